@@ -1,0 +1,186 @@
+//! The command line: clap types only.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::fleet::RoleKey;
+
+/// Keeps a fleet of coding agents at the size you declared, merges what is approved and green, checks
+/// production, tells you what it did, and exits.
+#[derive(Debug, Parser)]
+#[command(name = "coordinator", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The roster.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "COORDINATOR_CONFIG",
+        default_value = "roster.toml"
+    )]
+    pub config: PathBuf,
+    /// Form of the report on stdout.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Colour on stdout and stderr; NO_COLOR is respected.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Form of the log on stderr.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// error, warn, info, debug or trace.
+    #[arg(long, global = true, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log_level: Option<String>,
+    /// More log lines; twice for the finest.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs one cycle: inventory, spawn, merge, health, report
+    Reconcile(Reconcile),
+    /// Lists every open pull request with its verdict and reason; changes nothing
+    Pulls,
+    /// Lists live and remembered sessions
+    Sessions,
+    /// Prints a session's log
+    Logs(Logs),
+    /// Validates roster and briefs and shows them as a table; no network
+    Check,
+    /// Asks whether the coordinator can do its work: token, branch rules, platform, briefs, endpoints
+    Doctor,
+    /// Writes a starter roster, briefs and deploy files; overwrites nothing
+    Init(Init),
+    /// Prints the JSON schema of the roster
+    Schema,
+    /// Prints a completion script
+    Completions {
+        /// Whose script.
+        shell: clap_complete::Shell,
+    },
+    /// Keeps one local session: started by `reconcile`, never by hand
+    #[command(hide = true)]
+    SessionRun {
+        /// The session's record directory.
+        directory: PathBuf,
+    },
+    /// Becomes the agent: started by `session-run`, never by hand
+    #[command(hide = true)]
+    SessionExec {
+        /// The session's record directory.
+        directory: PathBuf,
+    },
+}
+
+/// Options of `reconcile`.
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// Reads and plans, changes nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Runs these steps alone; `spawn` implies `inventory`
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP", conflicts_with = "skip")]
+    pub only: Vec<StepName>,
+    /// Leaves these steps out
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP")]
+    pub skip: Vec<StepName>,
+    /// Serves this role alone; may be repeated
+    #[arg(long, value_name = "KEY", value_parser = role_key)]
+    pub role: Vec<RoleKey>,
+    /// Exits with 1 when degraded, too
+    #[arg(long)]
+    pub strict: bool,
+    /// With --dry-run: exits with 3 when changes are pending
+    #[arg(long, requires = "dry_run")]
+    pub detailed_exitcode: bool,
+    /// Also writes Prometheus text to this file, for a textfile collector
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
+}
+
+/// Options of `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// `ui-builder-s0`, with or without the fleet
+    pub slot: String,
+    /// Goes on until the session ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Of this generation instead of the newest
+    #[arg(long, value_name = "N")]
+    pub generation: Option<u64>,
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Where; the fleet is named after it
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Also writes a systemd service and timer
+    #[arg(long)]
+    pub systemd: bool,
+}
+
+/// A step that can be chosen; the report is always made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StepName {
+    /// Step 1.
+    Inventory,
+    /// Step 2.
+    Spawn,
+    /// Step 3.
+    Merge,
+    /// Step 4.
+    Health,
+}
+
+/// Form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For summaries.
+    Markdown,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn role_key(text: &str) -> Result<RoleKey, &'static str> {
+    RoleKey::parse(text)
+}

