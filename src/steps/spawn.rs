@@ -1,1 +1,280 @@
-//! Being built.
+//! Step 2: start what is missing. [`plan`] decides, [`apply`] carries out and makes no choice of its own.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::SystemTime;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff;
+use crate::fleet::{FleetName, Hold, HoldReason, Inventory, Listing, RoleKey, Slot, Want};
+use crate::platform::{CycleId, Platform, Start};
+use crate::report::{SpawnFailure, SpawnReport, Spawned};
+use crate::roster::OnInventoryFailure;
+
+/// Starts under way at once.
+const CONCURRENCY: usize = 8;
+
+/// The fleet-wide limits of a cycle.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Live sessions in the whole fleet; `None` is no cap.
+    pub max_running: Option<u32>,
+    /// Starts in this cycle.
+    pub max_spawns: u32,
+    /// What to do without an inventory.
+    pub on_inventory_failure: OnInventoryFailure,
+}
+
+/// What is to happen to one slot that is not filled.
+#[derive(Debug)]
+pub enum Order {
+    /// Start a session.
+    Start {
+        /// Where and what.
+        want: Want,
+        /// Which generation it will be, if the inventory knows.
+        generation: Option<u64>,
+    },
+    /// Leave it empty for now.
+    Hold {
+        /// Where.
+        slot: Slot,
+        /// Why.
+        hold: Hold,
+    },
+}
+
+/// The difference between the wanted sessions, most important first, and the inventory.
+///
+/// Per role `deficit = wanted - live`, surplus sessions of shrunken roles included (R1-020); the lowest free slots
+/// that nothing holds back are filled. Under a cap the upper rows of the roster win (R1-027).
+pub fn plan(
+    fleet: &FleetName,
+    wants: Vec<Want>,
+    inventory: &Inventory,
+    policy: &Policy,
+    now: SystemTime,
+) -> Vec<Order> {
+    match inventory {
+        Inventory::Known(listing) => plan_known(fleet, wants, listing, policy, now),
+        Inventory::Unknown => plan_blind(wants, policy),
+    }
+}
+
+fn plan_known(
+    fleet: &FleetName,
+    wants: Vec<Want>,
+    listing: &Listing,
+    policy: &Policy,
+    now: SystemTime,
+) -> Vec<Order> {
+    let mut live: BTreeMap<&RoleKey, usize> = BTreeMap::new();
+    for (slot, _) in listing.slots.iter().filter(|(_, record)| record.live.is_some()) {
+        *live.entry(&slot.role).or_default() += 1;
+    }
+    let mut budget = Budget::new(policy, live.values().sum());
+    let mut orders = Vec::new();
+    for group in by_role(wants) {
+        let running = group.first().and_then(|want| live.get(&want.slot.role)).copied().unwrap_or(0);
+        let deficit = group.len().saturating_sub(running);
+        orders.extend(plan_role(fleet, group, deficit, listing, &mut budget, now));
+    }
+    orders
+}
+
+/// Fills up to `deficit` free slots; holds are reported for the slots that stay empty because of them.
+fn plan_role(
+    fleet: &FleetName,
+    group: Vec<Want>,
+    deficit: usize,
+    listing: &Listing,
+    budget: &mut Budget,
+    now: SystemTime,
+) -> Vec<Order> {
+    let (mut ready, mut held) = (Vec::new(), Vec::new());
+    for want in group {
+        let record = listing.slots.get(&want.slot);
+        if record.is_some_and(|record| record.live.is_some()) {
+            continue;
+        }
+        let history = record.map_or(&[][..], |record| &record.history);
+        let session = want.slot.session_name(fleet);
+        match backoff::hold(&session, history, &want.spec.restraint, now) {
+            Some(hold) => held.push(Order::Hold { slot: want.slot, hold }),
+            None => ready.push((want, history.last().map_or(1, |run| run.generation + 1))),
+        }
+    }
+    let mut orders: Vec<_> = ready
+        .into_iter()
+        .take(deficit)
+        .map(|(want, generation)| budget.order(want, Some(generation)))
+        .collect();
+    held.truncate(deficit - orders.len());
+    orders.extend(held);
+    orders.sort_by_key(|order| order.slot().index);
+    orders
+}
+
+/// Without an inventory every slot is looked up by the platform, which starts only where the slot is certainly free
+/// (R1-013). The limits then bound the slots that are looked at, upper rows first.
+fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
+    let mut budget = Budget::new(policy, 0);
+    let order = |want: Want| match policy.on_inventory_failure {
+        OnInventoryFailure::Spawn => budget.order(want, None),
+        OnInventoryFailure::Skip => {
+            let detail = "the inventory failed and on_inventory_failure is \"skip\"".to_owned();
+            Order::Hold { slot: want.slot, hold: Hold { reason: HoldReason::Unknown, until: None, detail } }
+        }
+    };
+    wants.into_iter().map(order).collect()
+}
+
+/// Groups of one role each, in the order in which the roles first appear.
+fn by_role(wants: Vec<Want>) -> Vec<Vec<Want>> {
+    let mut groups: Vec<Vec<Want>> = Vec::new();
+    let mut places: BTreeMap<RoleKey, usize> = BTreeMap::new();
+    for want in wants {
+        let place = *places.entry(want.slot.role.clone()).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(want);
+    }
+    groups
+}
+
+impl Order {
+    /// The slot that it is about.
+    pub fn slot(&self) -> &Slot {
+        match self {
+            Self::Start { want, .. } => &want.slot,
+            Self::Hold { slot, .. } => slot,
+        }
+    }
+}
+
+/// What the fleet-wide limits still allow.
+struct Budget {
+    max_running: Option<u32>,
+    running_left: usize,
+    max_spawns: u32,
+    spawns_left: usize,
+}
+
+impl Budget {
+    fn new(policy: &Policy, live: usize) -> Self {
+        let cap = policy.max_running.map_or(usize::MAX, |cap| cap as usize);
+        Self {
+            max_running: policy.max_running,
+            running_left: cap.saturating_sub(live),
+            max_spawns: policy.max_spawns,
+            spawns_left: policy.max_spawns as usize,
+        }
+    }
+
+    fn order(&mut self, want: Want, generation: Option<u64>) -> Order {
+        let held = |reason, detail| Hold { reason, until: None, detail };
+        let hold = if self.running_left == 0 {
+            let cap = self.max_running.unwrap_or(u32::MAX);
+            held(HoldReason::Cap, format!("max_running = {cap} sessions of the fleet are live"))
+        } else if self.max_spawns == 0 {
+            held(HoldReason::MaxSpawns, "starts are paused by max_spawns = 0".to_owned())
+        } else if self.spawns_left == 0 {
+            let most = self.max_spawns;
+            held(
+                HoldReason::MaxSpawns,
+                format!("max_spawns = {most} starts in one cycle; the next one goes on"),
+            )
+        } else {
+            self.running_left -= 1;
+            self.spawns_left -= 1;
+            return Order::Start { want, generation };
+        };
+        Order::Hold { slot: want.slot, hold }
+    }
+}
+
+/// Lists the orders as if they had been carried out: the dry run.
+pub fn preview(body: &mut SpawnReport, orders: Vec<Order>) {
+    for order in orders {
+        match order {
+            Order::Start { want, generation } => body.spawned.push(Spawned { slot: want.slot, generation }),
+            Order::Hold { slot, hold } => body.held.push((slot, hold)),
+        }
+    }
+}
+
+/// Carries the orders out, eight starts at a time, in order. After a failure no further start of that role begins
+/// (R1-023). Ends early, with an error, when `stop` is cancelled.
+pub async fn apply<P: Platform>(
+    body: &mut SpawnReport,
+    platform: &P,
+    orders: Vec<Order>,
+    cycle: &CycleId,
+    clock: impl Fn() -> SystemTime,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let places: BTreeMap<Slot, usize> =
+        orders.iter().enumerate().map(|(place, order)| (order.slot().clone(), place)).collect();
+    let mut waiting = VecDeque::new();
+    for order in orders {
+        match order {
+            Order::Start { want, .. } => waiting.push_back(want),
+            Order::Hold { slot, hold } => body.held.push((slot, hold)),
+        }
+    }
+    let mut failed_roles = BTreeSet::new();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while under_way.len() < CONCURRENCY && !stop.is_cancelled() {
+            let Some(want) = waiting.pop_front() else { break };
+            if failed_roles.contains(&want.slot.role) {
+                body.held.push((want.slot, role_failed()));
+                continue;
+            }
+            body.failed.push(unanswered(want.slot.clone()));
+            let now = clock();
+            under_way.push(async move { (want.slot.clone(), platform.start(&want, cycle, now).await) });
+        }
+        let Some((slot, result)) = under_way.next().await else { break };
+        body.failed.retain(|failure| failure.slot != slot);
+        if result.is_err() {
+            failed_roles.insert(slot.role.clone());
+        }
+        record(body, slot, result);
+    }
+    sort(body, &places);
+    anyhow::ensure!(waiting.is_empty(), "interrupted before {} more sessions were started", waiting.len());
+    Ok(())
+}
+
+/// Starts end in any order; the report keeps the order of the roster.
+fn sort(body: &mut SpawnReport, places: &BTreeMap<Slot, usize>) {
+    body.spawned.sort_by_key(|spawned| places.get(&spawned.slot));
+    body.already_running.sort_by_key(|slot| places.get(slot));
+    body.held.sort_by_key(|(slot, _)| places.get(slot));
+    body.failed.sort_by_key(|failure| places.get(&failure.slot));
+}
+
+fn record(body: &mut SpawnReport, slot: Slot, result: anyhow::Result<Start>) {
+    match result {
+        Ok(Start::Started { generation }) => {
+            body.spawned.push(Spawned { slot, generation: Some(generation) })
+        }
+        Ok(Start::AlreadyRunning) => body.already_running.push(slot),
+        Ok(Start::Held(hold)) => body.held.push((slot, hold)),
+        Err(error) => body.failed.push(SpawnFailure { slot, error: format!("{error:#}") }),
+    }
+}
+
+/// Stands in the report while a start is under way, so that a cycle that is cut off does not lose sight of it.
+fn unanswered(slot: Slot) -> SpawnFailure {
+    let error = "no answer before the cycle ended; the next inventory shows whether it started".to_owned();
+    SpawnFailure { slot, error }
+}
+
+fn role_failed() -> Hold {
+    let detail = "another session of the role failed to start in this cycle".to_owned();
+    Hold { reason: HoldReason::RoleFailed, until: None, detail }
+}

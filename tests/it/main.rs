@@ -1,1 +1,4 @@
+//! Behaviour of the whole program, seen from outside.
 
+mod backoff;
+mod plan;
