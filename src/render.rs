@@ -1,1 +1,56 @@
-//! Being built.
+//! One [`Report`], several sinks. Nothing here prints: every function returns text.
+
+use std::io::{self, IsTerminal};
+
+use anstream::{AutoStream, ColorChoice};
+
+use crate::cli::{Color, Output};
+use crate::report::Report;
+
+pub mod text;
+pub mod json;
+pub mod markdown;
+mod outline;
+mod words;
+mod wrap;
+
+/// The report in the form that was asked for, with a line break at its end.
+pub fn report(report: &Report, output: Output, screen: Screen) -> anyhow::Result<String> {
+    match output {
+        Output::Text => Ok(text::report(report, screen)),
+        Output::Json => Ok(json::report(report)?),
+        Output::Markdown => Ok(markdown::report(report)),
+    }
+}
+
+/// What shows the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Whether escape sequences are welcome.
+    pub color: bool,
+    /// Columns; `None` when it is no terminal: nothing is wrapped or cut.
+    pub width: Option<usize>,
+}
+
+impl Screen {
+    /// A file or a pipe.
+    pub const PLAIN: Self = Self { color: false, width: None };
+
+    /// Standard output, as the user wants it coloured. `auto` asks the terminal, `NO_COLOR` and `CLICOLOR`.
+    pub fn stdout(color: Color) -> Self {
+        let stdout = io::stdout();
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => AutoStream::choice(&stdout) != ColorChoice::Never,
+        };
+        let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal());
+        let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        Self { color, width }
+    }
+}
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;

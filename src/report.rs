@@ -44,6 +44,16 @@ pub enum Interrupt {
     Sigterm,
 }
 
+impl Interrupt {
+    /// The signal's name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sigint => "SIGINT",
+            Self::Sigterm => "SIGTERM",
+        }
+    }
+}
+
 /// The verdict on one cycle; the order is from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
@@ -89,6 +99,26 @@ pub enum StepOutcome {
     Skipped,
     /// The roster has no section for it, or turns it off.
     NotConfigured,
+}
+
+impl StepOutcome {
+    /// The word in the report.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed(_) => "failed",
+            Self::Skipped => "skipped",
+            Self::NotConfigured => "not_configured",
+        }
+    }
+
+    /// Why the step failed.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Ok | Self::Skipped | Self::NotConfigured => None,
+        }
+    }
 }
 
 /// Step 1: who runs.

@@ -164,3 +164,19 @@ pub struct Endpoint {
     /// For the whole answer's head, redirects included.
     pub timeout: Duration,
 }
+
+mod agents;
+mod briefs;
+mod file;
+mod load;
+mod problem;
+mod section;
+mod settings;
+mod text;
+mod value;
+mod variables;
+pub mod reference;
+pub(crate) mod shipped;
+
+pub use load::load;
+pub use problem::{Located, Problem, Problems};

@@ -1,1 +1,275 @@
-//! Being built.
+//! Step 5: the verdict on the cycle, the advice, the exit code. Pure, so it cannot fail.
+
+use std::time::{Duration, SystemTime};
+
+use crate::fleet::{Mode, Role, Slot};
+use crate::report::{
+    Advice, EndpointHealth, HealthVerdict, Interrupt, NotMerged, RecentMerge, Report, RoleCount, Status,
+    Step, StepOutcome,
+};
+
+/// A longer review queue wants more reviewers (R1-065).
+const LONGEST_REVIEW_QUEUE: u32 = 10;
+/// This many conflicts say that too many agents build at the same places (R1-065).
+const MANY_CONFLICTS: u32 = 3;
+/// One failed spawn is left to the next cycle (R1-063).
+const MANY_SPAWN_FAILURES: usize = 2;
+const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Fills in what follows from the four steps: `status`, `reasons`, `advice`, and the merges that may have broken
+/// production. Call it once, when everything else in the report is final.
+pub fn conclude(report: &mut Report, roles: &[Role]) {
+    if report.health.body.endpoints.iter().any(is_not_up) {
+        report.health.body.recent_merges = recent_merges(report);
+    }
+    let (status, reasons) = assess(report);
+    report.status = status;
+    report.reasons = reasons;
+    report.advice = advise(report, roles);
+}
+
+/// The exit code of a cycle; 2 for a usage or configuration error is decided before there is a report.
+pub fn exit_code(report: &Report, strict: bool, detailed_exitcode: bool) -> u8 {
+    let pending = !report.spawn.body.spawned.is_empty() || !report.merge.body.merged.is_empty();
+    match (report.interrupted, report.status) {
+        (Some(Interrupt::Sigint), _) => 130,
+        (Some(Interrupt::Sigterm), _) => 143,
+        (None, Status::Broken) => 1,
+        (None, Status::Degraded) if strict => 1,
+        (None, _) if report.merge.body.rate_limit.is_some() => 75,
+        (None, _) if report.dry_run && detailed_exitcode && pending => 3,
+        (None, _) => 0,
+    }
+}
+
+/// The worst that was found and every reason for it, the worst first. It judges this cycle alone (R1-063).
+pub fn assess(report: &Report) -> (Status, Vec<String>) {
+    let mut found = Vec::new();
+    judge_health(report, &mut found);
+    judge_fleet(report, &mut found);
+    judge_merge(report, &mut found);
+    if let Some(signal) = report.interrupted {
+        found.push((Status::Degraded, format!("interrupted by {}", signal.word())));
+    }
+    found.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
+    let status = found.first().map_or(Status::Healthy, |(status, _)| *status);
+    (status, found.into_iter().map(|(_, reason)| reason).collect())
+}
+
+fn judge_health(report: &Report, found: &mut Vec<(Status, String)>) {
+    for endpoint in report.health.body.endpoints.iter().filter(|endpoint| is_not_up(endpoint)) {
+        let status = match endpoint.verdict {
+            HealthVerdict::Down | HealthVerdict::PotentialOutage => Status::Broken,
+            HealthVerdict::Unexpected | HealthVerdict::Up => Status::Degraded,
+        };
+        found.push((status, answer(endpoint)));
+    }
+    judge_end("health", &report.health, found);
+}
+
+fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
+    judge_end("inventory", &report.inventory, found);
+    judge_end("spawn", &report.spawn, found);
+    let spawn = &report.spawn.body;
+    let failures = spawn.failed.len();
+    let nothing_live = spawn.spawned.is_empty()
+        && spawn.already_running.is_empty()
+        && report.inventory.body.running.unwrap_or(0) == 0;
+    if failures > 0 && nothing_live {
+        found.push((Status::Broken, format!("no agent runs and every spawn failed ({failures})")));
+    } else if failures >= MANY_SPAWN_FAILURES {
+        found.push((Status::Degraded, format!("{failures} spawns failed")));
+    }
+    for role in wholly_backing_off(report) {
+        found.push((Status::Degraded, format!("every session of {} backs off", role.role)));
+    }
+}
+
+fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
+    let merge = &report.merge.body;
+    // `open` is known as soon as the list is: with 0, nothing that comes after the list could fail.
+    let listed = merge.open > 0;
+    match &report.merge.outcome {
+        _ if merge.rate_limit.is_some() => {
+            found.push((Status::Degraded, "a rate limit stopped the merge step".to_owned()));
+        }
+        StepOutcome::Failed(error) if !listed && report.interrupted.is_none() => {
+            found.push((Status::Broken, format!("the pull requests could not be listed: {error}")));
+        }
+        StepOutcome::Failed(_) | StepOutcome::Ok | StepOutcome::Skipped | StepOutcome::NotConfigured => {
+            judge_end("merge", &report.merge, found);
+        }
+    }
+    if !merge.failed.is_empty() {
+        let numbers = numbers(merge.failed.iter().map(|failed| failed.number));
+        found.push((Status::Degraded, format!("failed to merge {numbers}")));
+    }
+    if merge.review_queue > LONGEST_REVIEW_QUEUE {
+        found.push((Status::Degraded, format!("{} pull requests wait for review", merge.review_queue)));
+    }
+    if merge.conflicts >= MANY_CONFLICTS {
+        found.push((Status::Degraded, format!("{} pull requests conflict", merge.conflicts)));
+    }
+}
+
+fn judge_end<T>(name: &str, step: &Step<T>, found: &mut Vec<(Status, String)>) {
+    if let StepOutcome::Failed(error) = &step.outcome {
+        found.push((Status::Degraded, format!("{name} failed: {error}")));
+    }
+}
+
+/// What may help, never done by the coordinator itself (R1-065).
+fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
+    let mut advice = Vec::new();
+    let mut say = |signal: String, action: String| advice.push(Advice { signal, action });
+    for endpoint in report.health.body.endpoints.iter().filter(|endpoint| is_not_up(endpoint)) {
+        say(answer(endpoint), repair(report, roles));
+    }
+    for role in wholly_backing_off(report) {
+        let slot = Slot { role: role.role.clone(), index: 0 }.name();
+        say(
+            format!("every session of {} backs off", role.role),
+            format!("look at `coordinator logs {slot}`"),
+        );
+    }
+    let unmanaged = report.inventory.body.unmanaged.len();
+    if unmanaged > 0 {
+        let action = "they are left alone and end by themselves; see the inventory for the reason of each";
+        say(format!("unmanaged sessions: {unmanaged}"), action.to_owned());
+    }
+    let merge = &report.merge.body;
+    if merge.review_queue > LONGEST_REVIEW_QUEUE {
+        say(format!("review queue is {}", merge.review_queue), more_reviewers(roles));
+    }
+    if merge.conflicts >= MANY_CONFLICTS {
+        let action = "lower the counts of the roles that build: they change the same places";
+        say(format!("{} pull requests conflict", merge.conflicts), action.to_owned());
+    }
+    advice.extend(advise_on_reasons(report));
+    advice.extend(advise_on_token(report));
+    advice
+}
+
+/// Reasons that only a person can remove.
+const REMEDIES: [(&str, &str); 7] = [
+    ("already_on_base", "an earlier merge of it half succeeded: compare it with the base, then close it"),
+    ("merge_outcome_unknown", "look whether it was merged; the next cycle finds out by itself, too"),
+    (
+        "forbidden",
+        "give the token write access to contents and pull requests; merge changes of workflows by hand",
+    ),
+    (
+        "ci_unreadable",
+        "let the token read checks and commit statuses; `coordinator doctor` says what it lacks",
+    ),
+    ("no_write_permission", "give the token write access to contents and pull requests"),
+    ("squash_disabled", "allow squash merging in the repository's settings"),
+    ("repo_archived", "remove [repository] from the roster, or unarchive it"),
+];
+
+fn advise_on_reasons(report: &Report) -> Vec<Advice> {
+    let merge = &report.merge.body;
+    let with = |reason: &str| {
+        let all = merge.failed.iter().chain(&merge.skipped);
+        all.filter(|pull| pull.reason == reason).collect::<Vec<&NotMerged>>()
+    };
+    let mut advice = Vec::new();
+    for (reason, remedy) in REMEDIES {
+        let pulls = with(reason);
+        if !pulls.is_empty() {
+            let signal = format!("{reason}: {}", numbers(pulls.iter().map(|pull| pull.number)));
+            advice.push(Advice { signal, action: remedy.to_owned() });
+        }
+    }
+    let behind = with("behind_base").len();
+    if behind >= 2 || (behind == 1 && !merge.merged.is_empty()) {
+        let signal = format!("left behind their base by strict protection: {behind}");
+        let action =
+            "use a merge queue, or update their branches: every merge leaves the others behind".to_owned();
+        advice.push(Advice { signal, action });
+    }
+    advice
+}
+
+fn advise_on_token(report: &Report) -> Vec<Advice> {
+    let merge = &report.merge.body;
+    let mut advice = Vec::new();
+    let left = merge.token_expires_at.map(|at| at.duration_since(report.started_at).unwrap_or_default());
+    if let Some(left) = left.filter(|left| *left < TOKEN_EXPIRES_SOON) {
+        let signal = match left.as_secs() / 86400 {
+            0 => "the GitHub token expires within a day".to_owned(),
+            1 => "the GitHub token expires in 1 day".to_owned(),
+            days => format!("the GitHub token expires in {days} days"),
+        };
+        let action = "make a new one, or use a GitHub App, whose tokens renew themselves".to_owned();
+        advice.push(Advice { signal, action });
+    }
+    if merge.token_is_administrator {
+        let signal = "the GitHub token is an administrator's".to_owned();
+        let action =
+            "use one that may write but not administrate: it cannot bypass branch protection".to_owned();
+        advice.push(Advice { signal, action });
+    }
+    advice
+}
+
+/// What this cycle merged comes first: it is the newest.
+fn recent_merges(report: &Report) -> Vec<RecentMerge> {
+    let merge = &report.merge.body;
+    let merged_at: SystemTime = report.started_at + report.merge.duration;
+    let of_this_cycle = merge.merged.iter().rev().filter(|_| !report.dry_run);
+    let of_this_cycle = of_this_cycle.map(|merged| RecentMerge {
+        number: merged.number,
+        title: merged.title.clone(),
+        merged_at,
+    });
+    of_this_cycle.chain(merge.recent.iter().cloned()).collect()
+}
+
+fn is_not_up(endpoint: &EndpointHealth) -> bool {
+    endpoint.verdict != HealthVerdict::Up
+}
+
+fn answer(endpoint: &EndpointHealth) -> String {
+    match (endpoint.status, &endpoint.error) {
+        (Some(status), _) => format!("{} answers {status}", endpoint.name),
+        (None, Some(error)) => format!("{} may be out: {error}", endpoint.name),
+        (None, None) => format!("{} may be out", endpoint.name),
+    }
+}
+
+fn repair(report: &Report, roles: &[Role]) -> String {
+    let recent = &report.health.body.recent_merges;
+    let suspects = match recent.as_slice() {
+        [] => String::new(),
+        some => {
+            format!("look at {}, merged within 30 minutes; ", numbers(some.iter().map(|merge| merge.number)))
+        }
+    };
+    let sentinels = keys(roles.iter().filter(|role| role.mode == Mode::Sentinel && role.count > 0));
+    match sentinels.as_str() {
+        "" => format!("{suspects}revert what broke it, or repair it"),
+        sentinels => format!("{suspects}{sentinels} reverts; if a revert is open, approve it"),
+    }
+}
+
+fn more_reviewers(roles: &[Role]) -> String {
+    match keys(roles.iter().filter(|role| role.mode == Mode::Reviewer)).as_str() {
+        "" => "add a role with mode = \"reviewer\"".to_owned(),
+        reviewers => format!("raise the count of {reviewers}"),
+    }
+}
+
+fn keys<'a>(roles: impl Iterator<Item = &'a Role>) -> String {
+    roles.map(|role| role.key.as_str()).collect::<Vec<_>>().join(" or ")
+}
+
+fn numbers(numbers: impl Iterator<Item = u64>) -> String {
+    numbers.map(|number| format!("#{number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Roles that should run, of which nothing runs, and all of whose slots wait.
+fn wholly_backing_off(report: &Report) -> impl Iterator<Item = &RoleCount> {
+    let roles = report.inventory.body.roles.iter();
+    roles.filter(|role| role.desired > 0 && role.running == Some(0) && role.backing_off >= role.desired)
+}

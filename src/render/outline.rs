@@ -1,0 +1,178 @@
+//! What each step has to say, before it is laid out: the text and the Markdown report say the same.
+
+use std::time::SystemTime;
+
+use super::words::{clock, safe, safe_lines, sentence, span};
+use crate::report::{
+    EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, RecentMerge, Report, Step,
+    StepOutcome,
+};
+
+mod merge;
+mod spawn;
+
+/// What a colour says; without colour the words say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it should be.
+    Plain,
+    /// Done.
+    Done,
+    /// Held, left for later, or to be looked at.
+    Held,
+    /// Failed.
+    Failed,
+    /// Of less weight.
+    Detail,
+}
+
+/// What became of the thing that an entry names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Started or merged.
+    Done,
+    /// Already there.
+    Present,
+    /// Held back for now.
+    Held,
+    /// Left alone.
+    Left,
+    /// Failed.
+    Failed,
+}
+
+/// A sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) tone: Tone,
+    pub(super) text: String,
+}
+
+/// One thing of which a step speaks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) mark: Mark,
+    /// Our own words: a role, slots, a number.
+    pub(super) name: String,
+    /// A title; may be empty.
+    pub(super) title: String,
+    /// What there is to say; may be empty, later lines say what to do.
+    pub(super) detail: Vec<String>,
+}
+
+/// One step. Its texts are safe for a terminal.
+#[derive(Debug)]
+pub(super) struct StepOutline {
+    pub(super) name: &'static str,
+    /// At least one line: the summary, then what belongs to it.
+    pub(super) lines: Vec<Line>,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// The four steps in the order of the report.
+pub(super) fn steps(report: &Report) -> [StepOutline; 4] {
+    [inventory(&report.inventory), spawn::outline(report), merge::outline(report), health(report)]
+}
+
+fn inventory(step: &Step<InventoryReport>) -> StepOutline {
+    let InventoryReport { desired, running, roles, unmanaged } = &step.body;
+    let surplus: u32 = roles.iter().map(|role| role.surplus).sum();
+    let running_now = match running {
+        Some(running) => format!("{running} of {desired} agents running"),
+        None => format!("how many of {desired} agents run is unknown"),
+    };
+    let extra = [(surplus as usize, "over their role's count"), (unmanaged.len(), "unmanaged")];
+    let extra = extra.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}"));
+    let summary = running_now + &extra.collect::<String>();
+    let entries = unmanaged.iter().map(|one| Entry {
+        mark: Mark::Left,
+        name: String::new(),
+        title: safe(&one.session),
+        detail: safe_lines(&one.reason),
+    });
+    let said_something = running.is_some();
+    StepOutline {
+        name: "inventory",
+        lines: vec![summarize(&step.outcome, summary, said_something)],
+        entries: entries.collect(),
+    }
+}
+
+fn health(report: &Report) -> StepOutline {
+    let step = &report.health;
+    let endpoints = &step.body.endpoints;
+    let all_up = endpoints.iter().all(|endpoint| endpoint.verdict == HealthVerdict::Up);
+    let mut lines = Vec::new();
+    if step.outcome != StepOutcome::Ok {
+        lines.push(summarize(&step.outcome, String::new(), false));
+    }
+    if all_up && !endpoints.is_empty() {
+        let text = endpoints.iter().map(answer).collect::<Vec<_>>().join(", ");
+        lines.push(Line { tone: Tone::Plain, text });
+    } else {
+        lines.extend(endpoints.iter().map(|endpoint| Line { tone: tone(endpoint), text: answer(endpoint) }));
+        lines.extend(suspects(&step.body, &report.merge));
+    }
+    if lines.is_empty() {
+        lines.push(Line { tone: Tone::Detail, text: "nothing to watch".to_owned() });
+    }
+    StepOutline { name: "health", lines, entries: Vec::new() }
+}
+
+fn answer(endpoint: &EndpointHealth) -> String {
+    let name = safe(&endpoint.name);
+    let error = endpoint.error.as_deref().map(sentence);
+    let answer = match (endpoint.status, &error) {
+        (Some(status), Some(error)) => format!("{name} {status} in {}, {error}", span(endpoint.latency)),
+        (Some(status), None) => format!("{name} {status} in {}", span(endpoint.latency)),
+        (None, Some(error)) => format!("{name} {error}"),
+        (None, None) => format!("{name} no answer"),
+    };
+    match endpoint.verdict {
+        HealthVerdict::Up => answer,
+        HealthVerdict::Down => format!("{answer}: down"),
+        HealthVerdict::Unexpected => format!("{answer}: unexpected"),
+        HealthVerdict::PotentialOutage => format!("{answer}: potential outage"),
+    }
+}
+
+fn tone(endpoint: &EndpointHealth) -> Tone {
+    match endpoint.verdict {
+        HealthVerdict::Up => Tone::Plain,
+        HealthVerdict::Unexpected => Tone::Held,
+        HealthVerdict::Down | HealthVerdict::PotentialOutage => Tone::Failed,
+    }
+}
+
+/// What may have broken production. That nothing was merged is known only when the list was read.
+fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<Line> {
+    let text = match health.recent_merges.as_slice() {
+        [] if health.endpoints.is_empty() || merge.outcome != StepOutcome::Ok => return None,
+        [] => "nothing merged within 30 minutes".to_owned(),
+        recent => {
+            let numbers = recent.iter().map(|RecentMerge { number, .. }| format!("#{number}"));
+            format!("merged within 30 minutes: {}", numbers.collect::<Vec<_>>().join(", "))
+        }
+    };
+    Some(Line { tone: Tone::Detail, text })
+}
+
+/// The step's first line: its summary, unless there is more to say about how it ended.
+fn summarize(outcome: &StepOutcome, summary: String, said_something: bool) -> Line {
+    match outcome {
+        StepOutcome::Ok => Line { tone: Tone::Plain, text: summary },
+        StepOutcome::Failed(error) if said_something => {
+            Line { tone: Tone::Failed, text: format!("{summary}; failed: {}", sentence(error)) }
+        }
+        StepOutcome::Failed(error) => {
+            Line { tone: Tone::Failed, text: format!("failed: {}", sentence(error)) }
+        }
+        StepOutcome::Skipped => Line { tone: Tone::Detail, text: "skipped".to_owned() },
+        StepOutcome::NotConfigured => Line { tone: Tone::Detail, text: "not configured".to_owned() },
+    }
+}
+
+/// ` until 00:14`, or nothing.
+fn until(time: Option<SystemTime>, today: SystemTime) -> String {
+    time.map(|time| format!(" until {}", clock(time, today))).unwrap_or_default()
+}

@@ -1,0 +1,114 @@
+//! What the merge step has to say. When nothing was merged, pull requests are counted by reason; else each is named.
+
+use super::{Entry, Line, Mark, StepOutline, Tone, summarize, until};
+use crate::render::words::{safe, safe_lines};
+use crate::report::{MergeReport, NotMerged, Report};
+
+/// More are counted: `coordinator pulls` names all.
+const NAMED: usize = 30;
+
+pub(super) fn outline(report: &Report) -> StepOutline {
+    let merge = &report.merge.body;
+    let quiet = merge.merged.is_empty() && merge.failed.is_empty();
+    let summary = summary(merge, report.dry_run);
+    let mut lines = vec![summarize(&report.merge.outcome, summary, merge.open > 0)];
+    if let Some(limit) = &merge.rate_limit {
+        let text = format!("stopped by a rate limit of GitHub{}", until(limit.resets_at, report.started_at));
+        lines.push(Line { tone: Tone::Held, text });
+    }
+    let entries = if quiet { Vec::new() } else { entries(merge) };
+    StepOutline { name: "merge", lines, entries }
+}
+
+fn summary(merge: &MergeReport, dry_run: bool) -> String {
+    let MergeReport { open, merged, skipped, failed, .. } = merge;
+    let would = if dry_run && !merged.is_empty() { " would be merged" } else { "" };
+    let merged = match merged.len() {
+        0 => "none".to_owned(),
+        n => n.to_string(),
+    };
+    match (open, failed.len()) {
+        (0, _) => "no pull request is open".to_owned(),
+        (_, 0) if merge.merged.is_empty() && !skipped.is_empty() => {
+            format!("none of {open} open: {}", by_reason(skipped))
+        }
+        (_, 0) => format!("{merged} of {open} open{would}"),
+        (_, failed) => format!("{merged} of {open} open{would}, {failed} failed"),
+    }
+}
+
+fn entries(merge: &MergeReport) -> Vec<Entry> {
+    let merged = merge.merged.iter().map(|merged| Entry {
+        mark: Mark::Done,
+        name: format!("#{}", merged.number),
+        title: safe(&merged.title),
+        detail: Vec::new(),
+    });
+    let failed = merge.failed.iter().map(|pull| entry(Mark::Failed, pull));
+    let skipped = merge.skipped.iter().take(NAMED).map(|pull| entry(Mark::Left, pull));
+    let rest = merge.skipped.len().saturating_sub(NAMED);
+    let rest = (rest > 0).then(|| Entry {
+        mark: Mark::Left,
+        name: format!("{rest} more"),
+        title: String::new(),
+        detail: vec![format!(
+            "{}; `coordinator pulls` names each",
+            by_reason(merge.skipped.get(NAMED..).unwrap_or_default())
+        )],
+    });
+    merged.chain(failed).chain(skipped).chain(rest).collect()
+}
+
+fn entry(mark: Mark, pull: &NotMerged) -> Entry {
+    let mut detail = safe_lines(&pull.detail);
+    match detail.first_mut() {
+        Some(line) if line.starts_with(pull.reason) => {}
+        Some(line) => *line = format!("{}: {line}", pull.reason),
+        None => detail.push(pull.reason.to_owned()),
+    }
+    Entry { mark, name: format!("#{}", pull.number), title: safe(&pull.title), detail }
+}
+
+/// `7 need review, 3 wait for checks`, the most frequent first.
+fn by_reason(pulls: &[NotMerged]) -> String {
+    let mut counts: Vec<((&str, &str), usize)> = Vec::new();
+    for pull in pulls {
+        let words = phrase(pull.reason);
+        match counts.iter_mut().find(|(known, _)| *known == words) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((words, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let phrases = counts.iter().map(|((one, several), count)| match count {
+        1 => format!("1 {one}"),
+        n => format!("{n} {several}"),
+    });
+    phrases.collect::<Vec<_>>().join(", ")
+}
+
+/// A reason after a number, for one and for several. A word without a phrase speaks for itself.
+fn phrase(reason: &'static str) -> (&'static str, &'static str) {
+    match reason {
+        "review_required" | "not_approved" | "stale_approval" => ("needs review", "need review"),
+        "changes_requested" => ("needs changes", "need changes"),
+        "ci_pending" => ("waits for checks", "wait for checks"),
+        "ci_failed" => ("fails its checks", "fail their checks"),
+        "no_checks" | "ci_missing_required" => ("lacks checks", "lack checks"),
+        "ci_unreadable" => ("has unreadable checks", "have unreadable checks"),
+        "conflict" => ("conflicts", "conflict"),
+        "draft" => ("is a draft", "are drafts"),
+        "settling" => ("settles", "settle"),
+        "behind_base" => ("is behind its base", "are behind their base"),
+        "blocked_label" | "missing_label" | "blocked_title" => {
+            ("is held by label or title", "are held by label or title")
+        }
+        "blocked_by_protection" => ("is blocked by protection", "are blocked by protection"),
+        "in_merge_queue" => ("is in the merge queue", "are in the merge queue"),
+        "protected_path" => ("is left to people", "are left to people"),
+        "deferred" => ("is deferred", "are deferred"),
+        "fork" => ("comes from a fork", "come from forks"),
+        "base_not_allowed" => ("has another base", "have another base"),
+        word => (word, word),
+    }
+}

@@ -1,0 +1,139 @@
+//! Reports for the tests of the renderers.
+
+use std::time::{Duration, SystemTime};
+
+use crate::fleet::{FleetName, Hold, HoldReason, RoleKey, Slot};
+use crate::report::{
+    Advice, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged, NotMerged,
+    RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport, Spawned, Status, Step, StepOutcome,
+};
+
+pub(crate) fn at(minute: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + 60 * minute)
+}
+
+pub(crate) fn role(key: &str) -> RoleKey {
+    RoleKey::parse(key).expect("a valid key")
+}
+
+pub(crate) fn slot(key: &str, index: u32) -> Slot {
+    Slot { role: role(key), index }
+}
+
+pub(crate) fn step<T>(ms: u64, body: T) -> Step<T> {
+    Step { outcome: StepOutcome::Ok, duration: Duration::from_millis(ms), body }
+}
+
+pub(crate) fn endpoint(name: &str, status: Option<u16>, verdict: HealthVerdict, ms: u64) -> EndpointHealth {
+    EndpointHealth {
+        name: name.to_owned(),
+        url: "https://app.example.com/healthz".to_owned(),
+        status,
+        verdict,
+        latency: Duration::from_millis(ms),
+        error: None,
+    }
+}
+
+pub(crate) fn skip(number: u64, title: &str, reason: &'static str, detail: &str) -> NotMerged {
+    NotMerged { number, title: title.to_owned(), reason, detail: detail.to_owned() }
+}
+
+pub(crate) fn merged(number: u64, title: &str) -> Merged {
+    let (head, commit) = (format!("{number:040x}"), Some(format!("{:040x}", number + 1)));
+    Merged { number, title: title.to_owned(), head, commit }
+}
+
+/// Nothing to do: the five short lines.
+pub(crate) fn converged() -> Report {
+    let pull = |number, reason| skip(number, "Some title", reason, "some detail");
+    let reasons = [("not_approved", 7), ("ci_pending", 3), ("conflict", 2)];
+    let skipped = reasons.iter().flat_map(|(reason, n)| (0..*n).map(|number| pull(number, reason)));
+    Report {
+        fleet: FleetName::parse("demo").expect("a valid name"),
+        started_at: at(5),
+        duration: Duration::from_millis(812),
+        dry_run: false,
+        status: Status::Healthy,
+        reasons: Vec::new(),
+        inventory: step(
+            3,
+            InventoryReport {
+                desired: 38,
+                running: Some(38),
+                roles: vec![RoleCount {
+                    role: role("ui_builder"),
+                    desired: 38,
+                    running: Some(38),
+                    backing_off: 0,
+                    surplus: 0,
+                }],
+                unmanaged: Vec::new(),
+            },
+        ),
+        spawn: step(0, SpawnReport::default()),
+        merge: step(700, MergeReport { open: 12, skipped: skipped.collect(), ..MergeReport::default() }),
+        health: step(
+            45,
+            HealthReport {
+                endpoints: vec![endpoint("production", Some(200), HealthVerdict::Up, 45)],
+                recent_merges: Vec::new(),
+            },
+        ),
+        advice: Vec::new(),
+        requests: Requests { github: 1, platform: 1, health: 1 },
+        interrupted: None,
+    }
+}
+
+/// Much to do.
+pub(crate) fn eventful() -> Report {
+    let spawned = |key, indices: &[u32]| {
+        let slots: Vec<_> = indices.iter().map(|index| slot(key, *index)).collect();
+        slots.into_iter().map(|slot| Spawned { slot, generation: Some(1) })
+    };
+    let backoff = Hold {
+        reason: HoldReason::Backoff,
+        until: Some(at(14)),
+        detail: "failed 3 times, last exit 1 after 4s".to_owned(),
+    };
+    let error = "no command `claude` on PATH\ninstall it, or set `command` for this role in roster.toml";
+    let mut report = converged();
+    report.started_at = at(0);
+    report.duration = Duration::from_millis(2_400);
+    report.status = Status::Broken;
+    report.reasons = vec!["production answers 503".to_owned()];
+    report.inventory.body.running = Some(0);
+    report.inventory.body.roles[0].running = Some(0);
+    report.spawn.body = SpawnReport {
+        spawned: spawned("ui_builder", &[0, 1, 2]).chain(spawned("api_builder", &[0, 1, 2, 3, 7])).collect(),
+        already_running: vec![slot("designer", 0)],
+        held: vec![(slot("e2e_tester", 1), backoff)],
+        failed: vec![SpawnFailure { slot: slot("sentinel", 0), error: error.to_owned() }],
+    };
+    report.merge.body = MergeReport {
+        open: 5,
+        merged: vec![merged(7, "Add login form"), merged(9, "Fix the flaky parser test")],
+        skipped: vec![
+            skip(8, "Rename config keys", "ci_pending", "`build` is in progress"),
+            skip(12, "Bump serde", "not_approved", "0 of 1 approvals on the head commit"),
+            skip(13, "Move handlers", "conflict", "conflict with main"),
+        ],
+        ..MergeReport::default()
+    };
+    report.health.body = HealthReport {
+        endpoints: vec![endpoint("production", Some(503), HealthVerdict::Down, 1_200)],
+        recent_merges: [7, 9]
+            .map(|number| RecentMerge { number, title: "Add it".to_owned(), merged_at: at(1) })
+            .to_vec(),
+    };
+    report.advice = vec![
+        Advice { signal: "sentinel".to_owned(), action: "look at `coordinator logs sentinel-s0`".to_owned() },
+        Advice {
+            signal: "production".to_owned(),
+            action: "sentinel reverts; if a revert is open, approve it".to_owned(),
+        },
+    ];
+    report.requests = Requests { github: 3, platform: 42, health: 1 };
+    report
+}

@@ -1,0 +1,139 @@
+//! From a path to a roster, or to everything that is wrong with it.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use crate::fleet::FleetName;
+
+use super::file::{self, Unreadable};
+use super::problem::{Problem, Problems};
+use super::section::{self, Values};
+use super::{Roster, agents, settings};
+
+/// Where names in the roster lead: its folder, and the coordinator's environment.
+pub(super) struct Surroundings<'a> {
+    /// The roster's folder, absolute.
+    pub(super) folder: &'a Path,
+    /// The value of an environment variable.
+    pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// Reads the roster at `path`, its briefs, and from `environment` what its `${NAME}` name.
+///
+/// All problems of the file come back at once; nothing is changed and no network is used.
+pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Roster, Problems> {
+    let (absolute, source) = read(path).map_err(|(source, problem)| problems(path, source, vec![problem]))?;
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    interpret(&absolute, &source, &Surroundings { folder, environment })
+        .map_err(|list| problems(path, source, list))
+}
+
+fn problems(path: &Path, source: String, list: Vec<Problem>) -> Problems {
+    Problems::new(path.to_owned(), source, list)
+}
+
+fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Roster, Vec<Problem>> {
+    let (document, syntax_errors) = DeTable::parse_recoverable(source);
+    let mut list = Vec::new();
+    let values = section::document(&document, &mut list);
+    let agents = agents::read(&values, around, &mut list);
+    let health = settings::health(&values, &mut list);
+    let platform = settings::platform(&values, around, &mut list);
+    let fleet = values.text("fleet").and_then(|name| FleetName::parse(name).ok());
+    let list = with_syntax(source, &syntax_errors, list);
+    match (fleet, platform, list.is_empty()) {
+        (Some(fleet), Some(platform), true) => Ok(Roster {
+            path: path.to_owned(),
+            fleet,
+            deadline: values.duration("deadline"),
+            platform,
+            roles: agents.roles,
+            repository: settings::repository(&values),
+            merge: settings::merge(&values),
+            health,
+            secret_names: agents.secret_names,
+        }),
+        _ => Err(list),
+    }
+}
+
+/// The file's place, independent of how it was reached, and its text.
+fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
+    let whole_file = |message: String| (String::new(), Problem::new(message, None));
+    let shown = path.display();
+    let source = file::roster(path).map_err(|unreadable| match unreadable {
+        Unreadable::Missing => {
+            let (source, problem) = whole_file(format!("there is no roster: {shown}"));
+            (source, problem.hint("name it with --config, or write a starter with `coordinator init`"))
+        }
+        Unreadable::Bad(why) => whole_file(format!("the roster {why}: {shown}")),
+        Unreadable::NotUtf8 { text, at } => {
+            let problem = Problem::new("the roster is not UTF-8", Some(at..at + 1));
+            (text, problem.label("this byte is no text").hint("save the file as UTF-8"))
+        }
+    })?;
+    if source.trim().is_empty() {
+        let (source, problem) = whole_file("the roster is empty".to_owned());
+        return Err((source, problem.hint("it needs at least `fleet`; `coordinator init` writes a starter")));
+    }
+    // The folder without symbolic links, so that every way to it names the same roster; the file's own name as it
+    // is, because a mounted configuration swaps what it points to.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = parent.canonicalize();
+    let folder = folder
+        .map_err(|error| whole_file(format!("the roster's folder cannot be found: {error}: {shown}")))?;
+    Ok((path.file_name().map(|name| folder.join(name)).unwrap_or(folder), source))
+}
+
+/// Puts syntax errors first: what else is said of their lines, or is said to be missing, may be their consequence.
+fn with_syntax(source: &str, errors: &[toml::de::Error], list: Vec<Problem>) -> Vec<Problem> {
+    let line = |offset: usize| source.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count();
+    let structural = errors.iter().any(|error| error.message() != "duplicate key");
+    let broken: Vec<usize> =
+        errors.iter().filter_map(toml::de::Error::span).map(|span| line(span.start)).collect();
+    let mut all: Vec<Problem> = errors
+        .iter()
+        .map(|error| Problem::new(error.message(), error.span()).label("here the file is no TOML"))
+        .collect();
+    let stands = |problem: &Problem| match &problem.span {
+        Some(span) => !(structural && span.is_empty() || broken.contains(&line(span.start))),
+        None => !structural,
+    };
+    all.extend(list.into_iter().filter(|problem| errors.is_empty() || stands(problem)));
+    all
+}
+
+/// `text` as a path: `~` is the home folder, relative paths start at the roster.
+pub(super) fn resolve(text: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
+    let home = || (around.environment)("HOME").filter(|home| home.starts_with('/'));
+    match text.strip_prefix('~') {
+        Some("") => home().map(PathBuf::from),
+        Some(rest) if rest.starts_with('/') => Some(PathBuf::from(format!("{}{rest}", home()?))),
+        _ => Some(around.folder.join(text)),
+    }
+}
+
+/// Shortens the calls: a text value, owned.
+pub(super) fn owned(values: &Values, key: &str) -> String {
+    values.text(key).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> Roster {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("roster.toml");
+        load(&path, &|name| (name == "HOME").then(|| "/home/someone".to_owned()))
+            .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    }
+
+    #[test]
+    fn the_shipped_roster_is_valid_and_has_25_roles_and_38_instances() {
+        let roster = shipped();
+        assert_eq!(roster.roles.len(), 25);
+        assert_eq!(roster.roles.iter().map(|role| role.count).sum::<u32>(), 38);
+        assert_eq!(roster.platform.state_dir, Path::new("/home/someone/.local/state/coordinator"));
+    }
+}
