@@ -1,3 +1,9 @@
-//! Parses the command line, starts the log, runs, prints, exits.
+//! Parses the command line, runs, prints, exits.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    coordinator::command::main(&coordinator::cli::Cli::parse())
+}

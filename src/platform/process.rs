@@ -1,1 +1,106 @@
-//! Being built.
+//! Sessions as local processes that outlive the run.
+//!
+//! The lock of a slot is a file lock held by every process of its session: by the shim (`coordinator session-run`),
+//! which keeps the time limit and writes the records, and by the agent, which inherits it. The kernel frees it when the
+//! last of them is gone, so no crash of anything can leave a slot with two sessions, or a free slot taken.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use anyhow::Context;
+
+use crate::fleet::{FleetName, Listing, Want};
+use crate::platform::{CycleId, Platform, Start};
+
+mod descriptors;
+mod directory;
+mod environment;
+mod lock;
+mod proc;
+mod record;
+mod refusal;
+mod shim;
+mod stage;
+mod start;
+mod storage;
+mod supervision;
+mod survey;
+
+pub(crate) use directory::Directory;
+pub(crate) use record::Record;
+pub(crate) use survey::SlotSurvey;
+
+pub use refusal::refusal;
+pub use shim::session_run;
+pub use stage::session_exec;
+
+/// What the platform needs to know of the roster.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose sessions.
+    pub fleet: FleetName,
+    /// The roster file, absolute: sessions of another one are not ours.
+    pub roster: PathBuf,
+    /// Absolute; the fleet's directory is below it.
+    pub state_dir: PathBuf,
+    /// `owner/repo`, told to every session.
+    pub repository: Option<String>,
+    /// Variables kept from every session whose role does not set them.
+    pub secret_names: BTreeSet<String>,
+}
+
+/// The process platform of one fleet.
+#[derive(Debug)]
+pub struct Process {
+    settings: Arc<Settings>,
+    requests: AtomicU64,
+}
+
+impl Process {
+    /// Opens the fleet's directory; nothing is made before the first start. Fails when the directory is not ours.
+    pub fn open(settings: Settings) -> anyhow::Result<Self> {
+        let process = Self { settings: Arc::new(settings), requests: AtomicU64::new(0) };
+        process.directory().check()?;
+        Ok(process)
+    }
+
+    pub(crate) fn fleet(&self) -> &FleetName {
+        &self.settings.fleet
+    }
+
+    pub(crate) fn directory(&self) -> Directory {
+        Directory::new(&self.settings.state_dir, &self.settings.fleet)
+    }
+
+    /// Every slot with all that is remembered of it.
+    pub(crate) fn survey(&self) -> anyhow::Result<Vec<SlotSurvey>> {
+        survey::survey(&self.directory(), usize::MAX)
+    }
+}
+
+impl Platform for Process {
+    async fn list(&self) -> anyhow::Result<Listing> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let (directory, settings) = (self.directory(), Arc::clone(&self.settings));
+        blocking(move || survey::listing(&directory, &settings.roster, settings.fleet.as_str())).await
+    }
+
+    async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let (settings, want, cycle) = (Arc::clone(&self.settings), want.clone(), cycle.clone());
+        blocking(move || start::start(&settings, &want, &cycle, now)).await
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("run file work beside the cycle")?
+}

@@ -1,0 +1,83 @@
+//! `coordinator reconcile`: sets up the edges, runs one cycle, renders its report.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Global, Reconcile, StepName};
+use crate::command::{Outcome, edges};
+use crate::cycle::{self, Cycle, Stop};
+use crate::fleet::RoleKey;
+use crate::platform::CycleId;
+use crate::platform::process::{self, Process};
+use crate::render::{self, Screen};
+use crate::report::{Interrupt, Report};
+use crate::roster::Roster;
+use crate::steps::health;
+use crate::steps::report;
+
+/// Runs the cycle and renders it. An error is a mistake of configuration or usage: nothing was touched.
+pub async fn run(roster: &Roster, options: &Reconcile, global: &Global) -> anyhow::Result<Outcome> {
+    let steps = selection(options);
+    refuse_unknown_roles(roster, &options.role)?;
+    let agents = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
+    if agents && let Some(refusal) = process::refusal(&roster.platform.state_dir) {
+        anyhow::bail!(refusal);
+    }
+    let cycle = Cycle {
+        roster,
+        id: new_cycle_id(SystemTime::now()),
+        steps,
+        only_roles: &options.role,
+        dry_run: options.dry_run,
+        platform: Process::open(edges::process_settings(roster)),
+        probe: health::client(),
+        clock: SystemTime::now,
+    };
+    let stop = Stop::default();
+    let report = tokio::select! {
+        report = cycle::run(&cycle, &stop) => report,
+        never = interrupt_on_signal(&stop) => match never? {},
+    };
+    let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
+    let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
+    Ok(Outcome { stdout, code })
+}
+
+/// `--only` and `--skip` as the steps that run; spawn needs an inventory.
+fn selection(options: &Reconcile) -> Vec<StepName> {
+    let all = [StepName::Inventory, StepName::Spawn, StepName::Merge, StepName::Health];
+    let chosen = |step: &StepName| {
+        let only = options.only.is_empty() || options.only.contains(step);
+        let implied = *step == StepName::Inventory && options.only.contains(&StepName::Spawn);
+        (only || implied) && !options.skip.contains(step)
+    };
+    all.into_iter().filter(chosen).collect()
+}
+
+fn refuse_unknown_roles(roster: &Roster, wanted: &[RoleKey]) -> anyhow::Result<()> {
+    for key in wanted {
+        let known = roster.roles.iter().any(|role| role.key == *key);
+        anyhow::ensure!(known, "no role `{key}` in {}: see `coordinator check`", roster.path.display());
+    }
+    Ok(())
+}
+
+/// Unique among overlapping runs on one machine and, by the time, among machines.
+fn new_cycle_id(now: SystemTime) -> CycleId {
+    let nanos = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    CycleId(format!("{nanos:x}-{:x}", std::process::id()))
+}
+
+async fn interrupt_on_signal(stop: &Stop) -> anyhow::Result<std::convert::Infallible> {
+    let mut sigint = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut sigterm = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    loop {
+        let interrupt = tokio::select! {
+            _ = sigint.recv() => Interrupt::Sigint,
+            _ = sigterm.recv() => Interrupt::Sigterm,
+        };
+        stop.now(interrupt);
+    }
+}

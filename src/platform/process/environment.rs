@@ -1,0 +1,218 @@
+//! What a session gets: its command line and its environment. Pure.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{MAIN_SEPARATOR, Path};
+
+use super::Settings;
+use crate::fleet::{SessionSpec, Slot};
+use crate::secrets::CREDENTIAL_NAMES;
+
+/// All variables of this program start so. Those of an outer session would mislead the new one.
+const OWN_PREFIX: &str = "COORDINATOR_";
+
+/// They would name the coordinator's directory.
+const DIRECTORY_NAMES: [&str; 2] = ["PWD", "OLDPWD"];
+
+/// The names of one session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identity<'a> {
+    pub(crate) slot: &'a Slot,
+    /// No other session, wherever, has it.
+    pub(crate) session: &'a str,
+    pub(crate) generation: u64,
+    pub(crate) cwd: &'a Path,
+}
+
+/// The coordinator's environment less everything secret, plus what the role adds, plus the session's names.
+pub(crate) fn environment(
+    inherited: impl Iterator<Item = (OsString, OsString)>,
+    identity: Identity<'_>,
+    spec: &SessionSpec,
+    settings: &Settings,
+) -> Vec<(OsString, OsString)> {
+    let kept = inherited.filter(|(name, _)| is_passed_on(name, &settings.secret_names));
+    let role = spec.env.iter().map(|(name, value)| (name.into(), value.into()));
+    let slot = identity.slot.session_name(&settings.fleet);
+    let own = [
+        ("FLEET", settings.fleet.to_string()),
+        ("ROLE", identity.slot.role.to_string()),
+        ("SLOT", slot),
+        ("SESSION", identity.session.to_owned()),
+        ("GENERATION", identity.generation.to_string()),
+        ("PROMPT", spec.prompt.clone()),
+        ("REPOSITORY", settings.repository.clone().unwrap_or_default()),
+    ];
+    let own = own.into_iter().map(|(name, value)| (format!("{OWN_PREFIX}{name}").into(), value.into()));
+    let directory = [("PWD".into(), identity.cwd.into())];
+    kept.chain(directory).chain(role).chain(own).collect()
+}
+
+fn is_passed_on(name: &OsStr, secret_names: &BTreeSet<String>) -> bool {
+    let Some(name) = name.to_str() else { return true };
+    !(CREDENTIAL_NAMES.contains(&name)
+        || DIRECTORY_NAMES.contains(&name)
+        || name.starts_with(OWN_PREFIX)
+        || secret_names.contains(name))
+}
+
+/// The command of one slot. A program with a `/` in it is a path, and paths are relative to the roster.
+pub(crate) fn argv(spec: &SessionSpec, slot: &Slot, settings: &Settings) -> Vec<String> {
+    let session_name = slot.session_name(&settings.fleet);
+    let values = [
+        ("{prompt}", spec.prompt.as_str()),
+        ("{brief}", spec.brief.as_str()),
+        ("{role}", slot.role.as_str()),
+        ("{slot}", session_name.as_str()),
+        ("{fleet}", settings.fleet.as_str()),
+    ];
+    let mut argv: Vec<String> = spec.command.iter().map(|argument| fill(argument, &values)).collect();
+    if let (Some(program), Some(directory)) = (argv.first_mut(), settings.roster.parent())
+        && program.contains(MAIN_SEPARATOR)
+    {
+        *program = directory.join(&*program).to_string_lossy().into_owned();
+    }
+    argv
+}
+
+/// Whether the command carries the prompt itself; else it comes on standard input.
+pub(crate) fn takes_prompt(command: &[String]) -> bool {
+    command.iter().any(|argument| argument.contains("{prompt}"))
+}
+
+/// Replaces placeholders in one pass, so that a value which contains one stays as it is.
+fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(brace) = rest.find('{') {
+        let (before, from_brace) = rest.split_at(brace);
+        filled.push_str(before);
+        let placeholder = values.iter().find(|(placeholder, _)| from_brace.starts_with(placeholder));
+        let (value, used) = placeholder.map_or(("{", 1), |(placeholder, value)| (*value, placeholder.len()));
+        filled.push_str(value);
+        rest = &from_brace[used..];
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::backoff::Restraint;
+    use crate::fleet::{FleetName, RoleKey};
+
+    fn settings() -> Settings {
+        Settings {
+            fleet: FleetName::parse("demo").expect("a valid name"),
+            roster: PathBuf::from("/etc/fleet/roster.toml"),
+            state_dir: PathBuf::from("/nowhere"),
+            repository: Some("acme/app".to_owned()),
+            secret_names: BTreeSet::from(["MODEL_KEY".to_owned()]),
+        }
+    }
+
+    fn spec(command: &[&str]) -> SessionSpec {
+        SessionSpec {
+            command: command.iter().map(ToString::to_string).collect(),
+            prompt: "do {brief} now".to_owned(),
+            brief: "build {slot}".to_owned(),
+            env: BTreeMap::from([("MODEL_KEY".to_owned(), "k3y".to_owned())]),
+            time_limit: Duration::from_secs(60),
+            min_free_bytes: 0,
+            retain: 5,
+            retain_work: 1,
+            restraint: Restraint {
+                backoff_base: Duration::ZERO,
+                backoff_cap: Duration::ZERO,
+                min_runtime: Duration::ZERO,
+                min_interval: Duration::ZERO,
+            },
+        }
+    }
+
+    fn slot() -> Slot {
+        Slot { role: RoleKey::parse("ui_builder").expect("a valid key"), index: 2 }
+    }
+
+    fn environment_of(inherited: &[(&str, &str)], spec: &SessionSpec) -> BTreeMap<String, String> {
+        let identity =
+            Identity { slot: &slot(), session: "unique", generation: 4, cwd: Path::new("/state/work") };
+        let inherited = inherited.iter().map(|(name, value)| (name.into(), value.into()));
+        environment(inherited, identity, spec, &settings())
+            .into_iter()
+            .map(|(name, value)| {
+                let text = |part: OsString| part.into_string().expect("the test has only text");
+                (text(name), text(value))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn placeholders_are_replaced_in_a_single_pass() {
+        let spec = spec(&["agent", "-p", "{prompt}", "{brief}|{role}|{slot}|{fleet}", "{}{x}{{fleet}", "{"]);
+        let expected = [
+            "agent",
+            "-p",
+            "do {brief} now",
+            "build {slot}|ui_builder|demo-ui-builder-s2|demo",
+            "{}{x}{demo",
+            "{",
+        ];
+        assert_eq!(argv(&spec, &slot(), &settings()), expected);
+    }
+
+    #[test]
+    fn a_program_path_is_relative_to_the_roster_and_a_bare_name_is_not() {
+        for (program, expected) in
+            [("./agent", "/etc/fleet/./agent"), ("/bin/agent", "/bin/agent"), ("agent", "agent")]
+        {
+            assert_eq!(argv(&spec(&[program]), &slot(), &settings()), [expected]);
+        }
+    }
+
+    #[test]
+    fn no_secret_of_the_coordinator_reaches_a_session_that_does_not_name_it() {
+        let inherited =
+            [("GITHUB_TOKEN", "t"), ("GH_TOKEN", "t"), ("GITHUB_APP_PRIVATE_KEY", "t"), ("MODEL_KEY", "t")];
+        let mut without = spec(&["agent"]);
+        without.env.clear();
+        let environment = environment_of(&inherited, &without);
+        assert!(!environment.values().any(|value| value == "t"), "{environment:?}");
+    }
+
+    #[test]
+    fn a_role_gets_the_secret_that_it_names() {
+        let environment = environment_of(&[("MODEL_KEY", "other")], &spec(&["agent"]));
+        assert_eq!(environment.get("MODEL_KEY").map(String::as_str), Some("k3y"));
+    }
+
+    #[test]
+    fn the_session_knows_its_names_and_nothing_of_an_outer_session() {
+        let inherited = [
+            ("PATH", "/bin"),
+            ("PWD", "/home"),
+            ("COORDINATOR_CONFIG", "outer"),
+            ("COORDINATOR_SLOT", "outer"),
+        ];
+        let environment = environment_of(&inherited, &spec(&["agent"]));
+        let expected = [
+            ("COORDINATOR_FLEET", "demo"),
+            ("COORDINATOR_GENERATION", "4"),
+            ("COORDINATOR_PROMPT", "do {brief} now"),
+            ("COORDINATOR_REPOSITORY", "acme/app"),
+            ("COORDINATOR_ROLE", "ui_builder"),
+            ("COORDINATOR_SESSION", "unique"),
+            ("COORDINATOR_SLOT", "demo-ui-builder-s2"),
+            ("MODEL_KEY", "k3y"),
+            ("PATH", "/bin"),
+            ("PWD", "/state/work"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(environment, BTreeMap::from(expected));
+    }
+}

@@ -1,0 +1,213 @@
+//! Starts one session. Whoever holds the slot's lock decides; the lock is never released between the decision and
+//! the session, because the shim inherits it.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, anyhow, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::directory::{Directory, create_directory, open_private, write_new};
+use super::environment::{Identity, argv, environment, takes_prompt};
+use super::record::{self, KILLED, Launch, Record, VERSION};
+use super::{Settings, lock, proc, shim, survey};
+use crate::backoff;
+use crate::fleet::{Hold, HoldReason, Outcome, Run, SessionSpec, Want};
+use crate::platform::{CycleId, Start};
+
+/// From the spawn of the shim until its agent runs.
+const READINESS: Duration = Duration::from_secs(10);
+
+/// Starts a session where the slot is free and nothing holds it back.
+pub(crate) fn start(
+    settings: &Settings,
+    want: &Want,
+    cycle: &CycleId,
+    now: SystemTime,
+) -> anyhow::Result<Start> {
+    let directory = Directory::new(&settings.state_dir, &settings.fleet);
+    directory.create(&want.slot)?;
+    let Some(lock) = lock::acquire(&directory.lock(&want.slot))? else {
+        return Ok(Start::AlreadyRunning);
+    };
+    let records = settled_records(&directory.records(&want.slot))?;
+    if let Some(hold) = hold(settings, want, &records, now)? {
+        return Ok(Start::Held(hold));
+    }
+    let generation = records.last().map_or(1, |record| record.generation + 1);
+    let place = Place { directory, want, cycle, generation };
+    let home = place.prepare(settings)?;
+    place.launch(settings, &home, lock)?;
+    Ok(Start::Started { generation })
+}
+
+/// The history under the lock: nobody can be running, so a record without an end gets one.
+fn settled_records(folder: &Path) -> anyhow::Result<Vec<Record>> {
+    let mut records = record::read_records(folder, survey::HISTORY)?;
+    let boot_id = proc::boot_id();
+    for open in records.iter_mut().filter(|record| record.exit.is_none()) {
+        let lost = open.lost(&boot_id);
+        record::write(&open.directory.join("exit.json"), &lost)?;
+        open.exit = Some(lost);
+    }
+    Ok(records)
+}
+
+fn hold(
+    settings: &Settings,
+    want: &Want,
+    records: &[Record],
+    now: SystemTime,
+) -> anyhow::Result<Option<Hold>> {
+    if let Some(hold) = records.last().and_then(orphan) {
+        return Ok(Some(hold));
+    }
+    let boot_id = proc::boot_id();
+    let history: Vec<Run> = records.iter().map(|record| record.run(&boot_id)).collect();
+    let session = want.slot.session_name(&settings.fleet);
+    if let Some(hold) = backoff::hold(&session, &history, &want.spec.restraint, now) {
+        return Ok(Some(hold));
+    }
+    disk(&settings.state_dir, want.spec.min_free_bytes)
+}
+
+/// Only a killed shim leaves processes behind, and only until they end: as long as one lives the slot is not free.
+fn orphan(last: &Record) -> Option<Hold> {
+    let exit = last.exit.as_ref()?;
+    let may_have_left_some = exit.outcome == Outcome::Lost && exit.reason.as_deref() == Some(KILLED);
+    let pid = may_have_left_some.then(|| proc::find_session(&last.start.session)).flatten()?;
+    let detail = format!("process {pid} of its last session still runs; end it with `kill {pid}`");
+    Some(Hold { reason: HoldReason::Orphan, until: None, detail })
+}
+
+fn disk(state_dir: &Path, min_free_bytes: u64) -> anyhow::Result<Option<Hold>> {
+    if min_free_bytes == 0 {
+        return Ok(None);
+    }
+    let disk = rustix::fs::statvfs(state_dir)
+        .with_context(|| format!("ask for space on {}", state_dir.display()))?;
+    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let mib = |bytes: u64| bytes >> 20;
+    let detail = || format!("{} MiB free, `min_free` asks for {} MiB", mib(free_bytes), mib(min_free_bytes));
+    let held = free_bytes < min_free_bytes;
+    Ok(held.then(|| Hold { reason: HoldReason::Disk, until: None, detail: detail() }))
+}
+
+/// Where the new session goes.
+struct Place<'a> {
+    directory: Directory,
+    want: &'a Want,
+    cycle: &'a CycleId,
+    generation: u64,
+}
+
+impl Place<'_> {
+    /// Makes the generation's directory. One that is there already never started: its coordinator died early.
+    fn prepare(&self, settings: &Settings) -> anyhow::Result<PathBuf> {
+        let home = self.directory.records(&self.want.slot).join(self.generation.to_string());
+        if fs::symlink_metadata(&home).is_ok() {
+            fs::remove_dir_all(&home).with_context(|| format!("remove {}", home.display()))?;
+        }
+        self.fill(settings, &home).inspect_err(|_| {
+            if let Err(error) = fs::remove_dir_all(&home) {
+                tracing::debug!("cannot remove {}: {error}", home.display());
+            }
+        })?;
+        Ok(home)
+    }
+
+    fn fill(&self, settings: &Settings, home: &Path) -> anyhow::Result<()> {
+        let spec = &self.want.spec;
+        create_directory(home)?;
+        create_directory(&home.join("work"))?;
+        write_new(&home.join("prompt.md"), spec.prompt.as_bytes())?;
+        record::write(&home.join("launch.json"), &self.order(settings, spec))
+    }
+
+    fn order(&self, settings: &Settings, spec: &SessionSpec) -> Launch {
+        Launch {
+            version: VERSION,
+            session: self.session(settings),
+            cycle: self.cycle.to_string(),
+            roster: settings.roster.clone(),
+            root: self.directory.root().to_owned(),
+            lock: self.directory.lock(&self.want.slot),
+            command: spec.command.clone(),
+            argv: argv(spec, &self.want.slot, settings),
+            prompt_on_stdin: !takes_prompt(&spec.command),
+            time_limit: spec.time_limit,
+            retain: spec.retain,
+            retain_work: spec.retain_work,
+        }
+    }
+
+    fn session(&self, settings: &Settings) -> String {
+        let slot = self.want.slot.session_name(&settings.fleet);
+        format!("{slot}-g{}-{}", self.generation, self.cycle)
+    }
+
+    /// The lock travels as the shim's standard input: all other descriptors of this process close at exec, so that
+    /// starts beside this one inherit nothing of it.
+    fn launch(&self, settings: &Settings, home: &Path, lock: File) -> anyhow::Result<()> {
+        let session = self.session(settings);
+        let cwd = home.join("work");
+        let identity =
+            Identity { slot: &self.want.slot, session: &session, generation: self.generation, cwd: &cwd };
+        let log = open_private(&home.join("shim.log"), fs::OpenOptions::new().append(true).create(true))?;
+        let mut shim = Command::new(own_program()?)
+            .arg0("coordinator")
+            .arg("session-run")
+            .arg(home)
+            .env_clear()
+            .envs(environment(env::vars_os(), identity, &self.want.spec, settings))
+            .stdin(Stdio::from(lock))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(log))
+            .spawn()
+            .context("start the session's shim")?;
+        let readiness = shim.stdout.take().context("open the shim's readiness pipe")?;
+        await_readiness(readiness, home)
+    }
+}
+
+/// This very program, also after an upgrade has replaced its file.
+pub(crate) fn own_program() -> anyhow::Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        Ok(PathBuf::from("/proc/self/exe"))
+    } else {
+        env::current_exe().context("find the coordinator's own program")
+    }
+}
+
+fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()> {
+    let deadline = Instant::now() + READINESS;
+    let mut answer = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            bail!("no agent runs after {READINESS:?}; see {}", home.join("shim.log").display());
+        }
+        let timeout = Timespec::try_from(left).context("convert a timeout")?;
+        match poll(&mut [PollFd::from_borrowed_fd(readiness.as_fd(), PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) | Ok(0) => continue,
+            other => other.context("wait for the session's shim")?,
+        };
+        let mut chunk = [0; 4096];
+        let count = readiness.read(&mut chunk).context("hear from the session's shim")?;
+        if count == 0 {
+            break;
+        }
+        answer.extend_from_slice(&chunk[..count]);
+    }
+    match String::from_utf8_lossy(&answer).trim() {
+        shim::READY => Ok(()),
+        "" => bail!("the session's shim died before its agent ran; see {}", home.join("shim.log").display()),
+        error => Err(anyhow!("{error}")),
+    }
+}

@@ -1,0 +1,124 @@
+//! Looks at slots without disturbing them: who is live, and what is remembered.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::directory::Directory;
+use super::lock::{self, Probe};
+use super::proc;
+use super::record::{self, Record};
+use crate::fleet::{Listing, LiveSession, Slot, SlotRecord, State, Unmanaged};
+
+/// Backoff up to an hour needs seven.
+pub(crate) const HISTORY: usize = 8;
+
+/// One slot as it was found.
+#[derive(Debug)]
+pub(crate) struct SlotSurvey {
+    pub(crate) slot: Slot,
+    /// A process holds the slot's lock.
+    pub(crate) is_held: bool,
+    /// Oldest first; the last one may be the holder's.
+    pub(crate) records: Vec<Record>,
+    boot_id: String,
+}
+
+/// Every slot that has a lock file or a record. One that cannot be read fails the whole: a partial list would let
+/// a second session start.
+pub(crate) fn survey(directory: &Directory, limit: usize) -> anyhow::Result<Vec<SlotSurvey>> {
+    directory.check()?;
+    let locks = names(&directory.slots())?;
+    let locks = locks.iter().filter_map(|name| name.to_str()?.strip_suffix(".lock"));
+    let records = names(&directory.sessions())?;
+    let records = records.iter().filter_map(|name| name.to_str());
+    let slots: BTreeSet<Slot> = locks.chain(records).filter_map(|name| directory.slot_named(name)).collect();
+    let boot_id = proc::boot_id();
+    slots.into_iter().map(|slot| survey_slot(directory, slot, limit, &boot_id)).collect()
+}
+
+fn survey_slot(directory: &Directory, slot: Slot, limit: usize, boot_id: &str) -> anyhow::Result<SlotSurvey> {
+    let (lock, folder) = (directory.lock(&slot), directory.records(&slot));
+    let mut is_held = matches!(lock::probe(&lock)?, Probe::Held);
+    let mut records = record::read_records(&folder, limit)?;
+    if !is_held && records.last().is_some_and(|record| record.exit.is_none()) {
+        // Lost, or started and perhaps ended since the probe: only a look under the lock can tell.
+        let probe = lock::probe(&lock)?;
+        records = record::read_records(&folder, limit)?;
+        is_held = matches!(probe, Probe::Held);
+    }
+    Ok(SlotSurvey { slot, is_held, records, boot_id: boot_id.to_owned() })
+}
+
+impl SlotSurvey {
+    /// The record of the session that holds the slot, when its processes can be told to be the recorded ones.
+    pub(crate) fn holder(&self) -> Option<&Record> {
+        let newest = self.records.last().filter(|record| self.is_held && record.exit.is_none())?;
+        let start = &newest.start;
+        let is_known = start.shim.is_alive() || start.agent.is_some_and(proc::ProcessId::is_alive);
+        (start.boot_id == self.boot_id && is_known).then_some(newest)
+    }
+
+    /// The session that holds the slot.
+    pub(crate) fn live(&self) -> Option<LiveSession> {
+        let session = |record: &Record| LiveSession {
+            generation: Some(record.generation),
+            state: if record.start.agent.is_some() { State::Running } else { State::Starting },
+            started_at: Some(record.start.started_at),
+        };
+        let unknown = LiveSession { generation: None, state: State::Starting, started_at: None };
+        self.is_held.then(|| self.holder().map_or(unknown, session))
+    }
+
+    /// The sessions that ended, lost ones included, oldest first.
+    pub(crate) fn finished(&self) -> impl Iterator<Item = &Record> {
+        let open = usize::from(self.is_held && self.records.last().is_some_and(|last| last.exit.is_none()));
+        self.records[..self.records.len() - open].iter()
+    }
+
+    /// The slot in the terms of every platform.
+    pub(crate) fn record(&self) -> SlotRecord {
+        let mut history: Vec<_> = self.finished().map(|record| record.run(&self.boot_id)).collect();
+        history.drain(..history.len().saturating_sub(HISTORY));
+        SlotRecord { live: self.live(), history }
+    }
+
+    pub(crate) fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+}
+
+/// The listing of the whole fleet for the owner of this roster file.
+pub(crate) fn listing(directory: &Directory, roster: &Path, fleet: &str) -> anyhow::Result<Listing> {
+    let mut listing = Listing::default();
+    // One more than the history: the newest may be the live one.
+    for found in survey(directory, HISTORY + 1)? {
+        if let Some(holder) = found.holder().filter(|holder| holder.start.roster != roster) {
+            listing.unmanaged.push(Unmanaged {
+                session: format!("{fleet}-{}", found.slot.name()),
+                reason: format!(
+                    "started by {}; give each roster a `fleet` of its own",
+                    holder.start.roster.display()
+                ),
+            });
+        }
+        let record = found.record();
+        if record != SlotRecord::default() {
+            listing.slots.insert(found.slot, record);
+        }
+    }
+    Ok(listing)
+}
+
+fn names(directory: &Path) -> anyhow::Result<Vec<OsString>> {
+    let context = || format!("read {}", directory.display());
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.with_context(context)?,
+    };
+    entries.map(|entry| Ok(entry.with_context(context)?.file_name())).collect()
+}
