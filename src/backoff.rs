@@ -1,4 +1,4 @@
-//! When a slot may start again: a pure function of the history that the platform keeps (platforms.md F.1).
+//! When a slot may start again: a pure function of the history that the platform keeps.
 //!
 //! Two overlapping cycles that see the same history come to the same answer, jitter included.
 
@@ -72,10 +72,6 @@ fn jitter(session: &str, generation: u64) -> f64 {
 }
 
 fn describe(last: &Run, streak: u32) -> String {
-    let times = match streak {
-        1 => "failed".to_owned(),
-        n => format!("failed {n} times"),
-    };
     let end = match (last.outcome, last.exit_code, &last.detail) {
         (Outcome::Succeeded, _, _) => "ended well but too soon,".to_owned(),
         (Outcome::TimedOut, _, _) => "hit its time limit".to_owned(),
@@ -83,6 +79,9 @@ fn describe(last: &Run, streak: u32) -> String {
         (Outcome::Failed | Outcome::Lost, None, Some(detail)) => detail.clone(),
         (outcome, None, None) => outcome.word().to_owned(),
     };
-    let runtime = Duration::from_secs(last.runtime().as_secs());
-    format!("{times}, last {end} after {}", humantime::format_duration(runtime))
+    let runtime = humantime::format_duration(Duration::from_secs(last.runtime().as_secs()));
+    match streak {
+        1 => format!("failed: {end} after {runtime}"),
+        times => format!("failed {times} times, last {end} after {runtime}"),
+    }
 }

@@ -35,7 +35,7 @@ pub struct Global {
     /// Form of the report on stdout.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
-    /// Colour on stdout and stderr; NO_COLOR is respected.
+    /// Colour on stdout and stderr; `NO_COLOR` is respected.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
     /// Form of the log on stderr.

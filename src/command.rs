@@ -2,25 +2,35 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::fmt;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Color, Command, Global, LogFormat};
-use crate::platform::process;
+use crate::cli::{Cli, Color, Command, Global, Init, Logs};
+use crate::platform::process::{self, Process};
+use crate::render::Screen;
 use crate::roster::{self, Problems, Roster};
 use crate::secrets::{MaskedStderr, Secrets};
 
+pub mod check;
+pub mod doctor;
+pub mod init;
+pub mod logs;
+pub mod pulls;
 pub mod reconcile;
+pub mod schema;
+pub mod sessions;
 
 mod edges;
+mod log;
 
 /// A mistake in the command line or the configuration; nothing was touched.
-pub const USAGE: u8 = 2;
+const USAGE: u8 = 2;
 
 /// What a command leaves to print, and how to exit.
 #[derive(Debug)]
@@ -38,39 +48,71 @@ impl Outcome {
     }
 }
 
+/// The error of a command that was not let start: the configuration or the surroundings are wrong.
+#[derive(Debug)]
+pub struct Refused(pub String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// Runs the command, prints what it says, and tells how to exit. The session stages come first: they must run before
 /// this process has a second thread.
 pub fn main(cli: &Cli) -> ExitCode {
     match &cli.command {
-        Command::SessionRun { directory } => return process::session_run(directory),
-        Command::SessionExec { directory } => return process::session_exec(directory),
-        Command::Completions { shell } => return completions(*shell),
-        _ => {}
-    }
-    let roster = match load_roster(&cli.global.config) {
-        Ok(roster) => roster,
-        Err(problems) => {
-            let color = colored_stderr(cli.global.color);
-            return fail(&Secrets::from_environment(&BTreeSet::new()), &problems.render(color));
+        Command::SessionRun { directory } => process::session_run(directory),
+        Command::SessionExec { directory } => process::session_exec(directory),
+        Command::Completions { shell } => completions(*shell),
+        Command::Schema => print(&schema::run(), 0),
+        Command::Check => check(&cli.global),
+        Command::Init(options) => init(options),
+        Command::Reconcile(_) | Command::Pulls | Command::Doctor | Command::Sessions | Command::Logs(_) => {
+            with_roster(cli)
         }
-    };
-    let secrets = Secrets::from_environment(&roster.secret_names);
-    start_log(&cli.global, &secrets);
-    match run(cli, &roster) {
-        Ok(outcome) => print(&secrets.mask(&outcome.stdout), outcome.code),
-        Err(error) => fail(&secrets, &format!("error: {error:#}\n")),
     }
 }
 
-fn run(cli: &Cli, roster: &Roster) -> anyhow::Result<Outcome> {
+fn with_roster(cli: &Cli) -> ExitCode {
+    let roster = match load_roster(&cli.global.config) {
+        Ok(roster) => roster,
+        Err(problems) => return refuse(&problems, cli.global.color),
+    };
+    let secrets = Secrets::from_environment(&roster.secret_names);
+    log::start(&cli.global, &secrets);
+    match run(cli, &roster, &secrets) {
+        Ok(outcome) => print(&secrets.mask(&outcome.stdout), outcome.code),
+        Err(error) => {
+            let code = if error.is::<Refused>() { USAGE } else { 1 };
+            fail(&secrets, &format!("error: {error:#}\n"), code)
+        }
+    }
+}
+
+fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Reconcile(options) => block_on(reconcile::run(roster, options, global, secrets)),
+        Command::Pulls => block_on(pulls::run(roster, global)),
+        Command::Doctor => block_on(doctor::run(roster, global)),
+        Command::Sessions => sessions(global, roster),
+        Command::Logs(options) => logs(options, roster, secrets),
+        Command::Check
+        | Command::Init(_)
+        | Command::Schema
+        | Command::Completions { .. }
+        | Command::SessionRun { .. }
+        | Command::SessionExec { .. } => anyhow::bail!("this command needs no roster"),
+    }
+}
+
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the async runtime")?;
-    let outcome = runtime.block_on(async {
-        match &cli.command {
-            Command::Reconcile(options) => reconcile::run(roster, options, &cli.global).await,
-            _ => anyhow::bail!("not in this build"),
-        }
-    });
+    let outcome = runtime.block_on(command);
     // A name lookup or a start that hangs must not hold the exit.
     runtime.shutdown_background();
     outcome
@@ -78,6 +120,37 @@ fn run(cli: &Cli, roster: &Roster) -> anyhow::Result<Outcome> {
 
 fn load_roster(path: &Path) -> Result<Roster, Problems> {
     roster::load(path, &|name| env::var(name).ok())
+}
+
+fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
+    let process = Process::open(edges::process_settings(roster))?;
+    sessions::run(&process, &roster.roles, global.output, SystemTime::now()).map(Outcome::ok)
+}
+
+/// Prints by itself, because a log may be long or followed.
+fn logs(options: &Logs, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
+    let process = Process::open(edges::process_settings(roster))?;
+    logs::run(&process, options, secrets, &mut io::stdout().lock())?;
+    Ok(Outcome::ok(String::new()))
+}
+
+/// No log and no runtime: what is wrong with the roster is the answer.
+fn check(global: &Global) -> ExitCode {
+    let answer = check::run(&global.config, global.output, &|name| env::var(name).ok());
+    let printed = print(&answer.stdout, 0);
+    answer.problems.map_or(printed, |problems| refuse(&problems, global.color))
+}
+
+fn init(options: &Init) -> ExitCode {
+    let search_path = env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    let written = env::current_exe().context("cannot tell where this program is").and_then(|binary| {
+        let program = init::Program { binary: &binary, search_path: &search_path };
+        init::run(&options.dir, options.systemd, &program)
+    });
+    match written {
+        Ok(text) => print(&text, 0),
+        Err(error) => fail(&Secrets::default(), &format!("error: {error:#}\n"), USAGE),
+    }
 }
 
 fn completions(shell: clap_complete::Shell) -> ExitCode {
@@ -96,40 +169,13 @@ fn print(text: &str, code: u8) -> ExitCode {
     }
 }
 
-fn fail(secrets: &Secrets, text: &str) -> ExitCode {
-    let mut stderr = MaskedStderr(secrets.clone());
+fn refuse(problems: &Problems, color: Color) -> ExitCode {
+    let secrets = Secrets::from_environment(&BTreeSet::new());
+    fail(&secrets, &problems.render(Screen::stderr(color).color), USAGE)
+}
+
+fn fail(secrets: &Secrets, text: &str, code: u8) -> ExitCode {
     // Without stderr there is nobody left to tell.
-    let _ = stderr.write_all(text.as_bytes());
-    ExitCode::from(USAGE)
-}
-
-fn colored_stderr(color: Color) -> bool {
-    match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => {
-            io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    }
-}
-
-/// Logs go to stderr with every secret masked. A panic is logged like an error, so that it is masked, too.
-fn start_log(global: &Global, secrets: &Secrets) {
-    let default = match global.verbose {
-        0 => "warn",
-        1 => "coordinator=info,warn",
-        2 => "coordinator=debug,info",
-        _ => "trace",
-    };
-    let filter = EnvFilter::new(global.log_level.as_deref().unwrap_or(default));
-    let masked = MaskedStderr(secrets.clone());
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colored_stderr(global.color))
-        .with_writer(move || masked.clone());
-    match global.log_format {
-        LogFormat::Text => log.compact().init(),
-        LogFormat::Json => log.json().init(),
-    }
-    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    let _ = MaskedStderr(secrets.clone()).write_all(text.as_bytes());
+    ExitCode::from(code)
 }

@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::StepName;
 use crate::fleet::{Inventory, RoleKey, Want};
+use crate::github::Github;
 use crate::platform::{CycleId, Platform};
+use crate::render::progress::Progress;
 use crate::report::{
     HealthReport, Interrupt, InventoryReport, MergeReport, Report, Requests, SpawnReport, Status, Step,
     StepOutcome,
 };
 use crate::roster::Roster;
-use crate::steps::{health, inventory, report, spawn};
+use crate::steps::merge::Pass;
+use crate::steps::{health, inventory, merge, report, spawn};
 use crate::untrusted;
 
 /// What is left of the deadline for the report.
@@ -26,7 +29,6 @@ const REPORT_RESERVE: Duration = Duration::from_millis(500);
 /// No inventory takes longer, however long the deadline is.
 const INVENTORY_LIMIT: Duration = Duration::from_secs(30);
 /// No merge starts in the last part of the deadline, so that its answer is still heard.
-#[expect(dead_code, reason = "the merge step is on its way")]
 const MERGE_RESERVE: Duration = Duration::from_secs(20);
 /// What an operation under way gets to end when a signal ends the cycle.
 const GRACE: Duration = Duration::from_millis(700);
@@ -45,10 +47,14 @@ pub struct Cycle<'a, P> {
     pub dry_run: bool,
     /// Where sessions run.
     pub platform: anyhow::Result<P>,
+    /// Where pull requests are.
+    pub github: anyhow::Result<Github>,
     /// What asks production.
     pub probe: anyhow::Result<reqwest::Client>,
     /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
+    /// Shows on a terminal what goes on.
+    pub progress: Progress,
 }
 
 /// Runs the five steps.
@@ -84,7 +90,7 @@ pub async fn run<P: Platform>(cycle: &Cycle<'_, P>, stop: &Stop) -> Report {
 
 fn requests<P: Platform>(cycle: &Cycle<'_, P>, clock: &Clock) -> Requests {
     Requests {
-        github: 0,
+        github: cycle.github.as_ref().map_or(0, Github::requests),
         platform: cycle.platform.as_ref().map_or(0, P::requests),
         health: clock.health_requests.get(),
     }
@@ -133,7 +139,8 @@ async fn spawn_deficit<P: Platform>(
             spawn::preview(body, orders);
             return Ok(());
         }
-        spawn::apply(body, platform, orders, &cycle.id, cycle.clock, &stop.token).await
+        let pass = spawn::Pass { cycle: &cycle.id, clock: cycle.clock, stop: &stop.token };
+        spawn::apply(body, platform, orders, &pass).await
     })
     .await
 }
@@ -142,8 +149,19 @@ async fn merge_pulls<P>(cycle: &Cycle<'_, P>, clock: &Clock, stop: &Stop) -> Ste
     if !cycle.steps.contains(&StepName::Merge) {
         return Step::default();
     }
-    let _ = (clock, stop);
-    Step { outcome: StepOutcome::NotConfigured, ..Step::default() }
+    let policy = &cycle.roster.merge;
+    if cycle.roster.repository.is_none() || !policy.enabled {
+        return Step { outcome: StepOutcome::NotConfigured, ..Step::default() };
+    }
+    let pass = Pass {
+        dry_run: cycle.dry_run,
+        merge_until: clock.started + cycle.roster.deadline.saturating_sub(MERGE_RESERVE),
+        stop: stop.token.clone(),
+    };
+    isolated(cycle, StepName::Merge, clock.end, stop, async |body| {
+        merge::run(body, usable(&cycle.github)?, policy, &pass).await
+    })
+    .await
 }
 
 async fn check_health<P>(cycle: &Cycle<'_, P>, clock: &Clock, stop: &Stop) -> Step<HealthReport> {
@@ -171,6 +189,7 @@ async fn isolated<P, T: Default>(
     work: impl AsyncFnOnce(&mut T) -> anyhow::Result<()>,
 ) -> Step<T> {
     let started = Instant::now();
+    cycle.progress.step_started(word(name));
     let mut body = T::default();
     let guarded = AssertUnwindSafe(work(&mut body)).catch_unwind();
     let ended = tokio::select! {
@@ -185,9 +204,19 @@ async fn isolated<P, T: Default>(
         None => failed("interrupted"),
     };
     if let StepOutcome::Failed(error) = &outcome {
-        tracing::error!(step = ?name, "{error}");
+        tracing::error!(step = word(name), "{error}");
     }
+    cycle.progress.step_ended(word(name), &outcome);
     Step { outcome, duration: started.elapsed(), body }
+}
+
+fn word(name: StepName) -> &'static str {
+    match name {
+        StepName::Inventory => "inventory",
+        StepName::Spawn => "spawn",
+        StepName::Merge => "merge",
+        StepName::Health => "health",
+    }
 }
 
 fn failed(error: &str) -> StepOutcome {

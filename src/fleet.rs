@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::backoff::Restraint;
 
 /// Prefix of every session of one fleet: `[a-z0-9]{1,16}`. Without a hyphen, so that
-/// `<fleet>-<role>-s<index>` can be read back in one way only (platforms.md A.1).
+/// `<fleet>-<role>-s<index>` can be read back in one way only.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FleetName(String);
 

@@ -29,6 +29,7 @@ pub mod platform;
 pub mod pull;
 pub mod github;
 pub mod report;
+pub mod finding;
 pub mod render;
 pub mod command;
 pub mod secrets;

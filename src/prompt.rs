@@ -9,6 +9,8 @@ pub struct Prompt<'a> {
     pub fleet: &'a str,
     /// `owner/repo`, when the roster names it.
     pub repository: Option<&'a str>,
+    /// Addresses of production, when the roster names some.
+    pub production: Vec<&'a str>,
     /// The role's key.
     pub key: &'a str,
     /// The role's name.
@@ -25,13 +27,19 @@ pub struct Prompt<'a> {
 
 /// The whole prompt, in Markdown.
 pub fn compose(prompt: &Prompt<'_>) -> String {
-    let Prompt { fleet, repository, key, name, preamble, mode, mode_text, brief } = prompt;
+    let Prompt { fleet, repository, production, key, name, preamble, mode, mode_text, brief } = prompt;
     let repository = match repository {
         Some(repository) => format!("The repository is {repository} (also in COORDINATOR_REPOSITORY)."),
-        None => "No repository is configured: work on the one that this text names, else exit.".to_owned(),
+        None => "No repository is configured: unless this text names one below, there is nothing to do, so exit at once.".to_owned(),
+    };
+    let production = match production.as_slice() {
+        [] => String::new(),
+        addresses => format!(" Production answers at {}.", addresses.join(" and ")),
     };
     let sections = [
-        format!("# Your session\n\nYou are {name} (role `{key}`) in the fleet `{fleet}`. {repository}"),
+        format!(
+            "# Your session\n\nYou are {name} (role `{key}`) in the fleet `{fleet}`. {repository}{production}"
+        ),
         format!("# How every agent works\n\n{preamble}"),
         format!("# How you find work: {}\n\n{mode_text}", mode.word()),
         format!("# What you do\n\n{brief}"),
@@ -47,6 +55,7 @@ mod tests {
         compose(&Prompt {
             fleet: "demo",
             repository,
+            production: vec!["https://shop.example.com/healthz"],
             key: "ui_builder",
             name: "UI Builder",
             preamble: "Work in a fresh clone.",
@@ -59,9 +68,16 @@ mod tests {
     #[test]
     fn a_prompt_holds_preamble_mode_and_brief_in_this_order() {
         let text = prompt(Some("acme/shop"));
-        let places =
-            ["UI Builder", "acme/shop", "fresh clone", "task-driven", "open issue", "what people see"]
-                .map(|part| text.find(part).unwrap_or_else(|| panic!("{part} is missing in {text}")));
+        let places = [
+            "UI Builder",
+            "acme/shop",
+            "/healthz",
+            "fresh clone",
+            "task-driven",
+            "open issue",
+            "what people see",
+        ]
+        .map(|part| text.find(part).unwrap_or_else(|| panic!("{part} is missing in {text}")));
         assert!(places.is_sorted(), "{places:?}");
     }
 

@@ -10,9 +10,12 @@ use crate::report::Report;
 pub mod text;
 pub mod json;
 pub mod markdown;
+pub mod metrics;
+pub mod progress;
+pub mod table;
 mod outline;
-mod words;
-mod wrap;
+pub(crate) mod words;
+pub(crate) mod wrap;
 
 /// The report in the form that was asked for, with a line break at its end.
 pub fn report(report: &Report, output: Output, screen: Screen) -> anyhow::Result<String> {
@@ -39,18 +42,27 @@ impl Screen {
     /// Standard output, as the user wants it coloured. `auto` asks the terminal, `NO_COLOR` and `CLICOLOR`.
     pub fn stdout(color: Color) -> Self {
         let stdout = io::stdout();
-        let color = match color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => AutoStream::choice(&stdout) != ColorChoice::Never,
-        };
+        let color = wants_color(color, AutoStream::choice(&stdout));
         let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal());
         let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
         Self { color, width }
     }
+
+    /// Standard error, likewise; nothing on it is wrapped.
+    pub fn stderr(color: Color) -> Self {
+        Self { color: wants_color(color, AutoStream::choice(&io::stderr())), width: None }
+    }
+}
+
+fn wants_color(color: Color, auto: ColorChoice) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => auto != ColorChoice::Never,
+    }
 }
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::fleet::{FleetName, Hold, RoleKey, Slot, Unmanaged};
 
+mod mask;
+
 /// The result of one run.
 #[derive(Debug)]
 pub struct Report {

@@ -73,7 +73,7 @@ pub struct Repository {
     pub graphql_url: String,
 }
 
-/// `[merge]`: meanings and reasons in merging.md.
+/// `[merge]`.
 #[derive(Debug, Clone)]
 pub struct MergePolicy {
     /// `false`: the step is not configured.

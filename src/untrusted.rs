@@ -19,6 +19,13 @@ pub fn one_line(text: &str, longest: usize) -> String {
     line.trim().to_owned()
 }
 
+/// Text of many lines without escape sequences and without control characters but line break and tab. A carriage return,
+/// as progress bars write it, ends a line.
+pub fn lines(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string().replace("\r\n", "\n").replace('\r', "\n");
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !(c.is_control() || is_invisible(*c))).collect()
+}
+
 /// Direction overrides, zero-width characters, tags and the byte order mark.
 fn is_invisible(c: char) -> bool {
     matches!(c,

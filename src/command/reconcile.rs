@@ -1,29 +1,38 @@
 //! `coordinator reconcile`: sets up the edges, runs one cycle, renders its report.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile, StepName};
-use crate::command::{Outcome, edges};
+use crate::command::{Outcome, Refused, edges};
 use crate::cycle::{self, Cycle, Stop};
 use crate::fleet::RoleKey;
 use crate::platform::CycleId;
 use crate::platform::process::{self, Process};
-use crate::render::{self, Screen};
-use crate::report::{Interrupt, Report};
+use crate::render::progress::Progress;
+use crate::render::{self, Screen, metrics};
+use crate::report::Interrupt;
 use crate::roster::Roster;
+use crate::secrets::Secrets;
 use crate::steps::health;
 use crate::steps::report;
 
 /// Runs the cycle and renders it. An error is a mistake of configuration or usage: nothing was touched.
-pub async fn run(roster: &Roster, options: &Reconcile, global: &Global) -> anyhow::Result<Outcome> {
+pub async fn run(
+    roster: &Roster,
+    options: &Reconcile,
+    global: &Global,
+    secrets: &Secrets,
+) -> anyhow::Result<Outcome> {
     let steps = selection(options);
     refuse_unknown_roles(roster, &options.role)?;
+    refuse_lost_metrics(options.metrics_file.as_deref())?;
     let agents = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
     if agents && let Some(refusal) = process::refusal(&roster.platform.state_dir) {
-        anyhow::bail!(refusal);
+        anyhow::bail!(Refused(refusal));
     }
     let cycle = Cycle {
         roster,
@@ -32,14 +41,22 @@ pub async fn run(roster: &Roster, options: &Reconcile, global: &Global) -> anyho
         only_roles: &options.role,
         dry_run: options.dry_run,
         platform: Process::open(edges::process_settings(roster)),
+        github: edges::github(roster)?,
         probe: health::client(),
         clock: SystemTime::now,
+        progress: Progress::stderr(),
     };
     let stop = Stop::default();
-    let report = tokio::select! {
+    let mut report = tokio::select! {
         report = cycle::run(&cycle, &stop) => report,
         never = interrupt_on_signal(&stop) => match never? {},
     };
+    report.mask(secrets);
+    if let Some(path) = &options.metrics_file
+        && let Err(error) = metrics::write(path, &metrics::report(&report))
+    {
+        tracing::error!("{error:#}");
+    }
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
     Ok(Outcome { stdout, code })
@@ -56,10 +73,25 @@ fn selection(options: &Reconcile) -> Vec<StepName> {
     all.into_iter().filter(chosen).collect()
 }
 
+/// Only a folder that is missing can be known beforehand.
+fn refuse_lost_metrics(path: Option<&Path>) -> anyhow::Result<()> {
+    let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            anyhow::bail!(Refused(format!("no folder {} for --metrics-file", folder.display())))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn refuse_unknown_roles(roster: &Roster, wanted: &[RoleKey]) -> anyhow::Result<()> {
     for key in wanted {
-        let known = roster.roles.iter().any(|role| role.key == *key);
-        anyhow::ensure!(known, "no role `{key}` in {}: see `coordinator check`", roster.path.display());
+        if !roster.roles.iter().any(|role| role.key == *key) {
+            let roster = roster.path.display();
+            anyhow::bail!(Refused(format!(
+                "no role `{key}` in {roster}; `coordinator check` lists the roles"
+            )));
+        }
     }
     Ok(())
 }

@@ -12,12 +12,13 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 
-use crate::fleet::{FleetName, Listing, Want};
+use crate::fleet::{FleetName, Listing, Slot, Want};
 use crate::platform::{CycleId, Platform, Start};
 
 mod descriptors;
 mod directory;
 mod environment;
+mod files;
 mod lock;
 mod proc;
 mod record;
@@ -29,7 +30,8 @@ mod storage;
 mod supervision;
 mod survey;
 
-pub(crate) use directory::Directory;
+use directory::Directory;
+pub(crate) use files::SlotFiles;
 pub(crate) use record::Record;
 pub(crate) use survey::SlotSurvey;
 
@@ -71,8 +73,13 @@ impl Process {
         &self.settings.fleet
     }
 
-    pub(crate) fn directory(&self) -> Directory {
+    fn directory(&self) -> Directory {
         Directory::new(&self.settings.state_dir, &self.settings.fleet)
+    }
+
+    /// The files of one slot.
+    pub(crate) fn files(&self, slot: Slot) -> SlotFiles {
+        SlotFiles { directory: self.directory(), slot }
     }
 
     /// Every slot with all that is remembered of it.

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::words::{millis, rfc3339, safe, sentence};
-use crate::fleet::{FleetName, Slot};
-use crate::report::{
-    HealthReport, InventoryReport, MergeReport, NotMerged, RecentMerge, Report, SpawnReport, Step,
-};
+use super::words::{millis, rfc3339, sentence};
+use crate::report::{Interrupt, Report, Step};
+use steps::{HealthView, InventoryView, MergeView, SpawnView};
+
+mod steps;
 
 const SCHEMA: &str = "coordinator.report/v1";
 
@@ -62,117 +62,6 @@ struct RequestsView {
     health: u64,
 }
 
-#[derive(Serialize)]
-struct InventoryView<'a> {
-    desired: u32,
-    running: Option<u32>,
-    roles: Vec<RoleView<'a>>,
-    unmanaged: Vec<UnmanagedView>,
-}
-
-#[derive(Serialize)]
-struct RoleView<'a> {
-    role: &'a str,
-    desired: u32,
-    running: Option<u32>,
-    backing_off: u32,
-    surplus: u32,
-}
-
-#[derive(Serialize)]
-struct UnmanagedView {
-    slot: String,
-    reason: String,
-}
-
-#[derive(Serialize)]
-struct SpawnView<'a> {
-    spawned: Vec<SlotView<'a, Generation>>,
-    already_running: Vec<SlotView<'a, ()>>,
-    held: Vec<SlotView<'a, HoldView>>,
-    failed: Vec<SlotView<'a, SpawnErrorView>>,
-}
-
-#[derive(Serialize)]
-struct SlotView<'a, B> {
-    slot: String,
-    role: &'a str,
-    #[serde(flatten)]
-    body: B,
-}
-
-#[derive(Serialize)]
-struct Generation {
-    generation: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct HoldView {
-    reason: &'static str,
-    until: Option<String>,
-    detail: String,
-}
-
-#[derive(Serialize)]
-struct SpawnErrorView {
-    error: String,
-}
-
-#[derive(Serialize)]
-struct MergeView<'a> {
-    open: u32,
-    merged: Vec<MergedView<'a>>,
-    skipped: Vec<NotMergedView>,
-    failed: Vec<NotMergedView>,
-    review_queue: u32,
-    conflicts: u32,
-    rate_limit: Option<RateLimitView>,
-}
-
-#[derive(Serialize)]
-struct MergedView<'a> {
-    number: u64,
-    title: String,
-    head: &'a str,
-    commit: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct NotMergedView {
-    number: u64,
-    title: String,
-    reason: &'static str,
-    detail: String,
-}
-
-#[derive(Serialize)]
-struct RateLimitView {
-    resets_at: Option<String>,
-}
-
-#[derive(Serialize)]
-struct HealthView {
-    endpoints: Vec<EndpointView>,
-    recent_merges: Vec<RecentMergeView>,
-}
-
-#[derive(Serialize)]
-struct EndpointView {
-    name: String,
-    url: String,
-    status: Option<u16>,
-    verdict: &'static str,
-    latency_ms: u64,
-    error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct RecentMergeView {
-    number: u64,
-    title: String,
-    merged_at: String,
-}
-
 impl<'a> ReportView<'a> {
     fn of(report: &'a Report) -> Self {
         let advice = report.advice.iter();
@@ -198,7 +87,7 @@ impl<'a> ReportView<'a> {
                 platform: report.requests.platform,
                 health: report.requests.health,
             },
-            interrupted: report.interrupted.map(crate::report::Interrupt::word),
+            interrupted: report.interrupted.map(Interrupt::word),
         }
     }
 }
@@ -211,99 +100,5 @@ impl<B> StepView<B> {
             error: step.outcome.error().map(sentence),
             body: body(&step.body),
         }
-    }
-}
-
-impl<'a> InventoryView<'a> {
-    fn of(inventory: &'a InventoryReport) -> Self {
-        let roles = inventory.roles.iter().map(|count| RoleView {
-            role: count.role.as_str(),
-            desired: count.desired,
-            running: count.running,
-            backing_off: count.backing_off,
-            surplus: count.surplus,
-        });
-        let unmanaged = inventory.unmanaged.iter();
-        let unmanaged =
-            unmanaged.map(|one| UnmanagedView { slot: safe(&one.session), reason: sentence(&one.reason) });
-        Self {
-            desired: inventory.desired,
-            running: inventory.running,
-            roles: roles.collect(),
-            unmanaged: unmanaged.collect(),
-        }
-    }
-}
-
-impl<'a> SpawnView<'a> {
-    fn of(spawn: &'a SpawnReport, fleet: &FleetName) -> Self {
-        let spawned =
-            spawn.spawned.iter().map(|s| slot(fleet, &s.slot, Generation { generation: s.generation }));
-        let held = spawn.held.iter().map(|(held, hold)| {
-            let until = hold.until.map(rfc3339);
-            slot(fleet, held, HoldView { reason: hold.reason.word(), until, detail: sentence(&hold.detail) })
-        });
-        let failed = spawn
-            .failed
-            .iter()
-            .map(|failure| slot(fleet, &failure.slot, SpawnErrorView { error: sentence(&failure.error) }));
-        Self {
-            spawned: spawned.collect(),
-            already_running: spawn.already_running.iter().map(|live| slot(fleet, live, ())).collect(),
-            held: held.collect(),
-            failed: failed.collect(),
-        }
-    }
-}
-
-fn slot<'a, B>(fleet: &FleetName, slot: &'a Slot, body: B) -> SlotView<'a, B> {
-    SlotView { slot: slot.session_name(fleet), role: slot.role.as_str(), body }
-}
-
-impl<'a> MergeView<'a> {
-    fn of(merge: &'a MergeReport) -> Self {
-        let merged = merge.merged.iter().map(|merged| MergedView {
-            number: merged.number,
-            title: safe(&merged.title),
-            head: &merged.head,
-            commit: merged.commit.as_deref(),
-        });
-        let limit = merge.rate_limit.as_ref();
-        Self {
-            open: merge.open,
-            merged: merged.collect(),
-            skipped: merge.skipped.iter().map(NotMergedView::of).collect(),
-            failed: merge.failed.iter().map(NotMergedView::of).collect(),
-            review_queue: merge.review_queue,
-            conflicts: merge.conflicts,
-            rate_limit: limit.map(|limit| RateLimitView { resets_at: limit.resets_at.map(rfc3339) }),
-        }
-    }
-}
-
-impl NotMergedView {
-    fn of(pull: &NotMerged) -> Self {
-        let (title, detail) = (safe(&pull.title), sentence(&pull.detail));
-        Self { number: pull.number, title, reason: pull.reason, detail }
-    }
-}
-
-impl HealthView {
-    fn of(health: &HealthReport) -> Self {
-        let endpoints = health.endpoints.iter().map(|endpoint| EndpointView {
-            name: safe(&endpoint.name),
-            url: safe(&endpoint.url),
-            status: endpoint.status,
-            verdict: endpoint.verdict.word(),
-            latency_ms: millis(endpoint.latency),
-            error: endpoint.error.as_deref().map(sentence),
-        });
-        let recent = health.recent_merges.iter();
-        let recent = recent.map(|RecentMerge { number, title, merged_at }| RecentMergeView {
-            number: *number,
-            title: safe(title),
-            merged_at: rfc3339(*merged_at),
-        });
-        Self { endpoints: endpoints.collect(), recent_merges: recent.collect() }
     }
 }

@@ -34,16 +34,25 @@ pub fn report(report: &Report) -> String {
 /// Character references stand for the signs that Markdown reads, and a zero-width space follows those that GitHub
 /// reads in the finished page, where references are gone.
 pub fn escaped(text: &str) -> String {
-    let reference = |c: char| match c {
+    let line_starter = line_starter(text);
+    let reference = |(at, c): (usize, char)| match c {
         '@' | '#' => format!("&#{};&#8203;", u32::from(c)),
         '&' | '<' | '>' | '|' | '\\' | '`' | '*' | '_' | '~' | '[' | ']' | '!' | '$' | '"' | '\'' => {
             format!("&#{};", u32::from(c))
         }
+        c if Some(at) == line_starter => format!("&#{};", u32::from(c)),
         c => c.to_string(),
     };
     // `https://` and `www.` start a link without any other sign.
-    let safe: String = text.chars().map(reference).collect();
+    let safe: String = text.char_indices().map(reference).collect();
     safe.replace("://", "&#58;//").replace("www.", "www&#46;")
+}
+
+/// Where the sign stands that would make a list item or an underlined heading of a line that starts with `text`.
+fn line_starter(text: &str) -> Option<usize> {
+    let at = text.find(|c: char| !c.is_ascii_digit())?;
+    let starts = if at == 0 { &['-', '+', '='][..] } else { &['.', ')'][..] };
+    text[at..].starts_with(starts).then_some(at)
 }
 
 fn shown(text: &str) -> String {

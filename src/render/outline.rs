@@ -122,17 +122,14 @@ fn health(report: &Report) -> StepOutline {
 fn answer(endpoint: &EndpointHealth) -> String {
     let name = safe(&endpoint.name);
     let error = endpoint.error.as_deref().map(sentence);
-    let answer = match (endpoint.status, &error) {
-        (Some(status), Some(error)) => format!("{name} {status} in {}, {error}", span(endpoint.latency)),
-        (Some(status), None) => format!("{name} {status} in {}", span(endpoint.latency)),
-        (None, Some(error)) => format!("{name} {error}"),
-        (None, None) => format!("{name} no answer"),
+    let Some(status) = endpoint.status else {
+        return format!("{name}: {} (potential outage)", error.as_deref().unwrap_or("no answer"));
     };
-    match endpoint.verdict {
-        HealthVerdict::Up => answer,
-        HealthVerdict::Down => format!("{answer}: down"),
-        HealthVerdict::Unexpected => format!("{answer}: unexpected"),
-        HealthVerdict::PotentialOutage => format!("{answer}: potential outage"),
+    let answer = format!("{name} {status} in {}", span(endpoint.latency));
+    match (endpoint.verdict, error) {
+        (HealthVerdict::Up, _) => answer,
+        (verdict, None) => format!("{answer}: {}", verdict.word()),
+        (verdict, Some(error)) => format!("{answer}: {}, {error}", verdict.word()),
     }
 }
 

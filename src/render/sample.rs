@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::fleet::{FleetName, Hold, HoldReason, RoleKey, Slot};
+use crate::fleet::{FleetName, Hold, HoldReason, RoleKey, Slot, Unmanaged};
 use crate::report::{
     Advice, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged, NotMerged,
     RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport, Spawned, Status, Step, StepOutcome,
@@ -135,5 +135,35 @@ pub(crate) fn eventful() -> Report {
         },
     ];
     report.requests = Requests { github: 3, platform: 42, health: 1 };
+    report
+}
+
+/// Every text in it, from wherever it may come, is `text`; every list has something.
+pub(crate) fn filled_with(text: &str) -> Report {
+    let text = || text.to_owned();
+    let failed = || StepOutcome::Failed(text());
+    let not_merged = |number| skip(number, &text(), "forbidden", &text());
+    let hold = |reason, until| Hold { reason, until, detail: text() };
+    let mut report = eventful();
+    report.reasons = vec![text(), text()];
+    report.advice = vec![Advice { signal: text(), action: text() }];
+    report.inventory.outcome = failed();
+    report.inventory.body.unmanaged = vec![Unmanaged { session: text(), reason: text() }];
+    report.spawn.outcome = failed();
+    report.spawn.body.held = vec![
+        (slot("a", 0), hold(HoldReason::Backoff, Some(at(3)))),
+        (slot("b", 0), hold(HoldReason::Interval, None)),
+        (slot("c", 1), hold(HoldReason::Unknown, None)),
+    ];
+    report.spawn.body.failed = vec![SpawnFailure { slot: slot("d", 0), error: text() }];
+    report.merge.outcome = failed();
+    report.merge.body.merged = vec![merged(1, &text())];
+    report.merge.body.skipped = vec![not_merged(2)];
+    report.merge.body.failed = vec![not_merged(3)];
+    report.health.outcome = failed();
+    let endpoint = endpoint("", None, HealthVerdict::PotentialOutage, 9);
+    report.health.body.endpoints =
+        vec![EndpointHealth { name: text(), url: text(), error: Some(text()), ..endpoint }];
+    report.health.body.recent_merges = vec![RecentMerge { number: 4, title: text(), merged_at: at(0) }];
     report
 }

@@ -1,7 +1,12 @@
 use insta::assert_snapshot;
 
-use super::sample::{converged, eventful};
+use super::sample::{at, converged, endpoint, eventful, merged, slot};
 use super::*;
+use crate::fleet::{Hold, HoldReason};
+use crate::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
+
+mod metrics_file;
+mod untrusted;
 
 fn text(report: &Report, width: Option<usize>) -> String {
     text::report(report, Screen { color: false, width })
@@ -84,6 +89,96 @@ fn a_narrow_terminal_gets_short_lines_and_whole_words() {
     advice  sentinel: look at `coordinator logs sentinel-s0`
             production: sentinel reverts; if a revert is open,
             approve it
+    "#);
+}
+
+#[test]
+fn slots_with_one_cause_share_a_line() {
+    let mut report = converged();
+    let hold = |reason, minute: Option<u64>, detail: &str| Hold {
+        reason,
+        until: minute.map(at),
+        detail: detail.to_owned(),
+    };
+    let interval = |minute| hold(HoldReason::Interval, Some(minute), "starts at most once every 30m");
+    let role_failed = hold(HoldReason::RoleFailed, None, "another session of the role failed to start");
+    report.spawn.body.held = vec![
+        (slot("ui_builder", 1), interval(30)),
+        (slot("api_builder", 0), interval(20)),
+        (slot("designer", 0), hold(HoldReason::Backoff, Some(24 * 60), "failed")),
+        (slot("qa", 1), role_failed.clone()),
+        (slot("qa", 2), role_failed),
+    ];
+    let failure =
+        |role| SpawnFailure { slot: slot(role, 0), error: "no command `claude` on PATH".to_owned() };
+    report.spawn.body.failed = ["qa", "architect", "writer", "sentinel"].map(failure).to_vec();
+    assert_snapshot!(text(&report, None), @r#"
+    coordinator  demo  2026-01-01 00:05 UTC
+
+      inventory  38 of 38 agents running
+      spawn      5 held, 4 failed
+                 ~ ui_builder s1, api_builder s0  wait, the first until 00:20: starts at most once every 30m
+                 ~ designer s0                    backs off until 2026-01-02 00:00: failed
+                 ~ qa s1 s2                       role_failed: another session of the role failed to start
+                 ! 4 slots                        no command `claude` on PATH
+                                                  qa s0, architect s0, writer s0, sentinel s0
+      merge      none of 12 open: 7 need review, 3 wait for checks, 2 conflict
+      health     production 200 in 45 ms
+
+    healthy  0.8 s, 3 requests
+    "#);
+}
+
+#[test]
+fn how_a_step_ended_is_said_in_words() {
+    let mut report = converged();
+    report.dry_run = true;
+    report.inventory.outcome = StepOutcome::Failed("cannot read the records\nof the fleet".to_owned());
+    report.inventory.body.running = None;
+    report.spawn.outcome = StepOutcome::Skipped;
+    report.merge.outcome = StepOutcome::Failed("the deadline came first".to_owned());
+    report.merge.body.merged = vec![merged(1, "One")];
+    report.merge.body.skipped.truncate(1);
+    report.merge.body.rate_limit = Some(RateLimit { resets_at: Some(at(30)) });
+    report.health.outcome = StepOutcome::NotConfigured;
+    report.health.body.endpoints.clear();
+    assert_snapshot!(text(&report, None), @r#"
+    coordinator  demo  2026-01-01 00:05 UTC  dry run: nothing was changed
+
+      inventory  failed: cannot read the records; of the fleet
+      spawn      skipped
+      merge      1 of 12 open would be merged; failed: the deadline came first
+                 stopped by a rate limit of GitHub until 00:30
+                 + #1  One
+                 - #0  Some title  not_approved: some detail
+      health     not configured
+
+    healthy  0.8 s, 3 requests
+    "#);
+}
+
+#[test]
+fn several_endpoints_share_a_line_only_when_all_are_up() {
+    let mut report = converged();
+    report.merge.body.skipped.clear();
+    let endpoints = &mut report.health.body.endpoints;
+    endpoints.push(endpoint("api", Some(204), HealthVerdict::Up, 7));
+    assert!(text(&report, None).contains("health     production 200 in 45 ms, api 204 in 7 ms\n"));
+    let mut silent = endpoint("shop", None, HealthVerdict::PotentialOutage, 10_000);
+    silent.error = Some("no answer within 10s".to_owned());
+    report.health.body.endpoints.push(silent);
+    assert_snapshot!(text(&report, None), @r#"
+    coordinator  demo  2026-01-01 00:05 UTC
+
+      inventory  38 of 38 agents running
+      spawn      nothing to start
+      merge      none of 12 open
+      health     production 200 in 45 ms
+                 api 204 in 7 ms
+                 shop: no answer within 10s (potential outage)
+                 nothing merged within 30 minutes
+
+    healthy  0.8 s, 3 requests
     "#);
 }
 

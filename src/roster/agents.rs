@@ -53,7 +53,9 @@ fn role(
     problems: &mut Vec<Problem>,
 ) -> Option<Role> {
     let key = RoleKey::parse(values.text("key")?).ok()?;
-    let mode = Mode::ALL.into_iter().find(|mode| values.is("mode", mode.word()))?;
+    // A mode that is none has its problem already; the brief is looked at all the same.
+    let mode =
+        Mode::ALL.into_iter().find(|mode| values.is("mode", mode.word())).unwrap_or(Mode::SelfDirected);
     let name = values.text("name").filter(|name| !name.trim().is_empty());
     let name = name.map_or_else(|| title(&key), str::to_owned);
     let brief_path = values.text("brief").map_or_else(|| format!("briefs/{key}.md"), str::to_owned);
@@ -111,6 +113,7 @@ fn texts(
     let prompt = prompt::compose(&Prompt {
         fleet: document.text("fleet").unwrap_or_default(),
         repository: document.section("repository").and_then(|section| section.text("name")),
+        production: document.sections("health").iter().filter_map(|endpoint| endpoint.text("url")).collect(),
         key: key.as_str(),
         name,
         preamble: &briefs.preamble()?,

@@ -1,5 +1,6 @@
 //! From a path to a roster, or to everything that is wrong with it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -7,7 +8,7 @@ use toml::de::DeTable;
 use crate::fleet::FleetName;
 
 use super::file::{self, Unreadable};
-use super::problem::{Problem, Problems};
+use super::problem::{Lines, Problem, Problems};
 use super::section::{self, Values};
 use super::{Roster, agents, settings};
 
@@ -86,22 +87,24 @@ fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
     Ok((path.file_name().map(|name| folder.join(name)).unwrap_or(folder), source))
 }
 
-/// Puts syntax errors first: what else is said of their lines, or is said to be missing, may be their consequence.
-fn with_syntax(source: &str, errors: &[toml::de::Error], list: Vec<Problem>) -> Vec<Problem> {
-    let line = |offset: usize| source.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count();
-    let structural = errors.iter().any(|error| error.message() != "duplicate key");
-    let broken: Vec<usize> =
-        errors.iter().filter_map(toml::de::Error::span).map(|span| line(span.start)).collect();
-    let mut all: Vec<Problem> = errors
-        .iter()
-        .map(|error| Problem::new(error.message(), error.span()).label("here the file is no TOML"))
-        .collect();
-    let stands = |problem: &Problem| match &problem.span {
-        Some(span) => !(structural && span.is_empty() || broken.contains(&line(span.start))),
-        None => !structural,
-    };
-    all.extend(list.into_iter().filter(|problem| errors.is_empty() || stands(problem)));
-    all
+/// Adds what is no TOML. What else is said of these lines may be a mere consequence and is left out.
+fn with_syntax(source: &str, errors: &[toml::de::Error], mut list: Vec<Problem>) -> Vec<Problem> {
+    let lines = Lines::of(source);
+    let spans = errors.iter().filter_map(toml::de::Error::span);
+    let broken: BTreeSet<_> = spans.map(|span| lines.line(span.start)).collect();
+    list.retain(|problem| problem.span.as_ref().is_none_or(|span| !broken.contains(&lines.line(span.start))));
+    list.extend(errors.iter().map(|error| syntax(source, error)));
+    list
+}
+
+fn syntax(source: &str, error: &toml::de::Error) -> Problem {
+    let text = error.span().and_then(|span| source.get(span)).unwrap_or_default();
+    match error.message() {
+        "duplicate key" => {
+            Problem::new(format!("duplicate key `{text}`"), error.span()).label("it is set above already")
+        }
+        message => Problem::new(message, error.span()).label("this is not valid TOML"),
+    }
 }
 
 /// `text` as a path: `~` is the home folder, relative paths start at the roster.

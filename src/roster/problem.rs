@@ -52,7 +52,7 @@ pub struct Problems {
     /// The file, as the caller named it.
     pub file: PathBuf,
     source: String,
-    line_starts: Vec<usize>,
+    lines: Lines,
     list: Vec<Problem>,
     total: usize,
 }
@@ -79,9 +79,7 @@ impl Problems {
         list.dedup();
         let total = list.len();
         list.truncate(SHOWN);
-        let newlines = source.match_indices('\n').map(|(at, _)| at + 1);
-        let line_starts = std::iter::once(0).chain(newlines).collect();
-        Self { file, source, line_starts, list, total }
+        Self { file, lines: Lines::of(&source), source, list, total }
     }
 
     /// The first mistakes, with line and column.
@@ -107,11 +105,17 @@ impl Problems {
     fn render_one(&self, text: &mut String, problem: &Problem, paint: &Paint) {
         let at = problem.span.as_ref().map(|span| self.position(span));
         let number = at.as_ref().map(|at| at.line.to_string()).unwrap_or_default();
-        let gutter = number.len();
+        let gutter = number.len().max(1);
         let bar = paint.dim("|");
-        let _ = writeln!(text, "{}: {}", paint.error("error"), problem.message);
+        let _ = writeln!(text, "{}: {}", paint.error("error"), shown(&problem.message));
         let place = at.as_ref().map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
-        let _ = writeln!(text, "{:gutter$}{} {}{place}", "", paint.dim("-->"), self.file.display());
+        let _ = writeln!(
+            text,
+            "{:gutter$}{} {}{place}",
+            "",
+            paint.dim("-->"),
+            shown(&self.file.to_string_lossy())
+        );
         if let (Some(at), Some(label)) = (&at, &problem.label) {
             let (line, before) = at.excerpt();
             let marks = "^".repeat(at.width.clamp(1, EXCERPT));
@@ -122,20 +126,19 @@ impl Problems {
                 "{:gutter$} {bar} {:before$}{}",
                 "",
                 "",
-                paint.error(&format!("{marks} {label}"))
+                paint.error(&format!("{marks} {}", shown(label)))
             );
         }
         if let Some(hint) = &problem.hint {
-            let _ = writeln!(text, "{:gutter$} {} {hint}", "", paint.dim("="));
+            let _ = writeln!(text, "{:gutter$} {} {}", "", paint.dim("="), shown(hint));
         }
         text.push('\n');
     }
 
     fn position(&self, span: &Range<usize>) -> Position<'_> {
         let start = floor(&self.source, span.start);
-        let line = self.line_starts.partition_point(|line_start| *line_start <= start);
-        let line_start = self.line_starts[line - 1];
-        let line_end = self.line_starts.get(line).map_or(self.source.len(), |next| next - 1);
+        let line = self.lines.line(start);
+        let (line_start, line_end) = self.lines.bounds(line);
         let end = floor(&self.source, span.end).clamp(start, line_end.max(start));
         Position {
             line,
@@ -161,6 +164,30 @@ impl Problems {
     }
 }
 
+/// Where each line of a text starts; looked up, because a file without structure has a problem everywhere.
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    starts: Vec<usize>,
+    length: usize,
+}
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
+        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { starts: std::iter::once(0).chain(newlines).collect(), length: text.len() }
+    }
+
+    /// The line that holds the byte at `offset`, counted from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+
+    fn bounds(&self, line: usize) -> (usize, usize) {
+        let start = self.starts.get(line - 1).copied().unwrap_or(self.length);
+        (start, self.starts.get(line).map_or(self.length, |next| next - 1))
+    }
+}
+
 /// Where a span is: line and column from 1, in characters.
 struct Position<'a> {
     line: usize,
@@ -181,6 +208,11 @@ impl Position<'_> {
         });
         (line.collect::<String>().trim_end().to_owned(), self.column - 1 - skipped)
     }
+}
+
+/// Names and paths from elsewhere cannot command the terminal.
+fn shown(text: &str) -> String {
+    untrusted::one_line(text, 500)
 }
 
 /// The nearest character boundary at or before `index`.

@@ -40,14 +40,14 @@ pub struct Key {
     /// What it holds.
     pub kind: Kind,
     /// What it is when absent.
-    pub default: Default,
+    pub default: Fallback,
     /// What it means, in a sentence.
     pub doc: &'static str,
 }
 
 /// What a key is when the roster does not say.
 #[derive(Debug)]
-pub enum Default {
+pub enum Fallback {
     /// This value, written in TOML.
     Toml(&'static str),
     /// It must be there.

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
-use super::reference::{self, Key, ROSTER, Section};
+use super::reference::{Fallback, Key, ROSTER, Section};
 use super::value::{Reading, Value, Variable};
 
 /// A section with its defaults filled in. What is required and missing, or wrong, has a problem and is absent.
@@ -151,16 +151,16 @@ fn default(
     problems: &mut Vec<Problem>,
 ) -> Option<Entry> {
     match key.default {
-        reference::Default::Derived(_) => None,
-        reference::Default::Toml(literal) => {
+        Fallback::Derived(_) => None,
+        Fallback::Toml(literal) => {
             let value = DeValue::parse(literal).ok()?;
             let value = (Reading { key: key.name, problems }).read(&key.kind, &value)?;
             Some(Entry { value, span: None })
         }
-        reference::Default::Required => {
+        Fallback::Required => {
             let place = if section.heading.is_empty() { "the roster" } else { section.heading };
             let problem = Problem::new(format!("{place} has no `{}`", key.name), Some(span.clone()));
-            problems.push(problem.hint(format!("add `{} = \"...\"`: {}", key.name, key.doc)));
+            problems.push(problem.hint(format!("add `{} = \"...\"`. {}", key.name, key.doc)));
             None
         }
     }

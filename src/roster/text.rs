@@ -20,7 +20,7 @@ pub(super) fn check(kind: &Kind, text: &str) -> Result<(), String> {
         Kind::Url => url(text).map(drop),
         Kind::ApiUrl => api_url(text),
         Kind::Word(words) => word(words, text),
-        Kind::Path if text.is_empty() || text.contains('\0') => Err("write a path".to_owned()),
+        Kind::Path if text.is_empty() || text.contains(char::is_control) => Err("write a path".to_owned()),
         Kind::Line => line(text),
         _ => Ok(()),
     }

@@ -16,14 +16,14 @@ use crate::untrusted::one_line;
 
 const MAX_REDIRECTS: usize = 3;
 
-/// The client of all endpoints: verifies certificates, asks no proxy, leaves redirects to [`run`].
+/// The client of all endpoints: verifies certificates, asks no proxy, repeats nothing, leaves redirects to [`run`].
 ///
 /// Fails when the TLS roots of this machine cannot be read.
 pub fn client() -> anyhow::Result<Client> {
     Client::builder()
         .user_agent(concat!("coordinator/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
-        .no_proxy()
+        .retry(reqwest::retry::never())
         .build()
         .context("cannot set up the HTTP client for the health checks")
 }
@@ -137,34 +137,4 @@ fn explain(error: &reqwest::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_expectations_any_2xx_is_up_and_5xx_is_down() {
-        let verdicts = [199, 200, 204, 299, 301, 404, 500, 599].map(|status| judge(status, &[]).word());
-        let word = ["unexpected", "up", "up", "up", "unexpected", "unexpected", "down", "down"];
-        assert_eq!(verdicts, word);
-    }
-
-    #[test]
-    fn what_is_expected_is_up_whatever_it_is_and_nothing_else() {
-        assert_eq!(judge(503, &[503]), HealthVerdict::Up);
-        assert_eq!(judge(301, &[200, 301]), HealthVerdict::Up);
-        assert_eq!(judge(200, &[204]), HealthVerdict::Unexpected);
-        assert_eq!(judge(500, &[204]), HealthVerdict::Down);
-    }
-
-    #[test]
-    fn credentials_of_a_url_are_never_shown() {
-        for (url, shown) in [
-            ("https://u:p@host/x", "https://***@host/x"),
-            ("https://token@host", "https://***@host"),
-            ("https://u:p@ss@host:1/?a=b@c", "https://***@host:1/?a=b@c"),
-            ("https://host/a@b", "https://host/a@b"),
-            ("u:p@host", "***@host"),
-        ] {
-            assert_eq!(without_credentials(url), shown);
-        }
-    }
-}
+mod tests;

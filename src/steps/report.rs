@@ -1,12 +1,13 @@
 //! Step 5: the verdict on the cycle, the advice, the exit code. Pure, so it cannot fail.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use crate::fleet::{Mode, Role, Slot};
+use crate::fleet::Role;
 use crate::report::{
-    Advice, EndpointHealth, HealthVerdict, Interrupt, NotMerged, RecentMerge, Report, RoleCount, Status,
-    Step, StepOutcome,
+    EndpointHealth, HealthVerdict, Interrupt, RecentMerge, Report, RoleCount, Status, Step, StepOutcome,
 };
+
+mod advice;
 
 /// A longer review queue wants more reviewers (R1-065).
 const LONGEST_REVIEW_QUEUE: u32 = 10;
@@ -14,7 +15,6 @@ const LONGEST_REVIEW_QUEUE: u32 = 10;
 const MANY_CONFLICTS: u32 = 3;
 /// One failed spawn is left to the next cycle (R1-063).
 const MANY_SPAWN_FAILURES: usize = 2;
-const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Fills in what follows from the four steps: `status`, `reasons`, `advice`, and the merges that may have broken
 /// production. Call it once, when everything else in the report is final.
@@ -25,7 +25,7 @@ pub fn conclude(report: &mut Report, roles: &[Role]) {
     let (status, reasons) = assess(report);
     report.status = status;
     report.reasons = reasons;
-    report.advice = advise(report, roles);
+    report.advice = advice::advise(report, roles);
 }
 
 /// The exit code of a cycle; 2 for a usage or configuration error is decided before there is a report.
@@ -62,7 +62,8 @@ fn judge_health(report: &Report, found: &mut Vec<(Status, String)>) {
             HealthVerdict::Down | HealthVerdict::PotentialOutage => Status::Broken,
             HealthVerdict::Unexpected | HealthVerdict::Up => Status::Degraded,
         };
-        found.push((status, answer(endpoint)));
+        let error = endpoint.error.iter().map(|error| format!(" ({error})"));
+        found.push((status, answer(endpoint) + &error.collect::<String>()));
     }
     judge_end("health", &report.health, found);
 }
@@ -118,101 +119,6 @@ fn judge_end<T>(name: &str, step: &Step<T>, found: &mut Vec<(Status, String)>) {
     }
 }
 
-/// What may help, never done by the coordinator itself (R1-065).
-fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
-    let mut advice = Vec::new();
-    let mut say = |signal: String, action: String| advice.push(Advice { signal, action });
-    for endpoint in report.health.body.endpoints.iter().filter(|endpoint| is_not_up(endpoint)) {
-        say(answer(endpoint), repair(report, roles));
-    }
-    for role in wholly_backing_off(report) {
-        let slot = Slot { role: role.role.clone(), index: 0 }.name();
-        say(
-            format!("every session of {} backs off", role.role),
-            format!("look at `coordinator logs {slot}`"),
-        );
-    }
-    let unmanaged = report.inventory.body.unmanaged.len();
-    if unmanaged > 0 {
-        let action = "they are left alone and end by themselves; see the inventory for the reason of each";
-        say(format!("unmanaged sessions: {unmanaged}"), action.to_owned());
-    }
-    let merge = &report.merge.body;
-    if merge.review_queue > LONGEST_REVIEW_QUEUE {
-        say(format!("review queue is {}", merge.review_queue), more_reviewers(roles));
-    }
-    if merge.conflicts >= MANY_CONFLICTS {
-        let action = "lower the counts of the roles that build: they change the same places";
-        say(format!("{} pull requests conflict", merge.conflicts), action.to_owned());
-    }
-    advice.extend(advise_on_reasons(report));
-    advice.extend(advise_on_token(report));
-    advice
-}
-
-/// Reasons that only a person can remove.
-const REMEDIES: [(&str, &str); 7] = [
-    ("already_on_base", "an earlier merge of it half succeeded: compare it with the base, then close it"),
-    ("merge_outcome_unknown", "look whether it was merged; the next cycle finds out by itself, too"),
-    (
-        "forbidden",
-        "give the token write access to contents and pull requests; merge changes of workflows by hand",
-    ),
-    (
-        "ci_unreadable",
-        "let the token read checks and commit statuses; `coordinator doctor` says what it lacks",
-    ),
-    ("no_write_permission", "give the token write access to contents and pull requests"),
-    ("squash_disabled", "allow squash merging in the repository's settings"),
-    ("repo_archived", "remove [repository] from the roster, or unarchive it"),
-];
-
-fn advise_on_reasons(report: &Report) -> Vec<Advice> {
-    let merge = &report.merge.body;
-    let with = |reason: &str| {
-        let all = merge.failed.iter().chain(&merge.skipped);
-        all.filter(|pull| pull.reason == reason).collect::<Vec<&NotMerged>>()
-    };
-    let mut advice = Vec::new();
-    for (reason, remedy) in REMEDIES {
-        let pulls = with(reason);
-        if !pulls.is_empty() {
-            let signal = format!("{reason}: {}", numbers(pulls.iter().map(|pull| pull.number)));
-            advice.push(Advice { signal, action: remedy.to_owned() });
-        }
-    }
-    let behind = with("behind_base").len();
-    if behind >= 2 || (behind == 1 && !merge.merged.is_empty()) {
-        let signal = format!("left behind their base by strict protection: {behind}");
-        let action =
-            "use a merge queue, or update their branches: every merge leaves the others behind".to_owned();
-        advice.push(Advice { signal, action });
-    }
-    advice
-}
-
-fn advise_on_token(report: &Report) -> Vec<Advice> {
-    let merge = &report.merge.body;
-    let mut advice = Vec::new();
-    let left = merge.token_expires_at.map(|at| at.duration_since(report.started_at).unwrap_or_default());
-    if let Some(left) = left.filter(|left| *left < TOKEN_EXPIRES_SOON) {
-        let signal = match left.as_secs() / 86400 {
-            0 => "the GitHub token expires within a day".to_owned(),
-            1 => "the GitHub token expires in 1 day".to_owned(),
-            days => format!("the GitHub token expires in {days} days"),
-        };
-        let action = "make a new one, or use a GitHub App, whose tokens renew themselves".to_owned();
-        advice.push(Advice { signal, action });
-    }
-    if merge.token_is_administrator {
-        let signal = "the GitHub token is an administrator's".to_owned();
-        let action =
-            "use one that may write but not administrate: it cannot bypass branch protection".to_owned();
-        advice.push(Advice { signal, action });
-    }
-    advice
-}
-
 /// What this cycle merged comes first: it is the newest.
 fn recent_merges(report: &Report) -> Vec<RecentMerge> {
     let merge = &report.merge.body;
@@ -231,37 +137,10 @@ fn is_not_up(endpoint: &EndpointHealth) -> bool {
 }
 
 fn answer(endpoint: &EndpointHealth) -> String {
-    match (endpoint.status, &endpoint.error) {
-        (Some(status), _) => format!("{} answers {status}", endpoint.name),
-        (None, Some(error)) => format!("{} may be out: {error}", endpoint.name),
-        (None, None) => format!("{} may be out", endpoint.name),
+    match endpoint.status {
+        Some(status) => format!("{} answers {status}", endpoint.name),
+        None => format!("{} does not answer", endpoint.name),
     }
-}
-
-fn repair(report: &Report, roles: &[Role]) -> String {
-    let recent = &report.health.body.recent_merges;
-    let suspects = match recent.as_slice() {
-        [] => String::new(),
-        some => {
-            format!("look at {}, merged within 30 minutes; ", numbers(some.iter().map(|merge| merge.number)))
-        }
-    };
-    let sentinels = keys(roles.iter().filter(|role| role.mode == Mode::Sentinel && role.count > 0));
-    match sentinels.as_str() {
-        "" => format!("{suspects}revert what broke it, or repair it"),
-        sentinels => format!("{suspects}{sentinels} reverts; if a revert is open, approve it"),
-    }
-}
-
-fn more_reviewers(roles: &[Role]) -> String {
-    match keys(roles.iter().filter(|role| role.mode == Mode::Reviewer)).as_str() {
-        "" => "add a role with mode = \"reviewer\"".to_owned(),
-        reviewers => format!("raise the count of {reviewers}"),
-    }
-}
-
-fn keys<'a>(roles: impl Iterator<Item = &'a Role>) -> String {
-    roles.map(|role| role.key.as_str()).collect::<Vec<_>>().join(" or ")
 }
 
 fn numbers(numbers: impl Iterator<Item = u64>) -> String {
@@ -273,3 +152,6 @@ fn wholly_backing_off(report: &Report) -> impl Iterator<Item = &RoleCount> {
     let roles = report.inventory.body.roles.iter();
     roles.filter(|role| role.desired > 0 && role.running == Some(0) && role.backing_off >= role.desired)
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,47 +73,49 @@ fn plan_known(
     for (slot, _) in listing.slots.iter().filter(|(_, record)| record.live.is_some()) {
         *live.entry(&slot.role).or_default() += 1;
     }
-    let mut budget = Budget::new(policy, live.values().sum());
+    let budget = Budget::new(policy, live.values().sum());
+    let mut planner = Planner { fleet, listing, budget, now };
     let mut orders = Vec::new();
     for group in by_role(wants) {
         let running = group.first().and_then(|want| live.get(&want.slot.role)).copied().unwrap_or(0);
         let deficit = group.len().saturating_sub(running);
-        orders.extend(plan_role(fleet, group, deficit, listing, &mut budget, now));
+        orders.extend(planner.fill(group, deficit));
     }
     orders
 }
 
-/// Fills up to `deficit` free slots; holds are reported for the slots that stay empty because of them.
-fn plan_role(
-    fleet: &FleetName,
-    group: Vec<Want>,
-    deficit: usize,
-    listing: &Listing,
-    budget: &mut Budget,
+/// What stays the same from role to role, and the budget that they share.
+struct Planner<'a> {
+    fleet: &'a FleetName,
+    listing: &'a Listing,
+    budget: Budget,
     now: SystemTime,
-) -> Vec<Order> {
-    let (mut ready, mut held) = (Vec::new(), Vec::new());
-    for want in group {
-        let record = listing.slots.get(&want.slot);
-        if record.is_some_and(|record| record.live.is_some()) {
-            continue;
+}
+
+impl Planner<'_> {
+    /// Fills up to `deficit` free slots of one role; holds are reported for the slots that stay empty because of them.
+    fn fill(&mut self, group: Vec<Want>, deficit: usize) -> Vec<Order> {
+        let (mut ready, mut held) = (Vec::new(), Vec::new());
+        for want in group {
+            let record = self.listing.slots.get(&want.slot);
+            if record.is_some_and(|record| record.live.is_some()) {
+                continue;
+            }
+            let history = record.map_or(&[][..], |record| &record.history);
+            let session = want.slot.session_name(self.fleet);
+            match backoff::hold(&session, history, &want.spec.restraint, self.now) {
+                Some(hold) => held.push(Order::Hold { slot: want.slot, hold }),
+                None => ready.push((want, history.last().map_or(1, |run| run.generation + 1))),
+            }
         }
-        let history = record.map_or(&[][..], |record| &record.history);
-        let session = want.slot.session_name(fleet);
-        match backoff::hold(&session, history, &want.spec.restraint, now) {
-            Some(hold) => held.push(Order::Hold { slot: want.slot, hold }),
-            None => ready.push((want, history.last().map_or(1, |run| run.generation + 1))),
-        }
+        let ready = ready.into_iter().take(deficit);
+        let mut orders: Vec<_> =
+            ready.map(|(want, generation)| self.budget.order(want, Some(generation))).collect();
+        held.truncate(deficit - orders.len());
+        orders.extend(held);
+        orders.sort_by_key(|order| order.slot().index);
+        orders
     }
-    let mut orders: Vec<_> = ready
-        .into_iter()
-        .take(deficit)
-        .map(|(want, generation)| budget.order(want, Some(generation)))
-        .collect();
-    held.truncate(deficit - orders.len());
-    orders.extend(held);
-    orders.sort_by_key(|order| order.slot().index);
-    orders
 }
 
 /// Without an inventory every slot is looked up by the platform, which starts only where the slot is certainly free
@@ -205,15 +207,24 @@ pub fn preview(body: &mut SpawnReport, orders: Vec<Order>) {
     }
 }
 
+/// What [`apply`] needs beside its orders.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    /// Recorded in every session that it creates.
+    pub cycle: &'a CycleId,
+    /// Reads the wall clock.
+    pub clock: fn() -> SystemTime,
+    /// No start begins once it is cancelled.
+    pub stop: &'a CancellationToken,
+}
+
 /// Carries the orders out, eight starts at a time, in order. After a failure no further start of that role begins
-/// (R1-023). Ends early, with an error, when `stop` is cancelled.
+/// (R1-023). Ends early, with an error, when it is stopped.
 pub async fn apply<P: Platform>(
     body: &mut SpawnReport,
     platform: &P,
     orders: Vec<Order>,
-    cycle: &CycleId,
-    clock: impl Fn() -> SystemTime,
-    stop: &CancellationToken,
+    pass: &Pass<'_>,
 ) -> anyhow::Result<()> {
     let places: BTreeMap<Slot, usize> =
         orders.iter().enumerate().map(|(place, order)| (order.slot().clone(), place)).collect();
@@ -227,15 +238,15 @@ pub async fn apply<P: Platform>(
     let mut failed_roles = BTreeSet::new();
     let mut under_way = FuturesUnordered::new();
     loop {
-        while under_way.len() < CONCURRENCY && !stop.is_cancelled() {
+        while under_way.len() < CONCURRENCY && !pass.stop.is_cancelled() {
             let Some(want) = waiting.pop_front() else { break };
             if failed_roles.contains(&want.slot.role) {
                 body.held.push((want.slot, role_failed()));
                 continue;
             }
             body.failed.push(unanswered(want.slot.clone()));
-            let now = clock();
-            under_way.push(async move { (want.slot.clone(), platform.start(&want, cycle, now).await) });
+            let now = (pass.clock)();
+            under_way.push(async move { (want.slot.clone(), platform.start(&want, pass.cycle, now).await) });
         }
         let Some((slot, result)) = under_way.next().await else { break };
         body.failed.retain(|failure| failure.slot != slot);

@@ -73,12 +73,11 @@ impl Directory {
     /// Refuses a directory that is not ours; one that is not there yet is fine.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         for path in [self.root.clone(), self.slots(), self.sessions()] {
-            match fs::symlink_metadata(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                other => {
-                    check_directory(&path, &other.with_context(|| format!("look at {}", path.display()))?)?
-                }
-            }
+            let metadata = match fs::symlink_metadata(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                other => other.with_context(|| format!("look at {}", path.display()))?,
+            };
+            check_directory(&path, &metadata)?;
         }
         Ok(())
     }

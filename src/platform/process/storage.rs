@@ -1,7 +1,7 @@
 //! Keeps a slot's disk use bounded: log rotation, and the removal of old logs, work directories and records.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,14 +15,17 @@ pub(super) const LOG_LIMIT_BYTES: u64 = 64 << 20;
 /// so it cannot be renamed away.
 pub(super) fn rotate(home: &Path, limit_bytes: u64) -> anyhow::Result<()> {
     let path = home.join("out.log");
-    if fs::metadata(&path)?.len() <= limit_bytes {
+    let length = fs::metadata(&path)?.len();
+    if length <= limit_bytes {
         return Ok(());
     }
     let mut log = open_private(&path, OpenOptions::new().read(true).write(true))?;
     let mut old =
         open_private(&home.join("out.log.1"), OpenOptions::new().write(true).create(true).truncate(true))?;
-    // A bounded copy: an agent that writes faster than the disk copies must not keep us here.
-    io::copy(&mut Read::by_ref(&mut log).take(limit_bytes.saturating_mul(2)), &mut old)?;
+    // An agent that floods its log loses the start of it: neither the disk nor this copy must become endless.
+    let most_bytes = limit_bytes.saturating_mul(2);
+    log.seek(SeekFrom::Start(length.saturating_sub(most_bytes)))?;
+    io::copy(&mut Read::by_ref(&mut log).take(most_bytes), &mut old)?;
     log.set_len(0)?;
     Ok(())
 }

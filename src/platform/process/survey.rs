@@ -63,15 +63,16 @@ impl SlotSurvey {
         (start.boot_id == self.boot_id && is_known).then_some(newest)
     }
 
-    /// The session that holds the slot.
+    /// The session that holds the slot. What cannot be told to be its record's is left open.
     pub(crate) fn live(&self) -> Option<LiveSession> {
-        let session = |record: &Record| LiveSession {
-            generation: Some(record.generation),
-            state: if record.start.agent.is_some() { State::Running } else { State::Starting },
-            started_at: Some(record.start.started_at),
-        };
-        let unknown = LiveSession { generation: None, state: State::Starting, started_at: None };
-        self.is_held.then(|| self.holder().map_or(unknown, session))
+        let newest = self.records.last().filter(|record| record.exit.is_none());
+        let has_agent = newest.is_some_and(|record| record.start.agent.is_some());
+        let holder = self.holder();
+        self.is_held.then(|| LiveSession {
+            generation: holder.map(|record| record.generation),
+            state: if has_agent { State::Running } else { State::Starting },
+            started_at: holder.map(|record| record.start.started_at),
+        })
     }
 
     /// The sessions that ended, lost ones included, oldest first.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Default, Key, ROSTER, Section};
+use super::{Fallback, Key, ROSTER, Section};
 
 /// Every section and key of the roster as Markdown tables.
 pub fn markdown() -> String {
@@ -33,8 +33,8 @@ fn write_section(text: &mut String, section: &Section) {
 
 fn default(key: &Key) -> String {
     match key.default {
-        Default::Toml(literal) => format!("`{}`", literal.replace('|', "\\|")),
-        Default::Required => "required".to_owned(),
-        Default::Derived(rule) => rule.to_owned(),
+        Fallback::Toml(literal) => format!("`{}`", literal.replace('|', "\\|")),
+        Fallback::Required => "required".to_owned(),
+        Fallback::Derived(rule) => rule.to_owned(),
     }
 }

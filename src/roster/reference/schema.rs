@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::{Default, Key, Kind, ROSTER, Section};
+use super::{Fallback, Key, Kind, ROSTER, Section};
 
 /// The schema of `roster.toml`.
 pub fn schema() -> Value {
@@ -17,7 +17,7 @@ pub fn schema() -> Value {
 fn table(section: &Section) -> Value {
     let properties: Map<_, _> = section.all_keys().map(|key| (key.name.to_owned(), property(key))).collect();
     let required =
-        section.keys.iter().filter(|key| matches!(key.default, Default::Required)).map(|key| key.name);
+        section.keys.iter().filter(|key| matches!(key.default, Fallback::Required)).map(|key| key.name);
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -29,10 +29,10 @@ fn table(section: &Section) -> Value {
 fn property(key: &Key) -> Value {
     let mut schema = kind(&key.kind);
     schema["description"] = match key.default {
-        Default::Derived(rule) => format!("{} Default: {rule}.", key.doc).into(),
-        Default::Toml(_) | Default::Required => key.doc.into(),
+        Fallback::Derived(rule) => format!("{} Default: {rule}.", key.doc).into(),
+        Fallback::Toml(_) | Fallback::Required => key.doc.into(),
     };
-    if let (Default::Toml(literal), None) = (&key.default, key.section()) {
+    if let (Fallback::Toml(literal), None) = (&key.default, key.section()) {
         schema["default"] = DeValue::parse(literal).map_or(Value::Null, |value| to_json(value.get_ref()));
     }
     schema

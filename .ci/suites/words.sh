@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# What no file of the project may contain.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+found=0
+
+# refuse WHAT PATTERN [PATHSPEC..]: prints each line that matches.
+refuse() {
+  local what=$1 pattern=$2
+  shift 2
+  if git grep -nIP -e "$pattern" -- "${@:-.}" ':!Cargo.lock' ':!*/package-lock.json'; then
+    echo "^ $what" >&2
+    found=1
+  else
+    echo "none: $what"
+  fi
+}
+
+refuse "path of one machine" '/(home|Users)/(?!someone/)[a-z]+/|/root[/"]'
+refuse "host of a package registry" '(registry|static|index|proxy|files)\.[a-z]+\.(io|org|com)|(npmjs|pypi|crates)\.(com|org|io)'
+refuse "secret" '(ghp|gho|ghs|ghu)_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{50}|sk-ant-[A-Za-z0-9-]{20}'
+refuse "private key" '^-----BEGIN [A-Z ]*PRIVATE KEY-----' ':!tests'
+refuse "unfinished work" '\b(TO[D]O|FIX[M]E|XX[X])\b|unimplemented!\('
+
+# A comment that names a document which the reader cannot open.
+while IFS=: read -r file line document; do
+  case $document in briefs/* | */* | prompt.md) continue ;; esac
+  if [ ! -e "$document" ]; then
+    echo "$file:$line names $document, which is not in the project" >&2
+    found=1
+  fi
+done < <(git grep -nE '^ *//.*[a-zA-Z_]+\.md' -- '*.rs' | sed -nE 's/^([^:]+):([0-9]+):.*[^a-zA-Z_\/]([a-zA-Z_\/]+\.md).*/\1:\2:\3/p')
+
+exit "$found"

@@ -1,0 +1,108 @@
+//! `coordinator check`: is the roster valid, and what does it say? Reads files alone, uses no network.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::cli::Output;
+use crate::fleet::Role;
+use crate::render::table::Table;
+use crate::roster::{self, Located, Problems, Roster};
+
+/// What `check` answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// For standard output; may be empty.
+    pub stdout: String,
+    /// What is wrong: for standard error, and exit code 2.
+    pub problems: Option<Problems>,
+}
+
+/// Validates the roster at `config` and shows it.
+pub fn run(config: &Path, output: Output, environment: &dyn Fn(&str) -> Option<String>) -> Answer {
+    match roster::load(config, environment) {
+        Ok(roster) => Answer { stdout: show(&roster, output), problems: None },
+        Err(problems) => {
+            let stdout = match output {
+                Output::Json => document(&[], &problems.located()),
+                Output::Text | Output::Markdown => String::new(),
+            };
+            Answer { stdout, problems: Some(problems) }
+        }
+    }
+}
+
+fn show(roster: &Roster, output: Output) -> String {
+    match output {
+        Output::Json => document(&roster.roles, &[]),
+        Output::Text => format!("{}\n{}", table(roster).text(), totals(roster)),
+        Output::Markdown => format!("{}\n{}", table(roster).markdown(), totals(roster)),
+    }
+}
+
+fn document(roles: &[Role], problems: &[Located]) -> String {
+    let roles: Vec<Value> = roles.iter().map(role).collect();
+    let document = json!({ "schema": "coordinator.check/v1", "roles": roles, "problems": problems });
+    format!("{document:#}\n")
+}
+
+fn role(role: &Role) -> Value {
+    json!({
+        "role": role.key.as_str(),
+        "name": role.name,
+        "count": role.count,
+        "department": role.department,
+        "mode": role.mode.word(),
+        "brief": role.brief_path,
+        "command": role.spec.command,
+    })
+}
+
+fn table(roster: &Roster) -> Table<'static> {
+    let row = |role: &Role| {
+        vec![
+            role.key.to_string(),
+            role.count.to_string(),
+            role.department.clone(),
+            role.mode.word().to_owned(),
+            role.brief_path.clone(),
+            command(&role.spec.command),
+        ]
+    };
+    Table {
+        headings: &["role", "count", "department", "mode", "brief", "command"],
+        rows: roster.roles.iter().map(row).collect(),
+    }
+}
+
+/// The words as a person would type them.
+fn command(argv: &[String]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,{}".contains(c);
+    let words = argv.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) { word.clone() } else { format!("{word:?}") }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn totals(roster: &Roster) -> String {
+    let agents: u32 = roster.roles.iter().map(|role| role.count).sum();
+    let merge = match &roster.repository {
+        Some(repository) if roster.merge.enabled => format!("{}/{}", repository.owner, repository.name),
+        Some(_) => "turned off by `enabled = false`".to_owned(),
+        None => "not configured: add [repository]".to_owned(),
+    };
+    let health = match roster.health.as_slice() {
+        [] => "not configured: add [[health]]".to_owned(),
+        endpoints => endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    format!(
+        "fleet {}: {}, {}\nmerge   {merge}\nhealth  {health}\n",
+        roster.fleet,
+        counted(roster.roles.len(), "role"),
+        counted(usize::try_from(agents).unwrap_or(usize::MAX), "agent"),
+    )
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

@@ -1,0 +1,51 @@
+//! `coordinator doctor`: can the coordinator do its work here? It changes nothing and starts nothing.
+
+use std::time::SystemTime;
+
+use futures_util::future::join;
+
+use crate::cli::Global;
+use crate::command::{Outcome, edges};
+use crate::finding::{Finding, Grade};
+use crate::github::Github;
+use crate::render::Screen;
+use crate::roster::Roster;
+
+mod endpoints;
+mod machine;
+mod view;
+
+/// Exits with 1 when something stands in the way.
+///
+/// Fails on half the variables of a GitHub App.
+pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
+    let github = edges::github(roster)?;
+    let findings = findings(roster, &github, SystemTime::now()).await;
+    let stdout = view::render(&findings, global.output, Screen::stdout(global.color))?;
+    let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
+    Ok(Outcome { stdout, code: u8::from(failed) })
+}
+
+/// Looks at this machine, at production's names and at GitHub, which is asked only when the roster wants merges.
+async fn findings(roster: &Roster, github: &anyhow::Result<Github>, now: SystemTime) -> Vec<Finding> {
+    let mut findings = machine::findings(roster);
+    let (production, merging) = join(endpoints::findings(&roster.health), merging(roster, github, now)).await;
+    findings.extend(merging);
+    findings.extend(production);
+    findings
+}
+
+async fn merging(roster: &Roster, github: &anyhow::Result<Github>, now: SystemTime) -> Vec<Finding> {
+    if roster.repository.is_none() {
+        return vec![Finding::ok("merging is not configured: the roster has no [repository]")];
+    }
+    if !roster.merge.enabled {
+        return vec![Finding::ok("merging is turned off: `enabled = false` in [merge]")];
+    }
+    match github {
+        Ok(github) => github.diagnose(now).await,
+        Err(error) => {
+            vec![Finding::fail(format!("{error:#}"), "the merge step fails until then, the others run")]
+        }
+    }
+}

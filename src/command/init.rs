@@ -1,0 +1,144 @@
+//! `coordinator init`: a starter roster with its briefs, and how to run it every five minutes.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::fleet::Mode;
+use crate::roster::shipped;
+
+mod schedule;
+
+/// How this program is started.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// The binary, absolute.
+    pub binary: &'a Path,
+    /// Where commands are looked up: the value of PATH.
+    pub search_path: &'a str,
+}
+
+/// Writes the starter into `dir`, leaves alone what is there already, and says what it did.
+///
+/// Fails when the folder or a file cannot be written.
+pub fn run(dir: &Path, systemd: bool, program: &Program<'_>) -> Result<String> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))?;
+    let dir = dir.canonicalize().with_context(|| format!("cannot find the folder {}", dir.display()))?;
+    let mut written = Vec::new();
+    let mut kept = Vec::new();
+    for (path, text) in files(&dir, systemd, program) {
+        let into = if write_new(&dir.join(&path), &text)? { &mut written } else { &mut kept };
+        into.push(path);
+    }
+    Ok(summary(&dir, &written, &kept) + &next(&dir, systemd, program))
+}
+
+fn files(dir: &Path, systemd: bool, program: &Program<'_>) -> Vec<(PathBuf, String)> {
+    let mut files = vec![
+        ("roster.toml".into(), roster(&fleet_name(dir))),
+        ("briefs/preamble.md".into(), shipped::PREAMBLE.to_owned()),
+    ];
+    let modes = Mode::ALL.into_iter();
+    files.extend(
+        modes.map(|mode| (format!("briefs/modes/{}.md", mode.word()).into(), shipped::mode(mode).to_owned())),
+    );
+    let briefs = shipped::BRIEFS.into_iter();
+    files.extend(briefs.map(|(key, brief)| (format!("briefs/{key}.md").into(), brief.to_owned())));
+    if systemd {
+        files.push(("coordinator.service".into(), schedule::service(dir, program)));
+        files.push(("coordinator.timer".into(), schedule::TIMER.to_owned()));
+    }
+    files
+}
+
+/// The shipped roster for this fleet; its pointer to the schema file holds only beside that file.
+fn roster(fleet: &str) -> String {
+    let lines = shipped::ROSTER.lines().filter(|line| !line.starts_with("#:schema"));
+    let named = lines.map(|line| match line.strip_prefix("fleet = \"demo\"") {
+        Some(comment) => format!("fleet = \"{fleet}\"{comment}\n"),
+        None => format!("{line}\n"),
+    });
+    named.collect()
+}
+
+/// The folder's name as far as a fleet may bear it.
+fn fleet_name(dir: &Path) -> String {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let cleaned: String = name.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+    if cleaned.is_empty() { "fleet".to_owned() } else { cleaned }
+}
+
+/// Whether the file was written: what is there already, a symbolic link included, stays.
+fn write_new(path: &Path, text: &str) -> Result<bool> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    }
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => {
+            file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot create {}", path.display())),
+    }
+}
+
+fn summary(dir: &Path, written: &[PathBuf], kept: &[PathBuf]) -> String {
+    let mut text = String::new();
+    let none = if written.is_empty() { " nothing" } else { "" };
+    let _ = writeln!(text, "Wrote to {}:{none}", dir.display());
+    list(&mut text, written);
+    if !kept.is_empty() {
+        text.push_str("Kept, because they were there already:\n");
+        list(&mut text, kept);
+    }
+    text
+}
+
+fn list(text: &mut String, paths: &[PathBuf]) {
+    for path in paths {
+        let _ = writeln!(text, "  {}", path.display());
+    }
+}
+
+fn next(dir: &Path, systemd: bool, program: &Program<'_>) -> String {
+    let config = schedule::shell_word(&dir.join("roster.toml").to_string_lossy());
+    let mut text = format!(
+        "\nNext:\n  \
+         1. In roster.toml, name your [repository] and your [[health]] endpoint, and set the counts you want.\n  \
+         2. export GITHUB_TOKEN=...\n  \
+         3. coordinator doctor --config {config}\n  \
+         4. coordinator reconcile --dry-run --config {config}\n\n\
+         Every five minutes, with `crontab -e` (GITHUB_TOKEN must be set there, too):\n  {}\n",
+        schedule::crontab(dir, program)
+    );
+    if systemd {
+        text += &schedule::enable(dir);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_is_named_after_its_folder_as_far_as_that_goes() {
+        let names = [("shop", "shop"), ("My Shop_2", "myshop2"), ("äöü", "fleet"), ("", "fleet")];
+        for (folder, fleet) in names {
+            assert_eq!(fleet_name(&Path::new("/").join(folder)), fleet);
+        }
+        assert_eq!(fleet_name(Path::new("/a-very-long-name-of-a-folder")), "averylongnameofa");
+    }
+
+    #[test]
+    fn the_starter_differs_from_the_shipped_roster_in_its_name_alone() {
+        let starter = roster("shop");
+        assert!(starter.contains("\nfleet = \"shop\""), "{starter}");
+        assert!(!starter.contains("demo") && !starter.contains("#:schema"), "{starter}");
+    }
+}

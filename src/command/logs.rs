@@ -1,0 +1,170 @@
+//! `coordinator logs`: what an agent wrote, its secrets masked and its escape sequences removed. The file itself, whose
+//! path `coordinator sessions -o json` tells, has every byte.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::cli::Logs;
+use crate::fleet::Slot;
+use crate::platform::process::{Process, SlotFiles};
+use crate::secrets::Secrets;
+use crate::untrusted;
+
+/// Between two looks at a log that is followed.
+const PAUSE: Duration = Duration::from_millis(200);
+
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Prints the log to `out`; with `--follow` goes on until the session has ended. Blocks. A reader that goes away
+/// (`| head`) is no error.
+pub fn run(process: &Process, options: &Logs, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
+    let files = find(process, &options.slot)?;
+    let home = files.home(options.generation)?;
+    let mut printer = Printer { out, secrets, line: Vec::new() };
+    match print(&mut printer, &files, &home, options.follow) {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        other => other.with_context(|| format!("print the log in {}", home.display())),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// A role's name may begin like the fleet's, so the longer reading is tried first.
+fn find(process: &Process, text: &str) -> anyhow::Result<SlotFiles> {
+    let fleet = process.fleet();
+    let readings = [format!("{fleet}-{text}"), text.to_owned()];
+    let slots: Vec<Slot> = readings.iter().filter_map(|reading| Slot::parse(fleet, reading)).collect();
+    if slots.is_empty() {
+        bail!("`{text}` is no slot; slots look like ui-builder-s0, see `coordinator sessions`");
+    }
+    let known = slots.into_iter().map(|slot| process.files(slot)).find(SlotFiles::exist);
+    known.with_context(|| format!("no session of `{text}` is remembered; see `coordinator sessions`"))
+}
+
+fn print(
+    printer: &mut Printer<'_, impl Write>,
+    files: &SlotFiles,
+    home: &Path,
+    goes_on: bool,
+) -> anyhow::Result<()> {
+    copy(&home.join("out.log.1"), 0, printer)?;
+    let offset = copy(&home.join("out.log"), 0, printer)?;
+    if goes_on {
+        follow(printer, files, home, offset)?;
+    }
+    printer.finish()
+}
+
+/// Prints what comes after `offset` until the session has ended.
+fn follow(
+    printer: &mut Printer<'_, impl Write>,
+    files: &SlotFiles,
+    home: &Path,
+    mut offset: u64,
+) -> anyhow::Result<()> {
+    let (log, rotated) = (home.join("out.log"), home.join("out.log.1"));
+    loop {
+        let has_ended = files.has_ended(home)?;
+        if log.metadata().is_ok_and(|metadata| metadata.len() < offset) {
+            // The log was copied aside and emptied: what we have not seen of it is in the copy.
+            copy(&rotated, offset, printer)?;
+            offset = 0;
+        }
+        offset = copy(&log, offset, printer)?;
+        printer.out.flush()?;
+        if has_ended {
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Prints the file from `offset` to its present end, and returns that; a file that is not there is empty.
+fn copy(path: &Path, mut offset: u64, printer: &mut Printer<'_, impl Write>) -> anyhow::Result<u64> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(offset),
+        other => other?,
+    };
+    file.seek(SeekFrom::Start(offset))?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let count = file.read(&mut chunk)?;
+        if count == 0 {
+            return Ok(offset);
+        }
+        offset += count as u64;
+        printer.print(&chunk[..count])?;
+    }
+}
+
+/// Prints whole lines, because a secret may stand across two reads.
+struct Printer<'a, W> {
+    out: &'a mut W,
+    secrets: &'a Secrets,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Printer<'_, W> {
+    fn print(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.end_line()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self) -> anyhow::Result<()> {
+        let line = untrusted::lines(&String::from_utf8_lossy(&self.line));
+        self.line.clear();
+        Ok(self.out.write_all(self.secrets.mask(&line).as_bytes())?)
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        if !self.line.is_empty() {
+            self.line.push(b'\n');
+            self.end_line()?;
+        }
+        Ok(self.out.flush()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(chunks: &[&str]) -> String {
+        let secrets = Secrets::new(["s3cret-value".to_owned()]);
+        let mut out = Vec::new();
+        let mut printer = Printer { out: &mut out, secrets: &secrets, line: Vec::new() };
+        for chunk in chunks {
+            printer.print(chunk.as_bytes()).expect("a vector takes everything");
+        }
+        printer.finish().expect("a vector takes everything");
+        String::from_utf8(out).expect("only text is printed")
+    }
+
+    #[test]
+    fn a_secret_across_two_reads_is_masked() {
+        assert_eq!(printed(&["key s3cret-", "value end\nnext"]), "key *** end\nnext\n");
+    }
+
+    #[test]
+    fn a_secret_cannot_hide_behind_an_escape_sequence() {
+        assert_eq!(printed(&["s3cret\u{1b}[1m-value\n"]), "***\n");
+    }
+
+    #[test]
+    fn nothing_that_steers_a_terminal_is_printed() {
+        let log = "a\u{1b}[31mred\u{1b}[0m\tb\r\n10%\r20%\n\u{1b}]0;title\u{7}\u{9b}2Jc\n";
+        assert_eq!(printed(&[log]), "ared\tb\n10%\n20%\n2Jc\n");
+    }
+}

@@ -1,0 +1,171 @@
+//! What the token can do, and what the repository allows: the GitHub part of `doctor`, in one request.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::graphql::{FieldError, Response};
+use super::request::shown;
+use super::{Credentials, Error, Github, documents};
+use crate::finding::Finding;
+
+/// A token that ends within this time is worth a word.
+const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// GitHub refuses an App's token that was issued in its future (GitHub Docs, "Generating a JSON Web Token").
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+impl Github {
+    /// Whether pull requests can be read and merged. Costs one request, and one more for an App.
+    pub async fn diagnose(&self, now: SystemTime) -> Vec<Finding> {
+        let repository = self.repository();
+        let variables = json!({ "owner": repository.owner, "name": repository.name });
+        let response = match self.graphql("ask about the repository", documents::DOCTOR, variables).await {
+            Ok(response) => response,
+            Err(error) => return vec![unanswered(&error)],
+        };
+        let node = &response.data["repository"];
+        let mut findings = vec![identity(&self.credentials, &response)];
+        findings.extend(expiry(response.token_expires_at, now));
+        findings.extend(response.date.map(|date| clock(date, now)));
+        findings.extend(response.scopes.as_deref().map(scopes));
+        if node.is_null() {
+            let name = format!("{}/{}", repository.owner, repository.name);
+            findings.push(Finding::fail(
+                format!("{name} does not exist, or the token may not read it"),
+                "correct `name` in [repository], or give the token access to it",
+            ));
+            return findings;
+        }
+        findings.push(permission(&node["viewerPermission"]));
+        findings.push(readable_checks(&response.errors));
+        findings.extend(settings(node));
+        findings
+    }
+}
+
+fn unanswered(error: &Error) -> Finding {
+    let remedy = match error {
+        Error::RateLimited(_) => "wait until then, or use a GitHub App, whose limit is its own",
+        Error::Overloaded(_) => "try again in a minute",
+        Error::Failed(_) => "check the token, and `api_url` and `graphql_url` in [repository]",
+    };
+    Finding::fail(error.to_string(), remedy)
+}
+
+fn identity(credentials: &Credentials, response: &Response) -> Finding {
+    let login = response.data["viewer"]["login"].as_str().map(shown);
+    match (credentials, login) {
+        (Credentials::App(_), Some(login)) => Finding::ok(format!("signed in as the GitHub App {login}")),
+        (Credentials::App(_), None) => Finding::ok("signed in as a GitHub App"),
+        (Credentials::Token(_), Some(login)) => Finding::ok(format!("signed in as {login}")),
+        (Credentials::Token(_), None) => Finding::ok("the token is valid"),
+    }
+}
+
+fn expiry(expires_at: Option<SystemTime>, now: SystemTime) -> Option<Finding> {
+    let expires_at = expires_at?;
+    let day = humantime::format_rfc3339_seconds(expires_at);
+    let soon = expires_at.duration_since(now).unwrap_or_default() < EXPIRES_SOON;
+    Some(if soon {
+        Finding::warn(format!("the token expires at {day}"), "make a new one in time")
+    } else {
+        Finding::ok(format!("the token is valid until {day}"))
+    })
+}
+
+/// `theirs` is of the answer, whose way took less than the difference that counts.
+fn clock(theirs: SystemTime, ours: SystemTime) -> Finding {
+    let ahead = ours.duration_since(theirs).unwrap_or_default();
+    let behind = theirs.duration_since(ours).unwrap_or_default();
+    let (difference, word) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
+    if difference <= CLOCK_TOLERANCE {
+        return Finding::ok("the clock agrees with GitHub's");
+    }
+    let difference = humantime::format_duration(Duration::from_secs(difference.as_secs()));
+    Finding::warn(
+        format!("the clock is {difference} {word} GitHub's"),
+        "let NTP set it: an App's token is refused when the clock is wrong",
+    )
+}
+
+/// Classic tokens alone say their scopes.
+fn scopes(scopes: &str) -> Finding {
+    let has = |wanted| scopes.split(',').any(|scope| scope.trim() == wanted);
+    if scopes.is_empty() || has("repo") || has("public_repo") {
+        return Finding::ok(format!(
+            "scopes of the token: {}",
+            if scopes.is_empty() { "none named" } else { scopes }
+        ));
+    }
+    Finding::fail(
+        format!("the token has the scopes {scopes}, none of which lets it merge"),
+        "give it the scope `repo` (`public_repo` for a public repository)",
+    )
+}
+
+fn permission(word: &Value) -> Finding {
+    match word.as_str() {
+        Some("ADMIN") => Finding::warn(
+            "the token is an administrator's: GitHub would let it past branch protection",
+            "use an identity with write access alone; the coordinator never goes past a rule, but others may",
+        ),
+        Some("WRITE" | "MAINTAIN") => Finding::ok("the token may merge"),
+        Some(word) => Finding::fail(
+            format!("the token may only {}", shown(word).to_lowercase()),
+            "give its identity write access to the repository",
+        ),
+        None => {
+            Finding::ok("GitHub does not say what the token may do, as always for Apps and GitHub Actions")
+        }
+    }
+}
+
+fn readable_checks(errors: &[FieldError]) -> Finding {
+    let path = ["repository", "defaultBranchRef", "target"].map(Value::from);
+    match errors.iter().find(|error| error.below(&path).is_some()) {
+        None => Finding::ok("checks can be read"),
+        Some(error) => Finding::fail(
+            format!("checks cannot be read: {}", error.text()),
+            "fine-grained tokens cannot read checks: use a GitHub App with read access to checks and commit \
+             statuses, or a classic token",
+        ),
+    }
+}
+
+fn settings(node: &Value) -> Vec<Finding> {
+    let is = |field: &str, value: bool| node[field] == Value::Bool(value);
+    let mut findings = Vec::new();
+    if !is("isArchived", false) {
+        findings.push(Finding::fail("the repository is archived", "nothing can be merged into it"));
+    }
+    findings.push(if is("squashMergeAllowed", true) {
+        Finding::ok("squash merges are allowed")
+    } else {
+        Finding::fail("squash merges are not allowed", "allow them in the settings of the repository")
+    });
+    if !node["mergeQueue"].is_null() {
+        findings.push(Finding::fail(
+            "the default branch has a merge queue: it takes no other merges",
+            "turn the queue off, or merge by the queue and set `enabled = false` in [merge]",
+        ));
+    }
+    if is_strict(node) {
+        findings.push(Finding::warn(
+            "a rule asks for heads that are up to date: each merge leaves the other pull requests behind",
+            "have agents update their branches, or relax the rule",
+        ));
+    }
+    if is("deleteBranchOnMerge", false) {
+        findings.push(Finding::warn(
+            "merged branches stay",
+            "turn on \"Automatically delete head branches\" in the settings of the repository",
+        ));
+    }
+    findings
+}
+
+fn is_strict(node: &Value) -> bool {
+    let rules = node["defaultBranchRef"]["rules"]["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    rules.iter().any(|rule| rule["parameters"]["strictRequiredStatusChecksPolicy"] == Value::Bool(true))
+}

@@ -1,0 +1,46 @@
+//! Why something could not be read from GitHub.
+
+use std::fmt;
+
+use crate::report::RateLimit;
+
+/// A read that failed. Its text is one line, safe to show, and carries no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// No further request is welcome before the time it names.
+    RateLimited(RateLimit),
+    /// 502 or 504: the question was too big, or GitHub too slow.
+    Overloaded(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl Error {
+    /// The rate limit, if that is why.
+    pub fn rate_limit(&self) -> Option<&RateLimit> {
+        match self {
+            Self::RateLimited(limit) => Some(limit),
+            Self::Overloaded(_) | Self::Failed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RateLimited(limit) => match limit.resets_at {
+                Some(time) => {
+                    write!(
+                        f,
+                        "GitHub's rate limit is used up until {}",
+                        humantime::format_rfc3339_seconds(time)
+                    )
+                }
+                None => f.write_str("GitHub's rate limit is used up"),
+            },
+            Self::Overloaded(why) | Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,67 @@
+//! The repository around the pull requests.
+
+use std::time::SystemTime;
+
+use super::Page;
+
+/// The repository, as far as merging depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryFacts {
+    /// Read-only.
+    pub archived: bool,
+    /// Its settings allow squash merges.
+    pub squash_allowed: bool,
+    /// What the token may do.
+    pub permission: Permission,
+    /// `None` in an empty repository.
+    pub default_branch: Option<String>,
+    /// The latest commits of the default branch and of each configured base.
+    pub branches: Vec<BranchHistory>,
+}
+
+impl RepositoryFacts {
+    /// The latest commits of a branch, newest first; `None` when GitHub shows no such branch.
+    pub fn history(&self, branch: &str) -> Option<&Page<BaseCommit>> {
+        let found = self.branches.iter().find(|history| history.branch == branch)?;
+        Some(&found.commits)
+    }
+}
+
+/// `Repository.viewerPermission`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Everything, branch protection included.
+    Admin,
+    /// Enough to merge.
+    Write,
+    /// Not enough to merge.
+    ReadOnly,
+    /// Null, as GitHub Apps and the token of GitHub Actions always see it: neither a yes nor a no.
+    Unknown,
+}
+
+/// The latest commits of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchHistory {
+    /// Its name.
+    pub branch: String,
+    /// Newest first.
+    pub commits: Page<BaseCommit>,
+}
+
+/// A commit on a base branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseCommit {
+    /// First line of its message: untrusted text.
+    pub title: String,
+    /// When it was committed.
+    pub committed_at: Option<SystemTime>,
+}
+
+impl BaseCommit {
+    /// The pull request that it came from, by the `(#n)` at the end of its title.
+    pub fn pull_number(&self) -> Option<u64> {
+        let (_, tail) = self.title.trim_end().rsplit_once("(#")?;
+        tail.strip_suffix(')')?.parse().ok()
+    }
+}

@@ -1,0 +1,69 @@
+//! Secrets leave the report before it is laid out: cutting, wrapping or escaping could hide one from a search.
+
+use std::borrow::Cow;
+
+use super::{NotMerged, Report, StepOutcome};
+use crate::secrets::Secrets;
+
+impl Report {
+    /// Replaces every secret in every text. Call it when the report is complete and before it is rendered.
+    pub fn mask(&mut self, secrets: &Secrets) {
+        for text in texts(self) {
+            if let Cow::Owned(masked) = secrets.mask(text) {
+                *text = masked;
+            }
+        }
+    }
+}
+
+/// Every text that somebody else may have had a hand in.
+fn texts(report: &mut Report) -> Vec<&mut String> {
+    let Report { reasons, inventory, spawn, merge, health, advice, .. } = report;
+    let mut texts: Vec<_> = reasons.iter_mut().collect();
+    texts.extend(advice.iter_mut().flat_map(|advice| [&mut advice.signal, &mut advice.action]));
+
+    let outcomes = [&mut inventory.outcome, &mut spawn.outcome, &mut merge.outcome, &mut health.outcome];
+    texts.extend(outcomes.into_iter().filter_map(error));
+    texts.extend(inventory.body.unmanaged.iter_mut().flat_map(|one| [&mut one.session, &mut one.reason]));
+    texts.extend(spawn.body.held.iter_mut().map(|(_, hold)| &mut hold.detail));
+    texts.extend(spawn.body.failed.iter_mut().map(|failure| &mut failure.error));
+
+    let merge = &mut merge.body;
+    texts.extend(merge.merged.iter_mut().map(|merged| &mut merged.title));
+    let not_merged = merge.skipped.iter_mut().chain(&mut merge.failed);
+    texts.extend(not_merged.flat_map(|NotMerged { title, detail, .. }| [title, detail]));
+
+    texts.extend(health.body.recent_merges.iter_mut().map(|merge| &mut merge.title));
+    let endpoints = health.body.endpoints.iter_mut();
+    texts.extend(
+        endpoints.flat_map(|endpoint| {
+            [&mut endpoint.name, &mut endpoint.url].into_iter().chain(&mut endpoint.error)
+        }),
+    );
+    texts
+}
+
+fn error(outcome: &mut StepOutcome) -> Option<&mut String> {
+    match outcome {
+        StepOutcome::Failed(error) => Some(error),
+        StepOutcome::Ok | StepOutcome::Skipped | StepOutcome::NotConfigured => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::render::json;
+    use crate::render::sample::filled_with;
+    use crate::secrets::Secrets;
+
+    #[test]
+    fn no_text_of_a_report_keeps_a_secret() {
+        let secret = "ghp_0123456789";
+        let mut report = filled_with(&format!("a {secret} b"));
+        let shown = json::report(&report).expect("it is written");
+        assert!(shown.matches(secret).count() > 10, "the sample holds it in many places: {shown}");
+        report.mask(&Secrets::new([secret.to_owned()]));
+        let shown = json::report(&report).expect("it is written");
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}

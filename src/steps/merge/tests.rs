@@ -1,0 +1,345 @@
+//! The step over a scripted GitHub; whole cycles of the program are tested from outside.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::sample::{globs, policy};
+use super::{Pass, run};
+use crate::github::fake::{self, Journal, Reply, Sent};
+use crate::report::MergeReport;
+use crate::roster::MergePolicy;
+
+fn pass() -> Pass {
+    let merge_until = Instant::now() + Duration::from_secs(60);
+    Pass { dry_run: false, merge_until, stop: CancellationToken::new() }
+}
+
+fn merged(number: u64) -> Reply {
+    Reply::json(200, &json!({ "merged": true, "sha": format!("commit-{number}"), "message": "ok" }))
+}
+
+/// The pull request that a merge call is for.
+fn merge_of(sent: &Sent) -> Option<u64> {
+    sent.url.strip_suffix("/merge")?.rsplit('/').next()?.parse().ok()
+}
+
+/// A server that shows `pulls` in the list and answers merge calls by `merge`.
+fn server(
+    pulls: Vec<Value>,
+    mut merge: impl FnMut(u64) -> Reply + Send + 'static,
+) -> impl FnMut(&Sent) -> Reply + Send + 'static {
+    move |sent| match merge_of(sent) {
+        Some(number) => merge(number),
+        None if fake::is_recheck(sent) => Reply::Reset,
+        None => Reply::json(200, &fake::list(&pulls)),
+    }
+}
+
+struct Ran {
+    body: MergeReport,
+    journal: Journal,
+    result: anyhow::Result<()>,
+}
+
+impl Ran {
+    fn merged(&self) -> Vec<u64> {
+        self.body.merged.iter().map(|merged| merged.number).collect()
+    }
+
+    fn reasons(&self) -> Vec<(u64, &'static str)> {
+        let entries = self.body.skipped.iter().chain(&self.body.failed);
+        entries.map(|entry| (entry.number, entry.reason)).collect()
+    }
+
+    fn merge_calls(&self) -> Vec<u64> {
+        self.journal.lock().expect("no test panics with the lock").iter().filter_map(merge_of).collect()
+    }
+
+    fn requests(&self) -> usize {
+        self.journal.lock().expect("no test panics with the lock").len()
+    }
+}
+
+async fn ran(script: impl FnMut(&Sent) -> Reply + Send + 'static, policy: &MergePolicy, pass: &Pass) -> Ran {
+    let (github, journal) = fake::github(script);
+    let mut body = MergeReport::default();
+    let result = run(&mut body, &github, policy, pass).await;
+    assert_eq!(github.requests(), journal.lock().expect("no test panics with the lock").len() as u64);
+    Ran { body, journal, result }
+}
+
+#[tokio::test]
+async fn k_merges_cost_k_requests_more_and_the_lowest_number_goes_first() {
+    let pulls = [9, 3, 5].map(fake::pull).to_vec();
+    let ran = ran(server(pulls, merged), &policy(), &pass()).await;
+    assert_eq!(ran.merged(), [3, 5, 9]);
+    assert_eq!(ran.body.merged[0].commit.as_deref(), Some("commit-3"));
+    assert_eq!(ran.body.merged[0].head, "head-3");
+    assert_eq!((ran.body.open, ran.requests()), (3, 4));
+    assert!(ran.reasons().is_empty());
+}
+
+#[tokio::test]
+async fn a_converged_cycle_costs_one_request() {
+    let mut waiting = fake::pull(1);
+    waiting["latestOpinionatedReviews"]["nodes"] = json!([]);
+    let mut conflicting = fake::pull(2);
+    conflicting["mergeable"] = json!("CONFLICTING");
+    let mut red = fake::pull(3);
+    red["statusCheckRollup"] = fake::rollup("head-3", &[fake::row("build", 1, "FAILURE")], 1);
+    let ran = ran(server(vec![waiting, conflicting, red], merged), &policy(), &pass()).await;
+    assert_eq!(ran.reasons(), [(1, "not_approved"), (2, "conflict"), (3, "ci_failed")]);
+    assert_eq!((ran.body.review_queue, ran.body.conflicts, ran.requests()), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_dry_run_merges_nothing_and_respects_the_same_limits() {
+    let pulls = [1, 2, 3].map(fake::pull).to_vec();
+    let policy = MergePolicy { max_merges: 2, ..policy() };
+    let ran = ran(server(pulls, merged), &policy, &Pass { dry_run: true, ..pass() }).await;
+    assert_eq!(ran.merged(), [1, 2]);
+    assert_eq!(ran.reasons(), [(3, "deferred")]);
+    assert_eq!(ran.requests(), 1);
+}
+
+#[tokio::test]
+async fn max_merges_zero_pauses() {
+    let policy = MergePolicy { max_merges: 0, ..policy() };
+    let ran = ran(server(vec![fake::pull(1)], merged), &policy, &pass()).await;
+    assert_eq!(ran.reasons(), [(1, "deferred")]);
+    assert!(ran.merge_calls().is_empty());
+}
+
+#[tokio::test]
+async fn no_merge_starts_after_its_time_or_a_stop() {
+    let late = Pass { merge_until: Instant::now(), ..pass() };
+    let stopped = pass();
+    stopped.stop.cancel();
+    for pass in [late, stopped] {
+        let ran = ran(server(vec![fake::pull(1)], merged), &policy(), &pass).await;
+        assert_eq!(ran.reasons(), [(1, "deferred")]);
+        assert!(ran.merge_calls().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn one_failed_merge_does_not_stop_the_others_and_is_not_repeated() {
+    for (status, reason, failed) in [
+        (500, "merge_outcome_unknown", true),
+        (403, "forbidden", true),
+        (404, "not_found", true),
+        (422, "validation_failed", true),
+        (409, "head_moved", false),
+        (405, "not_mergeable", false),
+    ] {
+        let script = server([1, 2].map(fake::pull).to_vec(), move |number| match number {
+            1 => Reply::json(status, &json!({ "message": "no" })),
+            _ => merged(number),
+        });
+        let ran = ran(script, &policy(), &pass()).await;
+        assert_eq!(ran.merged(), [2], "{status}");
+        assert_eq!(ran.reasons(), [(1, reason)]);
+        assert_eq!(ran.merge_calls(), [1, 2]);
+        assert_eq!(ran.body.failed.len(), usize::from(failed));
+        assert!(ran.result.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_repeated() {
+    let ran = ran(server(vec![fake::pull(1)], |_| Reply::Reset), &policy(), &pass()).await;
+    assert_eq!(ran.reasons(), [(1, "merge_outcome_unknown")]);
+    assert_eq!(ran.merge_calls(), [1]);
+}
+
+#[tokio::test]
+async fn a_dropped_step_leaves_the_merge_call_under_way_in_the_report() {
+    let (github, journal) = fake::github(server([1, 2].map(fake::pull).to_vec(), |_| Reply::Never));
+    let (mut body, policy, pass) = (MergeReport::default(), policy(), pass());
+    {
+        let step = run(&mut body, &github, &policy, &pass);
+        let called = async {
+            while !journal
+                .lock()
+                .expect("no test panics with the lock")
+                .iter()
+                .any(|it| merge_of(it).is_some())
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = step => panic!("the server never answers"),
+            () = called => {}
+        }
+    }
+    assert_eq!((body.failed[0].number, body.failed[0].reason), (1, "merge_outcome_unknown"));
+    assert_eq!((body.skipped[0].number, body.skipped[0].reason), (2, "deferred"));
+}
+
+#[tokio::test]
+async fn a_rate_limit_ends_the_step_with_every_candidate_told() {
+    let script = server([1, 2, 3].map(fake::pull).to_vec(), |number| match number {
+        1 => merged(1),
+        _ => Reply::json(403, &json!({ "message": "You have exceeded a secondary rate limit" })),
+    });
+    let ran = ran(script, &policy(), &pass()).await;
+    assert_eq!(ran.merged(), [1]);
+    assert_eq!(ran.reasons(), [(2, "rate_limited"), (3, "rate_limited")]);
+    assert_eq!(ran.merge_calls(), [1, 2]);
+    assert!(ran.body.rate_limit.is_some() && ran.result.is_ok());
+}
+
+#[tokio::test]
+async fn a_repository_without_squash_merges_is_asked_once() {
+    let script = server([1, 2].map(fake::pull).to_vec(), |_| {
+        Reply::json(405, &json!({ "message": "Squash merges are not allowed on this repository." }))
+    });
+    let ran = ran(script, &policy(), &pass()).await;
+    assert_eq!(ran.reasons(), [(1, "squash_disabled"), (2, "squash_disabled")]);
+    assert_eq!(ran.merge_calls(), [1]);
+}
+
+#[tokio::test]
+async fn a_failed_list_merges_nothing_and_keeps_the_rate_limit() {
+    let failed = ran(|_| Reply::json(500, &json!({ "message": "Server Error" })), &policy(), &pass()).await;
+    assert!(failed.result.is_err() && failed.body.rate_limit.is_none());
+    let limited = ran(|_| Reply::json(429, &json!({})), &policy(), &pass()).await;
+    assert!(limited.result.is_err() && limited.body.rate_limit.is_some());
+}
+
+/// A list of `pulls`, which a recheck shows as `again`.
+fn with_recheck(pulls: Vec<Value>, again: Vec<Value>) -> impl FnMut(&Sent) -> Reply + Send + 'static {
+    let mut others = server(pulls, merged);
+    move |sent| if fake::is_recheck(sent) { Reply::json(200, &fake::recheck(&again)) } else { others(sent) }
+}
+
+#[tokio::test]
+async fn superseded_checks_cost_one_more_request_for_all_who_have_them() {
+    let rows = [fake::row("build", 10, "CANCELLED"), fake::row("build", 20, "SUCCESS")];
+    let with_rows = |number: u64, shown| {
+        let mut pull = fake::pull(number);
+        pull["statusCheckRollup"] = fake::rollup(&format!("head-{number}"), &rows, shown);
+        pull
+    };
+    let listed = vec![with_rows(1, 1), with_rows(2, 1), fake::pull(3)];
+    let again = vec![with_rows(1, 2), with_rows(2, 2)];
+    let ran = ran(with_recheck(listed, again), &policy(), &pass()).await;
+    assert_eq!(ran.merged(), [1, 2, 3]);
+    assert_eq!(ran.requests(), 1 + 1 + 3);
+}
+
+#[tokio::test]
+async fn mergeability_that_is_unknown_is_asked_for_once_more_at_the_end() {
+    let unknown = |number| {
+        let mut pull = fake::pull(number);
+        pull["mergeable"] = json!("UNKNOWN");
+        pull["mergeStateStatus"] = json!("UNKNOWN");
+        pull
+    };
+    let listed = vec![unknown(1), unknown(2), fake::pull(3)];
+    let ran = ran(with_recheck(listed, vec![fake::pull(1), unknown(2)]), &policy(), &pass()).await;
+    assert_eq!(ran.merged(), [3, 1]);
+    assert_eq!(ran.reasons(), [(2, "mergeability_unknown")]);
+    assert_eq!(ran.requests(), 1 + 1 + 2);
+}
+
+#[tokio::test]
+async fn checks_that_cannot_be_read_again_are_not_green() {
+    let rows = [fake::row("build", 10, "CANCELLED"), fake::row("build", 20, "SUCCESS")];
+    let mut pull = fake::pull(1);
+    pull["statusCheckRollup"] = fake::rollup("head-1", &rows, 1);
+    let ran = ran(server(vec![pull, fake::pull(2)], merged), &policy(), &pass()).await;
+    assert_eq!(ran.merged(), [2]);
+    assert_eq!(ran.reasons(), [(1, "ci_unreadable")]);
+}
+
+#[tokio::test]
+async fn a_pull_request_that_touches_a_protected_path_is_left_to_people() {
+    let mut others = server([1, 2, 3].map(fake::pull).to_vec(), merged);
+    let script = move |sent: &Sent| match sent.url.split_once("/files?") {
+        Some((url, _)) if url.ends_with("/1") => {
+            Reply::json(200, &json!([{ "filename": "a", "previous_filename": ".github/workflows/ci.yml" }]))
+        }
+        Some((url, _)) if url.ends_with("/2") => Reply::json(500, &json!({ "message": "Server Error" })),
+        Some(_) => Reply::json(200, &json!([{ "filename": "src/lib.rs" }])),
+        None => others(sent),
+    };
+    let policy = MergePolicy { protected_paths: Some(globs(&[".github/**"])), ..policy() };
+    let ran = ran(script, &policy, &pass()).await;
+    assert_eq!(ran.merged(), [3]);
+    assert_eq!(ran.reasons(), [(1, "protected_path"), (2, "protected_path")]);
+}
+
+#[tokio::test]
+async fn a_base_that_moved_is_tried_once_more_and_then_left() {
+    let mut calls = 0;
+    let script = server([1, 2].map(fake::pull).to_vec(), move |number| {
+        calls += 1;
+        match (number, calls) {
+            (1, _) => {
+                Reply::json(405, &json!({ "message": "Base branch was modified. Review and try again." }))
+            }
+            _ => merged(number),
+        }
+    });
+    let ran = ran(script, &policy(), &pass()).await;
+    assert_eq!(ran.merged(), [2]);
+    assert_eq!(ran.reasons(), [(1, "base_modified")]);
+    assert_eq!(ran.merge_calls(), [1, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_read_only_token_asks_nothing_more() {
+    let script = |_: &Sent| {
+        let mut body = fake::list(&[fake::pull(1)]);
+        body["data"]["repository"]["viewerPermission"] = json!("READ");
+        Reply::json(200, &body)
+    };
+    let ran = ran(script, &policy(), &pass()).await;
+    assert_eq!(ran.reasons(), [(1, "no_write_permission")]);
+    assert_eq!(ran.requests(), 1);
+}
+
+#[tokio::test]
+async fn what_the_base_took_lately_and_what_the_token_is_come_with_the_list() {
+    let script = |_: &Sent| {
+        let mut body = fake::list(&[]);
+        body["data"]["repository"]["viewerPermission"] = json!("ADMIN");
+        Reply::json(200, &body).with("date", "Thu, 01 Jan 2026 00:10:00 GMT")
+    };
+    let ran = ran(script, &policy(), &pass()).await;
+    assert!(ran.body.token_is_administrator);
+    let recent: Vec<u64> = ran.body.recent.iter().map(|merge| merge.number).collect();
+    assert_eq!(recent, [900]);
+}
+
+#[tokio::test]
+async fn what_was_seen_long_ago_is_read_again_before_it_is_merged() {
+    let mut closed = fake::pull(2);
+    closed["state"] = json!("CLOSED");
+    let mut moved = fake::pull(3);
+    moved["headRefOid"] = json!("head-3b");
+    let again = vec![fake::pull(1), closed, moved];
+    let (github, journal) = fake::github(with_recheck([1, 2, 3].map(fake::pull).to_vec(), again));
+    let snapshot = github.list(&policy().bases).await.expect("a good list");
+    let seen = Instant::now().checked_sub(Duration::from_secs(31)).expect("the machine runs for longer");
+    let (mut body, policy, pass) = (MergeReport::default(), policy(), pass());
+    let round = super::round::Round {
+        body: &mut body,
+        github: &github,
+        policy: &policy,
+        pass: &pass,
+        repository: snapshot.listing.repository,
+        clock: snapshot.clock,
+        progress: super::round::Progress::default(),
+    };
+    round.run(snapshot.listing.pulls, seen).await;
+    let ran = Ran { body, journal, result: Ok(()) };
+    assert_eq!(ran.merged(), [1]);
+    assert_eq!(ran.reasons(), [(2, "not_open"), (3, "stale_approval")]);
+    assert_eq!(ran.requests(), 3);
+}

@@ -1,0 +1,130 @@
+//! What a person may want to do about what the cycle saw.
+
+use std::time::Duration;
+
+use super::{LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, wholly_backing_off};
+use crate::fleet::{Mode, Role, Slot};
+use crate::report::{Advice, NotMerged, Report};
+
+const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What may help, never done by the coordinator itself (R1-065).
+pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
+    let mut advice = Vec::new();
+    let mut say = |signal: String, action: String| advice.push(Advice { signal, action });
+    for endpoint in report.health.body.endpoints.iter().filter(|endpoint| is_not_up(endpoint)) {
+        say(answer(endpoint), repair(report, roles));
+    }
+    for role in wholly_backing_off(report) {
+        let slot = Slot { role: role.role.clone(), index: 0 }.name();
+        say(
+            format!("every session of {} backs off", role.role),
+            format!("look at `coordinator logs {slot}`"),
+        );
+    }
+    let unmanaged = report.inventory.body.unmanaged.len();
+    if unmanaged > 0 {
+        let action = "they are left alone and end by themselves; see the inventory for the reason of each";
+        say(format!("unmanaged sessions: {unmanaged}"), action.to_owned());
+    }
+    let merge = &report.merge.body;
+    if merge.review_queue > LONGEST_REVIEW_QUEUE {
+        say(format!("review queue is {}", merge.review_queue), more_reviewers(roles));
+    }
+    if merge.conflicts >= MANY_CONFLICTS {
+        let action = "lower the counts of the roles that build: they change the same places";
+        say(format!("{} pull requests conflict", merge.conflicts), action.to_owned());
+    }
+    advice.extend(advise_on_reasons(report));
+    advice.extend(advise_on_token(report));
+    advice
+}
+
+/// Reasons that only a person can remove.
+const REMEDIES: [(&str, &str); 7] = [
+    ("already_on_base", "an earlier merge of it half succeeded: compare it with the base, then close it"),
+    ("merge_outcome_unknown", "look whether it was merged; the next cycle finds out by itself, too"),
+    (
+        "forbidden",
+        "give the token write access to contents and pull requests; merge changes of workflows by hand",
+    ),
+    (
+        "ci_unreadable",
+        "let the token read checks and commit statuses; `coordinator doctor` says what it lacks",
+    ),
+    ("no_write_permission", "give the token write access to contents and pull requests"),
+    ("squash_disabled", "allow squash merging in the repository's settings"),
+    ("repo_archived", "remove [repository] from the roster, or unarchive it"),
+];
+
+fn advise_on_reasons(report: &Report) -> Vec<Advice> {
+    let merge = &report.merge.body;
+    let with = |reason: &str| {
+        let all = merge.failed.iter().chain(&merge.skipped);
+        all.filter(|pull| pull.reason == reason).collect::<Vec<&NotMerged>>()
+    };
+    let mut advice = Vec::new();
+    for (reason, remedy) in REMEDIES {
+        let pulls = with(reason);
+        if !pulls.is_empty() {
+            let signal = format!("{reason}: {}", numbers(pulls.iter().map(|pull| pull.number)));
+            advice.push(Advice { signal, action: remedy.to_owned() });
+        }
+    }
+    let behind = with("behind_base").len();
+    if behind >= 2 || (behind == 1 && !merge.merged.is_empty()) {
+        let signal = format!("left behind their base by strict protection: {behind}");
+        let action =
+            "use a merge queue, or update their branches: every merge leaves the others behind".to_owned();
+        advice.push(Advice { signal, action });
+    }
+    advice
+}
+
+fn advise_on_token(report: &Report) -> Vec<Advice> {
+    let merge = &report.merge.body;
+    let mut advice = Vec::new();
+    let left = merge.token_expires_at.map(|at| at.duration_since(report.started_at).unwrap_or_default());
+    if let Some(left) = left.filter(|left| *left < TOKEN_EXPIRES_SOON) {
+        let signal = match left.as_secs() / 86400 {
+            0 => "the GitHub token expires within a day".to_owned(),
+            1 => "the GitHub token expires in 1 day".to_owned(),
+            days => format!("the GitHub token expires in {days} days"),
+        };
+        let action = "make a new one, or use a GitHub App, whose tokens renew themselves".to_owned();
+        advice.push(Advice { signal, action });
+    }
+    if merge.token_is_administrator {
+        let signal = "the GitHub token is an administrator's".to_owned();
+        let action =
+            "use one that may write but not administrate: it cannot bypass branch protection".to_owned();
+        advice.push(Advice { signal, action });
+    }
+    advice
+}
+
+fn repair(report: &Report, roles: &[Role]) -> String {
+    let recent = &report.health.body.recent_merges;
+    let suspects = match recent.as_slice() {
+        [] => String::new(),
+        some => {
+            format!("look at {}, merged within 30 minutes; ", numbers(some.iter().map(|merge| merge.number)))
+        }
+    };
+    let sentinels = keys(roles.iter().filter(|role| role.mode == Mode::Sentinel && role.count > 0));
+    match sentinels.as_str() {
+        "" => format!("{suspects}revert what broke it, or repair it"),
+        sentinels => format!("{suspects}{sentinels} reverts; if a revert is open, approve it"),
+    }
+}
+
+fn more_reviewers(roles: &[Role]) -> String {
+    match keys(roles.iter().filter(|role| role.mode == Mode::Reviewer)).as_str() {
+        "" => "add a role with mode = \"reviewer\"".to_owned(),
+        reviewers => format!("raise the count of {reviewers}"),
+    }
+}
+
+fn keys<'a>(roles: impl Iterator<Item = &'a Role>) -> String {
+    roles.map(|role| role.key.as_str()).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,278 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::backoff::Restraint;
+use crate::fleet::{Mode, SessionSpec};
+use crate::render::sample::{at, converged, endpoint, merged, role, skip, slot};
+use crate::report::{Advice, RateLimit, SpawnFailure, Spawned};
+
+fn a_role(key: &str, mode: Mode, count: u32) -> Role {
+    let restraint = Restraint {
+        backoff_base: Duration::ZERO,
+        backoff_cap: Duration::ZERO,
+        min_runtime: Duration::ZERO,
+        min_interval: Duration::ZERO,
+    };
+    let spec = SessionSpec {
+        command: Vec::new(),
+        prompt: String::new(),
+        brief: String::new(),
+        env: BTreeMap::new(),
+        time_limit: Duration::ZERO,
+        min_free_bytes: 0,
+        retain: 0,
+        retain_work: 0,
+        restraint,
+    };
+    Role {
+        key: role(key),
+        name: String::new(),
+        count,
+        department: String::new(),
+        mode,
+        brief_path: String::new(),
+        spec: Arc::new(spec),
+    }
+}
+
+fn roles() -> [Role; 3] {
+    [
+        a_role("code_reviewer", Mode::Reviewer, 1),
+        a_role("ui_builder", Mode::TaskDriven, 3),
+        a_role("sentinel", Mode::Sentinel, 1),
+    ]
+}
+
+/// The converged cycle after `change`, concluded.
+fn after(change: impl FnOnce(&mut Report)) -> Report {
+    let mut report = converged();
+    change(&mut report);
+    conclude(&mut report, &roles());
+    report
+}
+
+#[track_caller]
+fn check(status: Status, reasons: &[&str], change: impl FnOnce(&mut Report)) {
+    let report = after(change);
+    assert_eq!((report.status, report.reasons), (status, reasons.iter().map(|r| (*r).to_owned()).collect()));
+}
+
+fn says(report: &Report, signal: &str, action: &str) -> bool {
+    let wanted = Advice { signal: signal.to_owned(), action: action.to_owned() };
+    report.advice.contains(&wanted)
+}
+
+fn failed(error: &str) -> StepOutcome {
+    StepOutcome::Failed(error.to_owned())
+}
+
+fn spawn_failures(count: u32) -> Vec<SpawnFailure> {
+    (0..count).map(|index| SpawnFailure { slot: slot("qa", index), error: "no".to_owned() }).collect()
+}
+
+fn production(status: Option<u16>, verdict: HealthVerdict) -> Vec<EndpointHealth> {
+    vec![endpoint("production", status, verdict, 9)]
+}
+
+#[test]
+fn a_converged_cycle_is_healthy_and_has_no_advice() {
+    let report = after(|_| {});
+    assert_eq!(report.status, Status::Healthy);
+    assert!(report.reasons.is_empty() && report.advice.is_empty(), "{report:?}");
+}
+
+#[test]
+fn production_down_or_out_is_broken_and_another_answer_degraded() {
+    check(Status::Broken, &["production answers 503"], |report| {
+        report.health.body.endpoints = production(Some(503), HealthVerdict::Down);
+    });
+    check(Status::Broken, &["production does not answer (no answer within 10s)"], |report| {
+        report.health.body.endpoints = production(None, HealthVerdict::PotentialOutage);
+        report.health.body.endpoints[0].error = Some("no answer within 10s".to_owned());
+    });
+    check(Status::Degraded, &["production answers 404"], |report| {
+        report.health.body.endpoints = production(Some(404), HealthVerdict::Unexpected);
+    });
+}
+
+#[test]
+fn all_spawns_failed_is_broken_only_when_nothing_is_live() {
+    let nobody = |report: &mut Report| report.inventory.body.running = Some(0);
+    check(Status::Broken, &["no agent runs and every spawn failed (1)"], |report| {
+        nobody(report);
+        report.spawn.body.failed = spawn_failures(1);
+    });
+    check(Status::Degraded, &["2 spawns failed"], |report| {
+        nobody(report);
+        report.spawn.body.failed = spawn_failures(2);
+        report.spawn.body.spawned = vec![Spawned { slot: slot("dev", 0), generation: Some(1) }];
+    });
+    check(Status::Degraded, &["2 spawns failed"], |report| report.spawn.body.failed = spawn_failures(2));
+    check(Status::Healthy, &[], |report| report.spawn.body.failed = spawn_failures(1));
+}
+
+#[test]
+fn an_unknown_inventory_is_degraded_and_broken_when_nothing_can_be_started() {
+    let unknown = |report: &mut Report| {
+        report.inventory.outcome = failed("unreadable records");
+        report.inventory.body.running = None;
+    };
+    check(Status::Degraded, &["inventory failed: unreadable records"], unknown);
+    let reasons = ["no agent runs and every spawn failed (1)", "inventory failed: unreadable records"];
+    check(Status::Broken, &reasons, |report| {
+        unknown(report);
+        report.spawn.body.failed = spawn_failures(1);
+    });
+    check(Status::Degraded, &reasons[1..], |report| {
+        unknown(report);
+        report.spawn.body.failed = spawn_failures(1);
+        report.spawn.body.already_running = vec![slot("dev", 0)];
+    });
+}
+
+#[test]
+fn pull_requests_that_could_not_be_listed_are_broken_a_rate_limit_is_degraded() {
+    let not_listed = |report: &mut Report| {
+        report.merge.outcome = failed("no token");
+        report.merge.body.open = 0;
+        report.merge.body.skipped.clear();
+    };
+    check(Status::Broken, &["the pull requests could not be listed: no token"], not_listed);
+    check(Status::Degraded, &["a rate limit stopped the merge step"], |report| {
+        not_listed(report);
+        report.merge.body.rate_limit = Some(RateLimit { resets_at: None });
+    });
+    check(Status::Degraded, &["merge failed: the deadline came first"], |report| {
+        report.merge.outcome = failed("the deadline came first");
+    });
+    check(Status::Degraded, &["merge failed: no token", "interrupted by SIGINT"], |report| {
+        not_listed(report);
+        report.interrupted = Some(Interrupt::Sigint);
+    });
+}
+
+#[test]
+fn each_sign_of_trouble_at_its_limit_is_degraded_and_below_it_healthy() {
+    check(Status::Degraded, &["failed to merge #9"], |report| {
+        report.merge.body.failed = vec![skip(9, "t", "validation_failed", "")];
+    });
+    check(Status::Healthy, &[], |report| report.merge.body.review_queue = 10);
+    check(Status::Degraded, &["11 pull requests wait for review"], |report| {
+        report.merge.body.review_queue = 11;
+    });
+    check(Status::Healthy, &[], |report| report.merge.body.conflicts = 2);
+    check(Status::Degraded, &["3 pull requests conflict"], |report| report.merge.body.conflicts = 3);
+    check(Status::Degraded, &["spawn failed: it panicked"], |report| {
+        report.spawn.outcome = failed("it panicked");
+    });
+    check(Status::Degraded, &["health failed: it panicked"], |report| {
+        report.health.outcome = failed("it panicked");
+    });
+}
+
+#[test]
+fn a_role_backs_off_wholly_when_all_its_slots_wait_and_none_runs() {
+    let count = |desired, running, backing_off| {
+        move |report: &mut Report| {
+            let role = role("ui_builder");
+            report.inventory.body.roles = vec![RoleCount { role, desired, running, backing_off, surplus: 0 }];
+        }
+    };
+    check(Status::Degraded, &["every session of ui_builder backs off"], count(2, Some(0), 2));
+    for other in [count(2, Some(1), 1), count(2, Some(0), 1), count(2, None, 2), count(0, Some(0), 0)] {
+        check(Status::Healthy, &[], other);
+    }
+    let report = after(count(2, Some(0), 2));
+    let action = "look at `coordinator logs ui-builder-s0`";
+    assert!(says(&report, "every session of ui_builder backs off", action), "{:?}", report.advice);
+}
+
+#[test]
+fn the_worst_reason_comes_first() {
+    let reasons = ["production answers 500", "11 pull requests wait for review"];
+    check(Status::Broken, &reasons, |report| {
+        report.merge.body.review_queue = 11;
+        report.health.body.endpoints = production(Some(500), HealthVerdict::Down);
+    });
+}
+
+#[test]
+fn when_production_is_not_up_the_merges_of_this_cycle_are_suspects_too() {
+    let old = RecentMerge { number: 3, title: "Old".to_owned(), merged_at: at(0) };
+    let with = |verdict, dry_run| {
+        let old = old.clone();
+        after(move |report| {
+            report.merge.body.recent = vec![old];
+            report.merge.body.merged = vec![merged(7, "Seven"), merged(8, "Eight")];
+            report.health.body.endpoints = production(Some(503), verdict);
+            report.dry_run = dry_run;
+        })
+    };
+    let numbers = |report: &Report| {
+        report.health.body.recent_merges.iter().map(|merge| merge.number).collect::<Vec<_>>()
+    };
+    let down = with(HealthVerdict::Down, false);
+    assert_eq!(numbers(&down), [8, 7, 3]);
+    let action =
+        "look at #8, #7, #3, merged within 30 minutes; sentinel reverts; if a revert is open, approve it";
+    assert!(says(&down, "production answers 503", action), "{:?}", down.advice);
+    assert_eq!(numbers(&with(HealthVerdict::Down, true)), [3], "a dry run merged nothing");
+    assert!(numbers(&with(HealthVerdict::Up, false)).is_empty());
+}
+
+#[test]
+fn a_long_review_queue_wants_more_of_the_roster_s_reviewers() {
+    let report = after(|report| report.merge.body.review_queue = 14);
+    assert!(says(&report, "review queue is 14", "raise the count of code_reviewer"), "{:?}", report.advice);
+}
+
+#[test]
+fn a_token_is_spoken_of_when_it_expires_within_seven_days_or_may_administrate() {
+    let days = |days: u64| Some(at(5) + Duration::from_secs(days * 86_400 + 3_600));
+    let report = after(|report| report.merge.body.token_expires_at = days(6));
+    let action = "make a new one, or use a GitHub App, whose tokens renew themselves";
+    assert!(says(&report, "the GitHub token expires in 6 days", action), "{:?}", report.advice);
+    assert!(after(|report| report.merge.body.token_expires_at = days(7)).advice.is_empty());
+    let report = after(|report| report.merge.body.token_is_administrator = true);
+    assert_eq!(report.advice.len(), 1);
+    assert_eq!(report.status, Status::Healthy);
+}
+
+#[test]
+fn pull_requests_left_behind_are_spoken_of() {
+    let behind = |numbers: u64, merges: u64| {
+        after(|report| {
+            report.merge.body.skipped = (0..numbers).map(|n| skip(n, "t", "behind_base", "")).collect();
+            report.merge.body.merged = (0..merges).map(|n| merged(n, "t")).collect();
+        })
+    };
+    for (numbers, merges, speaks) in [(0, 1, false), (1, 0, false), (1, 1, true), (2, 0, true)] {
+        let report = behind(numbers, merges);
+        assert_eq!(
+            !report.advice.is_empty(),
+            speaks,
+            "{numbers} behind, {merges} merged: {:?}",
+            report.advice
+        );
+    }
+}
+
+#[test]
+fn the_exit_code_is_the_first_that_applies() {
+    let mut report = converged();
+    assert_eq!(exit_code(&report, true, true), 0);
+    report.dry_run = true;
+    report.merge.body.merged = vec![merged(7, "t")];
+    assert_eq!((exit_code(&report, false, true), exit_code(&report, false, false)), (3, 0));
+    report.merge.body.rate_limit = Some(RateLimit { resets_at: None });
+    report.status = Status::Degraded;
+    assert_eq!((exit_code(&report, false, true), exit_code(&report, true, true)), (75, 1));
+    report.status = Status::Broken;
+    assert_eq!(exit_code(&report, false, true), 1);
+    report.interrupted = Some(Interrupt::Sigterm);
+    assert_eq!(exit_code(&report, true, true), 143);
+    report.interrupted = Some(Interrupt::Sigint);
+    assert_eq!(exit_code(&report, true, true), 130);
+}

@@ -1,0 +1,64 @@
+//! The real agent as a session of the real coordinator: Claude Code, the shipped default command, a model on
+//! loopback. Runs by name alone (`bash .ci/suites/agent.sh`), because the agent is no part of a build.
+#![cfg(target_os = "linux")]
+
+mod fleet;
+mod model;
+
+use fleet::{Fleet, TOKEN};
+use hyper::StatusCode;
+use model::{Model, Script};
+
+#[test]
+fn a_session_that_ends_well_leaves_its_work_and_is_recorded_as_succeeded() {
+    let command = "printf %s \"$COORDINATOR_SLOT\" > made-by-agent.txt && env > environment.txt";
+    let model = Model::start(Script::Work { command });
+    let fleet = Fleet::new("works", &model, "60s");
+
+    let report = fleet.reconcile();
+    assert_eq!(report["steps"]["spawn"]["spawned"][0]["slot"], fleet.session(), "{report}");
+    let session = fleet.finished();
+
+    assert_eq!(session["outcome"], "succeeded", "{session}\n{}", fleet.log());
+    assert_eq!(session["exit_code"], 0, "{session}");
+    assert!(fleet.file("made-by-agent.txt").is_some(), "no file was made:\n{}", fleet.log());
+    assert!(fleet.log().contains("Done: one file written."), "{}", fleet.log());
+    let environment = fleet.file("environment.txt").expect("the tool call writes it");
+    assert!(environment.contains(&format!("COORDINATOR_SLOT={}\n", fleet.session())), "{environment}");
+    assert!(!environment.contains(TOKEN), "the coordinator's token reached the agent");
+    assert!(model.heard("Writes the file that the test looks for."), "the brief did not reach the model");
+    assert_eq!(fleet.survivors(), Vec::<String>::new());
+}
+
+#[test]
+fn a_session_with_an_api_error_is_recorded_as_failed_and_backs_off() {
+    let model =
+        Model::start(Script::Refuse { status: StatusCode::UNAUTHORIZED, kind: "authentication_error" });
+    let fleet = Fleet::new("refused", &model, "60s");
+
+    fleet.reconcile();
+    let session = fleet.finished();
+    let report = fleet.reconcile();
+
+    assert_eq!(session["outcome"], "failed", "{session}\n{}", fleet.log());
+    assert_eq!(session["exit_code"], 1, "{session}");
+    assert!(fleet.log().contains("401"), "the log does not say why: {}", fleet.log());
+    let spawn = &report["steps"]["spawn"];
+    assert_eq!(spawn["held"][0]["reason"], "backoff", "{report}");
+    assert_eq!(spawn["spawned"].as_array().map(Vec::len), Some(0), "{report}");
+}
+
+#[test]
+fn a_session_that_hangs_is_ended_at_its_time_limit_with_all_that_it_started() {
+    let command = "setsid sleep 3600 </dev/null >/dev/null 2>&1 & echo started > made-by-agent.txt";
+    let model = Model::start(Script::WorkThenHang { command });
+    let fleet = Fleet::new("hangs", &model, "15s");
+
+    fleet.reconcile();
+    assert!(fleet.is_running(), "nothing outlives the cycle that started it:\n{}", fleet.log());
+    let session = fleet.finished();
+
+    assert_eq!(session["outcome"], "timed_out", "{session}\n{}", fleet.log());
+    assert!(fleet.file("made-by-agent.txt").is_some(), "it hung before it worked:\n{}", fleet.log());
+    assert_eq!(fleet.survivors(), Vec::<String>::new());
+}

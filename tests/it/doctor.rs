@@ -1,0 +1,68 @@
+//! `coordinator doctor`: what it finds, and how it exits.
+
+use crate::coordinator;
+use crate::world::production::Refusing;
+use crate::world::workplace::RosterText;
+use crate::world::{Fault, Finished, GitHub, Production, Repository, Route, Workplace};
+
+fn doctor(workplace: &Workplace) -> Finished {
+    coordinator(workplace).args(["doctor"]).run()
+}
+
+fn line<'a>(finished: &'a Finished, words: &str) -> &'a str {
+    finished.stdout.lines().find(|line| line.contains(words)).unwrap_or_else(|| {
+        panic!("nothing about {words:?}\n{}\n{}", finished.stdout, finished.stderr);
+    })
+}
+
+#[test]
+fn where_all_is_well_every_line_is_ok_and_production_is_not_asked() {
+    let (github, production) = (GitHub::start(Repository::with([])), Production::up());
+    let roster = RosterText::default().merging(&github, "").watching("production", &production.url(), "");
+    let finished = doctor(&roster.role("worker", 1, "[\"/bin/sh\"]").write());
+    assert_eq!(finished.code, Some(0), "{}", finished.stdout);
+    for words in ["1 roles, 1 agents", "the agent of role worker is /bin/sh", "the address of production"] {
+        assert!(line(&finished, words).starts_with("ok "), "{}", finished.stdout);
+    }
+    assert!(!finished.stdout.contains("fail"), "{}", finished.stdout);
+    assert!(production.state().journal.is_empty());
+    assert!(github.merge_calls().is_empty());
+}
+
+#[test]
+fn what_stands_in_the_way_is_named_with_its_remedy() {
+    let workplace = RosterText::default().role("worker", 1, "[\"no-such-agent\"]").write();
+    let finished = doctor(&workplace);
+    assert_eq!(finished.code, Some(1));
+    let line = line(&finished, "no command `no-such-agent` on PATH");
+    assert!(line.starts_with("fail ") && line.contains("; install it"), "{line}");
+}
+
+#[test]
+fn a_missing_token_and_a_refused_one_are_failures() {
+    let github = GitHub::start(Repository::with([]));
+    let workplace = RosterText::default().merging(&github, "").write();
+    let finished = coordinator(&workplace).args(["doctor"]).without_env("GITHUB_TOKEN").run();
+    assert_eq!(finished.code, Some(1));
+    assert!(line(&finished, "GITHUB_TOKEN").starts_with("fail "), "{}", finished.stdout);
+
+    github.always(Route::GraphQl, Fault::status(401, "Bad credentials"));
+    let finished = doctor(&workplace);
+    assert_eq!(finished.code, Some(1));
+    assert!(line(&finished, "token").starts_with("fail "), "{}", finished.stdout);
+}
+
+#[test]
+fn programs_read_findings_as_json() {
+    let refusing = Refusing::start();
+    let workplace = RosterText::default().watching("production", &refusing.url(), "").write();
+    let finished = coordinator(&workplace).args(["doctor", "-o", "json"]).run();
+    let json = finished.json();
+    assert_eq!(json["schema"], "coordinator.doctor/v1");
+    let findings = json["findings"].as_array().expect("a list");
+    assert!(findings.len() >= 4, "{json}");
+    for finding in findings {
+        assert!(finding["what"].is_string(), "{finding}");
+        assert_eq!(finding["grade"] == "ok", finding["remedy"].is_null(), "{finding}");
+    }
+}

@@ -1,0 +1,299 @@
+//! Merging while the world changes: lost answers, overlapping runs, signals, rereads.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::contract::assert_conforms;
+use crate::coordinator;
+use crate::world::workplace::RosterText;
+use crate::world::{Fault, GitHub, Kind, Pull, Repository, Route, Workplace};
+
+const MERGE: [&str; 5] = ["reconcile", "--only", "merge", "-o", "json"];
+
+fn github(pulls: impl IntoIterator<Item = Pull>) -> GitHub {
+    GitHub::start(Repository::with(pulls))
+}
+
+fn workplace(github: &GitHub) -> Workplace {
+    RosterText::default().merging(github, "").write()
+}
+
+fn merge(github: &GitHub) -> Value {
+    let report = coordinator(&workplace(github)).args(MERGE).run().json();
+    assert_conforms(github);
+    report["steps"]["merge"].clone()
+}
+
+/// Number and reason of what was not merged.
+pub(crate) fn left_alone(step: &Value) -> Value {
+    let rows = ["skipped", "failed"].into_iter().flat_map(|key| step[key].as_array().into_iter().flatten());
+    rows.map(|row| json!([row["number"], row["reason"]])).collect()
+}
+
+/// Numbers of what was merged.
+pub(crate) fn merged(step: &Value) -> Value {
+    step["merged"].as_array().into_iter().flatten().map(|row| row["number"].clone()).collect()
+}
+
+#[test]
+fn a_second_run_merges_nothing_and_costs_one_query() {
+    let github = github([Pull::eligible(1), Pull::eligible(2)]);
+    assert_eq!(merged(&merge(&github)), json!([1, 2]));
+    let before = github.journal().len();
+    let step = merge(&github);
+    assert_eq!((merged(&step), &step["open"]), (json!([]), &json!(0)));
+    assert_eq!(github.journal().len(), before + 1);
+}
+
+#[test]
+fn a_merge_that_conflicts_with_another_leaves_the_other_alone() {
+    let github = github([Pull { conflicts_with: vec![2], ..Pull::eligible(1) }, Pull::eligible(2)]);
+    let step = merge(&github);
+    assert_eq!((merged(&step), left_alone(&step)), (json!([1]), json!([[2, "not_mergeable"]])));
+}
+
+#[test]
+fn strict_protection_lets_one_merge_through_and_says_why_the_rest_waits() {
+    let github = github([Pull::eligible(1), Pull::eligible(2)]);
+    github.state().repository().strict = true;
+    let step = merge(&github);
+    assert_eq!((merged(&step), left_alone(&step)), (json!([1]), json!([[2, "blocked_by_protection"]])));
+}
+
+#[test]
+fn an_answer_lost_after_the_merge_is_never_asked_for_again() {
+    for fault in [
+        Fault::reset().after_applying(),
+        Fault::truncated(),
+        Fault::garbage().after_applying(),
+        Fault::status(502, "Server Error").after_applying(),
+        Fault::html().after_applying(),
+    ] {
+        let told = format!("{fault:?}");
+        let github = github([Pull::eligible(1), Pull::eligible(2)]);
+        github.script(Route::Merge(1), [fault]);
+        let step = merge(&github);
+        assert_eq!(left_alone(&step), json!([[1, "merge_outcome_unknown"]]), "{told}");
+        assert_eq!(github.merge_calls(), [1, 2], "{told}");
+        assert_eq!(github.merged(), [1, 2], "the world did merge both: {told}");
+    }
+}
+
+#[test]
+fn a_connection_reset_before_the_merge_is_left_to_the_next_cycle() {
+    let github = github([Pull::eligible(1), Pull::eligible(2)]);
+    github.script(Route::Merge(1), [Fault::reset()]);
+    let step = merge(&github);
+    assert_eq!((merged(&step), left_alone(&step)), (json!([2]), json!([[1, "merge_outcome_unknown"]])));
+    assert_eq!(github.merge_calls(), [1, 2]);
+    assert_eq!(merged(&merge(&github)), json!([1]));
+}
+
+#[test]
+fn a_half_merged_pull_request_is_not_merged_a_second_time() {
+    let github = github([Pull::eligible(1)]);
+    github.script(Route::Merge(1), [Fault::status(500, "Server Error").after_applying()]);
+    assert_eq!(left_alone(&merge(&github)), json!([[1, "merge_outcome_unknown"]]));
+    "OPEN".clone_into(&mut github.state().repository().pulls.get_mut(&1).expect("it is there").state);
+    assert_eq!(left_alone(&merge(&github)), json!([[1, "already_on_base"]]));
+    assert_eq!(github.merge_calls(), [1]);
+}
+
+#[test]
+fn mergeability_that_github_works_out_meanwhile_is_read_once_more() {
+    let unknown = |pull: Pull| Pull {
+        mergeable: "UNKNOWN".to_owned(),
+        merge_state_status: "UNKNOWN".to_owned(),
+        ..pull
+    };
+    let github = github([unknown(Pull::eligible(1)), unknown(Pull::eligible(2)), Pull::eligible(3)]);
+    github.when(Route::Recheck, |state| {
+        let pull = state.repository().pulls.get_mut(&1).expect("it is there");
+        "MERGEABLE".clone_into(&mut pull.mergeable);
+        "CLEAN".clone_into(&mut pull.merge_state_status);
+    });
+    let step = merge(&github);
+    assert_eq!(left_alone(&step), json!([[2, "mergeability_unknown"]]));
+    assert_eq!(github.merged(), [1, 3]);
+    assert_eq!((github.count(Kind::List), github.count(Kind::Detail)), (1, 1));
+}
+
+#[test]
+fn what_a_reread_shows_decides() {
+    let rerun = |number| {
+        let mut pull = Pull::eligible(number);
+        let superseded = crate::world::Check::run("build", 0, "CANCELLED");
+        pull.checks.insert(0, superseded);
+        pull
+    };
+    let github = github((1..=5).map(rerun));
+    github.when(Route::Recheck, |state| {
+        let pulls = &mut state.repository().pulls;
+        "CLOSED".clone_into(&mut pulls.get_mut(&1).expect("it is there").state);
+        "h99".clone_into(&mut pulls.get_mut(&2).expect("it is there").head);
+        pulls.get_mut(&3).expect("it is there").draft = true;
+        pulls.get_mut(&4).expect("it is there").labels.push("hold".to_owned());
+    });
+    let step = merge(&github);
+    assert_eq!(merged(&step), json!([5]));
+    let reasons = left_alone(&step);
+    assert_eq!(reasons[0], json!([1, "not_open"]));
+    assert!(
+        ["head_moved", "stale_approval"].contains(&reasons[1][1].as_str().unwrap_or_default()),
+        "{reasons}"
+    );
+    assert_eq!(reasons[2], json!([3, "draft"]));
+    assert_eq!(reasons[3], json!([4, "blocked_label"]));
+    assert_eq!(github.merge_calls(), [5]);
+}
+
+#[test]
+fn overlapping_runs_merge_each_pull_request_once() {
+    let github = github((1..=6).map(Pull::eligible));
+    github.always(Route::Any, Fault::late(Duration::from_millis(20)));
+    let workplaces = [workplace(&github), workplace(&github)];
+    let running = workplaces.each_ref().map(|workplace| coordinator(workplace).args(MERGE).spawn());
+    let steps = running.map(|running| running.wait().json()["steps"]["merge"].clone());
+    for number in 1..=6u64 {
+        let by = steps
+            .iter()
+            .filter(|step| merged(step).as_array().is_some_and(|all| all.contains(&json!(number))));
+        assert_eq!(by.count(), 1, "#{number} in {steps:#?}");
+    }
+    assert!(steps.iter().all(|step| step["failed"] == json!([]) && step["outcome"] == "ok"), "{steps:#?}");
+    assert_eq!(github.state().repository().headlines("main").len(), 7);
+}
+
+#[test]
+fn a_signal_during_a_slow_merge_ends_the_run_with_a_report_of_what_was_done() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let github = github([Pull::eligible(1), Pull::eligible(2), Pull::eligible(3)]);
+        github.script(Route::Merge(2), [Fault::never()]);
+        let workplace = workplace(&github);
+        let running = coordinator(&workplace).args(MERGE).spawn();
+        let end = Instant::now() + Duration::from_secs(30);
+        while github.merge_calls() != [1, 2] {
+            assert!(Instant::now() < end, "the second merge call never came");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        running.signal(signal);
+        let finished = running.wait();
+        let step = &finished.json()["steps"]["merge"];
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert_eq!(merged(step), json!([1]), "{step:#}");
+        let unknown = json!([2, "merge_outcome_unknown"]);
+        assert!(left_alone(step).as_array().is_some_and(|rows| rows.contains(&unknown)), "{step:#}");
+        assert_eq!(github.merge_calls(), [1, 2]);
+    }
+}
+
+#[test]
+fn a_dry_run_sends_no_write_and_tells_by_its_exit_code_that_changes_are_pending() {
+    let github = github([Pull::eligible(1)]);
+    let workplace = workplace(&github);
+    let dry = || coordinator(&workplace).args(MERGE).args(["--dry-run"]);
+    assert_eq!(dry().run().code, Some(0));
+    let finished = dry().args(["--detailed-exitcode"]).run();
+    assert_eq!((finished.code, merged(&finished.json()["steps"]["merge"])), (Some(3), json!([1])));
+    assert_eq!((github.count(Kind::Merge), github.count(Kind::Write)), (0, 0));
+    github.state().repository().pulls.clear();
+    assert_eq!(dry().args(["--detailed-exitcode"]).run().code, Some(0));
+}
+
+#[test]
+fn the_pause_lies_between_merges_and_not_around_them() {
+    let github = github([Pull::eligible(1)]);
+    let workplace = RosterText::default().merging(&github, "pause = \"45s\"").write();
+    let step = coordinator(&workplace).args(MERGE).run().json()["steps"]["merge"].clone();
+    assert_eq!(merged(&step), json!([1]));
+}
+
+#[test]
+fn no_merge_starts_in_the_last_twenty_seconds_of_the_deadline() {
+    let github = github([Pull::eligible(1)]);
+    let workplace = RosterText::default().deadline("15s").merging(&github, "").write();
+    let step = coordinator(&workplace).args(MERGE).run().json()["steps"]["merge"].clone();
+    assert_eq!((merged(&step), left_alone(&step)), (json!([]), json!([[1, "deferred"]])));
+    assert_eq!(github.merge_calls(), Vec::<u64>::new());
+}
+
+#[test]
+fn approvals_settle_by_githubs_clock() {
+    let mut pull = Pull::eligible(1);
+    pull.reviews[0].at = -90;
+    let github = github([pull]);
+    github.state().clock_offset = -60;
+    let workplace = RosterText::default().merging(&github, "settle = \"60s\"").write();
+    let step = coordinator(&workplace).args(MERGE).run().json()["steps"]["merge"].clone();
+    assert_eq!(left_alone(&step), json!([[1, "settling"]]));
+}
+
+#[test]
+fn a_page_that_github_cannot_make_in_time_is_halved_once() {
+    let github = github((1..=3).map(Pull::eligible));
+    github.script(Route::List, [Fault::status(502, "Server Error")]);
+    let step = merge(&github);
+    assert_eq!(merged(&step), json!([1, 2, 3]));
+    let sizes: Vec<Value> = github
+        .journal()
+        .iter()
+        .filter(|entry| entry.kind == Kind::List)
+        .map(|entry| entry.body["variables"]["first"].clone())
+        .collect();
+    let (first, second) = (sizes[0].as_u64(), sizes[1].as_u64());
+    assert_eq!((sizes.len(), second), (2, first.map(|first| first / 2)), "{sizes:?}");
+}
+
+#[test]
+fn a_list_that_breaks_off_after_its_first_page_merges_nothing() {
+    let github = github((1..=120).map(Pull::eligible));
+    github.script(Route::List, [Fault::none(), Fault::status(500, "Server Error")]);
+    let step = merge(&github);
+    assert_eq!((&step["outcome"], github.merge_calls()), (&json!("failed"), Vec::new()));
+}
+
+#[test]
+fn a_reread_that_fails_closes_what_needed_it_and_nothing_else() {
+    let mut rerun = Pull::eligible(1);
+    rerun.checks.insert(0, crate::world::Check::run("build", 0, "CANCELLED"));
+    for fault in [Fault::status(500, "Server Error"), Fault::html(), Fault::reset()] {
+        let github = github([rerun.clone(), Pull::eligible(2)]);
+        github.always(Route::Recheck, fault);
+        let step = merge(&github);
+        assert_eq!((&step["outcome"], merged(&step)), (&json!("ok"), json!([2])), "{step:#}");
+        assert_eq!(left_alone(&step)[0][0], json!(1), "{step:#}");
+    }
+}
+
+#[test]
+fn an_administrators_token_and_one_that_expires_soon_are_pointed_out() {
+    let github = github([]);
+    {
+        let mut state = github.state();
+        let in_two_days = crate::world::pull::from_now(2 * 86_400);
+        let date = humantime::format_rfc3339_seconds(in_two_days).to_string();
+        state.token_expiration = Some(format!("{} UTC", date.replace('T', " ").trim_end_matches('Z')));
+        state.repository().viewer_permission = Some("ADMIN".to_owned());
+    }
+    let report = coordinator(&workplace(&github)).args(MERGE).run().json();
+    let signals = report["advice"].to_string();
+    assert!(signals.contains("expires"), "{signals}");
+    assert!(signals.contains("administrator"), "{signals}");
+}
+
+#[test]
+fn pulls_shows_every_verdict_and_changes_nothing() {
+    let draft = Pull { draft: true, ..Pull::eligible(2) };
+    let github = github([Pull::eligible(1), draft]);
+    let finished = coordinator(&workplace(&github)).args(["pulls", "-o", "json"]).run();
+    let shown = finished.json();
+    let verdicts: Vec<Value> = shown["pulls"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| json!([row["number"], row["verdict"]]))
+        .collect();
+    assert_eq!(json!(verdicts), json!([[1, "merge"], [2, "draft"]]), "{shown:#}");
+    assert_eq!((github.journal().len(), finished.code), (1, Some(0)));
+}

@@ -1,0 +1,82 @@
+//! How a slot is kept from starting too often, from the records alone. Time passes by ageing the records.
+
+use serde_json::Value;
+
+use crate::process_fleet::{Fleet, held, shift, slots};
+
+const SLOT: &str = "crasher-s0";
+
+/// Makes every record of the slot older.
+fn age(fleet: &Fleet, generations: u64, seconds: i64) {
+    for generation in 1..=generations {
+        for (name, fields) in
+            [("start.json", &["started_at"][..]), ("exit.json", &["started_at", "finished_at"][..])]
+        {
+            let mut record = fleet.record(SLOT, generation, name);
+            for field in fields {
+                shift(&mut record, field, -seconds);
+            }
+            fleet.write_record(SLOT, generation, name, &record);
+        }
+    }
+}
+
+/// From the newest session's end to the time until which the slot is held.
+fn wait_seconds(fleet: &Fleet, generation: u64, report: &Value) -> f64 {
+    let until = report["steps"]["spawn"]["held"][0]["until"].as_str().expect("a backoff has an end");
+    let ended = fleet.record(SLOT, generation, "exit.json")["finished_at"].clone();
+    let parse = |text: &str| humantime::parse_rfc3339(text).expect("a time");
+    let ended = parse(ended.as_str().expect("a time is text"));
+    parse(until)
+        .duration_since(ended)
+        .expect("the end of the wait is after the end of the session")
+        .as_secs_f64()
+}
+
+/// Runs one session and returns the wait after it, jitter included, in seconds.
+fn next_wait(fleet: &Fleet, generation: u64) -> f64 {
+    assert_eq!(slots(&fleet.reconcile(), "spawned").len(), 1, "generation {generation}");
+    fleet.await_end(SLOT);
+    let report = fleet.reconcile();
+    assert_eq!(held(&report), ["backoff"], "generation {generation}");
+    wait_seconds(fleet, generation, &report)
+}
+
+#[test]
+fn an_agent_that_ends_well_but_at_once_backs_off_longer_and_longer_up_to_the_cap() {
+    let settings = "min_free = \"0\"\nbackoff_base = \"60s\"\nbackoff_cap = \"200s\"\n";
+    let fleet = Fleet::new(settings, &[("crasher", 1, "exit 0")]);
+    for (generation, expected) in [(1, 60.0), (2, 120.0), (3, 200.0), (4, 200.0)] {
+        let wait = next_wait(&fleet, generation);
+        // The report tells whole seconds.
+        let allowed = expected * 0.9 - 2.0..=expected * 1.1 + 2.0;
+        assert!(allowed.contains(&wait), "generation {generation} waits {wait} s");
+        age(&fleet, generation, 300);
+    }
+}
+
+#[test]
+fn a_healthy_run_resets_the_backoff() {
+    let fleet = Fleet::new("min_free = \"0\"\n", &[("crasher", 1, "exit 0")]);
+    next_wait(&fleet, 1);
+    age(&fleet, 1, 300);
+    next_wait(&fleet, 2);
+    for name in ["start.json", "exit.json"] {
+        let mut record = fleet.record(SLOT, 2, name);
+        shift(&mut record, "started_at", -60);
+        fleet.write_record(SLOT, 2, name, &record);
+    }
+    let wait = next_wait(&fleet, 3);
+    assert!(wait < 70.0, "the streak did not end: {wait} s");
+}
+
+#[test]
+fn a_slot_starts_at_most_once_per_interval() {
+    let settings = "min_free = \"0\"\nbackoff_base = \"0s\"\nmin_interval = \"30m\"\n";
+    let fleet = Fleet::new(settings, &[("crasher", 1, "exit 0")]);
+    fleet.reconcile();
+    fleet.await_end(SLOT);
+    assert_eq!(held(&fleet.reconcile()), ["interval"]);
+    age(&fleet, 1, 1801);
+    assert_eq!(slots(&fleet.reconcile(), "spawned").len(), 1);
+}

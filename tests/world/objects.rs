@@ -1,0 +1,186 @@
+//! The objects that GraphQL shows, as JSON values that name their type and hold all their fields. `$error` stands for a
+//! field that cannot be read, `$counted` for the state under which a row of checks is counted.
+
+use serde_json::{Map, Value, json};
+
+use super::pull::{Author, Check, Pull, Review, commit_id, from_now};
+use super::rest::next_hour;
+use super::state::{Commit, Repository, State};
+
+pub(super) fn rate_limit(state: &State) -> Value {
+    let resets = std::time::UNIX_EPOCH + std::time::Duration::from_secs(next_hour(state));
+    let remaining = state.rate_limit_remaining;
+    json!({
+        "__typename": "RateLimit", "cost": 1, "limit": 5_000, "remaining": remaining, "nodeCount": 100,
+        "used": 5_000 - remaining.min(5_000), "resetAt": timestamp(resets),
+    })
+}
+
+pub(super) fn repository(repository: &Repository) -> Value {
+    let branches: Map<String, Value> = repository
+        .branches
+        .iter()
+        .map(|(name, commits)| (name.clone(), branch(repository, name, commits)))
+        .collect();
+    let mut pulls: Vec<&Pull> = repository.pulls.values().collect();
+    pulls.sort_by_key(|pull| pull.number);
+    json!({
+        "__typename": "Repository",
+        "id": "R_1",
+        "nameWithOwner": repository.name,
+        "isArchived": repository.archived,
+        "squashMergeAllowed": repository.squash_allowed,
+        "deleteBranchOnMerge": repository.delete_branch_on_merge,
+        "viewerPermission": repository.viewer_permission,
+        "defaultBranchRef": branches.get(&repository.default_branch),
+        "mergeQueue": repository.merge_queue.then(|| json!({"__typename": "MergeQueue", "id": "MQ_1"})),
+        "branches": branches,
+        "pullRequests": pulls.into_iter().map(pull_request).collect::<Vec<_>>(),
+    })
+}
+
+fn branch(repository: &Repository, name: &str, commits: &[Commit]) -> Value {
+    let history: Vec<Value> = commits
+        .iter()
+        .rev()
+        .map(|commit| {
+            json!({
+                "__typename": "Commit", "oid": commit.oid, "message": commit.message,
+                "messageHeadline": commit.message.lines().next(), "committedDate": timestamp(commit.committed_at),
+                "statusCheckRollup": null,
+            })
+        })
+        .collect();
+    let mut target = history.first().cloned().unwrap_or_default();
+    target["history"] = Value::from(history);
+    let strict = json!({
+        "__typename": "RepositoryRule", "id": "RR_1", "type": "REQUIRED_STATUS_CHECKS",
+        "parameters": {
+            "__typename": "RequiredStatusChecksParameters",
+            "strictRequiredStatusChecksPolicy": true, "requiredStatusChecks": [],
+        },
+    });
+    let rules: Vec<Value> = repository.strict.then_some(strict).into_iter().collect();
+    json!({"__typename": "Ref", "id": format!("REF_{name}"), "name": name, "target": target, "rules": rules})
+}
+
+pub(super) fn pull_request(pull: &Pull) -> Value {
+    let mut value = json!({
+        "__typename": "PullRequest",
+        "id": pull.id(),
+        "number": pull.number,
+        "state": pull.state,
+        "title": pull.title,
+        "isDraft": pull.draft,
+        "createdAt": timestamp(from_now(-86_400 + i64::try_from(pull.number).unwrap_or_default())),
+        "author": pull.author.as_ref().map(author),
+        "baseRefName": pull.base,
+        "headRefName": format!("agent/change-{}", pull.number),
+        "headRefOid": commit_id(&pull.head),
+        "isCrossRepository": pull.fork,
+        "mergeable": pull.mergeable,
+        "mergeStateStatus": pull.merge_state_status,
+        "isMergeQueueEnabled": pull.is_merge_queue_enabled,
+        "isInMergeQueue": pull.is_in_merge_queue,
+        "reviewDecision": pull.review_decision,
+        "changedFiles": pull.files.len(),
+        "labels": pull.labels.iter().map(|name| json!({"__typename": "Label", "name": name})).collect::<Vec<_>>(),
+        "latestOpinionatedReviews": latest_opinionated(&pull.reviews).map(review).collect::<Vec<_>>(),
+        "statusCheckRollup": rollup(pull),
+    });
+    for (field, kind) in &pull.broken_fields {
+        value[field] = json!({"$error": format!("{kind}: Something went wrong while executing your query.")});
+    }
+    value
+}
+
+/// Per author the last review that is neither a comment nor pending.
+fn latest_opinionated(reviews: &[Review]) -> impl Iterator<Item = &Review> {
+    let opinionated = |review: &&Review| !matches!(review.state.as_str(), "COMMENTED" | "PENDING");
+    reviews.iter().enumerate().filter(move |(_, review)| opinionated(review)).filter_map(
+        move |(index, review)| {
+            let mut later = reviews[index + 1..].iter().filter(opinionated);
+            let superseded = review.author.is_some() && later.any(|other| other.author == review.author);
+            (!superseded).then_some(review)
+        },
+    )
+}
+
+fn review(review: &Review) -> Value {
+    json!({
+        "__typename": "PullRequestReview",
+        "id": "PRR_1",
+        "state": review.state,
+        "submittedAt": timestamp(from_now(review.at)),
+        "authorCanPushToRepository": review.can_push,
+        "authorAssociation": review.association,
+        "author": review.author.as_ref().map(author),
+        "commit": review.commit.as_ref().map(|name| json!({"__typename": "Commit", "oid": commit_id(name)})),
+    })
+}
+
+fn author(author: &Author) -> Value {
+    json!({"__typename": author.kind, "login": author.login})
+}
+
+fn rollup(pull: &Pull) -> Value {
+    if pull.rollup_error {
+        return json!({"$error": "FORBIDDEN: Resource not accessible by personal access token"});
+    }
+    if pull.checks.is_empty() {
+        return Value::Null;
+    }
+    let has = |states: &[&str]| pull.checks.iter().any(|check| states.contains(&check.counted_state()));
+    let failed =
+        ["FAILURE", "ERROR", "TIMED_OUT", "CANCELLED", "ACTION_REQUIRED", "STARTUP_FAILURE", "STALE"];
+    let passed = ["SUCCESS", "NEUTRAL", "SKIPPED"];
+    let all_passed = pull.checks.iter().all(|check| passed.contains(&check.counted_state()));
+    let state = if has(&failed) {
+        "FAILURE"
+    } else if all_passed {
+        "SUCCESS"
+    } else {
+        "PENDING"
+    };
+    json!({
+        "__typename": "StatusCheckRollup",
+        "id": format!("SCR_{}", pull.number),
+        "state": state,
+        "commit": {"__typename": "Commit", "oid": commit_id(&pull.head)},
+        "contexts": pull.checks.iter().map(check).collect::<Vec<_>>(),
+    })
+}
+
+fn check(check: &Check) -> Value {
+    let counted = check.counted_state();
+    match check {
+        Check::CheckRun { name, app, workflow, id, status, conclusion, required } => json!({
+            "__typename": "CheckRun", "$counted": counted, "id": format!("CR_{id}"), "databaseId": id, "name": name,
+            "status": status, "conclusion": conclusion, "isRequired": required,
+            "startedAt": null, "completedAt": null,
+            "checkSuite": {
+                "__typename": "CheckSuite",
+                "app": {"__typename": "App", "slug": app, "databaseId": number_of(app)},
+                "workflowRun": workflow.as_ref().map(|workflow| json!({
+                    "__typename": "WorkflowRun",
+                    "workflow": {"__typename": "Workflow", "databaseId": number_of(workflow), "name": workflow},
+                })),
+            },
+        }),
+        Check::Status { name, state, id, required, creator } => json!({
+            "__typename": "StatusContext", "$counted": counted, "id": format!("SC_{id}"), "context": name,
+            "state": state, "isRequired": required,
+            "createdAt": timestamp(from_now(-3_600 + i64::try_from(*id).unwrap_or_default())),
+            "creator": {"__typename": "User", "login": creator},
+        }),
+    }
+}
+
+/// A number that stands for a name; fits into GraphQL's 32 bits.
+fn number_of(name: &str) -> u32 {
+    name.bytes().fold(7, |number: u32, byte| number.wrapping_mul(31).wrapping_add(u32::from(byte))) >> 1
+}
+
+fn timestamp(time: std::time::SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}

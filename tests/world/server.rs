@@ -1,0 +1,235 @@
+//! One HTTP server on 127.0.0.1 and a free port, on a thread of its own, that can misbehave on the wire.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// What a server answers, and how.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers beside `content-type` and `content-length`.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// Before the first byte; `Duration::MAX` is for ever.
+    pub delay: Duration,
+    /// What happens on the wire.
+    pub ending: Ending,
+}
+
+/// What happens to the bytes of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// All arrive.
+    #[default]
+    Whole,
+    /// The connection is reset before the first byte.
+    Reset,
+    /// The connection ends in the middle of the body.
+    Truncated,
+    /// These bytes come instead, and the connection ends.
+    Garbage(Vec<u8>),
+    /// One byte of the body a second.
+    Trickle,
+}
+
+impl Reply {
+    /// An answer that arrives whole and at once.
+    pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self { status, headers: Vec::new(), body, delay: Duration::ZERO, ending: Ending::Whole }
+    }
+
+    /// A JSON answer.
+    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::new(status, body.to_string()).header("content-type", "application/json; charset=utf-8")
+    }
+
+    /// With this header, instead of an earlier one of that name.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.retain(|(earlier, _)| earlier != name);
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// After this time.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Ruined on the wire.
+    #[must_use]
+    pub fn ending(mut self, ending: Ending) -> Self {
+        self.ending = ending;
+        self
+    }
+}
+
+/// A running server; dropping it ends it and all its connections.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves with `handler` on a free port.
+    pub fn start(handler: impl Fn(Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a listener can be made non-blocking");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let serving = async {
+                let listener = TcpListener::from_std(listener).expect("a listener moves into the runtime");
+                tokio::select! { () = accept(listener, Arc::new(handler)) => {} _ = stopped => {} }
+            };
+            runtime.expect("a runtime").block_on(serving);
+        });
+        Self { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "a server of the world panicked");
+        }
+    }
+}
+
+async fn accept<H: Fn(Request<Bytes>) -> Reply + Send + Sync + 'static>(
+    listener: TcpListener,
+    handler: Arc<H>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let handler = Arc::clone(&handler);
+        tokio::spawn(async move {
+            let ending = Arc::new(Mutex::new(Ending::Whole));
+            let wire = Wire { stream, ending: Arc::clone(&ending) };
+            let service = service_fn(move |request: Request<Incoming>| {
+                answer(request, Arc::clone(&handler), Arc::clone(&ending))
+            });
+            // A connection that ends badly is often what the test wants.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(wire), service)
+                .await;
+        });
+    }
+}
+
+type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
+
+async fn answer<H: Fn(Request<Bytes>) -> Reply>(
+    request: Request<Incoming>,
+    handler: Arc<H>,
+    ending: Arc<Mutex<Ending>>,
+) -> Result<Response<Body>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let reply = handler(Request::from_parts(parts, body));
+    if reply.delay == Duration::MAX {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(reply.delay).await;
+    *ending.lock().expect("no holder of this lock panics") = reply.ending.clone();
+    let mut response = Response::new(body_of(&reply));
+    *response.status_mut() = reply.status.try_into().expect("a valid status");
+    for (name, value) in &reply.headers {
+        let name: HeaderName = name.parse().expect("a valid header name");
+        response.headers_mut().append(name, HeaderValue::from_str(value).expect("a valid header value"));
+    }
+    Ok(response)
+}
+
+fn body_of(reply: &Reply) -> Body {
+    if reply.ending == Ending::Trickle {
+        return StreamBody::new(trickle(reply.body.clone())).boxed_unsync();
+    }
+    http_body_util::Full::new(reply.body.clone()).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+fn trickle(body: Bytes) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
+    stream::iter(body).then(|byte| async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Frame::data(Bytes::copy_from_slice(&[byte])))
+    })
+}
+
+/// A connection that ends as the reply says.
+struct Wire {
+    stream: TcpStream,
+    ending: Arc<Mutex<Ending>>,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let ending = self.ending.lock().expect("no holder of this lock panics").clone();
+        let sent = match ending {
+            Ending::Whole | Ending::Trickle => return Pin::new(&mut self.stream).poll_write(cx, buf),
+            Ending::Reset => {
+                self.stream.set_zero_linger()?;
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            // The last two bytes are always of the body: every ruined answer has one.
+            Ending::Truncated => buf[..buf.len().saturating_sub(2)].to_vec(),
+            Ending::Garbage(bytes) => bytes,
+        };
+        ready!(Pin::new(&mut self.stream).poll_write(cx, &sent))?;
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,151 @@
+//! What the world is: repositories, their branches, and the account that looks at them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use super::fault::{Faults, Route};
+use super::journal::Entry;
+use super::pull::{Pull, commit_id, from_now};
+
+/// Everything, behind one lock.
+#[derive(Debug)]
+pub struct State {
+    /// By `owner/name`.
+    pub repositories: BTreeMap<String, Repository>,
+    /// Tokens that GitHub knows.
+    pub tokens: Vec<String>,
+    /// When the token expires, as GitHub says it: `2030-01-01 00:00:00 UTC`.
+    pub token_expiration: Option<String>,
+    /// Seconds by which GitHub's clock differs from this machine's.
+    pub clock_offset: i64,
+    /// Requests left in this hour.
+    pub rate_limit_remaining: u64,
+    /// The installation of a GitHub App, if there is one.
+    pub installation: Option<u64>,
+    /// What goes wrong next.
+    pub faults: Faults,
+    /// What changes when a request comes.
+    pub changes: Changes,
+    /// What happened.
+    pub journal: Vec<Entry>,
+}
+
+/// Something that happens to the world.
+pub type Change = Box<dyn FnOnce(&mut State) + Send>;
+
+/// What changes just before the next request of a route is answered.
+#[derive(Default)]
+pub struct Changes(pub Vec<(Route, Change)>);
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(route, _)| route)).finish()
+    }
+}
+
+impl State {
+    /// One repository, one token, nothing broken.
+    pub fn new(repository: Repository) -> Self {
+        Self {
+            repositories: BTreeMap::from([(repository.name.clone(), repository)]),
+            tokens: vec![super::TOKEN.to_owned()],
+            token_expiration: None,
+            clock_offset: 0,
+            rate_limit_remaining: 5_000,
+            installation: None,
+            faults: Faults::default(),
+            changes: Changes::default(),
+            journal: Vec::new(),
+        }
+    }
+
+    /// The first repository: most worlds have one.
+    pub fn repository(&mut self) -> &mut Repository {
+        self.repositories.values_mut().next().expect("a world has a repository")
+    }
+
+    /// The time by GitHub's clock.
+    pub fn now(&self) -> SystemTime {
+        from_now(self.clock_offset)
+    }
+}
+
+/// A repository.
+#[expect(clippy::struct_excessive_bools, reason = "these are GitHub's own switches")]
+#[derive(Debug, Clone)]
+pub struct Repository {
+    /// `owner/name`.
+    pub name: String,
+    pub archived: bool,
+    pub squash_allowed: bool,
+    pub delete_branch_on_merge: bool,
+    /// Null for GitHub Apps and the built-in token of Actions.
+    pub viewer_permission: Option<String>,
+    pub default_branch: String,
+    /// The base takes merges from a merge queue alone.
+    pub merge_queue: bool,
+    /// The base demands an up-to-date head: a merge leaves the other pull requests behind.
+    pub strict: bool,
+    pub branches: BTreeMap<String, Vec<Commit>>,
+    pub pulls: BTreeMap<u64, Pull>,
+}
+
+/// A commit on a base branch.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    pub oid: String,
+    pub message: String,
+    pub committed_at: SystemTime,
+}
+
+impl Repository {
+    /// `demo/app` with one commit on `main`, and these pull requests.
+    pub fn with(pulls: impl IntoIterator<Item = Pull>) -> Self {
+        let root =
+            Commit { oid: commit_id("root"), message: "Start".to_owned(), committed_at: from_now(-86_400) };
+        Self {
+            name: "demo/app".to_owned(),
+            archived: false,
+            squash_allowed: true,
+            delete_branch_on_merge: true,
+            viewer_permission: Some("WRITE".to_owned()),
+            default_branch: "main".to_owned(),
+            merge_queue: false,
+            strict: false,
+            branches: BTreeMap::from([("main".to_owned(), vec![root])]),
+            pulls: pulls.into_iter().map(|pull| (pull.number, pull)).collect(),
+        }
+    }
+
+    /// Adds a commit to a base branch, `seconds` from now.
+    pub fn commit(&mut self, base: &str, message: &str, seconds: i64) -> String {
+        let commits = self.branches.entry(base.to_owned()).or_default();
+        let oid = commit_id(&format!("{base}/{}/{message}", commits.len()));
+        let committed_at = from_now(seconds);
+        commits.push(Commit { oid: oid.clone(), message: message.to_owned(), committed_at });
+        oid
+    }
+
+    /// First lines of the commits on a base, oldest first.
+    pub fn headlines(&self, base: &str) -> Vec<&str> {
+        let commits = self.branches.get(base).into_iter().flatten();
+        commits.map(|commit| commit.message.lines().next().unwrap_or_default()).collect()
+    }
+
+    /// Merges: the pull request is MERGED, the base has the commit, others conflict or fall behind.
+    pub fn squash_merge(&mut self, number: u64, message: &str) -> String {
+        let pull = self.pulls.get_mut(&number).expect("the caller found it");
+        "MERGED".clone_into(&mut pull.state);
+        let (base, conflicts) = (pull.base.clone(), pull.conflicts_with.clone());
+        for other in self.pulls.values_mut().filter(|other| other.state == "OPEN" && other.base == base) {
+            if conflicts.contains(&other.number) {
+                "CONFLICTING".clone_into(&mut other.mergeable);
+                "DIRTY".clone_into(&mut other.merge_state_status);
+            } else if self.strict {
+                "BEHIND".clone_into(&mut other.merge_state_status);
+            }
+        }
+        self.commit(&base, message, 0)
+    }
+}

@@ -1,0 +1,137 @@
+//! What GraphQL shows of the state: each object is a JSON value that names its type and holds all its fields; what
+//! depends on arguments (paging, filters, look-ups) is worked out when a field is asked for.
+
+use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
+use apollo_compiler::response::JsonValue;
+use serde_json::{Map, Value, json};
+
+use super::objects::{pull_request, rate_limit, repository};
+use super::state::State;
+
+type Resolved<'a> = Result<ResolvedValue<'a>, FieldError>;
+
+/// The root.
+pub struct Query<'w>(pub &'w State);
+
+impl ObjectValue for Query<'_> {
+    fn type_name(&self) -> &'static str {
+        "Query"
+    }
+
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Resolved<'a> {
+        let argument =
+            |name: &str| info.arguments().get(name).and_then(|value| value.as_str()).unwrap_or_default();
+        let found = match info.field_name() {
+            "rateLimit" => Ok(rate_limit(self.0)),
+            "viewer" => Ok(json!({"__typename": "User", "login": "coordinator-bot"})),
+            "repository" => {
+                let name = format!("{}/{}", argument("owner"), argument("name"));
+                let message = format!("NOT_FOUND: Could not resolve to a Repository with the name '{name}'.");
+                self.0.repositories.get(&name).map(repository).ok_or(message)
+            }
+            "node" => {
+                let id = argument("id");
+                let message = format!("NOT_FOUND: Could not resolve to a node with the global id of '{id}'");
+                let pulls = self.0.repositories.values().flat_map(|repository| repository.pulls.values());
+                pulls.filter(|pull| pull.id() == id).map(pull_request).next().ok_or(message)
+            }
+            _ => return Err(self.unknown_field_error(info)),
+        };
+        found.map_err(|message| FieldError { message }).and_then(|value| resolve(value, info))
+    }
+}
+
+/// An object of the schema.
+struct View(Map<String, Value>);
+
+impl ObjectValue for View {
+    fn type_name(&self) -> &str {
+        self.0.get("__typename").and_then(Value::as_str).unwrap_or("an object without a type")
+    }
+
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Resolved<'a> {
+        let name = info.field_name();
+        if name == "ref" {
+            let wanted = info.arguments().get("qualifiedName").and_then(|value| value.as_str());
+            let short = wanted.map(|wanted| wanted.strip_prefix("refs/heads/").unwrap_or(wanted));
+            let branch = short.and_then(|short| self.0["branches"].get(short));
+            return resolve(branch.cloned().unwrap_or_default(), info);
+        }
+        let value = self.0.get(name).cloned().ok_or_else(|| self.unknown_field_error(info))?;
+        if name == "isRequired" && info.arguments().get("pullRequestId").is_none_or(|id| !id.is_string()) {
+            return Err(FieldError {
+                message: "Either pullRequestId or pullRequestNumber is required".into(),
+            });
+        }
+        resolve(value, info)
+    }
+}
+
+fn resolve<'a>(value: Value, info: &ResolveInfo<'_>) -> Resolved<'a> {
+    match value {
+        Value::Object(mut error) if error.contains_key("$error") => {
+            let message = error.remove("$error").and_then(|message| message.as_str().map(str::to_owned));
+            Err(FieldError { message: message.unwrap_or_default() })
+        }
+        Value::Array(items) if info.field_definition().ty.inner_named_type().ends_with("Connection") => {
+            connection(items, info)
+        }
+        Value::Object(object) => Ok(ResolvedValue::object(View(object))),
+        Value::Array(items) => Ok(ResolvedValue::list(items.into_iter().map(item))),
+        leaf => Ok(ResolvedValue::leaf(leaf)),
+    }
+}
+
+fn item<'a>(value: Value) -> ResolvedValue<'a> {
+    match value {
+        Value::Object(object) => ResolvedValue::object(View(object)),
+        leaf => ResolvedValue::leaf(leaf),
+    }
+}
+
+/// A page of a list: `first` of 1 to 100 is demanded, as GitHub does.
+fn connection<'a>(mut items: Vec<Value>, info: &ResolveInfo<'_>) -> Resolved<'a> {
+    let arguments = info.arguments();
+    let kind = info.field_definition().ty.inner_named_type().to_string();
+    if arguments.get("writersOnly").and_then(JsonValue::as_bool).unwrap_or_default() {
+        items.retain(|review| review["authorCanPushToRepository"] == true);
+    }
+    if let Some(states) = arguments.get("states").and_then(|states| states.as_array()) {
+        items.retain(|pull| states.iter().any(|state| state.as_str() == pull["state"].as_str()));
+    }
+    let first = arguments.get("first").and_then(JsonValue::as_u64).unwrap_or_default();
+    if !(1..=100).contains(&first) {
+        let message = format!("ARGUMENT_LIMIT: `first` of the {kind} must be 1 to 100 and is {first}");
+        return Err(FieldError { message });
+    }
+    let after =
+        arguments.get("after").and_then(|after| after.as_str()).and_then(|after| after.strip_prefix("row:"));
+    let start: usize = after.and_then(|row| row.parse().ok()).unwrap_or_default();
+    let end = items.len().min(start.saturating_add(usize::try_from(first).unwrap_or_default()));
+    let page = items.get(start..end).unwrap_or_default().to_vec();
+    let page_info = json!({
+        "__typename": "PageInfo", "hasNextPage": end < items.len(), "hasPreviousPage": start > 0,
+        "startCursor": format!("row:{start}"), "endCursor": format!("row:{end}"),
+    });
+    let value = json!({
+        "__typename": kind, "totalCount": items.len(), "pageInfo": page_info, "nodes": page,
+        "checkRunCount": items.iter().filter(|row| row["__typename"] == "CheckRun").count(),
+        "statusContextCount": items.iter().filter(|row| row["__typename"] == "StatusContext").count(),
+        "checkRunCountsByState": counts("CheckRun", &items),
+        "statusContextCountsByState": counts("StatusContext", &items),
+    });
+    resolve(value, info)
+}
+
+fn counts(kind: &str, rows: &[Value]) -> Vec<Value> {
+    let mut states: Vec<&str> = rows
+        .iter()
+        .filter(|row| row["__typename"] == kind)
+        .filter_map(|row| row["$counted"].as_str())
+        .collect();
+    states.sort_unstable();
+    let groups = states.chunk_by(|one, other| one == other);
+    groups
+        .map(|group| json!({"__typename": format!("{kind}StateCount"), "state": group[0], "count": group.len()}))
+        .collect()
+}

@@ -1,0 +1,36 @@
+//! The fake world: GitHub and production over HTTP on 127.0.0.1, and the real binary run against them.
+//!
+//! The world is stateful. A merge call changes what the next query answers, as on GitHub; every request lands in a
+//! journal, and scripted [`Fault`]s say which of them go wrong, and how. GraphQL is executed by a real engine
+//! against the extract of GitHub's published schema in `tests/contract/`, so that any valid document works and an
+//! unknown field is an error.
+
+// The integration tests and the demo both include this module; each uses a part of it, and neither exports it.
+#![allow(dead_code, unused_imports, unreachable_pub)]
+
+pub mod state;
+pub mod pull;
+pub mod github;
+pub mod graphql;
+pub mod view;
+pub mod objects;
+pub mod rest;
+pub mod fault;
+pub mod journal;
+pub mod server;
+pub mod production;
+pub mod workplace;
+pub mod program;
+
+pub use fault::{Fault, Route};
+pub use github::GitHub;
+pub use journal::{Entry, Kind};
+pub use production::Production;
+pub use program::{Finished, Program};
+pub use pull::{Author, Check, Pull, Review, commit_id};
+pub use server::Reply;
+pub use state::{Repository, State};
+pub use workplace::Workplace;
+
+/// The credential of the world; no output may ever contain it.
+pub const TOKEN: &str = "token-of-the-world-7c1e42d9";
