@@ -5,15 +5,14 @@ mod world;
 
 mod backoff;
 mod contract;
+mod doctor;
 mod github_app;
+mod health;
 mod hostile;
 mod isolation;
-mod doctor;
-mod health;
 mod merge_cases;
 mod merging;
 mod plan;
-mod restraint;
 #[cfg(target_os = "linux")]
 mod process_faults;
 #[cfg(target_os = "linux")]
@@ -27,6 +26,7 @@ mod process_restraint;
 #[cfg(target_os = "linux")]
 mod process_sessions;
 mod rendering;
+mod restraint;
 mod roster;
 
 use std::path::Path;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
@@ -152,12 +153,16 @@ fn a_lost_session_backs_off_from_its_last_sign_of_life() {
     let agent = fleet.pid("ui-builder-s0", 1, "agent");
     fleet.kill(fleet.pid("ui-builder-s0", 1, "shim"));
     await_true("the agent's end", || !is_running(agent));
-    let untils = [(); 2].map(|()| {
-        let report = fleet.reconcile();
-        assert_eq!(held(&report), ["backoff"]);
-        report["steps"]["spawn"]["held"][0]["until"].as_str().map(str::to_owned)
-    });
-    assert!(untils[0].is_some() && untils[0] == untils[1], "the wait never passes: {untils:?}");
+    assert_eq!(held(&fleet.reconcile()), ["backoff"]);
+    let mut start = fleet.record("ui-builder-s0", 1, "start.json");
+    shift(&mut start, "started_at", -300);
+    fleet.write_record("ui-builder-s0", 1, "start.json", &start);
+    let five_minutes_ago = SystemTime::now() - Duration::from_secs(300);
+    for name in ["start.json", "out.log"] {
+        let file = fs::File::options().write(true).open(fleet.state("sessions/ui-builder-s0/1").join(name));
+        file.and_then(|file| file.set_modified(five_minutes_ago)).expect("age a file");
+    }
+    assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-ui-builder-s0"], "the wait never passes");
 }
 
 #[test]

@@ -197,9 +197,14 @@ struct Versioned {
 
 /// Writes one record so that after a crash it is there as a whole or not at all.
 pub(crate) fn write(path: &Path, record: &impl Serialize) -> anyhow::Result<()> {
+    replace(path, &encode(record)?)
+}
+
+/// A record as its file's content.
+pub(crate) fn encode(record: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     let mut text = serde_json::to_vec(record).context("serialize a record")?;
     text.push(b'\n');
-    replace(path, &text)
+    Ok(text)
 }
 
 mod rfc3339 {

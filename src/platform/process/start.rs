@@ -36,8 +36,17 @@ pub(crate) fn start(
     let Some(lock) = lock::acquire(&directory.lock(&want.slot))? else {
         return Ok(Start::AlreadyRunning);
     };
-    let records = settled_records(&directory.records(&want.slot))?;
-    if let Some(hold) = hold(settings, want, &records, now)? {
+    let boot_id = proc::boot_id();
+    let records = settled_records(&directory.records(&want.slot), &boot_id)?;
+    if let Some(hold) = records.last().and_then(orphan) {
+        return Ok(Start::Held(hold));
+    }
+    let history: Vec<Run> = records.iter().map(|record| record.run(&boot_id)).collect();
+    let session = want.slot.session_name(&settings.fleet);
+    if let Some(hold) = backoff::hold(&session, &history, &want.spec.restraint, now) {
+        return Ok(Start::Held(hold));
+    }
+    if let Some(hold) = disk(&settings.state_dir, want.spec.min_free_bytes)? {
         return Ok(Start::Held(hold));
     }
     let generation = records.last().map_or(1, |record| record.generation + 1);
@@ -48,33 +57,14 @@ pub(crate) fn start(
 }
 
 /// The history under the lock: nobody can be running, so a record without an end gets one.
-fn settled_records(folder: &Path) -> anyhow::Result<Vec<Record>> {
+fn settled_records(folder: &Path, boot_id: &str) -> anyhow::Result<Vec<Record>> {
     let mut records = record::read_records(folder, survey::HISTORY)?;
-    let boot_id = proc::boot_id();
     for open in records.iter_mut().filter(|record| record.exit.is_none()) {
-        let lost = open.lost(&boot_id);
+        let lost = open.lost(boot_id);
         record::write(&open.directory.join("exit.json"), &lost)?;
         open.exit = Some(lost);
     }
     Ok(records)
-}
-
-fn hold(
-    settings: &Settings,
-    want: &Want,
-    records: &[Record],
-    now: SystemTime,
-) -> anyhow::Result<Option<Hold>> {
-    if let Some(hold) = records.last().and_then(orphan) {
-        return Ok(Some(hold));
-    }
-    let boot_id = proc::boot_id();
-    let history: Vec<Run> = records.iter().map(|record| record.run(&boot_id)).collect();
-    let session = want.slot.session_name(&settings.fleet);
-    if let Some(hold) = backoff::hold(&session, &history, &want.spec.restraint, now) {
-        return Ok(Some(hold));
-    }
-    disk(&settings.state_dir, want.spec.min_free_bytes)
 }
 
 /// Only a killed shim leaves processes behind, and only until they end: as long as one lives the slot is not free.
@@ -127,7 +117,7 @@ impl Place<'_> {
         create_directory(home)?;
         create_directory(&home.join("work"))?;
         write_new(&home.join("prompt.md"), spec.prompt.as_bytes())?;
-        record::write(&home.join("launch.json"), &self.order(settings, spec))
+        write_new(&home.join("launch.json"), &record::encode(&self.order(settings, spec))?)
     }
 
     fn order(&self, settings: &Settings, spec: &SessionSpec) -> Launch {
