@@ -6,7 +6,6 @@
 #![allow(clippy::print_stdout, reason = "a demo is there to be read")]
 
 #[path = "../tests/world/world.rs"]
-#[allow(unreachable_pub, missing_docs, reason = "the world of the tests, which is a crate of its own there")]
 mod world;
 
 use std::fs;
@@ -92,15 +91,7 @@ impl Demo {
         let listed = self.program().args(["sessions", "-o", "json"]).run().json();
         let sessions = listed["sessions"].as_array().context("read the sessions")?;
         let live = sessions.iter().filter(|session| session["state"] != "finished");
-        live.map(|session| self.with_processes(session)).collect()
-    }
-
-    /// A live session with the processes that its record names.
-    fn with_processes(&self, session: &Value) -> anyhow::Result<Value> {
-        let log = Path::new(session["log"].as_str().context("a session has a log")?);
-        let record = fs::read(log.with_file_name("start.json")).context("read a session's record")?;
-        let record: Value = serde_json::from_slice(&record).context("parse a session's record")?;
-        Ok(serde_json::json!({ "shim": record["shim"]["pid"], "agent": record["agent"]["pid"] }))
+        live.map(processes).collect()
     }
 
     /// Stops every agent, as a person would: a SIGTERM to the process that keeps it.
@@ -114,6 +105,14 @@ impl Demo {
     fn program(&self) -> Program {
         Program::new(&self.binary, &self.workplace)
     }
+}
+
+/// The processes that a live session's record names.
+fn processes(session: &Value) -> anyhow::Result<Value> {
+    let log = Path::new(session["log"].as_str().context("a session has a log")?);
+    let record = fs::read(log.with_file_name("start.json")).context("read a session's record")?;
+    let record: Value = serde_json::from_slice(&record).context("parse a session's record")?;
+    Ok(serde_json::json!({ "shim": record["shim"]["pid"], "agent": record["agent"]["pid"] }))
 }
 
 fn pulls() -> [Pull; 5] {

@@ -92,9 +92,21 @@ fn the_published_schema_is_the_one_that_the_program_prints() {
     assert!(run.stdout == published, "write it anew: coordinator schema > roster.schema.json");
 }
 
+/// `UPDATE_README=1` writes the part anew.
 #[test]
-fn the_reference_names_every_key_with_its_default() {
-    insta::assert_snapshot!("reference", reference::markdown());
+fn the_readme_s_reference_names_every_key_with_its_default() {
+    const BEGIN: &str = "<!-- roster reference: begin -->\n";
+    const END: &str = "<!-- roster reference: end -->";
+    let path = root().join("README.md");
+    let readme = fs::read_to_string(&path).expect("there is a README");
+    let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the reference");
+    let (reference, after) = rest.split_once(END).expect("the place for the reference has an end");
+    let expected = format!("\n{}", reference::markdown());
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(&path, [before, BEGIN, &expected, END, after].concat()).expect("the README can be written");
+    } else {
+        assert_eq!(reference, expected, "run this test with UPDATE_README=1");
+    }
 }
 
 #[test]
