@@ -13,6 +13,7 @@ use crate::roster::Roster;
 
 mod endpoints;
 mod machine;
+mod root;
 mod view;
 
 /// Exits with 1 when something stands in the way.

@@ -7,6 +7,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use rustix::fs::{Access, access, statvfs};
 
+use super::root;
 use crate::finding::Finding;
 use crate::fleet::Role;
 use crate::platform::process;
@@ -19,6 +20,7 @@ pub(super) fn findings(roster: &Roster) -> Vec<Finding> {
             findings.push(platform(&roster.platform.state_dir));
             findings.extend(disk(roster));
             findings.extend(programs(roster));
+            findings.extend(root::finding(roster));
         }
     }
     findings
