@@ -256,7 +256,7 @@ pub async fn apply<P: Platform>(
         record(body, slot, result);
     }
     sort(body, &places);
-    anyhow::ensure!(waiting.is_empty(), "interrupted before {} more sessions were started", waiting.len());
+    anyhow::ensure!(waiting.is_empty(), "interrupted with {} still to start", waiting.len());
     Ok(())
 }
 

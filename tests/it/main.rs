@@ -5,6 +5,7 @@ mod world;
 
 mod backoff;
 mod contract;
+mod cycle;
 mod doctor;
 mod github_app;
 mod health;
