@@ -76,7 +76,7 @@ fn describe(last: &Run, streak: u32) -> String {
         (Outcome::Succeeded, _, _) => "ended well but too soon,".to_owned(),
         (Outcome::TimedOut, _, _) => "hit its time limit".to_owned(),
         (Outcome::Failed | Outcome::Lost, Some(code), _) => format!("exit {code}"),
-        (Outcome::Failed | Outcome::Lost, None, Some(detail)) => detail.clone(),
+        (Outcome::Failed | Outcome::Lost, None, Some(detail)) => first_clause(detail).to_owned(),
         (outcome, None, None) => outcome.word().to_owned(),
     };
     let runtime = humantime::format_duration(Duration::from_secs(last.runtime().as_secs()));
@@ -84,4 +84,9 @@ fn describe(last: &Run, streak: u32) -> String {
         1 => format!("failed: {end} after {runtime}"),
         times => format!("failed {times} times, last {end} after {runtime}"),
     }
+}
+
+/// The remedy behind a semicolon stands where the failure itself is reported.
+fn first_clause(detail: &str) -> &str {
+    detail.split_once(';').map_or(detail, |(clause, _)| clause)
 }

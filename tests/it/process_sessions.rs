@@ -87,6 +87,8 @@ fn a_command_that_is_not_there_is_a_failed_spawn_that_backs_off() {
         "no command `no-such-agent` on PATH; install it, or set `command` for this role in roster.toml"
     );
     assert_eq!(held(&fleet.reconcile()), ["backoff"]);
+    let log = fleet.run(&["logs", "ui-builder-s0"]);
+    assert_eq!(String::from_utf8_lossy(&log.stdout), format!("coordinator: {error}\n"));
 }
 
 #[test]

@@ -125,7 +125,10 @@ impl Shim {
         bail!("{failure}")
     }
 
+    /// Whoever looks at the log of an agent that never ran finds the reason there, too.
     fn write_failure(&self, reason: &str) {
+        let log = open_log(&self.home).and_then(|mut log| Ok(writeln!(log, "coordinator: {reason}")?));
+        warn("write the failure into the log", log);
         self.write_exit(&End { code: None, signal: None, cause: Cause::Itself }, Some(reason.to_owned()));
     }
 
