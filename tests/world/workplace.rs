@@ -59,11 +59,9 @@ impl Workplace {
             })
             .collect()
     }
-}
 
-impl Drop for Workplace {
     /// Ends what a fleet left running: it outlives its coordinator, but not its test.
-    fn drop(&mut self) {
+    pub fn end_processes(&self) {
         let end = Instant::now() + Duration::from_secs(10);
         loop {
             let left = self.processes();
@@ -75,6 +73,12 @@ impl Drop for Workplace {
             let _ = Command::new("kill").arg("-KILL").args(ids).stderr(Stdio::null()).status();
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        self.end_processes();
     }
 }
 
