@@ -29,7 +29,8 @@ pub struct Global {
         global = true,
         value_name = "FILE",
         env = "COORDINATOR_CONFIG",
-        default_value = "roster.toml"
+        default_value = ROSTER,
+        value_parser = roster_path
     )]
     pub config: PathBuf,
     /// Form of the report on stdout.
@@ -179,6 +180,14 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+const ROSTER: &str = "roster.toml";
+
+/// An empty variable is as good as none.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that could fail")]
+fn roster_path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(PathBuf::from(if text.is_empty() { ROSTER } else { text }))
 }
 
 fn role_key(text: &str) -> Result<RoleKey, &'static str> {

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Color, Command, Global, Init, Logs};
+use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output};
 use crate::platform::process::{self, Process};
 use crate::render::Screen;
 use crate::roster::{self, Problems, Roster};
@@ -84,6 +84,9 @@ fn with_roster(cli: &Cli) -> ExitCode {
     let secrets = Secrets::from_environment(&roster.secret_names);
     log::start(&cli.global, &secrets);
     match run(cli, &roster, &secrets) {
+        Ok(outcome) if cli.global.output == Output::Json => {
+            print(&secrets.mask_json(&outcome.stdout), outcome.code)
+        }
         Ok(outcome) => print(&secrets.mask(&outcome.stdout), outcome.code),
         Err(error) => {
             let code = if error.is::<Refused>() { USAGE } else { 1 };

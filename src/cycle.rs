@@ -19,7 +19,7 @@ use crate::report::{
     HealthReport, Interrupt, InventoryReport, MergeReport, Report, Requests, SpawnReport, Status, Step,
     StepOutcome,
 };
-use crate::roster::Roster;
+use crate::roster::{Endpoint, Roster};
 use crate::steps::merge::Pass;
 use crate::steps::{health, inventory, merge, report, spawn};
 use crate::untrusted;
@@ -28,8 +28,12 @@ use crate::untrusted;
 const REPORT_RESERVE: Duration = Duration::from_millis(500);
 /// No inventory takes longer, however long the deadline is.
 const INVENTORY_LIMIT: Duration = Duration::from_secs(30);
+/// No session starts in the last part of the deadline, nor in the last quarter of a short one.
+const SPAWN_RESERVE: Duration = Duration::from_secs(10);
 /// No merge starts in the last part of the deadline, so that its answer is still heard.
-const MERGE_RESERVE: Duration = Duration::from_secs(20);
+pub const MERGE_RESERVE: Duration = Duration::from_secs(20);
+/// What is left of the deadline when the last endpoint's time is up.
+const HEALTH_RESERVE: Duration = Duration::from_millis(100);
 /// What an operation under way gets to end when a signal ends the cycle.
 const GRACE: Duration = Duration::from_millis(700);
 
@@ -108,6 +112,7 @@ async fn take_inventory<P: Platform>(
     let limit = clock.within(INVENTORY_LIMIT.min(cycle.roster.deadline / 4));
     let listing = OnceCell::new();
     let step = isolated(cycle, StepName::Inventory, limit, stop, async |body| {
+        *body = inventory::unknown(roles);
         let platform = usable(&cycle.platform)?;
         let known = inventory::run(body, platform, fleet, roles, clock.started_at).await?;
         let _ = listing.set(known);
@@ -135,11 +140,13 @@ async fn spawn_deficit<P: Platform>(
     isolated(cycle, StepName::Spawn, clock.end, stop, async |body| {
         let platform = usable(&cycle.platform)?;
         let orders = spawn::plan(&cycle.roster.fleet, cycle.wants(), &sessions, &policy, (cycle.clock)());
-        if cycle.dry_run {
-            spawn::preview(body, orders);
-            return Ok(());
-        }
-        let pass = spawn::Pass { cycle: &cycle.id, clock: cycle.clock, stop: &stop.token };
+        let pass = spawn::Pass {
+            cycle: &cycle.id,
+            clock: cycle.clock,
+            until: clock.end - SPAWN_RESERVE.min(cycle.roster.deadline / 4),
+            stop: &stop.token,
+            dry_run: cycle.dry_run,
+        };
         spawn::apply(body, platform, orders, &pass).await
     })
     .await
@@ -168,12 +175,12 @@ async fn check_health<P>(cycle: &Cycle<'_, P>, clock: &Clock, stop: &Stop) -> St
     if !cycle.steps.contains(&StepName::Health) {
         return Step::default();
     }
-    let endpoints = &cycle.roster.health;
-    if endpoints.is_empty() {
+    if cycle.roster.health.is_empty() {
         return Step { outcome: StepOutcome::NotConfigured, ..Step::default() };
     }
+    let endpoints = clock.in_time(&cycle.roster.health);
     isolated(cycle, StepName::Health, clock.end, stop, async |body| {
-        health::run(body, usable(&cycle.probe)?, endpoints, &clock.health_requests).await;
+        health::run(body, usable(&cycle.probe)?, &endpoints, &clock.health_requests).await;
         Ok(())
     })
     .await
@@ -200,7 +207,7 @@ async fn isolated<P, T: Default>(
         Some(Ok(Ok(Ok(())))) => StepOutcome::Ok,
         Some(Ok(Ok(Err(error)))) => failed(&format!("{error:#}")),
         Some(Ok(Err(panic))) => failed(&format!("panicked: {}", panic_message(&*panic))),
-        Some(Err(_)) => failed(&format!("did not end within {} s", started.elapsed().as_secs())),
+        Some(Err(_)) => failed(&format!("did not end within {:.1} s", started.elapsed().as_secs_f64())),
         None => failed("interrupted"),
     };
     if let StepOutcome::Failed(error) = &outcome {
@@ -220,7 +227,8 @@ fn word(name: StepName) -> &'static str {
 }
 
 fn failed(error: &str) -> StepOutcome {
-    StepOutcome::Failed(untrusted::one_line(error, 600))
+    // Cutting is for the renderer, after secrets are masked: half a secret would not be recognised.
+    StepOutcome::Failed(untrusted::one_line(error, usize::MAX))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -255,6 +263,14 @@ impl Clock {
         let started = Instant::now();
         let end = started + cycle.roster.deadline.saturating_sub(REPORT_RESERVE);
         Self { started_at: (cycle.clock)(), started, end, health_requests: Cell::new(0) }
+    }
+
+    /// An endpoint that is slower than the whole run is an outage, too, and not a step that did not end.
+    fn in_time(&self, endpoints: &[Endpoint]) -> Vec<Endpoint> {
+        let left = (self.end - HEALTH_RESERVE).saturating_duration_since(Instant::now());
+        let sooner =
+            |endpoint: &Endpoint| Endpoint { timeout: endpoint.timeout.min(left), ..endpoint.clone() };
+        endpoints.iter().map(sooner).collect()
     }
 
     fn within(&self, limit: Duration) -> Instant {

@@ -26,6 +26,7 @@ pub mod prompt;
 pub mod cycle;
 pub mod steps;
 pub mod platform;
+pub mod client;
 pub mod pull;
 pub mod github;
 pub mod report;

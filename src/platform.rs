@@ -45,6 +45,9 @@ pub trait Platform {
         now: SystemTime,
     ) -> impl Future<Output = anyhow::Result<Start>>;
 
+    /// What [`Platform::start`] would answer now, with nothing started or changed: the dry run.
+    fn preview(&self, want: &Want, now: SystemTime) -> impl Future<Output = anyhow::Result<Start>>;
+
     /// Calls made so far: one per list and per start, or what the platform really counts.
     fn requests(&self) -> u64;
 }

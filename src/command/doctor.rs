@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use futures_util::future::join;
 
 use crate::cli::Global;
+use crate::client::client;
 use crate::command::{Outcome, edges};
+use crate::cycle::MERGE_RESERVE;
 use crate::finding::{Finding, Grade};
 use crate::github::Github;
 use crate::render::Screen;
@@ -20,7 +22,7 @@ mod view;
 ///
 /// Fails on half the variables of a GitHub App.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
-    let github = edges::github(roster)?;
+    let github = edges::github(roster, &client())?;
     let findings = findings(roster, &github, SystemTime::now()).await;
     let stdout = view::render(&findings, global.output, Screen::stdout(global.color))?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
@@ -36,6 +38,17 @@ async fn findings(roster: &Roster, github: &anyhow::Result<Github>, now: SystemT
     findings
 }
 
+fn deadline(roster: &Roster) -> Option<Finding> {
+    let (deadline, reserve) = (roster.deadline, MERGE_RESERVE);
+    let what = || {
+        let [deadline, reserve] = [deadline, reserve].map(humantime::format_duration);
+        format!(
+            "nothing is ever merged: no merge starts in the last {reserve} of the deadline, which is {deadline}"
+        )
+    };
+    (deadline <= reserve).then(|| Finding::warn(what(), "raise `deadline`; its default is 200s"))
+}
+
 async fn merging(roster: &Roster, github: &anyhow::Result<Github>, now: SystemTime) -> Vec<Finding> {
     if roster.repository.is_none() {
         return vec![Finding::ok("merging is not configured: the roster has no [repository]")];
@@ -44,7 +57,11 @@ async fn merging(roster: &Roster, github: &anyhow::Result<Github>, now: SystemTi
         return vec![Finding::ok("merging is turned off: `enabled = false` in [merge]")];
     }
     match github {
-        Ok(github) => github.diagnose(now).await,
+        Ok(github) => {
+            let mut findings = github.diagnose(now).await;
+            findings.extend(deadline(roster));
+            findings
+        }
         Err(error) => {
             vec![Finding::fail(format!("{error:#}"), "the merge step fails until then, the others run")]
         }

@@ -17,13 +17,20 @@ pub(super) fn process_settings(roster: &Roster) -> process::Settings {
     }
 }
 
-/// The GitHub client; inside, why there is none. Half an App is a mistake in the configuration, and refused.
-pub(super) fn github(roster: &Roster) -> Result<anyhow::Result<Github>, Refused> {
+/// GitHub over this client; inside, why it cannot be reached. Half an App is a mistake in the configuration, and refused.
+pub(super) fn github(
+    roster: &Roster,
+    client: &anyhow::Result<reqwest::Client>,
+) -> Result<anyhow::Result<Github>, Refused> {
     let credentials = Credentials::from_environment().map_err(|error| Refused(format!("{error:#}")))?;
-    Ok(connect(roster, credentials))
+    Ok(connect(roster, credentials, client))
 }
 
-fn connect(roster: &Roster, credentials: Option<Credentials>) -> anyhow::Result<Github> {
+fn connect(
+    roster: &Roster,
+    credentials: Option<Credentials>,
+    client: &anyhow::Result<reqwest::Client>,
+) -> anyhow::Result<Github> {
     let repository = roster.repository.as_ref().ok_or_else(|| {
         let roster = roster.path.display();
         anyhow::anyhow!("no repository to look at: add [repository] to {roster}")
@@ -31,5 +38,6 @@ fn connect(roster: &Roster, credentials: Option<Credentials>) -> anyhow::Result<
     let credentials = credentials.ok_or_else(|| {
         anyhow::anyhow!("no GitHub token: set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")
     })?;
-    Github::new(transport::over(transport::client()?), repository, credentials)
+    let client = client.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    Github::new(transport::over(client.clone()), repository, credentials)
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile, StepName};
+use crate::client::client;
 use crate::command::{Outcome, Refused, edges};
 use crate::cycle::{self, Cycle, Stop};
 use crate::fleet::RoleKey;
@@ -17,7 +18,6 @@ use crate::render::{self, Screen, metrics};
 use crate::report::Interrupt;
 use crate::roster::Roster;
 use crate::secrets::Secrets;
-use crate::steps::health;
 use crate::steps::report;
 
 /// Runs the cycle and renders it. An error is a mistake of configuration or usage: nothing was touched.
@@ -34,6 +34,7 @@ pub async fn run(
     if agents && let Some(refusal) = process::refusal(&roster.platform.state_dir) {
         anyhow::bail!(Refused(refusal));
     }
+    let client = client();
     let cycle = Cycle {
         roster,
         id: new_cycle_id(SystemTime::now()),
@@ -41,8 +42,8 @@ pub async fn run(
         only_roles: &options.role,
         dry_run: options.dry_run,
         platform: Process::open(edges::process_settings(roster)),
-        github: edges::github(roster)?,
-        probe: health::client(),
+        github: edges::github(roster, &client)?,
+        probe: client,
         clock: SystemTime::now,
         progress: Progress::stderr(),
     };

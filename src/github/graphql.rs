@@ -30,7 +30,7 @@ pub(super) struct FieldError {
     #[serde(rename = "type")]
     kind: Option<String>,
     message: String,
-    path: Vec<Value>,
+    path: Option<Vec<Value>>,
 }
 
 impl FieldError {
@@ -45,7 +45,7 @@ impl FieldError {
 
     /// The rest of the path below `prefix`, when the error is at it or below it.
     pub(super) fn below(&self, prefix: &[Value]) -> Option<&[Value]> {
-        self.path.strip_prefix(prefix)
+        self.path.as_deref()?.strip_prefix(prefix)
     }
 
     fn is_rate_limit(&self) -> bool {
@@ -85,7 +85,8 @@ fn parse(what: &str, answer: &Answer) -> Result<Response, Error> {
         #[serde(default)]
         errors: Option<Vec<FieldError>>,
     }
-    let envelope: Envelope = answer.json()?;
+    let envelope: Envelope =
+        answer.json().map_err(|error| Error::Failed(format!("could not {what}: {error}")))?;
     let errors = envelope.errors.unwrap_or_default();
     if errors.iter().any(FieldError::is_rate_limit) {
         return Err(Error::RateLimited(answer.limit()));
@@ -121,6 +122,7 @@ mod tests {
         for error in [
             json!({ "type": "RATE_LIMITED", "message": "API rate limit exceeded for user" }),
             json!({ "message": "You have exceeded a secondary rate limit." }),
+            json!({ "type": "RATE_LIMITED", "message": "API rate limit exceeded", "path": null }),
         ] {
             let body = json!({ "data": null, "errors": [error] }).to_string();
             let error = parse("ask", &answer(body)).err().expect("a rate limit is an error");

@@ -57,13 +57,13 @@ impl Github {
         let request = http::Request::builder()
             .method(method)
             .uri(url)
-            .header(AUTHORIZATION, authorization)
+            .header(AUTHORIZATION, authorization.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(body.map_or_else(OctoBody::empty, OctoBody::from))
             .map_err(|error| format!("the address {url} is no address: {error}"))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         match tokio::time::timeout(CALL_TIMEOUT, self.transfer(request)).await {
-            Ok(result) => result,
+            Ok(result) => result.map(|answer| answer.without(&authorization)),
             Err(_) => Err(format!("GitHub did not answer within {} s", CALL_TIMEOUT.as_secs())),
         }
     }
@@ -106,6 +106,26 @@ impl Github {
 }
 
 impl Answer {
+    /// A server that quotes our own credentials brings them into no message. It is done before anything is cut: the
+    /// half of a token would not be recognised any more.
+    fn without(mut self, authorization: &HeaderValue) -> Self {
+        let header = String::from_utf8_lossy(authorization.as_bytes());
+        let token = header.rsplit(' ').next().unwrap_or_default();
+        let scrubbed = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            (!token.is_empty() && text.contains(token)).then(|| text.replace(token, "***"))
+        };
+        if let Some(body) = scrubbed(&self.body) {
+            self.body = body.into();
+        }
+        for value in self.headers.values_mut() {
+            if let Some(text) = scrubbed(value.as_bytes()) {
+                *value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("***"));
+            }
+        }
+        self
+    }
+
     /// The answer, unless its status says that the request failed.
     pub(super) fn succeeded(self, what: &str) -> Result<Self, Error> {
         if let Some(limit) = self.rate_limit() {

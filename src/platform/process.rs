@@ -19,6 +19,7 @@ mod descriptors;
 mod directory;
 mod environment;
 mod files;
+mod history;
 mod lock;
 mod proc;
 mod record;
@@ -99,6 +100,12 @@ impl Platform for Process {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (settings, want, cycle) = (Arc::clone(&self.settings), want.clone(), cycle.clone());
         blocking(move || start::start(&settings, &want, &cycle, now)).await
+    }
+
+    async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let (settings, want) = (Arc::clone(&self.settings), want.clone());
+        blocking(move || start::preview(&settings, &want, now)).await
     }
 
     fn requests(&self) -> u64 {

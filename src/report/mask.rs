@@ -4,12 +4,15 @@ use std::borrow::Cow;
 
 use super::{NotMerged, Report, StepOutcome};
 use crate::secrets::Secrets;
+use crate::untrusted::one_line;
 
 impl Report {
     /// Replaces every secret in every text. Call it when the report is complete and before it is rendered.
     pub fn mask(&mut self, secrets: &Secrets) {
         for text in texts(self) {
-            if let Cow::Owned(masked) = secrets.mask(text) {
+            // What is invisible must not keep a secret apart: it is left out when the text is shown.
+            let visible = one_line(text, usize::MAX);
+            if let Cow::Owned(masked) = secrets.mask(&visible) {
                 *text = masked;
             }
         }

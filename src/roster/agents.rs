@@ -18,6 +18,9 @@ use super::variables::Variables;
 /// A prompt becomes one argument or one environment variable; Linux takes 128 KiB for either.
 const LARGEST_PROMPT: usize = 96 * 1024;
 
+/// Linux starts no program with a longer argument or variable, its name and the end mark included (`execve(2)`).
+const LARGEST_TEXT: usize = 128 * 1024;
+
 /// What the roster says about agents.
 pub(super) struct Agents {
     pub(super) roles: Vec<Role>,
@@ -67,6 +70,8 @@ fn role(
             return None;
         }
     };
+    let spec = spec(values, env, brief, prompt);
+    check_sizes(&key, values, &spec, problems);
     Some(Role {
         key,
         name,
@@ -74,8 +79,26 @@ fn role(
         department: values.text("department").unwrap_or_default().to_owned(),
         mode,
         brief_path,
-        spec: Arc::new(spec(values, env, brief, prompt)),
+        spec: Arc::new(spec),
     })
+}
+
+/// What the system would refuse at the start is refused here, with its place.
+fn check_sizes(key: &RoleKey, values: &Values, spec: &SessionSpec, problems: &mut Vec<Problem>) {
+    let mut check = |what: String, bytes: usize, place: &str| {
+        if bytes >= LARGEST_TEXT {
+            let span = values.span(place).or_else(|| values.span("key"));
+            let message = format!("{what} of `{key}` is too long: {} KiB", bytes.div_ceil(1024));
+            problems.push(Problem::new(message, span).hint("the system takes less than 128 KiB"));
+        }
+    };
+    for (place, argument) in spec.command.iter().enumerate() {
+        let filled = argument.replace("{brief}", &spec.brief).replace("{prompt}", &spec.prompt);
+        check(format!("argument {place} of the command"), filled.len(), "command");
+    }
+    for (name, value) in &spec.env {
+        check(format!("the variable {name}"), name.len() + value.len() + 1, "env");
+    }
 }
 
 fn spec(values: &Values, env: BTreeMap<String, String>, brief: String, prompt: String) -> SessionSpec {

@@ -5,10 +5,9 @@ use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use reqwest::{Client, Response, StatusCode, Url, header, redirect};
+use reqwest::{Client, Response, StatusCode, Url, header};
 
 use crate::report::{EndpointHealth, HealthReport, HealthVerdict};
 use crate::roster::Endpoint;
@@ -16,20 +15,9 @@ use crate::untrusted::one_line;
 
 const MAX_REDIRECTS: usize = 3;
 
-/// The client of all endpoints: verifies certificates, asks no proxy, repeats nothing, leaves redirects to [`run`].
-///
-/// Fails when the TLS roots of this machine cannot be read.
-pub fn client() -> anyhow::Result<Client> {
-    Client::builder()
-        .user_agent(concat!("coordinator/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .build()
-        .context("cannot set up the HTTP client for the health checks")
-}
-
-/// Asks all endpoints at once. `body` has the answers in roster order, each from the moment it came, so that
-/// whoever drops this future keeps them; `requests` counts one per endpoint, redirects included.
+/// Asks all endpoints at once; redirects are followed here, not by the client. `body` has the answers in roster order,
+/// each from the moment it came, so that whoever drops this future keeps them; `requests` counts one per endpoint,
+/// redirects included.
 pub async fn run(body: &mut HealthReport, client: &Client, endpoints: &[Endpoint], requests: &Cell<u64>) {
     let mut answers: FuturesUnordered<_> = endpoints
         .iter()

@@ -8,8 +8,7 @@ use crate::fleet::{FleetName, HoldReason, Listing, Role, RoleKey, Slot, SlotReco
 use crate::platform::Platform;
 use crate::report::{InventoryReport, RoleCount};
 
-/// Asks the platform and counts. The report names every role before the list is there, so that a failed list still
-/// shows what was desired.
+/// Asks the platform and counts.
 pub async fn run<P: Platform>(
     body: &mut InventoryReport,
     platform: &P,
@@ -17,14 +16,13 @@ pub async fn run<P: Platform>(
     roles: &[Role],
     now: SystemTime,
 ) -> anyhow::Result<Listing> {
-    *body = unknown(roles);
     let listing = platform.list().await?;
     *body = count(&listing, fleet, roles, now);
     Ok(listing)
 }
 
-/// What is desired, without a word on what runs.
-fn unknown(roles: &[Role]) -> InventoryReport {
+/// What is desired, without a word on what runs: the report of an inventory that has not succeeded.
+pub fn unknown(roles: &[Role]) -> InventoryReport {
     let count = |role: &Role| RoleCount {
         role: role.key.clone(),
         desired: role.count,
@@ -77,11 +75,13 @@ fn is_backing_off(record: &SlotRecord, slot: &Slot, fleet: &FleetName, role: &Ro
 /// Live sessions of other owners, and of roles that the roster no longer has (R1-014).
 fn unmanaged(listing: &Listing, fleet: &FleetName, roles: &[Role]) -> Vec<Unmanaged> {
     let known: BTreeSet<&RoleKey> = roles.iter().map(|role| &role.key).collect();
+    let named: BTreeSet<&str> = listing.unmanaged.iter().map(|one| one.session.as_str()).collect();
     let stray =
         listing.slots.iter().filter(|(slot, record)| record.live.is_some() && !known.contains(&slot.role));
     let stray = stray.map(|(slot, _)| Unmanaged {
         session: slot.session_name(fleet),
         reason: format!("no role `{}` in the roster; it is left to finish", slot.role),
     });
+    let stray = stray.filter(|one| !named.contains(one.session.as_str()));
     listing.unmanaged.iter().cloned().chain(stray).collect()
 }

@@ -76,8 +76,11 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
     let nothing_live = spawn.spawned.is_empty()
         && spawn.already_running.is_empty()
         && report.inventory.body.running.unwrap_or(0) == 0;
+    let is_unusable = report.spawn.outcome.error().is_some() && report.interrupted.is_none();
     if failures > 0 && nothing_live {
         found.push((Status::Broken, format!("no agent runs and every spawn failed ({failures})")));
+    } else if is_unusable && nothing_live && report.inventory.body.desired > 0 {
+        found.push((Status::Broken, "no agent runs and none could be started".to_owned()));
     } else if failures >= MANY_SPAWN_FAILURES {
         found.push((Status::Degraded, format!("{failures} spawns failed")));
     }
@@ -95,7 +98,7 @@ fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
             found.push((Status::Degraded, "a rate limit stopped the merge step".to_owned()));
         }
         StepOutcome::Failed(error) if !listed && report.interrupted.is_none() => {
-            found.push((Status::Broken, format!("the pull requests could not be listed: {error}")));
+            found.push((Status::Broken, format!("merge failed: {error}")));
         }
         StepOutcome::Failed(_) | StepOutcome::Ok | StepOutcome::Skipped | StepOutcome::NotConfigured => {
             judge_end("merge", &report.merge, found);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::SystemTime;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
@@ -29,13 +30,8 @@ pub struct Policy {
 /// What is to happen to one slot that is not filled.
 #[derive(Debug)]
 pub enum Order {
-    /// Start a session.
-    Start {
-        /// Where and what.
-        want: Want,
-        /// Which generation it will be, if the inventory knows.
-        generation: Option<u64>,
-    },
+    /// Start a session here.
+    Start(Want),
     /// Leave it empty for now.
     Hold {
         /// Where.
@@ -105,12 +101,11 @@ impl Planner<'_> {
             let session = want.slot.session_name(self.fleet);
             match backoff::hold(&session, history, &want.spec.restraint, self.now) {
                 Some(hold) => held.push(Order::Hold { slot: want.slot, hold }),
-                None => ready.push((want, history.last().map_or(1, |run| run.generation + 1))),
+                None => ready.push(want),
             }
         }
-        let ready = ready.into_iter().take(deficit);
         let mut orders: Vec<_> =
-            ready.map(|(want, generation)| self.budget.order(want, Some(generation))).collect();
+            ready.into_iter().take(deficit).map(|want| self.budget.order(want)).collect();
         held.truncate(deficit - orders.len());
         orders.extend(held);
         orders.sort_by_key(|order| order.slot().index);
@@ -123,7 +118,7 @@ impl Planner<'_> {
 fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
     let mut budget = Budget::new(policy, 0);
     let order = |want: Want| match policy.on_inventory_failure {
-        OnInventoryFailure::Spawn => budget.order(want, None),
+        OnInventoryFailure::Spawn => budget.order(want),
         OnInventoryFailure::Skip => {
             let detail = "the inventory failed and on_inventory_failure is \"skip\"".to_owned();
             Order::Hold { slot: want.slot, hold: Hold { reason: HoldReason::Unknown, until: None, detail } }
@@ -150,7 +145,7 @@ impl Order {
     /// The slot that it is about.
     pub fn slot(&self) -> &Slot {
         match self {
-            Self::Start { want, .. } => &want.slot,
+            Self::Start(want) => &want.slot,
             Self::Hold { slot, .. } => slot,
         }
     }
@@ -175,7 +170,7 @@ impl Budget {
         }
     }
 
-    fn order(&mut self, want: Want, generation: Option<u64>) -> Order {
+    fn order(&mut self, want: Want) -> Order {
         let held = |reason, detail| Hold { reason, until: None, detail };
         let hold = if self.running_left == 0 {
             let cap = self.max_running.unwrap_or(u32::MAX);
@@ -191,19 +186,9 @@ impl Budget {
         } else {
             self.running_left -= 1;
             self.spawns_left -= 1;
-            return Order::Start { want, generation };
+            return Order::Start(want);
         };
         Order::Hold { slot: want.slot, hold }
-    }
-}
-
-/// Lists the orders as if they had been carried out: the dry run.
-pub fn preview(body: &mut SpawnReport, orders: Vec<Order>) {
-    for order in orders {
-        match order {
-            Order::Start { want, generation } => body.spawned.push(Spawned { slot: want.slot, generation }),
-            Order::Hold { slot, hold } => body.held.push((slot, hold)),
-        }
     }
 }
 
@@ -214,12 +199,31 @@ pub struct Pass<'a> {
     pub cycle: &'a CycleId,
     /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
+    /// No start begins after this.
+    pub until: Instant,
     /// No start begins once it is cancelled.
     pub stop: &'a CancellationToken,
+    /// Asks the platform what each start would come to, and starts nothing.
+    pub dry_run: bool,
+}
+
+impl Pass<'_> {
+    async fn start<P: Platform>(&self, platform: &P, want: &Want) -> anyhow::Result<Start> {
+        let now = (self.clock)();
+        if self.dry_run {
+            platform.preview(want, now).await
+        } else {
+            platform.start(want, self.cycle, now).await
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.is_cancelled() || Instant::now() >= self.until
+    }
 }
 
 /// Carries the orders out, eight starts at a time, in order. After a failure no further start of that role begins
-/// (R1-023). Ends early, with an error, when it is stopped.
+/// (R1-023). Ends early, with an error, when it is stopped; what is left then is held.
 pub async fn apply<P: Platform>(
     body: &mut SpawnReport,
     platform: &P,
@@ -231,22 +235,24 @@ pub async fn apply<P: Platform>(
     let mut waiting = VecDeque::new();
     for order in orders {
         match order {
-            Order::Start { want, .. } => waiting.push_back(want),
+            Order::Start(want) => waiting.push_back(want),
             Order::Hold { slot, hold } => body.held.push((slot, hold)),
         }
     }
     let mut failed_roles = BTreeSet::new();
     let mut under_way = FuturesUnordered::new();
     loop {
-        while under_way.len() < CONCURRENCY && !pass.stop.is_cancelled() {
+        while under_way.len() < CONCURRENCY && !pass.is_over() {
             let Some(want) = waiting.pop_front() else { break };
             if failed_roles.contains(&want.slot.role) {
                 body.held.push((want.slot, role_failed()));
                 continue;
             }
             body.failed.push(unanswered(want.slot.clone()));
-            let now = (pass.clock)();
-            under_way.push(async move { (want.slot.clone(), platform.start(&want, pass.cycle, now).await) });
+            under_way.push(async move {
+                let started = pass.start(platform, &want).await;
+                (want.slot, started)
+            });
         }
         let Some((slot, result)) = under_way.next().await else { break };
         body.failed.retain(|failure| failure.slot != slot);
@@ -255,8 +261,10 @@ pub async fn apply<P: Platform>(
         }
         record(body, slot, result);
     }
+    let left = waiting.len();
+    body.held.extend(waiting.into_iter().map(|want| (want.slot, out_of_time())));
     sort(body, &places);
-    anyhow::ensure!(waiting.is_empty(), "interrupted with {} still to start", waiting.len());
+    anyhow::ensure!(left == 0 || !pass.stop.is_cancelled(), "interrupted with {left} still to start");
     Ok(())
 }
 
@@ -283,6 +291,11 @@ fn record(body: &mut SpawnReport, slot: Slot, result: anyhow::Result<Start>) {
 fn unanswered(slot: Slot) -> SpawnFailure {
     let error = "no answer before the cycle ended; the next inventory shows whether it started".to_owned();
     SpawnFailure { slot, error }
+}
+
+fn out_of_time() -> Hold {
+    let detail = "the cycle ended before its turn; the next one goes on".to_owned();
+    Hold { reason: HoldReason::MaxSpawns, until: None, detail }
 }
 
 fn role_failed() -> Hold {

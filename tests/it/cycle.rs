@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 
 use coordinator::cli::StepName;
+use coordinator::client::client;
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::fleet::{Listing, Want};
 use coordinator::platform::{CycleId, Platform, Start};
 use coordinator::render::progress::Progress;
 use coordinator::report::{Interrupt, Report, StepOutcome};
 use coordinator::roster::{self, Roster};
-use coordinator::steps::health;
 
 use crate::world::workplace::RosterText;
 
@@ -64,6 +64,10 @@ impl Platform for Wayward {
         Ok(Start::Started { generation: 1 })
     }
 
+    async fn preview(&self, _: &Want, _: SystemTime) -> anyhow::Result<Start> {
+        Ok(Start::Started { generation: 7 })
+    }
+
     fn requests(&self) -> u64 {
         0
     }
@@ -84,7 +88,7 @@ fn cycle_of(roster: &Roster, platform: Wayward) -> Cycle<'_, Wayward> {
         dry_run: false,
         platform: Ok(platform),
         github: Err(anyhow::anyhow!("no token")),
-        probe: health::client(),
+        probe: client(),
         clock: SystemTime::now,
         progress: Progress::silent(),
     }
@@ -157,6 +161,18 @@ async fn a_signal_stops_what_has_not_begun_and_the_report_says_what_was_done() {
     assert_eq!(report.interrupted, Some(Interrupt::Sigterm));
     assert_eq!(error(&report.spawn.outcome), "interrupted with 30 still to start");
     assert!(report.spawn.body.spawned.is_empty());
+    assert_eq!(report.spawn.body.held.len(), 30, "every slot that stays empty has a reason");
+}
+
+#[tokio::test]
+async fn a_dry_run_asks_the_platform_and_starts_nothing() {
+    let roster = load(&two_agents());
+    let mut cycle = cycle_of(&roster, Wayward::new(List::Panics, ""));
+    cycle.dry_run = true;
+    let report = cycle::run(&cycle, &Stop::default()).await;
+    let generations: Vec<_> = report.spawn.body.spawned.iter().map(|spawned| spawned.generation).collect();
+    assert_eq!(generations, [Some(7), Some(7)]);
+    assert!(cycle.platform.expect("it was handed in").started.borrow().is_empty());
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn where_all_is_well_every_line_is_ok_and_production_is_not_asked() {
     let roster = RosterText::default().merging(&github, "").watching("production", &production.url(), "");
     let finished = doctor(&roster.role("worker", 1, "[\"/bin/sh\"]").write());
     assert_eq!(finished.code, Some(0), "{}", finished.stdout);
-    for words in ["1 roles, 1 agents", "the agent of role worker is /bin/sh", "the address of production"] {
+    for words in ["1 role, 1 agent", "the agent of role worker is /bin/sh", "the address of production"] {
         assert!(line(&finished, words).starts_with("ok "), "{}", finished.stdout);
     }
     assert!(!finished.stdout.contains("fail"), "{}", finished.stdout);

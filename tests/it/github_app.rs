@@ -77,3 +77,22 @@ fn an_app_that_cannot_sign_in_fails_the_merge_step_alone() {
         assert_eq!(github.count(Kind::List), 0);
     }
 }
+
+#[test]
+fn a_server_that_quotes_our_credentials_brings_them_into_no_output() {
+    let github = GitHub::start(Repository::with([Pull::eligible(1)]));
+    github.state().installation = Some(99);
+    let (_, pem) = key();
+    run(&github, &pem);
+    let journal = github.journal();
+    let token = journal[1].header("authorization").trim_start_matches("Bearer ").to_owned();
+    assert!(token.len() > 10, "{token}");
+    // Long enough that cutting the message cuts the token.
+    let message = format!("{} Bearer {token}", "x".repeat(190));
+    github.always(Route::List, Fault::status(401, &message));
+    let finished = run(&github, &pem);
+    let error = finished.json()["steps"]["merge"]["error"].to_string();
+    assert!(error.contains("401"), "{error}");
+    finished.hides(&token);
+    finished.hides(&token[..6]);
+}

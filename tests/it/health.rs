@@ -156,3 +156,12 @@ fn without_an_endpoint_the_step_is_not_configured() {
     assert_eq!(report["steps"]["health"]["outcome"], "not_configured");
     assert_eq!(finished.code, Some(0));
 }
+
+#[test]
+fn an_endpoint_slower_than_the_whole_run_is_a_potential_outage() {
+    let production = Production::start(Reply::new(200, "ok").after(Duration::MAX));
+    let (finished, report) = check(&watching(&production, "").deadline("2s"));
+    let endpoint = &report["steps"]["health"]["endpoints"][0];
+    assert_eq!((finished.code, &endpoint["verdict"]), (Some(1), &json!("potential_outage")));
+    assert_eq!(report["status"], "broken");
+}

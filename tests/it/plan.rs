@@ -82,7 +82,7 @@ fn known(slots: impl IntoIterator<Item = (Slot, SlotRecord)>) -> Inventory {
 
 fn starts(orders: &[Order]) -> Vec<String> {
     let start = |order: &Order| match order {
-        Order::Start { want, .. } => Some(want.slot.name()),
+        Order::Start(want) => Some(want.slot.name()),
         Order::Hold { .. } => None,
     };
     orders.iter().filter_map(start).collect()
@@ -90,7 +90,7 @@ fn starts(orders: &[Order]) -> Vec<String> {
 
 fn holds(orders: &[Order]) -> Vec<(String, HoldReason)> {
     let hold = |order: &Order| match order {
-        Order::Start { .. } => None,
+        Order::Start(_) => None,
         Order::Hold { slot, hold } => Some((slot.name(), hold.reason)),
     };
     orders.iter().filter_map(hold).collect()
@@ -110,20 +110,6 @@ fn a_session_above_the_count_drains_and_counts_as_live() {
     assert_eq!(starts(&orders), ["dev-s1"]);
     let surplus = known((0..5).map(|index| (slot("dev", index), live())));
     assert!(plan(&fleet(), wants(&[("dev", 2)]), &surplus, &OPEN, now()).is_empty());
-}
-
-#[test]
-fn the_generation_is_one_more_than_the_predecessor_s() {
-    let inventory = known([(slot("dev", 0), failed(7, Duration::from_secs(90_000)))]);
-    let orders = plan(&fleet(), wants(&[("dev", 2)]), &inventory, &OPEN, now());
-    let generations: Vec<_> = orders
-        .iter()
-        .filter_map(|order| match order {
-            Order::Start { generation, .. } => *generation,
-            Order::Hold { .. } => None,
-        })
-        .collect();
-    assert_eq!(generations, [8, 1]);
 }
 
 #[test]
@@ -228,7 +214,7 @@ impl World {
     fn after(&self, orders: &[Order]) -> Self {
         let mut next = self.clone();
         for order in orders {
-            if let Order::Start { want, .. } = order {
+            if let Order::Start(want) = order {
                 let role =
                     ROLES.iter().position(|role| *role == want.slot.role.as_str()).expect("a known role");
                 next.slots.insert((role, want.slot.index), Kind::Live);
@@ -291,7 +277,7 @@ proptest! {
         let orders = plan(&fleet(), world.wants(), &world.inventory(), &world.policy, now());
         for order in &orders {
             let role = ROLES.iter().position(|role| *role == order.slot().role.as_str()).expect("a known role");
-            if let (Order::Start { .. }, Some(kind)) = (order, world.slots.get(&(role, order.slot().index))) {
+            if let (Order::Start(_), Some(kind)) = (order, world.slots.get(&(role, order.slot().index))) {
                 prop_assert!(matches!(kind, Kind::FailedLongAgo(_)));
             }
         }

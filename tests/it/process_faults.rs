@@ -322,3 +322,60 @@ fn records_of_another_day_neither_hold_a_slot_for_ever_nor_free_a_live_one() {
         assert_eq!(fleet.sessions("live-s0").len(), 1);
     }
 }
+
+#[test]
+fn what_a_killed_shim_leaves_keeps_the_slot_and_is_spoken_of() {
+    let script =
+        "sleep 1000 & echo $! > \"$WITNESS/child.tmp\"; mv \"$WITNESS/child.tmp\" \"$WITNESS/child\"; wait";
+    let fleet = Fleet::new(OPEN, &[("parent", 1, script)]);
+    fleet.reconcile();
+    let child: i32 = fleet.await_witness("child").trim().parse().expect("a process id");
+    let agent = fleet.pid("parent-s0", 1, "agent");
+    fleet.kill(fleet.pid("parent-s0", 1, "shim"));
+    await_true("the agent dies with its shim", || !is_running(agent));
+    let report = fleet.reconcile();
+    assert_eq!(slots(&report, "spawned").len(), 0, "{report}");
+    let unmanaged = &report["steps"]["inventory"]["unmanaged"][0];
+    assert_eq!(unmanaged["slot"], "demo-parent-s0");
+    let reason = unmanaged["reason"].as_str().expect("a reason is text");
+    assert!(reason.contains(&format!("`kill {child}`")), "{reason}");
+    fleet.kill(child);
+    await_true("the slot is filled again", || slots(&fleet.reconcile(), "spawned").len() == 1);
+}
+
+#[test]
+fn a_place_that_cannot_hold_sessions_is_broken_and_stops_no_other_step() {
+    let fleet = Fleet::new(OPEN, &[("ui_builder", 1, SLEEPER)]);
+    fs::write(fleet.path("state"), "a file").expect("put a file in the way");
+    let output = fleet.run(&["reconcile", "-o", "json"]);
+    let report = report(&output);
+    assert_eq!((output.status.code(), &report["status"]), (Some(1), &json!("broken")));
+    assert_eq!(report["steps"]["spawn"]["outcome"], "failed");
+    assert_eq!(report["steps"]["merge"]["outcome"], "not_configured");
+}
+
+#[test]
+fn a_pipe_in_place_of_a_record_keeps_nobody_waiting() {
+    let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "exit 0")]);
+    fleet.reconcile();
+    fleet.await_end("ui-builder-s0");
+    let record = fleet.state("sessions/ui-builder-s0/1/exit.json");
+    fs::remove_file(&record).expect("take the record away");
+    let made = std::process::Command::new("mkfifo").arg(&record).status().expect("run mkfifo");
+    assert!(made.success());
+    let output = fleet.run(&["sessions"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("exit.json is no regular file"), "{stderr}");
+}
+
+#[test]
+fn two_rosters_of_one_fleet_name_each_strange_session_once() {
+    let fleet = Fleet::new(OPEN, &[("ui_builder", 1, SLEEPER), ("api_builder", 1, SLEEPER)]);
+    fleet.reconcile();
+    fleet.write_roster("other.toml", OPEN, &[("ui_builder", 1, SLEEPER)]);
+    let report = fleet.reconcile_with("other.toml");
+    let unmanaged = report["steps"]["inventory"]["unmanaged"].as_array().expect("an array");
+    let mut names: Vec<_> = unmanaged.iter().map(|one| one["slot"].as_str().expect("a slot")).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["demo-api-builder-s0", "demo-ui-builder-s0"]);
+}

@@ -80,3 +80,25 @@ fn a_slot_starts_at_most_once_per_interval() {
     age(&fleet, 1, 1801);
     assert_eq!(slots(&fleet.reconcile(), "spawned").len(), 1);
 }
+
+#[test]
+fn a_dry_run_knows_what_the_disk_and_the_backoff_hold_also_without_an_inventory() {
+    let fleet = Fleet::new("min_free = \"9000TB\"\n", &[("crasher", 1, "exit 1")]);
+    for arguments in [&["--dry-run"][..], &["--dry-run", "--skip", "inventory"][..]] {
+        let arguments = [&["reconcile", "-o", "json"], arguments].concat();
+        let report = crate::process_fleet::report(&fleet.run(&arguments));
+        assert_eq!(held(&report), ["disk"], "{arguments:?}");
+        assert_eq!(slots(&report, "spawned").len(), 0);
+    }
+    assert!(!fleet.path("state").exists(), "a dry run makes nothing");
+}
+
+#[test]
+fn a_dry_run_without_an_inventory_finds_who_is_live() {
+    let fleet = Fleet::new(crate::process_fleet::OPEN, &[("ui_builder", 2, crate::process_fleet::SLEEPER)]);
+    fleet.reconcile();
+    let arguments = ["reconcile", "-o", "json", "--dry-run", "--skip", "inventory"];
+    let report = crate::process_fleet::report(&fleet.run(&arguments));
+    assert_eq!(slots(&report, "already_running").len(), 2);
+    assert_eq!(slots(&report, "spawned").len(), 0);
+}

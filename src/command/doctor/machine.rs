@@ -29,8 +29,12 @@ pub(super) fn findings(roster: &Roster) -> Vec<Finding> {
 /// A roster that was read is valid, and so are its briefs.
 fn agents(roster: &Roster) -> Finding {
     let (roles, agents) = (roster.roles.len(), roster.roles.iter().map(|role| role.count).sum::<u32>());
+    let counted =
+        |count: String, word| if count == "1" { format!("1 {word}") } else { format!("{count} {word}s") };
+    let (some_roles, some_agents) =
+        (counted(roles.to_string(), "role"), counted(agents.to_string(), "agent"));
     let what =
-        format!("{} is valid: {roles} roles, {agents} agents, every brief is there", roster.path.display());
+        format!("{} is valid: {some_roles}, {some_agents}, every brief is there", roster.path.display());
     if agents == 0 {
         Finding::warn(what, "nothing is started until some role has a `count`")
     } else {

@@ -119,10 +119,12 @@ fn check_directory(path: &Path, metadata: &fs::Metadata) -> anyhow::Result<()> {
 
 /// Opens a file of mode 0600 whatever the umask; never through a symbolic link.
 pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> anyhow::Result<File> {
-    let nofollow = i32::try_from(OFlags::NOFOLLOW.bits()).context("convert O_NOFOLLOW")?;
+    // A pipe in a file's place must not keep the opener waiting; on a regular file the flag means nothing.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).context("convert the flags of open")?;
     let file = options
         .mode(PRIVATE_FILE)
-        .custom_flags(nofollow)
+        .custom_flags(flags)
         .open(path)
         .with_context(|| format!("open {}", path.display()))?;
     let metadata = file.metadata().with_context(|| format!("look at {}", path.display()))?;

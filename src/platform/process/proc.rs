@@ -20,9 +20,11 @@ impl ProcessId {
         Self { pid, starttime: stat(pid).map(|stat| stat.starttime) }
     }
 
-    /// Whether this very process still runs in the boot that it was started in.
+    /// Whether this very process still runs in the boot that it was started in. One that has ended and waits to be
+    /// reaped does not.
     pub(crate) fn is_alive(self) -> bool {
-        self.starttime.is_none() || stat(self.pid).map(|stat| stat.starttime) == self.starttime
+        let is_it = |stat: &Stat| Some(stat.starttime) == self.starttime && !stat.has_ended;
+        self.starttime.is_none() || stat(self.pid).as_ref().is_some_and(is_it)
     }
 }
 
@@ -61,19 +63,21 @@ fn pids() -> impl Iterator<Item = i32> {
 struct Stat {
     ppid: i32,
     starttime: u64,
+    has_ended: bool,
 }
 
 fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Fields 4 and 22 of proc(5). The second field is the command, which may contain anything, `)` included.
+/// Fields 3, 4 and 22 of proc(5). The second field is the command, which may contain anything, `)` included.
 fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
-    let ppid = fields.nth(1)?.parse().ok()?;
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    let ppid = fields.next()?.parse().ok()?;
     let starttime = fields.nth(17)?.parse().ok()?;
-    Some(Stat { ppid, starttime })
+    Some(Stat { ppid, starttime, has_ended })
 }
 
 #[cfg(test)]
@@ -85,7 +89,7 @@ mod tests {
         let text =
             "7 (a) R 1 (b) S 42 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 18446744073709551615";
         let stat = parse_stat(text).expect("a line as the kernel writes it");
-        assert_eq!((stat.ppid, stat.starttime), (42, 987_654));
+        assert_eq!((stat.ppid, stat.starttime, stat.has_ended), (42, 987_654, false));
     }
 
     #[test]

@@ -15,10 +15,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::directory::{Directory, create_directory, open_private, write_new};
 use super::environment::{Identity, argv, environment, takes_prompt};
-use super::record::{self, KILLED, Launch, Record, VERSION};
-use super::{Settings, lock, proc, shim, survey};
-use crate::backoff;
-use crate::fleet::{Hold, HoldReason, Outcome, Run, SessionSpec, Want};
+use super::history::History;
+use super::lock::Probe;
+use super::record::{self, Launch, VERSION};
+use super::{Settings, lock, shim};
+use crate::fleet::{SessionSpec, Want};
 use crate::platform::{CycleId, Start};
 
 /// From the spawn of the shim until its agent runs.
@@ -36,57 +37,29 @@ pub(crate) fn start(
     let Some(lock) = lock::acquire(&directory.lock(&want.slot))? else {
         return Ok(Start::AlreadyRunning);
     };
-    let boot_id = proc::boot_id();
-    let records = settled_records(&directory.records(&want.slot), &boot_id)?;
-    if let Some(hold) = records.last().and_then(orphan) {
+    let history = History::read(&directory.records(&want.slot))?;
+    history.record_ends()?;
+    if let Some(hold) = history.hold(settings, want, now)? {
         return Ok(Start::Held(hold));
     }
-    let history: Vec<Run> = records.iter().map(|record| record.run(&boot_id)).collect();
-    let session = want.slot.session_name(&settings.fleet);
-    if let Some(hold) = backoff::hold(&session, &history, &want.spec.restraint, now) {
-        return Ok(Start::Held(hold));
-    }
-    if let Some(hold) = disk(&settings.state_dir, want.spec.min_free_bytes)? {
-        return Ok(Start::Held(hold));
-    }
-    let generation = records.last().map_or(1, |record| record.generation + 1);
+    let generation = history.next_generation();
     let place = Place { directory, want, cycle, generation };
     let home = place.prepare(settings)?;
     place.launch(settings, &home, lock)?;
     Ok(Start::Started { generation })
 }
 
-/// The history under the lock: nobody can be running, so a record without an end gets one.
-fn settled_records(folder: &Path, boot_id: &str) -> anyhow::Result<Vec<Record>> {
-    let mut records = record::read_records(folder, survey::HISTORY)?;
-    for open in records.iter_mut().filter(|record| record.exit.is_none()) {
-        let lost = open.lost(boot_id);
-        record::write(&open.directory.join("exit.json"), &lost)?;
-        open.exit = Some(lost);
-    }
-    Ok(records)
-}
-
-/// Only a killed shim leaves processes behind, and only until they end: as long as one lives the slot is not free.
-fn orphan(last: &Record) -> Option<Hold> {
-    let exit = last.exit.as_ref()?;
-    let may_have_left_some = exit.outcome == Outcome::Lost && exit.reason.as_deref() == Some(KILLED);
-    let pid = may_have_left_some.then(|| proc::find_session(&last.start.session)).flatten()?;
-    let detail = format!("process {pid} of its last session still runs; end it with `kill {pid}`");
-    Some(Hold { reason: HoldReason::Orphan, until: None, detail })
-}
-
-fn disk(state_dir: &Path, min_free_bytes: u64) -> anyhow::Result<Option<Hold>> {
-    if min_free_bytes == 0 {
-        return Ok(None);
-    }
-    let disk = rustix::fs::statvfs(state_dir)
-        .with_context(|| format!("ask for space on {}", state_dir.display()))?;
-    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let mib = |bytes: u64| bytes >> 20;
-    let detail = || format!("{} MiB free, `min_free` asks for {} MiB", mib(free_bytes), mib(min_free_bytes));
-    let held = free_bytes < min_free_bytes;
-    Ok(held.then(|| Hold { reason: HoldReason::Disk, until: None, detail: detail() }))
+/// What [`start`] would answer. Nothing is written, and no session can start while it looks.
+pub(crate) fn preview(settings: &Settings, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+    let directory = Directory::new(&settings.state_dir, &settings.fleet);
+    directory.check()?;
+    let _guard = match lock::probe(&directory.lock(&want.slot))? {
+        Probe::Held => return Ok(Start::AlreadyRunning),
+        free @ Probe::Free { .. } => free,
+    };
+    let history = History::read(&directory.records(&want.slot))?;
+    let hold = history.hold(settings, want, now)?;
+    Ok(hold.map_or_else(|| Start::Started { generation: history.next_generation() }, Start::Held))
 }
 
 /// Where the new session goes.

@@ -63,6 +63,14 @@ impl SlotSurvey {
         (start.boot_id == self.boot_id && is_known).then_some(newest)
     }
 
+    /// A process of the holding session whose shim is gone: it keeps the slot, and nothing ends it at its time limit.
+    fn unattended(&self) -> Option<i32> {
+        let newest = self.records.last().filter(|record| self.is_held && record.exit.is_none())?;
+        let start = &newest.start;
+        let has_no_shim = start.boot_id == self.boot_id && !start.shim.is_alive();
+        has_no_shim.then(|| proc::find_session(&start.session)).flatten()
+    }
+
     /// The session that holds the slot. What cannot be told to be its record's is left open.
     pub(crate) fn live(&self) -> Option<LiveSession> {
         let newest = self.records.last().filter(|record| record.exit.is_none());
@@ -98,21 +106,26 @@ pub(crate) fn listing(directory: &Directory, roster: &Path, fleet: &str) -> anyh
     let mut listing = Listing::default();
     // One more than the history: the newest may be the live one.
     for found in survey(directory, HISTORY + 1)? {
-        if let Some(holder) = found.holder().filter(|holder| holder.start.roster != roster) {
-            listing.unmanaged.push(Unmanaged {
-                session: format!("{fleet}-{}", found.slot.name()),
-                reason: format!(
-                    "started by {}; give each roster a `fleet` of its own",
-                    holder.start.roster.display()
-                ),
-            });
-        }
+        let session = || format!("{fleet}-{}", found.slot.name());
+        let reason = strange_owner(&found, roster).or_else(|| no_owner(&found));
+        listing.unmanaged.extend(reason.map(|reason| Unmanaged { session: session(), reason }));
         let record = found.record();
         if record != SlotRecord::default() {
             listing.slots.insert(found.slot, record);
         }
     }
     Ok(listing)
+}
+
+fn strange_owner(found: &SlotSurvey, roster: &Path) -> Option<String> {
+    let owner = &found.holder()?.start.roster;
+    (owner != roster)
+        .then(|| format!("started by {}; give each roster a `fleet` of its own", owner.display()))
+}
+
+fn no_owner(found: &SlotSurvey) -> Option<String> {
+    let pid = found.unattended()?;
+    Some(format!("its shim was killed, so no time limit ends it; process {pid} still runs: `kill {pid}`"))
 }
 
 fn names(directory: &Path) -> anyhow::Result<Vec<OsString>> {

@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
+use crate::client::client;
 
 #[test]
 fn without_expectations_any_2xx_is_up_and_5xx_is_down() {

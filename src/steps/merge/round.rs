@@ -286,7 +286,7 @@ impl Round<'_> {
             let detail = if self.pass.stop.is_cancelled() {
                 "the run was interrupted"
             } else if Instant::now() >= self.pass.merge_until {
-                "the run's deadline came first"
+                "no merge starts in the last 20 s of the run's deadline"
             } else {
                 return None;
             };

@@ -133,13 +133,29 @@ fn an_unknown_inventory_is_degraded_and_broken_when_nothing_can_be_started() {
 }
 
 #[test]
+fn a_platform_on_which_nothing_can_be_started_is_broken_when_nothing_runs() {
+    let unusable = |report: &mut Report| {
+        report.inventory.outcome = failed("no place");
+        report.inventory.body.running = None;
+        report.spawn.outcome = failed("no place");
+    };
+    let both = ["inventory failed: no place", "spawn failed: no place"];
+    let reasons = ["no agent runs and none could be started", both[0], both[1]];
+    check(Status::Broken, &reasons, unusable);
+    check(Status::Degraded, &both, |report| {
+        unusable(report);
+        report.spawn.body.already_running = vec![slot("dev", 0)];
+    });
+}
+
+#[test]
 fn pull_requests_that_could_not_be_listed_are_broken_a_rate_limit_is_degraded() {
     let not_listed = |report: &mut Report| {
         report.merge.outcome = failed("no token");
         report.merge.body.open = 0;
         report.merge.body.skipped.clear();
     };
-    check(Status::Broken, &["the pull requests could not be listed: no token"], not_listed);
+    check(Status::Broken, &["merge failed: no token"], not_listed);
     check(Status::Degraded, &["a rate limit stopped the merge step"], |report| {
         not_listed(report);
         report.merge.body.rate_limit = Some(RateLimit { resets_at: None });
