@@ -99,8 +99,8 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
     let global = &cli.global;
     match &cli.command {
         Command::Reconcile(options) => block_on(reconcile::run(roster, options, global, secrets)),
-        Command::Pulls => block_on(pulls::run(roster, global)),
-        Command::Doctor => block_on(doctor::run(roster, global)),
+        Command::Pulls => block_on(in_time(roster, pulls::run(roster, global))),
+        Command::Doctor => block_on(in_time(roster, doctor::run(roster, global))),
         Command::Sessions => sessions(global, roster),
         Command::Logs(options) => logs(options, roster, secrets),
         Command::Check
@@ -119,6 +119,13 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
     // A name lookup or a start that hangs must not hold the exit.
     runtime.shutdown_background();
     outcome
+}
+
+/// A server that is slow page after page must not keep a person waiting longer than a whole cycle may take.
+async fn in_time<T>(roster: &Roster, command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let deadline = humantime::format_duration(roster.deadline);
+    let ended = tokio::time::timeout(roster.deadline, command).await;
+    ended.unwrap_or_else(|_| anyhow::bail!("no end within the roster's `deadline` of {deadline}"))
 }
 
 fn load_roster(path: &Path) -> Result<Roster, Problems> {

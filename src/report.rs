@@ -169,8 +169,8 @@ pub struct SpawnReport {
 pub struct Spawned {
     /// Where.
     pub slot: Slot,
-    /// 1 + the predecessor's; in a dry run without inventory unknown.
-    pub generation: Option<u64>,
+    /// 1 + the predecessor's.
+    pub generation: u64,
 }
 
 /// A session that could not be started.

@@ -90,7 +90,7 @@ pub(crate) fn converged() -> Report {
 pub(crate) fn eventful() -> Report {
     let spawned = |key, indices: &[u32]| {
         let slots: Vec<_> = indices.iter().map(|index| slot(key, *index)).collect();
-        slots.into_iter().map(|slot| Spawned { slot, generation: Some(1) })
+        slots.into_iter().map(|slot| Spawned { slot, generation: 1 })
     };
     let backoff = Hold {
         reason: HoldReason::Backoff,

@@ -279,7 +279,7 @@ fn sort(body: &mut SpawnReport, places: &BTreeMap<Slot, usize>) {
 fn record(body: &mut SpawnReport, slot: Slot, result: anyhow::Result<Start>) {
     match result {
         Ok(Start::Started { generation }) => {
-            body.spawned.push(Spawned { slot, generation: Some(generation) });
+            body.spawned.push(Spawned { slot, generation });
         }
         Ok(Start::AlreadyRunning) => body.already_running.push(slot),
         Ok(Start::Held(hold)) => body.held.push((slot, hold)),

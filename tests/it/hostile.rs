@@ -161,3 +161,13 @@ fn a_list_that_repeats_its_cursor_for_ever_ends() {
     assert_eq!(finished.json()["steps"]["merge"]["outcome"], "failed", "{}", finished.stdout);
     assert!(github.journal().len() < 100, "{} requests", github.journal().len());
 }
+
+#[test]
+fn a_list_that_never_comes_ends_with_the_deadline_for_pulls_too() {
+    let github = GitHub::start(Repository::with([Pull::eligible(1)]));
+    github.always(Route::List, Fault::never());
+    let workplace = RosterText::default().deadline("1s").merging(&github, "").write();
+    let finished = coordinator(&workplace).args(["pulls"]).run();
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("no end within the roster's `deadline` of 1s"), "{}", finished.stderr);
+}

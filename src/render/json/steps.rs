@@ -47,7 +47,7 @@ struct SlotView<'a, B> {
 
 #[derive(Serialize)]
 struct Generation {
-    generation: Option<u64>,
+    generation: u64,
 }
 
 #[derive(Serialize)]

@@ -107,7 +107,7 @@ fn all_spawns_failed_is_broken_only_when_nothing_is_live() {
     check(Status::Degraded, &["2 spawns failed"], |report| {
         nobody(report);
         report.spawn.body.failed = spawn_failures(2);
-        report.spawn.body.spawned = vec![Spawned { slot: slot("dev", 0), generation: Some(1) }];
+        report.spawn.body.spawned = vec![Spawned { slot: slot("dev", 0), generation: 1 }];
     });
     check(Status::Degraded, &["2 spawns failed"], |report| report.spawn.body.failed = spawn_failures(2));
     check(Status::Healthy, &[], |report| report.spawn.body.failed = spawn_failures(1));

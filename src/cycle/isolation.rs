@@ -1,0 +1,66 @@
+//! Keeps what happens in one step from reaching another.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::{Cycle, Stop};
+use crate::cli::StepName;
+use crate::report::{Step, StepOutcome};
+use crate::untrusted;
+
+/// Runs one step so that nothing it does reaches another: its deadline, its error, its panic and a signal all end
+/// here, and what it had done until then stays in its report.
+pub(super) async fn isolated<P, T: Default>(
+    cycle: &Cycle<'_, P>,
+    name: StepName,
+    limit: Instant,
+    stop: &Stop,
+    work: impl AsyncFnOnce(&mut T) -> anyhow::Result<()>,
+) -> Step<T> {
+    let started = Instant::now();
+    cycle.progress.step_started(word(name));
+    let mut body = T::default();
+    let guarded = AssertUnwindSafe(work(&mut body)).catch_unwind();
+    let ended = tokio::select! {
+        ended = tokio::time::timeout_at(limit, guarded) => Some(ended),
+        () = stop.grace_over() => None,
+    };
+    let outcome = match ended {
+        Some(Ok(Ok(Ok(())))) => StepOutcome::Ok,
+        Some(Ok(Ok(Err(error)))) => failed(&format!("{error:#}")),
+        Some(Ok(Err(panic))) => failed(&format!("panicked: {}", panic_message(&*panic))),
+        Some(Err(_)) => failed(&format!("did not end within {:.1} s", started.elapsed().as_secs_f64())),
+        None => failed("interrupted"),
+    };
+    if let StepOutcome::Failed(error) = &outcome {
+        tracing::error!(step = word(name), "{error}");
+    }
+    cycle.progress.step_ended(word(name), &outcome);
+    Step { outcome, duration: started.elapsed(), body }
+}
+
+fn word(name: StepName) -> &'static str {
+    match name {
+        StepName::Inventory => "inventory",
+        StepName::Spawn => "spawn",
+        StepName::Merge => "merge",
+        StepName::Health => "health",
+    }
+}
+
+fn failed(error: &str) -> StepOutcome {
+    // Cutting is for the renderer, after secrets are masked: half a secret would not be recognised.
+    StepOutcome::Failed(untrusted::one_line(error, usize::MAX))
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// An edge whose set-up failed says so in the step that needs it.
+pub(super) fn usable<T>(edge: &anyhow::Result<T>) -> anyhow::Result<&T> {
+    edge.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))
+}
