@@ -128,8 +128,16 @@ async fn in_time<T>(roster: &Roster, command: impl Future<Output = anyhow::Resul
     ended.unwrap_or_else(|_| anyhow::bail!("no end within the roster's `deadline` of {deadline}"))
 }
 
+/// A variable of the environment. Some schedulers leave out `HOME`; the account still has a home.
+fn variable(name: &str) -> Option<String> {
+    let home = || {
+        env::home_dir().filter(|_| name == "HOME").and_then(|home| home.into_os_string().into_string().ok())
+    };
+    env::var(name).ok().or_else(home)
+}
+
 fn load_roster(path: &Path) -> Result<Roster, Problems> {
-    roster::load(path, &|name| env::var(name).ok())
+    roster::load(path, &variable)
 }
 
 fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
@@ -146,7 +154,7 @@ fn logs(options: &Logs, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Ou
 
 /// No log and no runtime: what is wrong with the roster is the answer.
 fn check(global: &Global) -> ExitCode {
-    let answer = check::run(&global.config, global.output, &|name| env::var(name).ok());
+    let answer = check::run(&global.config, global.output, &variable);
     let printed = print(&answer.stdout, 0);
     answer.problems.map_or(printed, |problems| refuse(&problems, global.color))
 }

@@ -74,7 +74,7 @@ impl Github {
         let body = Limited::new(body, LARGEST_BODY_BYTES)
             .collect()
             .await
-            .map_err(|error| format!("GitHub's answer broke off: {}", causes(error.as_ref())))?;
+            .map_err(|error| format!("GitHub's answer broke off: {}", root_cause(error.as_ref())))?;
         Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
 
@@ -233,19 +233,14 @@ fn no_answer(error: &octocrab::Error) -> String {
         octocrab::Error::Service { source, .. } => source.as_ref(),
         other => other,
     };
-    format!("no answer from GitHub: {}", causes(cause))
+    format!("no answer from GitHub: {}", root_cause(cause))
 }
 
-/// An error and what caused it, in one line; libraries often keep the telling part for the last.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
+/// What caused it in the end, in one line: libraries keep the telling part for the last.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
     }
-    shown(&text)
+    shown(&root.to_string())
 }
