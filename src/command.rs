@@ -142,7 +142,7 @@ fn load_roster(path: &Path) -> Result<Roster, Problems> {
 
 fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
     let process = Process::open(edges::process_settings(roster))?;
-    sessions::run(&process, &roster.roles, global.output, SystemTime::now()).map(Outcome::ok)
+    sessions::run(&process, &roster.roles, global.output, SystemTime::now())
 }
 
 /// Prints by itself, because a log may be long or followed.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::backoff::{self, Restraint};
 use crate::cli::Output;
-use crate::fleet::{Outcome, Role, Run, SlotRecord, State};
+use crate::command::Outcome;
+use crate::fleet::{self, Role, Run, SlotRecord, State};
 use crate::platform::process::{Process, Record, SlotSurvey};
 use crate::render::words::{clock, count, rfc3339, span};
 use crate::untrusted::one_line;
@@ -14,17 +15,28 @@ use crate::untrusted::one_line;
 /// A longer end of a session is cut in the table.
 const LONGEST_LAST: usize = 72;
 
-/// Looks at every slot and renders what is there; changes nothing. `roles` say how long a slot backs off.
-pub fn run(process: &Process, roles: &[Role], output: Output, now: SystemTime) -> anyhow::Result<String> {
-    let mut slots = process.survey()?;
+/// Looks at every slot and renders what is there; changes nothing. `roles` say how long a slot backs off. A slot that
+/// cannot be read is an error in the log and in the exit code, and hides no other.
+pub fn run(process: &Process, roles: &[Role], output: Output, now: SystemTime) -> anyhow::Result<Outcome> {
+    let (mut slots, mut code) = (Vec::new(), 0);
+    for found in process.survey()? {
+        match found {
+            Ok(found) => slots.push(found),
+            Err(error) => {
+                tracing::error!("{error:#}");
+                code = 1;
+            }
+        }
+    }
     slots.retain(|found| found.is_held || !found.records.is_empty());
     let rows = || slots.iter().map(|found| row(process, found, restraint(roles, found), now)).collect();
-    Ok(match output {
+    let stdout = match output {
         Output::Json => format!("{:#}\n", json(process, &slots)),
         Output::Text if slots.is_empty() => NOTHING.to_owned(),
         Output::Text => table(rows()),
         Output::Markdown => markdown(rows()),
-    })
+    };
+    Ok(Outcome { stdout, code })
 }
 
 const NOTHING: &str = "no sessions yet; `coordinator reconcile` starts them\n";
@@ -72,7 +84,7 @@ fn state(
 fn last(run: &Run, history: &[Run], restraint: Option<Restraint>) -> String {
     let word = run.outcome.word().replace('_', " ");
     let how = match (run.outcome, run.exit_code, &run.detail) {
-        (Outcome::Succeeded | Outcome::TimedOut, ..) | (_, None, None) => String::new(),
+        (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut, ..) | (_, None, None) => String::new(),
         (_, Some(code), _) => format!(", exit {code}"),
         // The remedy after the semicolon is in the report; the table has one line.
         (_, None, Some(detail)) => format!(", {}", detail.split(';').next().unwrap_or_default()),

@@ -84,7 +84,7 @@ impl Process {
     }
 
     /// Every slot with all that is remembered of it.
-    pub(crate) fn survey(&self) -> anyhow::Result<Vec<SlotSurvey>> {
+    pub(crate) fn survey(&self) -> anyhow::Result<Vec<anyhow::Result<SlotSurvey>>> {
         survey::survey(&self.directory(), usize::MAX)
     }
 }

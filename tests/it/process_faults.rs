@@ -218,7 +218,7 @@ fn a_daemon_with_the_lock_of_a_killed_shim_keeps_the_slot() {
 
 #[test]
 fn sessions_from_before_a_reboot_are_lost_and_a_stranger_with_their_pid_is_left_alone() {
-    let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "exit 0")]);
+    let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "exit 0"), ("well", 1, SLEEPER)]);
     fleet.reconcile();
     fleet.await_end("ui-builder-s0");
     let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().expect("start a stranger");
@@ -356,7 +356,7 @@ fn a_place_that_cannot_hold_sessions_is_broken_and_stops_no_other_step() {
 
 #[test]
 fn a_pipe_in_place_of_a_record_keeps_nobody_waiting() {
-    let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "exit 0")]);
+    let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "exit 0"), ("well", 1, SLEEPER)]);
     fleet.reconcile();
     fleet.await_end("ui-builder-s0");
     let record = fleet.state("sessions/ui-builder-s0/1/exit.json");
@@ -366,6 +366,9 @@ fn a_pipe_in_place_of_a_record_keeps_nobody_waiting() {
     let output = fleet.run(&["sessions"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("exit.json is no regular file"), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("well-s0"), "one bad record hides no other slot: {stdout}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]

@@ -28,9 +28,8 @@ pub(crate) struct SlotSurvey {
     boot_id: String,
 }
 
-/// Every slot that has a lock file or a record. One that cannot be read fails the whole: a partial list would let
-/// a second session start.
-pub(crate) fn survey(directory: &Directory, limit: usize) -> anyhow::Result<Vec<SlotSurvey>> {
+/// Every slot that has a lock file or a record, or why it cannot be read.
+pub(crate) fn survey(directory: &Directory, limit: usize) -> anyhow::Result<Vec<anyhow::Result<SlotSurvey>>> {
     directory.check()?;
     let locks = names(&directory.slots())?;
     let locks = locks.iter().filter_map(|name| name.to_str()?.strip_suffix(".lock"));
@@ -38,7 +37,7 @@ pub(crate) fn survey(directory: &Directory, limit: usize) -> anyhow::Result<Vec<
     let records = records.iter().filter_map(|name| name.to_str());
     let slots: BTreeSet<Slot> = locks.chain(records).filter_map(|name| directory.slot_named(name)).collect();
     let boot_id = proc::boot_id();
-    slots.into_iter().map(|slot| survey_slot(directory, slot, limit, &boot_id)).collect()
+    Ok(slots.into_iter().map(|slot| survey_slot(directory, slot, limit, &boot_id)).collect())
 }
 
 fn survey_slot(directory: &Directory, slot: Slot, limit: usize, boot_id: &str) -> anyhow::Result<SlotSurvey> {
@@ -101,11 +100,13 @@ impl SlotSurvey {
     }
 }
 
-/// The listing of the whole fleet for the owner of this roster file.
+/// The listing of the whole fleet for the owner of this roster file. One slot that cannot be read fails it: a partial
+/// list would let the fleet grow beyond its size.
 pub(crate) fn listing(directory: &Directory, roster: &Path, fleet: &str) -> anyhow::Result<Listing> {
     let mut listing = Listing::default();
     // One more than the history: the newest may be the live one.
     for found in survey(directory, HISTORY + 1)? {
+        let found = found?;
         let session = || format!("{fleet}-{}", found.slot.name());
         let reason = strange_owner(&found, roster).or_else(|| no_owner(&found));
         listing.unmanaged.extend(reason.map(|reason| Unmanaged { session: session(), reason }));
