@@ -11,7 +11,8 @@ pub fn report(report: &Report) -> String {
     let steps = steps(report);
     let mut lines = heading(report);
     lines.extend(table(report, &steps));
-    lines.extend(steps.iter().flat_map(things));
+    let done = if report.dry_run { "planned" } else { "done" };
+    lines.extend(steps.iter().flat_map(|step| things(step, done)));
     if !report.advice.is_empty() {
         let advice = report.advice.iter();
         let advice = advice.map(|advice| format!("- {}: {}", shown(&advice.signal), shown(&advice.action)));
@@ -89,18 +90,18 @@ fn end<T>(step: &Step<T>) -> (&'static str, String) {
     (step.outcome.word(), time)
 }
 
-fn things(step: &StepOutline) -> Vec<String> {
+fn things(step: &StepOutline, done: &str) -> Vec<String> {
     if step.entries.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![String::new(), format!("**{}**", step.name), String::new()];
-    lines.extend(step.entries.iter().map(entry));
+    lines.extend(step.entries.iter().map(|one| entry(one, done)));
     lines
 }
 
-fn entry(entry: &Entry) -> String {
+fn entry(entry: &Entry, done: &str) -> String {
     let what = match entry.mark {
-        Mark::Done => "done",
+        Mark::Done => done,
         Mark::Present => "there",
         Mark::Held => "held",
         Mark::Left => "left",
