@@ -1,0 +1,54 @@
+//! Why a slot stays empty for now.
+
+use std::time::SystemTime;
+
+/// Why a slot that should run is not started now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldReason {
+    /// Its sessions keep failing or end too soon.
+    Backoff,
+    /// `min_interval` since its last start has not passed.
+    Interval,
+    /// `max_running` sessions are live.
+    Cap,
+    /// `max_spawns` sessions started in this cycle.
+    MaxSpawns,
+    /// Another session of the role failed to start in this cycle (R1-023).
+    RoleFailed,
+    /// The inventory is unknown and the slot could not be looked up on its own, or must not be.
+    Unknown,
+    /// A process of its last session still runs.
+    Orphan,
+    /// The platform's quota is full.
+    Quota,
+    /// Less than `min_free` is free on the disk.
+    Disk,
+}
+
+impl HoldReason {
+    /// The word in the report.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Backoff => "backoff",
+            Self::Interval => "interval",
+            Self::Cap => "cap",
+            Self::MaxSpawns => "max_spawns",
+            Self::RoleFailed => "role_failed",
+            Self::Unknown => "unknown",
+            Self::Orphan => "orphan",
+            Self::Quota => "quota",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// A slot held back: why, until when, and in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The reason word.
+    pub reason: HoldReason,
+    /// When it may start again, where that is known.
+    pub until: Option<SystemTime>,
+    /// What a person should know: `failed 3 times, last exit 1 after 4 s`.
+    pub detail: String,
+}
