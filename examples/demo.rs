@@ -57,7 +57,7 @@ impl Demo {
     fn play(&self) -> anyhow::Result<()> {
         scene("A cold start: three roles ask for six agents, and two pull requests are approved and green.");
         let first = self.reconcile()?;
-        ensure!(first == 0 && self.live()?.len() == 6, "six agents should be live");
+        ensure!(first == 0 && self.count_live()? == 6, "six agents should be live");
         ensure!(self.github.merged() == [7, 9], "#7 and #9 should be merged");
 
         scene("The same again: nothing to do, so nothing is done.");
@@ -65,11 +65,11 @@ impl Demo {
         ensure!(self.github.merge_calls().len() == 2, "a second cycle merges nothing");
 
         let agent =
-            self.live()?.first().and_then(|session| session["agent"].as_i64()).context("find an agent")?;
+            self.processes()?.first().and_then(|one| one["agent"].as_i64()).context("find an agent")?;
         scene(&format!("An agent dies: kill -9 {agent}. The next cycle fills its slot."));
         kill("KILL", agent)?;
-        await_that("the killed agent is gone", || Ok(self.live()?.len() == 5))?;
-        ensure!(self.reconcile()? == 0 && self.live()?.len() == 6, "the slot should be filled again");
+        await_that("the killed agent is gone", || Ok(self.count_live()? == 5))?;
+        ensure!(self.reconcile()? == 0 && self.count_live()? == 6, "the slot should be filled again");
 
         scene(
             "Production answers 503. The cycle reports it, names what may have broken it, and touches nothing.",
@@ -90,16 +90,25 @@ impl Demo {
     fn live(&self) -> anyhow::Result<Vec<Value>> {
         let listed = self.program().args(["sessions", "-o", "json"]).run().json();
         let sessions = listed["sessions"].as_array().context("read the sessions")?;
-        let live = sessions.iter().filter(|session| session["state"] != "finished");
-        live.map(processes).collect()
+        Ok(sessions.iter().filter(|session| session["state"] != "finished").cloned().collect())
+    }
+
+    /// A session counts until the last of its processes is gone.
+    fn count_live(&self) -> anyhow::Result<usize> {
+        Ok(self.live()?.len())
+    }
+
+    /// The processes of the live sessions; one that is just ending has no record any more.
+    fn processes(&self) -> anyhow::Result<Vec<Value>> {
+        self.live()?.iter().filter_map(|session| session["log"].as_str()).map(processes).collect()
     }
 
     /// Stops every agent, as a person would: a SIGTERM to the process that keeps it.
     fn sweep(&self) -> anyhow::Result<()> {
-        for session in self.live()? {
+        for session in self.processes()? {
             kill("TERM", session["shim"].as_i64().context("find a session's process")?)?;
         }
-        await_that("all agents are gone", || Ok(self.live()?.is_empty()))
+        await_that("all agents are gone", || Ok(self.count_live()? == 0))
     }
 
     fn program(&self) -> Program {
@@ -107,10 +116,9 @@ impl Demo {
     }
 }
 
-/// The processes that a live session's record names.
-fn processes(session: &Value) -> anyhow::Result<Value> {
-    let log = Path::new(session["log"].as_str().context("a session has a log")?);
-    let record = fs::read(log.with_file_name("start.json")).context("read a session's record")?;
+/// The processes that the record beside this log names.
+fn processes(log: &str) -> anyhow::Result<Value> {
+    let record = fs::read(Path::new(log).with_file_name("start.json")).context("read a session's record")?;
     let record: Value = serde_json::from_slice(&record).context("parse a session's record")?;
     Ok(serde_json::json!({ "shim": record["shim"]["pid"], "agent": record["agent"]["pid"] }))
 }
