@@ -66,3 +66,17 @@ fn programs_read_findings_as_json() {
         assert_eq!(finding["grade"] == "ok", finding["remedy"].is_null(), "{finding}");
     }
 }
+
+#[test]
+fn a_deadline_that_leaves_no_time_to_merge_is_spoken_of() {
+    let github = GitHub::start(Repository::with([]));
+    let finished = doctor(&RosterText::default().merging(&github, "").deadline("20s").write());
+    assert!(line(&finished, "nothing is ever merged").starts_with("warn "), "{}", finished.stdout);
+}
+
+#[test]
+fn an_empty_configuration_variable_is_as_good_as_none() {
+    let workplace = RosterText::default().write();
+    let finished = coordinator(&workplace).env("COORDINATOR_CONFIG", "").args(["check"]).run();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}

@@ -146,6 +146,19 @@ fn a_prompt_that_fits_no_argument_is_refused() {
 }
 
 #[test]
+fn what_the_system_would_refuse_at_the_start_is_refused_here() {
+    let command = "command = [\"agent\", \"{prompt} {prompt}\"]";
+    let folder =
+        Folder::bare(format!("{FLEET}{ROLE}{command}\nenv = {{ LONG = \"{}\" }}\n", "y".repeat(140_000)));
+    folder.write("briefs/a.md", "x".repeat(80 * 1024));
+    let run = folder.run(&["check"]);
+    assert_eq!(run.code, Some(2));
+    for part in ["argument 1 of the command of `a` is too long", "the variable LONG of `a` is too long"] {
+        assert!(run.stderr.contains(part), "no {part}: {}", &run.stderr[..1000.min(run.stderr.len())]);
+    }
+}
+
+#[test]
 fn all_undefined_variables_are_listed_and_no_value_is_shown() {
     let roster = format!(
         "{FLEET}[defaults]\nenv = {{ A = \"${{ONE}}\", B = \"pa55word ${{TWO}}\" }}\n{ROLE}env = {{ C = \"${{x\" }}\n"
