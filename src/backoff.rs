@@ -31,6 +31,7 @@ pub struct Restraint {
 pub fn hold(session: &str, history: &[Run], restraint: &Restraint, now: SystemTime) -> Option<Hold> {
     let last = history.last()?;
     let streak = failure_streak(history, restraint);
+    let streak = if last.disrupted { 0 } else { streak };
     let backoff = wait(session, last.generation, streak, restraint);
     let pending = |since: SystemTime, wait: Duration| {
         let until = since + wait;
@@ -46,14 +47,15 @@ pub fn hold(session: &str, history: &[Run], restraint: &Restraint, now: SystemTi
     Some(Hold { reason: HoldReason::Interval, until: Some(until), detail })
 }
 
-/// Consecutive unhealthy runs, newest first.
+/// Consecutive unhealthy runs, newest first; those that the platform disrupted are left out.
 pub fn failure_streak(history: &[Run], restraint: &Restraint) -> u32 {
     let unhealthy = |run: &&Run| {
         let runtime = run.runtime();
         let succeeded = run.outcome == Outcome::Succeeded && runtime >= restraint.min_runtime;
         !succeeded && runtime < HEALTHY_RUNTIME
     };
-    u32::try_from(history.iter().rev().take_while(unhealthy).count()).unwrap_or(u32::MAX)
+    let counted = history.iter().rev().filter(|run| !run.disrupted);
+    u32::try_from(counted.take_while(unhealthy).count()).unwrap_or(u32::MAX)
 }
 
 fn wait(session: &str, generation: u64, streak: u32, restraint: &Restraint) -> Duration {

@@ -33,6 +33,9 @@ pub struct Global {
         value_parser = roster_path
     )]
     pub config: PathBuf,
+    /// The kubeconfig's context, for fleets on Kubernetes; by default its current one.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
     /// Form of the report on stdout.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -136,6 +139,9 @@ pub struct Init {
     /// Also writes a systemd service and timer
     #[arg(long)]
     pub systemd: bool,
+    /// Writes a fleet for a cluster: the coordinator as a cron job, sessions as jobs
+    #[arg(long, conflicts_with = "systemd")]
+    pub kubernetes: bool,
 }
 
 /// A step that can be chosen; the report is always made.

@@ -12,9 +12,10 @@ use anyhow::Context;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output};
-use crate::platform::process::{self, Process};
+use crate::fleet::SlotSessions;
+use crate::platform::{Platform, process};
 use crate::render::Screen;
-use crate::roster::{self, Problems, Roster};
+use crate::roster::{self, PlatformKind, Problems, Roster};
 use crate::secrets::{MaskedStderr, Secrets};
 
 pub mod check;
@@ -102,7 +103,7 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
         Command::Pulls => block_on(in_time(roster, pulls::run(roster, global))),
         Command::Doctor => block_on(in_time(roster, doctor::run(roster, global))),
         Command::Sessions => sessions(global, roster),
-        Command::Logs(options) => logs(options, roster, secrets),
+        Command::Logs(options) => logs(options, global, roster, secrets),
         Command::Check
         | Command::Init(_)
         | Command::Schema
@@ -140,15 +141,48 @@ fn load_roster(path: &Path) -> Result<Roster, Problems> {
     roster::load(path, &variable)
 }
 
+/// A slot that cannot be read is an error in the log and in the exit code, and hides no other.
 fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
-    let process = Process::open(edges::process_settings(roster))?;
-    sessions::run(&process, &roster.roles, global.output, SystemTime::now())
+    let (mut slots, mut code, mut now) = (Vec::new(), 0, SystemTime::now());
+    match &roster.platform.kind {
+        PlatformKind::Process { state_dir } => {
+            for found in edges::process(roster, state_dir)?.sessions()? {
+                match found {
+                    Ok(found) => slots.push(found),
+                    Err(error) => {
+                        tracing::error!("{error:#}");
+                        code = 1;
+                    }
+                }
+            }
+        }
+        PlatformKind::Kubernetes(settings) => {
+            let list = async { edges::kubernetes(roster, settings, global).await?.list().await };
+            let listing = block_on(in_time(roster, list))?;
+            now = listing.as_of.unwrap_or(now);
+            slots = SlotSessions::of(listing);
+        }
+    }
+    let stdout = sessions::show(&roster.fleet, &slots, &roster.roles, global.output, now);
+    Ok(Outcome { stdout, code })
 }
 
 /// Prints by itself, because a log may be long or followed.
-fn logs(options: &Logs, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
-    let process = Process::open(edges::process_settings(roster))?;
-    logs::run(&process, options, secrets, &mut io::stdout().lock())?;
+fn logs(options: &Logs, global: &Global, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
+    let out = &mut io::stdout().lock();
+    match &roster.platform.kind {
+        PlatformKind::Process { state_dir } => {
+            logs::from_files(&edges::process(roster, state_dir)?, options, secrets, out)?;
+        }
+        PlatformKind::Kubernetes(settings) => block_on(async {
+            let log = async {
+                let slot = logs::slot(roster, &options.slot)?;
+                let kubernetes = edges::kubernetes(roster, settings, global).await?;
+                kubernetes.logs(&slot, options.generation, options.follow).await
+            };
+            logs::from_stream(in_time(roster, log).await?, secrets, out).await
+        })?,
+    }
     Ok(Outcome::ok(String::new()))
 }
 
@@ -163,7 +197,12 @@ fn init(options: &Init) -> ExitCode {
     let search_path = env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let written = env::current_exe().context("cannot tell where this program is").and_then(|binary| {
         let program = init::Program { binary: &binary, search_path: &search_path };
-        init::run(&options.dir, options.systemd, &program)
+        let schedule = match options {
+            Init { kubernetes: true, .. } => init::Schedule::Kubernetes,
+            Init { systemd: true, .. } => init::Schedule::Systemd,
+            Init { .. } => init::Schedule::Crontab,
+        };
+        init::run(&options.dir, schedule, &program)
     });
     match written {
         Ok(text) => print(&text, 0),

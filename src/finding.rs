@@ -1,5 +1,11 @@
 //! What a look at the surroundings brought to light, and what to do about it.
 
+use std::time::{Duration, SystemTime};
+
+/// Less says nothing: an answer takes its time. GitHub refuses an App's token that was issued in its future (GitHub Docs,
+/// "Generating a JSON Web Token").
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
 /// How a finding stands; the order is from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
@@ -48,4 +54,17 @@ impl Finding {
     pub fn fail(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { grade: Grade::Fail, what: what.into(), remedy: Some(remedy.into()) }
     }
+}
+
+/// Whether this machine's clock agrees with that of `whose` server. `theirs` is of an answer, whose way took less than
+/// the difference that counts.
+pub fn clock(whose: &str, theirs: SystemTime, ours: SystemTime, remedy: &str) -> Finding {
+    let ahead = ours.duration_since(theirs).unwrap_or_default();
+    let behind = theirs.duration_since(ours).unwrap_or_default();
+    let (difference, word) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
+    if difference <= CLOCK_TOLERANCE {
+        return Finding::ok(format!("the clock agrees with {whose}"));
+    }
+    let difference = humantime::format_duration(Duration::from_secs(difference.as_secs()));
+    Finding::warn(format!("the clock is {difference} {word} {whose}"), remedy)
 }

@@ -5,10 +5,17 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 pub use hold::{Hold, HoldReason};
+pub use sessions::SlotSessions;
+pub use stuck::{Stuck, StuckReason};
 pub use want::{Mode, Role, SessionSpec, Want};
 
 mod hold;
+mod sessions;
+mod stuck;
 mod want;
+
+/// Finished sessions of a slot that count: backoff up to an hour needs seven.
+pub const HISTORY: usize = 8;
 
 /// Prefix of every session of one fleet: `[a-z0-9]{1,16}`. Without a hyphen, so that
 /// `<fleet>-<role>-s<index>` can be read back in one way only.
@@ -166,6 +173,9 @@ pub struct Run {
     pub started_at: SystemTime,
     /// When it ended.
     pub finished_at: SystemTime,
+    /// The platform ended it for reasons of its own (an eviction, a lost node): it says nothing about the agent, and
+    /// the backoff does not count it.
+    pub disrupted: bool,
 }
 
 impl Run {
@@ -191,7 +201,7 @@ pub struct LiveSession {
 pub struct SlotRecord {
     /// The session that holds the slot now.
     pub live: Option<LiveSession>,
-    /// Finished sessions, oldest first, at most the last 8.
+    /// Finished sessions, oldest first, at most the last [`HISTORY`].
     pub history: Vec<Run>,
 }
 
@@ -212,6 +222,10 @@ pub struct Listing {
     pub slots: BTreeMap<Slot, SlotRecord>,
     /// Live sessions with an owner other than this roster file.
     pub unmanaged: Vec<Unmanaged>,
+    /// Live sessions that do not get on.
+    pub stuck: Vec<Stuck>,
+    /// When the list was made by the platform's own clock, which wrote the times in it; `None`: this machine's.
+    pub as_of: Option<SystemTime>,
 }
 
 /// What step 1 knows. Unknown is not zero: whoever spawns must say what it does without a listing.

@@ -5,7 +5,10 @@ use std::time::SystemTime;
 
 use crate::fleet::{Hold, Listing, Want};
 
+pub mod kubernetes;
 pub mod process;
+
+mod placeholders;
 
 /// Identity of one run of the coordinator; every session records which cycle created it.
 #[derive(Debug, Clone, PartialEq, Eq)]

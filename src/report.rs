@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::fleet::{FleetName, Hold, RoleKey, Slot, Unmanaged};
+use crate::fleet::{FleetName, Hold, RoleKey, Slot, Stuck, Unmanaged};
 
 mod mask;
 
@@ -134,6 +134,10 @@ pub struct InventoryReport {
     pub roles: Vec<RoleCount>,
     /// Live sessions that this roster does not ask for.
     pub unmanaged: Vec<Unmanaged>,
+    /// Live sessions in slots beyond their role's count: they drain by themselves.
+    pub out_of_range: Vec<Slot>,
+    /// Live sessions that do not get on; nothing touches them.
+    pub stuck: Vec<Stuck>,
 }
 
 /// One role's numbers.

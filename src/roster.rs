@@ -32,7 +32,7 @@ pub struct Roster {
 /// `[platform]`.
 #[derive(Debug, Clone)]
 pub struct PlatformSettings {
-    /// Which platform.
+    /// Which platform, and what it needs to know.
     pub kind: PlatformKind,
     /// Live sessions in the whole fleet; `None` is no cap.
     pub max_running: Option<u32>,
@@ -40,15 +40,18 @@ pub struct PlatformSettings {
     pub max_spawns: u32,
     /// Whether an unknown inventory may spawn (R1-013).
     pub on_inventory_failure: OnInventoryFailure,
-    /// Where the process platform keeps its records: one folder per fleet below it. Absolute, `~` replaced.
-    pub state_dir: PathBuf,
 }
 
-/// The platforms of this version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The platforms of this version, with the settings of each.
+#[derive(Debug, Clone)]
 pub enum PlatformKind {
     /// Local processes that outlive the run.
-    Process,
+    Process {
+        /// Where their records are: one folder per fleet below it. Absolute, `~` replaced.
+        state_dir: PathBuf,
+    },
+    /// Jobs on a cluster.
+    Kubernetes(Box<KubernetesSettings>),
 }
 
 /// What an unknown inventory means for spawning.
@@ -168,6 +171,7 @@ pub struct Endpoint {
 mod agents;
 mod briefs;
 mod file;
+mod kubernetes;
 mod load;
 mod problem;
 mod section;
@@ -178,5 +182,6 @@ mod variables;
 pub mod reference;
 pub(crate) mod shipped;
 
+pub use kubernetes::{Container, JobTemplate, KubernetesSettings, Toleration, Workspace};
 pub use load::load;
 pub use problem::{Located, Problem, Problems};

@@ -1,5 +1,6 @@
 //! `coordinator check`: is the roster valid, and what does it say? Reads files alone, uses no network.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -7,7 +8,10 @@ use serde_json::{Value, json};
 use crate::cli::Output;
 use crate::fleet::Role;
 use crate::render::table::Table;
-use crate::roster::{self, Located, Problems, Roster};
+use crate::roster::{self, Located, PlatformKind, Problems, Roster};
+
+/// More would fill the screen.
+const SHOWN_IMAGES: usize = 4;
 
 /// What `check` answers.
 #[derive(Debug)]
@@ -96,11 +100,28 @@ fn totals(roster: &Roster) -> String {
         endpoints => endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>().join(", "),
     };
     format!(
-        "fleet {}: {}, {}\nmerge   {merge}\nhealth  {health}\n",
+        "fleet {}: {}, {}\nruns    {}\nmerge   {merge}\nhealth  {health}\n",
         roster.fleet,
         counted(roster.roles.len(), "role"),
         counted(usize::try_from(agents).unwrap_or(usize::MAX), "agent"),
+        platform(&roster.platform.kind),
     )
+}
+
+fn platform(kind: &PlatformKind) -> String {
+    let PlatformKind::Kubernetes(settings) = kind else { return "on this machine".to_owned() };
+    let place = match &settings.namespace {
+        Some(namespace) => format!("namespace {namespace}"),
+        None => "the context's namespace".to_owned(),
+    };
+    let images: BTreeSet<_> =
+        settings.containers.values().map(|container| container.image.as_str()).collect();
+    let shown = images.iter().copied().take(SHOWN_IMAGES).collect::<Vec<_>>().join(", ");
+    match images.len() {
+        0 => format!("as Jobs in {place}"),
+        1..=SHOWN_IMAGES => format!("as Jobs in {place}, image {shown}"),
+        all => format!("as Jobs in {place}, image {shown} and {} more", all - SHOWN_IMAGES),
+    }
 }
 
 fn counted(number: usize, noun: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use futures_util::future::join;
+use futures_util::future::join3;
 
 use crate::cli::Global;
 use crate::client::client;
@@ -11,9 +11,10 @@ use crate::cycle::MERGE_RESERVE;
 use crate::finding::{Finding, Grade};
 use crate::github::Github;
 use crate::render::Screen;
-use crate::roster::Roster;
+use crate::roster::{PlatformKind, Roster};
 
 mod endpoints;
+mod kubernetes;
 mod machine;
 mod root;
 mod view;
@@ -23,19 +24,37 @@ mod view;
 /// Fails on half the variables of a GitHub App.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
     let github = edges::github(roster, &client())?;
-    let findings = findings(roster, &github, SystemTime::now()).await;
+    let findings = findings(roster, global, &github, SystemTime::now()).await;
     let stdout = view::render(&findings, global.output, Screen::stdout(global.color))?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
     Ok(Outcome { stdout, code: u8::from(failed) })
 }
 
-/// Looks at this machine, at production's names and at GitHub, which is asked only when the roster wants merges.
-async fn findings(roster: &Roster, github: &anyhow::Result<Github>, now: SystemTime) -> Vec<Finding> {
-    let mut findings = machine::findings(roster);
-    let (production, merging) = join(endpoints::findings(&roster.health), merging(roster, github, now)).await;
-    findings.extend(merging);
-    findings.extend(production);
-    findings
+/// Looks at this machine, at the cluster when there is one, at production's names and at GitHub, which is asked only
+/// when the roster wants merges.
+async fn findings(
+    roster: &Roster,
+    global: &Global,
+    github: &anyhow::Result<Github>,
+    now: SystemTime,
+) -> Vec<Finding> {
+    let (cluster, production, merging) = join3(
+        cluster(roster, global, now),
+        endpoints::findings(&roster.health),
+        merging(roster, github, now),
+    )
+    .await;
+    [machine::findings(roster), cluster, merging, production].concat()
+}
+
+async fn cluster(roster: &Roster, global: &Global, now: SystemTime) -> Vec<Finding> {
+    match &roster.platform.kind {
+        PlatformKind::Process { .. } => Vec::new(),
+        PlatformKind::Kubernetes(settings) => {
+            let kubernetes = edges::kubernetes(roster, settings, global).await;
+            kubernetes::findings(&roster.roles, settings, kubernetes, global.context.as_deref(), now).await
+        }
+    }
 }
 
 fn deadline(roster: &Roster) -> Option<Finding> {

@@ -1,20 +1,44 @@
 //! Sets up the outside world for a command from the roster and the environment.
 
+use std::path::Path;
+
+use tokio::time::Instant;
+
+use crate::cli::Global;
 use crate::command::Refused;
 use crate::github::{Credentials, Github, transport};
-use crate::platform::process;
-use crate::roster::{Repository, Roster};
+use crate::platform::kubernetes::{self, Kubernetes};
+use crate::platform::process::{self, Process};
+use crate::roster::{KubernetesSettings, Repository, Roster};
 
-/// The process platform's settings for this roster.
-pub(super) fn process_settings(roster: &Roster) -> process::Settings {
-    let full_name = |repository: &Repository| format!("{}/{}", repository.owner, repository.name);
-    process::Settings {
+/// The process platform for this roster.
+pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
+    Process::open(process::Settings {
         fleet: roster.fleet.clone(),
         roster: roster.path.clone(),
-        state_dir: roster.platform.state_dir.clone(),
+        state_dir: state_dir.to_owned(),
         repository: roster.repository.as_ref().map(full_name),
         secret_names: roster.secret_names.clone(),
-    }
+    })
+}
+
+/// The Kubernetes platform for this roster; it asks nothing after the roster's deadline.
+pub(super) async fn kubernetes(
+    roster: &Roster,
+    settings: &KubernetesSettings,
+    global: &Global,
+) -> anyhow::Result<Kubernetes> {
+    let settings = kubernetes::Settings {
+        fleet: roster.fleet.clone(),
+        repository: roster.repository.as_ref().map(full_name),
+        kubernetes: settings.clone(),
+    };
+    let until = Instant::now() + roster.deadline;
+    Kubernetes::connect(settings, global.context.as_deref(), until).await
+}
+
+fn full_name(repository: &Repository) -> String {
+    format!("{}/{}", repository.owner, repository.name)
 }
 
 /// GitHub over this client; inside, why it cannot be reached. Half an App is a mistake in the configuration, and refused.

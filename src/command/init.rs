@@ -6,11 +6,24 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use toml::de::DeTable;
 
-use crate::fleet::Mode;
+use crate::fleet::{FleetName, Mode};
 use crate::roster::shipped;
 
+mod kubernetes;
 mod schedule;
+
+/// What starts a cycle every five minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// A line of a crontab, which is only printed.
+    Crontab,
+    /// A systemd timer.
+    Systemd,
+    /// A `CronJob` on a cluster, where the sessions are Jobs.
+    Kubernetes,
+}
 
 /// How this program is started.
 #[derive(Debug)]
@@ -24,32 +37,44 @@ pub struct Program<'a> {
 /// Writes the starter into `dir`, leaves alone what is there already, and says what it did.
 ///
 /// Fails when the folder or a file cannot be written.
-pub fn run(dir: &Path, systemd: bool, program: &Program<'_>) -> Result<String> {
+pub fn run(dir: &Path, schedule: Schedule, program: &Program<'_>) -> Result<String> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))?;
     let dir = dir.canonicalize().with_context(|| format!("cannot find the folder {}", dir.display()))?;
+    let fleet = fleet_of_roster(&dir).unwrap_or_else(|| fleet_of_folder(&dir));
     let mut written = Vec::new();
     let mut kept = Vec::new();
-    for (path, text) in files(&dir, systemd, program) {
+    for (path, text) in files(&dir, &fleet, schedule, program) {
         let into = if write_new(&dir.join(&path), &text)? { &mut written } else { &mut kept };
         into.push(path);
     }
-    Ok(summary(&dir, &written, &kept) + &next(&dir, systemd, program))
+    let next = match schedule {
+        Schedule::Kubernetes => kubernetes::next(&dir, &fleet, kept.iter().any(|path| path == "roster.toml")),
+        Schedule::Systemd => next(&dir, program) + &schedule::enable(&dir),
+        Schedule::Crontab => next(&dir, program),
+    };
+    Ok(summary(&dir, &written, &kept) + &next)
 }
 
-fn files(dir: &Path, systemd: bool, program: &Program<'_>) -> Vec<(PathBuf, String)> {
-    let mut files = vec![
-        ("roster.toml".into(), roster(&fleet_name(dir))),
-        ("briefs/preamble.md".into(), shipped::PREAMBLE.to_owned()),
-    ];
+fn files(dir: &Path, fleet: &str, schedule: Schedule, program: &Program<'_>) -> Vec<(PathBuf, String)> {
+    let roster = match schedule {
+        Schedule::Kubernetes => kubernetes::roster(&roster(fleet), fleet),
+        Schedule::Systemd | Schedule::Crontab => roster(fleet),
+    };
+    let mut files =
+        vec![("roster.toml".into(), roster), ("briefs/preamble.md".into(), shipped::PREAMBLE.to_owned())];
     let modes = Mode::ALL.into_iter();
     files.extend(
         modes.map(|mode| (format!("briefs/modes/{}.md", mode.word()).into(), shipped::mode(mode).to_owned())),
     );
     let briefs = shipped::BRIEFS.into_iter();
     files.extend(briefs.map(|(key, brief)| (format!("briefs/{key}.md").into(), brief.to_owned())));
-    if systemd {
-        files.push(("coordinator.service".into(), schedule::service(dir, program)));
-        files.push(("coordinator.timer".into(), schedule::TIMER.to_owned()));
+    match schedule {
+        Schedule::Kubernetes => files.extend(kubernetes::manifests(fleet)),
+        Schedule::Systemd => {
+            files.push(("coordinator.service".into(), schedule::service(dir, program)));
+            files.push(("coordinator.timer".into(), schedule::TIMER.to_owned()));
+        }
+        Schedule::Crontab => {}
     }
     files
 }
@@ -64,8 +89,16 @@ fn roster(fleet: &str) -> String {
     named.collect()
 }
 
+/// The fleet of a roster that is there already.
+fn fleet_of_roster(dir: &Path) -> Option<String> {
+    let text = fs::read_to_string(dir.join("roster.toml")).ok()?;
+    let roster = DeTable::parse(&text).ok()?;
+    let name = roster.get_ref().get("fleet")?.get_ref().as_str()?;
+    FleetName::parse(name).ok().map(|fleet| fleet.as_str().to_owned())
+}
+
 /// The folder's name as far as a fleet may bear it.
-fn fleet_name(dir: &Path) -> String {
+fn fleet_of_folder(dir: &Path) -> String {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let cleaned: String = name.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
     if cleaned.is_empty() { "fleet".to_owned() } else { cleaned }
@@ -105,9 +138,9 @@ fn list(text: &mut String, paths: &[PathBuf]) {
     }
 }
 
-fn next(dir: &Path, systemd: bool, program: &Program<'_>) -> String {
+fn next(dir: &Path, program: &Program<'_>) -> String {
     let config = schedule::shell_word(&dir.join("roster.toml").to_string_lossy());
-    let mut text = format!(
+    format!(
         "\nNext:\n  \
          1. In roster.toml, name your [repository] and your [[health]] endpoint, and set the counts you want.\n  \
          2. export GITHUB_TOKEN=...\n  \
@@ -115,11 +148,7 @@ fn next(dir: &Path, systemd: bool, program: &Program<'_>) -> String {
          4. coordinator reconcile --dry-run --config {config}\n\n\
          Every five minutes, with `crontab -e` (GITHUB_TOKEN must be set there, too):\n  {}\n",
         schedule::crontab(dir, program)
-    );
-    if systemd {
-        text += &schedule::enable(dir);
-    }
-    text
+    )
 }
 
 #[cfg(test)]
@@ -130,9 +159,9 @@ mod tests {
     fn a_fleet_is_named_after_its_folder_as_far_as_that_goes() {
         let names = [("shop", "shop"), ("My Shop_2", "myshop2"), ("äöü", "fleet"), ("", "fleet")];
         for (folder, fleet) in names {
-            assert_eq!(fleet_name(&Path::new("/").join(folder)), fleet);
+            assert_eq!(fleet_of_folder(&Path::new("/").join(folder)), fleet);
         }
-        assert_eq!(fleet_name(Path::new("/a-very-long-name-of-a-folder")), "averylongnameofa");
+        assert_eq!(fleet_of_folder(Path::new("/a-very-long-name-of-a-folder")), "averylongnameofa");
     }
 
     #[test]

@@ -1,17 +1,21 @@
-//! `coordinator logs`: what an agent wrote, its secrets masked and its escape sequences removed. The file itself, whose
-//! path `coordinator sessions -o json` tells, has every byte.
+//! `coordinator logs`: what an agent wrote, its secrets masked and its escape sequences removed. On this machine the file
+//! itself, whose path `coordinator sessions -o json` tells, has every byte.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 
 use crate::cli::Logs;
-use crate::fleet::Slot;
+use crate::fleet::{FleetName, Slot};
 use crate::platform::process::{Process, SlotFiles};
+use crate::roster::Roster;
 use crate::secrets::Secrets;
 use crate::untrusted;
 
@@ -20,32 +24,79 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Prints the log to `out`; with `--follow` goes on until the session has ended. Blocks. A reader that goes away
-/// (`| head`) is no error.
-pub fn run(process: &Process, options: &Logs, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
+/// Prints the log of a local session to `out`; with `--follow` goes on until the session has ended. Blocks. A reader that
+/// goes away (`| head`) is no error.
+pub fn from_files(
+    process: &Process,
+    options: &Logs,
+    secrets: &Secrets,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let files = find(process, &options.slot)?;
     let home = files.home(options.generation)?;
     let mut printer = Printer { out, secrets, line: Vec::new() };
-    match print(&mut printer, &files, &home, options.follow) {
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        other => other.with_context(|| format!("print the log in {}", home.display())),
+    let printed = print(&mut printer, &files, &home, options.follow);
+    unless_nobody_reads(printed).with_context(|| format!("print the log in {}", home.display()))
+}
+
+/// Prints a log that comes in pieces to `out`, until it ends. What came before an error is printed, too.
+pub async fn from_stream(
+    log: impl Stream<Item = anyhow::Result<Bytes>>,
+    secrets: &Secrets,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut printer = Printer { out, secrets, line: Vec::new() };
+    let mut log = pin!(log);
+    let mut end = Ok(());
+    while let Some(piece) = log.next().await {
+        let printed = piece.and_then(|bytes| {
+            printer.print(&bytes)?;
+            Ok(printer.out.flush()?)
+        });
+        if printed.is_err() {
+            end = printed;
+            break;
+        }
+    }
+    unless_nobody_reads(end.and(printer.finish()))
+}
+
+fn unless_nobody_reads(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    let nobody_reads = |error: &anyhow::Error| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    };
+    match printed {
+        Err(error) if nobody_reads(&error) => Ok(()),
+        other => other,
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+fn find(process: &Process, text: &str) -> anyhow::Result<SlotFiles> {
+    let slots = readings(process.fleet(), text)?;
+    let known = slots.into_iter().map(|slot| process.files(slot)).find(SlotFiles::exist);
+    known.with_context(|| format!("no session of `{text}` is remembered; see `coordinator sessions`"))
 }
 
-/// A role's name may begin like the fleet's, so the longer reading is tried first.
-fn find(process: &Process, text: &str) -> anyhow::Result<SlotFiles> {
-    let fleet = process.fleet();
+/// The slot that is meant, where only the roster can tell: one of its roles, else the text as it stands.
+pub fn slot(roster: &Roster, text: &str) -> anyhow::Result<Slot> {
+    let slots = readings(&roster.fleet, text)?;
+    let is_served = |slot: &&Slot| roster.roles.iter().any(|role| role.key == slot.role);
+    let meant = slots.iter().find(is_served).or(slots.last());
+    meant.cloned().with_context(|| no_slot(text))
+}
+
+/// What a slot's name may mean. A role's name may begin like the fleet's, so the longer reading comes first.
+fn readings(fleet: &FleetName, text: &str) -> anyhow::Result<Vec<Slot>> {
     let readings = [format!("{fleet}-{text}"), text.to_owned()];
     let slots: Vec<Slot> = readings.iter().filter_map(|reading| Slot::parse(fleet, reading)).collect();
     if slots.is_empty() {
-        bail!("`{text}` is no slot; slots look like ui-builder-s0, see `coordinator sessions`");
+        bail!(no_slot(text));
     }
-    let known = slots.into_iter().map(|slot| process.files(slot)).find(SlotFiles::exist);
-    known.with_context(|| format!("no session of `{text}` is remembered; see `coordinator sessions`"))
+    Ok(slots)
+}
+
+fn no_slot(text: &str) -> String {
+    format!("`{text}` is no slot; slots look like ui-builder-s0, see `coordinator sessions`")
 }
 
 fn print(
@@ -139,6 +190,8 @@ impl<W: Write> Printer<'_, W> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn printed(chunks: &[&str]) -> String {
@@ -150,6 +203,60 @@ mod tests {
         }
         printer.finish().expect("a vector takes everything");
         String::from_utf8(out).expect("only text is printed")
+    }
+
+    fn streamed(pieces: Vec<anyhow::Result<Bytes>>) -> (anyhow::Result<()>, String) {
+        let secrets = Secrets::new(["s3cret-value".to_owned()]);
+        let mut out = Vec::new();
+        let log = futures_util::stream::iter(pieces);
+        let printed = from_stream(log, &secrets, &mut out).now_or_never().expect("nothing to wait for");
+        (printed, String::from_utf8(out).expect("only text is printed"))
+    }
+
+    #[test]
+    fn a_streamed_log_is_printed_like_a_file() {
+        let pieces = ["key s3cret-", "value\u{1b}[31m end\nla", "st"];
+        let pieces = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+        let (printed, text) = streamed(pieces.collect());
+        assert!(printed.is_ok(), "{printed:?}");
+        assert_eq!(text, "key *** end\nlast\n");
+    }
+
+    #[test]
+    fn what_came_before_a_stream_broke_off_is_printed_and_the_break_is_an_error() {
+        let (printed, text) = streamed(vec![Ok(Bytes::from_static(b"one\ntw")), Err(anyhow::anyhow!("cut"))]);
+        assert_eq!(printed.expect_err("it broke off").to_string(), "cut");
+        assert_eq!(text, "one\ntw\n");
+    }
+
+    /// `| head` that has gone.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_error() {
+        let log = futures_util::stream::iter([Ok(Bytes::from_static(b"one\n"))]);
+        let printed = from_stream(log, &Secrets::default(), &mut Gone).now_or_never();
+        assert!(printed.expect("nothing to wait for").is_ok());
+    }
+
+    #[test]
+    fn a_slot_has_two_readings_when_its_role_may_begin_like_the_fleet() {
+        let fleet = FleetName::parse("demo").expect("a valid name");
+        let names =
+            |text| readings(&fleet, text).map(|slots| slots.iter().map(Slot::name).collect::<Vec<_>>()).ok();
+        assert_eq!(names("demo-tester-s0"), Some(vec!["demo-tester-s0".to_owned(), "tester-s0".to_owned()]));
+        assert_eq!(names("tester-s0"), Some(vec!["tester-s0".to_owned(); 2]));
+        assert_eq!(names("../etc"), None);
     }
 
     #[test]

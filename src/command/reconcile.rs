@@ -11,12 +11,12 @@ use crate::client::client;
 use crate::command::{Outcome, Refused, edges};
 use crate::cycle::{self, Cycle, Stop};
 use crate::fleet::RoleKey;
-use crate::platform::CycleId;
-use crate::platform::process::{self, Process};
+use crate::platform::kubernetes::Kubernetes;
+use crate::platform::{CycleId, Platform, process};
 use crate::render::progress::Progress;
 use crate::render::{self, Screen, metrics};
-use crate::report::Interrupt;
-use crate::roster::Roster;
+use crate::report::{Interrupt, Report};
+use crate::roster::{PlatformKind, Roster};
 use crate::secrets::Secrets;
 use crate::steps::report;
 
@@ -31,26 +31,22 @@ pub async fn run(
     refuse_unknown_roles(roster, &options.role)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
     let agents = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
-    if agents && let Some(refusal) = process::refusal(&roster.platform.state_dir) {
-        anyhow::bail!(Refused(refusal));
-    }
-    let client = client();
-    let cycle = Cycle {
-        roster,
-        id: new_cycle_id(SystemTime::now()),
-        steps,
-        only_roles: &options.role,
-        dry_run: options.dry_run,
-        platform: Process::open(edges::process_settings(roster)),
-        github: edges::github(roster, &client)?,
-        probe: client,
-        clock: SystemTime::now,
-        progress: Progress::stderr(),
-    };
-    let stop = Stop::default();
-    let mut report = tokio::select! {
-        report = cycle::run(&cycle, &stop) => report,
-        never = interrupt_on_signal(&stop) => match never? {},
+    let mut report = match &roster.platform.kind {
+        PlatformKind::Process { state_dir } => {
+            if agents && let Some(refusal) = process::refusal(state_dir) {
+                anyhow::bail!(Refused(refusal));
+            }
+            cycle(roster, options, steps, edges::process(roster, state_dir)).await?
+        }
+        PlatformKind::Kubernetes(settings) if agents => {
+            let platform = edges::kubernetes(roster, settings, global).await;
+            cycle(roster, options, steps, platform).await?
+        }
+        // A cluster that no step needs is left alone.
+        PlatformKind::Kubernetes(_) => {
+            let unused: anyhow::Result<Kubernetes> = Err(anyhow::anyhow!("no step needs the cluster"));
+            cycle(roster, options, steps, unused).await?
+        }
     };
     report.mask(secrets);
     if let Some(path) = &options.metrics_file
@@ -61,6 +57,33 @@ pub async fn run(
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
     Ok(Outcome { stdout, code })
+}
+
+/// One cycle on this platform, or without one when it could not be set up.
+async fn cycle<P: Platform>(
+    roster: &Roster,
+    options: &Reconcile,
+    steps: Vec<StepName>,
+    platform: anyhow::Result<P>,
+) -> anyhow::Result<Report> {
+    let client = client();
+    let cycle = Cycle {
+        roster,
+        id: new_cycle_id(SystemTime::now()),
+        steps,
+        only_roles: &options.role,
+        dry_run: options.dry_run,
+        platform,
+        github: edges::github(roster, &client)?,
+        probe: client,
+        clock: SystemTime::now,
+        progress: Progress::stderr(),
+    };
+    let stop = Stop::default();
+    tokio::select! {
+        report = cycle::run(&cycle, &stop) => Ok(report),
+        never = interrupt_on_signal(&stop) => match never? {},
+    }
 }
 
 /// `--only` and `--skip` as the steps that run; spawn needs an inventory.

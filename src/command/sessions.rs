@@ -6,37 +6,31 @@ use serde_json::{Value, json};
 
 use crate::backoff::{self, Restraint};
 use crate::cli::Output;
-use crate::command::Outcome;
-use crate::fleet::{self, Role, Run, SlotRecord, State};
-use crate::platform::process::{Process, Record, SlotSurvey};
-use crate::render::words::{clock, count, rfc3339, span};
+use crate::fleet::{self, FleetName, LiveSession, Role, Run, SlotSessions, State};
+use crate::render::markdown::escaped;
+use crate::render::words::{clock, count, rfc3339, sentence, span};
 use crate::untrusted::one_line;
 
 /// A longer end of a session is cut in the table.
 const LONGEST_LAST: usize = 72;
 
-/// Looks at every slot and renders what is there; changes nothing. `roles` say how long a slot backs off. A slot that
-/// cannot be read is an error in the log and in the exit code, and hides no other.
-pub fn run(process: &Process, roles: &[Role], output: Output, now: SystemTime) -> anyhow::Result<Outcome> {
-    let (mut slots, mut code) = (Vec::new(), 0);
-    for found in process.survey()? {
-        match found {
-            Ok(found) => slots.push(found),
-            Err(error) => {
-                tracing::error!("{error:#}");
-                code = 1;
-            }
-        }
-    }
-    slots.retain(|found| found.is_held || !found.records.is_empty());
-    let rows = || slots.iter().map(|found| row(process, found, restraint(roles, found), now)).collect();
-    let stdout = match output {
-        Output::Json => format!("{:#}\n", json(process, &slots)),
+/// What the platform remembers, in the form that was asked for, with a line break at its end. `roles` say how long a
+/// slot backs off; `now` is by the clock that wrote the times in `slots`.
+pub fn show(
+    fleet: &FleetName,
+    slots: &[SlotSessions],
+    roles: &[Role],
+    output: Output,
+    now: SystemTime,
+) -> String {
+    let rows =
+        |quoted| slots.iter().map(|found| row(fleet, found, restraint(roles, found), now, quoted)).collect();
+    match output {
+        Output::Json => format!("{:#}\n", json(fleet, slots)),
         Output::Text if slots.is_empty() => NOTHING.to_owned(),
-        Output::Text => table(rows()),
-        Output::Markdown => markdown(rows()),
-    };
-    Ok(Outcome { stdout, code })
+        Output::Text => table(rows(str::to_owned)),
+        Output::Markdown => markdown(rows(escaped)),
+    }
 }
 
 const NOTHING: &str = "no sessions yet; `coordinator reconcile` starts them\n";
@@ -45,39 +39,55 @@ const HEAD: [&str; 6] = ["SLOT", "STATE", "SINCE", "GEN", "LAST", "LOG"];
 
 type Row = [String; 6];
 
-fn restraint(roles: &[Role], found: &SlotSurvey) -> Option<Restraint> {
+fn restraint(roles: &[Role], found: &SlotSessions) -> Option<Restraint> {
     roles.iter().find(|role| role.key == found.slot.role).map(|role| role.spec.restraint)
 }
 
-fn row(process: &Process, found: &SlotSurvey, restraint: Option<Restraint>, now: SystemTime) -> Row {
-    let session = found.slot.session_name(process.fleet());
-    let record = found.record();
-    let (state, since) = state(&session, &record, restraint, now);
-    let newest = record.live.as_ref().map(|live| live.generation);
-    let generation = newest.unwrap_or_else(|| record.history.last().map(|run| run.generation));
-    let last = record.history.last().map(|run| last(run, &record.history, restraint)).unwrap_or_default();
+/// `quoted` makes text of the platform harmless where it is shown.
+fn row(
+    fleet: &FleetName,
+    found: &SlotSessions,
+    restraint: Option<Restraint>,
+    now: SystemTime,
+    quoted: fn(&str) -> String,
+) -> Row {
+    let session = found.slot.session_name(fleet);
+    let (state, since) = state(&session, found, restraint, now);
+    let newest = found.live.as_ref().map(|live| live.generation);
+    let generation = newest.unwrap_or_else(|| found.history.last().map(|run| run.generation));
+    let ended = || found.history.last().map(|run| last(run, found.recent(), restraint));
+    let last = found.stuck.as_ref().map(|stuck| quoted(&in_the_table(&stuck.detail))).or_else(ended);
     let slot = found.slot.name();
     let log = format!("coordinator logs {slot}");
-    [slot, state, since, generation.map_or_else(String::new, |number| number.to_string()), last, log]
+    let generation = generation.map_or_else(String::new, |number| number.to_string());
+    [slot, state, since, generation, last.unwrap_or_default(), log]
 }
 
 fn state(
     session: &str,
-    record: &SlotRecord,
+    found: &SlotSessions,
     restraint: Option<Restraint>,
     now: SystemTime,
 ) -> (String, String) {
     let ago = |time: SystemTime| span(now.duration_since(time).unwrap_or_default());
-    if let Some(live) = &record.live {
+    if let Some(stuck) = &found.stuck {
+        return (stuck.reason.word().to_owned(), stuck.since.map(ago).unwrap_or_default());
+    }
+    if let Some(live) = &found.live {
         return (live.state.word().to_owned(), live.started_at.map(ago).unwrap_or_default());
     }
-    let hold = restraint.and_then(|restraint| backoff::hold(session, &record.history, &restraint, now));
+    let hold = restraint.and_then(|restraint| backoff::hold(session, found.recent(), &restraint, now));
     if let Some(hold) = hold {
         let until = hold.until.map(|until| format!("until {}", clock(until, now)));
         return (hold.reason.word().to_owned(), until.unwrap_or_default());
     }
-    let ended = record.history.last().map(|run| ago(run.finished_at));
+    let ended = found.history.last().map(|run| ago(run.finished_at));
     (State::Finished.word().to_owned(), ended.unwrap_or_default())
+}
+
+/// One line; the remedy after the semicolon is in the report.
+fn in_the_table(detail: &str) -> String {
+    one_line(detail.split(';').next().unwrap_or_default(), LONGEST_LAST)
 }
 
 /// `succeeded after 41 min`, `failed, exit 1 after 4 s (3 in a row)`.
@@ -86,8 +96,7 @@ fn last(run: &Run, history: &[Run], restraint: Option<Restraint>) -> String {
     let how = match (run.outcome, run.exit_code, &run.detail) {
         (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut, ..) | (_, None, None) => String::new(),
         (_, Some(code), _) => format!(", exit {code}"),
-        // The remedy after the semicolon is in the report; the table has one line.
-        (_, None, Some(detail)) => format!(", {}", detail.split(';').next().unwrap_or_default()),
+        (_, None, Some(detail)) => format!(", {}", in_the_table(detail)),
     };
     let streak = restraint.map_or(0, |restraint| backoff::failure_streak(history, &restraint));
     let streak = if streak > 1 { format!(" ({streak} in a row)") } else { String::new() };
@@ -112,52 +121,142 @@ fn markdown(rows: Vec<Row>) -> String {
     format!("{slots}\n\n{head}{}", rows.into_iter().map(line).collect::<String>())
 }
 
-fn json(process: &Process, slots: &[SlotSurvey]) -> Value {
+fn json(fleet: &FleetName, slots: &[SlotSessions]) -> Value {
     let sessions = slots.iter().flat_map(|found| {
-        let finished = found.finished().map(|record| finished_json(process, found, record));
-        finished.chain(live_json(process, found)).collect::<Vec<_>>()
+        let finished = found.history.iter().map(|run| finished_json(fleet, found, run));
+        finished.chain(found.live.as_ref().map(|live| live_json(fleet, found, live))).collect::<Vec<_>>()
     });
     json!({
         "schema": "coordinator.sessions/v1",
-        "fleet": process.fleet().as_str(),
+        "fleet": fleet.as_str(),
         "sessions": sessions.collect::<Vec<_>>(),
     })
 }
 
-fn finished_json(process: &Process, found: &SlotSurvey, record: &Record) -> Value {
-    let run = record.run(found.boot_id());
-    let log = record.directory.join("out.log");
+fn finished_json(fleet: &FleetName, found: &SlotSessions, run: &Run) -> Value {
     json!({
-        "slot": found.slot.session_name(process.fleet()),
+        "slot": found.slot.session_name(fleet),
         "role": found.slot.role.as_str(),
         "index": found.slot.index,
         "generation": run.generation,
-        "state": "finished",
+        "state": State::Finished.word(),
         "outcome": run.outcome.word(),
         "exit_code": run.exit_code,
-        "detail": run.detail,
+        "detail": run.detail.as_deref().map(sentence),
         "pid": null,
         "started_at": rfc3339(run.started_at),
         "finished_at": rfc3339(run.finished_at),
-        "log": log.exists().then_some(log),
+        "log": found.logs.get(&run.generation),
     })
 }
 
-fn live_json(process: &Process, found: &SlotSurvey) -> Option<Value> {
-    let live = found.live()?;
-    let holder = found.holder();
-    Some(json!({
-        "slot": found.slot.session_name(process.fleet()),
+fn live_json(fleet: &FleetName, found: &SlotSessions, live: &LiveSession) -> Value {
+    let stuck = found.stuck.as_ref();
+    json!({
+        "slot": found.slot.session_name(fleet),
         "role": found.slot.role.as_str(),
         "index": found.slot.index,
         "generation": live.generation,
         "state": live.state.word(),
         "outcome": null,
         "exit_code": null,
-        "detail": null,
-        "pid": holder.and_then(|record| record.start.agent).map(|agent| agent.pid),
+        "detail": stuck.map(|stuck| sentence(&format!("{}: {}", stuck.reason.word(), stuck.detail))),
+        "pid": found.pid,
         "started_at": live.started_at.map(rfc3339),
         "finished_at": null,
-        "log": holder.map(|record| record.directory.join("out.log")),
-    }))
+        "log": live.generation.and_then(|generation| found.logs.get(&generation)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::fleet::{Listing, Outcome, RoleKey, Slot, SlotRecord, Stuck, StuckReason};
+
+    fn at(second: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + second)
+    }
+
+    fn slot(index: u32) -> Slot {
+        Slot { role: RoleKey::parse("ui_builder").expect("a valid key"), index }
+    }
+
+    fn live(generation: u64, state: State, started: Option<u64>) -> LiveSession {
+        LiveSession { generation: Some(generation), state, started_at: started.map(at) }
+    }
+
+    fn failed(generation: u64, last_words: &str) -> Run {
+        Run {
+            generation,
+            outcome: Outcome::Failed,
+            exit_code: Some(3),
+            detail: Some(last_words.to_owned()),
+            started_at: at(60),
+            finished_at: at(64),
+            disrupted: false,
+        }
+    }
+
+    /// What a platform without files lists: a running, a stuck and a finished session.
+    fn listed() -> Vec<SlotSessions> {
+        let record = |live, history| SlotRecord { live, history };
+        let slots = BTreeMap::from([
+            (
+                slot(0),
+                record(Some(live(2, State::Running, Some(0))), vec![failed(1, "no \u{1b}[31mkey\u{202e}")]),
+            ),
+            (slot(1), record(Some(live(1, State::Starting, None)), Vec::new())),
+            (slot(2), record(None, vec![failed(4, "out of memory")])),
+        ]);
+        let stuck = vec![Stuck {
+            slot: slot(1),
+            reason: StuckReason::Pending,
+            since: Some(at(0)),
+            detail: "ImagePullBackOff: no image \u{1b}[31m`agents:lates`; correct `image`".to_owned(),
+        }];
+        SlotSessions::of(Listing { slots, stuck, ..Listing::default() })
+    }
+
+    fn shown(output: Output) -> String {
+        let fleet = FleetName::parse("demo").expect("a valid name");
+        show(&fleet, &listed(), &[], output, at(660))
+    }
+
+    #[test]
+    fn a_stuck_session_shows_its_reason_in_place_of_its_state_and_its_end() {
+        assert_snapshot!(shown(Output::Text), @r#"
+        SLOT           STATE     SINCE   GEN  LAST                                           LOG
+        ui-builder-s0  running   11 min  2    failed, exit 3 after 4.0 s                     coordinator logs ui-builder-s0
+        ui-builder-s1  pending   11 min  1    ImagePullBackOff: no image [31m`agents:lates`  coordinator logs ui-builder-s1
+        ui-builder-s2  finished  9 min   4    failed, exit 3 after 4.0 s                     coordinator logs ui-builder-s2
+        "#);
+        assert_snapshot!(shown(Output::Markdown), @r#"
+        3 slots
+
+        | SLOT | STATE | SINCE | GEN | LAST | LOG |
+        | --- | --- | --- | --- | --- | --- |
+        | ui-builder-s0 | running | 11 min | 2 | failed, exit 3 after 4.0 s | coordinator logs ui-builder-s0 |
+        | ui-builder-s1 | pending | 11 min | 1 | ImagePullBackOff: no image &#91;31m&#96;agents:lates&#96; | coordinator logs ui-builder-s1 |
+        | ui-builder-s2 | finished | 9 min | 4 | failed, exit 3 after 4.0 s | coordinator logs ui-builder-s2 |
+        "#);
+    }
+
+    #[test]
+    fn without_files_there_is_no_log_and_no_pid_and_the_detail_says_why() {
+        let json: Value = serde_json::from_str(&shown(Output::Json)).expect("it is JSON");
+        let sessions = json["sessions"].as_array().expect("a list");
+        let fields = |name: &str| sessions.iter().map(|session| session[name].clone()).collect::<Vec<_>>();
+        assert_eq!(fields("state"), ["finished", "running", "starting", "finished"]);
+        assert!(fields("log").iter().chain(&fields("pid")).all(Value::is_null), "{json:#}");
+        let stuck = "pending: ImagePullBackOff: no image [31m`agents:lates`; correct `image`";
+        assert_eq!(
+            fields("detail"),
+            [json!("no [31mkey"), json!(null), json!(stuck), json!("out of memory")]
+        );
+    }
 }

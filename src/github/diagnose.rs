@@ -7,13 +7,10 @@ use serde_json::{Value, json};
 use super::graphql::{FieldError, Response};
 use super::request::shown;
 use super::{Credentials, Error, Github, documents};
-use crate::finding::Finding;
+use crate::finding::{Finding, clock};
 
 /// A token that ends within this time is worth a word.
 const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// GitHub refuses an App's token that was issued in its future (GitHub Docs, "Generating a JSON Web Token").
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 impl Github {
     /// Whether pull requests can be read and merged. Costs one request, and one more for an App.
@@ -27,7 +24,8 @@ impl Github {
         let node = &response.data["repository"];
         let mut findings = vec![identity(&self.credentials, &response)];
         findings.extend(expiry(response.token_expires_at, now));
-        findings.extend(response.date.map(|date| clock(date, now)));
+        let remedy = "let NTP set it: an App's token is refused when the clock is wrong";
+        findings.extend(response.date.map(|date| clock("GitHub's", date, now, remedy)));
         findings.extend(response.scopes.as_deref().map(scopes));
         if node.is_null() {
             let name = format!("{}/{}", repository.owner, repository.name);
@@ -72,21 +70,6 @@ fn expiry(expires_at: Option<SystemTime>, now: SystemTime) -> Option<Finding> {
     } else {
         Finding::ok(format!("the token is valid until {day}"))
     })
-}
-
-/// `theirs` is of the answer, whose way took less than the difference that counts.
-fn clock(theirs: SystemTime, ours: SystemTime) -> Finding {
-    let ahead = ours.duration_since(theirs).unwrap_or_default();
-    let behind = theirs.duration_since(ours).unwrap_or_default();
-    let (difference, word) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
-    if difference <= CLOCK_TOLERANCE {
-        return Finding::ok("the clock agrees with GitHub's");
-    }
-    let difference = humantime::format_duration(Duration::from_secs(difference.as_secs()));
-    Finding::warn(
-        format!("the clock is {difference} {word} GitHub's"),
-        "let NTP set it: an App's token is refused when the clock is wrong",
-    )
 }
 
 /// Classic tokens alone say their scopes.

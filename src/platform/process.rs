@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 
-use crate::fleet::{FleetName, Listing, Slot, Want};
+use crate::fleet::{FleetName, Listing, Slot, SlotSessions, Want};
 use crate::platform::{CycleId, Platform, Start};
 
 mod descriptors;
@@ -33,8 +33,7 @@ mod survey;
 
 use directory::Directory;
 pub(crate) use files::SlotFiles;
-pub(crate) use record::Record;
-pub(crate) use survey::SlotSurvey;
+use survey::SlotSurvey;
 
 pub use refusal::refusal;
 pub use shim::session_run;
@@ -83,9 +82,10 @@ impl Process {
         SlotFiles { directory: self.directory(), slot }
     }
 
-    /// Every slot with all that is remembered of it.
-    pub(crate) fn survey(&self) -> anyhow::Result<Vec<anyhow::Result<SlotSurvey>>> {
-        survey::survey(&self.directory(), usize::MAX)
+    /// Every slot with all that is remembered of it. A slot that cannot be read hides no other.
+    pub(crate) fn sessions(&self) -> anyhow::Result<Vec<anyhow::Result<SlotSessions>>> {
+        let found = survey::survey(&self.directory(), usize::MAX)?;
+        Ok(found.into_iter().filter_map(|found| found.map(SlotSurvey::sessions).transpose()).collect())
     }
 }
 

@@ -74,7 +74,9 @@ impl<'a> ReportView<'a> {
             status: report.status.word(),
             reasons: report.reasons.iter().map(|reason| sentence(reason)).collect(),
             steps: StepsView {
-                inventory: StepView::of(&report.inventory, InventoryView::of),
+                inventory: StepView::of(&report.inventory, |inventory| {
+                    InventoryView::of(inventory, &report.fleet)
+                }),
                 spawn: StepView::of(&report.spawn, |spawn| SpawnView::of(spawn, &report.fleet)),
                 merge: StepView::of(&report.merge, MergeView::of),
                 health: StepView::of(&report.health, HealthView::of),

@@ -105,6 +105,7 @@ fn entry(entry: &Entry, done: &str) -> String {
         Mark::Present => "there",
         Mark::Held => "held",
         Mark::Left => "left",
+        Mark::Stuck => "stuck",
         Mark::Failed => "**failed**",
     };
     let named = [entry.name.clone(), escaped(&entry.title)];

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 
 use super::words::safe;
+use crate::fleet::StuckReason;
 use crate::report::{HealthVerdict, Report, RoleCount, Status, Step, StepOutcome};
 
 /// The report in the text exposition format, version 0.0.4.
@@ -128,7 +129,15 @@ fn inventory(report: &Report, metrics: &mut Metrics) {
         let unmanaged = report.inventory.body.unmanaged.len();
         let sample = [(Vec::new(), number(unmanaged as u64))];
         metrics.add("agents_unmanaged", "Live sessions that the roster does not ask for.", sample);
+        let stuck = StuckReason::ALL.map(|reason| stuck(report, reason));
+        metrics.add("agents_stuck", "Live sessions that do not get on, by reason.", stuck);
     }
+}
+
+/// A reason that has gone has a sample of 0: an alert on it ends.
+fn stuck(report: &Report, reason: StuckReason) -> (Labels, f64) {
+    let count = report.inventory.body.stuck.iter().filter(|stuck| stuck.reason == reason).count();
+    (vec![("reason", reason.word().to_owned())], number(count as u64))
 }
 
 fn spawn(report: &Report, metrics: &mut Metrics) {

@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
-use super::words::{clock, safe, safe_lines, sentence, span};
+use super::words::{clock, safe, sentence, span};
 use crate::report::{
-    EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, RecentMerge, Report, Step,
-    StepOutcome,
+    EndpointHealth, HealthReport, HealthVerdict, MergeReport, RecentMerge, Report, Step, StepOutcome,
 };
 
+mod inventory;
 mod merge;
+mod slots;
 mod spawn;
 
 /// What a colour says; without colour the words say it.
@@ -37,6 +38,8 @@ pub(super) enum Mark {
     Held,
     /// Left alone.
     Left,
+    /// Lives and does not get on.
+    Stuck,
     /// Failed.
     Failed,
 }
@@ -71,31 +74,7 @@ pub(super) struct StepOutline {
 
 /// The four steps in the order of the report.
 pub(super) fn steps(report: &Report) -> [StepOutline; 4] {
-    [inventory(&report.inventory), spawn::outline(report), merge::outline(report), health(report)]
-}
-
-fn inventory(step: &Step<InventoryReport>) -> StepOutline {
-    let InventoryReport { desired, running, roles, unmanaged } = &step.body;
-    let surplus: u32 = roles.iter().map(|role| role.surplus).sum();
-    let running_now = match running {
-        Some(running) => format!("{running} of {desired} agents running"),
-        None => format!("how many of {desired} agents run is unknown"),
-    };
-    let extra = [(surplus as usize, "over their role's count"), (unmanaged.len(), "unmanaged")];
-    let extra = extra.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}"));
-    let summary = running_now + &extra.collect::<String>();
-    let entries = unmanaged.iter().map(|one| Entry {
-        mark: Mark::Left,
-        name: String::new(),
-        title: safe(&one.session),
-        detail: safe_lines(&one.reason),
-    });
-    let said_something = running.is_some();
-    StepOutline {
-        name: "inventory",
-        lines: vec![summarize(&step.outcome, summary, said_something)],
-        entries: entries.collect(),
-    }
+    [inventory::outline(report), spawn::outline(report), merge::outline(report), health(report)]
 }
 
 fn health(report: &Report) -> StepOutline {

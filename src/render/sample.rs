@@ -1,8 +1,13 @@
 //! Reports for the tests of the renderers.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::fleet::{FleetName, Hold, HoldReason, RoleKey, Slot, Unmanaged};
+use crate::backoff::Restraint;
+use crate::fleet::{
+    FleetName, Hold, HoldReason, Mode, Role, RoleKey, SessionSpec, Slot, Stuck, StuckReason, Unmanaged,
+};
 use crate::report::{
     Advice, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged, NotMerged,
     RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport, Spawned, Status, Step, StepOutcome,
@@ -14,6 +19,36 @@ pub(crate) fn at(minute: u64) -> SystemTime {
 
 pub(crate) fn role(key: &str) -> RoleKey {
     RoleKey::parse(key).expect("a valid key")
+}
+
+/// A row of the roster with the default restraint.
+pub(crate) fn a_role(key: &str, mode: Mode, count: u32) -> Role {
+    let restraint = Restraint {
+        backoff_base: Duration::from_secs(60),
+        backoff_cap: Duration::from_secs(3600),
+        min_runtime: Duration::from_secs(30),
+        min_interval: Duration::ZERO,
+    };
+    let spec = SessionSpec {
+        command: Vec::new(),
+        prompt: String::new(),
+        brief: String::new(),
+        env: BTreeMap::new(),
+        time_limit: Duration::ZERO,
+        min_free_bytes: 0,
+        retain: 0,
+        retain_work: 0,
+        restraint,
+    };
+    Role {
+        key: role(key),
+        name: String::new(),
+        count,
+        department: String::new(),
+        mode,
+        brief_path: String::new(),
+        spec: Arc::new(spec),
+    }
 }
 
 pub(crate) fn slot(key: &str, index: u32) -> Slot {
@@ -37,6 +72,10 @@ pub(crate) fn endpoint(name: &str, status: Option<u16>, verdict: HealthVerdict, 
 
 pub(crate) fn skip(number: u64, title: &str, reason: &'static str, detail: &str) -> NotMerged {
     NotMerged { number, title: title.to_owned(), reason, detail: detail.to_owned() }
+}
+
+pub(crate) fn stuck(key: &str, index: u32, reason: StuckReason, minute: Option<u64>, detail: &str) -> Stuck {
+    Stuck { slot: slot(key, index), reason, since: minute.map(at), detail: detail.to_owned() }
 }
 
 pub(crate) fn merged(number: u64, title: &str) -> Merged {
@@ -69,6 +108,8 @@ pub(crate) fn converged() -> Report {
                     surplus: 0,
                 }],
                 unmanaged: Vec::new(),
+                out_of_range: Vec::new(),
+                stuck: Vec::new(),
             },
         ),
         spawn: step(0, SpawnReport::default()),
@@ -149,6 +190,10 @@ pub(crate) fn filled_with(text: &str) -> Report {
     report.advice = vec![Advice { signal: text(), action: text() }];
     report.inventory.outcome = failed();
     report.inventory.body.unmanaged = vec![Unmanaged { session: text(), reason: text() }];
+    report.inventory.body.stuck = vec![
+        stuck("a", 0, StuckReason::Pending, Some(0), &text()),
+        stuck("b", 1, StuckReason::Suspended, None, &text()),
+    ];
     report.spawn.outcome = failed();
     report.spawn.body.held = vec![
         (slot("a", 0), hold(HoldReason::Backoff, Some(at(3)))),

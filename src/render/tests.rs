@@ -1,8 +1,9 @@
 use insta::assert_snapshot;
+use serde_json::json;
 
-use super::sample::{at, converged, endpoint, eventful, merged, slot};
+use super::sample::{at, converged, endpoint, eventful, merged, slot, stuck};
 use super::*;
-use crate::fleet::{Hold, HoldReason};
+use crate::fleet::{Hold, HoldReason, StuckReason, Unmanaged};
 use crate::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
 
 mod metrics_file;
@@ -129,6 +130,77 @@ fn slots_with_one_cause_share_a_line() {
     "#);
 }
 
+/// Sessions that a person should look at, in every way that there is.
+fn troubled() -> Report {
+    let mut report = converged();
+    let image = "ErrImagePull: no image `agents:lates`\ncorrect `image` in [platform.kubernetes]";
+    report.inventory.body.roles[0].surplus = 2;
+    report.inventory.body.stuck = vec![
+        stuck("ui_builder", 0, StuckReason::Pending, Some(4), image),
+        stuck("ui_builder", 1, StuckReason::Pending, Some(2), image),
+        stuck("qa", 0, StuckReason::Suspended, None, "queued by agents"),
+    ];
+    report.inventory.body.out_of_range = vec![slot("ui_builder", 38), slot("ui_builder", 39)];
+    let unmanaged = Unmanaged { session: "demo-old-s0".to_owned(), reason: "no role `old`".to_owned() };
+    report.inventory.body.unmanaged = vec![unmanaged];
+    report
+}
+
+#[test]
+fn a_session_that_is_not_as_it_should_be_is_named_with_its_reason_and_remedy() {
+    assert_snapshot!(text(&troubled(), None), @r#"
+    coordinator  demo  2026-01-01 00:05 UTC
+
+      inventory  38 of 38 agents running, 2 over their role's count, 3 stuck, 1 unmanaged
+                 ? ui_builder s0 s1               pending since 00:02: ErrImagePull: no image `agents:lates`
+                                                  correct `image` in [platform.kubernetes]
+                 ? qa s0                          suspended: queued by agents
+                 - ui_builder                     s38 s39 beyond the role's count, left to finish
+                 -                   demo-old-s0  no role `old`
+      spawn      nothing to start
+      merge      none of 12 open: 7 need review, 3 wait for checks, 2 conflict
+      health     production 200 in 45 ms
+
+    healthy  0.8 s, 3 requests
+    "#);
+    assert_snapshot!(markdown::report(&troubled()), @r#"
+    ### coordinator, demo: healthy
+
+    | step | outcome | time | |
+    |---|---|---|---|
+    | inventory | ok | 3 ms | 38 of 38 agents running, 2 over their role&#39;s count, 3 stuck, 1 unmanaged |
+    | spawn | ok | 0 ms | nothing to start |
+    | merge | ok | 0.7 s | none of 12 open: 7 need review, 3 wait for checks, 2 conflict |
+    | health | ok | 45 ms | production 200 in 45 ms |
+
+    **inventory**
+
+    - stuck ui_builder s0 s1: pending since 00:02: ErrImagePull: no image &#96;agents:lates&#96;; correct &#96;image&#96; in &#91;platform.kubernetes&#93;
+    - stuck qa s0: suspended: queued by agents
+    - left ui_builder: s38 s39 beyond the role&#39;s count, left to finish
+    - left demo-old-s0: no role &#96;old&#96;
+
+    2026-01-01 00:05 UTC, 0.8 s, 3 requests
+    "#);
+}
+
+#[test]
+fn programs_get_the_full_names_of_stuck_and_surplus_sessions() {
+    let json = json::report(&troubled()).expect("it is written");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    let inventory = &json["steps"]["inventory"];
+    assert_eq!(inventory["out_of_range"], json!(["demo-ui-builder-s38", "demo-ui-builder-s39"]));
+    let first = json!({
+        "slot": "demo-ui-builder-s0",
+        "role": "ui_builder",
+        "reason": "pending",
+        "since": "2026-01-01T00:04:00Z",
+        "detail": "ErrImagePull: no image `agents:lates`; correct `image` in [platform.kubernetes]",
+    });
+    assert_eq!(inventory["stuck"][0], first);
+    assert_eq!(inventory["stuck"][2]["since"], json!(null));
+}
+
 #[test]
 fn how_a_step_ended_is_said_in_words() {
     let mut report = converged();
@@ -229,7 +301,7 @@ fn the_json_report_keeps_its_contract() {
     assert_snapshot!(folded, @r#"
     {"schema":"coordinator.report/v1","fleet":"demo","started_at":"2026-01-01T00:00:00Z","duration_ms":2400,"dry_run":false,"status":"broken","reasons":["production answers 503"],"steps":
     {"inventory":
-    {"outcome":"ok","duration_ms":3,"error":null,"desired":38,"running":0,"roles":[{"role":"ui_builder","desired":38,"running":0,"backing_off":0,"surplus":0}],"unmanaged":[]},"spawn":
+    {"outcome":"ok","duration_ms":3,"error":null,"desired":38,"running":0,"roles":[{"role":"ui_builder","desired":38,"running":0,"backing_off":0,"surplus":0}],"unmanaged":[],"out_of_range":[],"stuck":[]},"spawn":
     {"outcome":"ok","duration_ms":0,"error":null,"spawned":[{"slot":"demo-ui-builder-s0","role":"ui_builder","generation":1},
     {"slot":"demo-ui-builder-s1","role":"ui_builder","generation":1},
     {"slot":"demo-ui-builder-s2","role":"ui_builder","generation":1},

@@ -150,6 +150,7 @@ fn symbol(mark: Mark) -> char {
         Mark::Present => '=',
         Mark::Held => '~',
         Mark::Left => '-',
+        Mark::Stuck => '?',
         Mark::Failed => '!',
     }
 }
@@ -158,14 +159,14 @@ fn mark_tone(mark: Mark) -> Tone {
     match mark {
         Mark::Done => Tone::Done,
         Mark::Present => Tone::Plain,
-        Mark::Held | Mark::Left => Tone::Held,
+        Mark::Held | Mark::Left | Mark::Stuck => Tone::Held,
         Mark::Failed => Tone::Failed,
     }
 }
 
 fn detail_tone(mark: Mark) -> Tone {
     match mark {
-        Mark::Done | Mark::Present | Mark::Failed => Tone::Plain,
+        Mark::Done | Mark::Present | Mark::Stuck | Mark::Failed => Tone::Plain,
         Mark::Held | Mark::Left => Tone::Detail,
     }
 }

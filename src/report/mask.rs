@@ -28,6 +28,7 @@ fn texts(report: &mut Report) -> Vec<&mut String> {
     let outcomes = [&mut inventory.outcome, &mut spawn.outcome, &mut merge.outcome, &mut health.outcome];
     texts.extend(outcomes.into_iter().filter_map(error));
     texts.extend(inventory.body.unmanaged.iter_mut().flat_map(|one| [&mut one.session, &mut one.reason]));
+    texts.extend(inventory.body.stuck.iter_mut().map(|one| &mut one.detail));
     texts.extend(spawn.body.held.iter_mut().map(|(_, hold)| &mut hold.detail));
     texts.extend(spawn.body.failed.iter_mut().map(|failure| &mut failure.error));
 

@@ -8,6 +8,7 @@ use crate::fleet::{Mode, Role, RoleKey, SessionSpec};
 use crate::prompt::{self, Prompt};
 
 use super::briefs::{Briefs, Mistake};
+use super::kubernetes;
 use super::load::Surroundings;
 use super::problem::Problem;
 use super::reference::MOST;
@@ -31,7 +32,7 @@ pub(super) struct Agents {
 pub(super) fn read(document: &Values, around: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Agents {
     let none = Values::default();
     let defaults = document.section("defaults").unwrap_or(&none);
-    let mut variables = Variables::new(around.environment);
+    let mut variables = Variables::new(around.environment, kubernetes::settings::is_chosen(document));
     let shared = variables.expand(defaults);
     let mut briefs = Briefs::new(around.folder);
     let mut roles = Vec::new();

@@ -40,7 +40,7 @@ fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Ros
     let values = section::document(&document, &mut list);
     let agents = agents::read(&values, around, &mut list);
     let health = settings::health(&values, &mut list);
-    let platform = settings::platform(&values, around, &mut list);
+    let platform = settings::platform(&values, &agents.roles, around, &mut list);
     let fleet = values.text("fleet").and_then(|name| FleetName::parse(name).ok());
     let list = with_syntax(source, &syntax_errors, list);
     match (fleet, platform, list.is_empty()) {
@@ -125,6 +125,7 @@ pub(super) fn owned(values: &Values, key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roster::PlatformKind;
 
     fn shipped() -> Roster {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("roster.toml");
@@ -137,6 +138,7 @@ mod tests {
         let roster = shipped();
         assert_eq!(roster.roles.len(), 25);
         assert_eq!(roster.roles.iter().map(|role| role.count).sum::<u32>(), 38);
-        assert_eq!(roster.platform.state_dir, Path::new("/home/someone/.local/state/coordinator"));
+        let PlatformKind::Process { state_dir } = roster.platform.kind else { panic!("local processes") };
+        assert_eq!(state_dir, Path::new("/home/someone/.local/state/coordinator"));
     }
 }

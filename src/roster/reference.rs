@@ -3,10 +3,12 @@
 //! From this one table come the validation, the suggestions for unknown keys, the JSON schema and the reference
 //! for people; they cannot disagree.
 
+mod forms;
 mod keys;
 mod markdown;
 mod schema;
 
+pub use forms::Form;
 pub(super) use keys::MOST;
 pub use keys::ROSTER;
 pub use markdown::markdown;
@@ -105,6 +107,12 @@ pub enum Kind {
     Command,
     /// Names and values of environment variables.
     Variables,
+    /// Text of this form.
+    Formed(&'static Form),
+    /// A list of texts of this form.
+    ListOf(&'static Form),
+    /// A table whose keys and values have these forms.
+    TableOf(&'static Form, &'static Form),
     /// A table.
     Section(&'static Section),
     /// A list of tables.
@@ -134,11 +142,12 @@ impl Kind {
             Self::Duration { .. } => "duration",
             Self::Size => "size",
             Self::Pattern => "regular expression",
-            Self::Lines | Self::Command => "list of texts",
+            Self::Lines | Self::Command | Self::ListOf(_) => "list of texts",
             Self::Globs => "list of globs",
             Self::Statuses => "list of status codes",
             Self::Checks => "list of checks",
-            Self::Variables => "table of texts",
+            Self::Variables | Self::TableOf(..) => "table of texts",
+            Self::Formed(form) => form.word,
             Self::Section(_) => "table",
             Self::Sections(_) => "list of tables",
         }

@@ -15,6 +15,8 @@ use super::value::{Reading, Value, Variable};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Values {
     found: BTreeMap<&'static str, Entry>,
+    /// Keys whose values have a problem.
+    wrong: Vec<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,7 +53,7 @@ impl Values {
         let filled: Vec<_> =
             absent.filter_map(|key| Some((key.name, default(section, key, &span, problems)?))).collect();
         found.extend(filled);
-        Self { found }
+        Self { found, wrong }
     }
 
     /// Takes from `other` what this section does not set itself.
@@ -64,6 +66,11 @@ impl Values {
     /// Where the roster sets `key`, when it does.
     pub(super) fn span(&self, key: &str) -> Option<Range<usize>> {
         self.found.get(key).and_then(|entry| entry.span.clone())
+    }
+
+    /// Whether the roster sets `key`, be it to something wrong.
+    pub(super) fn says(&self, key: &str) -> bool {
+        self.span(key).is_some() || self.wrong.contains(&key)
     }
 
     /// A text that is there.
@@ -101,6 +108,14 @@ impl Values {
         match self.value(key) {
             Some(Value::Texts(texts)) => texts,
             _ => &[],
+        }
+    }
+
+    /// A table of texts that is there.
+    pub(super) fn table(&self, key: &str) -> Option<&BTreeMap<String, String>> {
+        match self.value(key)? {
+            Value::Table(table) => Some(table),
+            _ => None,
         }
     }
 
@@ -169,7 +184,7 @@ fn default(
 fn unknown(section: &'static Section, name: &str, span: Range<usize>) -> Problem {
     let names: Vec<_> = section.all_keys().map(|key| key.name).collect();
     let problem = Problem::new(format!("unknown key `{}`", crate::untrusted::one_line(name, 60)), Some(span));
-    if section.heading == "[platform]" && ["kubernetes", "github-actions", "exec"].contains(&name) {
+    if section.heading == "[platform]" && ["github-actions", "exec"].contains(&name) {
         return problem.label("not available in this version");
     }
     if let Some(near) = nearest(names.iter().copied(), name) {

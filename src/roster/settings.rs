@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::fleet::Role;
+
+use super::kubernetes;
 use super::load::{Surroundings, owned, resolve};
 use super::problem::Problem;
 use super::section::Values;
@@ -15,21 +18,27 @@ use super::{
 
 pub(super) fn platform(
     document: &Values,
+    roles: &[Role],
     around: &Surroundings<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<PlatformSettings> {
     let values = document.section("platform")?;
+    let kubernetes = kubernetes::settings::read(document, roles, around, problems);
+    let kind = if kubernetes::settings::is_chosen(document) {
+        PlatformKind::Kubernetes(Box::new(kubernetes?))
+    } else {
+        PlatformKind::Process { state_dir: state_dir(values, around, problems)? }
+    };
     let on_inventory_failure = if values.is("on_inventory_failure", "skip") {
         OnInventoryFailure::Skip
     } else {
         OnInventoryFailure::Spawn
     };
     Some(PlatformSettings {
-        kind: PlatformKind::Process,
+        kind,
         max_running: Some(values.number("max_running")).filter(|cap| *cap > 0),
         max_spawns: values.number("max_spawns"),
         on_inventory_failure,
-        state_dir: state_dir(values, around, problems)?,
     })
 }
 

@@ -22,6 +22,7 @@ pub(super) fn check(kind: &Kind, text: &str) -> Result<(), String> {
         Kind::Word(words) => word(words, text),
         Kind::Path if text.is_empty() || text.contains(char::is_control) => Err("write a path".to_owned()),
         Kind::Line => line(text),
+        Kind::Formed(form) => form.check(text),
         _ => Ok(()),
     }
 }
@@ -94,8 +95,8 @@ fn word(words: &[&str], text: &str) -> Result<(), String> {
     if words.contains(&text) {
         return Ok(());
     }
-    if ["kubernetes", "github-actions", "exec"].contains(&text) && words == ["process"] {
-        return Err("not available in this version: write \"process\"".to_owned());
+    if ["github-actions", "exec"].contains(&text) && words.contains(&"process") {
+        return Err("not available in this version: write \"process\" or \"kubernetes\"".to_owned());
     }
     Err(match section::nearest(words.iter().copied(), text) {
         Some(near) => format!("did you mean `{near}`?"),

@@ -34,6 +34,7 @@ pub(super) enum Value {
     Statuses(Vec<u16>),
     Checks(Vec<RequiredCheck>),
     Variables(BTreeMap<String, Variable>),
+    Table(BTreeMap<String, String>),
     Section(Box<Values>),
     Sections(Vec<Values>),
 }
@@ -80,6 +81,8 @@ impl Reading<'_> {
             Kind::Size => self.size(value),
             Kind::Pattern => self.pattern(value),
             Kind::Lines => self.lines(value).map(Value::Texts),
+            Kind::ListOf(form) => self.list_of(form, value).map(Value::Texts),
+            Kind::TableOf(keys, values) => self.table_of(keys, values, value).map(Value::Table),
             Kind::Command => self.command(value),
             Kind::Globs => self.globs(value),
             Kind::Statuses => {
@@ -101,6 +104,7 @@ impl Reading<'_> {
             | Kind::Url
             | Kind::ApiUrl
             | Kind::Path
+            | Kind::Formed(_)
             | Kind::Word(_) => self.text(kind, value),
         }
     }

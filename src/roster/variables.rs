@@ -15,11 +15,19 @@ pub(super) struct Variables<'a> {
     /// One for each variable that does not exist.
     pub(super) problems: Vec<Problem>,
     missing: BTreeSet<String>,
+    /// Whether a `${NAME}` would end up in a Job, for everyone to read who may read Jobs.
+    is_copied: bool,
 }
 
 impl<'a> Variables<'a> {
-    pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { environment, named: BTreeSet::new(), problems: Vec::new(), missing: BTreeSet::new() }
+    pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>, is_copied: bool) -> Self {
+        Self {
+            environment,
+            named: BTreeSet::new(),
+            problems: Vec::new(),
+            missing: BTreeSet::new(),
+            is_copied,
+        }
     }
 
     /// The section's own `env` with every `${NAME}` replaced.
@@ -50,6 +58,13 @@ impl<'a> Variables<'a> {
     }
 
     fn value(&mut self, source: &str, name: &str, variable: &Variable) -> String {
+        if self.is_copied {
+            let message =
+                format!("the value of `{name}` would copy `{source}` into the Job, where others can read it");
+            let hint = "name a Secret that holds it in `env_from`, or write a plain value";
+            self.problems.push(Problem::new(message, Some(variable.span.clone())).hint(hint));
+            return String::new();
+        }
         self.named.insert(source.to_owned());
         (self.environment)(source).unwrap_or_else(|| {
             if self.missing.insert(source.to_owned()) {

@@ -1,10 +1,10 @@
 //! Step 1: who runs. Live sessions are counted per role; a failed list is unknown, never zero.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use crate::backoff;
-use crate::fleet::{FleetName, HoldReason, Listing, Role, RoleKey, Slot, SlotRecord, Unmanaged};
+use crate::fleet::{FleetName, HoldReason, Listing, Role, RoleKey, Slot, SlotRecord, Stuck, Unmanaged};
 use crate::platform::Platform;
 use crate::report::{InventoryReport, RoleCount};
 
@@ -17,7 +17,7 @@ pub async fn run<P: Platform>(
     now: SystemTime,
 ) -> anyhow::Result<Listing> {
     let listing = platform.list().await?;
-    *body = count(&listing, fleet, roles, now);
+    *body = count(&listing, fleet, roles, listing.as_of.unwrap_or(now));
     Ok(listing)
 }
 
@@ -35,6 +35,8 @@ pub fn unknown(roles: &[Role]) -> InventoryReport {
         running: None,
         roles: roles.iter().map(count).collect(),
         unmanaged: Vec::new(),
+        out_of_range: Vec::new(),
+        stuck: Vec::new(),
     }
 }
 
@@ -46,7 +48,16 @@ pub fn count(listing: &Listing, fleet: &FleetName, roles: &[Role], now: SystemTi
         running: counts.iter().map(|count| count.running).sum(),
         roles: counts,
         unmanaged: unmanaged(listing, fleet, roles),
+        out_of_range: out_of_range(listing, roles),
+        stuck: stuck(listing),
     }
+}
+
+/// In the order of the slots, whatever the platform's.
+fn stuck(listing: &Listing) -> Vec<Stuck> {
+    let mut stuck = listing.stuck.clone();
+    stuck.sort_by(|a, b| a.slot.cmp(&b.slot));
+    stuck
 }
 
 fn count_role(listing: &Listing, fleet: &FleetName, role: &Role, now: SystemTime) -> RoleCount {
@@ -72,6 +83,14 @@ fn is_backing_off(record: &SlotRecord, slot: &Slot, fleet: &FleetName, role: &Ro
     record.live.is_none() && hold.is_some_and(|hold| hold.reason == HoldReason::Backoff)
 }
 
+/// Live sessions beyond their role's count (R1-014).
+fn out_of_range(listing: &Listing, roles: &[Role]) -> Vec<Slot> {
+    let counts: BTreeMap<&RoleKey, u32> = roles.iter().map(|role| (&role.key, role.count)).collect();
+    let beyond = |slot: &Slot| counts.get(&slot.role).is_some_and(|count| slot.index >= *count);
+    let live = listing.slots.iter().filter(|(_, record)| record.live.is_some());
+    live.map(|(slot, _)| slot).filter(|slot| beyond(slot)).cloned().collect()
+}
+
 /// Live sessions of other owners, and of roles that the roster no longer has (R1-014).
 fn unmanaged(listing: &Listing, fleet: &FleetName, roles: &[Role]) -> Vec<Unmanaged> {
     let known: BTreeSet<&RoleKey> = roles.iter().map(|role| &role.key).collect();
@@ -85,3 +104,6 @@ fn unmanaged(listing: &Listing, fleet: &FleetName, roles: &[Role]) -> Vec<Unmana
     let stray = stray.filter(|one| !named.contains(one.session.as_str()));
     listing.unmanaged.iter().cloned().chain(stray).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Step 2: start what is missing. [`plan`] decides, [`apply`] carries out and makes no choice of its own.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -53,7 +53,7 @@ pub fn plan(
     now: SystemTime,
 ) -> Vec<Order> {
     match inventory {
-        Inventory::Known(listing) => plan_known(fleet, wants, listing, policy, now),
+        Inventory::Known(listing) => plan_known(fleet, wants, listing, policy, listing.as_of.unwrap_or(now)),
         Inventory::Unknown => plan_blind(wants, policy),
     }
 }
@@ -222,8 +222,8 @@ impl Pass<'_> {
     }
 }
 
-/// Carries the orders out, eight starts at a time, in order. After a failure no further start of that role begins
-/// (R1-023). Ends early, with an error, when it is stopped; what is left then is held.
+/// Carries the orders out, eight starts at a time, in order. After a failure, or when the platform's quota is full, no further
+/// start of that role begins (R1-023). Ends early, with an error, when it is stopped; what is left then is held.
 pub async fn apply<P: Platform>(
     body: &mut SpawnReport,
     platform: &P,
@@ -239,13 +239,13 @@ pub async fn apply<P: Platform>(
             Order::Hold { slot, hold } => body.held.push((slot, hold)),
         }
     }
-    let mut failed_roles = BTreeSet::new();
+    let mut stopped_roles: BTreeMap<RoleKey, Hold> = BTreeMap::new();
     let mut under_way = FuturesUnordered::new();
     loop {
         while under_way.len() < CONCURRENCY && !pass.is_over() {
             let Some(want) = waiting.pop_front() else { break };
-            if failed_roles.contains(&want.slot.role) {
-                body.held.push((want.slot, role_failed()));
+            if let Some(hold) = stopped_roles.get(&want.slot.role) {
+                body.held.push((want.slot, hold.clone()));
                 continue;
             }
             body.failed.push(unanswered(want.slot.clone()));
@@ -256,8 +256,8 @@ pub async fn apply<P: Platform>(
         }
         let Some((slot, result)) = under_way.next().await else { break };
         body.failed.retain(|failure| failure.slot != slot);
-        if result.is_err() {
-            failed_roles.insert(slot.role.clone());
+        if let Some(hold) = stops_the_role(&result) {
+            stopped_roles.entry(slot.role.clone()).or_insert(hold);
         }
         record(body, slot, result);
     }
@@ -274,6 +274,15 @@ fn sort(body: &mut SpawnReport, places: &BTreeMap<Slot, usize>) {
     body.already_running.sort_by_key(|slot| places.get(slot));
     body.held.sort_by_key(|(slot, _)| places.get(slot));
     body.failed.sort_by_key(|failure| places.get(&failure.slot));
+}
+
+/// After a failure, and with a full quota, the rest of the role would fare no better (R1-023).
+fn stops_the_role(result: &anyhow::Result<Start>) -> Option<Hold> {
+    match result {
+        Err(_) => Some(role_failed()),
+        Ok(Start::Held(hold)) if hold.reason == HoldReason::Quota => Some(hold.clone()),
+        Ok(Start::Held(_) | Start::Started { .. } | Start::AlreadyRunning) => None,
+    }
 }
 
 fn record(body: &mut SpawnReport, slot: Slot, result: anyhow::Result<Start>) {
@@ -302,3 +311,6 @@ fn role_failed() -> Hold {
     let detail = "another session of the role failed to start in this cycle".to_owned();
     Hold { reason: HoldReason::RoleFailed, until: None, detail }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::{Restraint, hold};
+use coordinator::backoff::{Restraint, failure_streak, hold};
 use coordinator::fleet::{HoldReason, Outcome, Run};
 use proptest::prelude::*;
 
@@ -19,7 +19,15 @@ fn at(second: u64) -> SystemTime {
 
 fn run(generation: u64, outcome: Outcome, seconds: u64, finished: SystemTime) -> Run {
     let started_at = finished - Duration::from_secs(seconds);
-    Run { generation, outcome, exit_code: Some(1), detail: None, started_at, finished_at: finished }
+    Run {
+        generation,
+        outcome,
+        exit_code: Some(1),
+        detail: None,
+        started_at,
+        finished_at: finished,
+        disrupted: false,
+    }
 }
 
 fn failures(count: u64) -> Vec<Run> {
@@ -65,6 +73,36 @@ fn ten_minutes_of_work_are_no_crash_loop_whatever_the_exit() {
     let mut history = failures(5);
     history.push(run(6, Outcome::Failed, 600, at(0)));
     assert_eq!(hold("demo-dev-s0", &history, &RESTRAINT, at(0)), None);
+}
+
+/// A session that the platform ended for reasons of its own.
+fn disrupted(generation: u64) -> Run {
+    Run { disrupted: true, ..run(generation, Outcome::Failed, 2, at(0)) }
+}
+
+#[test]
+fn a_session_that_the_platform_took_away_holds_nothing_back() {
+    assert_eq!(hold("demo-dev-s0", &[disrupted(1)], &RESTRAINT, at(0)), None);
+    let mut history = failures(5);
+    history.push(disrupted(6));
+    assert_eq!(hold("demo-dev-s0", &history, &RESTRAINT, at(0)), None);
+}
+
+#[test]
+fn a_session_that_the_platform_took_away_neither_counts_as_a_failure_nor_ends_a_streak() {
+    let mut history = failures(2);
+    history.push(disrupted(3));
+    history.push(run(4, Outcome::Failed, 2, at(0)));
+    assert_eq!(failure_streak(&history, &RESTRAINT), 3);
+    history.insert(0, disrupted(0));
+    assert_eq!(failure_streak(&history, &RESTRAINT), 3);
+}
+
+#[test]
+fn an_interval_holds_after_a_session_that_was_taken_away_too() {
+    let hourly = Restraint { min_interval: Duration::from_secs(3600), ..RESTRAINT };
+    let held = hold("demo-dev-s0", &[disrupted(1)], &hourly, at(0)).expect("held");
+    assert_eq!(held.reason, HoldReason::Interval);
 }
 
 #[test]

@@ -72,12 +72,13 @@ fn failed(failures: u64, ago: Duration) -> SlotRecord {
         detail: None,
         started_at: now() - ago - Duration::from_secs(1),
         finished_at: now() - ago,
+        disrupted: false,
     };
     SlotRecord { live: None, history: (1..=failures).map(run).collect() }
 }
 
 fn known(slots: impl IntoIterator<Item = (Slot, SlotRecord)>) -> Inventory {
-    Inventory::Known(Listing { slots: slots.into_iter().collect(), unmanaged: Vec::new() })
+    Inventory::Known(Listing { slots: slots.into_iter().collect(), ..Listing::default() })
 }
 
 fn starts(orders: &[Order]) -> Vec<String> {
@@ -153,6 +154,28 @@ fn a_slot_in_backoff_gives_way_to_a_free_one_while_a_surplus_session_drains() {
     let orders = plan(&fleet(), wants(&[("dev", 3)]), &inventory, &OPEN, now());
     assert_eq!(starts(&orders), ["dev-s1", "dev-s2"]);
     assert!(holds(&orders).is_empty(), "nothing is missing, so nothing is held");
+}
+
+#[test]
+fn the_platforms_clock_decides_how_long_a_slot_waits_and_ours_only_where_it_has_none() {
+    let day = Duration::from_secs(86_400);
+    let at = |as_of: Option<SystemTime>, ours: SystemTime| {
+        let slots = [(slot("dev", 0), failed(1, Duration::from_secs(5)))].into_iter().collect();
+        let inventory = Inventory::Known(Listing { slots, as_of, ..Listing::default() });
+        starts(&plan(&fleet(), wants(&[("dev", 1)]), &inventory, &OPEN, ours)).len()
+    };
+    assert_eq!(at(Some(now()), now() + day), 0, "a clock that is ahead opens no slot");
+    assert_eq!(at(Some(now()), now() - day), 0);
+    assert_eq!(at(Some(now() + day), now()), 1, "nor does one that is behind keep it closed");
+    assert_eq!((at(None, now()), at(None, now() + day)), (0, 1));
+}
+
+#[test]
+fn a_session_that_the_platform_took_away_is_started_again_at_once() {
+    let mut record = failed(3, Duration::from_secs(5));
+    record.history[2].disrupted = true;
+    let orders = plan(&fleet(), wants(&[("dev", 1)]), &known([(slot("dev", 0), record)]), &OPEN, now());
+    assert_eq!(starts(&orders), ["dev-s0"]);
 }
 
 #[derive(Debug, Clone)]

@@ -9,8 +9,12 @@ use tempfile::TempDir;
 mod defaults;
 mod hostile;
 mod init;
+mod kubernetes;
+mod init_kubernetes;
+mod kubernetes_mistakes;
 mod mistakes;
 mod shipped;
+mod template;
 
 /// A folder with a roster and the briefs of its roles.
 pub(crate) struct Folder {
@@ -44,6 +48,10 @@ impl Folder {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().expect("a folder above it")).expect("the folder can be made");
         fs::write(path, text).expect("the file can be written");
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path().join(path)).expect("the file can be read")
     }
 
     fn load(&self) -> Result<coordinator::roster::Roster, String> {

@@ -147,26 +147,32 @@ fn epoch(seconds: i64) -> String {
     since.expect("the clock is past 1970").as_secs().to_string()
 }
 
-/// The script of what goes wrong.
-#[derive(Debug, Default)]
-pub struct Faults {
-    once: Vec<(Route, VecDeque<Fault>)>,
-    always: Vec<(Route, Fault)>,
+/// The script of what goes wrong on which routes.
+#[derive(Debug)]
+pub struct Faults<R = Route, F = Fault> {
+    once: Vec<(R, VecDeque<F>)>,
+    always: Vec<(R, F)>,
 }
 
-impl Faults {
+impl<R, F> Default for Faults<R, F> {
+    fn default() -> Self {
+        Self { once: Vec::new(), always: Vec::new() }
+    }
+}
+
+impl<R: PartialEq, F: Clone> Faults<R, F> {
     /// The next requests of this route go wrong in this order, later ones go well.
-    pub fn script(&mut self, route: Route, faults: impl IntoIterator<Item = Fault>) {
+    pub fn script(&mut self, route: R, faults: impl IntoIterator<Item = F>) {
         self.once.push((route, faults.into_iter().collect()));
     }
 
     /// Every request of this route goes wrong.
-    pub fn always(&mut self, route: Route, fault: Fault) {
+    pub fn always(&mut self, route: R, fault: F) {
         self.always.push((route, fault));
     }
 
     /// What goes wrong with a request that belongs to all these routes.
-    pub fn take(&mut self, routes: &[Route]) -> Option<Fault> {
+    pub fn take(&mut self, routes: &[R]) -> Option<F> {
         let scripted = self.once.iter_mut().filter(|(route, _)| routes.contains(route));
         let next = scripted.map(|(_, faults)| faults).find_map(VecDeque::pop_front);
         next.or_else(|| {

@@ -3,12 +3,14 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::TOKEN;
+use super::kubernetes::{BEARER, Kubernetes};
 use super::workplace::Workplace;
 
 /// No run of a test takes longer; a run that does hangs.
@@ -52,6 +54,15 @@ impl Program {
         self
     }
 
+    /// With a kubeconfig for this cluster.
+    #[must_use]
+    pub fn kubeconfig(self, cluster: &Kubernetes) -> Self {
+        let home = self.command.get_current_dir().expect("it runs in a workplace");
+        let file = home.join("kubeconfig.yaml");
+        std::fs::write(&file, cluster.kubeconfig()).expect("a file can be written");
+        self.env("KUBECONFIG", file.to_str().expect("temporary folders are UTF-8"))
+    }
+
     /// Starts it.
     pub fn spawn(mut self) -> Running {
         let command = self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -68,14 +79,39 @@ impl Program {
 }
 
 /// What a pipe brings until it ends.
-type Collected = JoinHandle<Vec<u8>>;
+#[derive(Debug)]
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
 
 fn collect(mut pipe: impl Read + Send + 'static) -> Collected {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes).expect("a pipe can be read");
-        bytes
-    })
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&bytes);
+    let reader = std::thread::spawn(move || {
+        let mut chunk = [0; 8192];
+        loop {
+            let read = pipe.read(&mut chunk).expect("a pipe can be read");
+            if read == 0 {
+                break;
+            }
+            shared.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..read]);
+        }
+    });
+    Collected { bytes, reader }
+}
+
+impl Collected {
+    fn so_far(&self) -> String {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn all(self) -> String {
+        self.reader.join().expect("the reader ends");
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8(std::mem::take(&mut *bytes)).expect("all output is UTF-8")
+    }
 }
 
 /// The binary, running; dropping it kills it.
@@ -91,13 +127,18 @@ impl Running {
         self.child.id()
     }
 
+    /// What it has printed to stdout until now.
+    pub fn printed(&self) -> String {
+        self.output.as_ref().map(|(stdout, _)| stdout.so_far()).unwrap_or_default()
+    }
+
     /// Sends a signal, as `kill -<name>` does.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
         assert!(status.expect("kill starts").success(), "the signal could not be sent");
     }
 
-    /// Waits for its end, and sees that no output holds the token.
+    /// Waits for its end, and sees that no output holds a token.
     pub fn wait(mut self) -> Finished {
         let end = Instant::now() + LONGEST;
         let status = loop {
@@ -108,11 +149,9 @@ impl Running {
             std::thread::sleep(Duration::from_millis(2));
         };
         let (stdout, stderr) = self.output.take().expect("the output is read once");
-        let text = |thread: Collected| {
-            String::from_utf8(thread.join().expect("the reader ends")).expect("all output is UTF-8")
-        };
-        let finished = Finished { code: status.code(), stdout: text(stdout), stderr: text(stderr) };
+        let finished = Finished { code: status.code(), stdout: stdout.all(), stderr: stderr.all() };
         finished.hides(TOKEN);
+        finished.hides(BEARER);
         finished
     }
 }

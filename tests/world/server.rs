@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// What a server answers, and how.
 #[derive(Debug, Clone)]
@@ -33,6 +33,39 @@ pub struct Reply {
     pub delay: Duration,
     /// What happens on the wire.
     pub ending: Ending,
+    /// Nothing is sent before it opens.
+    pub gate: Option<Gate>,
+    /// Sent instead of the body: a text that grows.
+    pub growing: Option<Box<Growing>>,
+}
+
+/// A text that is sent from `from` on, and goes on for as long as somebody can add to it.
+#[derive(Debug, Clone)]
+pub struct Growing {
+    pub text: watch::Receiver<Vec<u8>>,
+    pub from: usize,
+}
+
+/// Holds an answer back until it is opened.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Gate {
+    /// Lets all that wait pass, and all that come later.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn pass(&self) {
+        let opened = self.0.subscribe().wait_for(|open| *open).await.map(drop);
+        opened.expect("the gate that is waited for exists");
+    }
 }
 
 /// What happens to the bytes of an answer.
@@ -55,7 +88,8 @@ impl Reply {
     /// An answer that arrives whole and at once.
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { status, headers: Vec::new(), body, delay: Duration::ZERO, ending: Ending::Whole }
+        let (headers, delay, ending) = (Vec::new(), Duration::ZERO, Ending::Whole);
+        Self { status, headers, body, delay, ending, gate: None, growing: None }
     }
 
     /// A JSON answer.
@@ -97,6 +131,14 @@ pub struct Server {
 impl Server {
     /// Serves with `handler` on a free port.
     pub fn start(handler: impl Fn(Request<Bytes>) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_async(move |request| std::future::ready(handler(request)))
+    }
+
+    /// Serves with a `handler` that may wait, on a free port. Its future ends early when the client goes away.
+    pub fn start_async<F>(handler: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a listener can be made non-blocking");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -133,10 +175,11 @@ impl Drop for Server {
     }
 }
 
-async fn accept<H: Fn(Request<Bytes>) -> Reply + Send + Sync + 'static>(
-    listener: TcpListener,
-    handler: Arc<H>,
-) {
+async fn accept<H, F>(listener: TcpListener, handler: Arc<H>)
+where
+    H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
     while let Ok((stream, _)) = listener.accept().await {
         let handler = Arc::clone(&handler);
         tokio::spawn(async move {
@@ -155,18 +198,25 @@ async fn accept<H: Fn(Request<Bytes>) -> Reply + Send + Sync + 'static>(
 
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
 
-async fn answer<H: Fn(Request<Bytes>) -> Reply>(
+async fn answer<H, F>(
     request: Request<Incoming>,
     handler: Arc<H>,
     ending: Arc<Mutex<Ending>>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Body>, Infallible>
+where
+    H: Fn(Request<Bytes>) -> F,
+    F: Future<Output = Reply>,
+{
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let reply = handler(Request::from_parts(parts, body));
+    let reply = handler(Request::from_parts(parts, body)).await;
     if reply.delay == Duration::MAX {
         std::future::pending::<()>().await;
     }
     tokio::time::sleep(reply.delay).await;
+    if let Some(gate) = &reply.gate {
+        gate.pass().await;
+    }
     *ending.lock().expect("no holder of this lock panics") = reply.ending.clone();
     let mut response = Response::new(body_of(&reply));
     *response.status_mut() = reply.status.try_into().expect("a valid status");
@@ -181,6 +231,9 @@ fn body_of(reply: &Reply) -> Body {
     if reply.ending == Ending::Trickle {
         return StreamBody::new(trickle(reply.body.clone())).boxed_unsync();
     }
+    if let Some(growing) = reply.growing.clone() {
+        return StreamBody::new(grow(*growing)).boxed_unsync();
+    }
     http_body_util::Full::new(reply.body.clone()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
@@ -188,6 +241,17 @@ fn trickle(body: Bytes) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
     stream::iter(body).then(|byte| async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(Frame::data(Bytes::copy_from_slice(&[byte])))
+    })
+}
+
+fn grow(growing: Growing) -> impl Stream<Item = io::Result<Frame<Bytes>>> + Send {
+    stream::unfold((growing, true), |(Growing { mut text, from }, first)| async move {
+        if !first {
+            text.changed().await.ok()?;
+        }
+        let news = Bytes::copy_from_slice(&text.borrow_and_update()[from..]);
+        let from = from + news.len();
+        Some((Ok(Frame::data(news)), (Growing { text, from }, false)))
     })
 }
 

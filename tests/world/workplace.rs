@@ -87,6 +87,8 @@ impl Drop for Workplace {
 pub struct RosterText {
     top: String,
     platform: String,
+    kubernetes: Option<String>,
+    defaults: String,
     merge: Option<String>,
     rest: String,
 }
@@ -96,6 +98,8 @@ impl Default for RosterText {
         Self {
             top: "fleet = \"demo\"\ndeadline = \"50s\"".to_owned(),
             platform: "kind = \"process\"".to_owned(),
+            kubernetes: None,
+            defaults: String::new(),
             merge: None,
             rest: String::new(),
         }
@@ -103,6 +107,23 @@ impl Default for RosterText {
 }
 
 impl RosterText {
+    /// On a cluster; `settings` are further lines of `[platform.kubernetes]`.
+    pub fn kubernetes(settings: &str) -> Self {
+        let own = "image = \"example.com/agent:1\"\nnamespace = \"agents\"\n";
+        Self {
+            platform: "kind = \"kubernetes\"".to_owned(),
+            kubernetes: Some(format!("[platform.kubernetes]\n{own}{settings}\n")),
+            ..Self::default()
+        }
+    }
+
+    /// With these lines of `[defaults]`.
+    #[must_use]
+    pub fn defaults(mut self, lines: &str) -> Self {
+        self.defaults = format!("[defaults]\n{lines}\n");
+        self
+    }
+
     /// With the world's repository; `settings` are further lines of `[merge]`, which does not wait in between.
     #[must_use]
     pub fn merging(mut self, github: &GitHub, settings: &str) -> Self {
@@ -125,6 +146,13 @@ impl RosterText {
         self
     }
 
+    /// Of another fleet than `demo`.
+    #[must_use]
+    pub fn fleet(mut self, name: &str) -> Self {
+        self.top = self.top.replace("fleet = \"demo\"", &format!("fleet = \"{name}\""));
+        self
+    }
+
     /// With further lines of `[platform]`.
     #[must_use]
     pub fn platform(mut self, lines: &str) -> Self {
@@ -142,18 +170,21 @@ impl RosterText {
     /// With a role whose agent runs this command (a TOML array).
     #[must_use]
     pub fn role(mut self, key: &str, count: u32, command: &str) -> Self {
+        // Only a local session needs this machine's disk.
+        let local = if self.kubernetes.is_none() { "min_free = \"0\"\n" } else { "" };
         let _ = write!(
             self.rest,
             "\n[[role]]\nkey = \"{key}\"\nname = \"{key}\"\ncount = {count}\ndepartment = \"Engineering\"\n\
-             mode = \"task-driven\"\ncommand = {command}\nmin_free = \"0\"\n"
+             mode = \"task-driven\"\ncommand = {command}\n{local}"
         );
         self
     }
 
     /// The file's text.
     pub fn text(&self) -> String {
-        let Self { top, platform, merge, rest } = self;
-        format!("{top}\n[platform]\n{platform}\n{}\n{rest}", merge.as_deref().unwrap_or_default())
+        let Self { top, platform, kubernetes, defaults, merge, rest } = self;
+        let [kubernetes, merge] = [kubernetes, merge].map(|part| part.as_deref().unwrap_or_default());
+        format!("{top}\n[platform]\n{platform}\n{kubernetes}{defaults}{merge}\n{rest}")
     }
 
     /// The file in a folder of its own.

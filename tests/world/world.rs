@@ -1,4 +1,5 @@
-//! The fake world: GitHub and production over HTTP on 127.0.0.1, and the real binary run against them.
+//! The fake world: GitHub, a Kubernetes cluster and production over HTTP on 127.0.0.1, and the real binary run against
+//! them.
 //!
 //! The world is stateful. A merge call changes what the next query answers, as on GitHub; every request lands in a
 //! journal, and scripted [`Fault`]s say which of them go wrong, and how. GraphQL is executed by a real engine
@@ -18,6 +19,7 @@ pub mod rest;
 pub mod fault;
 pub mod journal;
 pub mod server;
+pub mod kubernetes;
 pub mod production;
 pub mod workplace;
 pub mod program;
@@ -25,6 +27,7 @@ pub mod program;
 pub use fault::{Fault, Route};
 pub use github::GitHub;
 pub use journal::{Entry, Kind};
+pub use kubernetes::Kubernetes;
 pub use production::Production;
 pub use program::{Finished, Program};
 pub use pull::{Author, Check, Pull, Review, commit_id};

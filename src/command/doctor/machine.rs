@@ -15,13 +15,14 @@ use crate::roster::{PlatformKind, Roster};
 
 pub(super) fn findings(roster: &Roster) -> Vec<Finding> {
     let mut findings = vec![agents(roster)];
-    match roster.platform.kind {
-        PlatformKind::Process => {
-            findings.push(platform(&roster.platform.state_dir));
-            findings.extend(disk(roster));
+    match &roster.platform.kind {
+        PlatformKind::Process { state_dir } => {
+            findings.push(platform(state_dir));
+            findings.extend(disk(roster, state_dir));
             findings.extend(programs(roster));
             findings.extend(root::finding(roster));
         }
+        PlatformKind::Kubernetes(_) => {}
     }
     findings
 }
@@ -61,9 +62,9 @@ fn platform(state_dir: &Path) -> Finding {
     }
 }
 
-fn disk(roster: &Roster) -> Option<Finding> {
+fn disk(roster: &Roster, state_dir: &Path) -> Option<Finding> {
     let wanted = running(roster).map(|role| role.spec.min_free_bytes).max().filter(|bytes| *bytes > 0)?;
-    let nearest = nearest(&roster.platform.state_dir);
+    let nearest = nearest(state_dir);
     let disk = statvfs(nearest).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let what = format!("{} MiB are free at {}", free >> 20, nearest.display());

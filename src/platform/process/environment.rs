@@ -6,6 +6,7 @@ use std::path::{MAIN_SEPARATOR, Path};
 
 use super::Settings;
 use crate::fleet::{SessionSpec, Slot};
+use crate::platform::placeholders::fill;
 use crate::secrets::CREDENTIAL_NAMES;
 
 /// All variables of this program start so. Those of an outer session would mislead the new one.
@@ -78,22 +79,6 @@ pub(crate) fn argv(spec: &SessionSpec, slot: &Slot, settings: &Settings) -> Vec<
 /// Whether the command carries the prompt itself; else it comes on standard input.
 pub(crate) fn takes_prompt(command: &[String]) -> bool {
     command.iter().any(|argument| argument.contains("{prompt}"))
-}
-
-/// Replaces placeholders in one pass, so that a value which contains one stays as it is.
-fn fill(text: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(brace) = rest.find('{') {
-        let (before, from_brace) = rest.split_at(brace);
-        filled.push_str(before);
-        let placeholder = values.iter().find(|(placeholder, _)| from_brace.starts_with(placeholder));
-        let (value, used) = placeholder.map_or(("{", 1), |(placeholder, value)| (*value, placeholder.len()));
-        filled.push_str(value);
-        rest = &from_brace[used..];
-    }
-    filled.push_str(rest);
-    filled
 }
 
 #[cfg(test)]

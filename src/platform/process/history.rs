@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use anyhow::Context;
 
 use super::record::{self, KILLED, Record};
-use super::{Settings, proc, survey};
+use super::{Settings, proc};
 use crate::backoff;
-use crate::fleet::{Hold, HoldReason, Outcome, Run, Want};
+use crate::fleet::{HISTORY, Hold, HoldReason, Outcome, Run, Want};
 
 /// The sessions of a slot, oldest first, read while nobody can be running in it: each has an end.
 pub(crate) struct History {
@@ -21,7 +21,7 @@ pub(crate) struct History {
 impl History {
     /// Reads it. The caller holds the slot's lock, shared or alone.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
-        let mut records = record::read_records(folder, survey::HISTORY)?;
+        let mut records = record::read_records(folder, HISTORY)?;
         let boot_id = proc::boot_id();
         let mut lost = Vec::new();
         for (place, open) in records.iter_mut().enumerate().filter(|(_, record)| record.exit.is_none()) {

@@ -118,6 +118,7 @@ impl Record {
             detail: exit.reason,
             started_at: exit.started_at,
             finished_at: exit.finished_at,
+            disrupted: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::directory::{create_directory, open_private};
-use super::survey::HISTORY;
+use crate::fleet::HISTORY;
 
 /// A log this long is rotated; two of them are kept.
 pub(super) const LOG_LIMIT_BYTES: u64 = 64 << 20;

@@ -1,10 +1,10 @@
 //! Looks at slots without disturbing them: who is live, and what is remembered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -12,10 +12,7 @@ use super::directory::Directory;
 use super::lock::{self, Probe};
 use super::proc;
 use super::record::{self, Record};
-use crate::fleet::{Listing, LiveSession, Slot, SlotRecord, State, Unmanaged};
-
-/// Backoff up to an hour needs seven.
-pub(crate) const HISTORY: usize = 8;
+use crate::fleet::{HISTORY, Listing, LiveSession, Slot, SlotRecord, SlotSessions, State, Unmanaged};
 
 /// One slot as it was found.
 #[derive(Debug)]
@@ -95,8 +92,22 @@ impl SlotSurvey {
         SlotRecord { live: self.live(), history }
     }
 
-    pub(crate) fn boot_id(&self) -> &str {
-        &self.boot_id
+    /// The slot with all its records; `None` when it never held a session.
+    pub(crate) fn sessions(self) -> Option<SlotSessions> {
+        let log = |record: &Record| record.directory.join("out.log");
+        let kept = self.finished().map(|record| (record.generation, log(record)));
+        let mut logs: BTreeMap<u64, PathBuf> = kept.filter(|(_, log)| log.exists()).collect();
+        let holder = self.holder();
+        logs.extend(holder.map(|record| (record.generation, log(record))));
+        let is_known = self.is_held || !self.records.is_empty();
+        is_known.then(|| SlotSessions {
+            live: self.live(),
+            stuck: None,
+            history: self.finished().map(|record| record.run(&self.boot_id)).collect(),
+            logs,
+            pid: holder.and_then(|record| record.start.agent).map(|agent| agent.pid),
+            slot: self.slot.clone(),
+        })
     }
 }
 

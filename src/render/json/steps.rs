@@ -12,6 +12,8 @@ pub(super) struct InventoryView<'a> {
     running: Option<u32>,
     roles: Vec<RoleView<'a>>,
     unmanaged: Vec<UnmanagedView>,
+    out_of_range: Vec<String>,
+    stuck: Vec<SlotView<'a, StuckView>>,
 }
 
 #[derive(Serialize)]
@@ -27,6 +29,13 @@ struct RoleView<'a> {
 struct UnmanagedView {
     slot: String,
     reason: String,
+}
+
+#[derive(Serialize)]
+struct StuckView {
+    reason: &'static str,
+    since: Option<String>,
+    detail: String,
 }
 
 #[derive(Serialize)]
@@ -118,7 +127,7 @@ struct RecentMergeView {
 }
 
 impl<'a> InventoryView<'a> {
-    pub(super) fn of(inventory: &'a InventoryReport) -> Self {
+    pub(super) fn of(inventory: &'a InventoryReport, fleet: &FleetName) -> Self {
         let roles = inventory.roles.iter().map(|count| RoleView {
             role: count.role.as_str(),
             desired: count.desired,
@@ -129,11 +138,18 @@ impl<'a> InventoryView<'a> {
         let unmanaged = inventory.unmanaged.iter();
         let unmanaged =
             unmanaged.map(|one| UnmanagedView { slot: safe(&one.session), reason: sentence(&one.reason) });
+        let out_of_range = inventory.out_of_range.iter().map(|slot| slot.session_name(fleet));
+        let stuck = inventory.stuck.iter().map(|stuck| {
+            let (since, detail) = (stuck.since.map(rfc3339), sentence(&stuck.detail));
+            slot(fleet, &stuck.slot, StuckView { reason: stuck.reason.word(), since, detail })
+        });
         Self {
             desired: inventory.desired,
             running: inventory.running,
             roles: roles.collect(),
             unmanaged: unmanaged.collect(),
+            out_of_range: out_of_range.collect(),
+            stuck: stuck.collect(),
         }
     }
 }

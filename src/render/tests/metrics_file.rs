@@ -3,8 +3,9 @@ use std::collections::BTreeSet;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
+use crate::fleet::StuckReason;
 use crate::render::metrics;
-use crate::render::sample::{converged, eventful};
+use crate::render::sample::{converged, eventful, stuck};
 use crate::report::StepOutcome;
 
 /// A strict reader of the text exposition format: every sample has HELP and TYPE above it, no series comes twice.
@@ -59,6 +60,10 @@ fn metrics_speak_of_the_last_cycle() {
     coordinator_agents_running{fleet="demo",role="ui_builder"} 0
     coordinator_agents_backing_off{fleet="demo",role="ui_builder"} 0
     coordinator_agents_unmanaged{fleet="demo"} 0
+    coordinator_agents_stuck{fleet="demo",reason="pending"} 0
+    coordinator_agents_stuck{fleet="demo",reason="terminating"} 0
+    coordinator_agents_stuck{fleet="demo",reason="over_deadline"} 0
+    coordinator_agents_stuck{fleet="demo",reason="suspended"} 0
     coordinator_last_cycle_spawns{fleet="demo",result="spawned"} 8
     coordinator_last_cycle_spawns{fleet="demo",result="already_running"} 1
     coordinator_last_cycle_spawns{fleet="demo",result="held"} 1
@@ -80,6 +85,23 @@ fn metrics_speak_of_the_last_cycle() {
 }
 
 #[test]
+fn stuck_sessions_are_counted_by_reason() {
+    let mut report = converged();
+    report.inventory.body.stuck = vec![
+        stuck("ui_builder", 0, StuckReason::Pending, None, "a"),
+        stuck("ui_builder", 1, StuckReason::Pending, None, "b"),
+        stuck("qa", 0, StuckReason::OverDeadline, None, "c"),
+    ];
+    let metrics = metrics::report(&report);
+    for sample in ["reason=\"pending\"} 2", "reason=\"over_deadline\"} 1", "reason=\"suspended\"} 0"] {
+        assert!(
+            metrics.contains(&format!("coordinator_agents_stuck{{fleet=\"demo\",{sample}\n")),
+            "{metrics}"
+        );
+    }
+}
+
+#[test]
 fn what_is_unknown_has_no_sample() {
     let mut report = converged();
     report.inventory.body.running = None;
@@ -88,7 +110,8 @@ fn what_is_unknown_has_no_sample() {
     report.merge.outcome = StepOutcome::Skipped;
     let metrics = metrics::report(&report);
     assert!(metrics.contains("coordinator_agents_desired{"), "{metrics}");
-    for absent in ["agents_running", "agents_unmanaged", "pull_requests_open", "review_queue"] {
+    for absent in ["agents_running", "agents_unmanaged", "agents_stuck", "pull_requests_open", "review_queue"]
+    {
         assert!(!metrics.contains(absent), "{absent} in {metrics}");
     }
 }

@@ -2,6 +2,8 @@
 
 use super::{Fallback, Key, Kind, Section};
 
+mod kubernetes;
+
 /// No list of sessions, approvals or merges needs more; beyond it a number is a slip of the finger.
 pub(in crate::roster) const MOST: u32 = 10_000;
 
@@ -71,9 +73,9 @@ static PLATFORM: Section = Section {
     keys: &[
         Key {
             name: "kind",
-            kind: Kind::Word(&["process"]),
+            kind: Kind::Word(&["process", "kubernetes"]),
             default: Fallback::Toml(r#""process""#),
-            doc: "`process`: local processes that outlive the run.",
+            doc: "`process`: local processes that outlive the run; `kubernetes`: Jobs on a cluster.",
         },
         Key {
             name: "max_running",
@@ -98,6 +100,12 @@ static PLATFORM: Section = Section {
             kind: Kind::Section(&PROCESS),
             default: Fallback::Toml("{}"),
             doc: "Settings of the `process` platform.",
+        },
+        Key {
+            name: "kubernetes",
+            kind: Kind::Section(&kubernetes::PLATFORM),
+            default: Fallback::Toml("{}"),
+            doc: "Settings of the `kubernetes` platform.",
         },
     ],
     inherits: &[],
@@ -128,7 +136,7 @@ static AGENT: &[Key] = &[
         name: "command",
         kind: Kind::Command,
         default: Fallback::Toml(r#"["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]"#),
-        doc: "Program and arguments, without a shell. `{prompt}`, `{brief}`, `{role}`, `{slot}` and `{fleet}` are replaced, other braces stay; without `{prompt}` the prompt is standard input.",
+        doc: "Program and arguments, without a shell. `{prompt}`, `{brief}`, `{role}`, `{slot}` and `{fleet}` are replaced, other braces stay; without `{prompt}` the prompt is standard input, which `kubernetes` does not have: there the agent reads `COORDINATOR_PROMPT`.",
     },
     Key {
         name: "time_limit",
@@ -152,7 +160,7 @@ static AGENT: &[Key] = &[
         name: "min_free",
         kind: Kind::Size,
         default: Fallback::Toml(r#""1GiB""#),
-        doc: "No session starts with less free disk space; \"0\" turns the check off.",
+        doc: "No local session starts with less free disk space; \"0\" turns the check off.",
     },
     Key {
         name: "backoff_base",
@@ -170,19 +178,19 @@ static AGENT: &[Key] = &[
         name: "retain",
         kind: ANY_NUMBER,
         default: Fallback::Toml("5"),
-        doc: "Logs kept per slot; the last 8 records always stay.",
+        doc: "Logs of local sessions kept per slot; the last 8 records always stay.",
     },
     Key {
         name: "retain_work",
         kind: ANY_NUMBER,
         default: Fallback::Toml("1"),
-        doc: "Work directories kept per slot.",
+        doc: "Work directories of local sessions kept per slot.",
     },
     Key {
         name: "env",
         kind: Kind::Variables,
         default: Fallback::Toml("{}"),
-        doc: "Added to the agent's environment. `${NAME}` takes a value from the coordinator's own; such a variable is a secret, and only the roles that name it get it.",
+        doc: "Added to the agent's environment. `${NAME}` takes a value from the coordinator's own; such a variable is a secret, and only the roles that name it get it. On `kubernetes`, secrets come from `env_from`.",
     },
 ];
 
@@ -220,6 +228,12 @@ static ROLE: Section = Section {
             kind: Kind::Path,
             default: Fallback::Derived("`briefs/<key>.md`"),
             doc: "A file with one or two sentences that say what this agent does.",
+        },
+        Key {
+            name: "kubernetes",
+            kind: Kind::Section(&kubernetes::ROLE),
+            default: Fallback::Toml("{}"),
+            doc: "What differs for this role on the `kubernetes` platform.",
         },
     ],
     inherits: AGENT,

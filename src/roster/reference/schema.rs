@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::{Fallback, Key, Kind, ROSTER, Section};
+use super::{Fallback, Form, Key, Kind, ROSTER, Section};
 
 /// The schema of `roster.toml`.
 pub fn schema() -> Value {
@@ -65,9 +65,20 @@ fn kind(kind: &Kind) -> Value {
             "propertyNames": {"pattern": "^(?!COORDINATOR_)[A-Za-z_][A-Za-z0-9_]*$"},
             "additionalProperties": text(),
         }),
+        Kind::Formed(form) => formed(form),
+        Kind::ListOf(form) => list(formed(form)),
+        Kind::TableOf(keys, values) => json!({
+            "type": "object",
+            "propertyNames": {"pattern": keys.pattern.text, "maxLength": keys.longest},
+            "additionalProperties": formed(values),
+        }),
         Kind::Section(section) => table(section),
         Kind::Sections(section) => list(table(section)),
     }
+}
+
+fn formed(form: &Form) -> Value {
+    json!({"type": "string", "pattern": form.pattern.text, "maxLength": form.longest})
 }
 
 fn check() -> Value {

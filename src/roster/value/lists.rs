@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use crate::roster::RequiredCheck;
 use crate::roster::problem::Problem;
-use crate::roster::reference::Kind;
+use crate::roster::reference::{Form, Kind};
 use crate::roster::text;
 
 use super::{Reading, Value, Variable};
@@ -29,6 +29,48 @@ impl Reading<'_> {
                 }
             }
         })
+    }
+
+    pub(super) fn list_of(&mut self, form: &Form, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+        self.entries(value, &format!("a list of {}s in quotes", form.word), |this, item| {
+            let given = this.expect(item, "text in quotes", DeValue::as_str)?;
+            match form.check(given) {
+                Ok(()) => Some(given.to_owned()),
+                Err(fault) => {
+                    let message = format!("bad entry in `{}`: {}", this.key, text::quoted(given));
+                    this.fault(message, item.span(), fault);
+                    None
+                }
+            }
+        })
+    }
+
+    pub(super) fn table_of(
+        &mut self,
+        names: &Form,
+        values: &Form,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<BTreeMap<String, String>> {
+        let table = self.expect(value, "a table of texts", DeValue::as_table)?;
+        let what = format!("a {} in quotes", values.word);
+        let mut read = BTreeMap::new();
+        for (name, value) in table {
+            if let Err(fault) = names.check(name.get_ref()) {
+                let message =
+                    format!("bad {} in `{}`: {}", names.word, self.key, text::quoted(name.get_ref()));
+                self.fault(message, name.span(), fault);
+                continue;
+            }
+            let Some(given) = self.expect(value, &what, DeValue::as_str) else { continue };
+            match values.check(given) {
+                Ok(()) => drop(read.insert(name.get_ref().to_string(), given.to_owned())),
+                Err(fault) => {
+                    let message = format!("bad {} in `{}`: {}", values.word, self.key, text::quoted(given));
+                    self.fault(message, value.span(), fault);
+                }
+            }
+        }
+        Some(read)
     }
 
     pub(super) fn command(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Value> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, wholly_backing_off};
-use crate::fleet::{Mode, Role, Slot};
+use crate::fleet::{Mode, Role, Slot, StuckReason};
 use crate::report::{Advice, NotMerged, Report};
 
 const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -35,9 +35,50 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
         let action = "lower the counts of the roles that build: they change the same places";
         say(format!("{} pull requests conflict", merge.conflicts), action.to_owned());
     }
+    advice.extend(advise_on_stuck(report));
     advice.extend(advise_on_reasons(report));
     advice.extend(advise_on_token(report));
     advice
+}
+
+/// More slots than these are counted; the inventory names each.
+const NAMED: usize = 3;
+
+/// The coordinator never ends a live session: what to do about one that does not get on is for a person to decide.
+fn advise_on_stuck(report: &Report) -> impl Iterator<Item = Advice> {
+    let stuck = &report.inventory.body.stuck;
+    StuckReason::ALL.into_iter().filter_map(move |reason| {
+        let slots = stuck.iter().filter(|stuck| stuck.reason == reason).map(|stuck| &stuck.slot);
+        let slots: Vec<&Slot> = slots.collect();
+        (!slots.is_empty()).then(|| {
+            let signal = format!("{}: {}", reason.word(), names(&slots));
+            Advice { signal, action: free(reason).to_owned() }
+        })
+    })
+}
+
+fn names(slots: &[&Slot]) -> String {
+    let names: Vec<String> = slots.iter().take(NAMED).map(|slot| slot.name()).collect();
+    match slots.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// What frees a slot whose session is stuck.
+fn free(reason: StuckReason) -> &'static str {
+    match reason {
+        StuckReason::Pending => {
+            "remove what keeps the agent from starting, which the inventory names; until then, or until its deadline, it holds its slot"
+        }
+        StuckReason::Terminating => {
+            "somebody ended it and it does not go: look whether its machine still answers; it holds its slot"
+        }
+        StuckReason::OverDeadline => {
+            "the platform should have ended it: look whether the platform works; it holds its slot"
+        }
+        StuckReason::Suspended => "resume it, or let its queue admit it; until then it holds its slot",
+    }
 }
 
 /// Reasons that only a person can remove.

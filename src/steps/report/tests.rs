@@ -1,41 +1,9 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::backoff::Restraint;
-use crate::fleet::{Mode, SessionSpec};
-use crate::render::sample::{at, converged, endpoint, merged, role, skip, slot};
+use crate::fleet::{Mode, StuckReason};
+use crate::render::sample::{a_role, at, converged, endpoint, merged, role, skip, slot, stuck};
 use crate::report::{Advice, RateLimit, SpawnFailure, Spawned};
-
-fn a_role(key: &str, mode: Mode, count: u32) -> Role {
-    let restraint = Restraint {
-        backoff_base: Duration::ZERO,
-        backoff_cap: Duration::ZERO,
-        min_runtime: Duration::ZERO,
-        min_interval: Duration::ZERO,
-    };
-    let spec = SessionSpec {
-        command: Vec::new(),
-        prompt: String::new(),
-        brief: String::new(),
-        env: BTreeMap::new(),
-        time_limit: Duration::ZERO,
-        min_free_bytes: 0,
-        retain: 0,
-        retain_work: 0,
-        restraint,
-    };
-    Role {
-        key: role(key),
-        name: String::new(),
-        count,
-        department: String::new(),
-        mode,
-        brief_path: String::new(),
-        spec: Arc::new(spec),
-    }
-}
 
 fn roles() -> [Role; 3] {
     [
@@ -236,6 +204,26 @@ fn when_production_is_not_up_the_merges_of_this_cycle_are_suspects_too() {
     assert!(says(&down, "production answers 503", action), "{:?}", down.advice);
     assert_eq!(numbers(&with(HealthVerdict::Down, true)), [3], "a dry run merged nothing");
     assert!(numbers(&with(HealthVerdict::Up, false)).is_empty());
+}
+
+#[test]
+fn a_stuck_session_is_spoken_of_and_leaves_the_status_as_it_is() {
+    let report = after(|report| {
+        let pending = (0..5).map(|index| stuck("ui_builder", index, StuckReason::Pending, None, "no image"));
+        let lost = stuck("sentinel", 0, StuckReason::Terminating, None, "its node does not answer");
+        report.inventory.body.stuck = pending.chain([lost]).collect();
+    });
+    assert_eq!((report.status, &report.reasons[..]), (Status::Healthy, &[][..]));
+    let signals: Vec<_> = report.advice.iter().map(|advice| advice.signal.as_str()).collect();
+    assert_eq!(
+        signals,
+        ["pending: ui-builder-s0, ui-builder-s1, ui-builder-s2 and 2 more", "terminating: sentinel-s0"]
+    );
+    assert!(
+        report.advice.iter().all(|advice| advice.action.contains("holds its slot")),
+        "{:?}",
+        report.advice
+    );
 }
 
 #[test]

@@ -4,12 +4,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use coordinator::fleet::Mode;
-use coordinator::roster::{CheckMode, CommitMessage, OnInventoryFailure, Roster, StaleApprovals};
+use coordinator::roster::{
+    CheckMode, CommitMessage, OnInventoryFailure, PlatformKind, Roster, StaleApprovals,
+};
 
 use super::Folder;
 
 fn load(roster: &str) -> Roster {
     Folder::with_briefs(roster).load().unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn state_dir(roster: &Roster) -> &Path {
+    match &roster.platform.kind {
+        PlatformKind::Process { state_dir } => state_dir,
+        PlatformKind::Kubernetes(_) => panic!("not on this machine"),
+    }
 }
 
 const fn seconds(seconds: u64) -> Duration {
@@ -22,7 +31,7 @@ fn a_fleet_and_a_role_with_a_brief_are_a_roster() {
     assert_eq!((roster.fleet.as_str(), roster.deadline), ("demo", seconds(200)));
     assert_eq!((roster.platform.max_running, roster.platform.max_spawns), (None, 50));
     assert_eq!(roster.platform.on_inventory_failure, OnInventoryFailure::Spawn);
-    assert_eq!(roster.platform.state_dir, Path::new("/home/someone/.local/state/coordinator"));
+    assert_eq!(state_dir(&roster), Path::new("/home/someone/.local/state/coordinator"));
     assert!(roster.repository.is_none() && roster.health.is_empty() && roster.secret_names.is_empty());
 
     let [role] = roster.roles.as_slice() else { panic!("one role") };
@@ -139,7 +148,7 @@ fn every_key_about_sessions_arrives() {
     assert_eq!((roster.fleet.as_str(), roster.deadline), ("full", seconds(5)));
     assert_eq!((roster.platform.max_running, roster.platform.max_spawns), (Some(7), 0));
     assert_eq!(roster.platform.on_inventory_failure, OnInventoryFailure::Skip);
-    assert_eq!(roster.platform.state_dir, Path::new("/home/someone/state"));
+    assert_eq!(state_dir(&roster), Path::new("/home/someone/state"));
 
     let [bee, other] = roster.roles.as_slice() else { panic!("two roles") };
     assert_eq!((bee.key.as_str(), bee.name.as_str(), bee.count), ("b", "Bee", 0));

@@ -6,8 +6,13 @@ use super::{Folder, Run};
 const FLEET: &str = "fleet = \"demo\"\n";
 const ROLE: &str = "[[role]]\nkey = \"a\"\n";
 
-fn refused(roster: &str, place: &str, parts: &[&str]) {
-    let run = Folder::with_briefs(roster).run(&["check"]);
+pub(super) fn refused(roster: &str, place: &str, parts: &[&str]) {
+    refused_in(&Folder::with_briefs(roster), place, parts);
+}
+
+pub(super) fn refused_in(folder: &Folder, place: &str, parts: &[&str]) {
+    let run = folder.run(&["check"]);
+    let roster = folder.read("roster.toml");
     assert_eq!(run.code, Some(2), "{roster}\n{}", run.stderr);
     assert_eq!(run.stdout, "", "{roster}");
     assert!(run.stderr.ends_with("\n1 problem; nothing was changed\n"), "{roster}\n{}", run.stderr);
@@ -54,7 +59,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         &["belongs in [defaults] or [[role]]"],
     );
     refused(&format!("{FLEET}[zebra]\n"), "2:2", &["unknown key `zebra`", "not one of fleet, deadline"]);
-    refused(&format!("{FLEET}[platform.kubernetes]\n"), "2:11", &["not available in this version"]);
+    refused(&format!("{FLEET}[platform.exec]\n"), "2:11", &["not available in this version"]);
 }
 
 #[test]

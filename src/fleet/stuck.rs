@@ -1,0 +1,46 @@
+//! Live sessions that do not get on. They are reported and never touched: only the platform's own deadline frees them.
+
+use std::time::SystemTime;
+
+use super::Slot;
+
+/// Why a live session needs a person's eye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StuckReason {
+    /// Its agent has not started within the start timeout.
+    Pending,
+    /// It was told to end, by somebody else, and has not.
+    Terminating,
+    /// It outlived its deadline, which the platform should have enforced.
+    OverDeadline,
+    /// Somebody suspended it, or a queue holds it.
+    Suspended,
+}
+
+impl StuckReason {
+    /// All reasons, in the order of the report.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Terminating, Self::OverDeadline, Self::Suspended];
+
+    /// The word in the report.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Terminating => "terminating",
+            Self::OverDeadline => "over_deadline",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// A live session that does not get on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// Where.
+    pub slot: Slot,
+    /// The reason word.
+    pub reason: StuckReason,
+    /// Since when, where the platform says so.
+    pub since: Option<SystemTime>,
+    /// What the platform says of it, and what to do: may quote untrusted text.
+    pub detail: String,
+}

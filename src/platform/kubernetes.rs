@@ -1,0 +1,93 @@
+//! Sessions as Jobs on a Kubernetes cluster.
+//!
+//! The lock of a slot is the name of its Job: the API server lets one Job have it. A Job that is not terminal holds the
+//! slot, whatever its pod does; a terminal one is replaced by a deletion bound to its uid and a creation that fails when
+//! somebody else was first. The Job carries the history of its slot from one generation to the next.
+
+use std::cell::RefCell;
+use std::time::SystemTime;
+
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::fleet::{FleetName, Listing, Want};
+use crate::platform::{CycleId, Platform, Start};
+use crate::roster::KubernetesSettings;
+
+mod answer;
+mod api;
+mod connect;
+pub(crate) mod inspect;
+mod job;
+mod list;
+mod logs;
+mod merge;
+mod queue;
+mod record;
+mod start;
+mod stuck;
+#[cfg(test)]
+mod tests;
+
+use api::Api;
+use list::View;
+
+/// What the platform needs to know of the roster.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose sessions.
+    pub fleet: FleetName,
+    /// `owner/repo`, told to every session.
+    pub repository: Option<String>,
+    /// `[platform.kubernetes]`.
+    pub kubernetes: KubernetesSettings,
+}
+
+/// The Kubernetes platform of one fleet, for one run.
+pub struct Kubernetes {
+    settings: Settings,
+    api: Api,
+    /// What the inventory of this run saw; `None` before it, and when it failed.
+    view: RefCell<Option<View>>,
+    /// Whether the queue can be used; asked once.
+    queue: OnceCell<Result<(), String>>,
+}
+
+impl Kubernetes {
+    /// Reads the kubeconfig, or the service account of the pod that this runs in; nothing is asked yet. `context` is the
+    /// kubeconfig's context. No request begins after `until`.
+    ///
+    /// Fails without a configuration that can be used.
+    pub async fn connect(settings: Settings, context: Option<&str>, until: Instant) -> anyhow::Result<Self> {
+        let (client, namespace) = connect::client(context, until).await?;
+        Ok(Self::new(settings, client, &namespace, until))
+    }
+
+    /// The platform on this client; its `namespace` counts where the roster names none.
+    pub fn new(settings: Settings, client: kube::Client, namespace: &str, until: Instant) -> Self {
+        let namespace = settings.kubernetes.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+        let api = Api::new(client, namespace, until);
+        Self { settings, api, view: RefCell::new(None), queue: OnceCell::new() }
+    }
+}
+
+impl Platform for Kubernetes {
+    async fn list(&self) -> anyhow::Result<Listing> {
+        let view = list::view(&self.api, &self.settings).await?;
+        let listing = view.listing(&self.settings, self.api.server_time());
+        *self.view.borrow_mut() = Some(view);
+        Ok(listing)
+    }
+
+    async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        self.fill(want, cycle, now).await
+    }
+
+    async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        self.rehearse(want, now).await
+    }
+
+    fn requests(&self) -> u64 {
+        self.api.requests()
+    }
+}

@@ -1,0 +1,179 @@
+//! The API server: one request at a time, its answer as it came.
+//!
+//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After` says when to come again, `Date`
+//! what the time is where the records are written.
+
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use kube::core::Status;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::innermost;
+
+/// The server cuts a request at 60 s; a list that takes half as long is not worth waiting for.
+const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+
+/// The API server of one namespace.
+pub(super) struct Api {
+    client: kube::Client,
+    namespace: String,
+    /// No request begins, and none is waited for, after this.
+    until: Instant,
+    requests: Cell<u64>,
+    /// The server's time, and when it told it.
+    heard: Cell<Option<(SystemTime, Instant)>>,
+}
+
+/// What to ask.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    /// Below the namespace's part of the path: see [`Api::jobs`] and [`Api::pods`].
+    pub(super) path: String,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<&'a Value>,
+}
+
+/// A complete answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// How long the server wants to be left alone, when it says so.
+    pub(super) retry_after: Option<Duration>,
+    body: Bytes,
+}
+
+/// No complete answer. Whether the request was carried out is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NoAnswer(pub(super) String);
+
+impl Api {
+    pub(super) fn new(client: kube::Client, namespace: String, until: Instant) -> Self {
+        Self { client, namespace, until, requests: Cell::new(0), heard: Cell::new(None) }
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// The time by the server's clock, to a second; `None` before its first answer.
+    pub(super) fn server_time(&self) -> Option<SystemTime> {
+        self.heard.get().map(|(date, at)| date + at.elapsed())
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The path of the namespace's Jobs.
+    pub(super) fn jobs(&self) -> String {
+        format!("/apis/batch/v1/namespaces/{}/jobs", self.namespace)
+    }
+
+    /// The path of the namespace's Pods.
+    pub(super) fn pods(&self) -> String {
+        format!("/api/v1/namespaces/{}/pods", self.namespace)
+    }
+
+    /// Whether a request may still begin after this wait.
+    pub(super) fn has_time_for(&self, wait: Duration) -> bool {
+        Instant::now() + wait < self.until
+    }
+
+    /// Asks, and waits where the server asks for it (429, 503 with `Retry-After`) as long as the deadline allows. These
+    /// answers say that nothing was done, so asking again is safe.
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
+        loop {
+            let answer = self.ask_once(ask).await?;
+            match answer.retry_after {
+                Some(wait) if answer.is_busy() && self.has_time_for(wait) => {
+                    tokio::time::sleep(wait).await;
+                }
+                Some(_) | None => return Ok(answer),
+            }
+        }
+    }
+
+    async fn ask_once(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
+        let request = request(ask)?;
+        self.requests.set(self.requests.get() + 1);
+        let end = self.until.min(Instant::now() + LONGEST_REQUEST);
+        let exchange = async {
+            let response = self.client.send(request).await.map_err(|error| NoAnswer(innermost(&error)))?;
+            self.note_time(response.headers());
+            Answer::of(response).await
+        };
+        let answer = timeout_at(end, exchange).await;
+        answer.unwrap_or_else(|_| Err(NoAnswer("the API server did not answer in time".to_owned())))
+    }
+
+    /// Sends a request whose answer is read as it comes, without a limit in time.
+    pub(super) async fn open(&self, ask: &Ask<'_>) -> Result<Response<Body>, NoAnswer> {
+        let request = request(ask)?;
+        self.requests.set(self.requests.get() + 1);
+        self.client.send(request).await.map_err(|error| NoAnswer(innermost(&error)))
+    }
+
+    fn note_time(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        if let Some(date) = date {
+            self.heard.set(Some((date, Instant::now())));
+        }
+    }
+}
+
+fn request(ask: &Ask<'_>) -> Result<Request<Body>, NoAnswer> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(ask.query);
+    let query = query.finish();
+    let uri = if query.is_empty() { ask.path.clone() } else { format!("{}?{query}", ask.path) };
+    let mut request = Request::builder().method(ask.method.clone()).uri(uri);
+    if ask.body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = ask.body.map(ToString::to_string).unwrap_or_default();
+    request.body(Body::from(body.into_bytes())).map_err(|error| NoAnswer(error.to_string()))
+}
+
+/// Kubernetes writes seconds, never a date. No pause at all would be a storm.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.max(1)))
+}
+
+impl Answer {
+    /// The answer when all of it has come.
+    pub(super) async fn of(response: Response<Body>) -> Result<Self, NoAnswer> {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| NoAnswer(innermost(&error)))?.to_bytes();
+        Ok(Self { status: head.status, retry_after: retry_after(&head.headers), body })
+    }
+
+    /// The server had no time for the request, and did nothing.
+    pub(super) fn is_busy(&self) -> bool {
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::SERVICE_UNAVAILABLE => self.retry_after.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The body as this type, or what is wrong with it.
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, NoAnswer> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| NoAnswer(format!("the API server's answer is not what it should be: {error}")))
+    }
+
+    /// What the server says of an error, as far as it does.
+    pub(super) fn error(&self) -> Status {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}

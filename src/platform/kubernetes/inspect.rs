@@ -1,0 +1,147 @@
+//! What `doctor` asks the API server: who and where we are, and what we may do. Nothing here changes the cluster.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use http::{Method, StatusCode};
+use kube::config::Kubeconfig;
+use serde_json::{Value, json};
+
+use super::Kubernetes;
+use super::answer::refusal;
+use super::api::Ask;
+use super::list::unreachable;
+
+/// Whoever brings no credentials; they may not even ask who they are.
+const ANONYMOUS: &str = "system:anonymous";
+
+/// A verb on a resource of the namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Permission {
+    pub(crate) verb: &'static str,
+    /// The API group; empty for the core.
+    pub(crate) group: &'static str,
+    /// `pods`, or `pods/log` for a part of one.
+    pub(crate) resource: &'static str,
+}
+
+const fn on_jobs(verb: &'static str) -> Permission {
+    Permission { verb, group: "batch", resource: "jobs" }
+}
+
+const fn on_pods(verb: &'static str) -> Permission {
+    Permission { verb, group: "", resource: "pods" }
+}
+
+/// What a cycle, `sessions` and `logs` ask for.
+pub(crate) const NEEDED: [Permission; 7] = [
+    on_jobs("get"),
+    on_jobs("list"),
+    on_jobs("create"),
+    on_jobs("delete"),
+    on_pods("get"),
+    on_pods("list"),
+    Permission { resource: "pods/log", ..on_pods("get") },
+];
+
+/// What nothing here asks for, and what could end or change a live session.
+pub(crate) const SURPLUS: [Permission; 4] =
+    [on_jobs("patch"), on_jobs("update"), on_jobs("deletecollection"), on_pods("delete")];
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)
+    }
+}
+
+/// The version of an API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// As the server has it: `v1.33.1-gke.100`.
+    pub(crate) name: String,
+    /// Major and minor; `None` when they are no numbers.
+    pub(crate) number: Option<(u32, u32)>,
+}
+
+/// Where the credentials come from: the kubeconfig's `context`, or the pod that this runs in.
+pub(crate) fn source(context: Option<&str>) -> String {
+    let current = || Kubeconfig::read().ok()?.current_context;
+    match context.map(str::to_owned).or_else(current) {
+        Some(context) => format!("context {context}"),
+        None => "the service account of this pod".to_owned(),
+    }
+}
+
+impl Kubernetes {
+    /// Where the sessions are.
+    pub(crate) fn namespace(&self) -> &str {
+        self.api.namespace()
+    }
+
+    /// The time by the API server's clock, to a second; `None` before its first answer.
+    pub(crate) fn server_time(&self) -> Option<SystemTime> {
+        self.api.server_time()
+    }
+
+    /// Fails when the server cannot be reached and when it refuses the credentials.
+    pub(crate) async fn version(&self) -> anyhow::Result<Version> {
+        let version = self.expect(Method::GET, "/version".to_owned(), None).await?;
+        let text = |key: &str| version[key].as_str().unwrap_or_default();
+        // Some vendors write `27+`.
+        let number = |key: &str| text(key).trim_end_matches('+').parse().ok();
+        let number = number("major").zip(number("minor"));
+        Ok(Version { name: text("gitVersion").to_owned(), number })
+    }
+
+    /// As whom the server knows us. Fails when it knows nobody: some answers it gives to everybody.
+    pub(crate) async fn user(&self) -> anyhow::Result<String> {
+        let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
+        let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews".to_owned();
+        let review = self.expect(Method::POST, path, Some(&review)).await;
+        let is_nobody = |error: &anyhow::Error| error.to_string().contains(ANONYMOUS);
+        match review {
+            Err(error) if is_nobody(&error) => anyhow::bail!(
+                "the API server does not know who asks; give the kubeconfig's user a token or a certificate"
+            ),
+            review => Ok(review?["status"]["userInfo"]["username"].as_str().unwrap_or_default().to_owned()),
+        }
+    }
+
+    /// Whether the namespace exists; `None` when the server does not tell, as it need not.
+    pub(crate) async fn has_namespace(&self) -> Option<bool> {
+        let path = format!("/api/v1/namespaces/{}", self.namespace());
+        let ask = Ask { method: Method::GET, path, query: &[], body: None };
+        match self.api.ask(&ask).await.ok()?.status {
+            StatusCode::OK => Some(true),
+            StatusCode::NOT_FOUND => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether the server would allow it in the namespace.
+    pub(crate) async fn may(&self, permission: Permission) -> anyhow::Result<bool> {
+        let Permission { verb, group, resource } = permission;
+        let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": {
+                "namespace": self.namespace(),
+                "verb": verb,
+                "group": group,
+                "resource": resource,
+                "subresource": part,
+            } },
+        });
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
+        let review = self.expect(Method::POST, path, Some(&review)).await?;
+        Ok(review["status"]["allowed"].as_bool().unwrap_or(false))
+    }
+
+    async fn expect(&self, method: Method, path: String, body: Option<&Value>) -> anyhow::Result<Value> {
+        let ask = Ask { method, path, query: &[], body };
+        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(unreachable(&lost.0)))?;
+        anyhow::ensure!(answer.status.is_success(), "{}", refusal(&answer));
+        answer.parse().map_err(|lost| anyhow::anyhow!(lost.0))
+    }
+}

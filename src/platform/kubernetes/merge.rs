@@ -1,0 +1,93 @@
+//! One YAML document over another. Pure.
+
+use serde_json::{Map, Value};
+
+/// `top` over `base`: tables are merged, lists of named things are merged by name, all else is replaced.
+pub(super) fn over(base: Value, top: Value) -> Value {
+    merge("", base, top)
+}
+
+fn merge(key: &str, base: Value, top: Value) -> Value {
+    match (base, top) {
+        (Value::Object(base), Value::Object(top)) => Value::Object(tables(base, top)),
+        (Value::Array(base), Value::Array(top)) => Value::Array(lists(key, base, top)),
+        (_, top) => top,
+    }
+}
+
+fn tables(mut base: Map<String, Value>, top: Map<String, Value>) -> Map<String, Value> {
+    for (key, value) in top {
+        let merged = match base.remove(&key) {
+            Some(below) => merge(&key, below, value),
+            None => value,
+        };
+        base.insert(key, merged);
+    }
+    base
+}
+
+/// The merge keys of the Kubernetes API (`patchMergeKey`), for the lists that a Job's author adds to.
+fn lists(key: &str, mut base: Vec<Value>, top: Vec<Value>) -> Vec<Value> {
+    let name = match key {
+        "containers" | "initContainers" | "volumes" | "env" => "name",
+        "volumeMounts" => "mountPath",
+        "envFrom" => {
+            base.extend(top);
+            return base;
+        }
+        _ => return top,
+    };
+    for item in top {
+        match base.iter_mut().find(|below| below.get(name).is_some() && below.get(name) == item.get(name)) {
+            // Two sources for one volume or variable would be refused: the upper one stands alone.
+            Some(below) if matches!(key, "volumes" | "env") => *below = item,
+            Some(below) => *below = merge("", below.take(), item),
+            None => base.push(item),
+        }
+    }
+    base
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_upper_document_wins_and_the_lower_one_adds() {
+        let base = json!({ "a": 1, "b": { "c": 2, "d": [1, 2] } });
+        let top = json!({ "b": { "c": 3, "d": [4] }, "e": null });
+        assert_eq!(over(base, top), json!({ "a": 1, "b": { "c": 3, "d": [4] }, "e": null }));
+    }
+
+    #[test]
+    fn containers_meet_by_name_mounts_by_path_and_volumes_replace_each_other() {
+        let base = json!({
+            "containers": [{ "name": "agent", "tty": true, "volumeMounts": [{ "mountPath": "/a", "name": "x" }] }],
+            "volumes": [{ "name": "tmp", "emptyDir": {} }],
+        });
+        let top = json!({
+            "containers": [
+                { "name": "proxy" },
+                { "name": "agent", "image": "i", "volumeMounts": [{ "mountPath": "/b", "name": "y" }] },
+            ],
+            "volumes": [{ "name": "tmp", "ephemeral": {} }],
+        });
+        let mounts = json!([{ "mountPath": "/a", "name": "x" }, { "mountPath": "/b", "name": "y" }]);
+        let expected = json!({
+            "containers": [
+                { "name": "agent", "tty": true, "image": "i", "volumeMounts": mounts },
+                { "name": "proxy" },
+            ],
+            "volumes": [{ "name": "tmp", "ephemeral": {} }],
+        });
+        assert_eq!(over(base, top), expected);
+    }
+
+    #[test]
+    fn secrets_for_the_environment_add_up() {
+        let merged = over(json!({ "envFrom": [1] }), json!({ "envFrom": [2] }));
+        assert_eq!(merged, json!({ "envFrom": [1, 2] }));
+    }
+}

@@ -1,0 +1,261 @@
+//! Fills one slot: looks who holds its name, decides, and lets the API server have the last word.
+
+use std::time::{Duration, SystemTime};
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::Kubernetes;
+use super::answer::{Created, Deleted, refusal};
+use super::api::Ask;
+use super::job::{self, Birth, FLEET};
+use super::list::unreachable;
+use super::record::{Job, Pods, Predecessor};
+use crate::backoff::{self, Restraint};
+use crate::fleet::{Hold, HoldReason, Want};
+use crate::platform::{CycleId, Start};
+
+/// The predecessor's share of the quota is free when the quota controller has seen its deletion. A slot that waited for
+/// the next cycle instead would lose its history, and with it the backoff.
+const QUOTA_PAUSES: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_millis(750), Duration::from_secs(2), Duration::from_secs(5)];
+
+/// Who has the slot's name.
+#[derive(Debug)]
+enum Holder {
+    /// Nobody.
+    None,
+    /// A session that is not over, whatever its pod does.
+    Live,
+    /// A terminal Job that somebody deleted, and that a finalizer keeps.
+    Leaving,
+    /// A terminal Job, which may be replaced.
+    Ended(Predecessor),
+    /// A Job that is not of this fleet.
+    Stranger,
+    /// It could not be looked up: why.
+    Unknown(String),
+}
+
+/// What to do about a slot.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Create a Job, after this one when there is one.
+    Create(Option<Predecessor>),
+    /// Leave it alone.
+    Answer(Start),
+    /// Nothing but a person can go on: why, and what to do.
+    Fail(String),
+}
+
+/// The decision on one slot. Pure.
+fn decide(session: &str, holder: Holder, restraint: &Restraint, now: SystemTime) -> Step {
+    match holder {
+        Holder::None => Step::Create(None),
+        Holder::Live => Step::Answer(Start::AlreadyRunning),
+        Holder::Leaving => Step::Answer(Start::Held(name_held(session))),
+        Holder::Ended(predecessor) => match backoff::hold(session, &predecessor.history, restraint, now) {
+            Some(hold) => Step::Answer(Start::Held(hold)),
+            None => Step::Create(Some(predecessor)),
+        },
+        Holder::Stranger => Step::Fail(stranger(session)),
+        Holder::Unknown(why) => Step::Answer(Start::Held(hold(HoldReason::Unknown, why))),
+    }
+}
+
+fn hold(reason: HoldReason, detail: String) -> Hold {
+    Hold { reason, until: None, detail }
+}
+
+fn name_held(session: &str) -> Hold {
+    let detail = format!(
+        "a Job that is being deleted still has the name; `kubectl get job {session} -o yaml` shows its finalizers"
+    );
+    hold(HoldReason::Orphan, detail)
+}
+
+fn stranger(session: &str) -> String {
+    format!(
+        "a Job that is not the coordinator's has the name {session}; rename it, or give this fleet another `fleet` or namespace"
+    )
+}
+
+impl Kubernetes {
+    pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        let session = want.slot.session_name(&self.settings.fleet);
+        let holder = self.holder(want, &session).await;
+        match decide(&session, holder, &want.spec.restraint, self.api.server_time().unwrap_or(now)) {
+            Step::Create(predecessor) => self.replace(want, &session, cycle, predecessor).await,
+            Step::Answer(start) => Ok(start),
+            Step::Fail(why) => anyhow::bail!(why),
+        }
+    }
+
+    /// The same decision; the writes are dry runs on the server, so that quota, admission and permissions show.
+    pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        let session = want.slot.session_name(&self.settings.fleet);
+        let holder = self.holder(want, &session).await;
+        let predecessor =
+            match decide(&session, holder, &want.spec.restraint, self.api.server_time().unwrap_or(now)) {
+                Step::Create(predecessor) => predecessor,
+                Step::Answer(start) => return Ok(start),
+                Step::Fail(why) => anyhow::bail!(why),
+            };
+        self.queue_is_there().await?;
+        if let Some(predecessor) = &predecessor {
+            match self.delete(&session, &predecessor.uid, true).await {
+                Deleted::Yes => {}
+                Deleted::SomebodyElse => return Ok(Start::AlreadyRunning),
+                Deleted::Refused(why) | Deleted::Unknown(why) => anyhow::bail!(why),
+            }
+        }
+        let cycle = CycleId("dry-run".to_owned());
+        let birth = Birth { cycle: &cycle, predecessor: predecessor.as_ref() };
+        match (self.create(want, birth, true).await?, &predecessor) {
+            // The predecessor, which a real run deletes first, has the name and its share of the quota.
+            (Created::NameTaken | Created::QuotaFull(_), Some(_)) => {
+                Ok(Start::Started { generation: birth.generation() })
+            }
+            (Created::Unknown(why), _) => anyhow::bail!(why),
+            (created, _) => self.conclude(&session, birth, created).await,
+        }
+    }
+
+    /// Removes the ended session by its identity, then creates the next. Whoever finds that somebody else was first
+    /// leaves the slot to them.
+    async fn replace(
+        &self,
+        want: &Want,
+        session: &str,
+        cycle: &CycleId,
+        predecessor: Option<Predecessor>,
+    ) -> anyhow::Result<Start> {
+        // Before the removal: the ended Job holds its slot's history.
+        self.queue_is_there().await?;
+        if let Some(predecessor) = &predecessor {
+            match self.delete(session, &predecessor.uid, false).await {
+                Deleted::Yes => {}
+                Deleted::SomebodyElse => return Ok(Start::AlreadyRunning),
+                Deleted::Refused(why) => anyhow::bail!(why),
+                Deleted::Unknown(why) => match self.look_up(session).await {
+                    Ok(None) => {}
+                    Ok(Some(job)) if job.uid() == predecessor.uid => anyhow::bail!(why),
+                    Ok(Some(_)) => return Ok(Start::AlreadyRunning),
+                    Err(_) => anyhow::bail!(why),
+                },
+            }
+        }
+        let birth = Birth { cycle, predecessor: predecessor.as_ref() };
+        let mut created = self.create(want, birth, false).await?;
+        for pause in QUOTA_PAUSES.iter().filter(|_| predecessor.is_some()) {
+            if !matches!(created, Created::QuotaFull(_)) || !self.api.has_time_for(*pause) {
+                break;
+            }
+            tokio::time::sleep(*pause).await;
+            created = self.create(want, birth, false).await?;
+        }
+        self.conclude(session, birth, created).await
+    }
+
+    /// After everything but a clear answer, the Job itself tells who made it.
+    async fn conclude(&self, session: &str, birth: Birth<'_>, created: Created) -> anyhow::Result<Start> {
+        let started = Start::Started { generation: birth.generation() };
+        let (doubt, found) = match created {
+            Created::Yes => return Ok(started),
+            Created::NameHeld => return Ok(Start::Held(name_held(session))),
+            Created::QuotaFull(why) => return Ok(Start::Held(hold(HoldReason::Quota, why))),
+            Created::Refused(why) => anyhow::bail!(why),
+            Created::NameTaken => (None, self.look_up(session).await),
+            Created::Unknown(why) => (Some(why), self.look_up(session).await),
+        };
+        match (found, doubt) {
+            (Ok(Some(job)), _) if job.cycle() == Some(birth.cycle.0.as_str()) => Ok(started),
+            (Ok(Some(job)), _) if !self.is_ours(&job) => anyhow::bail!(stranger(session)),
+            (_, None) | (Ok(Some(_)), Some(_)) => Ok(Start::AlreadyRunning),
+            (Ok(None) | Err(_), Some(why)) => {
+                anyhow::bail!("{why}; it may still start: the next cycle's inventory shows it")
+            }
+        }
+    }
+
+    /// From the inventory of this cycle; without one, the slot is looked up on its own (R1-013).
+    async fn holder(&self, want: &Want, session: &str) -> Holder {
+        if let Some(view) = self.view.borrow().as_ref() {
+            return view.jobs.get(&want.slot).map_or(Holder::None, |job| self.holding(job, &view.pods));
+        }
+        match self.look_up(session).await {
+            Ok(None) => Holder::None,
+            Ok(Some(job)) if job.end().is_some() && self.is_ours(&job) => {
+                let pods = self.pods_of(session).await.unwrap_or_default();
+                self.holding(&job, &pods)
+            }
+            Ok(Some(job)) => self.holding(&job, &Pods::default()),
+            Err(why) => Holder::Unknown(why),
+        }
+    }
+
+    fn holding(&self, job: &Job, pods: &Pods) -> Holder {
+        if !self.is_ours(job) {
+            Holder::Stranger
+        } else if job.end().is_none() {
+            Holder::Live
+        } else if job.deleted_at().is_some() {
+            Holder::Leaving
+        } else {
+            Holder::Ended(job.predecessor(pods))
+        }
+    }
+
+    fn is_ours(&self, job: &Job) -> bool {
+        let labels = job.metadata.labels.as_ref();
+        labels.and_then(|labels| labels.get(FLEET)).is_some_and(|fleet| fleet == self.settings.fleet.as_str())
+    }
+
+    /// The Job of that name; `None` is a definite 404. Else why it is not known.
+    pub(super) async fn look_up(&self, session: &str) -> Result<Option<Job>, String> {
+        let path = format!("{}/{session}", self.api.jobs());
+        let ask = Ask { method: Method::GET, path, query: &[], body: None };
+        let answer = self.api.ask(&ask).await.map_err(|lost| unreachable(&lost.0))?;
+        match answer.status {
+            StatusCode::OK => answer.parse().map(Some).map_err(|lost| lost.0),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(refusal(&answer)),
+        }
+    }
+
+    async fn create(&self, want: &Want, birth: Birth<'_>, dry_run: bool) -> anyhow::Result<Created> {
+        let role = &want.slot.role;
+        let container = self.settings.kubernetes.containers.get(role);
+        let container = container.ok_or_else(|| anyhow::anyhow!("role `{role}` has no image"))?;
+        let job = job::job(&self.settings, want, container, birth);
+        // A slip in the template is an error, not a field that is dropped.
+        let query = [("fieldValidation", "Strict"), ("dryRun", "All")];
+        let query = if dry_run { &query[..] } else { &query[..1] };
+        let ask = Ask { method: Method::POST, path: self.api.jobs(), query, body: Some(&job) };
+        Ok(self
+            .api
+            .ask(&ask)
+            .await
+            .map_or_else(|lost| Created::Unknown(unreachable(&lost.0)), |answer| Created::of(&answer)))
+    }
+
+    /// Bound to the uid, so that a deletion which comes late finds nothing; in the background, because a Job's pods
+    /// would outlive it by default.
+    async fn delete(&self, session: &str, uid: &str, dry_run: bool) -> Deleted {
+        let mut options: Value = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": { "uid": uid },
+        });
+        if dry_run {
+            options["dryRun"] = json!(["All"]);
+        }
+        let path = format!("{}/{session}", self.api.jobs());
+        let ask = Ask { method: Method::DELETE, path, query: &[], body: Some(&options) };
+        self.api
+            .ask(&ask)
+            .await
+            .map_or_else(|lost| Deleted::Unknown(unreachable(&lost.0)), |answer| Deleted::of(&answer))
+    }
+}

@@ -1,0 +1,305 @@
+//! The pure parts: what a Job looks like, what it says, what is decided.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::Settings;
+use super::job::{Birth, HISTORY, job};
+use super::record::{self, Job, Pods, Predecessor};
+use super::stuck::stuck;
+use crate::backoff::Restraint;
+use crate::fleet::{FleetName, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want};
+use crate::platform::CycleId;
+use crate::roster::{Container, JobTemplate, KubernetesSettings, Workspace};
+
+fn settings() -> Settings {
+    let role = RoleKey::parse("ui_builder").expect("a valid key");
+    let texts = |texts: &[(&str, &str)]| {
+        texts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    let container = Container {
+        image: "example.com/agent:1".to_owned(),
+        env_from: vec!["agent-keys".to_owned()],
+        requests: texts(&[("cpu", "500m")]),
+        limits: texts(&[("memory", "2Gi")]),
+    };
+    Settings {
+        fleet: FleetName::parse("demo").expect("a valid name"),
+        repository: Some("acme/app".to_owned()),
+        kubernetes: KubernetesSettings {
+            namespace: Some("agents".to_owned()),
+            service_account: Some("coordinator-session".to_owned()),
+            node_selector: BTreeMap::new(),
+            tolerations: Vec::new(),
+            image_pull_secrets: Vec::new(),
+            priority_class: None,
+            runtime_class: None,
+            queue_name: None,
+            start_timeout: Duration::from_secs(600),
+            ttl: Duration::from_secs(86400),
+            workspace: Workspace::EmptyDir { size_limit: Some("10Gi".to_owned()) },
+            template: None,
+            containers: BTreeMap::from([(role, container)]),
+        },
+    }
+}
+
+fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
+    let spec = SessionSpec {
+        command: command.iter().map(ToString::to_string).collect(),
+        prompt: "cost $(PRICE) and $$ {brief}".to_owned(),
+        brief: "build $(it)".to_owned(),
+        env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        time_limit: Duration::from_millis(7_199_500),
+        min_free_bytes: 0,
+        retain: 5,
+        retain_work: 1,
+        restraint: Restraint {
+            backoff_base: Duration::from_secs(60),
+            backoff_cap: Duration::from_secs(3600),
+            min_runtime: Duration::from_secs(30),
+            min_interval: Duration::ZERO,
+        },
+    };
+    let slot = Slot { role: RoleKey::parse("ui_builder").expect("a valid key"), index: 2 };
+    Want { slot, spec: Arc::new(spec) }
+}
+
+fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
+    let cycle = CycleId("c1".to_owned());
+    let container = &settings.kubernetes.containers[&want.slot.role];
+    job(settings, want, container, Birth { cycle: &cycle, predecessor })
+}
+
+fn run(generation: u64, detail: &str) -> Run {
+    let finished_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + generation * 60);
+    Run {
+        generation,
+        outcome: Outcome::Failed,
+        exit_code: Some(3),
+        detail: Some(detail.to_owned()),
+        started_at: finished_at - Duration::from_secs(4),
+        finished_at,
+        disrupted: generation == 2,
+    }
+}
+
+#[test]
+fn the_job_of_a_session_is_pinned_field_by_field() {
+    let history = vec![run(1, "OOMKilled: no memory")];
+    let predecessor = Predecessor { uid: "u-1".to_owned(), generation: 1, history };
+    let mut made = made(&settings(), &want(&["claude", "-p", "{prompt}", "{role}"], &[]), Some(&predecessor));
+    made["metadata"]["annotations"]["coordinator.dev/config-hash"] = json!("<hash>");
+    for path in ["/metadata/labels", "/spec/template/metadata/labels"] {
+        made.pointer_mut(path).expect("labels are there")["app.kubernetes.io/version"] = json!("<version>");
+    }
+    insta::assert_json_snapshot!("job", made);
+    let read: k8s_openapi::api::batch::v1::Job = serde_json::from_value(made).expect("it is a Job");
+    assert_eq!(read.spec.expect("a Job has a spec").backoff_limit, Some(0));
+}
+
+#[test]
+fn nothing_that_a_text_says_is_expanded_but_the_prompt() {
+    let want = want(
+        &["sh", "-c", "echo $$ $(HOME) {brief} {prompt}"],
+        &[("PRICE", "5$"), ("COORDINATOR_SLOT", "x")],
+    );
+    let made = made(&settings(), &want, None);
+    let agent = &made["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(agent["command"][2], "echo $$$$ $$(HOME) build $$(it) $(COORDINATOR_PROMPT)");
+    let env = agent["env"].as_array().expect("a list");
+    let value = |name: &str| {
+        let mut found = env.iter().filter(|one| one["name"] == name);
+        let value = found.next().expect("the variable is there")["value"].clone();
+        assert!(found.next().is_none(), "{name} is there twice");
+        value
+    };
+    assert_eq!(value("COORDINATOR_PROMPT"), "cost $$(PRICE) and $$$$ {brief}");
+    assert_eq!(value("COORDINATOR_SLOT"), "demo-ui-builder-s2");
+    assert_eq!(value("PRICE"), "5$$");
+}
+
+#[test]
+fn a_template_adds_what_has_no_key_and_the_generated_job_wins() {
+    let mut settings = settings();
+    let template = json!({
+        "metadata": { "annotations": { "team": "a" } },
+        "spec": { "template": { "spec": {
+            "affinity": { "nodeAffinity": {} },
+            "securityContext": { "runAsUser": 5000 },
+            "containers": [
+                { "name": "agent", "env": [{ "name": "HOME", "value": "/home" }, { "name": "X", "value": "$(HOME)" }] },
+                { "name": "proxy", "image": "example.com/proxy:1" },
+            ],
+        } } },
+    });
+    settings.kubernetes.template = Some(JobTemplate { path: "job.yaml".into(), job: template });
+    let made = made(&settings, &want(&["a"], &[]), None);
+    let pod = &made["spec"]["template"]["spec"];
+    assert_eq!(made["metadata"]["annotations"]["team"], "a");
+    assert_eq!(pod["securityContext"]["runAsUser"], 5000);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["containers"].as_array().map(Vec::len), Some(2));
+    assert_eq!(pod["containers"][0]["image"], "example.com/agent:1");
+    assert_eq!(made["spec"]["backoffLimit"], 0);
+}
+
+#[test]
+fn a_history_keeps_eight_runs_and_four_kibibytes_whatever_the_agents_said() {
+    let runs: Vec<Run> = (1..=12).map(|number| run(number, &"\u{1F980}\"\\\n".repeat(2000))).collect();
+    let text = record::written(&runs);
+    assert!(text.len() <= 4096, "{} bytes", text.len());
+    let read = job_with(&json!({ "conditions": [] }), &text).slot_record(&Pods::default()).history;
+    assert_eq!(read.iter().map(|run| run.generation).collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10, 11, 12]);
+    let short = vec![run(1, "a"), run(2, "b")];
+    let read = job_with(&json!({}), &record::written(&short)).slot_record(&Pods::default()).history;
+    assert_eq!(read, short);
+    assert_eq!(job_with(&json!({}), "garbled").slot_record(&Pods::default()).history, []);
+}
+
+fn job_with(status: &Value, history: &str) -> Job {
+    let job = json!({
+        "metadata": {
+            "name": "demo-ui-builder-s2",
+            "uid": "u-9",
+            "creationTimestamp": "2027-01-15T08:00:00Z",
+            "labels": { "coordinator.dev/fleet": "demo", "coordinator.dev/generation": "13" },
+            "annotations": { HISTORY: history },
+        },
+        "spec": { "activeDeadlineSeconds": 7800 },
+        "status": status,
+    });
+    serde_json::from_value(job).expect("it is a Job")
+}
+
+fn ended(kind: &str, reason: &str) -> Value {
+    json!({
+        "startTime": "2027-01-15T08:00:01Z",
+        "conditions": [{
+            "type": kind, "status": "True", "reason": reason, "lastTransitionTime": "2027-01-15T08:10:00Z",
+        }],
+    })
+}
+
+#[test]
+fn only_a_terminal_condition_frees_a_slot() {
+    let live = [
+        json!({}),
+        json!({ "active": 0 }),
+        json!({ "active": 1, "ready": 0 }),
+        json!({ "conditions": [{ "type": "Suspended", "status": "True" }] }),
+        json!({ "conditions": [{ "type": "FailureTarget", "status": "True" }], "terminating": 1 }),
+        json!({ "conditions": [{ "type": "SuccessCriteriaMet", "status": "True" }] }),
+        json!({ "conditions": [{ "type": "Complete", "status": "False" }] }),
+    ];
+    for status in live {
+        let record = job_with(&status, "[]").slot_record(&Pods::default());
+        let session = record.live.unwrap_or_else(|| panic!("{status} holds the slot"));
+        assert_eq!((session.state, session.generation), (State::Starting, Some(13)), "{status}");
+    }
+    let record = job_with(&json!({ "active": 1, "ready": 1 }), "[]").slot_record(&Pods::default());
+    assert_eq!(record.live.map(|live| live.state), Some(State::Running));
+    let over = [
+        (ended("Complete", "CompletionsReached"), Outcome::Succeeded),
+        (ended("Failed", "BackoffLimitExceeded"), Outcome::Failed),
+        (ended("Failed", "DeadlineExceeded"), Outcome::TimedOut),
+    ];
+    for (status, outcome) in over {
+        let record = job_with(&status, "[]").slot_record(&Pods::default());
+        assert_eq!(record.live, None);
+        assert_eq!(record.history.iter().map(|run| run.outcome).collect::<Vec<_>>(), [outcome]);
+        assert_eq!(record.history[0].runtime(), Duration::from_secs(599));
+    }
+}
+
+/// The pod of [`job_with`].
+fn pod(phase: &str, extra: &Value) -> Pods {
+    pod_of("u-9", phase, extra)
+}
+
+fn pod_of(job: &str, phase: &str, extra: &Value) -> Pods {
+    let mut pod = json!({
+        "metadata": {
+            "name": "p", "creationTimestamp": "2027-01-15T08:00:01Z",
+            "labels": {
+                "batch.kubernetes.io/job-name": "demo-ui-builder-s2", "batch.kubernetes.io/controller-uid": job,
+            },
+        },
+        "status": { "phase": phase },
+    });
+    for (key, value) in extra.as_object().expect("a table") {
+        pod["status"][key] = value.clone();
+    }
+    Pods::new(vec![serde_json::from_value(pod).expect("it is a Pod")])
+}
+
+#[test]
+fn the_pod_tells_exit_code_last_words_limits_and_disruptions() {
+    let failed = job_with(&ended("Failed", "BackoffLimitExceeded"), "[]");
+    let terminated = json!({ "containerStatuses": [{
+        "name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": { "terminated": {
+            "exitCode": 137, "reason": "OOMKilled", "message": "first\nlast words\n\n",
+            "startedAt": "2027-01-15T08:00:05Z", "finishedAt": "2027-01-15T08:00:09Z",
+        } },
+    }] });
+    let last = |pods: &Pods| failed.slot_record(pods).history.pop().expect("a run");
+    let run = last(&pod("Failed", &terminated));
+    assert_eq!((run.exit_code, run.detail.as_deref()), (Some(137), Some("OOMKilled: last words")));
+    assert_eq!((run.runtime(), run.disrupted), (Duration::from_secs(4), false));
+    let timed_out = last(&pod("Failed", &json!({ "reason": "DeadlineExceeded" })));
+    assert_eq!(timed_out.outcome, Outcome::TimedOut);
+    let condition = json!({ "conditions": [{ "type": "DisruptionTarget", "status": "True" }] });
+    assert!(last(&pod("Failed", &condition)).disrupted);
+    let predecessors = last(&pod_of("u-8", "Failed", &terminated));
+    assert_eq!(
+        (predecessors.exit_code, predecessors.detail),
+        (None, Some("BackoffLimitExceeded".to_owned()))
+    );
+}
+
+#[test]
+fn a_job_says_that_its_pod_was_taken_away_when_the_pod_is_gone() {
+    let evicted = job_with(&ended("Failed", "PodFailurePolicy"), "[]");
+    let run = evicted.slot_record(&Pods::default()).history.pop().expect("a run");
+    assert_eq!((run.outcome, run.disrupted), (Outcome::Failed, true));
+    assert_eq!(run.detail.as_deref(), Some("the cluster took its pod away"));
+}
+
+#[test]
+fn a_session_that_does_not_get_on_says_why() {
+    let settings = settings().kubernetes;
+    let slot = want(&["a"], &[]).slot;
+    let created = humantime::parse_rfc3339("2027-01-15T08:00:00Z").expect("a time");
+    let found = |job: &Job, pods: &Pods, after: u64| {
+        let now = created + Duration::from_secs(after);
+        stuck(&slot, job, pods.of(job), &settings, now).map(|stuck| (stuck.reason, stuck.detail))
+    };
+    let waiting = json!({ "containerStatuses": [{
+        "name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": { "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } },
+    }] });
+    let pending = job_with(&json!({ "active": 1, "startTime": "2027-01-15T08:00:00Z" }), "[]");
+    assert_eq!(found(&pending, &pod("Pending", &waiting), 599), None);
+    let image = Some((StuckReason::Pending, "ImagePullBackOff: Back-off pulling image".to_owned()));
+    assert_eq!(found(&pending, &pod("Pending", &waiting), 601), image);
+    let (reason, detail) = found(&pending, &Pods::default(), 601).expect("it has no pod");
+    assert!(reason == StuckReason::Pending && detail.contains("describe job demo-ui-builder-s2"), "{detail}");
+    let running = job_with(&json!({ "active": 1, "ready": 1, "startTime": "2027-01-15T08:00:00Z" }), "[]");
+    assert_eq!(found(&running, &Pods::default(), 7800), None);
+    assert_eq!(found(&running, &Pods::default(), 8000).map(|one| one.0), Some(StuckReason::OverDeadline));
+    let mut suspended = job_with(&json!({}), "[]");
+    suspended.spec.suspend = true;
+    assert_eq!(found(&suspended, &Pods::default(), 1).map(|one| one.0), Some(StuckReason::Suspended));
+    let failing = json!({ "conditions": [
+        { "type": "FailureTarget", "status": "True", "lastTransitionTime": "2027-01-15T08:00:00Z" },
+    ] });
+    let terminating = job_with(&failing, "[]");
+    assert_eq!(found(&terminating, &Pods::default(), 329), None);
+    assert_eq!(found(&terminating, &Pods::default(), 331).map(|one| one.0), Some(StuckReason::Terminating));
+    let over = job_with(&ended("Failed", "DeadlineExceeded"), "[]");
+    assert_eq!(found(&over, &Pods::default(), 9999), None);
+}

@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use super::*;
+use crate::fleet::{LiveSession, Mode, Outcome, Run, State, StuckReason, Want};
+use crate::platform::{CycleId, Start};
+use crate::render::sample::{a_role, at, slot, stuck};
+
+fn live() -> SlotRecord {
+    let live = LiveSession { generation: Some(1), state: State::Running, started_at: None };
+    SlotRecord { live: Some(live), history: Vec::new() }
+}
+
+/// Failed after a second, at this minute.
+fn failed(minute: u64) -> SlotRecord {
+    let run = Run {
+        generation: 1,
+        outcome: Outcome::Failed,
+        exit_code: Some(1),
+        detail: None,
+        started_at: at(minute) - Duration::from_secs(1),
+        finished_at: at(minute),
+        disrupted: false,
+    };
+    SlotRecord { live: None, history: vec![run] }
+}
+
+fn listing(slots: impl IntoIterator<Item = (Slot, SlotRecord)>) -> Listing {
+    Listing { slots: slots.into_iter().collect(), ..Listing::default() }
+}
+
+fn fleet() -> FleetName {
+    FleetName::parse("demo").expect("a valid name")
+}
+
+fn roles() -> [Role; 2] {
+    [a_role("dev", Mode::TaskDriven, 2), a_role("qa", Mode::TaskDriven, 0)]
+}
+
+#[test]
+fn a_live_session_beyond_its_roles_count_is_out_of_range_even_where_a_lower_slot_is_free() {
+    let listing = listing([
+        (slot("dev", 0), live()),
+        (slot("dev", 7), live()),
+        (slot("dev", 8), failed(0)),
+        (slot("qa", 0), live()),
+    ]);
+    let report = count(&listing, &fleet(), &roles(), at(0));
+    assert_eq!(report.out_of_range, [slot("dev", 7), slot("qa", 0)]);
+    let surplus: Vec<u32> = report.roles.iter().map(|role| role.surplus).collect();
+    assert_eq!(surplus, [0, 1]);
+}
+
+#[test]
+fn a_session_of_a_removed_role_is_unmanaged_and_not_out_of_range() {
+    let report = count(&listing([(slot("gone", 0), live())]), &fleet(), &roles(), at(0));
+    assert!(report.out_of_range.is_empty(), "{:?}", report.out_of_range);
+    assert_eq!(report.unmanaged.len(), 1);
+}
+
+#[test]
+fn stuck_sessions_are_told_in_the_order_of_their_slots_and_count_as_running() {
+    let mut listing = listing([(slot("dev", 0), live()), (slot("dev", 1), live())]);
+    listing.stuck = vec![
+        stuck("dev", 1, StuckReason::Pending, None, "b"),
+        stuck("dev", 0, StuckReason::Suspended, None, "a"),
+    ];
+    let report = count(&listing, &fleet(), &roles(), at(0));
+    let slots: Vec<&Slot> = report.stuck.iter().map(|stuck| &stuck.slot).collect();
+    assert_eq!(slots, [&slot("dev", 0), &slot("dev", 1)]);
+    assert_eq!(report.running, Some(2));
+}
+
+/// A platform whose clock says `as_of`, with one slot that failed at minute 100.
+struct Clocked {
+    as_of: Option<SystemTime>,
+}
+
+impl Platform for Clocked {
+    async fn list(&self) -> anyhow::Result<Listing> {
+        Ok(Listing { as_of: self.as_of, ..listing([(slot("dev", 0), failed(100))]) })
+    }
+
+    async fn start(&self, _: &Want, _: &CycleId, _: SystemTime) -> anyhow::Result<Start> {
+        anyhow::bail!("nothing is started here")
+    }
+
+    async fn preview(&self, _: &Want, _: SystemTime) -> anyhow::Result<Start> {
+        anyhow::bail!("nothing is started here")
+    }
+
+    fn requests(&self) -> u64 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn backoff_is_counted_by_the_clock_that_wrote_the_records() {
+    let day = 24 * 60;
+    for (as_of, ours, backs_off) in [
+        (Some(at(100)), at(100 + day), 1),
+        (Some(at(100)), at(0), 1),
+        (Some(at(100 + day)), at(100), 0),
+        (None, at(100), 1),
+        (None, at(100 + day), 0),
+    ] {
+        let mut body = InventoryReport::default();
+        run(&mut body, &Clocked { as_of }, &fleet(), &roles(), ours).await.expect("it lists");
+        assert_eq!(body.roles[0].backing_off, backs_off, "{as_of:?} {ours:?}");
+    }
+}

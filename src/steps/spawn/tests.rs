@@ -1,0 +1,101 @@
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::*;
+use crate::fleet::Mode;
+use crate::render::sample::{a_role, at};
+
+type Answer = fn(&Slot) -> anyhow::Result<Start>;
+
+/// A platform that answers each start as it is told to, at once.
+struct Scripted {
+    answer: Answer,
+    asked: RefCell<Vec<String>>,
+}
+
+impl Platform for Scripted {
+    async fn list(&self) -> anyhow::Result<Listing> {
+        anyhow::bail!("nobody asks for a list here")
+    }
+
+    async fn start(&self, want: &Want, _: &CycleId, _: SystemTime) -> anyhow::Result<Start> {
+        self.asked.borrow_mut().push(want.slot.name());
+        (self.answer)(&want.slot)
+    }
+
+    async fn preview(&self, want: &Want, _: SystemTime) -> anyhow::Result<Start> {
+        (self.answer)(&want.slot)
+    }
+
+    fn requests(&self) -> u64 {
+        0
+    }
+}
+
+/// Ten slots of `first` and two of `second`, all to be started: the report, and who was asked for.
+async fn applied(answer: Answer) -> (SpawnReport, Vec<String>) {
+    let roles = [a_role("first", Mode::TaskDriven, 10), a_role("second", Mode::TaskDriven, 2)];
+    let orders = roles.iter().flat_map(crate::fleet::Role::wants).map(Order::Start).collect();
+    let (cycle, stop) = (CycleId("c".to_owned()), CancellationToken::new());
+    let until = Instant::now() + Duration::from_secs(600);
+    let pass = Pass { cycle: &cycle, clock: || at(0), until, stop: &stop, dry_run: false };
+    let platform = Scripted { answer, asked: RefCell::default() };
+    let mut body = SpawnReport::default();
+    apply(&mut body, &platform, orders, &pass).await.expect("nothing stops it");
+    (body, platform.asked.into_inner())
+}
+
+fn held(reason: HoldReason) -> Start {
+    Start::Held(Hold { reason, until: None, detail: "the platform says so".to_owned() })
+}
+
+fn holds(body: &SpawnReport) -> Vec<(String, HoldReason)> {
+    body.held.iter().map(|(slot, hold)| (slot.name(), hold.reason)).collect()
+}
+
+fn all_of_first(reason: HoldReason) -> Vec<(String, HoldReason)> {
+    (0..10).map(|index| (format!("first-s{index}"), reason)).collect()
+}
+
+fn asked_of_first(asked: &[String]) -> usize {
+    asked.iter().filter(|slot| slot.starts_with("first-")).count()
+}
+
+#[tokio::test]
+async fn a_full_quota_holds_the_rest_of_the_role_unasked_and_no_other_role() {
+    let (body, asked) = applied(|slot| match slot.role.as_str() {
+        "first" => Ok(held(HoldReason::Quota)),
+        _ => Ok(Start::Started { generation: 1 }),
+    })
+    .await;
+    assert_eq!(holds(&body), all_of_first(HoldReason::Quota));
+    assert_eq!(asked_of_first(&asked), CONCURRENCY, "only those that were under way: {asked:?}");
+    assert_eq!(body.spawned.len(), 2);
+    assert!(body.held.iter().all(|(_, hold)| hold.detail == "the platform says so"), "{:?}", body.held);
+}
+
+#[tokio::test]
+async fn any_other_hold_of_the_platform_is_about_its_slot_alone() {
+    for reason in [HoldReason::Backoff, HoldReason::Orphan, HoldReason::Unknown, HoldReason::Disk] {
+        assert!(stops_the_role(&Ok(held(reason))).is_none(), "{reason:?}");
+    }
+    let (body, asked) = applied(|slot| match slot.index {
+        0 => Ok(held(HoldReason::Orphan)),
+        _ => Ok(Start::Started { generation: 1 }),
+    })
+    .await;
+    assert_eq!((body.held.len(), body.spawned.len(), asked.len()), (2, 10, 12));
+}
+
+#[tokio::test]
+async fn a_failure_holds_the_rest_of_the_role_for_another_reason() {
+    let (body, asked) = applied(|slot| match slot.role.as_str() {
+        "first" => Err(anyhow::anyhow!("no such image")),
+        _ => Ok(Start::AlreadyRunning),
+    })
+    .await;
+    assert_eq!(body.failed.len(), CONCURRENCY);
+    assert_eq!(asked_of_first(&asked), CONCURRENCY);
+    assert_eq!(holds(&body), all_of_first(HoldReason::RoleFailed)[CONCURRENCY..]);
+    assert_eq!(body.already_running.len(), 2);
+}

@@ -1,0 +1,294 @@
+//! `template`: what a Job of the user's may say, and what the coordinator and the roster say alone.
+
+use std::fmt::Write as _;
+
+use coordinator::roster::PlatformKind;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::Folder;
+use super::mistakes::refused_in;
+
+const ROSTER: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\nimage = \"agent:1\"\ntemplate = \"job.yaml\"\n[[role]]\nkey = \"a\"\n";
+const JOB: &str = "apiVersion: batch/v1\nkind: Job\n";
+
+fn folder(roster: &str, template: impl AsRef<[u8]>) -> Folder {
+    let folder = Folder::with_briefs(roster);
+    folder.write("job.yaml", template);
+    folder
+}
+
+fn load(template: &str) -> Value {
+    let roster = folder(ROSTER, template).load().unwrap_or_else(|problems| panic!("{problems}"));
+    let PlatformKind::Kubernetes(settings) = roster.platform.kind else {
+        panic!("the roster says kubernetes")
+    };
+    settings.template.expect("the roster names a template").job
+}
+
+/// A template with this value at this path, which may go through the agent's container.
+fn with(path: &str, value: &Value) -> String {
+    let wrapped = path.rsplit('.').fold(value.clone(), |value, segment| match segment {
+        "containers[agent]" => {
+            let mut container = json!({"name": "agent"});
+            container.as_object_mut().expect("a table").extend(value.as_object().expect("a table").clone());
+            json!({"containers": [container]})
+        }
+        _ => json!({ segment: value }),
+    });
+    let mut job = json!({"apiVersion": "batch/v1", "kind": "Job"});
+    job.as_object_mut().expect("a table").extend(wrapped.as_object().expect("a table").clone());
+    // JSON is YAML.
+    job.to_string()
+}
+
+fn refused(template: impl AsRef<[u8]>, parts: &[&str]) {
+    refused_in(&folder(ROSTER, template), "6:12", parts);
+}
+
+#[test]
+fn a_template_that_is_not_one_job_is_refused() {
+    refused_in(&Folder::with_briefs(ROSTER), "6:12", &["there is no template job.yaml", "beside the roster"]);
+    refused("", &["the template job.yaml is empty", "write one Job in YAML"]);
+    refused("# nothing yet\n---\n", &["is empty"]);
+    refused("a Job, please", &["is not a mapping"]);
+    refused("- a\n", &["is not a mapping"]);
+    refused(format!("{JOB}---\n{JOB}"), &["holds several documents"]);
+    refused("kind: [\n", &["is not valid YAML: unclosed bracket '[' at line 1, column 7"]);
+    refused(format!("{JOB}kind: Job\n"), &["duplicate mapping key `kind`", "at line 3, column 1"]);
+    refused([0x61, 0x3a, 0x20, 0xff], &["is not UTF-8 from byte 3 on", "save the file as UTF-8"]);
+    refused("x: 1\n".repeat(60_000), &["is too large: 300000 bytes", "256 KiB at most"]);
+    refused(
+        "apiVersion: apps/v1\nkind: Deployment\n",
+        &["is not a Job: it says `apiVersion: apps/v1` and `kind: Deployment`", "`kind: Job`"],
+    );
+    refused("apiVersion: batch/v1\nkind: CronJob\n", &["is not a Job"]);
+    refused("spec: {}\n", &["is not a Job: it says no `apiVersion` and no `kind`"]);
+}
+
+#[test]
+fn a_few_lines_cannot_fill_the_memory() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..9 {
+        let below = format!("*a{}, ", level - 1).repeat(8);
+        let _ = writeln!(bomb, "a{level}: &a{level} [{below}]");
+    }
+    refused(bomb, &["is not valid YAML: YAML document too large or too complex"]);
+    refused("[".repeat(50_000), &["is not valid YAML"]);
+}
+
+#[test]
+fn what_the_coordinator_owns_is_refused_with_its_reason() {
+    for field in ["name", "generateName"] {
+        refused(
+            with(&format!("metadata.{field}"), &json!("x")),
+            &["sets metadata.", "a Job has the name of its slot"],
+        );
+    }
+    for field in ["uid", "resourceVersion", "finalizers", "ownerReferences"] {
+        let path = format!("metadata.{field}");
+        refused(with(&path, &json!(["x"])), &[&path, "only labels, annotations can stand there"]);
+    }
+    let spec = [
+        "parallelism",
+        "completions",
+        "completionMode",
+        "backoffLimit",
+        "backoffLimitPerIndex",
+        "podReplacementPolicy",
+        "podFailurePolicy",
+    ];
+    for field in spec {
+        let path = format!("spec.{field}");
+        refused(with(&path, &json!(1)), &[&path, "a session is started once"]);
+    }
+    for field in [
+        "maxFailedIndexes",
+        "successPolicy",
+        "suspend",
+        "manualSelector",
+        "selector",
+        "managedBy",
+        "tempalte",
+    ] {
+        let path = format!("spec.{field}");
+        refused(with(&path, &json!(true)), &[&path, "only template can stand there"]);
+    }
+    refused(with("status", &json!({"active": 1})), &["sets status"]);
+    refused(with("spec.template.spec.restartPolicy", &json!("Never")), &["a session is started once"]);
+    let marks = [
+        "metadata.labels",
+        "metadata.annotations",
+        "spec.template.metadata.labels",
+        "spec.template.metadata.annotations",
+    ];
+    for path in marks {
+        for mark in [
+            "coordinator.dev/slot",
+            "app.kubernetes.io/managed-by",
+            "batch.kubernetes.io/job-name",
+            "job-name",
+        ] {
+            refused(with(path, &json!({mark: "x"})), &[&format!("sets {path}[{mark}]"), "take it out"]);
+        }
+    }
+    let agent = "spec.template.spec.containers[agent]";
+    for field in ["terminationMessagePath", "terminationMessagePolicy", "workingDir", "restartPolicy"] {
+        refused(with(agent, &json!({field: "x"})), &[&format!("sets {agent}.{field}"), "take it out: "]);
+    }
+    refused(
+        with(agent, &json!({"env": [{"name": "COORDINATOR_SLOT", "value": "x"}]})),
+        &["env[COORDINATOR_SLOT]"],
+    );
+    refused(
+        with(agent, &json!({"volumeMounts": [{"name": "x", "mountPath": "/tmp/"}]})),
+        &["volumeMounts[/tmp]"],
+    );
+    refused(with("spec.template.spec.volumes", &json!([{"name": "tmp"}])), &["volumes[tmp]"]);
+    refused(
+        with("spec.template.spec.initContainers", &json!([{"name": "agent"}])),
+        &["initContainers[agent]"],
+    );
+}
+
+#[test]
+fn what_the_roster_says_is_refused_with_its_key() {
+    let agent = "spec.template.spec.containers[agent]";
+    let keys = [
+        ("metadata.namespace".to_owned(), "namespace"),
+        ("spec.activeDeadlineSeconds".to_owned(), "time_limit"),
+        ("spec.template.spec.activeDeadlineSeconds".to_owned(), "time_limit"),
+        ("spec.ttlSecondsAfterFinished".to_owned(), "ttl"),
+        (format!("{agent}.image"), "image"),
+        (format!("{agent}.command"), "command"),
+        (format!("{agent}.args"), "command"),
+        (format!("{agent}.resources"), "resources"),
+    ];
+    for (path, key) in &keys {
+        let remedy = format!("say it with `{key}` in the roster");
+        refused(with(path, &json!("x")), &[&format!("the template job.yaml sets {path}"), &remedy]);
+    }
+    refused(
+        with("spec.template.spec.volumes", &json!([{"name": "workspace"}])),
+        &["say it with `workspace`"],
+    );
+    refused(
+        with(agent, &json!({"volumeMounts": [{"name": "x", "mountPath": "/workspace"}]})),
+        &["say it with `workspace`"],
+    );
+}
+
+#[test]
+fn what_the_roster_may_say_is_the_template_s_until_the_roster_says_it() {
+    let keys = [
+        ("serviceAccountName", json!("agents"), "service_account = \"sessions\""),
+        ("priorityClassName", json!("low"), "priority_class = \"high\""),
+        ("runtimeClassName", json!("gvisor"), "runtime_class = \"kata\""),
+        ("nodeSelector", json!({"a": "b"}), "node_selector = { a = \"c\" }"),
+        ("tolerations", json!([{"operator": "Exists"}]), "tolerations = [{}]"),
+        ("imagePullSecrets", json!([{"name": "a"}]), "image_pull_secrets = [\"b\"]"),
+    ];
+    for (field, value, line) in keys {
+        let template = with(&format!("spec.template.spec.{field}"), &value);
+        assert_eq!(load(&template)["spec"]["template"]["spec"][field], value);
+        let roster = ROSTER.replace("template =", &format!("{line}\ntemplate ="));
+        let key = line.split(' ').next().expect("a key");
+        let remedy = format!("take it out, or take `{key}` out of the roster");
+        refused_in(
+            &folder(&roster, template),
+            "7:12",
+            &[&format!("sets spec.template.spec.{field}"), &remedy],
+        );
+    }
+    let queue = with("metadata.labels", &json!({"kueue.x-k8s.io/queue-name": "a"}));
+    assert_eq!(load(&queue)["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "a");
+    let roster = ROSTER.replace("template =", "queue_name = \"b\"\ntemplate =");
+    refused_in(&folder(&roster, queue), "7:12", &["take `queue_name` out of the roster"]);
+}
+
+#[test]
+fn a_variable_of_any_role_is_the_roster_s() {
+    let template =
+        with("spec.template.spec.containers[agent]", &json!({"env": [{"name": "PLAIN", "value": "1"}]}));
+    assert_eq!(load(&template)["spec"]["template"]["spec"]["containers"][0]["env"][0]["name"], "PLAIN");
+    let told = &["containers[agent].env[PLAIN]", "say it with `env` in the roster"];
+    refused_in(&folder(&format!("{ROSTER}env = {{ PLAIN = \"2\" }}\n"), &template), "6:12", told);
+    refused_in(&folder(&format!("{ROSTER}[defaults]\nenv = {{ PLAIN = \"2\" }}\n"), template), "6:12", told);
+}
+
+#[test]
+fn what_is_merged_entry_by_entry_has_entries() {
+    let pod = "spec.template.spec";
+    refused(with("spec", &json!([])), &["spec of the template job.yaml is no mapping"]);
+    refused(
+        with("metadata.labels", &json!({"team": 7})),
+        &["metadata.labels[team]", "is no text", "in quotes"],
+    );
+    refused(with(&format!("{pod}.containers"), &json!({"agent": {}})), &["containers", "is no list"]);
+    refused(
+        with(&format!("{pod}.volumes"), &json!([{"emptyDir": {}}])),
+        &["volumes", "has an entry without a `name`"],
+    );
+    let twice = json!([{"name": "agent"}, {"name": "agent", "image": "x"}]);
+    refused(with(&format!("{pod}.containers"), &twice), &["has `agent` twice"]);
+    let mounts =
+        json!({"volumeMounts": [{"name": "x", "mountPath": "/a"}, {"name": "y", "mountPath": "/a/"}]});
+    refused(with(&format!("{pod}.containers[agent]"), &mounts), &["volumeMounts", "has `/a/` twice"]);
+}
+
+#[test]
+fn all_the_rest_is_handed_over_as_it_is() {
+    let template = r#"
+apiVersion: batch/v1
+kind: Job
+metadata:
+  creationTimestamp: null
+  labels: { team: agents }
+  annotations: { example.com/owner: someone }
+spec:
+  template:
+    metadata:
+      annotations: { sidecar.istio.io/inject: "false" }
+    spec:
+      dnsPolicy: Default
+      hostAliases: [{ ip: 10.0.0.1, hostnames: [git.example.com] }]
+      securityContext: { fsGroup: 1000 }
+      affinity: { nodeAffinity: {} }
+      initContainers:
+        - name: clone
+          image: git:1
+          volumeMounts: [{ name: workspace, mountPath: /workspace }]
+      containers:
+        - name: agent
+          resources: {}
+          envFrom: [{ configMapRef: { name: shared } }]
+          env: [{ name: LANG, value: C.UTF-8 }]
+          volumeMounts: [{ name: keys, mountPath: /keys, readOnly: true }]
+        - name: proxy
+          image: proxy:1
+          command: [proxy]
+          resources: { limits: { memory: 64Mi } }
+      volumes:
+        - name: keys
+          secret: { secretName: keys, defaultMode: 0400 }
+status: {}
+"#;
+    insta::assert_json_snapshot!("handed_over", load(template));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_template_is_read_or_refused_without_a_panic(
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}:&*!|>#.\\n\\t a-z0-9-]{0,3}"), 1..6),
+    ) {
+        let mut template = include_str!("kubernetes_mistakes.yaml").to_owned();
+        for (at, text) in edits {
+            let at = at.index(template.len());
+            template.replace_range(at..=at, &text);
+        }
+        let told = folder(ROSTER, template).load().expect_err("it sets what it may not");
+        prop_assert!(told.ends_with(" nothing was changed\n"), "{told}");
+    }
+}
