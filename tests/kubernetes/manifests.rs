@@ -1,0 +1,55 @@
+//! The manifests that are shipped, on a real API server: it takes every field, and what they make works.
+
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::shipped::{self, kind, path};
+
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn the_server_takes_every_field_of_every_manifest() {
+    let cluster = Cluster::new("manifests");
+    let mut taken = Vec::new();
+    for document in shipped::documents(&cluster) {
+        if kind(&document) == "Namespace" {
+            continue;
+        }
+        let query = path(&document);
+        let answer = cluster.rehearse(&query, &document);
+        let answer = answer.unwrap_or_else(|said| panic!("{} is refused: {said}", kind(&document)));
+        assert_eq!(answer["kind"], document["kind"]);
+        taken.push(kind(&document).to_owned());
+    }
+    for wanted in ["CronJob", "NetworkPolicy", "ResourceQuota", "Role", "ValidatingAdmissionPolicyBinding"] {
+        assert!(taken.iter().any(|kind| kind == wanted), "the base has a {wanted}: {taken:?}");
+    }
+}
+
+/// What `kubectl create job --from=cronjob/coordinator` does.
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn a_cycle_of_the_cronjob_runs_in_a_pod_that_the_namespace_admits() {
+    let cluster = Cluster::new("cronjob");
+    let _policy = shipped::install(&cluster);
+    let document = shipped::document(&cluster, "CronJob");
+    cluster.post(&path(&document), &document).expect("the server takes it as it is");
+    let cron = cluster.wait(cluster.api::<CronJob>().get("coordinator")).expect("it is there");
+    let template: Value = serde_json::to_value(&cron.spec.job_template).expect("it is JSON");
+
+    cluster.create::<Job>(json!({
+        "metadata": { "name": "coordinator-by-hand", "labels": template["metadata"]["labels"] },
+        "spec": template["spec"],
+    }));
+
+    cluster.running("coordinator-by-hand");
+    let pod = cluster.pods("coordinator-by-hand").pop().and_then(|pod| pod.spec).expect("its pod runs");
+    assert_eq!(pod.service_account_name.as_deref(), Some("coordinator"));
+    let mounts = pod.containers[0].volume_mounts.iter().flatten().map(|mount| mount.mount_path.as_str());
+    assert!(
+        mounts.clone().any(|path| path == "/etc/coordinator/roster.toml"),
+        "{:?}",
+        mounts.collect::<Vec<_>>()
+    );
+    cluster.end("coordinator-by-hand", 0, "");
+}
