@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# The recording that the fake cluster of tests/world is held against is what a real control plane answers.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+bash tests/cluster/run.sh python3 .ci/cluster/record.py --check
