@@ -162,6 +162,8 @@ fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
             now = listing.as_of.unwrap_or(now);
             slots = SlotSessions::of(listing);
         }
+        PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
+        PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
     }
     let stdout = sessions::show(&roster.fleet, &slots, &roster.roles, global.output, now);
     Ok(Outcome { stdout, code })
@@ -182,6 +184,8 @@ fn logs(options: &Logs, global: &Global, roster: &Roster, secrets: &Secrets) -> 
             };
             logs::from_stream(in_time(roster, log).await?, secrets, out).await
         })?,
+        PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
+        PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
     }
     Ok(Outcome::ok(String::new()))
 }

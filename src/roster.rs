@@ -52,6 +52,10 @@ pub enum PlatformKind {
     },
     /// Jobs on a cluster.
     Kubernetes(Box<KubernetesSettings>),
+    /// Runs of a workflow.
+    GithubActions(ActionsSettings),
+    /// Whatever a plugin starts.
+    Exec(ExecSettings),
 }
 
 /// What an unknown inventory means for spawning.
@@ -168,8 +172,10 @@ pub struct Endpoint {
     pub timeout: Duration,
 }
 
+mod actions;
 mod agents;
 mod briefs;
+mod exec;
 mod file;
 mod kubernetes;
 mod load;
@@ -182,6 +188,8 @@ mod variables;
 pub mod reference;
 pub(crate) mod shipped;
 
+pub use actions::ActionsSettings;
+pub use exec::ExecSettings;
 pub use kubernetes::{Container, JobTemplate, KubernetesSettings, Toleration, Workspace};
 pub use load::load;
 pub use problem::{Located, Problem, Problems};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::Output;
 use crate::fleet::Role;
 use crate::render::table::Table;
-use crate::roster::{self, Located, PlatformKind, Problems, Roster};
+use crate::roster::{self, KubernetesSettings, Located, PlatformKind, Problems, Roster};
 
 /// More would fill the screen.
 const SHOWN_IMAGES: usize = 4;
@@ -109,7 +109,17 @@ fn totals(roster: &Roster) -> String {
 }
 
 fn platform(kind: &PlatformKind) -> String {
-    let PlatformKind::Kubernetes(settings) = kind else { return "on this machine".to_owned() };
+    match kind {
+        PlatformKind::Process { .. } => "on this machine".to_owned(),
+        PlatformKind::Kubernetes(settings) => cluster(settings),
+        PlatformKind::GithubActions(settings) => {
+            format!("as runs of {} on {}", settings.workflow, settings.git_ref)
+        }
+        PlatformKind::Exec(settings) => format!("by the plugin {}", settings.plugin.display()),
+    }
+}
+
+fn cluster(settings: &KubernetesSettings) -> String {
     let place = match &settings.namespace {
         Some(namespace) => format!("namespace {namespace}"),
         None => "the context's namespace".to_owned(),

@@ -49,7 +49,7 @@ async fn findings(
 
 async fn cluster(roster: &Roster, global: &Global, now: SystemTime) -> Vec<Finding> {
     match &roster.platform.kind {
-        PlatformKind::Process { .. } => Vec::new(),
+        PlatformKind::Process { .. } | PlatformKind::GithubActions(_) | PlatformKind::Exec(_) => Vec::new(),
         PlatformKind::Kubernetes(settings) => {
             let kubernetes = edges::kubernetes(roster, settings, global).await;
             kubernetes::findings(&roster.roles, settings, kubernetes, global.context.as_deref(), now).await

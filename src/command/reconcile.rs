@@ -42,6 +42,8 @@ pub async fn run(
             let platform = edges::kubernetes(roster, settings, global).await;
             cycle(roster, options, steps, platform).await?
         }
+        PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
+        PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
         // A cluster that no step needs is left alone.
         PlatformKind::Kubernetes(_) => {
             let unused: anyhow::Result<Kubernetes> = Err(anyhow::anyhow!("no step needs the cluster"));

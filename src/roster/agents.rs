@@ -8,13 +8,12 @@ use crate::fleet::{Mode, Role, RoleKey, SessionSpec};
 use crate::prompt::{self, Prompt};
 
 use super::briefs::{Briefs, Mistake};
-use super::kubernetes;
 use super::load::Surroundings;
 use super::problem::Problem;
 use super::reference::MOST;
 use super::section::Values;
 use super::value::Value;
-use super::variables::Variables;
+use super::variables::{Destination, Variables};
 
 /// A prompt becomes one argument or one environment variable; Linux takes 128 KiB for either.
 const LARGEST_PROMPT: usize = 96 * 1024;
@@ -32,7 +31,7 @@ pub(super) struct Agents {
 pub(super) fn read(document: &Values, around: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Agents {
     let none = Values::default();
     let defaults = document.section("defaults").unwrap_or(&none);
-    let mut variables = Variables::new(around.environment, kubernetes::settings::is_chosen(document));
+    let mut variables = Variables::new(around.environment, destination(document));
     let shared = variables.expand(defaults);
     let mut briefs = Briefs::new(around.folder);
     let mut roles = Vec::new();
@@ -47,6 +46,14 @@ pub(super) fn read(document: &Values, around: &Surroundings<'_>, problems: &mut 
     check_keys(document, problems);
     check_total(document, problems);
     Agents { roles, secret_names: variables.named }
+}
+
+fn destination(document: &Values) -> Destination {
+    match document.section("platform").and_then(|platform| platform.text("kind")) {
+        Some("kubernetes") => Destination::Job,
+        Some("github-actions") => Destination::Run,
+        _ => Destination::Agent,
+    }
 }
 
 fn role(

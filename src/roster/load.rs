@@ -10,7 +10,7 @@ use crate::fleet::FleetName;
 use super::file::{self, Unreadable};
 use super::problem::{Lines, Problem, Problems};
 use super::section::{self, Values};
-use super::{Roster, agents, settings};
+use super::{PlatformKind, Roster, agents, settings};
 
 /// Where names in the roster lead: its folder, and the coordinator's environment.
 pub(super) struct Surroundings<'a> {
@@ -43,6 +43,10 @@ fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Ros
     let platform = settings::platform(&values, &agents.roles, around, &mut list);
     let fleet = values.text("fleet").and_then(|name| FleetName::parse(name).ok());
     let list = with_syntax(source, &syntax_errors, list);
+    let mut secret_names = agents.secret_names;
+    if let Some(PlatformKind::Exec(exec)) = platform.as_ref().map(|platform| &platform.kind) {
+        secret_names.extend(exec.secret_names.iter().cloned());
+    }
     match (fleet, platform, list.is_empty()) {
         (Some(fleet), Some(platform), true) => Ok(Roster {
             path: path.to_owned(),
@@ -53,7 +57,7 @@ fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Ros
             repository: settings::repository(&values),
             merge: settings::merge(&values),
             health,
-            secret_names: agents.secret_names,
+            secret_names,
         }),
         _ => Err(list),
     }
@@ -125,7 +129,6 @@ pub(super) fn owned(values: &Values, key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::PlatformKind;
 
     fn shipped() -> Roster {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("roster.toml");

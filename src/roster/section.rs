@@ -184,9 +184,6 @@ fn default(
 fn unknown(section: &'static Section, name: &str, span: Range<usize>) -> Problem {
     let names: Vec<_> = section.all_keys().map(|key| key.name).collect();
     let problem = Problem::new(format!("unknown key `{}`", crate::untrusted::one_line(name, 60)), Some(span));
-    if section.heading == "[platform]" && ["github-actions", "exec"].contains(&name) {
-        return problem.label("not available in this version");
-    }
     if let Some(near) = nearest(names.iter().copied(), name) {
         return problem.label(format!("did you mean `{near}`?"));
     }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use crate::fleet::Role;
 
-use super::kubernetes;
 use super::load::{Surroundings, owned, resolve};
 use super::problem::Problem;
 use super::section::Values;
@@ -15,6 +14,7 @@ use super::{
     CheckMode, CommitMessage, Endpoint, MergePolicy, OnInventoryFailure, PlatformKind, PlatformSettings,
     Repository, StaleApprovals,
 };
+use super::{actions, exec, kubernetes};
 
 pub(super) fn platform(
     document: &Values,
@@ -24,10 +24,16 @@ pub(super) fn platform(
 ) -> Option<PlatformSettings> {
     let values = document.section("platform")?;
     let kubernetes = kubernetes::settings::read(document, roles, around, problems);
-    let kind = if kubernetes::settings::is_chosen(document) {
-        PlatformKind::Kubernetes(Box::new(kubernetes?))
-    } else {
-        PlatformKind::Process { state_dir: state_dir(values, around, problems)? }
+    let actions = actions::read(document, roles, problems);
+    let exec = exec::read(values, around, problems);
+    let kind = match values.text("kind")? {
+        "kubernetes" => PlatformKind::Kubernetes(Box::new(kubernetes?)),
+        "github-actions" => PlatformKind::GithubActions(actions?),
+        "exec" => PlatformKind::Exec(exec?),
+        _ => {
+            let process = values.section("process")?;
+            PlatformKind::Process { state_dir: state_dir(process, "[platform.process]", around, problems)? }
+        }
     };
     let on_inventory_failure = if values.is("on_inventory_failure", "skip") {
         OnInventoryFailure::Skip
@@ -42,18 +48,23 @@ pub(super) fn platform(
     })
 }
 
-fn state_dir(values: &Values, around: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Option<PathBuf> {
-    let process = values.section("process")?;
+/// Where a platform keeps files of this machine. `heading` is the section of `values`.
+pub(super) fn state_dir(
+    values: &Values,
+    heading: &str,
+    around: &Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<PathBuf> {
     let state_home = || (around.environment)("XDG_STATE_HOME").filter(|path| path.starts_with('/'));
-    let found = match (process.text("state_dir"), state_home()) {
+    let found = match (values.text("state_dir"), state_home()) {
         (Some(given), _) => resolve(given, around),
         (None, Some(state_home)) => Some(PathBuf::from(state_home).join("coordinator")),
         (None, None) => resolve("~/.local/state/coordinator", around),
     };
     if found.is_none() {
         let message = "there is no place for records: the environment has no HOME";
-        let hint = "set `state_dir` in [platform.process] to an absolute path";
-        problems.push(Problem::new(message, process.span("state_dir")).hint(hint));
+        let hint = format!("set `state_dir` in {heading} to an absolute path");
+        problems.push(Problem::new(message, values.span("state_dir")).hint(hint));
     }
     found
 }

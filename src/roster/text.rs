@@ -95,9 +95,6 @@ fn word(words: &[&str], text: &str) -> Result<(), String> {
     if words.contains(&text) {
         return Ok(());
     }
-    if ["github-actions", "exec"].contains(&text) && words.contains(&"process") {
-        return Err("not available in this version: write \"process\" or \"kubernetes\"".to_owned());
-    }
     Err(match section::nearest(words.iter().copied(), text) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("one of {}", words.join(", ")),

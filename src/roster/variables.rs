@@ -15,18 +15,44 @@ pub(super) struct Variables<'a> {
     /// One for each variable that does not exist.
     pub(super) problems: Vec<Problem>,
     missing: BTreeSet<String>,
-    /// Whether a `${NAME}` would end up in a Job, for everyone to read who may read Jobs.
-    is_copied: bool,
+    destination: Destination,
+}
+
+/// Where the value of a `${NAME}` would end up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// With the agent alone.
+    Agent,
+    /// In a Job, for everyone to read who may read Jobs.
+    Job,
+    /// In the inputs of a workflow run, for everyone to read who may read the repository.
+    Run,
+}
+
+impl Destination {
+    /// The place where others can read it, and the better way; `None` where nobody else does.
+    fn exposure(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Agent => None,
+            Self::Job => {
+                Some(("the Job", "name a Secret that holds it in `env_from`, or write a plain value"))
+            }
+            Self::Run => Some((
+                "the run's inputs",
+                "let the session workflow set it from a secret of the repository, or write a plain value",
+            )),
+        }
+    }
 }
 
 impl<'a> Variables<'a> {
-    pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>, is_copied: bool) -> Self {
+    pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>, destination: Destination) -> Self {
         Self {
             environment,
             named: BTreeSet::new(),
             problems: Vec::new(),
             missing: BTreeSet::new(),
-            is_copied,
+            destination,
         }
     }
 
@@ -58,10 +84,9 @@ impl<'a> Variables<'a> {
     }
 
     fn value(&mut self, source: &str, name: &str, variable: &Variable) -> String {
-        if self.is_copied {
+        if let Some((place, hint)) = self.destination.exposure() {
             let message =
-                format!("the value of `{name}` would copy `{source}` into the Job, where others can read it");
-            let hint = "name a Secret that holds it in `env_from`, or write a plain value";
+                format!("the value of `{name}` would copy `{source}` into {place}, where others can read it");
             self.problems.push(Problem::new(message, Some(variable.span.clone())).hint(hint));
             return String::new();
         }

@@ -6,7 +6,9 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+mod actions;
 mod defaults;
+mod exec;
 mod hostile;
 mod init;
 mod kubernetes;

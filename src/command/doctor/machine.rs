@@ -22,7 +22,7 @@ pub(super) fn findings(roster: &Roster) -> Vec<Finding> {
             findings.extend(programs(roster));
             findings.extend(root::finding(roster));
         }
-        PlatformKind::Kubernetes(_) => {}
+        PlatformKind::Kubernetes(_) | PlatformKind::GithubActions(_) | PlatformKind::Exec(_) => {}
     }
     findings
 }

@@ -1,4 +1,4 @@
-//! How single texts of Kubernetes look, by its own rules: one pattern for the validation and for the JSON schema.
+//! How single texts of the platforms look, by their own rules: one pattern for the validation and for the JSON schema.
 
 use std::sync::OnceLock;
 
@@ -140,5 +140,26 @@ pub(super) static RESOURCE: Form = Form {
     ),
     longest: 317,
     rule: "write `cpu`, `memory`, `ephemeral-storage`, or a device such as `nvidia.com/gpu`",
+    slips: &[],
+};
+
+/// The file of a workflow: it is one folder's, never a path.
+pub(super) static WORKFLOW: Form = Form {
+    word: "file name",
+    pattern: Pattern::of(r"^[A-Za-z0-9_][-A-Za-z0-9_.]*\.ya?ml$"),
+    longest: 128,
+    rule: "write a file name such as `agent-session.yml`",
+    slips: &[Slip {
+        has: |c| c == '/',
+        why: "write the file's name alone: workflows are in `.github/workflows`",
+    }],
+};
+
+/// A branch or tag, without what a URL or a shell would read otherwise.
+pub(super) static BRANCH: Form = Form {
+    word: "branch",
+    pattern: Pattern::of(r"^[A-Za-z0-9_][-A-Za-z0-9_.]*(/[A-Za-z0-9_][-A-Za-z0-9_.]*)*$"),
+    longest: 255,
+    rule: "write a branch such as `main`",
     slips: &[],
 };

@@ -2,6 +2,8 @@
 
 use super::{Fallback, Key, Kind, Section};
 
+mod exec;
+mod github_actions;
 mod kubernetes;
 
 /// No list of sessions, approvals or merges needs more; beyond it a number is a slip of the finger.
@@ -73,9 +75,9 @@ static PLATFORM: Section = Section {
     keys: &[
         Key {
             name: "kind",
-            kind: Kind::Word(&["process", "kubernetes"]),
+            kind: Kind::Word(&["process", "kubernetes", "github-actions", "exec"]),
             default: Fallback::Toml(r#""process""#),
-            doc: "`process`: local processes that outlive the run; `kubernetes`: Jobs on a cluster.",
+            doc: "`process`: local processes that outlive the run; `kubernetes`: Jobs on a cluster; `github-actions`: workflow runs; `exec`: whatever a plugin starts.",
         },
         Key {
             name: "max_running",
@@ -106,6 +108,18 @@ static PLATFORM: Section = Section {
             kind: Kind::Section(&kubernetes::PLATFORM),
             default: Fallback::Toml("{}"),
             doc: "Settings of the `kubernetes` platform.",
+        },
+        Key {
+            name: "github-actions",
+            kind: Kind::Section(&github_actions::PLATFORM),
+            default: Fallback::Toml("{}"),
+            doc: "Settings of the `github-actions` platform.",
+        },
+        Key {
+            name: "exec",
+            kind: Kind::Section(&exec::PLATFORM),
+            default: Fallback::Toml("{}"),
+            doc: "Settings of the `exec` platform.",
         },
     ],
     inherits: &[],

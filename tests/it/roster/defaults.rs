@@ -17,7 +17,7 @@ fn load(roster: &str) -> Roster {
 fn state_dir(roster: &Roster) -> &Path {
     match &roster.platform.kind {
         PlatformKind::Process { state_dir } => state_dir,
-        PlatformKind::Kubernetes(_) => panic!("not on this machine"),
+        other => panic!("not on this machine: {other:?}"),
     }
 }
 

@@ -13,7 +13,7 @@ fn load(roster: &str) -> KubernetesSettings {
     let roster = Folder::with_briefs(roster).load().unwrap_or_else(|problems| panic!("{problems}"));
     match roster.platform.kind {
         PlatformKind::Kubernetes(settings) => *settings,
-        PlatformKind::Process { .. } => panic!("the roster says kubernetes"),
+        other => panic!("the roster says kubernetes: {other:?}"),
     }
 }
 

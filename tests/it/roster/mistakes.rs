@@ -59,7 +59,7 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         &["belongs in [defaults] or [[role]]"],
     );
     refused(&format!("{FLEET}[zebra]\n"), "2:2", &["unknown key `zebra`", "not one of fleet, deadline"]);
-    refused(&format!("{FLEET}[platform.exec]\n"), "2:11", &["not available in this version"]);
+    refused(&format!("{FLEET}[platform.docker]\n"), "2:11", &["unknown key `docker`"]);
 }
 
 #[test]
