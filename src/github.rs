@@ -23,6 +23,7 @@ pub use list::{ServerClock, Snapshot};
 pub use merge::{MergeAnswer, MergeCall, Merged};
 pub use recheck::{MOST_PULLS, Reread};
 
+pub mod actions;
 mod credentials;
 mod diagnose;
 pub mod documents;

@@ -9,6 +9,9 @@ const PULL: &str = include_str!("pull.graphql");
 /// What `doctor` asks; variables `owner` and `name`.
 pub const DOCTOR: &str = include_str!("doctor.graphql");
 
+/// The jobs of workflow runs; variable `ids`, at most 100 node ids.
+pub const RUN_JOBS: &str = include_str!("run_jobs.graphql");
+
 /// A page of open pull requests; variables `owner`, `name`, `first`, `after`, and per base `base_0`, `base_1`, ... its
 /// full name (`refs/heads/main`), which comes back as `base_0`, `base_1`, ... of the repository.
 pub fn candidates(bases: usize) -> String {

@@ -48,6 +48,11 @@ impl FieldError {
         self.path.as_deref()?.strip_prefix(prefix)
     }
 
+    /// What was asked for is gone, or never was.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.kind.as_deref() == Some("NOT_FOUND")
+    }
+
     fn is_rate_limit(&self) -> bool {
         let text = self.message.to_lowercase();
         self.kind.as_deref().is_some_and(|kind| kind == "RATE_LIMITED" || kind == "RATE_LIMIT")

@@ -228,7 +228,8 @@ pub(super) fn shown(message: &str) -> String {
     one_line(message, LONGEST_MESSAGE_CHARS)
 }
 
-fn no_answer(error: &octocrab::Error) -> String {
+/// Why a request had no answer, in one line.
+pub(super) fn no_answer(error: &octocrab::Error) -> String {
     let cause: &dyn std::error::Error = match error {
         octocrab::Error::Service { source, .. } => source.as_ref(),
         other => other,
@@ -237,7 +238,7 @@ fn no_answer(error: &octocrab::Error) -> String {
 }
 
 /// What caused it in the end, in one line: libraries keep the telling part for the last.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut root = error;
     while let Some(cause) = root.source() {
         root = cause;
