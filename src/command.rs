@@ -203,6 +203,7 @@ fn init(options: &Init) -> ExitCode {
         let program = init::Program { binary: &binary, search_path: &search_path };
         let schedule = match options {
             Init { kubernetes: true, .. } => init::Schedule::Kubernetes,
+            Init { github_actions: true, .. } => init::Schedule::GithubActions,
             Init { systemd: true, .. } => init::Schedule::Systemd,
             Init { .. } => init::Schedule::Crontab,
         };
