@@ -81,6 +81,7 @@ pub(super) fn next(dir: &Path, kept: bool) -> String {
          gh variable set COORDINATOR_SHA256 --body \"$(sha256sum FILE | cut -d ' ' -f 1)\"\n  \
          4. gh secret set ANTHROPIC_API_KEY\n     \
          gh secret set AGENT_GITHUB_TOKEN                          # what agents push with\n     \
+         gh api --silent --method PUT 'repos/{{owner}}/{{repo}}/environments/agent-reviewers'\n     \
          gh secret set AGENT_GITHUB_TOKEN --env agent-reviewers    # another account's: nobody approves their own work\n  \
          5. Commit the files to the default branch, and push.\n  \
          6. gh workflow run coordinator.yml -f dry_run=true && gh run watch\n\n\
