@@ -52,6 +52,29 @@ fn the_session_workflow_is_the_shipped_one() {
 }
 
 #[test]
+fn a_session_has_the_name_the_lock_and_the_inputs_that_the_coordinator_uses() {
+    let session = shipped("agent-session.yml");
+    for line in [
+        "run-name: \"coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} c${{ inputs.cycle }}\"\n",
+        "concurrency:\n  group: \"coord-${{ inputs.fleet }}-${{ inputs.slot }}\"\n  cancel-in-progress: false\n",
+        "  gate:\n    name: gate\n",
+        "  agent:\n    name: agent\n    needs: gate\n    if: needs.gate.outputs.go == 'true'\n",
+        "    timeout-minutes: ${{ fromJSON(inputs.time_limit_minutes) }}\n",
+        "        run: coordinator gate\n",
+        "          exec coordinator session-agent\n",
+    ] {
+        assert_eq!(session.matches(line).count(), 1, "{line:?} in\n{session}");
+    }
+    let inputs: Vec<&str> = session
+        .lines()
+        .filter_map(|line| line.strip_prefix("      ")?.split_once(": { description: "))
+        .map(|(name, _)| name)
+        .collect();
+    let sent = "fleet slot role generation cycle expires_at brief_ref time_limit_minutes task_json";
+    assert_eq!(inputs.join(" "), sent);
+}
+
+#[test]
 fn the_rosters_for_workflow_runs_are_valid() {
     let folder = Folder::bare("not a roster");
     init(&folder, "shop");
