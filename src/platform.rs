@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::fleet::{Hold, Listing, Want};
+use crate::report::RateLimit;
 
 pub mod kubernetes;
 pub mod process;
@@ -32,6 +33,8 @@ pub enum Start {
     AlreadyRunning,
     /// The platform looked at the slot itself and holds it back.
     Held(Hold),
+    /// The platform wants no more requests for now: neither for this slot nor for any other.
+    RateLimited(RateLimit),
 }
 
 /// A place that runs sessions and refuses a second one in a slot.

@@ -56,6 +56,13 @@ impl Interrupt {
     }
 }
 
+impl Report {
+    /// Whether a rate limit left something to do.
+    pub fn is_rate_limited(&self) -> bool {
+        self.merge.body.rate_limit.is_some() || self.spawn.body.rate_limit.is_some()
+    }
+}
+
 /// The verdict on one cycle; the order is from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
@@ -175,6 +182,8 @@ pub struct SpawnReport {
     pub held: Vec<(Slot, Hold)>,
     /// Tried and failed.
     pub failed: Vec<SpawnFailure>,
+    /// The rate limit of the platform that ended the step early.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// A session that was started.
@@ -220,10 +229,10 @@ pub struct MergeReport {
     pub token_is_administrator: bool,
 }
 
-/// A rate limit of GitHub.
+/// A rate limit of GitHub, or of the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimit {
-    /// When GitHub says that requests are welcome again.
+    /// When requests are welcome again, where that is known.
     pub resets_at: Option<SystemTime>,
 }
 

@@ -178,8 +178,8 @@ fn merge(report: &Report, metrics: &mut Metrics) {
         metrics.add("review_queue", "Open pull requests that wait for a review.", one(merge.review_queue));
         metrics.add("conflicts", "Open pull requests that conflict with their base.", one(merge.conflicts));
     }
-    let limited = [(Vec::new(), flag(merge.rate_limit.is_some()))];
-    metrics.add("rate_limited", "1 when a rate limit ended the merge step early.", limited);
+    let limited = [(Vec::new(), flag(report.is_rate_limited()))];
+    metrics.add("rate_limited", "1 when a rate limit ended the spawn or the merge step early.", limited);
 }
 
 fn health(report: &Report, metrics: &mut Metrics) {

@@ -156,6 +156,7 @@ pub(crate) fn eventful() -> Report {
         already_running: vec![slot("designer", 0)],
         held: vec![(slot("e2e_tester", 1), backoff)],
         failed: vec![SpawnFailure { slot: slot("sentinel", 0), error: error.to_owned() }],
+        rate_limit: None,
     };
     report.merge.body = MergeReport {
         open: 5,

@@ -208,6 +208,7 @@ fn how_a_step_ended_is_said_in_words() {
     report.inventory.outcome = StepOutcome::Failed("cannot read the records\nof the fleet".to_owned());
     report.inventory.body.running = None;
     report.spawn.outcome = StepOutcome::Skipped;
+    report.spawn.body.rate_limit = Some(RateLimit { resets_at: Some(at(45)) });
     report.merge.outcome = StepOutcome::Failed("the deadline came first".to_owned());
     report.merge.body.merged = vec![merged(1, "One")];
     report.merge.body.skipped.truncate(1);
@@ -219,6 +220,7 @@ fn how_a_step_ended_is_said_in_words() {
 
       inventory  failed: cannot read the records; of the fleet
       spawn      skipped
+                 stopped by a rate limit of the platform until 00:45
       merge      1 of 12 open would be merged; failed: the deadline came first
                  stopped by a rate limit of GitHub until 00:30
                  + #1  One
@@ -309,7 +311,7 @@ fn the_json_report_keeps_its_contract() {
     {"slot":"demo-api-builder-s1","role":"api_builder","generation":1},
     {"slot":"demo-api-builder-s2","role":"api_builder","generation":1},
     {"slot":"demo-api-builder-s3","role":"api_builder","generation":1},
-    {"slot":"demo-api-builder-s7","role":"api_builder","generation":1}],"already_running":[{"slot":"demo-designer-s0","role":"designer"}],"held":[{"slot":"demo-e2e-tester-s1","role":"e2e_tester","reason":"backoff","until":"2026-01-01T00:14:00Z","detail":"failed 3 times, last exit 1 after 4s"}],"failed":[{"slot":"demo-sentinel-s0","role":"sentinel","error":"no command `claude` on PATH; install it, or set `command` for this role in roster.toml"}]},"merge":
+    {"slot":"demo-api-builder-s7","role":"api_builder","generation":1}],"already_running":[{"slot":"demo-designer-s0","role":"designer"}],"held":[{"slot":"demo-e2e-tester-s1","role":"e2e_tester","reason":"backoff","until":"2026-01-01T00:14:00Z","detail":"failed 3 times, last exit 1 after 4s"}],"failed":[{"slot":"demo-sentinel-s0","role":"sentinel","error":"no command `claude` on PATH; install it, or set `command` for this role in roster.toml"}],"rate_limit":null},"merge":
     {"outcome":"ok","duration_ms":700,"error":null,"open":5,"merged":[{"number":7,"title":"Add login form","head":"0000000000000000000000000000000000000007","commit":"0000000000000000000000000000000000000008"},
     {"number":9,"title":"Fix the flaky parser test","head":"0000000000000000000000000000000000000009","commit":"000000000000000000000000000000000000000a"}],"skipped":[{"number":8,"title":"Rename config keys","reason":"ci_pending","detail":"`build` is in progress"},
     {"number":12,"title":"Bump serde","reason":"not_approved","detail":"0 of 1 approvals on the head commit"},

@@ -37,7 +37,7 @@ pub fn exit_code(report: &Report, strict: bool, detailed_exitcode: bool) -> u8 {
         (Some(Interrupt::Sigterm), _) => 143,
         (None, Status::Broken) => 1,
         (None, Status::Degraded) if strict => 1,
-        (None, _) if report.merge.body.rate_limit.is_some() => 75,
+        (None, _) if report.is_rate_limited() => 75,
         (None, _) if report.dry_run && detailed_exitcode && pending => 3,
         (None, _) => 0,
     }
@@ -84,6 +84,9 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
         found.push((Status::Broken, "no agent runs and none could be started".to_owned()));
     } else if failures >= MANY_SPAWN_FAILURES {
         found.push((Status::Degraded, format!("{failures} spawns failed")));
+    }
+    if spawn.rate_limit.is_some() {
+        found.push((Status::Degraded, "a rate limit stopped the spawn step".to_owned()));
     }
     for role in wholly_backing_off(report) {
         found.push((Status::Degraded, format!("every session of {} backs off", role.role)));

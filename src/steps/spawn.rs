@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff;
 use crate::fleet::{FleetName, Hold, HoldReason, Inventory, Listing, RoleKey, Slot, Want};
 use crate::platform::{CycleId, Platform, Start};
-use crate::report::{SpawnFailure, SpawnReport, Spawned};
+use crate::report::{RateLimit, SpawnFailure, SpawnReport, Spawned};
 use crate::roster::OnInventoryFailure;
 
 /// Starts under way at once.
@@ -223,7 +223,8 @@ impl Pass<'_> {
 }
 
 /// Carries the orders out, eight starts at a time, in order. After a failure, or when the platform's quota is full, no further
-/// start of that role begins (R1-023). Ends early, with an error, when it is stopped; what is left then is held.
+/// start of that role begins (R1-023); after a rate limit, none at all. Ends early, with an error, when it is stopped;
+/// what is left then is held.
 pub async fn apply<P: Platform>(
     body: &mut SpawnReport,
     platform: &P,
@@ -242,7 +243,7 @@ pub async fn apply<P: Platform>(
     let mut stopped_roles: BTreeMap<RoleKey, Hold> = BTreeMap::new();
     let mut under_way = FuturesUnordered::new();
     loop {
-        while under_way.len() < CONCURRENCY && !pass.is_over() {
+        while under_way.len() < CONCURRENCY && !pass.is_over() && body.rate_limit.is_none() {
             let Some(want) = waiting.pop_front() else { break };
             if let Some(hold) = stopped_roles.get(&want.slot.role) {
                 body.held.push((want.slot, hold.clone()));
@@ -262,7 +263,8 @@ pub async fn apply<P: Platform>(
         record(body, slot, result);
     }
     let left = waiting.len();
-    body.held.extend(waiting.into_iter().map(|want| (want.slot, out_of_time())));
+    let hold = body.rate_limit.as_ref().map_or_else(out_of_time, rate_limited);
+    body.held.extend(waiting.into_iter().map(|want| (want.slot, hold.clone())));
     sort(body, &places);
     anyhow::ensure!(left == 0 || !pass.stop.is_cancelled(), "interrupted with {left} still to start");
     Ok(())
@@ -281,7 +283,7 @@ fn stops_the_role(result: &anyhow::Result<Start>) -> Option<Hold> {
     match result {
         Err(_) => Some(role_failed()),
         Ok(Start::Held(hold)) if hold.reason == HoldReason::Quota => Some(hold.clone()),
-        Ok(Start::Held(_) | Start::Started { .. } | Start::AlreadyRunning) => None,
+        Ok(Start::Held(_) | Start::Started { .. } | Start::AlreadyRunning | Start::RateLimited(_)) => None,
     }
 }
 
@@ -292,6 +294,10 @@ fn record(body: &mut SpawnReport, slot: Slot, result: anyhow::Result<Start>) {
         }
         Ok(Start::AlreadyRunning) => body.already_running.push(slot),
         Ok(Start::Held(hold)) => body.held.push((slot, hold)),
+        Ok(Start::RateLimited(limit)) => {
+            body.held.push((slot, rate_limited(&limit)));
+            body.rate_limit.get_or_insert(limit);
+        }
         Err(error) => body.failed.push(SpawnFailure { slot, error: format!("{error:#}") }),
     }
 }
@@ -305,6 +311,11 @@ fn unanswered(slot: Slot) -> SpawnFailure {
 fn out_of_time() -> Hold {
     let detail = "the cycle ended before its turn; the next one goes on".to_owned();
     Hold { reason: HoldReason::MaxSpawns, until: None, detail }
+}
+
+fn rate_limited(limit: &RateLimit) -> Hold {
+    let detail = "the platform's rate limit is reached; a later cycle goes on".to_owned();
+    Hold { reason: HoldReason::Quota, until: limit.resets_at, detail }
 }
 
 fn role_failed() -> Hold {

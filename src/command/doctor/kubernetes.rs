@@ -171,6 +171,10 @@ fn rehearsed(want: &Want, count: u32, answer: anyhow::Result<Start>) -> Finding 
             format!("a session of {role} would wait ({}): {}", hold.reason.word(), hold.detail),
             "each cycle tries again",
         ),
+        Ok(Start::RateLimited(_)) => Finding::warn(
+            format!("a session of {role} would wait: the API server takes no more requests for now"),
+            "each cycle tries again",
+        ),
         Err(error) => Finding::fail(
             format!("the cluster would not accept a session of {role} (dry run): {error:#}"),
             "until then none of it starts",

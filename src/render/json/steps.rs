@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use crate::fleet::{FleetName, Slot};
 use crate::render::words::{millis, rfc3339, safe, sentence};
-use crate::report::{HealthReport, InventoryReport, MergeReport, NotMerged, RecentMerge, SpawnReport};
+use crate::report::{
+    HealthReport, InventoryReport, MergeReport, NotMerged, RateLimit, RecentMerge, SpawnReport,
+};
 
 #[derive(Serialize)]
 pub(super) struct InventoryView<'a> {
@@ -44,6 +46,7 @@ pub(super) struct SpawnView<'a> {
     already_running: Vec<SlotView<'a, ()>>,
     held: Vec<SlotView<'a, HoldView>>,
     failed: Vec<SlotView<'a, SpawnErrorView>>,
+    rate_limit: Option<RateLimitView>,
 }
 
 #[derive(Serialize)]
@@ -171,6 +174,7 @@ impl<'a> SpawnView<'a> {
             already_running: spawn.already_running.iter().map(|live| slot(fleet, live, ())).collect(),
             held: held.collect(),
             failed: failed.collect(),
+            rate_limit: spawn.rate_limit.as_ref().map(RateLimitView::of),
         }
     }
 }
@@ -187,7 +191,6 @@ impl<'a> MergeView<'a> {
             head: &merged.head,
             commit: merged.commit.as_deref(),
         });
-        let limit = merge.rate_limit.as_ref();
         Self {
             open: merge.open,
             merged: merged.collect(),
@@ -195,8 +198,14 @@ impl<'a> MergeView<'a> {
             failed: merge.failed.iter().map(NotMergedView::of).collect(),
             review_queue: merge.review_queue,
             conflicts: merge.conflicts,
-            rate_limit: limit.map(|limit| RateLimitView { resets_at: limit.resets_at.map(rfc3339) }),
+            rate_limit: merge.rate_limit.as_ref().map(RateLimitView::of),
         }
+    }
+}
+
+impl RateLimitView {
+    fn of(limit: &RateLimit) -> Self {
+        Self { resets_at: limit.resets_at.map(rfc3339) }
     }
 }
 

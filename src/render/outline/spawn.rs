@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::slots::{by_role, entry, grouped};
-use super::{Entry, Mark, StepOutline, summarize, until};
+use super::{Entry, Line, Mark, StepOutline, Tone, summarize, until};
 use crate::fleet::{Hold, HoldReason, Slot};
 use crate::render::words::{clock, safe_lines};
 use crate::report::{Report, SpawnFailure, SpawnReport};
@@ -16,8 +16,13 @@ pub(super) fn outline(report: &Report) -> StepOutline {
     entries.extend(held(&spawn.held, report.started_at));
     entries.extend(failed(&spawn.failed));
     let summary = summary(spawn, report.dry_run);
-    let line = summarize(&report.spawn.outcome, summary, !entries.is_empty());
-    StepOutline { name: "spawn", lines: vec![line], entries }
+    let mut lines = vec![summarize(&report.spawn.outcome, summary, !entries.is_empty())];
+    if let Some(limit) = &spawn.rate_limit {
+        let text =
+            format!("stopped by a rate limit of the platform{}", until(limit.resets_at, report.started_at));
+        lines.push(Line { tone: Tone::Held, text });
+    }
+    StepOutline { name: "spawn", lines, entries }
 }
 
 fn summary(spawn: &SpawnReport, dry_run: bool) -> String {

@@ -130,6 +130,9 @@ fn pull_requests_that_could_not_be_listed_are_broken_a_rate_limit_is_degraded() 
         not_listed(report);
         report.merge.body.rate_limit = Some(RateLimit { resets_at: None });
     });
+    check(Status::Degraded, &["a rate limit stopped the spawn step"], |report| {
+        report.spawn.body.rate_limit = Some(RateLimit { resets_at: None });
+    });
     check(Status::Degraded, &["merge failed: the deadline came first"], |report| {
         report.merge.outcome = failed("the deadline came first");
     });
@@ -272,8 +275,10 @@ fn the_exit_code_is_the_first_that_applies() {
     report.dry_run = true;
     report.merge.body.merged = vec![merged(7, "t")];
     assert_eq!((exit_code(&report, false, true), exit_code(&report, false, false)), (3, 0));
-    report.merge.body.rate_limit = Some(RateLimit { resets_at: None });
     report.status = Status::Degraded;
+    report.spawn.body.rate_limit = Some(RateLimit { resets_at: None });
+    assert_eq!((exit_code(&report, false, true), exit_code(&report, true, true)), (75, 1));
+    report.merge.body.rate_limit = report.spawn.body.rate_limit.take();
     assert_eq!((exit_code(&report, false, true), exit_code(&report, true, true)), (75, 1));
     report.status = Status::Broken;
     assert_eq!(exit_code(&report, false, true), 1);

@@ -99,3 +99,18 @@ async fn a_failure_holds_the_rest_of_the_role_for_another_reason() {
     assert_eq!(holds(&body), all_of_first(HoldReason::RoleFailed)[CONCURRENCY..]);
     assert_eq!(body.already_running.len(), 2);
 }
+
+#[tokio::test]
+async fn after_a_rate_limit_no_start_of_any_role_begins_and_what_is_left_waits_for_its_reset() {
+    let (body, asked) = applied(|slot| match slot.index {
+        0 => Ok(Start::RateLimited(RateLimit { resets_at: Some(at(90)) })),
+        _ => Ok(Start::Started { generation: 1 }),
+    })
+    .await;
+    assert_eq!(asked.len(), CONCURRENCY, "only those that were under way: {asked:?}");
+    assert_eq!((body.spawned.len(), body.held.len()), (CONCURRENCY - 1, 12 - CONCURRENCY + 1));
+    for (slot, hold) in &body.held {
+        assert_eq!((hold.reason, hold.until), (HoldReason::Quota, Some(at(90))), "{}", slot.name());
+    }
+    assert_eq!(body.rate_limit, Some(RateLimit { resets_at: Some(at(90)) }));
+}
