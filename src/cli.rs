@@ -142,6 +142,9 @@ pub struct Init {
     /// Writes a fleet for a cluster: the coordinator as a cron job, sessions as jobs
     #[arg(long, conflicts_with = "systemd")]
     pub kubernetes: bool,
+    /// Writes a fleet for the repository's own workflows: the coordinator on a schedule, sessions as workflow runs
+    #[arg(long, conflicts_with_all = ["systemd", "kubernetes"])]
+    pub github_actions: bool,
 }
 
 /// A step that can be chosen; the report is always made.

@@ -16,6 +16,7 @@ use crate::fleet::SlotSessions;
 use crate::platform::{Platform, process};
 use crate::render::Screen;
 use crate::roster::{self, PlatformKind, Problems, Roster};
+use crate::runner::{Inert, Reader};
 use crate::secrets::{MaskedStderr, Secrets};
 
 pub mod check;
@@ -29,6 +30,7 @@ pub mod sessions;
 
 mod edges;
 mod log;
+mod workflow_run;
 
 /// A mistake in the command line or the configuration; nothing was touched.
 const USAGE: u8 = 2;
@@ -68,7 +70,7 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::SessionRun { directory } => process::session_run(directory),
         Command::SessionExec { directory } => process::session_exec(directory),
         Command::Completions { shell } => completions(*shell),
-        Command::Schema => print(&schema::run(), 0),
+        Command::Schema => print(&schema::run(), Output::Json, 0),
         Command::Check => check(&cli.global),
         Command::Init(options) => init(options),
         Command::Reconcile(_) | Command::Pulls | Command::Doctor | Command::Sessions | Command::Logs(_) => {
@@ -86,9 +88,9 @@ fn with_roster(cli: &Cli) -> ExitCode {
     log::start(&cli.global, &secrets);
     match run(cli, &roster, &secrets) {
         Ok(outcome) if cli.global.output == Output::Json => {
-            print(&secrets.mask_json(&outcome.stdout), outcome.code)
+            print(&secrets.mask_json(&outcome.stdout), Output::Json, outcome.code)
         }
-        Ok(outcome) => print(&secrets.mask(&outcome.stdout), outcome.code),
+        Ok(outcome) => print(&secrets.mask(&outcome.stdout), cli.global.output, outcome.code),
         Err(error) => {
             let code = if error.is::<Refused>() { USAGE } else { 1 };
             fail(&secrets, &format!("error: {error:#}\n"), code)
@@ -171,7 +173,7 @@ fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
 
 /// Prints by itself, because a log may be long or followed.
 fn logs(options: &Logs, global: &Global, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
-    let out = &mut io::stdout().lock();
+    let out = &mut Inert::over(io::stdout().lock(), Reader::from_environment());
     match &roster.platform.kind {
         PlatformKind::Process { state_dir } => {
             logs::from_files(&edges::process(roster, state_dir)?, options, secrets, out)?;
@@ -193,7 +195,7 @@ fn logs(options: &Logs, global: &Global, roster: &Roster, secrets: &Secrets) -> 
 /// No log and no runtime: what is wrong with the roster is the answer.
 fn check(global: &Global) -> ExitCode {
     let answer = check::run(&global.config, global.output, &variable);
-    let printed = print(&answer.stdout, 0);
+    let printed = print(&answer.stdout, global.output, 0);
     answer.problems.map_or(printed, |problems| refuse(&problems, global.color))
 }
 
@@ -203,13 +205,14 @@ fn init(options: &Init) -> ExitCode {
         let program = init::Program { binary: &binary, search_path: &search_path };
         let schedule = match options {
             Init { kubernetes: true, .. } => init::Schedule::Kubernetes,
+            Init { github_actions: true, .. } => init::Schedule::GithubActions,
             Init { systemd: true, .. } => init::Schedule::Systemd,
             Init { .. } => init::Schedule::Crontab,
         };
         init::run(&options.dir, schedule, &program)
     });
     match written {
-        Ok(text) => print(&text, 0),
+        Ok(text) => print(&text, Output::Text, 0),
         Err(error) => fail(&Secrets::default(), &format!("error: {error:#}\n"), USAGE),
     }
 }
@@ -217,11 +220,16 @@ fn init(options: &Init) -> ExitCode {
 fn completions(shell: clap_complete::Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "coordinator", &mut script);
-    print(&String::from_utf8_lossy(&script), 0)
+    print(&String::from_utf8_lossy(&script), Output::Text, 0)
 }
 
-/// A reader that closed its end early has seen enough.
-fn print(text: &str, code: u8) -> ExitCode {
+/// No line of it is a command to a runner that reads it. A reader that closed its end early has seen enough.
+fn print(text: &str, form: Output, code: u8) -> ExitCode {
+    let reader = Reader::from_environment();
+    let text = match form {
+        Output::Text | Output::Markdown => reader.text(text),
+        Output::Json => reader.json(text),
+    };
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     match printed {
@@ -237,6 +245,6 @@ fn refuse(problems: &Problems, color: Color) -> ExitCode {
 
 fn fail(secrets: &Secrets, text: &str, code: u8) -> ExitCode {
     // Without stderr there is nobody left to tell.
-    let _ = MaskedStderr(secrets.clone()).write_all(text.as_bytes());
+    let _ = MaskedStderr::new(secrets.clone()).write_all(text.as_bytes());
     ExitCode::from(code)
 }

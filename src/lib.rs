@@ -35,3 +35,4 @@ pub mod render;
 pub mod command;
 pub mod secrets;
 pub mod untrusted;
+pub mod runner;

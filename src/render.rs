@@ -11,6 +11,8 @@ pub mod text;
 pub mod json;
 pub mod markdown;
 pub mod metrics;
+pub mod annotations;
+pub mod summary;
 pub mod progress;
 pub mod table;
 mod outline;

@@ -19,8 +19,8 @@ pub struct Report {
     pub dry_run: bool,
     /// The verdict on this cycle alone (R1-063).
     pub status: Status,
-    /// Why it is not healthy, one phrase each.
-    pub reasons: Vec<String>,
+    /// Why it is not healthy, the worst first.
+    pub reasons: Vec<Reason>,
     /// Step 1.
     pub inventory: Step<InventoryReport>,
     /// Step 2.
@@ -83,6 +83,15 @@ impl Status {
             Self::Broken => "broken",
         }
     }
+}
+
+/// Why a cycle is not healthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// What it makes of the cycle by itself.
+    pub status: Status,
+    /// A phrase; may quote untrusted text.
+    pub text: String,
 }
 
 /// One step's result.

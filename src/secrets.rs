@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::env;
-use std::io::{self, Write};
+use std::io::{self, Stderr, Write};
+
+use crate::runner::{Inert, Reader};
 
 /// Variables that hold the coordinator's own credentials.
 pub const CREDENTIAL_NAMES: [&str; 5] =
@@ -88,19 +90,30 @@ fn end_of_text(text: &str) -> usize {
     end.unwrap_or(text.len())
 }
 
-/// A writer that masks; each `write` must carry whole lines, as the log's formatter does.
-#[derive(Debug, Clone)]
-pub struct MaskedStderr(pub Secrets);
+/// Standard error without secrets, and without commands to a runner that reads it. Each `write` must carry whole lines, as
+/// the log's formatter does.
+#[derive(Debug)]
+pub struct MaskedStderr {
+    secrets: Secrets,
+    stderr: Inert<Stderr>,
+}
+
+impl MaskedStderr {
+    /// Standard error of this process, for whoever reads it.
+    pub fn new(secrets: Secrets) -> Self {
+        Self { secrets, stderr: Inert::over(io::stderr(), Reader::from_environment()) }
+    }
+}
 
 impl Write for MaskedStderr {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(buffer);
-        io::stderr().write_all(self.0.mask(&text).as_bytes())?;
+        self.stderr.write_all(self.secrets.mask(&text).as_bytes())?;
         Ok(buffer.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        self.stderr.flush()
     }
 }
 

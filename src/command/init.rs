@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use crate::fleet::{FleetName, Mode};
 use crate::roster::shipped;
 
+mod github_actions;
 mod kubernetes;
 mod schedule;
 
@@ -23,6 +24,8 @@ pub enum Schedule {
     Systemd,
     /// A `CronJob` on a cluster, where the sessions are Jobs.
     Kubernetes,
+    /// A scheduled workflow of the repository, where the sessions are workflow runs.
+    GithubActions,
 }
 
 /// How this program is started.
@@ -47,8 +50,10 @@ pub fn run(dir: &Path, schedule: Schedule, program: &Program<'_>) -> Result<Stri
         let into = if write_new(&dir.join(&path), &text)? { &mut written } else { &mut kept };
         into.push(path);
     }
+    let kept_roster = kept.iter().any(|path| path == Path::new("roster.toml"));
     let next = match schedule {
-        Schedule::Kubernetes => kubernetes::next(&dir, &fleet, kept.iter().any(|path| path == "roster.toml")),
+        Schedule::Kubernetes => kubernetes::next(&dir, &fleet, kept_roster),
+        Schedule::GithubActions => github_actions::next(&dir, kept_roster),
         Schedule::Systemd => next(&dir, program) + &schedule::enable(&dir),
         Schedule::Crontab => next(&dir, program),
     };
@@ -58,10 +63,14 @@ pub fn run(dir: &Path, schedule: Schedule, program: &Program<'_>) -> Result<Stri
 fn files(dir: &Path, fleet: &str, schedule: Schedule, program: &Program<'_>) -> Vec<(PathBuf, String)> {
     let roster = match schedule {
         Schedule::Kubernetes => kubernetes::roster(&roster(fleet), fleet),
+        Schedule::GithubActions => github_actions::roster(&roster(fleet)),
         Schedule::Systemd | Schedule::Crontab => roster(fleet),
     };
-    let mut files =
-        vec![("roster.toml".into(), roster), ("briefs/preamble.md".into(), shipped::PREAMBLE.to_owned())];
+    let preamble = match schedule {
+        Schedule::GithubActions => github_actions::preamble(shipped::PREAMBLE),
+        Schedule::Kubernetes | Schedule::Systemd | Schedule::Crontab => shipped::PREAMBLE.to_owned(),
+    };
+    let mut files = vec![("roster.toml".into(), roster), ("briefs/preamble.md".into(), preamble)];
     let modes = Mode::ALL.into_iter();
     files.extend(
         modes.map(|mode| (format!("briefs/modes/{}.md", mode.word()).into(), shipped::mode(mode).to_owned())),
@@ -70,6 +79,7 @@ fn files(dir: &Path, fleet: &str, schedule: Schedule, program: &Program<'_>) -> 
     files.extend(briefs.map(|(key, brief)| (format!("briefs/{key}.md").into(), brief.to_owned())));
     match schedule {
         Schedule::Kubernetes => files.extend(kubernetes::manifests(fleet)),
+        Schedule::GithubActions => files.extend(github_actions::workflows(fleet)),
         Schedule::Systemd => {
             files.push(("coordinator.service".into(), schedule::service(dir, program)));
             files.push(("coordinator.timer".into(), schedule::TIMER.to_owned()));
@@ -87,6 +97,12 @@ fn roster(fleet: &str) -> String {
         None => format!("{line}\n"),
     });
     named.collect()
+}
+
+/// What stands between two lines of a roster, both left out.
+fn between<'a>(roster: &'a str, first: &str, last: &str) -> &'a str {
+    let below = roster.split_once(&format!("\n{first}\n")).map_or("", |(_, below)| below);
+    below.split_once(&format!("\n{last}")).map_or("", |(part, _)| part)
 }
 
 /// The fleet of a roster that is there already.

@@ -16,11 +16,11 @@ pub(super) fn start(global: &Global, secrets: &Secrets) {
         _ => "trace",
     };
     let filter = EnvFilter::new(global.log_level.as_deref().unwrap_or(default));
-    let masked = MaskedStderr(secrets.clone());
+    let secrets = secrets.clone();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(Screen::stderr(global.color).color)
-        .with_writer(move || masked.clone());
+        .with_writer(move || MaskedStderr::new(secrets.clone()));
     match global.log_format {
         LogFormat::Text => log.compact().init(),
         LogFormat::Json => log.json().init(),

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile, StepName};
 use crate::client::client;
-use crate::command::{Outcome, Refused, edges};
+use crate::command::{Outcome, Refused, edges, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
 use crate::fleet::RoleKey;
 use crate::platform::kubernetes::Kubernetes;
@@ -56,6 +56,7 @@ pub async fn run(
     {
         tracing::error!("{error:#}");
     }
+    workflow_run::tell(&report, secrets);
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
     Ok(Outcome { stdout, code })

@@ -72,7 +72,7 @@ impl<'a> ReportView<'a> {
             duration_ms: millis(report.duration),
             dry_run: report.dry_run,
             status: report.status.word(),
-            reasons: report.reasons.iter().map(|reason| sentence(reason)).collect(),
+            reasons: report.reasons.iter().map(|reason| sentence(&reason.text)).collect(),
             steps: StepsView {
                 inventory: StepView::of(&report.inventory, |inventory| {
                     InventoryView::of(inventory, &report.fleet)

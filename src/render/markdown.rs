@@ -65,7 +65,7 @@ fn heading(report: &Report) -> Vec<String> {
     let mut lines =
         vec![format!("### coordinator, {}: {}{note}", report.fleet, report.status.word()), String::new()];
     if !report.reasons.is_empty() {
-        lines.extend(report.reasons.iter().map(|reason| format!("- {}", shown(reason))));
+        lines.extend(report.reasons.iter().map(|reason| format!("- {}", shown(&reason.text))));
         lines.push(String::new());
     }
     lines

@@ -10,7 +10,8 @@ use crate::fleet::{
 };
 use crate::report::{
     Advice, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged, NotMerged,
-    RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport, Spawned, Status, Step, StepOutcome,
+    Reason, RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport, Spawned, Status, Step,
+    StepOutcome,
 };
 
 pub(crate) fn at(minute: u64) -> SystemTime {
@@ -78,6 +79,10 @@ pub(crate) fn stuck(key: &str, index: u32, reason: StuckReason, minute: Option<u
     Stuck { slot: slot(key, index), reason, since: minute.map(at), detail: detail.to_owned() }
 }
 
+pub(crate) fn reason(status: Status, text: &str) -> Reason {
+    Reason { status, text: text.to_owned() }
+}
+
 pub(crate) fn merged(number: u64, title: &str) -> Merged {
     let (head, commit) = (format!("{number:040x}"), Some(format!("{:040x}", number + 1)));
     Merged { number, title: title.to_owned(), head, commit }
@@ -143,7 +148,7 @@ pub(crate) fn eventful() -> Report {
     report.started_at = at(0);
     report.duration = Duration::from_millis(2_400);
     report.status = Status::Broken;
-    report.reasons = vec!["production answers 503".to_owned()];
+    report.reasons = vec![reason(Status::Broken, "production answers 503")];
     report.inventory.body.running = Some(0);
     report.inventory.body.roles[0].running = Some(0);
     report.spawn.body = SpawnReport {
@@ -187,7 +192,7 @@ pub(crate) fn filled_with(text: &str) -> Report {
     let not_merged = |number| skip(number, &text(), "forbidden", &text());
     let hold = |reason, until| Hold { reason, until, detail: text() };
     let mut report = eventful();
-    report.reasons = vec![text(), text()];
+    report.reasons = vec![reason(Status::Broken, &text()), reason(Status::Degraded, &text())];
     report.advice = vec![Advice { signal: text(), action: text() }];
     report.inventory.outcome = failed();
     report.inventory.body.unmanaged = vec![Unmanaged { session: text(), reason: text() }];

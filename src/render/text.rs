@@ -92,7 +92,8 @@ impl Page {
         if report.reasons.is_empty() {
             return vec![format!("{}  {}", self.paint(tone, status), self.paint(Tone::Detail, &cost))];
         }
-        let reasons = report.reasons.iter().map(|reason| sentence(reason)).collect::<Vec<_>>().join("; ");
+        let reasons =
+            report.reasons.iter().map(|reason| sentence(&reason.text)).collect::<Vec<_>>().join("; ");
         let rows = self.wrapped(&format!("{status}: {reasons}"), 0);
         let length = rows.last().map_or(0, |row| row.chars().count());
         let gap = COST.saturating_sub(length).max(2);

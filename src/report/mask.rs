@@ -22,7 +22,7 @@ impl Report {
 /// Every text that somebody else may have had a hand in.
 fn texts(report: &mut Report) -> Vec<&mut String> {
     let Report { reasons, inventory, spawn, merge, health, advice, .. } = report;
-    let mut texts: Vec<_> = reasons.iter_mut().collect();
+    let mut texts: Vec<_> = reasons.iter_mut().map(|reason| &mut reason.text).collect();
     texts.extend(advice.iter_mut().flat_map(|advice| [&mut advice.signal, &mut advice.action]));
 
     let outcomes = [&mut inventory.outcome, &mut spawn.outcome, &mut merge.outcome, &mut health.outcome];

@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use crate::fleet::Role;
 use crate::report::{
-    EndpointHealth, HealthVerdict, Interrupt, RecentMerge, Report, RoleCount, Status, Step, StepOutcome,
+    EndpointHealth, HealthVerdict, Interrupt, Reason, RecentMerge, Report, RoleCount, Status, Step,
+    StepOutcome,
 };
 
 mod advice;
@@ -43,7 +44,7 @@ pub fn exit_code(report: &Report, strict: bool, detailed_exitcode: bool) -> u8 {
 }
 
 /// The worst that was found and every reason for it, the worst first. It judges this cycle alone (R1-063).
-pub fn assess(report: &Report) -> (Status, Vec<String>) {
+pub fn assess(report: &Report) -> (Status, Vec<Reason>) {
     let mut found = Vec::new();
     judge_health(report, &mut found);
     judge_fleet(report, &mut found);
@@ -53,7 +54,7 @@ pub fn assess(report: &Report) -> (Status, Vec<String>) {
     }
     found.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
     let status = found.first().map_or(Status::Healthy, |(status, _)| *status);
-    (status, found.into_iter().map(|(_, reason)| reason).collect())
+    (status, found.into_iter().map(|(status, text)| Reason { status, text }).collect())
 }
 
 fn judge_health(report: &Report, found: &mut Vec<(Status, String)>) {

@@ -111,6 +111,21 @@ fn no_secret_and_no_escape_sequence_of_an_agent_is_printed() {
 }
 
 #[test]
+fn the_runner_of_a_workflow_obeys_nothing_that_an_agent_said() {
+    let script = "printf '::add-mask::a\\n \\t::stop-commands::b\\r::error::c\\nd ##[error]e\\n'";
+    let fleet = Fleet::new(OPEN, &[("tester", 1, script)]);
+    fleet.reconcile();
+    fleet.await_end("tester-s0");
+    let run = |mark: &str| {
+        let output =
+            fleet.command(&["logs", "tester-s0"]).env("GITHUB_ACTIONS", mark).output().expect("run it");
+        String::from_utf8(output.stdout).expect("a log is text")
+    };
+    assert_eq!(run("true"), ": :add-mask::a\n \t: :stop-commands::b\n: :error::c\nd ## [error]e\n");
+    assert_eq!(run("false"), "::add-mask::a\n \t::stop-commands::b\n::error::c\nd ##[error]e\n");
+}
+
+#[test]
 fn a_followed_log_is_printed_as_it_grows_across_rotation_and_ends_with_the_session() {
     let wait = "while [ ! -e \"$WITNESS/go\" ]; do sleep 0.01; done";
     let fleet = Fleet::new(OPEN, &[("tester", 1, &format!("echo one; {wait}; echo three"))]);

@@ -11,6 +11,7 @@ mod defaults;
 mod exec;
 mod hostile;
 mod init;
+mod init_github_actions;
 mod kubernetes;
 mod init_kubernetes;
 mod kubernetes_mistakes;

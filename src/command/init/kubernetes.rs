@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::between;
 use super::schedule::shell_word;
 
 macro_rules! shipped {
@@ -45,10 +46,8 @@ pub(super) fn roster(starter: &str, fleet: &str) -> String {
     roster.split_inclusive('\n').filter(|line| !line.starts_with("# env = ")).collect()
 }
 
-/// What stands between `[platform]` and `[defaults]`.
 fn platform(roster: &str) -> &str {
-    let below = roster.split_once("\n[platform]\n").map_or("", |(_, below)| below);
-    below.split_once("\n[defaults]").map_or("", |(platform, _)| platform)
+    between(roster, "[platform]", "[defaults]")
 }
 
 fn for_fleet(example: &str, fleet: &str) -> String {

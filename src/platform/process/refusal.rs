@@ -1,13 +1,14 @@
 //! Where local sessions cannot live.
 
-use std::env;
 use std::path::Path;
+
+use crate::runner::Reader;
 
 /// Why the process platform must not be used here; `None` when it may. A configuration error: nothing was touched.
 pub fn refusal(state_dir: &Path) -> Option<String> {
     let surroundings = Surroundings {
         pid: std::process::id(),
-        is_github_actions: env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+        is_github_actions: Reader::from_environment() == Reader::Runner,
         file_system: file_system(state_dir),
     };
     judge(&surroundings, state_dir)

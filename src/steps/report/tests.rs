@@ -24,7 +24,9 @@ fn after(change: impl FnOnce(&mut Report)) -> Report {
 #[track_caller]
 fn check(status: Status, reasons: &[&str], change: impl FnOnce(&mut Report)) {
     let report = after(change);
-    assert_eq!((report.status, report.reasons), (status, reasons.iter().map(|r| (*r).to_owned()).collect()));
+    let found: Vec<&str> = report.reasons.iter().map(|reason| reason.text.as_str()).collect();
+    assert_eq!((report.status, &found[..]), (status, reasons));
+    assert_eq!(report.reasons.first().map_or(Status::Healthy, |worst| worst.status), status);
 }
 
 fn says(report: &Report, signal: &str, action: &str) -> bool {

@@ -1,0 +1,156 @@
+//! The report as annotations of a workflow run: what needs a person, the most important first.
+
+use super::outline::{Entry, Mark, steps};
+use super::words::sentence;
+use crate::report::{Report, Status};
+use crate::runner::{Level, annotation};
+
+/// GitHub shows so many of each level for a step (`annotations` in
+/// <https://docs.github.com/en/rest/checks/runs>); the summary has the rest.
+const MOST: usize = 10;
+
+/// The commands that make them, each with a line break at its end; empty when nobody needs to look.
+pub fn report(report: &Report) -> String {
+    let mut notes = notes(report);
+    let rest = if notes.len() > MOST { notes.split_off(MOST - 1) } else { Vec::new() };
+    let mut text = String::new();
+    for Note { level, title, message } in &notes {
+        text += &annotation(*level, title, message);
+    }
+    // They are sorted: the first of the rest is the loudest.
+    if let Some(Note { level, .. }) = rest.first() {
+        let message = "the summary of this run says it all";
+        text += &annotation(*level, &format!("and {} more", rest.len()), message);
+    }
+    text
+}
+
+#[derive(Debug)]
+struct Note {
+    level: Level,
+    title: String,
+    message: String,
+}
+
+/// Errors before warnings; what two parts of the report say in the same words is said once.
+fn notes(report: &Report) -> Vec<Note> {
+    let mut notes: Vec<Note> = Vec::new();
+    let mut say = |level, title: String, message: &str| {
+        let message = sentence(message);
+        if !notes.iter().any(|note| note.message == message) {
+            notes.push(Note { level, title, message });
+        }
+    };
+    let of = |status| report.reasons.iter().filter(move |reason| reason.status == status);
+    let fleet = &report.fleet;
+    for reason in of(Status::Broken) {
+        say(Level::Error, format!("{fleet} is broken"), &reason.text);
+    }
+    for (name, error) in failed_steps(report) {
+        say(Level::Error, format!("{name} failed"), &format!("{name} failed: {error}"));
+    }
+    for step in steps(report) {
+        for entry in step.entries.iter().filter(|entry| entry.mark == Mark::Failed) {
+            say(Level::Error, format!("a {} failed", step.name), &failure(entry));
+        }
+    }
+    for reason in of(Status::Degraded) {
+        say(Level::Warning, format!("{fleet} is degraded"), &reason.text);
+    }
+    for advice in &report.advice {
+        say(Level::Warning, "advice".to_owned(), &format!("{}: {}", advice.signal, advice.action));
+    }
+    notes
+}
+
+/// A step that a rate limit ended is no failure: the next cycle goes on.
+fn failed_steps(report: &Report) -> impl Iterator<Item = (&'static str, &str)> {
+    let is_limited = report.merge.body.rate_limit.is_some();
+    let steps = [
+        ("inventory", report.inventory.outcome.error()),
+        ("spawn", report.spawn.outcome.error()),
+        ("merge", report.merge.outcome.error().filter(|_| !is_limited)),
+        ("health", report.health.outcome.error()),
+    ];
+    steps.into_iter().filter_map(|(name, error)| Some((name, error?)))
+}
+
+fn failure(entry: &Entry) -> String {
+    let named = [entry.name.as_str(), entry.title.as_str()];
+    let named = named.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
+    format!("{named}: {}", entry.detail.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::report;
+    use crate::render::sample::{converged, eventful, filled_with, reason, skip, slot};
+    use crate::report::{RateLimit, Report, SpawnFailure, Status, StepOutcome};
+
+    #[test]
+    fn a_healthy_cycle_needs_nobody() {
+        assert_eq!(report(&converged()), "");
+    }
+
+    #[test]
+    fn what_needs_a_person_is_said_once_and_the_worst_comes_first() {
+        let mut busy = eventful();
+        busy.inventory.outcome = StepOutcome::Failed("the list, page 2:\n50% is missing".to_owned());
+        busy.merge.body.failed = vec![skip(9, "Add: a, b", "forbidden", "the token may not")];
+        busy.reasons.push(reason(Status::Degraded, "inventory failed: the list, page 2:\n50% is missing"));
+        busy.reasons.push(reason(Status::Degraded, "failed to merge #9"));
+        assert_snapshot!(report(&busy), @r"
+        ::error title=demo is broken::production answers 503
+        ::error title=inventory failed::inventory failed: the list, page 2:; 50%25 is missing
+        ::error title=a spawn failed::sentinel s0: no command `claude` on PATH; install it, or set `command` for this role in roster.toml
+        ::error title=a merge failed::#9 Add: a, b: forbidden: the token may not
+        ::warning title=demo is degraded::failed to merge #9
+        ::warning title=advice::sentinel: look at `coordinator logs sentinel-s0`
+        ::warning title=advice::production: sentinel reverts; if a revert is open, approve it
+        ");
+    }
+
+    #[test]
+    fn slots_that_fail_for_one_cause_share_an_annotation() {
+        let mut busy = converged();
+        let failed = |index| SpawnFailure { slot: slot("ui_builder", index), error: "no runner".to_owned() };
+        busy.spawn.body.failed = (0..30).map(failed).collect();
+        assert_eq!(report(&busy), "::error title=a spawn failed::30 slots: no runner; ui_builder s0-s29\n");
+    }
+
+    fn with_reasons(count: usize) -> Report {
+        let mut busy = converged();
+        busy.reasons = (0..count).map(|n| reason(Status::Degraded, &format!("reason {n}"))).collect();
+        busy
+    }
+
+    #[test]
+    fn there_are_never_more_than_ten_and_the_last_counts_the_rest() {
+        assert_eq!(report(&with_reasons(10)).lines().count(), 10);
+        let text = report(&with_reasons(25));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 10);
+        assert_eq!(lines[8], "::warning title=demo is degraded::reason 8");
+        assert_eq!(lines[9], "::warning title=and 16 more::the summary of this run says it all");
+    }
+
+    #[test]
+    fn a_rate_limit_is_no_error() {
+        let mut limited = converged();
+        limited.merge.outcome = StepOutcome::Failed("GitHub wants no more requests".to_owned());
+        limited.merge.body.rate_limit = Some(RateLimit { resets_at: None });
+        assert_eq!(report(&limited), "");
+    }
+
+    #[test]
+    fn no_text_makes_a_command_of_its_own() {
+        let text = report(&filled_with("a\u{1b}[31m\r\n::add-mask::x\n##[error]y"));
+        assert!(!text.is_empty());
+        for line in text.lines() {
+            assert!(line.starts_with("::error title=") || line.starts_with("::warning title="), "{line}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+        }
+    }
+}
