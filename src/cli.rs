@@ -77,6 +77,12 @@ pub enum Command {
         /// Whose script.
         shell: clap_complete::Shell,
     },
+    /// Decides whether the session of a workflow run may begin: a step of the session workflow, never by hand
+    #[command(hide = true)]
+    Gate(Gate),
+    /// Becomes the agent: a step of the session workflow, never by hand
+    #[command(hide = true)]
+    SessionAgent(SessionAgent),
     /// Keeps one local session: started by `reconcile`, never by hand
     #[command(hide = true)]
     SessionRun {
@@ -145,6 +151,67 @@ pub struct Init {
     /// Writes a fleet for the repository's own workflows: the coordinator on a schedule, sessions as workflow runs
     #[arg(long, conflicts_with_all = ["systemd", "kubernetes"])]
     pub github_actions: bool,
+}
+
+/// Which session a workflow run is for. The command reads the texts: what is wrong with one must be told to people without
+/// being obeyed by the runner.
+#[derive(Debug, Args)]
+pub struct Session {
+    /// The fleet
+    #[arg(long, env = "COORDINATOR_FLEET")]
+    pub fleet: String,
+    /// The slot, without the fleet
+    #[arg(long, env = "COORDINATOR_SLOT")]
+    pub slot: String,
+    /// Which session of the slot
+    #[arg(long, env = "COORDINATOR_GENERATION")]
+    pub generation: String,
+    /// The cycle that dispatched it
+    #[arg(long, env = "COORDINATOR_CYCLE")]
+    pub cycle: String,
+    /// The task, as JSON
+    #[arg(long, env = "COORDINATOR_TASK", hide_env_values = true)]
+    pub task: String,
+    /// `owner/repo`
+    #[arg(long, env = "GITHUB_REPOSITORY")]
+    pub repository: String,
+}
+
+/// Options of `gate`.
+#[derive(Debug, Args)]
+pub struct Gate {
+    /// Whose session.
+    #[command(flatten)]
+    pub session: Session,
+    /// When it is too late to begin, in RFC 3339
+    #[arg(long, env = "COORDINATOR_EXPIRES_AT")]
+    pub expires_at: String,
+    /// This run
+    #[arg(long, env = "GITHUB_RUN_ID")]
+    pub run_id: String,
+    /// `owner/repo/.github/workflows/FILE@ref`
+    #[arg(long, env = "GITHUB_WORKFLOW_REF")]
+    pub workflow_ref: String,
+    /// Where GitHub's REST API is
+    #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
+    pub api_url: String,
+    /// Where its GraphQL API is
+    #[arg(long, env = "GITHUB_GRAPHQL_URL", default_value = "https://api.github.com/graphql")]
+    pub graphql_url: String,
+    /// Takes the outputs of the step; without it they are only told
+    #[arg(long, env = "GITHUB_OUTPUT")]
+    pub step_output: Option<PathBuf>,
+}
+
+/// Options of `session-agent`.
+#[derive(Debug, Args)]
+pub struct SessionAgent {
+    /// Whose session.
+    #[command(flatten)]
+    pub session: Session,
+    /// The key of the role
+    #[arg(long, env = "COORDINATOR_ROLE")]
+    pub role: String,
 }
 
 /// A step that can be chosen; the report is always made.

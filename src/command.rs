@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output};
+use crate::cli::{Cli, Color, Command, Gate, Global, Init, Logs, Output};
+use crate::client::client;
 use crate::fleet::SlotSessions;
 use crate::platform::{Platform, process};
 use crate::render::Screen;
@@ -21,11 +22,13 @@ use crate::secrets::{MaskedStderr, Secrets};
 
 pub mod check;
 pub mod doctor;
+pub mod gate;
 pub mod init;
 pub mod logs;
 pub mod pulls;
 pub mod reconcile;
 pub mod schema;
+pub mod session_agent;
 pub mod sessions;
 
 mod edges;
@@ -69,6 +72,8 @@ pub fn main(cli: &Cli) -> ExitCode {
     match &cli.command {
         Command::SessionRun { directory } => process::session_run(directory),
         Command::SessionExec { directory } => process::session_exec(directory),
+        Command::SessionAgent(options) => session_agent::run(options),
+        Command::Gate(options) => gate(options),
         Command::Completions { shell } => completions(*shell),
         Command::Schema => print(&schema::run(), Output::Json, 0),
         Command::Check => check(&cli.global),
@@ -110,6 +115,8 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
         | Command::Init(_)
         | Command::Schema
         | Command::Completions { .. }
+        | Command::Gate(_)
+        | Command::SessionAgent(_)
         | Command::SessionRun { .. }
         | Command::SessionExec { .. } => anyhow::bail!("this command needs no roster"),
     }
@@ -164,7 +171,12 @@ fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
             now = listing.as_of.unwrap_or(now);
             slots = SlotSessions::of(listing);
         }
-        PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
+        PlatformKind::GithubActions(settings) => {
+            let list = async { edges::actions(roster, settings, &client())??.list().await };
+            let listing = block_on(in_time(roster, list))?;
+            now = listing.as_of.unwrap_or(now);
+            slots = SlotSessions::of(listing);
+        }
         PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
     }
     let stdout = sessions::show(&roster.fleet, &slots, &roster.roles, global.output, now);
@@ -186,7 +198,12 @@ fn logs(options: &Logs, global: &Global, roster: &Roster, secrets: &Secrets) -> 
             };
             logs::from_stream(in_time(roster, log).await?, secrets, out).await
         })?,
-        PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
+        PlatformKind::GithubActions(settings) => block_on(in_time(roster, async {
+            let slot = logs::slot(roster, &options.slot)?;
+            let actions = edges::actions(roster, settings, &client())??;
+            let log = actions.logs(&slot, options.generation).await?;
+            logs::of_run(&log, options.follow, secrets, out)
+        }))?,
         PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
     }
     Ok(Outcome::ok(String::new()))
@@ -197,6 +214,18 @@ fn check(global: &Global) -> ExitCode {
     let answer = check::run(&global.config, global.output, &variable);
     let printed = print(&answer.stdout, global.output, 0);
     answer.problems.map_or(printed, |problems| refuse(&problems, global.color))
+}
+
+/// Whatever it decides is no failure of the step.
+fn gate(options: &Gate) -> ExitCode {
+    let secrets = Secrets::from_environment(&BTreeSet::new());
+    match block_on(gate::run(options)) {
+        Ok(sentence) => print(&secrets.mask(&sentence), Output::Text, 0),
+        Err(error) => {
+            let code = if error.is::<Refused>() { USAGE } else { 1 };
+            fail(&secrets, &format!("error: {error:#}\n"), code)
+        }
+    }
 }
 
 fn init(options: &Init) -> ExitCode {

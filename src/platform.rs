@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use crate::fleet::{Hold, Listing, Want};
 use crate::report::RateLimit;
 
+pub mod actions;
 pub mod kubernetes;
 pub mod process;
 
-mod placeholders;
+pub(crate) mod placeholders;
 
 /// Identity of one run of the coordinator; every session records which cycle created it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -80,6 +80,19 @@ pub struct Repository {
     pub graphql_url: String,
 }
 
+impl Repository {
+    /// The repository `owner/repo` at these addresses, or what is wrong with its name.
+    pub fn named(full_name: &str, api_url: &str, graphql_url: &str) -> Result<Self, String> {
+        let (owner, name) = text::repository(full_name)?;
+        Ok(Self {
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+            api_url: api_url.trim_end_matches('/').to_owned(),
+            graphql_url: graphql_url.to_owned(),
+        })
+    }
+}
+
 /// `[merge]`.
 #[derive(Debug, Clone)]
 pub struct MergePolicy {

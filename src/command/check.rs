@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::Output;
 use crate::fleet::Role;
 use crate::render::table::Table;
-use crate::roster::{self, KubernetesSettings, Located, PlatformKind, Problems, Roster};
+use crate::roster::{self, KubernetesSettings, Located, PlatformKind, Problems, Repository, Roster};
 
 /// More would fill the screen.
 const SHOWN_IMAGES: usize = 4;
@@ -104,16 +104,20 @@ fn totals(roster: &Roster) -> String {
         roster.fleet,
         counted(roster.roles.len(), "role"),
         counted(usize::try_from(agents).unwrap_or(usize::MAX), "agent"),
-        platform(&roster.platform.kind),
+        platform(roster),
     )
 }
 
-fn platform(kind: &PlatformKind) -> String {
-    match kind {
+fn platform(roster: &Roster) -> String {
+    match &roster.platform.kind {
         PlatformKind::Process { .. } => "on this machine".to_owned(),
         PlatformKind::Kubernetes(settings) => cluster(settings),
         PlatformKind::GithubActions(settings) => {
-            format!("as runs of {} on {}", settings.workflow, settings.git_ref)
+            let place = roster
+                .repository
+                .as_ref()
+                .map_or_else(String::new, |Repository { owner, name, .. }| format!(" in {owner}/{name}"));
+            format!("as runs of {} on {}{place}", settings.workflow, settings.git_ref)
         }
         PlatformKind::Exec(settings) => format!("by the plugin {}", settings.plugin.display()),
     }

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use crate::cli::Global;
 use crate::command::Refused;
 use crate::github::{Credentials, Github, transport};
+use crate::platform::actions::{self, Actions};
 use crate::platform::kubernetes::{self, Kubernetes};
 use crate::platform::process::{self, Process};
-use crate::roster::{KubernetesSettings, Repository, Roster};
+use crate::roster::{ActionsSettings, KubernetesSettings, Repository, Roster};
 
 /// The process platform for this roster.
 pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
@@ -35,6 +36,21 @@ pub(super) async fn kubernetes(
     };
     let until = Instant::now() + roster.deadline;
     Kubernetes::connect(settings, global.context.as_deref(), until).await
+}
+
+/// The GitHub Actions platform for this roster, on a client of its own: its requests are not the merge step's. Half an App
+/// is refused.
+pub(super) fn actions(
+    roster: &Roster,
+    settings: &ActionsSettings,
+    client: &anyhow::Result<reqwest::Client>,
+) -> Result<anyhow::Result<Actions>, Refused> {
+    let settings = actions::Settings {
+        fleet: roster.fleet.clone(),
+        roles: roster.roles.clone(),
+        actions: settings.clone(),
+    };
+    Ok(github(roster, client)?.map(|github| Actions::new(settings, github)))
 }
 
 fn full_name(repository: &Repository) -> String {

@@ -14,9 +14,10 @@ use futures_util::{Stream, StreamExt};
 
 use crate::cli::Logs;
 use crate::fleet::{FleetName, Slot};
+use crate::platform::actions::{Log, LogText};
 use crate::platform::process::{Process, SlotFiles};
 use crate::roster::Roster;
-use crate::secrets::Secrets;
+use crate::secrets::{MaskedStderr, Secrets};
 use crate::untrusted;
 
 /// Between two looks at a log that is followed.
@@ -59,6 +60,28 @@ pub async fn from_stream(
         }
     }
     unless_nobody_reads(end.and(printer.finish()))
+}
+
+/// Prints to `out` what GitHub has of a run's log, and to stderr where all of it is. GitHub gives no log of
+/// a job that still runs, so there is nothing to follow.
+pub fn of_run(log: &Log, follow: bool, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
+    let Log { url, generation, text } = log;
+    let note = match text {
+        LogText::Whole(_) => "the whole log",
+        LogText::Tail(_) => "the end of the log; all of it is on the run's page",
+        LogText::NotYet => {
+            "it still runs, and GitHub gives a log when the job is over; its page shows it live"
+        }
+        LogText::NoAgent => "no agent ran in it; its page says why",
+        LogText::Gone => "GitHub has no log of it any more",
+    };
+    let nothing =
+        if follow && *text != LogText::NotYet { "; GitHub gives no live log to follow" } else { "" };
+    let line = format!("generation {generation}, {url}: {note}{nothing}\n");
+    MaskedStderr::new(secrets.clone()).write_all(line.as_bytes())?;
+    let (LogText::Whole(bytes) | LogText::Tail(bytes)) = text else { return Ok(()) };
+    let mut printer = Printer { out, secrets, line: Vec::new() };
+    unless_nobody_reads(printer.print(bytes).and_then(|()| printer.finish()))
 }
 
 fn unless_nobody_reads(printed: anyhow::Result<()>) -> anyhow::Result<()> {

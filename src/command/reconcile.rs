@@ -28,6 +28,7 @@ pub async fn run(
     secrets: &Secrets,
 ) -> anyhow::Result<Outcome> {
     let steps = selection(options);
+    let client = client();
     refuse_unknown_roles(roster, &options.role)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
     let agents = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
@@ -36,18 +37,21 @@ pub async fn run(
             if agents && let Some(refusal) = process::refusal(state_dir) {
                 anyhow::bail!(Refused(refusal));
             }
-            cycle(roster, options, steps, edges::process(roster, state_dir)).await?
+            cycle(roster, options, client, edges::process(roster, state_dir)).await?
         }
         PlatformKind::Kubernetes(settings) if agents => {
             let platform = edges::kubernetes(roster, settings, global).await;
-            cycle(roster, options, steps, platform).await?
+            cycle(roster, options, client, platform).await?
         }
-        PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
+        PlatformKind::GithubActions(settings) => {
+            let platform = edges::actions(roster, settings, &client)?;
+            cycle(roster, options, client, platform).await?
+        }
         PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
         // A cluster that no step needs is left alone.
         PlatformKind::Kubernetes(_) => {
             let unused: anyhow::Result<Kubernetes> = Err(anyhow::anyhow!("no step needs the cluster"));
-            cycle(roster, options, steps, unused).await?
+            cycle(roster, options, client, unused).await?
         }
     };
     report.mask(secrets);
@@ -66,14 +70,13 @@ pub async fn run(
 async fn cycle<P: Platform>(
     roster: &Roster,
     options: &Reconcile,
-    steps: Vec<StepName>,
+    client: anyhow::Result<reqwest::Client>,
     platform: anyhow::Result<P>,
 ) -> anyhow::Result<Report> {
-    let client = client();
     let cycle = Cycle {
         roster,
         id: new_cycle_id(SystemTime::now()),
-        steps,
+        steps: selection(options),
         only_roles: &options.role,
         dry_run: options.dry_run,
         platform,

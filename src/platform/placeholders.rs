@@ -1,7 +1,7 @@
 //! The placeholders of a command: `{prompt}`, `{role}` and the like.
 
 /// Replaces placeholders in one pass, so that a value which contains one stays as it is; other braces stay too.
-pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> String {
+pub(crate) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(brace) = rest.find('{') {
@@ -14,4 +14,9 @@ pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     }
     filled.push_str(rest);
     filled
+}
+
+/// Whether the command carries the prompt itself; else it comes on standard input.
+pub(crate) fn takes_prompt(command: &[String]) -> bool {
+    command.iter().any(|argument| argument.contains("{prompt}"))
 }

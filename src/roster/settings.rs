@@ -71,10 +71,9 @@ pub(super) fn state_dir(
 
 pub(super) fn repository(document: &Values) -> Option<Repository> {
     let values = document.section("repository")?;
-    let (owner, name) = text::repository(values.text("name")?).ok()?;
     let api_url = values.text("api_url")?.trim_end_matches('/').to_owned();
     let graphql_url = values.text("graphql_url").map_or_else(|| graphql_url(&api_url), str::to_owned);
-    Some(Repository { owner: owner.to_owned(), name: name.to_owned(), api_url, graphql_url })
+    Repository::named(values.text("name")?, &api_url, &graphql_url).ok()
 }
 
 /// GitHub Enterprise Server keeps REST under `/api/v3` and GraphQL beside it

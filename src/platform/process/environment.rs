@@ -76,11 +76,6 @@ pub(crate) fn argv(spec: &SessionSpec, slot: &Slot, settings: &Settings) -> Vec<
     argv
 }
 
-/// Whether the command carries the prompt itself; else it comes on standard input.
-pub(crate) fn takes_prompt(command: &[String]) -> bool {
-    command.iter().any(|argument| argument.contains("{prompt}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

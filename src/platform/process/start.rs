@@ -14,12 +14,13 @@ use anyhow::{Context, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::directory::{Directory, create_directory, open_private, write_new};
-use super::environment::{Identity, argv, environment, takes_prompt};
+use super::environment::{Identity, argv, environment};
 use super::history::History;
 use super::lock::Probe;
 use super::record::{self, Launch, VERSION};
 use super::{Settings, lock, shim};
 use crate::fleet::{SessionSpec, Want};
+use crate::platform::placeholders::takes_prompt;
 use crate::platform::{CycleId, Start};
 
 /// From the spawn of the shim until its agent runs.

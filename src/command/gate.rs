@@ -1,0 +1,146 @@
+//! `coordinator gate`: may the session of this workflow run begin? It needs no roster: the run carries what it takes.
+
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::cli;
+use crate::client::client;
+use crate::command::Refused;
+use crate::fleet::{FleetName, Slot};
+use crate::github::actions::Workflow;
+use crate::github::{Credentials, Github, transport};
+use crate::platform::actions::gate::{Decision, Skip, Ticket, ask};
+use crate::platform::actions::task::Task;
+use crate::platform::actions::title::slot_named;
+use crate::roster::Repository;
+use crate::untrusted::one_line;
+
+/// The list of runs, and the jobs of some of them.
+const MOST_REQUESTS: u32 = 10;
+
+/// A reason is one line of the run's page.
+const LONGEST_REASON: usize = 500;
+
+/// Which session a run is for.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) fleet: FleetName,
+    pub(super) slot: Slot,
+    pub(super) generation: u64,
+    pub(super) task: Task,
+}
+
+/// Decides, tells the workflow, and gives back the decision as a sentence.
+///
+/// Fails, as refused, when the inputs are none, and when the step's outputs cannot be written.
+pub async fn run(options: &cli::Gate) -> anyhow::Result<String> {
+    let ticket = ticket(options).map_err(|error| refused(&error))?;
+    let workflow = workflow(options).map_err(|error| refused(&error))?;
+    let decision = ask(&ticket, &workflow).await;
+    if let Some(path) = options.step_output.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        append(path, &outputs(&decision))?;
+    }
+    Ok(sentence(&decision))
+}
+
+fn refused(error: &anyhow::Error) -> anyhow::Error {
+    Refused(one_line(&format!("{error:#}"), LONGEST_REASON)).into()
+}
+
+/// Reads what the inputs of the run say.
+pub(super) fn session(options: &cli::Session) -> anyhow::Result<Session> {
+    let fleet =
+        FleetName::parse(&options.fleet).map_err(|why| wrong("COORDINATOR_FLEET", &options.fleet, why))?;
+    let form = "a slot looks like ui-builder-s0, without the fleet";
+    let slot = slot_named(&options.slot).ok_or_else(|| wrong("COORDINATOR_SLOT", &options.slot, form))?;
+    let generation = options.generation.parse().ok().filter(|generation| *generation > 0);
+    let generation = generation
+        .ok_or_else(|| wrong("COORDINATOR_GENERATION", &options.generation, "it is a number from 1 on"))?;
+    let task = Task::read(&options.task).context("read COORDINATOR_TASK")?;
+    Ok(Session { fleet, slot, generation, task })
+}
+
+pub(super) fn wrong(name: &str, value: &str, why: impl Display) -> anyhow::Error {
+    anyhow::anyhow!("{name} is {value:?}: {why}; only `coordinator reconcile` starts this workflow")
+}
+
+fn ticket(options: &cli::Gate) -> anyhow::Result<Ticket> {
+    let Session { fleet, slot, task, .. } = session(&options.session)?;
+    let expires_at = humantime::parse_rfc3339(&options.expires_at)
+        .map_err(|why| wrong("COORDINATOR_EXPIRES_AT", &options.expires_at, why))?;
+    let run = options.run_id.parse().map_err(|why| wrong("GITHUB_RUN_ID", &options.run_id, why))?;
+    Ok(Ticket { fleet, slot, run, expires_at, task })
+}
+
+fn workflow(options: &cli::Gate) -> anyhow::Result<Workflow> {
+    let name = &options.session.repository;
+    let repository = Repository::named(name, &options.api_url, &options.graphql_url)
+        .map_err(|why| wrong("GITHUB_REPOSITORY", name, why))?;
+    let file = file(&options.workflow_ref)
+        .ok_or_else(|| wrong("GITHUB_WORKFLOW_REF", &options.workflow_ref, "it names no workflow file"))?;
+    let credentials = Credentials::from_environment()?;
+    let credentials = credentials.context("no GitHub token: give the step GITHUB_TOKEN")?;
+    let github = Github::new(transport::over(client()?), &repository, credentials)?;
+    Ok(Workflow::new(github, file, MOST_REQUESTS))
+}
+
+/// `owner/repo/.github/workflows/FILE@ref`; a ref may have an `@` and a `/`, a file has no `/`.
+fn file(workflow_ref: &str) -> Option<&str> {
+    let (_, rest) = workflow_ref.split_once("/.github/workflows/")?;
+    let (file, _) = rest.split_once('@')?;
+    (!file.is_empty() && !file.contains('/')).then_some(file)
+}
+
+fn sentence(decision: &Decision) -> String {
+    match decision {
+        Decision::Go => "go: the slot is free, and nothing holds it\n".to_owned(),
+        Decision::Skip(skip) => format!("skip: {}\n", reason(skip)),
+    }
+}
+
+fn outputs(decision: &Decision) -> String {
+    match decision {
+        Decision::Go => "go=true\nreason=\n".to_owned(),
+        Decision::Skip(skip) => format!("go=false\nreason={}\n", reason(skip)),
+    }
+}
+
+fn reason(skip: &Skip) -> String {
+    one_line(&skip.to_string(), LONGEST_REASON)
+}
+
+fn append(path: &Path, outputs: &str) -> anyhow::Result<()> {
+    let write = || OpenOptions::new().append(true).create(true).open(path)?.write_all(outputs.as_bytes());
+    write().with_context(|| format!("write the step's outputs to {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workflow_file_is_read_out_of_the_reference() {
+        for (text, expected) in [
+            ("octo/demo/.github/workflows/agent-session.yml@refs/heads/main", Some("agent-session.yml")),
+            ("octo/demo/.github/workflows/a.yml@refs/heads/a@b/.github/workflows/c.yml@d", Some("a.yml")),
+            ("octo/demo/.github/workflows/@refs/heads/main", None),
+            ("octo/demo/.github/workflows/a.yml", None),
+            ("octo/demo/.github/workflows/a/b.yml@main", None),
+            ("", None),
+        ] {
+            assert_eq!(file(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_output_is_one_line_whatever_github_said() {
+        let skip = Decision::Skip(Skip::Unknown("no\ngo=true\r\nreason=x".to_owned()));
+        let outputs = outputs(&skip);
+        assert_eq!(outputs.lines().count(), 2, "{outputs:?}");
+        assert!(outputs.starts_with("go=false\nreason=") && !outputs.contains('\r'), "{outputs:?}");
+    }
+}

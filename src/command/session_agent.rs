@@ -1,0 +1,118 @@
+//! `coordinator session-agent`: the last step of a workflow run becomes the agent. It starts no shell, no thread and no other
+//! process. The workflow decides which secrets the job has, and the agent gets all of them.
+
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio, id};
+
+use anyhow::Context;
+
+use crate::cli;
+use crate::command::gate::{Session, session, wrong};
+use crate::command::{USAGE, fail};
+use crate::platform::placeholders::{fill, takes_prompt};
+use crate::secrets::Secrets;
+use crate::untrusted::one_line;
+
+/// As a shell says it: there is no such program.
+const NOT_FOUND: u8 = 127;
+
+/// As a shell says it: there is one, and it cannot be run.
+const NOT_EXECUTABLE: u8 = 126;
+
+/// What the run carried, and no agent needs.
+const SPENT: [&str; 3] = ["COORDINATOR_TASK", "COORDINATOR_CYCLE", "COORDINATOR_EXPIRES_AT"];
+
+const LONGEST_ERROR: usize = 500;
+
+/// Becomes the agent; returns only when that cannot be.
+pub fn run(options: &cli::SessionAgent) -> ExitCode {
+    let (error, code) = match command(options) {
+        Ok(mut command) => {
+            let error = command.exec();
+            let program = command.get_program().to_string_lossy().into_owned();
+            explain(&program, &error)
+        }
+        Err(error) => (error, USAGE),
+    };
+    let text = one_line(&format!("error: {error:#}"), LONGEST_ERROR);
+    fail(&Secrets::default(), &format!("{text}\n"), code)
+}
+
+fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
+    let Session { fleet, slot, generation, task } = session(&options.session)?;
+    if slot.role.as_str() != options.role {
+        return Err(wrong("COORDINATOR_ROLE", &options.role, format!("the slot is one of {}", slot.role)));
+    }
+    let name = slot.session_name(&fleet);
+    let brief = task.brief.as_deref().unwrap_or_default();
+    let values = [
+        ("{prompt}", task.prompt.as_str()),
+        ("{brief}", brief),
+        ("{role}", slot.role.as_str()),
+        ("{slot}", name.as_str()),
+        ("{fleet}", fleet.as_str()),
+    ];
+    let mut words = task.command.iter().map(|word| fill(word, &values));
+    let mut command = Command::new(words.next().context("the task has an empty command")?);
+    command.args(words).envs(&task.env);
+    for name in SPENT {
+        command.env_remove(name);
+    }
+    command.env("COORDINATOR_FLEET", fleet.as_str()).env("COORDINATOR_ROLE", slot.role.as_str());
+    command.env("COORDINATOR_SESSION", format!("{name}-{generation}-{}", options.session.cycle));
+    command.env("COORDINATOR_SLOT", name).env("COORDINATOR_GENERATION", generation.to_string());
+    command
+        .env("COORDINATOR_PROMPT", &task.prompt)
+        .env("COORDINATOR_REPOSITORY", &options.session.repository);
+    let takes_prompt = takes_prompt(&task.command);
+    command.stdin(if takes_prompt { Stdio::null() } else { input(&task.prompt)?.into() });
+    Ok(command)
+}
+
+/// A file without a name, which is gone when the agent has read it.
+fn input(prompt: &str) -> anyhow::Result<File> {
+    let path = env::temp_dir().join(format!("coordinator-prompt-{}", id()));
+    let write = || {
+        let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        std::fs::remove_file(&path)?;
+        file.write_all(prompt.as_bytes())?;
+        file.rewind()?;
+        io::Result::Ok(file)
+    };
+    write().with_context(|| format!("write the prompt to {}", path.display()))
+}
+
+fn explain(program: &str, error: &io::Error) -> (anyhow::Error, u8) {
+    let remedy =
+        "install it in the job `agent` of the session workflow, or set `command` for this role in the roster";
+    match (error.kind(), find(program)) {
+        (ErrorKind::NotFound, Some(path)) => {
+            (anyhow::anyhow!("the interpreter of {} is missing; {remedy}", path.display()), NOT_FOUND)
+        }
+        (ErrorKind::NotFound, None) if program.contains('/') => {
+            (anyhow::anyhow!("no file `{program}` from where the job stands; {remedy}"), NOT_FOUND)
+        }
+        (ErrorKind::NotFound, None) => {
+            (anyhow::anyhow!("no command `{program}` on PATH; {remedy}"), NOT_FOUND)
+        }
+        (ErrorKind::PermissionDenied, _) => {
+            (anyhow::anyhow!("`{program}` is not executable; make it so, or {remedy}"), NOT_EXECUTABLE)
+        }
+        _ => (anyhow::anyhow!("cannot start `{program}`: {error}; {remedy}"), NOT_EXECUTABLE),
+    }
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|path| path.is_file());
+    }
+    let directories = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&directories)
+        .map(|directory| directory.join(Path::new(program)))
+        .find(|path| path.is_file())
+}

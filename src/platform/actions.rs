@@ -1,0 +1,83 @@
+//! Sessions as runs of a workflow on GitHub Actions.
+//!
+//! The lock of a slot is the concurrency group that the workflow names after it: GitHub runs one run of a group at a time.
+//! The lock is taken when a run begins, not when it is dispatched; a second run waits, and would begin the moment the first
+//! one ends. What keeps it from that is in the run itself: a ticket that expires, and a gate that looks at the slot's
+//! history before the agent's job may start. With an unknown inventory a slot's history is unknown here, too: then the gate
+//! alone keeps the backoff.
+//!
+//! The runs are the records: their titles tell slot and generation, their jobs how a session ended.
+
+use std::cell::RefCell;
+use std::time::SystemTime;
+
+use crate::fleet::{FleetName, Listing, Role, Want};
+use crate::github::Github;
+use crate::github::actions::Workflow;
+use crate::platform::{CycleId, Platform, Start};
+use crate::roster::ActionsSettings;
+
+pub(crate) mod gate;
+mod list;
+mod logs;
+mod outcome;
+mod refusal;
+mod runs;
+mod start;
+mod stuck;
+pub(crate) mod task;
+#[cfg(test)]
+mod tests;
+pub(crate) mod title;
+
+pub use logs::{Log, LogText};
+
+use list::View;
+
+/// What the platform needs to know of the roster.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose sessions.
+    pub fleet: FleetName,
+    /// The roster's roles, whose limits tell how far back to look.
+    pub roles: Vec<Role>,
+    /// `[platform.github-actions]`.
+    pub actions: ActionsSettings,
+}
+
+/// The platform of one fleet, for one run.
+pub struct Actions {
+    settings: Settings,
+    workflow: Workflow,
+    /// What the inventory of this run saw; `None` before it, and when it failed.
+    view: RefCell<Option<View>>,
+}
+
+impl Actions {
+    /// The platform on this client, which nothing else uses: its requests are the platform's.
+    pub fn new(settings: Settings, github: Github) -> Self {
+        let workflow = Workflow::new(github, &settings.actions.workflow, settings.actions.max_requests);
+        Self { settings, workflow, view: RefCell::new(None) }
+    }
+}
+
+impl Platform for Actions {
+    async fn list(&self) -> anyhow::Result<Listing> {
+        let view = list::view(&self.workflow, &self.settings).await?;
+        let listing = view.listing(&self.settings, self.workflow.server_time());
+        *self.view.borrow_mut() = Some(view);
+        Ok(listing)
+    }
+
+    async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        self.fill(want, cycle, now).await
+    }
+
+    async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        Ok(self.rehearse(want, now).await)
+    }
+
+    fn requests(&self) -> u64 {
+        self.workflow.requests()
+    }
+}

@@ -1,0 +1,388 @@
+//! The gate: a run of the session workflow asks whether its session may start. It is the last to look, and the first to
+//! look while it holds the slot's lock.
+//!
+//! A run may have waited behind another one of its slot, or may have been dispatched by a cycle whose inventory had failed.
+//! So the ticket must not have expired, and the slot's history is judged once more. What cannot be judged does not start:
+//! a skipped run counts for nothing, and the next cycle tries again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use super::list::history;
+use super::runs::{SlotRun, SlotRuns, sort};
+use super::task::Task;
+use crate::backoff;
+use crate::fleet::{FleetName, HISTORY, Hold, Run, Slot};
+use crate::github::Error;
+use crate::github::actions::{Job, Workflow, WorkflowRun};
+use crate::render::words::sentence;
+
+/// The built-in token of a repository has 1,000 requests an hour for all of its runs, so no gate may ask for ever. What
+/// stands further back than so many pages hardly holds a slot.
+const MOST_PAGES: usize = 5;
+
+/// Runs that the gate itself turned away stand between the sessions.
+const MOST_RUNS: usize = 100;
+
+/// What asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticket {
+    pub(crate) fleet: FleetName,
+    pub(crate) slot: Slot,
+    /// The run that asks.
+    pub(crate) run: u64,
+    pub(crate) expires_at: SystemTime,
+    pub(crate) task: Task,
+}
+
+/// Whether the session may start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It may.
+    Go,
+    /// It may not, and nothing is lost.
+    Skip(Skip),
+}
+
+/// Why a session may not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// It waited too long for its turn.
+    Expired {
+        /// Since when.
+        since: SystemTime,
+    },
+    /// Another run of the slot is in progress, which the slot's concurrency group should not allow.
+    Taken {
+        /// Its page.
+        url: String,
+    },
+    /// The slot's history holds it.
+    Held(Hold),
+    /// The history cannot be read. Why.
+    Unknown(String),
+}
+
+/// What GitHub knows of the slot beside the run that asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Past {
+    /// The page of another run that is in progress.
+    in_progress: Option<String>,
+    /// Its sessions, oldest first.
+    history: Vec<Run>,
+}
+
+/// Asks GitHub for the slot's history, and decides by its clock.
+pub(crate) async fn ask(ticket: &Ticket, workflow: &Workflow) -> Decision {
+    let past = past(ticket, workflow).await;
+    decide(ticket, &past, workflow.server_time().unwrap_or_else(SystemTime::now))
+}
+
+/// The decision. Pure.
+fn decide(ticket: &Ticket, past: &Result<Past, Error>, now: SystemTime) -> Decision {
+    if now >= ticket.expires_at {
+        return Decision::Skip(Skip::Expired { since: ticket.expires_at });
+    }
+    let past = match past {
+        Ok(past) => past,
+        Err(error) => return Decision::Skip(Skip::Unknown(error.to_string())),
+    };
+    if let Some(url) = &past.in_progress {
+        return Decision::Skip(Skip::Taken { url: url.clone() });
+    }
+    let session = ticket.slot.session_name(&ticket.fleet);
+    match backoff::hold(&session, &past.history, &ticket.task.restraint(), now) {
+        Some(hold) => Decision::Skip(Skip::Held(hold)),
+        None => Decision::Go,
+    }
+}
+
+async fn past(ticket: &Ticket, workflow: &Workflow) -> Result<Past, Error> {
+    let runs = runs(ticket, workflow).await?;
+    if let Some(other) = runs.in_progress() {
+        return Ok(Past { in_progress: Some(other.run.url.clone()), history: Vec::new() });
+    }
+    let over = runs.recent(MOST_RUNS);
+    let ids: Vec<String> = over.iter().map(|run| run.run.node_id.clone()).collect();
+    let jobs: BTreeMap<String, Vec<Job>> = workflow.jobs(&ids).await?;
+    let mut history = history(over, &jobs, Some(ticket.task.time_limit()));
+    history.drain(..history.len().saturating_sub(HISTORY));
+    Ok(Past { in_progress: None, history })
+}
+
+/// The other runs of the slot, as far back as they can hold it.
+async fn runs(ticket: &Ticket, workflow: &Workflow) -> Result<SlotRuns, Error> {
+    let mut seen: BTreeMap<u64, WorkflowRun> = BTreeMap::new();
+    for page_number in 1..=MOST_PAGES {
+        let page = workflow.runs(page_number).await?;
+        let now = workflow.server_time().unwrap_or_else(SystemTime::now);
+        let limit = now.checked_sub(reach(&ticket.task)).unwrap_or(SystemTime::UNIX_EPOCH);
+        let is_enough = page.runs.last().is_none_or(|oldest| oldest.created_at < limit) || !page.has_next;
+        seen.extend(page.runs.into_iter().map(|run| (run.id, run)));
+        if is_enough || now >= ticket.expires_at {
+            break;
+        }
+    }
+    seen.remove(&ticket.run);
+    let runs = seen.into_values().rev().collect();
+    let mut sorted = sort(&ticket.fleet, workflow.file(), runs);
+    Ok(sorted.slots.remove(&ticket.slot).unwrap_or_default())
+}
+
+/// A run that holds its slot ended within the longest wait; the streak that makes the wait the longest took twice as much
+/// before.
+fn reach(task: &Task) -> Duration {
+    let restraint = task.restraint();
+    let longest_wait = restraint.backoff_cap.saturating_mul(3).max(restraint.min_interval);
+    task.time_limit().saturating_add(longest_wait)
+}
+
+impl SlotRuns {
+    fn in_progress(&self) -> Option<&SlotRun> {
+        self.holder().filter(|run| run.live().state == crate::fleet::State::Running)
+    }
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired { since } => {
+                let since = humantime::format_rfc3339_seconds(*since);
+                write!(f, "its ticket expired at {since}: it waited too long for its turn, or for a runner")
+            }
+            Self::Taken { url } => write!(f, "another run of the slot is in progress: {url}"),
+            Self::Held(Hold { reason, until: Some(until), detail }) => {
+                let until = humantime::format_rfc3339_seconds(*until);
+                write!(f, "{} until {until}: {}", reason.word(), sentence(detail))
+            }
+            Self::Held(Hold { reason, until: None, detail }) => {
+                write!(f, "{}: {}", reason.word(), sentence(detail))
+            }
+            Self::Unknown(why) => write!(f, "the history of the slot is not known: {}", sentence(why)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fleet::{HoldReason, Outcome, RoleKey};
+    use crate::github::fake::{self, Journal, Reply, Sent};
+
+    const TASK: &str = r#"{"version":1,"command":["agent"],"prompt":"do it","time_limit_s":7200,
+        "restraint":{"backoff_base_s":60,"backoff_cap_s":3600,"min_runtime_s":30,"min_interval_s":1800}}"#;
+
+    fn at(text: &str) -> SystemTime {
+        humantime::parse_rfc3339(text).expect("a time")
+    }
+
+    /// Asks at noon with a ticket for five more minutes.
+    fn ticket() -> Ticket {
+        Ticket {
+            fleet: FleetName::parse("demo").expect("a valid name"),
+            slot: Slot { role: RoleKey::parse("qa").expect("a valid key"), index: 0 },
+            run: 50,
+            expires_at: at("2026-01-01T12:05:00Z"),
+            task: Task::read(TASK).expect("a task"),
+        }
+    }
+
+    fn ended(outcome: Outcome, finished_at: &str) -> Run {
+        Run {
+            generation: 3,
+            outcome,
+            exit_code: None,
+            detail: Some("the agent's job failed; https://github.com/x".to_owned()),
+            started_at: at(finished_at) - Duration::from_secs(5),
+            finished_at: at(finished_at),
+            disrupted: false,
+        }
+    }
+
+    fn decided(history: Vec<Run>, now: &str) -> Decision {
+        decide(&ticket(), &Ok(Past { in_progress: None, history }), at(now))
+    }
+
+    #[test]
+    fn a_session_goes_only_with_a_ticket_that_has_not_expired() {
+        assert_eq!(decided(Vec::new(), "2026-01-01T12:04:59Z"), Decision::Go);
+        let expired = Decision::Skip(Skip::Expired { since: at("2026-01-01T12:05:00Z") });
+        assert_eq!(decided(Vec::new(), "2026-01-01T12:05:00Z"), expired);
+        let unreadable = Err(Error::Failed("no".to_owned()));
+        assert_eq!(
+            decide(&ticket(), &unreadable, at("2026-01-01T12:06:00Z")),
+            expired,
+            "and that comes first"
+        );
+    }
+
+    #[test]
+    fn what_the_platform_would_hold_the_gate_holds() {
+        let Decision::Skip(Skip::Held(hold)) =
+            decided(vec![ended(Outcome::Failed, "2026-01-01T11:59:30Z")], "2026-01-01T12:00:00Z")
+        else {
+            panic!("it backs off")
+        };
+        assert_eq!(hold.reason, HoldReason::Backoff);
+        let Decision::Skip(Skip::Held(hold)) =
+            decided(vec![ended(Outcome::Failed, "2026-01-01T11:50:00Z")], "2026-01-01T12:00:00Z")
+        else {
+            panic!("half an hour has not passed")
+        };
+        assert_eq!(hold.reason, HoldReason::Interval);
+        let old = vec![ended(Outcome::Failed, "2026-01-01T11:00:00Z")];
+        assert_eq!(decided(old, "2026-01-01T12:00:00Z"), Decision::Go);
+    }
+
+    #[test]
+    fn another_run_in_progress_or_an_unknown_history_is_no_start() {
+        let past = Past { in_progress: Some("https://github.com/x".to_owned()), history: Vec::new() };
+        let noon = at("2026-01-01T12:00:00Z");
+        let taken = decide(&ticket(), &Ok(past), noon);
+        assert_eq!(taken, Decision::Skip(Skip::Taken { url: "https://github.com/x".to_owned() }));
+        let unknown = decide(&ticket(), &Err(Error::Failed("no answer".to_owned())), noon);
+        assert_eq!(unknown, Decision::Skip(Skip::Unknown("no answer".to_owned())));
+    }
+
+    fn run(id: u64, title: &str, status: &str, time: &str) -> Value {
+        json!({
+            "id": id, "node_id": format!("WFR_{id}"), "display_title": title, "status": status,
+            "conclusion": (status == "completed").then_some("success"), "created_at": time, "updated_at": time,
+            "html_url": format!("https://github.com/octo/demo/actions/runs/{id}"),
+        })
+    }
+
+    fn workflow(script: impl FnMut(&Sent) -> Reply + Send + 'static) -> (Workflow, Journal) {
+        let (github, journal) = fake::github(script);
+        (Workflow::new(github, "agent-session.yml", 20), journal)
+    }
+
+    fn page(runs: &[Value], date: &str) -> Reply {
+        Reply::json(200, &json!({ "total_count": runs.len(), "workflow_runs": runs })).with("date", date)
+    }
+
+    fn checks(sent: &Sent, of: impl Fn(&str) -> Value) -> Reply {
+        let ids = sent.body["variables"]["ids"].as_array().expect("a list").clone();
+        let node = |id: &Value| {
+            let rows = of(id.as_str().expect("an id"));
+            json!({ "__typename": "WorkflowRun", "id": id, "checkSuite": { "checkRuns": { "nodes": rows } } })
+        };
+        Reply::json(200, &json!({ "data": { "nodes": ids.iter().map(node).collect::<Vec<_>>() } }))
+    }
+
+    fn job(name: &str, conclusion: &str, time: &str) -> Value {
+        json!({ "name": name, "status": "COMPLETED", "conclusion": conclusion, "startedAt": time, "completedAt": time })
+    }
+
+    const NOON: &str = "Thu, 01 Jan 2026 12:00:00 GMT";
+
+    #[tokio::test]
+    async fn a_run_does_not_stand_in_its_own_way_nor_do_those_that_wait_behind_it_or_belong_to_others() {
+        let (workflow, journal) = workflow(|sent| match sent.url.as_str() {
+            url if url.ends_with("/graphql") => checks(sent, |_| json!([])),
+            _ => page(
+                &[
+                    run(52, "coord other qa-s0 g1 c1", "in_progress", "2026-01-01T11:59:00Z"),
+                    run(51, "coord demo qa-s0 g5 c2", "pending", "2026-01-01T11:58:00Z"),
+                    run(50, "coord demo qa-s0 g4 c1", "in_progress", "2026-01-01T11:57:00Z"),
+                    run(49, "coord demo qa-s1 g4 c1", "in_progress", "2026-01-01T11:56:00Z"),
+                ],
+                NOON,
+            ),
+        });
+        assert_eq!(ask(&ticket(), &workflow).await, Decision::Go);
+        assert_eq!(journal.lock().expect("no test panics with the lock").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn another_run_of_the_slot_in_progress_is_seen() {
+        let (workflow, _) = workflow(|_| {
+            page(&[run(48, "coord demo qa-s0 g4 c1", "in_progress", "2026-01-01T11:56:00Z")], NOON)
+        });
+        let url = "https://github.com/octo/demo/actions/runs/48".to_owned();
+        assert_eq!(ask(&ticket(), &workflow).await, Decision::Skip(Skip::Taken { url }));
+    }
+
+    #[tokio::test]
+    async fn runs_that_a_gate_turned_away_do_not_hide_the_failure_before_them() {
+        let skips: Vec<Value> = (10..30)
+            .rev()
+            .map(|id| run(id, "coord demo qa-s0 g4 c1", "completed", "2026-01-01T11:59:50Z"))
+            .collect();
+        let (workflow, _) = workflow(move |sent| {
+            if sent.url.ends_with("/graphql") {
+                return checks(sent, |id| match id {
+                    "WFR_5" => json!([job("agent", "FAILURE", "2026-01-01T11:59:40Z")]),
+                    _ => json!([
+                        job("gate", "SUCCESS", "2026-01-01T11:59:50Z"),
+                        job("agent", "SKIPPED", "2026-01-01T11:59:50Z")
+                    ]),
+                });
+            }
+            let failed = run(5, "coord demo qa-s0 g3 c1", "completed", "2026-01-01T11:59:30Z");
+            page(&[skips.clone(), vec![failed]].concat(), NOON)
+        });
+        let Decision::Skip(Skip::Held(hold)) = ask(&ticket(), &workflow).await else {
+            panic!("it backs off")
+        };
+        assert_eq!(hold.reason, HoldReason::Backoff);
+    }
+
+    #[tokio::test]
+    async fn an_expired_ticket_is_seen_by_githubs_clock_and_costs_one_request() {
+        let (workflow, journal) = workflow(|_| page(&[], "Thu, 01 Jan 2026 12:05:01 GMT"));
+        assert!(matches!(ask(&ticket(), &workflow).await, Decision::Skip(Skip::Expired { .. })));
+        assert_eq!(journal.lock().expect("no test panics with the lock").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn jobs_that_cannot_be_read_are_no_start() {
+        let (workflow, _) = workflow(|sent| match sent.url.as_str() {
+            url if url.ends_with("/graphql") => Reply::json(502, &Value::Null),
+            _ => page(&[run(5, "coord demo qa-s0 g3 c1", "completed", "2026-01-01T11:59:30Z")], NOON),
+        });
+        assert!(matches!(ask(&ticket(), &workflow).await, Decision::Skip(Skip::Unknown(_))));
+    }
+
+    #[tokio::test]
+    async fn no_gate_asks_for_ever() {
+        let (workflow, journal) = workflow(|sent| {
+            if sent.url.ends_with("/graphql") {
+                return checks(sent, |_| json!([]));
+            }
+            let runs: Vec<Value> = (100..200)
+                .rev()
+                .map(|id| run(id, "coord demo qa-s1 g3 c1", "completed", "2026-01-01T11:59:30Z"))
+                .collect();
+            page(&runs, NOON)
+        });
+        assert_eq!(ask(&ticket(), &workflow).await, Decision::Go);
+        assert_eq!(journal.lock().expect("no test panics with the lock").len(), MOST_PAGES);
+    }
+
+    #[test]
+    fn every_reason_is_a_sentence() {
+        let hold = Hold {
+            reason: HoldReason::Backoff,
+            until: Some(at("2026-01-01T12:01:00Z")),
+            detail: "failed".to_owned(),
+        };
+        for (skip, words) in [
+            (
+                Skip::Expired { since: at("2026-01-01T12:05:00Z") },
+                "its ticket expired at 2026-01-01T12:05:00Z",
+            ),
+            (
+                Skip::Taken { url: "https://x".to_owned() },
+                "another run of the slot is in progress: https://x",
+            ),
+            (Skip::Held(hold), "backoff until 2026-01-01T12:01:00Z: failed"),
+            (Skip::Unknown("no\u{1b} answer".to_owned()), "not known: no answer"),
+        ] {
+            assert!(skip.to_string().contains(words), "{skip}");
+        }
+    }
+}

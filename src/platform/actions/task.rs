@@ -1,0 +1,132 @@
+//! What travels in the inputs of a run, where everybody may read it who may read the repository.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use crate::backoff::Restraint;
+use crate::fleet::{SessionSpec, Want};
+use crate::github::actions::Dispatch;
+use crate::platform::CycleId;
+
+/// Of the task's form. A run's workflow may bring an older or a newer coordinator than the one that dispatched it.
+const VERSION: u32 = 1;
+
+/// What the session runs, and what the gate needs to know of it: the input `task_json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Task {
+    version: u32,
+    /// With its placeholders.
+    pub(crate) command: Vec<String>,
+    pub(crate) prompt: String,
+    /// Only where the command has a place for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) brief: Option<String>,
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    time_limit_s: u64,
+    restraint: Seconds,
+}
+
+/// A [`Restraint`] in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Seconds {
+    #[serde(rename = "backoff_base_s")]
+    backoff_base: u64,
+    #[serde(rename = "backoff_cap_s")]
+    backoff_cap: u64,
+    #[serde(rename = "min_runtime_s")]
+    min_runtime: u64,
+    #[serde(rename = "min_interval_s")]
+    min_interval: u64,
+}
+
+impl Task {
+    fn of(spec: &SessionSpec) -> Self {
+        let wants_brief = spec.command.iter().any(|argument| argument.contains("{brief}"));
+        let restraint = &spec.restraint;
+        Self {
+            version: VERSION,
+            command: spec.command.clone(),
+            prompt: spec.prompt.clone(),
+            brief: wants_brief.then(|| spec.brief.clone()),
+            env: spec.env.clone(),
+            time_limit_s: whole_seconds(spec.time_limit),
+            restraint: Seconds {
+                backoff_base: whole_seconds(restraint.backoff_base),
+                backoff_cap: whole_seconds(restraint.backoff_cap),
+                min_runtime: whole_seconds(restraint.min_runtime),
+                min_interval: whole_seconds(restraint.min_interval),
+            },
+        }
+    }
+
+    /// Fails, and says what to do, on a text that is no task of this version.
+    pub(crate) fn read(text: &str) -> anyhow::Result<Self> {
+        // The parser's own words may quote the text, which is large.
+        let task: Self = serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            anyhow::anyhow!("the task is no JSON of a task (line {line}, column {column})")
+        })?;
+        let version = task.version;
+        anyhow::ensure!(
+            version == VERSION,
+            "the task is of version {version}, and this coordinator reads {VERSION}; let the session workflow install \
+             the version that dispatches it"
+        );
+        anyhow::ensure!(!task.command.is_empty(), "the task has an empty command");
+        Ok(task)
+    }
+
+    pub(crate) fn time_limit(&self) -> Duration {
+        Duration::from_secs(self.time_limit_s)
+    }
+
+    pub(crate) fn restraint(&self) -> Restraint {
+        let Seconds { backoff_base, backoff_cap, min_runtime, min_interval } = self.restraint;
+        Restraint {
+            backoff_base: Duration::from_secs(backoff_base),
+            backoff_cap: Duration::from_secs(backoff_cap),
+            min_runtime: Duration::from_secs(min_runtime),
+            min_interval: Duration::from_secs(min_interval),
+        }
+    }
+}
+
+/// Who dispatches a run, and when, by GitHub's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Birth<'a> {
+    pub(super) cycle: &'a CycleId,
+    pub(super) generation: u64,
+    pub(super) now: SystemTime,
+}
+
+/// The run to start.
+pub(super) fn dispatch(settings: &Settings, want: &Want, birth: Birth<'_>) -> anyhow::Result<Dispatch> {
+    let role = settings.roles.iter().find(|role| role.key == want.slot.role);
+    let expires_at = birth.now + settings.actions.ticket;
+    let inputs = [
+        ("fleet", settings.fleet.to_string()),
+        ("slot", want.slot.name()),
+        ("role", want.slot.role.to_string()),
+        ("generation", birth.generation.to_string()),
+        ("cycle", birth.cycle.to_string()),
+        ("expires_at", humantime::format_rfc3339_seconds(expires_at).to_string()),
+        ("brief_ref", role.map(|role| role.brief_path.clone()).unwrap_or_default()),
+        ("time_limit_minutes", minutes(want.spec.time_limit).to_string()),
+        ("task_json", serde_json::to_string(&Task::of(&want.spec))?),
+    ];
+    Ok(Dispatch { git_ref: settings.actions.git_ref.clone(), inputs: BTreeMap::from(inputs) })
+}
+
+/// The `timeout-minutes` of the agent's job.
+pub(super) fn minutes(limit: Duration) -> u64 {
+    whole_seconds(limit).div_ceil(60).max(1)
+}
+
+/// Rounded up: no limit becomes none.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
