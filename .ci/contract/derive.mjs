@@ -13,14 +13,25 @@ import { fileURLToPath } from 'node:url';
 
 const PACKAGES = { '@octokit/graphql-schema': '15.26.1', '@octokit/openapi': '23.0.2', graphql: '16.15.0' };
 
-const OPERATIONS = [
-  ['put', '/repos/{owner}/{repo}/pulls/{pull_number}/merge'],
-  ['get', '/repos/{owner}/{repo}/pulls/{pull_number}/files'],
-  ['post', '/app/installations/{installation_id}/access_tokens'],
+// Large parts of an answer that the program never reads.
+const OF_A_TOKEN = ['repositories', 'single_file', 'has_multiple_single_files', 'single_file_paths'];
+const OF_A_RUN = [
+  'actor', 'triggering_actor', 'repository', 'head_repository', 'head_commit', 'pull_requests', 'referenced_workflows',
 ];
 
-// Large parts of an answer that the program never reads.
-const LEFT_OUT = new Set(['repositories', 'single_file', 'has_multiple_single_files', 'single_file_paths']);
+// Method, path, and what is left out.
+const OPERATIONS = [
+  ['put', '/repos/{owner}/{repo}/pulls/{pull_number}/merge', []],
+  ['get', '/repos/{owner}/{repo}/pulls/{pull_number}/files', []],
+  ['post', '/app/installations/{installation_id}/access_tokens', OF_A_TOKEN],
+  ['get', '/repos/{owner}/{repo}/actions/workflows/{workflow_id}', []],
+  ['get', '/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs', OF_A_RUN],
+  ['post', '/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches', []],
+  ['get', '/repos/{owner}/{repo}/actions/concurrency_groups/{concurrency_group_name}', []],
+  ['get', '/repos/{owner}/{repo}/actions/runs/{run_id}/jobs', []],
+  ['get', '/repos/{owner}/{repo}/actions/jobs/{job_id}/logs', []],
+  ['get', '/repos/{owner}/{repo}/branches/{branch}', ['commit', 'protection', '_links']],
+];
 
 // Facts only: no prose, no examples.
 const PROSE = new Set([
@@ -147,21 +158,24 @@ function extractSchema(graphql, schema) {
   return text;
 }
 
-/** References resolved, prose gone, OpenAPI's `nullable` as JSON Schema says it. */
-function bare(description, value) {
-  if (Array.isArray(value)) return value.map((item) => bare(description, item));
+/** References resolved, prose and what is left out gone, OpenAPI's `nullable` as JSON Schema says it. */
+function bare(description, leftOut, value) {
+  const inside = (inner) => bare(description, leftOut, inner);
+  if (Array.isArray(value)) return value.map(inside);
   if (value === null || typeof value !== 'object') return value;
   if (value.$ref) {
     const target = value.$ref.slice(2).split('/').reduce((node, key) => node[key], description);
-    return bare(description, target);
+    return inside(target);
   }
   const result = {};
   for (const [key, inner] of Object.entries(value)) {
     if (key === 'properties') {
-      const properties = Object.entries(inner).filter(([name]) => !LEFT_OUT.has(name));
-      result.properties = Object.fromEntries(properties.map(([name, schema]) => [name, bare(description, schema)]));
+      const properties = Object.entries(inner).filter(([name]) => !leftOut.includes(name));
+      result.properties = Object.fromEntries(properties.map(([name, schema]) => [name, inside(schema)]));
+    } else if (key === 'required' && Array.isArray(inner)) {
+      result.required = inner.filter((name) => !leftOut.includes(name));
     } else if (!PROSE.has(key) && key !== 'nullable') {
-      result[key] = bare(description, inner);
+      result[key] = inside(inner);
     }
   }
   if (!value.nullable) return result;
@@ -173,8 +187,8 @@ function bare(description, value) {
 
 function extractOperations(description) {
   const operations = {};
-  for (const [method, path] of OPERATIONS) {
-    const operation = bare(description, description.paths[path][method]);
+  for (const [method, path, leftOut] of OPERATIONS) {
+    const operation = bare(description, leftOut, description.paths[path][method]);
     const json = (content) => content?.['application/json']?.schema ?? null;
     const answers = Object.entries(operation.responses).map(([status, answer]) => [status, json(answer.content)]);
     operations[`${method.toUpperCase()} ${path}`] = {
@@ -185,7 +199,7 @@ function extractOperations(description) {
       responses: Object.fromEntries(answers),
     };
   }
-  operations['any error'] = bare(description, description.components.schemas['basic-error']);
+  operations['any error'] = bare(description, [], description.components.schemas['basic-error']);
   const lines = Object.entries(operations).map(([name, facts]) => `${JSON.stringify(name)}: ${JSON.stringify(facts, null, 1)}`);
   return `{\n${lines.join(',\n')}\n}\n`;
 }

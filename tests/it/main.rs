@@ -3,6 +3,7 @@
 #[path = "../world/world.rs"]
 mod world;
 
+mod actions;
 mod backoff;
 mod contract;
 mod cycle;

@@ -24,6 +24,16 @@ pub enum Route {
     Files(u64),
     /// The making of an installation token.
     AccessToken,
+    /// A page of the list of runs.
+    Runs,
+    /// A look at a concurrency group.
+    Group,
+    /// A dispatch.
+    Dispatch,
+    /// The jobs of a run, over REST.
+    RunJobs,
+    /// The log of a job.
+    JobLog,
     /// Every request.
     Any,
 }

@@ -84,6 +84,14 @@ impl GitHub {
     }
 }
 
+impl Drop for GitHub {
+    fn drop(&mut self) {
+        let breaches: Vec<String> =
+            self.state().repositories.values_mut().flat_map(|it| it.actions.take_breaches()).collect();
+        assert!(breaches.is_empty() || std::thread::panicking(), "the invariant broke: {breaches:#?}");
+    }
+}
+
 fn serve(state: &mut State, request: &Request<Bytes>) -> Reply {
     let body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
     let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
@@ -167,6 +175,11 @@ fn routes_of(kind: Kind, path: &str) -> Vec<Route> {
     routes.extend((plain == "/graphql").then_some(Route::GraphQl));
     routes.extend((plain == "/graphql" && kind == Kind::Detail).then_some(Route::Recheck));
     routes.extend((kind == Kind::AccessToken).then_some(Route::AccessToken));
+    routes.extend(plain.ends_with("/runs").then_some(Route::Runs));
+    routes.extend(plain.contains("/concurrency_groups/").then_some(Route::Group));
+    routes.extend(plain.ends_with("/dispatches").then_some(Route::Dispatch));
+    routes.extend((plain.contains("/actions/runs/") && plain.ends_with("/jobs")).then_some(Route::RunJobs));
+    routes.extend((plain.contains("/actions/jobs/") && plain.ends_with("/logs")).then_some(Route::JobLog));
     routes.extend(pull("/merge").map(Route::Merge));
     routes.extend(pull("/files").map(Route::Files));
     routes

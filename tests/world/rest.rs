@@ -28,6 +28,17 @@ pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Repl
         (&Method::POST, ["app", "installations", id, "access_tokens"]) => {
             access_token(state, request, id.parse().unwrap_or_default())
         }
+        (&Method::GET, ["repos", owner, name, "branches", branch]) => {
+            let repository = state.repositories.get(&format!("{owner}/{name}"));
+            let branch = repository.and_then(|repository| repository.branches.get_key_value(*branch));
+            branch.map_or_else(not_found, |(name, commits)| {
+                let sha = commits.last().map(|commit| commit.oid.as_str());
+                Reply::json(200, &json!({"name": name, "commit": {"sha": sha}, "protected": false}))
+            })
+        }
+        (_, ["repos", owner, name, "actions", rest @ ..]) => {
+            super::actions::rest::answer(state, &format!("{owner}/{name}"), rest, request, body)
+        }
         _ => not_found(),
     }
 }

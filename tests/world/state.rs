@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
+use super::actions::Actions;
 use super::fault::{Faults, Route};
 use super::journal::Entry;
 use super::pull::{Pull, commit_id, from_now};
@@ -88,6 +89,7 @@ pub struct Repository {
     /// The base demands an up-to-date head: a merge leaves the other pull requests behind.
     pub strict: bool,
     pub branches: BTreeMap<String, Vec<Commit>>,
+    pub actions: Actions,
     pub pulls: BTreeMap<u64, Pull>,
 }
 
@@ -113,6 +115,7 @@ impl Repository {
             default_branch: "main".to_owned(),
             merge_queue: false,
             strict: false,
+            actions: Actions::with_sessions(),
             branches: BTreeMap::from([("main".to_owned(), vec![root])]),
             pulls: pulls.into_iter().map(|pull| (pull.number, pull)).collect(),
         }

@@ -5,6 +5,7 @@ use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedV
 use apollo_compiler::response::JsonValue;
 use serde_json::{Map, Value, json};
 
+use super::actions::show::{node, node_id};
 use super::objects::{pull_request, rate_limit, repository};
 use super::state::State;
 
@@ -35,9 +36,20 @@ impl ObjectValue for Query<'_> {
                 let pulls = self.0.repositories.values().flat_map(|repository| repository.pulls.values());
                 pulls.filter(|pull| pull.id() == id).map(pull_request).next().ok_or(message)
             }
+            "nodes" => return Ok(ResolvedValue::list(self.runs(info).into_iter().map(item))),
             _ => return Err(self.unknown_field_error(info)),
         };
         found.map_err(|message| FieldError { message }).and_then(|value| resolve(value, info))
+    }
+}
+
+impl Query<'_> {
+    /// The runs of these ids, in their order; null where there is none.
+    fn runs(&self, info: &ResolveInfo<'_>) -> Vec<Value> {
+        let ids = info.arguments().get("ids").and_then(|ids| ids.as_array()).cloned().unwrap_or_default();
+        let all = || self.0.repositories.values().flat_map(|repository| repository.actions.runs.values());
+        let run = |id: &JsonValue| all().find(|run| Some(node_id(run.id).as_str()) == id.as_str()).map(node);
+        ids.iter().map(|id| run(id).unwrap_or_default()).collect()
     }
 }
 

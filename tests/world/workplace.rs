@@ -117,6 +117,19 @@ impl RosterText {
         }
     }
 
+    /// As runs of a workflow in the world's repository, from which nothing is merged; `settings` are further lines of
+    /// `[platform.github-actions]`.
+    pub fn actions(github: &GitHub, settings: &str) -> Self {
+        let url = github.url();
+        let repository =
+            format!("[repository]\nname = \"demo/app\"\napi_url = \"{url}\"\n[merge]\nenabled = false\n");
+        Self {
+            platform: format!("kind = \"github-actions\"\n[platform.github-actions]\n{settings}"),
+            merge: Some(repository),
+            ..Self::default()
+        }
+    }
+
     /// With these lines of `[defaults]`.
     #[must_use]
     pub fn defaults(mut self, lines: &str) -> Self {

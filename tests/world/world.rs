@@ -16,6 +16,7 @@ pub mod graphql;
 pub mod view;
 pub mod objects;
 pub mod rest;
+pub mod actions;
 pub mod fault;
 pub mod journal;
 pub mod server;
