@@ -6,13 +6,14 @@ use futures_util::future::join3;
 
 use crate::cli::Global;
 use crate::client::client;
-use crate::command::{Outcome, edges};
+use crate::command::{Outcome, Refused, edges};
 use crate::cycle::MERGE_RESERVE;
 use crate::finding::{Finding, Grade};
 use crate::github::Github;
 use crate::render::Screen;
 use crate::roster::{PlatformKind, Roster};
 
+mod actions;
 mod endpoints;
 mod kubernetes;
 mod machine;
@@ -23,38 +24,47 @@ mod view;
 ///
 /// Fails on half the variables of a GitHub App.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
-    let github = edges::github(roster, &client())?;
-    let findings = findings(roster, global, &github, SystemTime::now()).await;
+    let findings = findings(roster, global, &client(), SystemTime::now()).await?;
     let stdout = view::render(&findings, global.output, Screen::stdout(global.color))?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
     Ok(Outcome { stdout, code: u8::from(failed) })
 }
 
-/// Looks at this machine, at the cluster when there is one, at production's names and at GitHub, which is asked only
+/// Looks at this machine, at the platform when it is elsewhere, at production's names and at GitHub, which is asked only
 /// when the roster wants merges.
 async fn findings(
     roster: &Roster,
     global: &Global,
-    github: &anyhow::Result<Github>,
+    client: &anyhow::Result<reqwest::Client>,
     now: SystemTime,
-) -> Vec<Finding> {
-    let (cluster, production, merging) = join3(
-        cluster(roster, global, now),
+) -> anyhow::Result<Vec<Finding>> {
+    let github = edges::github(roster, client)?;
+    let (platform, production, merging) = join3(
+        platform(roster, global, client, now),
         endpoints::findings(&roster.health),
-        merging(roster, github, now),
+        merging(roster, &github, now),
     )
     .await;
-    [machine::findings(roster), cluster, merging, production].concat()
+    Ok([machine::findings(roster), platform?, merging, production].concat())
 }
 
-async fn cluster(roster: &Roster, global: &Global, now: SystemTime) -> Vec<Finding> {
-    match &roster.platform.kind {
-        PlatformKind::Process { .. } | PlatformKind::GithubActions(_) | PlatformKind::Exec(_) => Vec::new(),
+/// A platform that is elsewhere; this machine is looked at by itself.
+async fn platform(
+    roster: &Roster,
+    global: &Global,
+    client: &anyhow::Result<reqwest::Client>,
+    now: SystemTime,
+) -> Result<Vec<Finding>, Refused> {
+    Ok(match &roster.platform.kind {
+        PlatformKind::Process { .. } | PlatformKind::Exec(_) => Vec::new(),
         PlatformKind::Kubernetes(settings) => {
             let kubernetes = edges::kubernetes(roster, settings, global).await;
             kubernetes::findings(&roster.roles, settings, kubernetes, global.context.as_deref(), now).await
         }
-    }
+        PlatformKind::GithubActions(settings) => {
+            actions::findings(settings, edges::actions(roster, settings, client)?).await
+        }
+    })
 }
 
 fn deadline(roster: &Roster) -> Option<Finding> {

@@ -18,6 +18,7 @@ use crate::platform::{CycleId, Platform, Start};
 use crate::roster::ActionsSettings;
 
 pub(crate) mod gate;
+mod inspect;
 mod list;
 mod logs;
 mod outcome;

@@ -40,6 +40,7 @@ mod process_sessions;
 mod rendering;
 mod restraint;
 mod roster;
+mod session_agent;
 mod workflow_run;
 
 use std::path::Path;

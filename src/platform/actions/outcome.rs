@@ -10,7 +10,7 @@ use crate::fleet::{Outcome, Run};
 use crate::github::actions::{Conclusion, Job, WorkflowRun};
 
 /// The job that decides whether the session may start.
-const GATE: &str = "gate";
+pub(super) const GATE: &str = "gate";
 
 /// The job that is the session.
 pub(super) const AGENT: &str = "agent";
@@ -104,5 +104,109 @@ fn ended(run: &SlotRun, job: Option<&Job>, outcome: Outcome, what: &str) -> Run 
         started_at,
         finished_at: job.and_then(|job| job.completed_at).unwrap_or(*updated_at),
         disrupted: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::github::actions::RunStatus;
+
+    fn second(second: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + second)
+    }
+
+    /// A run from second 0 to 10,000.
+    fn run(conclusion: Conclusion) -> SlotRun {
+        let run = WorkflowRun {
+            id: 1,
+            node_id: "WFR_1".to_owned(),
+            title: String::new(),
+            status: RunStatus::Completed,
+            conclusion: Some(conclusion),
+            created_at: second(0),
+            started_at: second(0),
+            updated_at: second(10_000),
+            url: "https://github.com/x".to_owned(),
+        };
+        SlotRun { generation: 3, run }
+    }
+
+    /// A job from second 100 on.
+    fn job(name: &str, conclusion: Conclusion, seconds: u64) -> Job {
+        Job {
+            name: name.to_owned(),
+            status: RunStatus::Completed,
+            conclusion: Some(conclusion),
+            started_at: Some(second(100)),
+            completed_at: Some(second(100 + seconds)),
+        }
+    }
+
+    /// With a time limit of 7,201 s, which the job's is 121 min for.
+    fn judged(conclusion: Conclusion, jobs: &[Job]) -> Option<(Outcome, bool)> {
+        let session = judge(&run(conclusion), jobs, Some(Duration::from_secs(7201)))?;
+        Some((session.outcome, session.disrupted))
+    }
+
+    #[test]
+    fn the_agents_job_tells_how_the_session_ended() {
+        let gate = job(GATE, Conclusion::Success, 5);
+        for (conclusion, seconds, expected) in [
+            (Conclusion::Success, 60, (Outcome::Succeeded, false)),
+            (Conclusion::Failure, 60, (Outcome::Failed, false)),
+            (Conclusion::StartupFailure, 0, (Outcome::Failed, false)),
+            (Conclusion::TimedOut, 60, (Outcome::TimedOut, false)),
+            (Conclusion::Cancelled, 60, (Outcome::Failed, true)),
+            (Conclusion::Cancelled, 7199, (Outcome::Failed, true)),
+            (Conclusion::Cancelled, 7200, (Outcome::TimedOut, false)),
+            (Conclusion::Other, 60, (Outcome::Lost, false)),
+        ] {
+            let jobs = [gate.clone(), job(AGENT, conclusion, seconds)];
+            assert_eq!(
+                judged(Conclusion::Success, &jobs),
+                Some(expected),
+                "{conclusion:?} after {seconds} s"
+            );
+        }
+    }
+
+    #[test]
+    fn its_times_are_those_of_the_agents_job_and_the_detail_links_the_run() {
+        let jobs = [job(GATE, Conclusion::Success, 5), job(AGENT, Conclusion::Failure, 60)];
+        let session = judge(&run(Conclusion::Failure), &jobs, None).expect("it was a session");
+        assert_eq!(
+            (session.generation, session.started_at, session.finished_at),
+            (3, second(100), second(160))
+        );
+        assert_eq!(session.detail.as_deref(), Some("the agent's job failed; https://github.com/x"));
+    }
+
+    #[test]
+    fn a_run_in_which_no_agent_was_to_start_is_no_session() {
+        let skipped = [job(GATE, Conclusion::Success, 5), job(AGENT, Conclusion::Skipped, 0)];
+        assert_eq!(judged(Conclusion::Success, &skipped), None);
+        let never_begun = Job { started_at: None, ..job(AGENT, Conclusion::Cancelled, 0) };
+        assert_eq!(judged(Conclusion::Cancelled, &[job(GATE, Conclusion::Success, 5), never_begun]), None);
+        assert_eq!(judged(Conclusion::Cancelled, &[]), None, "it was cancelled while it waited");
+        assert_eq!(judged(Conclusion::Cancelled, &[job(GATE, Conclusion::Cancelled, 5)]), None);
+    }
+
+    #[test]
+    fn a_run_that_broke_before_its_agent_is_a_failure_that_backs_off() {
+        let failed = Some((Outcome::Failed, false));
+        let gate = [job(GATE, Conclusion::Failure, 5), job(AGENT, Conclusion::Skipped, 0)];
+        assert_eq!(judged(Conclusion::Failure, &gate), failed);
+        assert_eq!(judged(Conclusion::StartupFailure, &[]), failed, "GitHub could not read the workflow");
+        assert_eq!(judged(Conclusion::Other, &[]), Some((Outcome::Lost, false)));
+    }
+
+    #[test]
+    fn of_a_job_that_was_run_again_the_last_one_counts() {
+        let first = Job { started_at: Some(second(50)), ..job(AGENT, Conclusion::Failure, 0) };
+        let jobs = [job(AGENT, Conclusion::Success, 600), first];
+        assert_eq!(judged(Conclusion::Success, &jobs), Some((Outcome::Succeeded, false)));
     }
 }

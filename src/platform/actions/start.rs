@@ -40,7 +40,7 @@ fn decide(session: &str, known: Option<&Known>, restraint: &Restraint, now: Syst
 }
 
 /// The workflow's `concurrency.group`: the lock of a slot. GitHub takes no notice of the case of letters, nor do names here.
-fn group(fleet: &FleetName, slot: &Slot) -> String {
+pub(super) fn group(fleet: &FleetName, slot: &Slot) -> String {
     format!("coord-{fleet}-{}", slot.name())
 }
 

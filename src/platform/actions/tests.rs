@@ -15,6 +15,8 @@ use crate::github::fake::{self, Journal, Reply, Sent};
 use crate::platform::{CycleId, Platform, Start};
 use crate::roster::ActionsSettings;
 
+mod deployed;
+
 const DATE: &str = "Thu, 01 Jan 2026 12:00:00 GMT";
 
 fn at(text: &str) -> SystemTime {

@@ -1,0 +1,116 @@
+//! The session workflow that `init --github-actions` writes, against what this program reads and sends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::CommandFactory;
+use serde_json::Value;
+
+use super::{at, platform, role, slot, want, world};
+use crate::cli::Cli;
+use crate::platform::actions::outcome::{AGENT, GATE};
+use crate::platform::actions::start::group;
+use crate::platform::actions::title::Title;
+use crate::platform::{CycleId, Platform};
+
+fn workflow() -> Value {
+    let text = include_str!("../../../../deploy/github-actions/agent-session.yml");
+    serde_saphyr::from_str(text).expect("it is YAML")
+}
+
+/// The inputs of a dispatch, as the platform sends them.
+async fn inputs() -> BTreeMap<String, String> {
+    let (platform, journal) = platform(world(Vec::new(), Vec::new()));
+    let cycle = CycleId("18f0-1a".to_owned());
+    platform.start(&want(2), &cycle, at("2026-01-01T12:00:00Z")).await.expect("it starts");
+    let journal = journal.lock().expect("no test panics with the lock");
+    let dispatch = journal.last().expect("it was dispatched");
+    serde_json::from_value(dispatch.body["inputs"].clone()).expect("texts by name")
+}
+
+/// What GitHub makes of `${{ inputs.NAME }}`.
+fn filled(template: &Value, inputs: &BTreeMap<String, String>) -> String {
+    let mut text = template.as_str().expect("a text").to_owned();
+    for (name, value) in inputs {
+        text = text.replace(&format!("${{{{ inputs.{name} }}}}"), value);
+    }
+    assert!(!text.contains("${{"), "an expression is left: {text}");
+    text
+}
+
+fn keys(map: &Value) -> BTreeSet<String> {
+    map.as_object().expect("a map").keys().cloned().collect()
+}
+
+/// The step of the job that runs this command of the coordinator.
+fn step(job: &str, command: &str) -> Value {
+    let workflow = workflow();
+    let steps = workflow["jobs"][job]["steps"].as_array().expect("a list").clone();
+    let runs = |step: &Value| step["run"].as_str().is_some_and(|run| run.trim_end().ends_with(command));
+    steps.into_iter().find(runs).unwrap_or_else(|| panic!("no step of {job} ends with `{command}`"))
+}
+
+/// The variables that the command reads, and of them those that it must have.
+fn read_by(command: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let cli = Cli::command();
+    let command = cli.find_subcommand(command).expect("there is such a command");
+    let name = |arg: &clap::Arg| arg.get_env().map(|name| name.to_string_lossy().into_owned());
+    let ours = |name: &String| name.starts_with("COORDINATOR_");
+    let all = command.get_arguments().filter_map(name).filter(ours).collect();
+    let required = command.get_arguments().filter(|arg| arg.is_required_set());
+    (all, required.filter_map(name).filter(ours).collect())
+}
+
+#[tokio::test]
+async fn the_title_of_a_dispatched_run_reads_back_as_its_slot_and_generation() {
+    let title = filled(&workflow()["run-name"], &inputs().await);
+    assert_eq!(title, "coord demo ui-builder-s2 g1 c18f0-1a");
+    let fleet = crate::fleet::FleetName::parse("demo").expect("a valid name");
+    assert_eq!(Title::read(&fleet, &title), Title::Ours { slot: slot(2), generation: 1 });
+}
+
+#[tokio::test]
+async fn the_concurrency_group_of_a_run_is_the_one_that_a_start_asks_for() {
+    let workflow = workflow();
+    let fleet = crate::fleet::FleetName::parse("demo").expect("a valid name");
+    assert_eq!(filled(&workflow["concurrency"]["group"], &inputs().await), group(&fleet, &slot(2)));
+    assert_eq!(workflow["concurrency"]["cancel-in-progress"], false, "no session ends another");
+    assert_eq!(workflow["concurrency"]["queue"], Value::Null, "one run waits at most");
+}
+
+#[tokio::test]
+async fn the_workflow_takes_the_inputs_that_a_start_sends_and_no_other() {
+    let sent: BTreeSet<String> = inputs().await.into_keys().collect();
+    assert_eq!(keys(&workflow()["on"]["workflow_dispatch"]["inputs"]), sent);
+}
+
+#[test]
+fn the_jobs_have_the_names_by_which_a_run_is_judged() {
+    let workflow = workflow();
+    assert_eq!(keys(&workflow["jobs"]), BTreeSet::from([AGENT, GATE].map(str::to_owned)));
+    for name in [AGENT, GATE] {
+        assert_eq!(workflow["jobs"][name]["name"], name);
+    }
+}
+
+#[tokio::test]
+async fn the_steps_pass_every_variable_that_their_commands_read_with_the_input_that_it_means() {
+    let inputs = inputs().await;
+    for (job, command, spent) in [
+        (GATE, "gate", BTreeSet::new()),
+        (AGENT, "session-agent", BTreeSet::from(["COORDINATOR_EXPIRES_AT".to_owned()])),
+    ] {
+        let env = step(job, &format!("coordinator {command}"))["env"].clone();
+        let passed: BTreeSet<String> =
+            keys(&env).into_iter().filter(|name| name.starts_with("COORDINATOR_")).collect();
+        let (read, required) = read_by(command);
+        assert!(required.is_subset(&passed), "{command} needs {required:?}, and gets {passed:?}");
+        let known: BTreeSet<String> = read.union(&spent).cloned().collect();
+        assert!(passed.is_subset(&known), "{command} reads {known:?}, and gets {passed:?}");
+        for name in &passed {
+            let input = name.trim_start_matches("COORDINATOR_").to_lowercase();
+            let input = if input == "task" { "task_json".to_owned() } else { input };
+            assert_eq!(filled(&env[name], &inputs), inputs[&input], "{name}");
+        }
+    }
+    assert_eq!(inputs["role"], role().key.as_str());
+}

@@ -1,0 +1,217 @@
+//! `coordinator session-agent` and `coordinator gate` as steps of the session workflow: what they read, and how they end.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::coordinator;
+use crate::world::workplace::RosterText;
+use crate::world::{Program, Workplace};
+
+fn task(command: &Value) -> Value {
+    json!({
+        "version": 1, "command": command, "prompt": "do {brief}\nnow\n", "brief": "build {slot}",
+        "env": { "MODEL": "large", "COORDINATOR_ROLE": "forged" }, "time_limit_s": 7200,
+        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30, "min_interval_s": 0 },
+    })
+}
+
+/// The environment of the step, as the workflow sets it.
+fn step(workplace: &Workplace, command: &str, task: &Value) -> Program {
+    coordinator(workplace)
+        .args([command])
+        .without_env("COORDINATOR_CONFIG")
+        .env("COORDINATOR_FLEET", "demo")
+        .env("COORDINATOR_SLOT", "ui-builder-s2")
+        .env("COORDINATOR_ROLE", "ui_builder")
+        .env("COORDINATOR_GENERATION", "4")
+        .env("COORDINATOR_CYCLE", "18f-1")
+        .env("COORDINATOR_EXPIRES_AT", "2026-01-01T00:05:00Z")
+        .env("COORDINATOR_TASK", &task.to_string())
+        .env("GITHUB_REPOSITORY", "octo/demo")
+        .env("GITHUB_ACTIONS", "true")
+}
+
+fn agent(workplace: &Workplace, command: &Value) -> Program {
+    step(workplace, "session-agent", &task(command))
+}
+
+fn workplace() -> Workplace {
+    RosterText::default().write()
+}
+
+#[test]
+fn the_agent_gets_its_placeholders_filled_once_and_no_shell() {
+    let words = json!([
+        "/usr/bin/printf",
+        "%s|",
+        "{prompt}",
+        "{brief}",
+        "{role}",
+        "{slot}",
+        "{fleet}",
+        "{x}",
+        "$HOME `id`;"
+    ]);
+    let finished = agent(&workplace(), &words).run();
+    let expected = "do {brief}\nnow\n|build {slot}|ui_builder|demo-ui-builder-s2|demo|{x}|$HOME `id`;|";
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), expected), "{}", finished.stderr);
+}
+
+#[test]
+fn the_agents_environment_names_the_session_and_has_the_jobs_secrets_but_not_the_task() {
+    let finished = agent(&workplace(), &json!(["/usr/bin/env"])).env("GITHUB_TOKEN", "the-jobs-own").run();
+    let mut names: Vec<&str> =
+        finished.stdout.lines().filter(|line| line.starts_with("COORDINATOR_")).collect();
+    names.sort_unstable();
+    let expected = [
+        "COORDINATOR_FLEET=demo",
+        "COORDINATOR_GENERATION=4",
+        "COORDINATOR_PROMPT=do {brief}",
+        "COORDINATOR_REPOSITORY=octo/demo",
+        "COORDINATOR_ROLE=ui_builder",
+        "COORDINATOR_SESSION=demo-ui-builder-s2-4-18f-1",
+        "COORDINATOR_SLOT=demo-ui-builder-s2",
+    ];
+    assert_eq!(names, expected, "{}", finished.stderr);
+    for line in ["GITHUB_TOKEN=the-jobs-own", "MODEL=large"] {
+        assert!(finished.stdout.lines().any(|found| found == line), "{line}\n{}", finished.stdout);
+    }
+}
+
+#[test]
+fn the_prompt_is_standard_input_unless_the_command_takes_it_and_leaves_no_file() {
+    let workplace = workplace();
+    let temporary = workplace.path().join("tmp");
+    std::fs::create_dir(&temporary).expect("a folder");
+    let path = temporary.to_str().expect("temporary folders are UTF-8");
+    let read = |words: Value| {
+        let finished = agent(&workplace, &words).env("TMPDIR", path).run();
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        finished.stdout
+    };
+    assert_eq!(read(json!(["/bin/cat"])), "do {brief}\nnow\n");
+    assert_eq!(read(json!(["/bin/sh", "-c", "cat; true", "{prompt}"])), "");
+    assert_eq!(std::fs::read_dir(&temporary).expect("a folder").count(), 0);
+}
+
+#[test]
+fn the_agents_exit_code_is_that_of_the_step() {
+    assert_eq!(agent(&workplace(), &json!(["/bin/sh", "-c", "exit 7"])).run().code, Some(7));
+}
+
+#[test]
+fn a_program_that_is_missing_or_cannot_be_run_is_told_as_a_shell_tells_it() {
+    let workplace = workplace();
+    let write = |name: &str, text: &str, mode| {
+        workplace.write(name, text);
+        let path = workplace.path().join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+    };
+    write("notes", "text", 0o644);
+    write("orphan", "#!/no/such/interpreter\n", 0o755);
+    for (program, code, words) in [
+        ("no-such-agent", 127, "no command `no-such-agent` on PATH; install it in the job `agent`"),
+        ("./no-such-agent", 127, "no file `./no-such-agent`"),
+        ("./orphan", 127, "the interpreter of ./orphan is missing"),
+        ("./notes", 126, "`./notes` is not executable"),
+    ] {
+        let finished = agent(&workplace, &json!([program])).run();
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert!(
+            finished.stderr.starts_with("error: ") && finished.stderr.contains(words),
+            "{}",
+            finished.stderr
+        );
+        assert_eq!(finished.stdout, "");
+    }
+}
+
+#[test]
+fn inputs_that_are_none_are_a_usage_error_of_either_step() {
+    let workplace = workplace();
+    let good = task(&json!(["/usr/bin/env"]));
+    for command in ["session-agent", "gate"] {
+        let whole = || {
+            let workflow = "octo/demo/.github/workflows/agent-session.yml@refs/heads/main";
+            step(&workplace, command, &good).env("GITHUB_RUN_ID", "7").env("GITHUB_WORKFLOW_REF", workflow)
+        };
+        for (name, value) in [
+            ("COORDINATOR_FLEET", "De-mo"),
+            ("COORDINATOR_SLOT", "demo_ui"),
+            ("COORDINATOR_SLOT", "x\n::error::obeyed"),
+            ("COORDINATOR_GENERATION", "0"),
+            ("COORDINATOR_TASK", "{}"),
+            ("COORDINATOR_TASK", r#"{"version":2}"#),
+        ] {
+            let finished = whole().env(name, value).run();
+            assert_eq!(
+                finished.code,
+                Some(2),
+                "{command} {name}={value}: {}{}",
+                finished.stdout,
+                finished.stderr
+            );
+            assert!(finished.stderr.contains(name), "{command}: {}", finished.stderr);
+            assert!(!finished.stderr.lines().any(|line| line.starts_with("::")), "{}", finished.stderr);
+        }
+        let absent = whole().without_env("COORDINATOR_TASK").run();
+        assert_eq!((absent.code, absent.stdout.as_str()), (Some(2), ""), "{}", absent.stderr);
+    }
+    let forged = agent(&workplace, &json!(["/usr/bin/env"])).env("COORDINATOR_ROLE", "code_reviewer").run();
+    assert_eq!(forged.code, Some(2), "a slot is of one role: {}", forged.stderr);
+    for (name, value) in [
+        ("COORDINATOR_EXPIRES_AT", "soon"),
+        ("GITHUB_RUN_ID", "x"),
+        ("GITHUB_WORKFLOW_REF", "x"),
+        ("GITHUB_REPOSITORY", "x"),
+    ] {
+        let workflow = "octo/demo/.github/workflows/agent-session.yml@refs/heads/main";
+        let gate =
+            step(&workplace, "gate", &good).env("GITHUB_RUN_ID", "7").env("GITHUB_WORKFLOW_REF", workflow);
+        let finished = gate.env(name, value).run();
+        assert_eq!(finished.code, Some(2), "{name}: {}", finished.stderr);
+        assert!(finished.stderr.contains(name), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_gate_that_reaches_nobody_skips_and_says_so_to_the_workflow() {
+    let workplace = workplace();
+    let output = workplace.path().join("outputs");
+    let gate = |expires_at: &str| {
+        step(&workplace, "gate", &task(&json!(["/usr/bin/env"])))
+            .env("COORDINATOR_EXPIRES_AT", expires_at)
+            .env("GITHUB_RUN_ID", "7")
+            .env("GITHUB_WORKFLOW_REF", "octo/demo/.github/workflows/agent-session.yml@refs/heads/main")
+            .env("GITHUB_API_URL", "http://127.0.0.1:1")
+            .env("GITHUB_GRAPHQL_URL", "http://127.0.0.1:1/graphql")
+            .env("GITHUB_OUTPUT", output.to_str().expect("temporary folders are UTF-8"))
+            .run()
+    };
+    let finished = gate("9999-01-01T00:00:00Z");
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(
+        finished.stdout.starts_with("skip: the history of the slot is not known: "),
+        "{}",
+        finished.stdout
+    );
+    let told = std::fs::read_to_string(&output).expect("the outputs are there");
+    assert!(told.starts_with("go=false\nreason=the history") && told.lines().count() == 2, "{told}");
+    let finished = gate("2026-01-01T00:05:00Z");
+    assert!(finished.stdout.starts_with("skip: its ticket expired"), "{}", finished.stdout);
+    let told = std::fs::read_to_string(&output).expect("the outputs are there");
+    assert_eq!(told.lines().count(), 4, "a step appends to its outputs: {told}");
+}
+
+#[test]
+fn a_gate_without_a_token_is_a_mistake_of_the_workflow() {
+    let workplace = workplace();
+    let gate = step(&workplace, "gate", &task(&json!(["/usr/bin/env"])))
+        .env("GITHUB_RUN_ID", "7")
+        .env("GITHUB_WORKFLOW_REF", "octo/demo/.github/workflows/agent-session.yml@refs/heads/main")
+        .without_env("GITHUB_TOKEN");
+    let finished = gate.run();
+    assert_eq!(finished.code, Some(2));
+    assert!(finished.stderr.contains("give the step GITHUB_TOKEN"), "{}", finished.stderr);
+}
