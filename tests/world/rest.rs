@@ -33,7 +33,11 @@ pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Repl
             let branch = repository.and_then(|repository| repository.branches.get_key_value(*branch));
             branch.map_or_else(not_found, |(name, commits)| {
                 let sha = commits.last().map(|commit| commit.oid.as_str());
-                Reply::json(200, &json!({"name": name, "commit": {"sha": sha}, "protected": false}))
+                let protection = format!("https://api.github.com/repos/demo/app/branches/{name}/protection");
+                Reply::json(
+                    200,
+                    &json!({"name": name, "commit": {"sha": sha}, "protected": false, "protection_url": protection}),
+                )
             })
         }
         (_, ["repos", owner, name, "actions", rest @ ..]) => {
