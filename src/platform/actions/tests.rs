@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{Actions, Settings};
+use super::{Actions, LogText, Settings};
 use crate::backoff::Restraint;
 use crate::fleet::{
     FleetName, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State, StuckReason, Want,
@@ -422,4 +422,56 @@ async fn a_run_that_nobody_takes_or_approves_is_stuck() {
     assert!(
         listing.stuck.iter().all(|stuck| stuck.detail.contains("https://github.com/octo/demo/actions/runs/"))
     );
+}
+
+/// A slot with these runs, whose jobs by REST are these.
+fn logged(runs: Vec<Value>, jobs: Value) -> (Actions, Journal) {
+    platform(move |sent| match sent.url.as_str() {
+        url if url.contains("/runs?") => page(runs.len(), &runs),
+        url if url.contains("/jobs?") => Reply::json(200, &json!({ "jobs": jobs })),
+        url if url.ends_with("/logs") => {
+            Reply::json(302, &Value::Null).with("location", "https://logs.example.com/7")
+        }
+        _ => Reply::Answer(200, Vec::new(), "all of it\n".to_owned()),
+    })
+}
+
+fn job_row(name: &str, status: &str) -> Value {
+    json!({ "id": 7, "name": name, "status": status, "html_url": "https://github.com/x" })
+}
+
+#[tokio::test]
+async fn the_log_is_that_of_the_newest_run_of_the_slot_or_of_the_generation() {
+    let runs = vec![
+        run(9, "coord demo ui-builder-s1 g7 c1", OVER, "11:50:00"),
+        run(8, "coord demo ui-builder-s0 g3 c1", OVER, "11:40:00"),
+        run(6, "coord demo ui-builder-s0 g2 c1", OVER, "11:20:00"),
+    ];
+    let jobs = json!([job_row("gate", "completed"), job_row("agent", "completed")]);
+    let (platform, journal) = logged(runs, jobs);
+    for (generation, expected, id) in [(None, 3, 8), (Some(2), 2, 6)] {
+        let log = platform.logs(&slot(0), generation).await.expect("there is one");
+        assert_eq!((log.generation, log.text), (expected, LogText::Whole("all of it\n".into())));
+        assert_eq!(log.url, format!("https://github.com/octo/demo/actions/runs/{id}"));
+    }
+    let fetched = journal.lock().expect("no test panics with the lock")[3].clone();
+    assert_eq!((fetched.url.as_str(), fetched.authorization.as_str()), ("https://logs.example.com/7", ""));
+    for (index, generation) in [(0, Some(9)), (2, None)] {
+        let error = platform.logs(&slot(index), generation).await.expect_err("there is none").to_string();
+        assert!(error.contains("coordinator sessions"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_without_a_log_says_why() {
+    for (status, jobs, expected) in [
+        ("in_progress", json!([job_row("agent", "in_progress")]), LogText::NotYet),
+        ("queued", json!([job_row("gate", "queued")]), LogText::NotYet),
+        ("completed", json!([job_row("gate", "completed")]), LogText::NoAgent),
+    ] {
+        let (platform, journal) =
+            logged(vec![run(8, "coord demo ui-builder-s0 g3 c1", (status, None), "11:40:00")], jobs);
+        assert_eq!(platform.logs(&slot(0), None).await.expect("an answer").text, expected, "{status}");
+        assert_eq!(sent(&journal).len(), 2, "no log is asked for");
+    }
 }

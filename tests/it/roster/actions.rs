@@ -71,3 +71,11 @@ fn what_is_larger_than_the_inputs_of_a_run_is_refused() {
     let quotes = format!("{LEAST}{ROLE}env = {{ TEXT = '{}' }}\n", "\"".repeat(20_000));
     refused(&quotes, "7:7", &["would be too large"]);
 }
+
+#[test]
+fn check_says_where_the_fleet_runs() {
+    let run = Folder::with_briefs(&format!("{LEAST}{ROLE}")).run(&["check"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let expected = "runs    as runs of agent-session.yml on main in demo/app";
+    assert!(run.stdout.lines().any(|line| line == expected), "{}", run.stdout);
+}
