@@ -61,8 +61,11 @@ fn stuck(listing: &Listing) -> Vec<Stuck> {
 }
 
 fn count_role(listing: &Listing, fleet: &FleetName, role: &Role, now: SystemTime) -> RoleCount {
-    let live = listing.slots.iter().filter(|(slot, record)| slot.role == role.key && record.live.is_some());
-    let running = u32::try_from(live.count()).unwrap_or(u32::MAX);
+    let slot = |index| Slot { role: role.key.clone(), index };
+    // Slots are in order, so that a role is looked up and not searched for.
+    let records = listing.slots.range(slot(0)..=slot(u32::MAX));
+    let running =
+        u32::try_from(records.filter(|(_, record)| record.live.is_some()).count()).unwrap_or(u32::MAX);
     let backing_off = role.wants().filter(|want| {
         let record = listing.slots.get(&want.slot);
         record.is_some_and(|record| is_backing_off(record, &want.slot, fleet, role, now))

@@ -1,0 +1,121 @@
+//! What the decisions cost, without any I/O: `cargo bench --bench pure`. Each figure comes with its cost per slot or per
+//! pull request (`elem`), which stays the same however many there are.
+
+#[path = "pure/fleet.rs"]
+mod fleet;
+#[path = "pure/pulls.rs"]
+mod pulls;
+
+use std::hint::black_box;
+use std::time::{Duration, SystemTime};
+
+use coordinator::fleet::{FleetName, Inventory};
+use coordinator::render::{json, markdown, metrics};
+use coordinator::report::{Report, Requests, SpawnReport, Spawned, Status, Step};
+use coordinator::steps::merge::verdict::verdict;
+use coordinator::steps::{inventory, spawn};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+/// The shipped roster's agents, and what is far beyond any fleet.
+const SLOTS: [usize; 4] = [38, 1_000, 10_000, 100_000];
+const PULLS: [usize; 3] = [100, 1_000, 10_000];
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+}
+
+fn name() -> FleetName {
+    FleetName::parse("demo").expect("a valid name")
+}
+
+/// Runs `work` for each size, and says the cost per item.
+fn sized<T>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    sizes: &[usize],
+    set_up: impl Fn(usize) -> T,
+    work: impl Fn(&T),
+) {
+    for size in sizes {
+        let input = set_up(*size);
+        group.throughput(Throughput::Elements(*size as u64));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| bencher.iter(|| work(&input)));
+    }
+}
+
+/// The difference between what should run and what does: nine of ten slots are live, the others finished before.
+fn plan(criterion: &mut Criterion) {
+    let policy = fleet::policy();
+    let mut group = criterion.benchmark_group("spawn plan");
+    let set_up = |slots| (fleet::wants(slots), Inventory::Known(fleet::listing(slots, now())));
+    sized(&mut group, &SLOTS, set_up, |(wants, inventory)| {
+        black_box(spawn::plan(&name(), wants.clone(), inventory, &policy, now()));
+    });
+    group.finish();
+}
+
+/// Who runs, per role.
+fn count(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("inventory count");
+    let set_up = |slots| (fleet::roles(slots), fleet::listing(slots, now()));
+    sized(&mut group, &SLOTS, set_up, |(roles, listing)| {
+        black_box(inventory::count(listing, &name(), roles, now()));
+    });
+    group.finish();
+}
+
+/// A verdict with its reason for each pull request.
+fn judge(criterion: &mut Criterion) {
+    let (repository, policy) = (pulls::repository(now()), fleet::shipped().merge);
+    let mut group = criterion.benchmark_group("merge verdict");
+    sized(
+        &mut group,
+        &PULLS,
+        |count| pulls::pulls(count, now()),
+        |pulls| {
+            for pull in pulls {
+                black_box(verdict(pull, &repository, &policy, now()));
+            }
+        },
+    );
+    group.finish();
+}
+
+/// The report of a cycle that started every slot, as programs, summaries and dashboards get it.
+fn render(criterion: &mut Criterion) {
+    for (form, write) in [
+        ("json", (|report| drop(black_box(json::report(report)))) as fn(&Report)),
+        ("markdown", |report| drop(black_box(markdown::report(report)))),
+        ("metrics", |report| drop(black_box(metrics::report(report)))),
+    ] {
+        let mut group = criterion.benchmark_group(format!("report as {form}"));
+        sized(&mut group, &SLOTS[..3], report, write);
+        group.finish();
+    }
+}
+
+fn report(slots: usize) -> Report {
+    let mut inventory = Step::default();
+    inventory.body = inventory::count(&fleet::listing(slots, now()), &name(), &fleet::roles(slots), now());
+    let mut spawn: Step<SpawnReport> = Step::default();
+    spawn.body.spawned =
+        (0..slots).map(|number| Spawned { slot: fleet::slot(number), generation: 3 }).collect();
+    Report {
+        fleet: name(),
+        started_at: now(),
+        duration: Duration::from_secs(1),
+        dry_run: false,
+        status: Status::Healthy,
+        reasons: Vec::new(),
+        inventory,
+        spawn,
+        merge: Step::default(),
+        health: Step::default(),
+        advice: Vec::new(),
+        requests: Requests::default(),
+        interrupted: None,
+    }
+}
+
+criterion_group!(benches, plan, count, judge, render);
+criterion_main!(benches);

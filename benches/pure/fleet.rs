@@ -1,0 +1,100 @@
+//! Fleets of any size: a hundred slots a role, nine of ten of them live.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use coordinator::backoff::Restraint;
+use coordinator::fleet::{
+    Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Want,
+};
+use coordinator::roster::{self, OnInventoryFailure, Roster};
+use coordinator::steps::spawn::Policy;
+
+const SLOTS_A_ROLE: usize = 100;
+
+/// The roster that comes with the program.
+pub(crate) fn shipped() -> Roster {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("roster.toml");
+    let environment = |name: &str| (name == "HOME").then(|| "/".to_owned());
+    roster::load(&path, &environment).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+}
+
+pub(crate) fn policy() -> Policy {
+    Policy { max_running: None, max_spawns: u32::MAX, on_inventory_failure: OnInventoryFailure::Spawn }
+}
+
+/// Roles that want so many slots together.
+pub(crate) fn roles(slots: usize) -> Vec<Role> {
+    let spec = Arc::new(spec());
+    let role = |number: usize| Role {
+        key: key(number),
+        name: format!("Role {number}"),
+        count: u32::try_from(SLOTS_A_ROLE.min(slots - number * SLOTS_A_ROLE)).expect("at most a hundred"),
+        department: "Engineering".to_owned(),
+        mode: Mode::TaskDriven,
+        brief_path: "briefs/role.md".to_owned(),
+        spec: Arc::clone(&spec),
+    };
+    (0..slots.div_ceil(SLOTS_A_ROLE)).map(role).collect()
+}
+
+pub(crate) fn wants(slots: usize) -> Vec<Want> {
+    roles(slots).iter().flat_map(|role| role.wants().collect::<Vec<_>>()).collect()
+}
+
+/// What a platform says of them: each tenth slot is free after a failure that is long over.
+pub(crate) fn listing(slots: usize, now: SystemTime) -> Listing {
+    let slots: BTreeMap<Slot, SlotRecord> =
+        (0..slots).map(|number| (slot(number), record(number, now))).collect();
+    Listing { slots, ..Listing::default() }
+}
+
+/// The slot of this number, counted over all roles.
+pub(crate) fn slot(number: usize) -> Slot {
+    let index = u32::try_from(number % SLOTS_A_ROLE).expect("at most a hundred");
+    Slot { role: key(number / SLOTS_A_ROLE), index }
+}
+
+fn record(number: usize, now: SystemTime) -> SlotRecord {
+    let history =
+        vec![failed(1, now - Duration::from_secs(9_000)), failed(2, now - Duration::from_secs(7_000))];
+    let session = LiveSession { generation: Some(3), state: State::Running, started_at: Some(now) };
+    SlotRecord { live: (!number.is_multiple_of(10)).then_some(session), history }
+}
+
+fn failed(generation: u64, finished_at: SystemTime) -> Run {
+    Run {
+        generation,
+        outcome: Outcome::Failed,
+        exit_code: Some(1),
+        detail: None,
+        started_at: finished_at - Duration::from_secs(60),
+        finished_at,
+        disrupted: false,
+    }
+}
+
+fn key(number: usize) -> RoleKey {
+    RoleKey::parse(&format!("role_{number}")).expect("a valid key")
+}
+
+fn spec() -> SessionSpec {
+    SessionSpec {
+        command: vec!["agent".to_owned(), "{prompt}".to_owned()],
+        prompt: "Do one useful thing.".to_owned(),
+        brief: "Do one useful thing.".to_owned(),
+        env: BTreeMap::new(),
+        time_limit: Duration::from_secs(7_200),
+        min_free_bytes: 0,
+        retain: 5,
+        retain_work: 1,
+        restraint: Restraint {
+            backoff_base: Duration::from_secs(60),
+            backoff_cap: Duration::from_secs(3_600),
+            min_runtime: Duration::from_secs(30),
+            min_interval: Duration::ZERO,
+        },
+    }
+}
