@@ -36,7 +36,7 @@ impl Default for Plugin {
                  *) mkdir \"$HOME/store/$slot\" 2>/dev/null && result=created || result=exists;; esac\n\
                  echo \"{\\\"ok\\\":true,\\\"result\\\":\\\"$result\\\"}\""
                 .to_owned(),
-            logs: r#"echo '{"ok":true,"text":"what it wrote\n","truncated":false}'"#.to_owned(),
+            logs: r#"printf '%s' '{"ok":true,"text":"what it wrote\n","truncated":false}'"#.to_owned(),
         }
     }
 }
