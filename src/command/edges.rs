@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::cli::Global;
 use crate::command::Refused;
+use crate::cycle::inventory_limit;
 use crate::github::{Credentials, Github, transport};
 use crate::platform::exec::{self, Exec, Purpose};
 use crate::platform::kubernetes::{self, Kubernetes};
@@ -24,12 +25,13 @@ pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Proce
     })
 }
 
-/// What is left of the deadline for what a plugin's last operation came to.
+/// A plugin's operation ends so much before its step must, so that the step's error is the plugin's. Of a short time, a part.
 const EXEC_RESERVE: Duration = Duration::from_secs(1);
 
 /// The platform by a plugin for this roster; nothing of it runs after the roster's deadline.
 pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -> Exec {
-    let reserve = EXEC_RESERVE.min(roster.deadline / 4);
+    let (now, inventory) = (Instant::now(), inventory_limit(roster.deadline));
+    let before = |end: Duration| now + end.saturating_sub(EXEC_RESERVE.min(end / 4));
     let settings = exec::Settings {
         fleet: roster.fleet.clone(),
         repository: roster.repository.as_ref().map(full_name),
@@ -38,7 +40,7 @@ pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -
         exec: settings.clone(),
         secret_names: roster.secret_names.clone(),
     };
-    Exec::new(settings, purpose, Instant::now() + roster.deadline - reserve)
+    Exec::new(settings, purpose, before(inventory), before(roster.deadline))
 }
 
 /// The Kubernetes platform for this roster; it asks nothing after the roster's deadline.

@@ -69,6 +69,8 @@ pub enum Purpose {
 pub struct Exec {
     settings: Settings,
     purpose: Purpose,
+    /// No list runs after this.
+    list_until: Instant,
     plugin: Plugin,
     /// What the plugin says of itself; asked once, before anything else.
     capabilities: OnceCell<Result<Capabilities, String>>,
@@ -79,17 +81,17 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// The platform; nothing is asked yet. No operation runs after `until`.
-    pub fn new(settings: Settings, purpose: Purpose, until: Instant) -> Self {
+    /// The platform; nothing is asked yet. No list runs after `list_until`, no other operation after `until`.
+    pub fn new(settings: Settings, purpose: Purpose, list_until: Instant, until: Instant) -> Self {
         let plugin = Plugin::new(&settings.exec, &settings.secret_names, until);
         let (capabilities, lease) = (OnceCell::new(), OnceCell::new());
-        Self { settings, purpose, plugin, capabilities, lease, view: RefCell::new(None) }
+        Self { settings, purpose, list_until, plugin, capabilities, lease, view: RefCell::new(None) }
     }
 
     /// What the plugin says of itself, whether or not the roster can use it.
     pub(crate) async fn capabilities(&self) -> anyhow::Result<&Capabilities> {
         let ask = || async {
-            let asked = self.plugin.ask(Operation::Capabilities, &Capable {}).await;
+            let asked = self.plugin.ask_until(self.list_until, Operation::Capabilities, &Capable {}).await;
             asked.map_err(|failure| failure.to_string())
         };
         let asked = self.capabilities.get_or_init(ask).await;
@@ -131,7 +133,7 @@ impl Exec {
             roles: self.settings.roles.iter().map(RoleKey::as_str).collect(),
             include_finished_since: SystemTime::now() - REMEMBERED,
         };
-        let listed: Listed = self.plugin.ask(Operation::List, &request).await?;
+        let listed: Listed = self.plugin.ask_until(self.list_until, Operation::List, &request).await?;
         if !listed.complete {
             bail!(
                 "plugin {} list: not complete, and half a list would start sessions twice; the next cycle asks again",

@@ -90,6 +90,15 @@ fn a_plugin_that_hangs_is_killed_with_its_children_at_its_timeout() {
 }
 
 #[test]
+fn a_list_that_would_outlast_its_step_is_the_plugins_failure() {
+    let workplace = Plugin::listing("sleep 1000")
+        .at(&patient().deadline("8s").platform("on_inventory_failure = \"skip\""));
+    let report = reconcile(&workplace).json();
+    assert!(inventory_error(&report).contains("plugin plugin.sh list: no end after"), "{report:#}");
+    await_no_process(&workplace, "a slow list");
+}
+
+#[test]
 fn an_answer_without_end_is_cut_off() {
     let workplace = Plugin::listing("exec yes").at(&patient().platform("on_inventory_failure = \"skip\""));
     let report = reconcile(&workplace).json();

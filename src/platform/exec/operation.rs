@@ -99,7 +99,17 @@ impl Plugin {
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<T, Failure> {
-        let (status, answer) = self.run(operation, request).await?;
+        self.ask_until(self.until, operation, request).await
+    }
+
+    /// The same with less time: for a step that must have ended before the run does.
+    pub async fn ask_until<T: DeserializeOwned>(
+        &self,
+        until: Instant,
+        operation: Operation,
+        request: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let (status, answer) = self.run(until, operation, request).await?;
         match protocol::judge(status, &answer) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(refusal)) => {
@@ -110,15 +120,16 @@ impl Plugin {
         }
     }
 
-    /// Runs one operation to its end: how it exited, and all of its standard output, whatever that may be.
-    pub async fn run(
+    /// How it exited, and all of its standard output, whatever that may be.
+    async fn run(
         &self,
+        until: Instant,
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<(ExitStatus, Vec<u8>), Failure> {
         let not_started = |why: &str| Failure::NotStarted(self.of(operation, why));
         let request = serde_json::to_vec(request).map_err(|error| not_started(&error.to_string()))?;
-        let left = self.until.saturating_duration_since(Instant::now()).min(self.timeout);
+        let left = until.min(self.until).saturating_duration_since(Instant::now()).min(self.timeout);
         if left.is_zero() {
             return Err(not_started("not started: no time is left of the run's `deadline`"));
         }

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::Slot;
 
 mod answer;
+mod judgement;
+mod refusal;
 mod request;
 
-pub(super) use answer::judge;
-pub use answer::{
-    Capabilities, Code, Listed, Log, Outcome, Refusal, Session, SlotExclusive, Spawned, State, Verdict,
-};
+pub use answer::{Capabilities, Listed, Log, Outcome, Session, SlotExclusive, Spawned, State, Verdict};
+pub(super) use judgement::judge;
+pub use refusal::{Code, Refusal};
 pub use request::{Capable, List, Logs, Spawn, Spec};
 
 /// The version that this program speaks; a plugin names it in `protocol`, and is told it in `COORDINATOR_PROTOCOL`.

@@ -189,6 +189,16 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_no_report_could_write_is_no_answer() {
+        for (time, is_taken) in
+            [("2026-01-01T01:00:00+01:00", true), ("9999-12-31T23:59:59Z", false), ("soon", false)]
+        {
+            let listed = format!(r#"{{"complete":true,"as_of":"{time}","sessions":[]}}"#);
+            assert_eq!(serde_json::from_str::<Listed>(&listed).is_ok(), is_taken, "{time}");
+        }
+    }
+
+    #[test]
     fn a_second_live_session_of_a_slot_is_spoken_of() {
         let both = [session("qa", 1, r#""state":"running""#), session("qa", 2, r#""state":"running""#)];
         let listing = listing(&both.join(","));
