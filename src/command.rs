@@ -10,10 +10,12 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::CommandFactory;
+use futures_util::stream;
 
 use crate::cli::{Cli, Color, Command, Gate, Global, Init, Logs, Output};
 use crate::client::client;
 use crate::fleet::SlotSessions;
+use crate::platform::exec::Purpose;
 use crate::platform::{Platform, process};
 use crate::render::Screen;
 use crate::roster::{self, PlatformKind, Problems, Roster};
@@ -177,7 +179,12 @@ fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
             now = listing.as_of.unwrap_or(now);
             slots = SlotSessions::of(listing);
         }
-        PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
+        PlatformKind::Exec(settings) => {
+            let list = async { edges::exec(roster, settings, Purpose::Look).list().await };
+            let listing = block_on(in_time(roster, list))?;
+            now = listing.as_of.unwrap_or(now);
+            slots = SlotSessions::of(listing);
+        }
     }
     let stdout = sessions::show(&roster.fleet, &slots, &roster.roles, global.output, now);
     Ok(Outcome { stdout, code })
@@ -204,7 +211,16 @@ fn logs(options: &Logs, global: &Global, roster: &Roster, secrets: &Secrets) -> 
             let log = actions.logs(&slot, options.generation).await?;
             logs::of_run(&log, options.follow, secrets, out)
         }))?,
-        PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
+        PlatformKind::Exec(settings) => block_on(async {
+            if options.follow {
+                let why = "a log of a plugin's session cannot be followed; run it again without --follow";
+                anyhow::bail!(Refused(why.to_owned()));
+            }
+            let slot = logs::slot(roster, &options.slot)?;
+            let exec = edges::exec(roster, settings, Purpose::Look);
+            let log = in_time(roster, exec.logs(&slot, options.generation)).await?;
+            logs::from_stream(stream::iter([Ok(log.into())]), secrets, out).await
+        })?,
     }
     Ok(Outcome::ok(String::new()))
 }

@@ -18,7 +18,7 @@ use crate::steps::{health, inventory, merge, report, spawn};
 use clock::Clock;
 use isolation::{isolated, usable};
 
-pub use clock::MERGE_RESERVE;
+pub use clock::{MERGE_RESERVE, inventory_limit};
 pub use stop::Stop;
 
 mod clock;

@@ -7,10 +7,15 @@ use crate::fleet::{Hold, Listing, Want};
 use crate::report::RateLimit;
 
 pub mod actions;
+pub mod exec;
 pub mod kubernetes;
 pub mod process;
 
+pub(crate) mod environment;
 pub(crate) mod placeholders;
+
+mod lock;
+mod private;
 
 /// Identity of one run of the coordinator; every session records which cycle created it.
 #[derive(Debug, Clone, PartialEq, Eq)]

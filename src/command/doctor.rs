@@ -10,6 +10,7 @@ use crate::command::{Outcome, Refused, edges};
 use crate::cycle::MERGE_RESERVE;
 use crate::finding::{Finding, Grade};
 use crate::github::Github;
+use crate::platform::exec::Purpose;
 use crate::render::Screen;
 use crate::roster::{PlatformKind, Roster};
 
@@ -17,6 +18,7 @@ mod actions;
 mod endpoints;
 mod kubernetes;
 mod machine;
+mod plugin;
 mod root;
 mod view;
 
@@ -56,7 +58,10 @@ async fn platform(
     now: SystemTime,
 ) -> Result<Vec<Finding>, Refused> {
     Ok(match &roster.platform.kind {
-        PlatformKind::Process { .. } | PlatformKind::Exec(_) => Vec::new(),
+        PlatformKind::Process { .. } => Vec::new(),
+        PlatformKind::Exec(settings) => {
+            plugin::findings(&edges::exec(roster, settings, Purpose::Look), settings, now).await
+        }
         PlatformKind::Kubernetes(settings) => {
             let kubernetes = edges::kubernetes(roster, settings, global).await;
             kubernetes::findings(&roster.roles, settings, kubernetes, global.context.as_deref(), now).await

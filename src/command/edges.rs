@@ -1,16 +1,19 @@
 //! Sets up the outside world for a command from the roster and the environment.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::cli::Global;
 use crate::command::Refused;
+use crate::cycle::inventory_limit;
 use crate::github::{Credentials, Github, transport};
 use crate::platform::actions::{self, Actions};
+use crate::platform::exec::{self, Exec, Purpose};
 use crate::platform::kubernetes::{self, Kubernetes};
 use crate::platform::process::{self, Process};
-use crate::roster::{ActionsSettings, KubernetesSettings, Repository, Roster};
+use crate::roster::{ActionsSettings, ExecSettings, KubernetesSettings, Repository, Roster};
 
 /// The process platform for this roster.
 pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
@@ -21,6 +24,24 @@ pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Proce
         repository: roster.repository.as_ref().map(full_name),
         secret_names: roster.secret_names.clone(),
     })
+}
+
+/// A plugin's operation ends so much before its step must, so that the step's error is the plugin's. Of a short time, a part.
+const EXEC_RESERVE: Duration = Duration::from_secs(1);
+
+/// The platform by a plugin for this roster; nothing of it runs after the roster's deadline.
+pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -> Exec {
+    let (now, inventory) = (Instant::now(), inventory_limit(roster.deadline));
+    let before = |end: Duration| now + end.saturating_sub(EXEC_RESERVE.min(end / 4));
+    let settings = exec::Settings {
+        fleet: roster.fleet.clone(),
+        repository: roster.repository.as_ref().map(full_name),
+        roles: roster.roles.iter().map(|role| role.key.clone()).collect(),
+        on_inventory_failure: roster.platform.on_inventory_failure,
+        exec: settings.clone(),
+        secret_names: roster.secret_names.clone(),
+    };
+    Exec::new(settings, purpose, before(inventory), before(roster.deadline))
 }
 
 /// The Kubernetes platform for this roster; it asks nothing after the roster's deadline.

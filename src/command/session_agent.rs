@@ -14,7 +14,8 @@ use anyhow::Context;
 use crate::cli;
 use crate::command::gate::{Session, session, wrong};
 use crate::command::{USAGE, fail};
-use crate::platform::placeholders::{fill, takes_prompt};
+use crate::platform::environment::Identity;
+use crate::platform::placeholders::{Values, filled, takes_prompt};
 use crate::secrets::Secrets;
 use crate::untrusted::one_line;
 
@@ -48,27 +49,24 @@ fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
     if slot.role.as_str() != options.role {
         return Err(wrong("COORDINATOR_ROLE", &options.role, format!("the slot is one of {}", slot.role)));
     }
-    let name = slot.session_name(&fleet);
     let brief = task.brief.as_deref().unwrap_or_default();
-    let values = [
-        ("{prompt}", task.prompt.as_str()),
-        ("{brief}", brief),
-        ("{role}", slot.role.as_str()),
-        ("{slot}", name.as_str()),
-        ("{fleet}", fleet.as_str()),
-    ];
-    let mut words = task.command.iter().map(|word| fill(word, &values));
+    let values = Values { fleet: &fleet, slot: &slot, prompt: &task.prompt, brief };
+    let mut words = filled(&task.command, values).into_iter();
     let mut command = Command::new(words.next().context("the task has an empty command")?);
     command.args(words).envs(&task.env);
     for name in SPENT {
         command.env_remove(name);
     }
-    command.env("COORDINATOR_FLEET", fleet.as_str()).env("COORDINATOR_ROLE", slot.role.as_str());
-    command.env("COORDINATOR_SESSION", format!("{name}-{generation}-{}", options.session.cycle));
-    command.env("COORDINATOR_SLOT", name).env("COORDINATOR_GENERATION", generation.to_string());
-    command
-        .env("COORDINATOR_PROMPT", &task.prompt)
-        .env("COORDINATOR_REPOSITORY", &options.session.repository);
+    let session = format!("{}-{generation}-{}", slot.session_name(&fleet), options.session.cycle);
+    let identity = Identity {
+        fleet: &fleet,
+        slot: &slot,
+        session: &session,
+        generation,
+        prompt: &task.prompt,
+        repository: Some(&options.session.repository),
+    };
+    command.envs(identity.variables());
     let takes_prompt = takes_prompt(&task.command);
     command.stdin(if takes_prompt { Stdio::null() } else { input(&task.prompt)?.into() });
     Ok(command)

@@ -17,6 +17,11 @@ pub const MERGE_RESERVE: Duration = Duration::from_secs(20);
 /// What is left of the deadline when the last endpoint's time is up.
 const HEALTH_RESERVE: Duration = Duration::from_millis(100);
 
+/// How long the inventory of a run with this deadline may take.
+pub fn inventory_limit(deadline: Duration) -> Duration {
+    INVENTORY_LIMIT.min(deadline / 4)
+}
+
 /// The times of one cycle.
 pub(super) struct Clock {
     pub(super) started_at: SystemTime,
@@ -34,7 +39,7 @@ impl Clock {
     }
 
     pub(super) fn inventory_until(&self) -> Instant {
-        self.started + INVENTORY_LIMIT.min(self.deadline / 4)
+        self.started + inventory_limit(self.deadline)
     }
 
     pub(super) fn spawn_until(&self) -> Instant {

@@ -12,9 +12,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::report::RateLimit;
+use crate::timestamp;
 
 use super::request::Answer;
-use super::{Credentials, Error, Github, Repository, ServerClock, timestamp};
+use super::{Credentials, Error, Github, Repository, ServerClock};
 
 pub use dispatch::{Dispatch, DispatchAnswer};
 pub use group::Group;

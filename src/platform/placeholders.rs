@@ -1,5 +1,34 @@
 //! The placeholders of a command: `{prompt}`, `{role}` and the like.
 
+use crate::fleet::{FleetName, SessionSpec, Slot};
+
+/// What a command's placeholders stand for in one slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Values<'a> {
+    pub(crate) fleet: &'a FleetName,
+    pub(crate) slot: &'a Slot,
+    pub(crate) prompt: &'a str,
+    pub(crate) brief: &'a str,
+}
+
+/// The command of one slot, every placeholder filled.
+pub(super) fn command(spec: &SessionSpec, slot: &Slot, fleet: &FleetName) -> Vec<String> {
+    filled(&spec.command, Values { fleet, slot, prompt: &spec.prompt, brief: &spec.brief })
+}
+
+/// The same for a command that came without its specification.
+pub(crate) fn filled(command: &[String], of: Values<'_>) -> Vec<String> {
+    let session_name = of.slot.session_name(of.fleet);
+    let values = [
+        ("{prompt}", of.prompt),
+        ("{brief}", of.brief),
+        ("{role}", of.slot.role.as_str()),
+        ("{slot}", session_name.as_str()),
+        ("{fleet}", of.fleet.as_str()),
+    ];
+    command.iter().map(|argument| fill(argument, &values)).collect()
+}
+
 /// Replaces placeholders in one pass, so that a value which contains one stays as it is; other braces stay too.
 pub(crate) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len());

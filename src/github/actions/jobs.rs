@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::github::graphql::Response;
-use crate::github::{Error, documents, timestamp};
+use crate::github::{Error, documents};
+use crate::timestamp;
 
 use super::{Conclusion, RunStatus, Workflow};
 

@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use http::HeaderName;
 use serde::Deserialize;
 
+use crate::github::Error;
 use crate::github::request::shown;
-use crate::github::{Error, timestamp};
+use crate::timestamp;
 
 use super::{Workflow, segment};
 
