@@ -1,33 +1,50 @@
 //! What a cycle costs, beside what it cannot do without: `cargo bench --bench cycle`.
 //!
-//! The real binary runs against the fake world on loopback, with the shipped roster and small real agents. The counts
-//! of requests and of live agents are asserted; times, CPU and memory are printed and never judged, because they are
-//! the machine's as well. `-- --smoke` runs each scenario once. Linux alone: it reads `/proc`.
+//! The real binary runs against the fake world on loopback, with small real agents as local processes, or with Jobs on
+//! a fake cluster. The counts of requests and of live agents are asserted; times, CPU and memory are printed and never
+//! judged, because they are the machine's as well. `-- --smoke` runs each scenario once; any other word picks the
+//! scenarios whose names hold it. Linux alone: it reads `/proc`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark is there to be read")]
 
 #[path = "../tests/world/world.rs"]
 mod world;
 
+#[path = "cycle/scenario.rs"]
+mod scenario;
 #[path = "cycle/stage.rs"]
 mod stage;
 #[path = "cycle/usage.rs"]
 mod usage;
 
 use std::env;
+use std::fs;
 use std::time::Duration;
 
-use anyhow::ensure;
-use stage::{Counts, Scenario};
-use usage::Usage;
+use anyhow::{Context, ensure};
+use scenario::{Counts, Place, Scenario, Wanted};
+use stage::{Pace, Round};
 
-const SCENARIOS: [Scenario; 3] = [
-    Scenario { name: "converged", running: 38, open: 12, eligible: 0 },
-    Scenario { name: "cold start", running: 0, open: 12, eligible: 5 },
-    Scenario { name: "busy", running: 30, open: 100, eligible: 20 },
+const SCENARIOS: [Scenario; 4] = [
+    Scenario { name: "converged", roster: Wanted::Shipped, running: 38, strangers: 0, open: 12, eligible: 0 },
+    Scenario { name: "cold start", roster: Wanted::Shipped, running: 0, strangers: 0, open: 12, eligible: 5 },
+    Scenario { name: "busy", roster: Wanted::Shipped, running: 30, strangers: 0, open: 100, eligible: 20 },
+    Scenario {
+        name: "scale",
+        roster: Wanted::Roles(1_000),
+        running: 990,
+        strangers: 5_000,
+        open: 500,
+        eligible: 20,
+    },
 ];
+const PLACES: [Place; 2] = [Place::Here, Place::Cluster];
 const LATENCIES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(50)];
+/// Between two merges, as GitHub asks.
+const PAUSE: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 15;
+/// A thousand agents take longer to set up than to look at.
+const ROUNDS_AT_SCALE: usize = 5;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -37,56 +54,80 @@ fn main() -> anyhow::Result<()> {
         return usage::measure(command);
     }
     let is_smoke = arguments.iter().any(|argument| argument == "--smoke");
-    let (latencies, rounds) = if is_smoke { (&LATENCIES[..1], 1) } else { (&LATENCIES[..], ROUNDS) };
+    let latencies = if is_smoke { &LATENCIES[..1] } else { &LATENCIES[..] };
+    let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let is_chosen = |scenario: &Scenario| {
+        named.is_empty() || named.iter().any(|word| scenario.name.contains(word.as_str()))
+    };
     println!(
-        "| Scenario | Latency | GitHub | Production | Platform | Wall, least | Wall, median | Floor | Ratio | CPU | Memory |"
+        "| Scenario | Sessions | Latency | GitHub | Production | Platform | Wall, least | Wall, median | Floor | Ratio | With pauses | Floor | CPU | Memory | First request |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     let (mut passed, mut failed) = (0, 0);
-    for scenario in &SCENARIOS {
-        for latency in latencies {
-            match play(scenario, *latency, rounds) {
+    for scenario in SCENARIOS.iter().filter(|scenario| is_chosen(scenario)) {
+        for (place, latency) in PLACES.iter().flat_map(|place| latencies.iter().map(move |it| (*place, *it)))
+        {
+            match play(scenario, place, latency, is_smoke) {
                 Ok(row) => {
                     passed += 1;
                     println!("{row}");
                 }
                 Err(error) => {
                     failed += 1;
-                    println!("{}, {latency:?}: {error:#}", scenario.name);
+                    println!("{}, {place:?}, {latency:?}: {error:#}", scenario.name);
                 }
             }
         }
     }
+    let binary = fs::metadata(env!("CARGO_BIN_EXE_coordinator")).context("look at the binary")?;
+    println!("\nThe binary has {} kB.", binary.len() / 1_000);
     println!("{passed} passed, {failed} failed");
     ensure!(failed == 0, "a cycle did not do what it should");
     Ok(())
 }
 
-/// Runs the scenario this often, each time in a world of its own; the row of the table.
-fn play(scenario: &Scenario, latency: Duration, rounds: usize) -> anyhow::Result<String> {
-    let samples = (0..rounds).map(|_| stage::round(scenario, latency));
-    let samples = samples.collect::<anyhow::Result<Vec<Usage>>>()?;
-    let sorted = |of: fn(&Usage) -> Duration| {
+/// Runs the scenario some times, each in a world of its own; the row of the table.
+fn play(scenario: &Scenario, place: Place, latency: Duration, is_smoke: bool) -> anyhow::Result<String> {
+    let rounds = match scenario.roster {
+        _ if is_smoke => 1,
+        Wanted::Shipped => ROUNDS,
+        Wanted::Roles(_) => ROUNDS_AT_SCALE,
+    };
+    let pace = Pace { latency, pause: Duration::ZERO };
+    let samples = (0..rounds).map(|_| stage::round(scenario, place, pace));
+    let samples = samples.collect::<anyhow::Result<Vec<Round>>>()?;
+    let sorted = |of: fn(&Round) -> Duration| {
         let mut all: Vec<Duration> = samples.iter().map(of).collect();
         all.sort_unstable();
         all
     };
-    let (wall, cpu) = (sorted(|usage| usage.wall), sorted(|usage| usage.cpu));
-    let (least, median) = (wall[0], wall[rounds / 2]);
-    let peak_bytes = samples.iter().map(|usage| usage.peak_bytes).max().unwrap_or_default();
-    let Counts { github, production, platform } = scenario.floor();
-    // Merging is the longest chain: its requests wait for each other, all else goes on beside it.
-    let floor = latency.saturating_mul(u32::try_from(github)?);
-    let ratio = match floor {
-        Duration::ZERO => "-".to_owned(),
-        _ => format!("{:.2}", median.as_secs_f64() / floor.as_secs_f64()),
-    };
-    let [latency, least, median, floor, cpu] = [latency, least, median, floor, cpu[rounds / 2]].map(millis);
-    let mebibytes = peak_bytes.div_ceil(1 << 20);
-    let name = scenario.name;
+    let (wall, cpu) = (sorted(|round| round.usage.wall), sorted(|round| round.usage.cpu));
+    let first = sorted(|round| round.first_request);
+    let peak_bytes = samples.iter().map(|round| round.usage.peak_bytes).max().unwrap_or_default();
+    let Counts { github, production, platform } = scenario.fewest(place);
+    let floor = scenario.floor(place, latency, Duration::ZERO);
+    let paused = paused(scenario, place, latency, is_smoke)?;
+    let [latency, least, median, cpu] = [latency, wall[0], wall[rounds / 2], cpu[rounds / 2]].map(millis);
+    let (ratio, floor) = (ratio(wall[rounds / 2], floor), millis(floor));
+    let (mebibytes, first) = (peak_bytes.div_ceil(1 << 20), millis(first[rounds / 2]));
+    let (name, place) = (scenario.name, place.word());
     Ok(format!(
-        "| {name} | {latency} | {github} | {production} | {platform} | {least} | {median} | {floor} | {ratio} | {cpu} | {mebibytes} MiB |"
+        "| {name} | {place} | {latency} | {github} | {production} | {platform} | {least} | {median} | {floor} | {ratio} | {paused} | {cpu} | {mebibytes} MiB | {first} |"
     ))
+}
+
+/// One cycle with the pause between merges that GitHub asks for, and its floor.
+fn paused(scenario: &Scenario, place: Place, latency: Duration, is_smoke: bool) -> anyhow::Result<String> {
+    if is_smoke || latency.is_zero() || scenario.eligible == 0 {
+        return Ok("- | -".to_owned());
+    }
+    let round = stage::round(scenario, place, Pace { latency, pause: PAUSE })?;
+    let floor = scenario.floor(place, latency, PAUSE);
+    Ok(format!("{} | {}", millis(round.usage.wall), millis(floor)))
+}
+
+fn ratio(wall: Duration, floor: Duration) -> String {
+    if floor.is_zero() { "-".to_owned() } else { format!("{:.2}", wall.as_secs_f64() / floor.as_secs_f64()) }
 }
 
 fn millis(time: Duration) -> String {

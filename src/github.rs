@@ -33,7 +33,6 @@ mod list;
 mod merge;
 mod recheck;
 mod request;
-mod timestamp;
 pub mod transport;
 mod wire;
 

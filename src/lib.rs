@@ -36,3 +36,5 @@ pub mod command;
 pub mod secrets;
 pub mod untrusted;
 pub mod runner;
+
+mod timestamp;

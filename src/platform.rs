@@ -6,9 +6,11 @@ use std::time::SystemTime;
 use crate::fleet::{Hold, Listing, Want};
 use crate::report::RateLimit;
 
+pub mod exec;
 pub mod kubernetes;
 pub mod process;
 
+mod environment;
 mod placeholders;
 
 /// Identity of one run of the coordinator; every session records which cycle created it.

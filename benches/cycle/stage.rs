@@ -2,164 +2,208 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::scenario::{Counts, Place, Scenario, Wanted};
 use crate::usage::{self, Usage};
-use crate::world::{Check, Fault, GitHub, Production, Pull, Repository, Review, Route, Workplace};
+use crate::world::kubernetes::trouble;
+use crate::world::{Fault, GitHub, Kubernetes, Production, Repository, Route, Workplace};
 
-/// Instances of the shipped roster.
-const DESIRED: u64 = 38;
-/// Pull requests that one request can read without being too big for GitHub.
-const PAGE: u64 = 50;
-
-/// A state of the world before a cycle.
+/// What one cycle took.
 #[derive(Debug)]
-pub(crate) struct Scenario {
-    /// In the table.
-    pub(crate) name: &'static str,
-    /// Live agents.
-    pub(crate) running: u64,
-    /// Open pull requests.
-    pub(crate) open: u64,
-    /// Those of them that are approved and green.
-    pub(crate) eligible: u64,
+pub(crate) struct Round {
+    /// Of the coordinator alone.
+    pub(crate) usage: Usage,
+    /// From its start to the first request that arrived.
+    pub(crate) first_request: Duration,
 }
 
-/// Requests per API.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// To GitHub.
-    pub(crate) github: u64,
-    /// To production.
-    pub(crate) production: u64,
-    /// Listing the sessions, and starting one.
-    pub(crate) platform: u64,
-}
-
-impl Scenario {
-    /// What no cycle can do without: a list of everything, and one request for each change.
-    pub(crate) fn floor(&self) -> Counts {
-        Counts {
-            github: self.open.div_ceil(PAGE) + self.eligible,
-            production: 1,
-            platform: 1 + DESIRED - self.running,
-        }
-    }
-
-    /// The eligible ones are spread over the list; the others are held for three different reasons.
-    fn pulls(&self) -> impl Iterator<Item = Pull> {
-        (1..=self.open).map(|number| {
-            let pull = Pull::eligible(number).titled(&format!("Rename the settings of module {number}"));
-            let is_eligible = number * self.eligible / self.open > (number - 1) * self.eligible / self.open;
-            if is_eligible { pull } else { held(pull) }
-        })
-    }
-}
-
-fn held(pull: Pull) -> Pull {
-    match pull.number % 3 {
-        0 => Pull { reviews: Vec::new(), ..pull },
-        1 => Pull { checks: vec![Check::run("build", 1, "FAILURE")], ..pull },
-        _ => {
-            let review = Review::approval("bob", &pull.head);
-            let asked = Review { state: "CHANGES_REQUESTED".to_owned(), ..review };
-            Pull { reviews: vec![pull.reviews[0].clone(), asked], ..pull }
-        }
-    }
+/// How the world answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Before each answer.
+    pub(crate) latency: Duration,
+    /// Between two merges.
+    pub(crate) pause: Duration,
 }
 
 /// Sets the scenario up, runs one cycle, sees that it did what it should with no request too many, and clears away.
-pub(crate) fn round(scenario: &Scenario, latency: Duration) -> anyhow::Result<Usage> {
-    let stage = Stage::set(scenario)?;
-    let played = stage.cycle(scenario, latency);
+pub(crate) fn round(scenario: &Scenario, place: Place, pace: Pace) -> anyhow::Result<Round> {
+    let stage = Stage::set(scenario, place, pace)?;
+    let played = stage.cycle(scenario, pace);
     let left = stage.clear();
-    let usage = played?;
+    let round = played?;
     left?;
-    Ok(usage)
+    Ok(round)
 }
 
 struct Stage {
     github: GitHub,
     production: Production,
+    cluster: Option<Kubernetes>,
     workplace: Workplace,
 }
 
 impl Stage {
-    fn set(scenario: &Scenario) -> anyhow::Result<Self> {
-        let github = GitHub::start(Repository::with(scenario.pulls()));
-        let stage = Self { github, production: Production::up(), workplace: Workplace::new("") };
+    fn set(scenario: &Scenario, place: Place, pace: Pace) -> anyhow::Result<Self> {
+        let stage = Self {
+            github: GitHub::start(Repository::with(scenario.pulls())),
+            production: Production::up(),
+            cluster: (place == Place::Cluster).then(Kubernetes::start),
+            workplace: Workplace::new(""),
+        };
+        stage.write_briefs()?;
+        if scenario.running > 0 {
+            stage.write_roster(scenario, scenario.running, pace)?;
+            stage.run("reconcile --only spawn")?;
+        }
+        stage.add_strangers(scenario.strangers);
+        stage.expect_agents(scenario.running)?;
+        stage.write_roster(scenario, 0, pace)?;
+        Ok(stage)
+    }
+
+    fn write_briefs(&self) -> anyhow::Result<()> {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
         for folder in ["briefs", "briefs/modes"] {
             for entry in fs::read_dir(shipped.join(folder)).context("list the shipped briefs")? {
                 let entry = entry.context("list the shipped briefs")?;
                 if entry.file_type().is_ok_and(|kind| kind.is_file()) {
                     let name = format!("{folder}/{}", entry.file_name().display());
-                    stage.workplace.write(&name, fs::read(entry.path()).context("read a brief")?);
+                    self.workplace.write(&name, fs::read(entry.path()).context("read a brief")?);
                 }
             }
         }
-        if scenario.running > 0 {
-            stage.write_roster(scenario.running)?;
-            usage::run(&stage.workplace, "reconcile --only spawn")?;
-        }
-        stage.expect_agents(scenario.running)?;
-        stage.write_roster(0)?;
-        Ok(stage)
+        Ok(())
     }
 
-    /// The shipped roster with other agents, and with a world around it.
-    fn write_roster(&self, max_running: u64) -> anyhow::Result<()> {
+    /// The scenario's roster with other agents, and with a world around it.
+    fn write_roster(&self, scenario: &Scenario, max_running: u64, pace: Pace) -> anyhow::Result<()> {
+        let (github, production) = (self.github.url(), self.production.url());
+        let pause = pace.pause.as_millis();
+        let world = format!(
+            "[repository]\nname = \"demo/app\"\napi_url = \"{github}\"\n[merge]\nbases = [\"main\"]\npause = \"{pause}ms\"\n\
+             [[health]]\nname = \"production\"\nurl = \"{production}\"\n"
+        );
+        let roster = match scenario.roster {
+            Wanted::Shipped => self.shipped(max_running)?,
+            Wanted::Roles(roles) => self.many(roles, max_running),
+        };
+        self.workplace.write("roster.toml", format!("{roster}\n{world}"));
+        Ok(())
+    }
+
+    fn shipped(&self, max_running: u64) -> anyhow::Result<String> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("roster.toml");
         let shipped = fs::read_to_string(path).context("read the shipped roster")?;
         let line = |line: &str| {
             if line.starts_with("command = ") {
-                "command = [\"sleep\", \"600\"]\nmin_free = \"0\"".to_owned()
+                AGENT.to_owned()
             } else if line.starts_with("max_running = ") {
                 format!("max_running = {max_running}")
+            } else if line.starts_with("kind = ") {
+                self.kind().to_owned()
             } else {
                 line.to_owned()
             }
         };
-        let lines: Vec<String> = shipped.lines().map(line).collect();
-        let (github, production) = (self.github.url(), self.production.url());
-        let world = format!(
-            "[repository]\nname = \"demo/app\"\napi_url = \"{github}\"\n[merge]\nbases = [\"main\"]\npause = \"0s\"\n\
-             [[health]]\nname = \"production\"\nurl = \"{production}\"\n"
-        );
-        self.workplace.write("roster.toml", format!("{}\n{world}", lines.join("\n")));
-        Ok(())
+        Ok(shipped.lines().map(line).collect::<Vec<_>>().join("\n") + "\n" + self.platform())
     }
 
-    fn cycle(&self, scenario: &Scenario, latency: Duration) -> anyhow::Result<Usage> {
-        self.github.always(Route::Any, Fault::late(latency));
-        self.production.state().reply.delay = latency;
-        let (report, usage) = usage::run(&self.workplace, "reconcile --output json")?;
+    fn many(&self, roles: u64, max_running: u64) -> String {
+        let (kind, platform) = (self.kind(), self.platform());
+        let role = |n| format!("[[role]]\nkey = \"role_{n}\"\nbrief = \"briefs/ui_builder.md\"\n");
+        let roles: String = (0..roles).map(role).collect();
+        format!(
+            "fleet = \"demo\"\n[platform]\n{kind}\nmax_running = {max_running}\nmax_spawns = 10000\n{platform}\n\
+             [defaults]\n{AGENT}\n{roles}"
+        )
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.cluster.is_some() { "kind = \"kubernetes\"" } else { "kind = \"process\"" }
+    }
+
+    fn platform(&self) -> &'static str {
+        match self.cluster {
+            Some(_) => "[platform.kubernetes]\nimage = \"example.com/agent:1\"\nnamespace = \"agents\"\n",
+            None => "",
+        }
+    }
+
+    /// Finished Jobs of somebody else, with the labels that such Jobs have.
+    fn add_strangers(&self, count: u64) {
+        if let Some(cluster) = &self.cluster {
+            let mut cluster = cluster.state();
+            for number in 0..count {
+                cluster.add(&format!("nightly-{number}"), &json!({"app": "nightly"}));
+            }
+            cluster.journal.clear();
+        }
+    }
+
+    fn run(&self, arguments: &str) -> anyhow::Result<(String, Usage)> {
+        usage::run(&self.workplace, self.cluster.as_ref(), arguments)
+    }
+
+    fn cycle(&self, scenario: &Scenario, pace: Pace) -> anyhow::Result<Round> {
+        self.github.always(Route::Any, Fault::late(pace.latency));
+        self.production.state().reply.delay = pace.latency;
+        let first = Arc::new(OnceLock::new());
+        let seen = Arc::clone(&first);
+        self.github.when(Route::Any, move |_| first_at(&seen));
+        if let Some(cluster) = &self.cluster {
+            cluster.always(trouble::Route::Any, Fault::late(pace.latency));
+            let seen = Arc::clone(&first);
+            cluster.when(trouble::Route::Any, move |_| first_at(&seen));
+        }
+        let (report, usage) = self.run("reconcile --output json")?;
         let report: Value = serde_json::from_str(&report).context("parse the report")?;
+        self.expect_requests(scenario, &report)?;
+        let merged = self.github.merged().len();
+        ensure!(merged == usize::try_from(scenario.eligible)?, "{merged} pull requests were merged");
+        self.expect_agents(scenario.roster.agents())?;
+        let first = first.get().context("a cycle asks something")?;
+        let first_request = first.duration_since(usage.started_at).unwrap_or_default();
+        Ok(Round { usage, first_request })
+    }
+
+    /// As the report counts them, and as they arrived.
+    fn expect_requests(&self, scenario: &Scenario, report: &Value) -> anyhow::Result<()> {
         let counted = |api: &str| report["requests"][api].as_u64().unwrap_or_default();
         let reported = Counts {
             github: counted("github"),
             production: counted("health"),
             platform: counted("platform"),
         };
-        let floor = scenario.floor();
-        ensure!(reported == floor, "{reported:?} requests were reported instead of {floor:?}");
-        let seen = (self.github.journal().len(), self.production.state().journal.len());
-        let needed = (usize::try_from(floor.github)?, usize::try_from(floor.production)?);
-        ensure!(seen == needed, "GitHub and production saw {seen:?} requests instead of {needed:?}");
-        let merged = self.github.merged().len();
-        ensure!(merged == usize::try_from(scenario.eligible)?, "{merged} pull requests were merged");
-        self.expect_agents(DESIRED)?;
-        Ok(usage)
+        let place = if self.cluster.is_some() { Place::Cluster } else { Place::Here };
+        let fewest = scenario.fewest(place);
+        ensure!(reported == fewest, "{reported:?} requests were reported instead of {fewest:?}");
+        let arrived = Counts {
+            github: self.github.journal().len() as u64,
+            production: self.production.state().journal.len() as u64,
+            platform: self.cluster.as_ref().map_or(fewest.platform, |it| it.state().journal.len() as u64),
+        };
+        ensure!(arrived == fewest, "{arrived:?} requests arrived instead of {fewest:?}");
+        Ok(())
     }
 
-    /// Counts processes, whatever the coordinator says of them.
+    /// Counts processes, or Jobs that are not over, whatever the coordinator says of them.
     fn expect_agents(&self, count: u64) -> anyhow::Result<()> {
-        let processes = self.workplace.processes().into_iter();
-        let names = processes.map(|id| fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default());
-        let live = names.filter(|name| name.trim_end() == "sleep").count();
+        let live = if let Some(cluster) = &self.cluster {
+            let mut cluster = cluster.state();
+            let jobs = cluster.namespace().jobs.iter();
+            jobs.filter(|(name, job)| name.starts_with("demo-") && !is_over(job)).count()
+        } else {
+            let processes = self.workplace.processes().into_iter();
+            let names =
+                processes.map(|id| fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default());
+            names.filter(|name| name.trim_end() == "sleep").count()
+        };
         ensure!(live == usize::try_from(count)?, "{live} agents are live instead of {count}");
         Ok(())
     }
@@ -174,4 +218,16 @@ impl Stage {
         ensure!(!folder.exists(), "{} is still there", folder.display());
         Ok(())
     }
+}
+
+const AGENT: &str = "command = [\"sleep\", \"600\"]\nmin_free = \"0\"";
+
+/// Of two servers, the one that is asked first says when.
+fn first_at(seen: &OnceLock<SystemTime>) {
+    seen.get_or_init(SystemTime::now);
+}
+
+fn is_over(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] == "Complete" || condition["type"] == "Failed")
 }

@@ -3,13 +3,13 @@
 use std::env;
 use std::path::Path;
 use std::process::{self, Command};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
-use crate::world::{Program, Workplace};
+use crate::world::{Kubernetes, Program, Workplace};
 
 /// First argument of the process that measures.
 pub(crate) const MEASURE: &str = "--measure";
@@ -17,6 +17,8 @@ pub(crate) const MEASURE: &str = "--measure";
 /// What a run took.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Usage {
+    /// When it was started.
+    pub(crate) started_at: SystemTime,
     /// From its start to its end.
     pub(crate) wall: Duration,
     /// In user and kernel.
@@ -26,9 +28,17 @@ pub(crate) struct Usage {
 }
 
 /// Runs the coordinator in a workplace, and fails unless it exits with 0; what it printed on stdout comes first.
-pub(crate) fn run(workplace: &Workplace, arguments: &str) -> anyhow::Result<(String, Usage)> {
+pub(crate) fn run(
+    workplace: &Workplace,
+    cluster: Option<&Kubernetes>,
+    arguments: &str,
+) -> anyhow::Result<(String, Usage)> {
     let measurer = env::current_exe().context("find this program")?;
     let program = Program::new(&measurer, workplace).args([MEASURE, env!("CARGO_BIN_EXE_coordinator")]);
+    let program = match cluster {
+        Some(cluster) => program.kubeconfig(cluster),
+        None => program,
+    };
     let run = program.args(arguments.split_whitespace()).run();
     ensure!(run.code == Some(0), "exit code {:?}\n{}\n{}", run.code, run.stdout, run.stderr);
     let (stdout, usage) = run.stdout.trim_end().rsplit_once('\n').context("read the usage")?;
@@ -41,7 +51,7 @@ pub(crate) fn run(workplace: &Workplace, arguments: &str) -> anyhow::Result<(Str
 /// with that of its parent: this one is fresh and small.
 pub(crate) fn measure(command: &[String]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("nothing to measure")?;
-    let started = Instant::now();
+    let (started_at, started) = (SystemTime::now(), Instant::now());
     let status = Command::new(Path::new(program)).args(arguments).status().context("run the program")?;
     let wall = started.elapsed();
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("ask the kernel for the usage")?;
@@ -49,6 +59,6 @@ pub(crate) fn measure(command: &[String]) -> anyhow::Result<()> {
         .map(|time| u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()));
     let cpu = Duration::from_micros(micros[0]? + micros[1]?);
     let peak_bytes = u64::try_from(usage.max_rss())? * 1024;
-    println!("{}", serde_json::to_string(&Usage { wall, cpu, peak_bytes })?);
+    println!("{}", serde_json::to_string(&Usage { started_at, wall, cpu, peak_bytes })?);
     process::exit(status.code().unwrap_or(1));
 }

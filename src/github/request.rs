@@ -15,7 +15,8 @@ use crate::report::RateLimit;
 use crate::untrusted::one_line;
 
 use super::credentials::{Credentials, bearer};
-use super::{Error, Github, timestamp};
+use super::{Error, Github};
+use crate::timestamp;
 
 /// For a whole exchange.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);

@@ -10,7 +10,7 @@ use crate::pull::{
 
 use super::graphql::FieldError;
 use super::request::shown;
-use super::timestamp;
+use crate::timestamp;
 
 pub(super) use rollup::RollupNode;
 

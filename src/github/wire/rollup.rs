@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::pull::{CheckResult, Checks, Counts, Page, Rollup, RollupState, Row, RowSource, Sha};
 
 use super::{Commit, PageInfo};
-use crate::github::timestamp;
+use crate::timestamp;
 
 /// `StatusCheckRollup`.
 #[derive(Debug, Deserialize)]

@@ -1,73 +1,31 @@
 //! What a session gets: its command line and its environment. Pure.
 
-use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{MAIN_SEPARATOR, Path};
 
 use super::Settings;
 use crate::fleet::{SessionSpec, Slot};
-use crate::platform::placeholders::fill;
-use crate::secrets::CREDENTIAL_NAMES;
-
-/// All variables of this program start so. Those of an outer session would mislead the new one.
-const OWN_PREFIX: &str = "COORDINATOR_";
-
-/// They would name the coordinator's directory.
-const DIRECTORY_NAMES: [&str; 2] = ["PWD", "OLDPWD"];
-
-/// The names of one session.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Identity<'a> {
-    pub(crate) slot: &'a Slot,
-    /// No other session, wherever, has it.
-    pub(crate) session: &'a str,
-    pub(crate) generation: u64,
-    pub(crate) cwd: &'a Path,
-}
+use crate::platform::environment::{Identity, passed_on};
+use crate::platform::placeholders::command;
 
 /// The coordinator's environment less everything secret, plus what the role adds, plus the session's names.
 pub(crate) fn environment(
     inherited: impl Iterator<Item = (OsString, OsString)>,
     identity: Identity<'_>,
+    cwd: &Path,
     spec: &SessionSpec,
     settings: &Settings,
 ) -> Vec<(OsString, OsString)> {
-    let kept = inherited.filter(|(name, _)| is_passed_on(name, &settings.secret_names));
+    let kept = passed_on(inherited, &settings.secret_names);
     let role = spec.env.iter().map(|(name, value)| (name.into(), value.into()));
-    let slot = identity.slot.session_name(&settings.fleet);
-    let own = [
-        ("FLEET", settings.fleet.to_string()),
-        ("ROLE", identity.slot.role.to_string()),
-        ("SLOT", slot),
-        ("SESSION", identity.session.to_owned()),
-        ("GENERATION", identity.generation.to_string()),
-        ("PROMPT", spec.prompt.clone()),
-        ("REPOSITORY", settings.repository.clone().unwrap_or_default()),
-    ];
-    let own = own.into_iter().map(|(name, value)| (format!("{OWN_PREFIX}{name}").into(), value.into()));
-    let directory = [("PWD".into(), identity.cwd.into())];
+    let own = identity.variables().into_iter().map(|(name, value)| (name.into(), value.into()));
+    let directory = [("PWD".into(), cwd.into())];
     kept.chain(directory).chain(role).chain(own).collect()
-}
-
-fn is_passed_on(name: &OsStr, secret_names: &BTreeSet<String>) -> bool {
-    let Some(name) = name.to_str() else { return true };
-    !(CREDENTIAL_NAMES.contains(&name)
-        || DIRECTORY_NAMES.contains(&name)
-        || name.starts_with(OWN_PREFIX)
-        || secret_names.contains(name))
 }
 
 /// The command of one slot. A program with a `/` in it is a path, and paths are relative to the roster.
 pub(crate) fn argv(spec: &SessionSpec, slot: &Slot, settings: &Settings) -> Vec<String> {
-    let session_name = slot.session_name(&settings.fleet);
-    let values = [
-        ("{prompt}", spec.prompt.as_str()),
-        ("{brief}", spec.brief.as_str()),
-        ("{role}", slot.role.as_str()),
-        ("{slot}", session_name.as_str()),
-        ("{fleet}", settings.fleet.as_str()),
-    ];
-    let mut argv: Vec<String> = spec.command.iter().map(|argument| fill(argument, &values)).collect();
+    let mut argv = command(spec, slot, &settings.fleet);
     if let (Some(program), Some(directory)) = (argv.first_mut(), settings.roster.parent())
         && program.contains(MAIN_SEPARATOR)
     {
@@ -76,14 +34,9 @@ pub(crate) fn argv(spec: &SessionSpec, slot: &Slot, settings: &Settings) -> Vec<
     argv
 }
 
-/// Whether the command carries the prompt itself; else it comes on standard input.
-pub(crate) fn takes_prompt(command: &[String]) -> bool {
-    command.iter().any(|argument| argument.contains("{prompt}"))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -125,10 +78,17 @@ mod tests {
     }
 
     fn environment_of(inherited: &[(&str, &str)], spec: &SessionSpec) -> BTreeMap<String, String> {
-        let identity =
-            Identity { slot: &slot(), session: "unique", generation: 4, cwd: Path::new("/state/work") };
+        let settings = settings();
+        let identity = Identity {
+            fleet: &settings.fleet,
+            slot: &slot(),
+            session: "unique",
+            generation: 4,
+            prompt: &spec.prompt,
+            repository: settings.repository.as_deref(),
+        };
         let inherited = inherited.iter().map(|(name, value)| (name.into(), value.into()));
-        environment(inherited, identity, spec, &settings())
+        environment(inherited, identity, Path::new("/state/work"), spec, &settings)
             .into_iter()
             .map(|(name, value)| {
                 let text = |part: OsString| part.into_string().expect("the test has only text");

@@ -14,12 +14,14 @@ use anyhow::{Context, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::directory::{Directory, create_directory, open_private, write_new};
-use super::environment::{Identity, argv, environment, takes_prompt};
+use super::environment::{argv, environment};
 use super::history::History;
 use super::lock::Probe;
 use super::record::{self, Launch, VERSION};
 use super::{Settings, lock, shim};
 use crate::fleet::{SessionSpec, Want};
+use crate::platform::environment::Identity;
+use crate::platform::placeholders::takes_prompt;
 use crate::platform::{CycleId, Start};
 
 /// From the spawn of the shim until its agent runs.
@@ -120,15 +122,21 @@ impl Place<'_> {
     fn launch(&self, settings: &Settings, home: &Path, lock: File) -> anyhow::Result<()> {
         let session = self.session(settings);
         let cwd = home.join("work");
-        let identity =
-            Identity { slot: &self.want.slot, session: &session, generation: self.generation, cwd: &cwd };
+        let identity = Identity {
+            fleet: &settings.fleet,
+            slot: &self.want.slot,
+            session: &session,
+            generation: self.generation,
+            prompt: &self.want.spec.prompt,
+            repository: settings.repository.as_deref(),
+        };
         let log = open_private(&home.join("shim.log"), fs::OpenOptions::new().append(true).create(true))?;
         let mut shim = Command::new(own_program()?)
             .arg0("coordinator")
             .arg("session-run")
             .arg(home)
             .env_clear()
-            .envs(environment(env::vars_os(), identity, &self.want.spec, settings))
+            .envs(environment(env::vars_os(), identity, &cwd, &self.want.spec, settings))
             .stdin(Stdio::from(lock))
             .stdout(Stdio::piped())
             .stderr(Stdio::from(log))

@@ -1,4 +1,4 @@
-//! Times as GitHub writes them.
+//! Times as others write them.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);
 
 /// The time, unless no report could write it.
-pub(super) fn writable(time: SystemTime) -> Option<SystemTime> {
+pub(crate) fn writable(time: SystemTime) -> Option<SystemTime> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     (since <= LAST_SECOND).then_some(time)
 }
 
 /// `2026-01-01T00:00:00Z`, `2026-01-01 00:00:00 UTC`, `2026-01-01 00:00:00 -0700`.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     if let Some(utc) = text.strip_suffix('Z').or_else(|| text.strip_suffix("UTC")) {
         return local(utc);
@@ -39,7 +39,7 @@ fn local(text: &str) -> Option<SystemTime> {
 }
 
 /// A number of seconds since 1970.
-pub(super) fn from_epoch(text: &str) -> Option<SystemTime> {
+pub(crate) fn from_epoch(text: &str) -> Option<SystemTime> {
     writable(SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(text.trim().parse().ok()?))?)
 }
 

@@ -1,0 +1,76 @@
+//! A plugin's standard error: lines for the log.
+
+use crate::secrets::Secrets;
+use crate::untrusted::one_line;
+
+/// Lines of one operation that are shown.
+const MOST_LINES: usize = 100;
+
+/// What is shown of a line, in characters.
+const SHOWN: usize = 500;
+
+/// A longer line is cut before it is looked at.
+const LONGEST_BYTES: usize = 64 << 10;
+
+/// Hears the bytes, tells the lines.
+pub(super) struct Log<'a> {
+    head: String,
+    secrets: &'a Secrets,
+    /// The beginning of a line whose end has not come.
+    pub(super) pending: Vec<u8>,
+    told: usize,
+    /// The line was too long, and its rest is left out.
+    skips: bool,
+}
+
+impl<'a> Log<'a> {
+    /// `head` stands before each line.
+    pub(super) fn new(head: String, secrets: &'a Secrets) -> Self {
+        Self { head, secrets, pending: Vec::new(), told: 0, skips: false }
+    }
+
+    /// Tells the lines that are complete.
+    pub(super) fn tell(&mut self) {
+        let heard = std::mem::take(&mut self.pending);
+        let mut rest = heard.as_slice();
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            if !std::mem::take(&mut self.skips) {
+                self.line(&rest[..end]);
+            }
+            rest = &rest[end + 1..];
+        }
+        if self.skips {
+            return;
+        }
+        if rest.len() > LONGEST_BYTES {
+            self.line(&rest[..LONGEST_BYTES]);
+            self.skips = true;
+        } else {
+            self.pending.extend_from_slice(rest);
+        }
+    }
+
+    /// Tells the last line, which may have no end.
+    pub(super) fn finish(&mut self) {
+        self.tell();
+        let last = std::mem::take(&mut self.pending);
+        if !last.is_empty() {
+            self.line(&last);
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        self.told += 1;
+        if self.told > MOST_LINES {
+            if self.told == MOST_LINES + 1 {
+                tracing::warn!("{}more than {MOST_LINES} lines on stderr, the rest is left out", self.head);
+            }
+            return;
+        }
+        // Masked before it is cut: half a secret is one, too.
+        let line = one_line(&self.secrets.mask(&String::from_utf8_lossy(line)), SHOWN);
+        if !line.is_empty() {
+            tracing::warn!("{}{line}", self.head);
+        }
+    }
+}
