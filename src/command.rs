@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output};
+use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output, PluginTest};
 use crate::fleet::SlotSessions;
 use crate::platform::{Platform, process};
 use crate::render::Screen;
@@ -23,6 +23,7 @@ pub mod check;
 pub mod doctor;
 pub mod init;
 pub mod logs;
+pub mod plugin_test;
 pub mod pulls;
 pub mod reconcile;
 pub mod schema;
@@ -73,6 +74,7 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::Schema => print(&schema::run(), Output::Json, 0),
         Command::Check => check(&cli.global),
         Command::Init(options) => init(options),
+        Command::PluginTest(options) => plugin_test(options, &cli.global),
         Command::Reconcile(_) | Command::Pulls | Command::Doctor | Command::Sessions | Command::Logs(_) => {
             with_roster(cli)
         }
@@ -108,6 +110,7 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
         Command::Logs(options) => logs(options, global, roster, secrets),
         Command::Check
         | Command::Init(_)
+        | Command::PluginTest(_)
         | Command::Schema
         | Command::Completions { .. }
         | Command::SessionRun { .. }
@@ -214,6 +217,18 @@ fn init(options: &Init) -> ExitCode {
     match written {
         Ok(text) => print(&text, Output::Text, 0),
         Err(error) => fail(&Secrets::default(), &format!("error: {error:#}\n"), USAGE),
+    }
+}
+
+fn plugin_test(options: &PluginTest, global: &Global) -> ExitCode {
+    let secrets = Secrets::from_environment(&BTreeSet::new());
+    log::start(global, &secrets);
+    match block_on(plugin_test::run(options, global)) {
+        Ok(outcome) if global.output == Output::Json => {
+            print(&secrets.mask_json(&outcome.stdout), Output::Json, outcome.code)
+        }
+        Ok(outcome) => print(&secrets.mask(&outcome.stdout), global.output, outcome.code),
+        Err(error) => fail(&secrets, &format!("error: {error:#}\n"), USAGE),
     }
 }
 

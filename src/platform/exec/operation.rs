@@ -99,7 +99,18 @@ impl Plugin {
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<T, Failure> {
-        let (status, answer) = self.run(operation, request).await?;
+        let request = self.written(operation, request)?;
+        self.recite(operation.word(), &[&request]).await
+    }
+
+    /// [`Plugin::ask`] for whoever wants to see what a plugin makes of a request that the coordinator never sends: any
+    /// operation, any bytes, in pieces.
+    pub async fn recite<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        request: &[&[u8]],
+    ) -> Result<T, Failure> {
+        let (status, answer) = self.converse(operation, request).await?;
         match protocol::judge(status, &answer) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(refusal)) => {
@@ -116,8 +127,17 @@ impl Plugin {
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<(ExitStatus, Vec<u8>), Failure> {
+        let request = self.written(operation, request)?;
+        self.converse(operation.word(), &[&request]).await
+    }
+
+    fn written(&self, operation: Operation, request: &impl Serialize) -> Result<Vec<u8>, Failure> {
+        let unwritten = |error: serde_json::Error| self.of(operation.word(), &error.to_string());
+        serde_json::to_vec(request).map_err(|error| Failure::NotStarted(unwritten(error)))
+    }
+
+    async fn converse(&self, operation: &str, request: &[&[u8]]) -> Result<(ExitStatus, Vec<u8>), Failure> {
         let not_started = |why: &str| Failure::NotStarted(self.of(operation, why));
-        let request = serde_json::to_vec(request).map_err(|error| not_started(&error.to_string()))?;
         let left = self.until.saturating_duration_since(Instant::now()).min(self.timeout);
         if left.is_zero() {
             return Err(not_started("not started: no time is left of the run's `deadline`"));
@@ -128,15 +148,15 @@ impl Plugin {
             ("COORDINATOR_DEADLINE_MS".into(), left.as_millis().to_string().into()),
         ];
         let environment = self.environment.iter().cloned().chain(own);
-        let mut group = Group::start(&self.program, operation.word(), environment)
+        let mut group = Group::start(&self.program, operation, environment)
             .map_err(|error| not_started(&self.no_start(&error)))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut log = stderr::Log::new(self.of(operation, ""), &self.secrets);
-        let ended = group.converse(&request, &mut log, deadline).await;
+        let ended = group.converse(request, &mut log, deadline).await;
         ended.map_err(|trouble| self.failure(operation, trouble, left))
     }
 
-    fn failure(&self, operation: Operation, trouble: Trouble, left: Duration) -> Failure {
+    fn failure(&self, operation: &str, trouble: Trouble, left: Duration) -> Failure {
         match trouble {
             Trouble::Late => {
                 let left = humantime::format_duration(Duration::from_millis(
@@ -172,7 +192,7 @@ impl Plugin {
     }
 
     /// What a plugin's own error means, in a sentence.
-    fn sentence(&self, operation: Operation, refusal: &Refusal) -> String {
+    fn sentence(&self, operation: &str, refusal: &Refusal) -> String {
         let message = self.quoted(&refusal.message);
         let message = if message.is_empty() { "no message" } else { &message };
         let wait = refusal.retry_after.map_or_else(String::new, |wait| {
@@ -183,7 +203,7 @@ impl Plugin {
     }
 
     /// `tmux list: why`.
-    fn of(&self, operation: Operation, why: &str) -> String {
+    fn of(&self, operation: &str, why: &str) -> String {
         let name = self.program.file_name().unwrap_or(self.program.as_os_str());
         format!("plugin {} {operation}: {why}", name.to_string_lossy())
     }
