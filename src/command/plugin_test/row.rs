@@ -15,7 +15,7 @@ pub(super) enum Grade {
 
 impl Grade {
     /// The word on the screen.
-    pub fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Pass => "pass",
             Self::Fail => "FAIL",
@@ -28,11 +28,11 @@ impl Grade {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     /// Unique, for programs too.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// How it ended.
-    pub grade: Grade,
+    pub(super) grade: Grade,
     /// What was seen; may quote the plugin.
-    pub detail: String,
+    pub(super) detail: String,
 }
 
 /// Why a row is no pass.
@@ -55,7 +55,7 @@ impl From<Failure> for Shortfall {
 
 impl Row {
     /// The row of a trial.
-    pub fn new(name: &'static str, tried: Tried) -> Self {
+    pub(super) fn new(name: &'static str, tried: Tried) -> Self {
         let (grade, detail) = match tried {
             Ok(detail) => (Grade::Pass, detail),
             Err(Shortfall::Failed(detail)) => (Grade::Fail, detail),

@@ -27,26 +27,26 @@ pub(super) struct Place(pub u32);
 #[derive(Debug, Clone)]
 pub(super) struct Order {
     /// Where.
-    pub place: Place,
+    pub(super) place: Place,
     /// Counted from 1.
-    pub generation: u64,
+    pub(super) generation: u64,
     /// The id of the session before.
-    pub predecessor: Option<String>,
+    pub(super) predecessor: Option<String>,
     /// Who asks.
-    pub cycle: String,
+    pub(super) cycle: String,
     /// What to run.
-    pub command: Vec<String>,
+    pub(super) command: Vec<String>,
     /// A session that runs longer is to be ended.
-    pub time_limit: Duration,
+    pub(super) time_limit: Duration,
     /// From now on; negative is past.
-    pub expires_in_s: i64,
+    pub(super) expires_in_s: i64,
     /// Start nothing.
-    pub dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 impl Order {
     /// The first session of a place.
-    pub fn first(place: Place, command: &[&str]) -> Self {
+    pub(super) fn first(place: Place, command: &[&str]) -> Self {
         Self {
             place,
             generation: 1,
@@ -66,14 +66,14 @@ pub(super) struct Subject {
     plugin: Plugin,
     fleet: String,
     /// What the plugin says that it can do.
-    pub capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     /// How long an operation takes here.
-    pub pace: Duration,
+    pub(super) pace: Duration,
 }
 
 impl Subject {
     /// A plugin whose capabilities are not known yet, with a fleet named by the clock and this process.
-    pub fn new(program: PathBuf, timeout: Duration, now: SystemTime) -> Self {
+    pub(super) fn new(program: PathBuf, timeout: Duration, now: SystemTime) -> Self {
         let settings = ExecSettings {
             plugin: program,
             timeout,
@@ -102,27 +102,27 @@ impl Subject {
     }
 
     /// The fleet of this test.
-    pub fn fleet(&self) -> &str {
+    pub(super) fn fleet(&self) -> &str {
         &self.fleet
     }
 
     /// The plugin itself, for what no coordinator says.
-    pub fn plugin(&self) -> &Plugin {
+    pub(super) fn plugin(&self) -> &Plugin {
         &self.plugin
     }
 
     /// How long a session lasts that others find live: enough for the rows that look at it.
-    pub fn hold_s(&self) -> u64 {
+    pub(super) fn hold_s(&self) -> u64 {
         (Duration::from_secs(3) + self.pace * 30).as_secs().min(120)
     }
 
     /// How long to wait for what a session does by itself.
-    pub fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         Duration::from_secs(self.hold_s() + 10)
     }
 
     /// A complete list.
-    pub async fn list(&self) -> Result<Vec<Session>, Shortfall> {
+    pub(super) async fn list(&self) -> Result<Vec<Session>, Shortfall> {
         let since = SystemTime::UNIX_EPOCH;
         let request = List { fleet: &self.fleet, roles: vec![ROLE], include_finished_since: since };
         let listed: Listed = self.plugin.ask(Operation::List, &request).await?;
@@ -133,13 +133,13 @@ impl Subject {
     }
 
     /// The sessions of one place.
-    pub async fn at(&self, place: Place) -> Result<Vec<Session>, Shortfall> {
+    pub(super) async fn at(&self, place: Place) -> Result<Vec<Session>, Shortfall> {
         let slot = SlotKey { role: ROLE.to_owned(), index: place.0 };
         Ok(self.list().await?.into_iter().filter(|session| session.slot == slot).collect())
     }
 
     /// Looks at a place until something is there, or patience ends.
-    pub async fn until<T>(
+    pub(super) async fn until<T>(
         &self,
         place: Place,
         what: &str,
@@ -160,12 +160,12 @@ impl Subject {
     }
 
     /// Asks for a session.
-    pub async fn spawn(&self, order: &Order) -> Result<Spawned, Failure> {
+    pub(super) async fn spawn(&self, order: &Order) -> Result<Spawned, Failure> {
         self.plugin.ask(Operation::Spawn, &self.request(order)).await
     }
 
     /// The request of an order, as the coordinator says it.
-    pub fn request(&self, order: &Order) -> Value {
+    pub(super) fn request(&self, order: &Order) -> Value {
         let index = order.place.0;
         let session = format!("{}-{}-s{index}", self.fleet, ROLE.replace('_', "-"));
         let own = |name: &str, value: &str| (format!("COORDINATOR_{name}"), value.to_owned());
