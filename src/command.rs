@@ -10,9 +10,11 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::CommandFactory;
+use futures_util::stream;
 
 use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output, PluginTest};
 use crate::fleet::SlotSessions;
+use crate::platform::exec::Purpose;
 use crate::platform::{Platform, process};
 use crate::render::Screen;
 use crate::roster::{self, PlatformKind, Problems, Roster};
@@ -168,7 +170,12 @@ fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
             slots = SlotSessions::of(listing);
         }
         PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
-        PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
+        PlatformKind::Exec(settings) => {
+            let list = async { edges::exec(roster, settings, Purpose::Look).list().await };
+            let listing = block_on(in_time(roster, list))?;
+            now = listing.as_of.unwrap_or(now);
+            slots = SlotSessions::of(listing);
+        }
     }
     let stdout = sessions::show(&roster.fleet, &slots, &roster.roles, global.output, now);
     Ok(Outcome { stdout, code })
@@ -190,7 +197,16 @@ fn logs(options: &Logs, global: &Global, roster: &Roster, secrets: &Secrets) -> 
             logs::from_stream(in_time(roster, log).await?, secrets, out).await
         })?,
         PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
-        PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
+        PlatformKind::Exec(settings) => block_on(async {
+            if options.follow {
+                let why = "a log of a plugin's session cannot be followed; run it again without --follow";
+                anyhow::bail!(Refused(why.to_owned()));
+            }
+            let slot = logs::slot(roster, &options.slot)?;
+            let exec = edges::exec(roster, settings, Purpose::Look);
+            let log = in_time(roster, exec.logs(&slot, options.generation)).await?;
+            logs::from_stream(stream::iter([Ok(log.into())]), secrets, out).await
+        })?,
     }
     Ok(Outcome::ok(String::new()))
 }

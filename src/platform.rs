@@ -11,7 +11,9 @@ pub mod kubernetes;
 pub mod process;
 
 mod environment;
+mod lock;
 mod placeholders;
+mod private;
 
 /// Identity of one run of the coordinator; every session records which cycle created it.
 #[derive(Debug, Clone, PartialEq, Eq)]

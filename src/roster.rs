@@ -191,5 +191,5 @@ pub(crate) mod shipped;
 pub use actions::ActionsSettings;
 pub use exec::ExecSettings;
 pub use kubernetes::{Container, JobTemplate, KubernetesSettings, Toleration, Workspace};
-pub use load::load;
+pub use load::{complaint, load};
 pub use problem::{Located, Problem, Problems};

@@ -1,14 +1,18 @@
-//! `coordinator check`: is the roster valid, and what does it say? Reads files alone, uses no network.
+//! `coordinator check`: is the roster valid, and what does it say? Reads files, uses no network, and asks a plugin
+//! what it can do.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use self::plugin::Memory;
 use crate::cli::Output;
 use crate::fleet::Role;
 use crate::render::table::Table;
 use crate::roster::{self, KubernetesSettings, Located, PlatformKind, Problems, Roster};
+
+mod plugin;
 
 /// More would fill the screen.
 const SHOWN_IMAGES: usize = 4;
@@ -24,8 +28,12 @@ pub struct Answer {
 
 /// Validates the roster at `config` and shows it.
 pub fn run(config: &Path, output: Output, environment: &dyn Fn(&str) -> Option<String>) -> Answer {
-    match roster::load(config, environment) {
-        Ok(roster) => Answer { stdout: show(&roster, output), problems: None },
+    let checked = roster::load(config, environment).and_then(|roster| {
+        let plugin = plugin::check(&roster).map_err(|problem| roster::complaint(config, problem))?;
+        Ok((roster, plugin))
+    });
+    match checked {
+        Ok((roster, plugin)) => Answer { stdout: show(&roster, plugin, output), problems: None },
         Err(problems) => {
             let stdout = match output {
                 Output::Json => document(&[], &problems.located()),
@@ -36,11 +44,11 @@ pub fn run(config: &Path, output: Output, environment: &dyn Fn(&str) -> Option<S
     }
 }
 
-fn show(roster: &Roster, output: Output) -> String {
+fn show(roster: &Roster, plugin: Memory, output: Output) -> String {
     match output {
         Output::Json => document(&roster.roles, &[]),
-        Output::Text => format!("{}\n{}", table(roster).text(), totals(roster)),
-        Output::Markdown => format!("{}\n{}", table(roster).markdown(), totals(roster)),
+        Output::Text => format!("{}\n{}", table(roster).text(), totals(roster, plugin)),
+        Output::Markdown => format!("{}\n{}", table(roster).markdown(), totals(roster, plugin)),
     }
 }
 
@@ -88,7 +96,7 @@ fn command(argv: &[String]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn totals(roster: &Roster) -> String {
+fn totals(roster: &Roster, plugin: Memory) -> String {
     let agents: u32 = roster.roles.iter().map(|role| role.count).sum();
     let merge = match &roster.repository {
         Some(repository) if roster.merge.enabled => format!("{}/{}", repository.owner, repository.name),
@@ -104,18 +112,24 @@ fn totals(roster: &Roster) -> String {
         roster.fleet,
         counted(roster.roles.len(), "role"),
         counted(usize::try_from(agents).unwrap_or(usize::MAX), "agent"),
-        platform(&roster.platform.kind),
+        platform(&roster.platform.kind, plugin),
     )
 }
 
-fn platform(kind: &PlatformKind) -> String {
+fn platform(kind: &PlatformKind, plugin: Memory) -> String {
     match kind {
         PlatformKind::Process { .. } => "on this machine".to_owned(),
         PlatformKind::Kubernetes(settings) => cluster(settings),
         PlatformKind::GithubActions(settings) => {
             format!("as runs of {} on {}", settings.workflow, settings.git_ref)
         }
-        PlatformKind::Exec(settings) => format!("by the plugin {}", settings.plugin.display()),
+        PlatformKind::Exec(settings) => {
+            let backoff = match plugin {
+                Memory::Kept => "",
+                Memory::None => ", which keeps no history: no slot ever backs off",
+            };
+            format!("by the plugin {}{backoff}", settings.plugin.display())
+        }
     }
 }
 

@@ -10,12 +10,14 @@ use crate::command::{Outcome, edges};
 use crate::cycle::MERGE_RESERVE;
 use crate::finding::{Finding, Grade};
 use crate::github::Github;
+use crate::platform::exec::Purpose;
 use crate::render::Screen;
 use crate::roster::{PlatformKind, Roster};
 
 mod endpoints;
 mod kubernetes;
 mod machine;
+mod plugin;
 mod root;
 mod view;
 
@@ -30,7 +32,7 @@ pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
     Ok(Outcome { stdout, code: u8::from(failed) })
 }
 
-/// Looks at this machine, at the cluster when there is one, at production's names and at GitHub, which is asked only
+/// Looks at this machine, at the cluster or the plugin when there is one, at production's names and at GitHub, which is asked only
 /// when the roster wants merges.
 async fn findings(
     roster: &Roster,
@@ -38,18 +40,21 @@ async fn findings(
     github: &anyhow::Result<Github>,
     now: SystemTime,
 ) -> Vec<Finding> {
-    let (cluster, production, merging) = join3(
-        cluster(roster, global, now),
+    let (sessions, production, merging) = join3(
+        sessions(roster, global, now),
         endpoints::findings(&roster.health),
         merging(roster, github, now),
     )
     .await;
-    [machine::findings(roster), cluster, merging, production].concat()
+    [machine::findings(roster), sessions, merging, production].concat()
 }
 
-async fn cluster(roster: &Roster, global: &Global, now: SystemTime) -> Vec<Finding> {
+async fn sessions(roster: &Roster, global: &Global, now: SystemTime) -> Vec<Finding> {
     match &roster.platform.kind {
-        PlatformKind::Process { .. } | PlatformKind::GithubActions(_) | PlatformKind::Exec(_) => Vec::new(),
+        PlatformKind::Process { .. } | PlatformKind::GithubActions(_) => Vec::new(),
+        PlatformKind::Exec(settings) => {
+            plugin::findings(&edges::exec(roster, settings, Purpose::Look), settings, now).await
+        }
         PlatformKind::Kubernetes(settings) => {
             let kubernetes = edges::kubernetes(roster, settings, global).await;
             kubernetes::findings(&roster.roles, settings, kubernetes, global.context.as_deref(), now).await

@@ -1,15 +1,17 @@
 //! Sets up the outside world for a command from the roster and the environment.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::cli::Global;
 use crate::command::Refused;
 use crate::github::{Credentials, Github, transport};
+use crate::platform::exec::{self, Exec, Purpose};
 use crate::platform::kubernetes::{self, Kubernetes};
 use crate::platform::process::{self, Process};
-use crate::roster::{KubernetesSettings, Repository, Roster};
+use crate::roster::{ExecSettings, KubernetesSettings, Repository, Roster};
 
 /// The process platform for this roster.
 pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
@@ -20,6 +22,23 @@ pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Proce
         repository: roster.repository.as_ref().map(full_name),
         secret_names: roster.secret_names.clone(),
     })
+}
+
+/// What is left of the deadline for what a plugin's last operation came to.
+const EXEC_RESERVE: Duration = Duration::from_secs(1);
+
+/// The platform by a plugin for this roster; nothing of it runs after the roster's deadline.
+pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -> Exec {
+    let reserve = EXEC_RESERVE.min(roster.deadline / 4);
+    let settings = exec::Settings {
+        fleet: roster.fleet.clone(),
+        repository: roster.repository.as_ref().map(full_name),
+        roles: roster.roles.iter().map(|role| role.key.clone()).collect(),
+        on_inventory_failure: roster.platform.on_inventory_failure,
+        exec: settings.clone(),
+        secret_names: roster.secret_names.clone(),
+    };
+    Exec::new(settings, purpose, Instant::now() + roster.deadline - reserve)
 }
 
 /// The Kubernetes platform for this roster; it asks nothing after the roster's deadline.

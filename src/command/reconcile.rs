@@ -11,6 +11,7 @@ use crate::client::client;
 use crate::command::{Outcome, Refused, edges, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
 use crate::fleet::RoleKey;
+use crate::platform::exec::Purpose;
 use crate::platform::kubernetes::Kubernetes;
 use crate::platform::{CycleId, Platform, process};
 use crate::render::progress::Progress;
@@ -43,7 +44,10 @@ pub async fn run(
             cycle(roster, options, steps, platform).await?
         }
         PlatformKind::GithubActions(_) => anyhow::bail!("no sessions on GitHub Actions yet"),
-        PlatformKind::Exec(_) => anyhow::bail!("no sessions by plugins yet"),
+        PlatformKind::Exec(settings) => {
+            let purpose = if options.dry_run { Purpose::Look } else { Purpose::Start };
+            cycle(roster, options, steps, Ok(edges::exec(roster, settings, purpose))).await?
+        }
         // A cluster that no step needs is left alone.
         PlatformKind::Kubernetes(_) => {
             let unused: anyhow::Result<Kubernetes> = Err(anyhow::anyhow!("no step needs the cluster"));

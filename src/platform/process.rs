@@ -20,7 +20,6 @@ mod directory;
 mod environment;
 mod files;
 mod history;
-mod lock;
 mod proc;
 mod record;
 mod refusal;

@@ -1,6 +1,7 @@
 //! `[platform.exec]`: the settings of a plugin.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use super::variables::{Destination, Variables};
 pub struct ExecSettings {
     /// The program: absolute, or a bare name to be looked up in PATH.
     pub plugin: PathBuf,
+    /// Where the roster names it, in bytes of the file.
+    pub place: Option<Range<usize>>,
     /// For one operation.
     pub timeout: Duration,
     /// What the plugin's environment has beside the coordinator's without its secrets; `${NAME}` already replaced.
@@ -43,6 +46,7 @@ pub(super) fn read(
     let state_dir = state_dir(values, "[platform.exec]", around, problems);
     Some(ExecSettings {
         plugin: plugin?,
+        place: values.span("plugin"),
         timeout: values.duration("timeout"),
         env,
         secret_names: variables.named,

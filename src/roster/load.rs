@@ -30,6 +30,12 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
         .map_err(|list| problems(path, source, list))
 }
 
+/// What was found out about a valid roster only by asking others.
+pub fn complaint(path: &Path, problem: Problem) -> Problems {
+    let source = read(path).map_or_else(|(source, _)| source, |(_, source)| source);
+    problems(path, source, vec![problem])
+}
+
 fn problems(path: &Path, source: String, list: Vec<Problem>) -> Problems {
     Problems::new(path.to_owned(), source, list)
 }

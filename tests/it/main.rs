@@ -7,6 +7,14 @@ mod backoff;
 mod contract;
 mod cycle;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod exec_commands;
+#[cfg(target_os = "linux")]
+mod exec_cycle;
+#[cfg(target_os = "linux")]
+mod exec_overlap;
+#[cfg(target_os = "linux")]
+mod exec_trouble;
 mod github_app;
 mod health;
 mod hostile;

@@ -87,7 +87,8 @@ impl Drop for Workplace {
 pub struct RosterText {
     top: String,
     platform: String,
-    kubernetes: Option<String>,
+    /// Of the platform's own.
+    section: Option<String>,
     defaults: String,
     merge: Option<String>,
     rest: String,
@@ -98,7 +99,7 @@ impl Default for RosterText {
         Self {
             top: "fleet = \"demo\"\ndeadline = \"50s\"".to_owned(),
             platform: "kind = \"process\"".to_owned(),
-            kubernetes: None,
+            section: None,
             defaults: String::new(),
             merge: None,
             rest: String::new(),
@@ -112,7 +113,16 @@ impl RosterText {
         let own = "image = \"example.com/agent:1\"\nnamespace = \"agents\"\n";
         Self {
             platform: "kind = \"kubernetes\"".to_owned(),
-            kubernetes: Some(format!("[platform.kubernetes]\n{own}{settings}\n")),
+            section: Some(format!("[platform.kubernetes]\n{own}{settings}\n")),
+            ..Self::default()
+        }
+    }
+
+    /// By the plugin `plugin.sh` beside the roster; `settings` are further lines of `[platform.exec]`.
+    pub fn exec(settings: &str) -> Self {
+        Self {
+            platform: "kind = \"exec\"".to_owned(),
+            section: Some(format!("[platform.exec]\nplugin = \"./plugin.sh\"\n{settings}\n")),
             ..Self::default()
         }
     }
@@ -171,7 +181,7 @@ impl RosterText {
     #[must_use]
     pub fn role(mut self, key: &str, count: u32, command: &str) -> Self {
         // Only a local session needs this machine's disk.
-        let local = if self.kubernetes.is_none() { "min_free = \"0\"\n" } else { "" };
+        let local = if self.section.is_none() { "min_free = \"0\"\n" } else { "" };
         let _ = write!(
             self.rest,
             "\n[[role]]\nkey = \"{key}\"\nname = \"{key}\"\ncount = {count}\ndepartment = \"Engineering\"\n\
@@ -182,9 +192,9 @@ impl RosterText {
 
     /// The file's text.
     pub fn text(&self) -> String {
-        let Self { top, platform, kubernetes, defaults, merge, rest } = self;
-        let [kubernetes, merge] = [kubernetes, merge].map(|part| part.as_deref().unwrap_or_default());
-        format!("{top}\n[platform]\n{platform}\n{kubernetes}{defaults}{merge}\n{rest}")
+        let Self { top, platform, section, defaults, merge, rest } = self;
+        let [section, merge] = [section, merge].map(|part| part.as_deref().unwrap_or_default());
+        format!("{top}\n[platform]\n{platform}\n{section}{defaults}{merge}\n{rest}")
     }
 
     /// The file in a folder of its own.

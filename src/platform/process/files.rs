@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::directory::Directory;
-use super::lock::{self, Probe};
 use super::record;
 use crate::fleet::Slot;
+use crate::platform::lock::{self, Probe};
 
 /// One slot's files.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::directory::{open_private, replace};
 use super::proc::ProcessId;
 use crate::fleet::{Outcome, Run};
+use crate::platform::private::{open_private, replace};
 
 /// The format that this program writes.
 pub(crate) const VERSION: u32 = 1;

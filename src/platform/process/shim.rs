@@ -12,13 +12,14 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use rustix::process::Pid;
 
+use super::descriptors;
 use super::proc::{self, ProcessId};
 use super::record::{self, Exit, Launch, Start, VERSION};
 use super::start::own_program;
 use super::storage::{LOG_LIMIT_BYTES, open_log, rotate, tidy, warn};
 use super::supervision::{Cause, End, Signals, reap, supervise};
-use super::{descriptors, lock};
 use crate::fleet::Outcome;
+use crate::platform::lock;
 
 /// What the shim says on its standard output when the agent runs; anything else is an error's text.
 pub(super) const READY: &str = "ready";

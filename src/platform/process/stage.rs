@@ -16,9 +16,9 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, anyhow, bail};
 use signal_hook::consts::{SIGALRM, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
 
-use super::directory::open_private;
 use super::record::{self, Launch, Start};
 use super::storage::open_log;
+use crate::platform::private::open_private;
 
 const BY_HAND: &str = "session-exec is started by `coordinator session-run`, never by hand";
 

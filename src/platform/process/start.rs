@@ -13,15 +13,16 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::directory::{Directory, create_directory, open_private, write_new};
+use super::directory::Directory;
 use super::environment::{argv, environment};
 use super::history::History;
-use super::lock::Probe;
 use super::record::{self, Launch, VERSION};
-use super::{Settings, lock, shim};
+use super::{Settings, shim};
 use crate::fleet::{SessionSpec, Want};
 use crate::platform::environment::Identity;
+use crate::platform::lock::{self, Probe};
 use crate::platform::placeholders::takes_prompt;
+use crate::platform::private::{create_directory, open_private, write_new};
 use crate::platform::{CycleId, Start};
 
 /// From the spawn of the shim until its agent runs.

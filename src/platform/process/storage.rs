@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::directory::{create_directory, open_private};
 use crate::fleet::HISTORY;
+use crate::platform::private::{create_directory, open_private};
 
 /// A log this long is rotated; two of them are kept.
 pub(super) const LOG_LIMIT_BYTES: u64 = 64 << 20;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::directory::Directory;
-use super::lock::{self, Probe};
 use super::proc;
 use super::record::{self, Record};
 use crate::fleet::{HISTORY, Listing, LiveSession, Slot, SlotRecord, SlotSessions, State, Unmanaged};
+use crate::platform::lock::{self, Probe};
 
 /// One slot as it was found.
 #[derive(Debug)]

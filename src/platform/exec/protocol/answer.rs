@@ -11,6 +11,7 @@ use super::SlotKey;
 use crate::timestamp;
 
 /// To `capabilities`.
+#[expect(clippy::struct_excessive_bools, reason = "the protocol's form")]
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Capabilities {
     /// The versions of the protocol that it speaks.

@@ -1,4 +1,4 @@
-//! The slot's lock: `flock` on a file that is never unlinked. The kernel frees it when its last holder is gone.
+//! A lock, such as a slot's: `flock` on a file that is never unlinked. The kernel frees it when its last holder is gone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::directory::open_private;
+use super::private::open_private;
 
 /// An inventory may hold the lock shared for a moment; a session holds it for good.
 const PROBE_PATIENCE: Duration = Duration::from_millis(50);
@@ -17,8 +17,8 @@ const PROBE_PATIENCE: Duration = Duration::from_millis(50);
 /// How often a lock file may be replaced under our hands before we give up.
 const REOPENINGS: u32 = 3;
 
-/// Takes the lock for a session; `None` when another one holds it.
-pub(crate) fn acquire(path: &Path) -> anyhow::Result<Option<File>> {
+/// Takes the lock, for a session or a run; `None` when another one holds it.
+pub(super) fn acquire(path: &Path) -> anyhow::Result<Option<File>> {
     for _ in 0..REOPENINGS {
         let file =
             open_private(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
@@ -36,7 +36,7 @@ pub(crate) fn acquire(path: &Path) -> anyhow::Result<Option<File>> {
 }
 
 /// What a look at the lock shows.
-pub(crate) enum Probe {
+pub(super) enum Probe {
     /// A session holds it, or a start is under way.
     Held,
     /// Nobody holds it, and no session can start while this file is kept.
@@ -47,7 +47,7 @@ pub(crate) enum Probe {
 }
 
 /// Asks who holds the lock without taking it away from anyone.
-pub(crate) fn probe(path: &Path) -> anyhow::Result<Probe> {
+pub(super) fn probe(path: &Path) -> anyhow::Result<Probe> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Probe::Free { _guard: None }),
         other => other.with_context(|| format!("look at {}", path.display()))?,
@@ -69,7 +69,7 @@ fn try_exclusive(file: &File, path: &Path) -> anyhow::Result<bool> {
 }
 
 /// Whether the path still names the file that we hold: two files would be two locks.
-pub(crate) fn is_in_place(file: &File, path: &Path) -> anyhow::Result<bool> {
+pub(super) fn is_in_place(file: &File, path: &Path) -> anyhow::Result<bool> {
     let context = || format!("look at {}", path.display());
     let held = file.metadata().with_context(context)?;
     match fs::symlink_metadata(path) {

@@ -1,0 +1,41 @@
+//! Whether the roster and its plugin fit each other: the one question of `check` that a file cannot answer.
+
+use std::time::Duration;
+
+use crate::command::{block_on, edges};
+use crate::platform::exec::Purpose;
+use crate::roster::{PlatformKind, Problem, Roster};
+
+/// For `capabilities`, which needs no network.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether ended sessions are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    Kept,
+    None,
+}
+
+/// Asks the plugin, when the roster has one, what it can do.
+pub(super) fn check(roster: &Roster) -> Result<Memory, Problem> {
+    let PlatformKind::Exec(settings) = &roster.platform.kind else { return Ok(Memory::Kept) };
+    let at = || settings.place.clone();
+    let mut settings = settings.clone();
+    settings.timeout = settings.timeout.min(PATIENCE);
+    let exec = edges::exec(roster, &settings, Purpose::Look);
+    let asked = block_on(async {
+        let capabilities = exec.capabilities().await?;
+        Ok((exec.unfit(capabilities), capabilities.history))
+    });
+    match asked {
+        Ok((None, true)) => Ok(Memory::Kept),
+        Ok((None, false)) => Ok(Memory::None),
+        Ok((Some(unfit), _)) => {
+            Err(Problem::new(unfit.why, at()).label("does not fit this roster").hint(unfit.remedy))
+        }
+        Err(error) => {
+            let problem = Problem::new(format!("{error:#}"), at()).label("does not say what it can do");
+            Err(problem.hint("run it by hand: `PLUGIN capabilities` prints one JSON object"))
+        }
+    }
+}

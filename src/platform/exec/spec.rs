@@ -1,0 +1,63 @@
+//! What a plugin is told to run. Pure.
+
+use std::time::SystemTime;
+
+use super::Settings;
+use super::protocol::{SlotKey, Spawn, Spec};
+use super::start::Birth;
+use crate::fleet::Want;
+use crate::platform::CycleId;
+use crate::platform::environment::Identity;
+use crate::platform::placeholders::{command, takes_prompt};
+
+/// The request for one session.
+pub(super) fn request<'a>(
+    settings: &'a Settings,
+    want: &'a Want,
+    birth: &'a Birth,
+    ticket: Ticket<'a>,
+) -> Spawn<'a> {
+    let (fleet, slot) = (&settings.fleet, &want.slot);
+    Spawn {
+        slot: SlotKey::from(slot),
+        generation: birth.generation,
+        expected_predecessor: birth.predecessor.as_deref(),
+        idempotency_key: format!("{fleet}/{}/{}/{}", slot.role, slot.index, birth.generation),
+        cycle: &ticket.cycle.0,
+        expires_at: ticket.expires_at,
+        spec: spec(settings, want, birth, ticket.cycle),
+        dry_run: ticket.dry_run,
+    }
+}
+
+/// Who asks, until when, and in earnest or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket<'a> {
+    pub(super) cycle: &'a CycleId,
+    pub(super) expires_at: SystemTime,
+    pub(super) dry_run: bool,
+}
+
+fn spec<'a>(settings: &'a Settings, want: &'a Want, birth: &Birth, cycle: &CycleId) -> Spec<'a> {
+    let (spec, repository) = (&want.spec, settings.repository.as_deref());
+    let session = want.slot.session_name(&settings.fleet);
+    let identity = Identity {
+        fleet: &settings.fleet,
+        slot: &want.slot,
+        session: &format!("{session}-g{}-{cycle}", birth.generation),
+        generation: birth.generation,
+        prompt: &spec.prompt,
+        repository,
+    };
+    let role = spec.env.iter().map(|(name, value)| (name.clone(), value.clone()));
+    Spec {
+        session,
+        role: want.slot.role.as_str(),
+        command: command(spec, &want.slot, &settings.fleet),
+        stdin: (!takes_prompt(&spec.command)).then_some(spec.prompt.as_str()),
+        prompt: &spec.prompt,
+        env: role.chain(identity.variables()).collect(),
+        time_limit_s: spec.time_limit.as_secs().max(1),
+        repository,
+    }
+}

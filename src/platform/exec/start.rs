@@ -1,0 +1,208 @@
+//! Fills one slot: decides by what the inventory saw, and lets the plugin have the last word.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::bail;
+
+use super::fitness::may_start_blind;
+use super::lease::Lease;
+use super::protocol::{Capabilities, Code, Operation, Session, Spawned, Verdict};
+use super::spec::{self, Ticket};
+use super::view;
+use super::{Exec, Failure};
+use crate::backoff::{self, Restraint};
+use crate::fleet::{Hold, HoldReason, Want};
+use crate::platform::{CycleId, Start};
+use crate::report::RateLimit;
+
+/// A session that has not started by then must not start: a later cycle has asked for it again.
+const TICKET: Duration = Duration::from_secs(300);
+
+/// The next session of a slot.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Birth {
+    pub(super) generation: u64,
+    /// The plugin's id of the newest session before.
+    pub(super) predecessor: Option<String>,
+}
+
+/// What to do about a slot.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Ask the plugin for this session.
+    Spawn(Birth),
+    /// Leave it alone.
+    Answer(Start),
+}
+
+/// The decision on a slot with these sessions, oldest first. Pure.
+fn decide(name: &str, sessions: &[Session], restraint: &Restraint, now: SystemTime) -> Step {
+    let record = view::record(sessions);
+    if record.live.is_some() {
+        return Step::Answer(Start::AlreadyRunning);
+    }
+    match backoff::hold(name, &record.history, restraint, now) {
+        Some(hold) => Step::Answer(Start::Held(hold)),
+        None => Step::Spawn(Birth {
+            generation: sessions.last().map_or(0, |last| last.generation).saturating_add(1),
+            predecessor: sessions.last().map(|last| last.id.clone()),
+        }),
+    }
+}
+
+fn unknown(detail: String) -> Step {
+    Step::Answer(Start::Held(Hold { reason: HoldReason::Unknown, until: None, detail }))
+}
+
+impl Exec {
+    pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        let capabilities = self.fit().await?;
+        if let Some(Lease::Theirs) = self.lease(capabilities).await? {
+            return Ok(Start::Held(Hold {
+                reason: HoldReason::Unknown,
+                until: None,
+                detail: self.is_leased(),
+            }));
+        }
+        match self.step(want, capabilities, now) {
+            Step::Spawn(birth) => {
+                let ticket = Ticket { cycle, expires_at: now + TICKET, dry_run: false };
+                self.spawn(want, &birth, ticket, capabilities).await
+            }
+            Step::Answer(start) => Ok(start),
+        }
+    }
+
+    /// The same decision; the plugin is asked for its own when it can give it without starting anything.
+    pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        let capabilities = self.fit().await?;
+        match self.step(want, capabilities, now) {
+            Step::Spawn(birth) if capabilities.dry_run => {
+                let cycle = CycleId("dry-run".to_owned());
+                let ticket = Ticket { cycle: &cycle, expires_at: now + TICKET, dry_run: true };
+                self.spawn(want, &birth, ticket, capabilities).await
+            }
+            Step::Spawn(birth) => Ok(Start::Started { generation: birth.generation }),
+            Step::Answer(start) => Ok(start),
+        }
+    }
+
+    fn step(&self, want: &Want, capabilities: &Capabilities, now: SystemTime) -> Step {
+        let name = want.slot.session_name(&self.settings.fleet);
+        match self.view.borrow().as_ref() {
+            Some(view) => {
+                let now = view.as_of.unwrap_or(now);
+                decide(&name, view.sessions(&want.slot), &want.spec.restraint, now)
+            }
+            None if may_start_blind(capabilities) => Step::Spawn(Birth { generation: 1, predecessor: None }),
+            None => {
+                unknown("the plugin's sessions are not known, and it must not be asked blindly".to_owned())
+            }
+        }
+    }
+
+    fn is_leased(&self) -> String {
+        let directory = self.settings.exec.state_dir.join(self.settings.fleet.as_str());
+        format!(
+            "another run has {}: the plugin cannot refuse a second session, so one run at a time starts them",
+            directory.join("exec.lock").display()
+        )
+    }
+
+    async fn spawn(
+        &self,
+        want: &Want,
+        birth: &Birth,
+        ticket: Ticket<'_>,
+        capabilities: &Capabilities,
+    ) -> anyhow::Result<Start> {
+        let request = spec::request(&self.settings, want, birth, ticket);
+        if let Some(most) = capabilities.max_spec_bytes {
+            let bytes = serde_json::to_vec(&request.spec)?.len() as u64;
+            if bytes > most {
+                bail!(
+                    "its `spec` has {bytes} bytes and the plugin takes {most}; shorten the brief, the command or `env`"
+                );
+            }
+        }
+        let started = Start::Started { generation: birth.generation };
+        let asked: Result<Spawned, Failure> = self.plugin.ask(Operation::Spawn, &request).await;
+        match asked {
+            Ok(Spawned { result: Verdict::Created | Verdict::Deferred, .. }) => Ok(started),
+            Ok(Spawned { result: Verdict::Exists, session }) => {
+                let is_ours = session.is_some_and(|session| session.cycle.as_deref() == Some(request.cycle));
+                Ok(if is_ours { started } else { Start::AlreadyRunning })
+            }
+            Err(failure) => refused(failure, ticket.expires_at - TICKET),
+        }
+    }
+}
+
+/// What a spawn without a result comes to.
+fn refused(failure: Failure, now: SystemTime) -> anyhow::Result<Start> {
+    match failure {
+        Failure::Refused { refusal, sentence } => {
+            let until = refusal.retry_after.map(|wait| now + wait);
+            match refusal.code {
+                Code::Quota => {
+                    let detail = sentence;
+                    Ok(Start::Held(Hold { reason: HoldReason::Quota, until, detail }))
+                }
+                Code::RateLimited => Ok(Start::RateLimited(RateLimit { resets_at: until })),
+                Code::Conflict => Ok(Start::AlreadyRunning),
+                Code::Unavailable
+                | Code::Denied
+                | Code::Invalid
+                | Code::Unsupported
+                | Code::Ambiguous
+                | Code::Internal => bail!(sentence),
+            }
+        }
+        Failure::NotStarted(why) => bail!(why),
+        Failure::Late(why) | Failure::Garbled(why) => {
+            bail!("{why}; the session may still have started: the next inventory shows it")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESTRAINT: Restraint = Restraint {
+        backoff_base: Duration::from_secs(60),
+        backoff_cap: Duration::from_secs(3600),
+        min_runtime: Duration::from_secs(30),
+        min_interval: Duration::ZERO,
+    };
+
+    fn step(sessions: &str, now: &str) -> Step {
+        let sessions: Vec<Session> = serde_json::from_str(sessions).expect("sessions");
+        let now = humantime::parse_rfc3339(now).expect("a time");
+        decide("demo-qa-s0", &sessions, &RESTRAINT, now)
+    }
+
+    const FAILED: &str = r#"[{"id":"old","slot":{"role":"qa","index":0},"generation":4,"state":"finished","outcome":"failure",
+        "exit_code":1,"started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:05Z"}]"#;
+
+    #[test]
+    fn the_next_generation_follows_the_newest_session() {
+        let expected = Birth { generation: 5, predecessor: Some("old".to_owned()) };
+        assert_eq!(step(FAILED, "2026-01-01T01:00:00Z"), Step::Spawn(expected));
+        assert_eq!(
+            step("[]", "2026-01-01T01:00:00Z"),
+            Step::Spawn(Birth { generation: 1, predecessor: None })
+        );
+    }
+
+    #[test]
+    fn a_slot_that_just_failed_is_held_and_a_live_one_is_left_alone() {
+        let held = step(FAILED, "2026-01-01T00:00:30Z");
+        assert!(
+            matches!(held, Step::Answer(Start::Held(Hold { reason: HoldReason::Backoff, .. }))),
+            "{held:?}"
+        );
+        let live = FAILED.replace("finished\"", "running\"");
+        assert_eq!(step(&live, "2026-01-01T01:00:00Z"), Step::Answer(Start::AlreadyRunning));
+    }
+}
