@@ -1,6 +1,6 @@
 //! The plugin that is tried, and a fleet that nobody else has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -76,9 +76,10 @@ impl Subject {
     pub(super) fn new(program: PathBuf, timeout: Duration, now: SystemTime) -> Self {
         let settings = ExecSettings {
             plugin: program,
+            place: None,
             timeout,
             env: BTreeMap::new(),
-            secret_names: std::collections::BTreeSet::new(),
+            secret_names: BTreeSet::new(),
             state_dir: PathBuf::new(),
         };
         let nanos = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
