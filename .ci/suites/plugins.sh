@@ -20,8 +20,9 @@ work=$(mktemp -d)
 fleet=ci$(printf '%x' $$)
 export XDG_STATE_HOME=$work/state
 clean() {
-  for socket in "/tmp/tmux-$(id -u)/coordinator-$fleet" "/tmp/tmux-$(id -u)"/coordinator-ct*; do
-    case $socket in *-"$fleet" | *-"${tested:-none}") tmux -S "$socket" kill-server 2>/dev/null || true ;; *) continue ;; esac
+  for name in "$fleet" "${tested:-none}"; do
+    socket=/tmp/tmux-$(id -u)/coordinator-$name
+    tmux -S "$socket" kill-server 2>/dev/null || true
     rm -f "$socket"
   done
   rm -rf "$work"
@@ -52,9 +53,8 @@ soon() {
 json() { python3 -c "import json, sys; d = json.load(sys.stdin); sys.exit(not ($1))"; }
 mux() { env -u TMUX_TMPDIR tmux -L "coordinator-$fleet" "$@"; }
 
-# Its fleet is not known before, so that it is found by what the plugin leaves in its folder.
 "$coordinator" plugin-test "$plugin" | tee "$work/tried"
-tested=$(ls "$XDG_STATE_HOME/coordinator-tmux" | sed -n 's/^\(ct[0-9a-f]*\)-.*/\1/p' | head -n 1)
+tested=$(sed -n 's/^fleet \(ct[0-9a-f]*\):.*/\1/p' "$work/tried")
 holds "the plugin passes the whole conformance test" grep -q ', 0 failed, 0 skipped$' "$work/tried"
 
 mkdir "$work/fleet" "$work/fleet/briefs" "$work/fleet/plugins"

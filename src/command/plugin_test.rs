@@ -35,7 +35,7 @@ pub async fn run(options: &PluginTest, global: &Global) -> anyhow::Result<Outcom
     let program = program(&options.path)?;
     let mut subject = Subject::new(program, options.timeout, SystemTime::now());
     let rows = rows(&mut subject).await;
-    let stdout = view::render(&subject.capabilities, &rows, global.output, Screen::stdout(global.color))?;
+    let stdout = view::render(&subject, &rows, global.output, Screen::stdout(global.color))?;
     let failed = rows.iter().any(|row| row.grade == Grade::Fail);
     Ok(Outcome { stdout, code: u8::from(failed) })
 }

@@ -55,13 +55,12 @@ pub(super) async fn stale_view(subject: &Subject, place: Place) -> Tried {
 
 /// A finished session makes room, and is remembered.
 pub(super) async fn next_generation(subject: &Subject, place: Place) -> Tried {
-    let before = match subject.capabilities.history {
-        true => Some(finished(subject, place, "the session before is finished").await?.id),
-        false => {
-            let gone = |sessions: &[Session]| sessions.iter().all(|session| session.state == State::Finished);
-            subject.until(place, "the slot is free", |sessions| gone(sessions).then_some(())).await?;
-            None
-        }
+    let before = if subject.capabilities.history {
+        Some(finished(subject, place, "the session before is finished").await?.id)
+    } else {
+        let gone = |sessions: &[Session]| sessions.iter().all(|session| session.state == State::Finished);
+        subject.until(place, "the slot is free", |sessions| gone(sessions).then_some(())).await?;
+        None
     };
     let order = Order { generation: 2, predecessor: before.clone(), ..Order::first(place, &["sleep", "1"]) };
     let answer = subject.spawn(&order).await?;

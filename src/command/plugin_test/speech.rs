@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::row::{Shortfall, Tried, demand, promised};
 use super::subject::{Order, Place, Subject, told};
 use crate::platform::exec::Failure;
-use crate::platform::exec::protocol::{Capable, Operation, SlotExclusive, VERSION, Verdict};
+use crate::platform::exec::protocol::{Capable, Operation, SlotExclusive, Spawned, VERSION, Verdict};
 
 /// It says what it can do, and speaks this version.
 pub(super) async fn capabilities(subject: &mut Subject) -> Tried {
@@ -48,7 +48,7 @@ pub(super) async fn unknown_fields(subject: &Subject, place: Place) -> Tried {
     request["of_a_later_version"] = json!({ "deep": [1, null] });
     request["spec"]["of_a_later_version"] = json!("x");
     request["slot"]["of_a_later_version"] = json!(true);
-    created(subject.plugin().ask(Operation::Spawn, &request).await?)?;
+    created(&subject.plugin().ask(Operation::Spawn, &request).await?)?;
     Ok("a request with more fields is served".to_owned())
 }
 
@@ -56,11 +56,11 @@ pub(super) async fn unknown_fields(subject: &Subject, place: Place) -> Tried {
 pub(super) async fn slow_request(subject: &Subject, place: Place) -> Tried {
     let request = subject.request(&Order::first(place, &["true"])).to_string();
     let pieces: Vec<&[u8]> = request.as_bytes().chunks(request.len().div_ceil(5)).collect();
-    created(subject.plugin().recite(Operation::Spawn.word(), &pieces).await?)?;
+    created(&subject.plugin().recite(Operation::Spawn.word(), &pieces).await?)?;
     Ok(format!("a request in {} pieces is served", pieces.len()))
 }
 
-fn created(answer: crate::platform::exec::protocol::Spawned) -> Result<(), Shortfall> {
+fn created(answer: &Spawned) -> Result<(), Shortfall> {
     demand(answer.result == Verdict::Created, || {
         format!("a spawn in a free slot says {:?}, not created", answer.result).to_lowercase()
     })

@@ -127,9 +127,10 @@ impl Subject {
         let since = SystemTime::UNIX_EPOCH;
         let request = List { fleet: &self.fleet, roles: vec![ROLE], include_finished_since: since };
         let listed: Listed = self.plugin.ask(Operation::List, &request).await?;
-        match listed.complete {
-            true => Ok(listed.sessions),
-            false => Err(Shortfall::Failed("a list without \"complete\": true counts as failed".to_owned())),
+        if listed.complete {
+            Ok(listed.sessions)
+        } else {
+            Err(Shortfall::Failed("a list without \"complete\": true counts as failed".to_owned()))
         }
     }
 

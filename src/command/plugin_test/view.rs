@@ -4,6 +4,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::json;
 
 use super::row::{Grade, Row};
+use super::subject::Subject;
 use crate::cli::Output;
 use crate::platform::exec::protocol::{Capabilities, SlotExclusive};
 use crate::render::Screen;
@@ -18,24 +19,26 @@ const NAME_WIDTH: usize = 19;
 
 /// The rows in the form that was asked for, with a line break at its end.
 pub(super) fn render(
-    capabilities: &Capabilities,
+    subject: &Subject,
     rows: &[Row],
     output: Output,
     screen: Screen,
 ) -> anyhow::Result<String> {
     match output {
-        Output::Text => Ok(text(capabilities, rows, screen)),
-        Output::Json => Ok(serde_json::to_string_pretty(&document(capabilities, rows))? + "\n"),
-        Output::Markdown => Ok(markdown(capabilities, rows)),
+        Output::Text => Ok(text(subject, rows, screen)),
+        Output::Json => Ok(serde_json::to_string_pretty(&document(subject, rows))? + "\n"),
+        Output::Markdown => Ok(markdown(&subject.capabilities, rows)),
     }
 }
 
-fn document(capabilities: &Capabilities, rows: &[Row]) -> serde_json::Value {
+fn document(subject: &Subject, rows: &[Row]) -> serde_json::Value {
+    let capabilities = &subject.capabilities;
     let shown = rows.iter().map(
         |row| json!({ "row": row.name, "result": row.grade.word().to_lowercase(), "detail": sentence(&row.detail) }),
     );
     json!({
         "schema": SCHEMA,
+        "fleet": subject.fleet(),
         "name": sentence(&capabilities.name),
         "slot_exclusive": word(capabilities.slot_exclusive),
         "demand": demand(capabilities),
@@ -46,13 +49,14 @@ fn document(capabilities: &Capabilities, rows: &[Row]) -> serde_json::Value {
     })
 }
 
-fn text(capabilities: &Capabilities, rows: &[Row], screen: Screen) -> String {
+fn text(subject: &Subject, rows: &[Row], screen: Screen) -> String {
     let line = |row: &Row| {
         let (grade, name) = (painted(row.grade, screen), row.name);
         format!("{grade}{name:NAME_WIDTH$}{}\n", sentence(&row.detail))
     };
     let lines: String = rows.iter().map(line).collect();
-    format!("{lines}\n{}\n{}\n", class(capabilities), summary(rows))
+    let fleet = format!("fleet {}: what the plugin remembers of it may be removed", subject.fleet());
+    format!("{lines}\n{fleet}\n{}\n{}\n", class(&subject.capabilities), summary(rows))
 }
 
 fn markdown(capabilities: &Capabilities, rows: &[Row]) -> String {
