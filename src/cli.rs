@@ -1,6 +1,7 @@
 //! The command line: clap types only.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -70,6 +71,8 @@ pub enum Command {
     Doctor,
     /// Writes a starter roster, briefs and deploy files; overwrites nothing
     Init(Init),
+    /// Tries whether a plugin of the exec platform keeps the protocol; needs no roster
+    PluginTest(PluginTest),
     /// Prints the JSON schema of the roster
     Schema,
     /// Prints a completion script
@@ -212,6 +215,17 @@ pub struct SessionAgent {
     /// The key of the role
     #[arg(long, env = "COORDINATOR_ROLE")]
     pub role: String,
+}
+
+/// Options of `plugin-test`.
+#[derive(Debug, Args)]
+pub struct PluginTest {
+    /// The plugin
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// For one operation
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
 }
 
 /// A step that can be chosen; the report is always made.

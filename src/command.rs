@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use futures_util::stream;
 
-use crate::cli::{Cli, Color, Command, Gate, Global, Init, Logs, Output};
+use crate::cli::{Cli, Color, Command, Gate, Global, Init, Logs, Output, PluginTest};
 use crate::client::client;
 use crate::fleet::SlotSessions;
 use crate::platform::exec::Purpose;
@@ -27,6 +27,7 @@ pub mod doctor;
 pub mod gate;
 pub mod init;
 pub mod logs;
+pub mod plugin_test;
 pub mod pulls;
 pub mod reconcile;
 pub mod schema;
@@ -80,6 +81,7 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::Schema => print(&schema::run(), Output::Json, 0),
         Command::Check => check(&cli.global),
         Command::Init(options) => init(options),
+        Command::PluginTest(options) => plugin_test(options, &cli.global),
         Command::Reconcile(_) | Command::Pulls | Command::Doctor | Command::Sessions | Command::Logs(_) => {
             with_roster(cli)
         }
@@ -115,6 +117,7 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
         Command::Logs(options) => logs(options, global, roster, secrets),
         Command::Check
         | Command::Init(_)
+        | Command::PluginTest(_)
         | Command::Schema
         | Command::Completions { .. }
         | Command::Gate(_)
@@ -259,6 +262,18 @@ fn init(options: &Init) -> ExitCode {
     match written {
         Ok(text) => print(&text, Output::Text, 0),
         Err(error) => fail(&Secrets::default(), &format!("error: {error:#}\n"), USAGE),
+    }
+}
+
+fn plugin_test(options: &PluginTest, global: &Global) -> ExitCode {
+    let secrets = Secrets::from_environment(&BTreeSet::new());
+    log::start(global, &secrets);
+    match block_on(plugin_test::run(options, global)) {
+        Ok(outcome) if global.output == Output::Json => {
+            print(&secrets.mask_json(&outcome.stdout), Output::Json, outcome.code)
+        }
+        Ok(outcome) => print(&secrets.mask(&outcome.stdout), global.output, outcome.code),
+        Err(error) => fail(&secrets, &format!("error: {error:#}\n"), USAGE),
     }
 }
 

@@ -34,6 +34,8 @@ mod merge_cases;
 mod merging;
 mod plan;
 #[cfg(target_os = "linux")]
+mod plugin_test;
+#[cfg(target_os = "linux")]
 mod process_faults;
 #[cfg(target_os = "linux")]
 mod process_fleet;

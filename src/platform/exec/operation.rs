@@ -109,8 +109,31 @@ impl Plugin {
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<T, Failure> {
-        let (status, answer) = self.run(until, operation, request).await?;
-        match protocol::judge(status, &answer) {
+        let operation = operation.word();
+        let request = serde_json::to_vec(request)
+            .map_err(|error| Failure::NotStarted(self.of(operation, &error.to_string())))?;
+        let (status, answer) = self.converse(until, operation, &[&request]).await?;
+        self.judged(operation, status, &answer)
+    }
+
+    /// [`Plugin::ask`] for whoever wants to see what a plugin makes of a request that the coordinator never sends: any
+    /// operation, any bytes, in pieces.
+    pub async fn recite<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        request: &[&[u8]],
+    ) -> Result<T, Failure> {
+        let (status, answer) = self.converse(self.until, operation, request).await?;
+        self.judged(operation, status, &answer)
+    }
+
+    fn judged<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        status: ExitStatus,
+        answer: &[u8],
+    ) -> Result<T, Failure> {
+        match protocol::judge(status, answer) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(refusal)) => {
                 let sentence = self.sentence(operation, &refusal);
@@ -121,14 +144,13 @@ impl Plugin {
     }
 
     /// How it exited, and all of its standard output, whatever that may be.
-    async fn run(
+    async fn converse(
         &self,
         until: Instant,
-        operation: Operation,
-        request: &impl Serialize,
+        operation: &str,
+        request: &[&[u8]],
     ) -> Result<(ExitStatus, Vec<u8>), Failure> {
         let not_started = |why: &str| Failure::NotStarted(self.of(operation, why));
-        let request = serde_json::to_vec(request).map_err(|error| not_started(&error.to_string()))?;
         let left = until.min(self.until).saturating_duration_since(Instant::now()).min(self.timeout);
         if left.is_zero() {
             return Err(not_started("not started: no time is left of the run's `deadline`"));
@@ -139,15 +161,15 @@ impl Plugin {
             ("COORDINATOR_DEADLINE_MS".into(), left.as_millis().to_string().into()),
         ];
         let environment = self.environment.iter().cloned().chain(own);
-        let mut group = Group::start(&self.program, operation.word(), environment)
+        let mut group = Group::start(&self.program, operation, environment)
             .map_err(|error| not_started(&self.no_start(&error)))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut log = stderr::Log::new(self.of(operation, ""), &self.secrets);
-        let ended = group.converse(&request, &mut log, deadline).await;
+        let ended = group.converse(request, &mut log, deadline).await;
         ended.map_err(|trouble| self.failure(operation, trouble, left))
     }
 
-    fn failure(&self, operation: Operation, trouble: Trouble, left: Duration) -> Failure {
+    fn failure(&self, operation: &str, trouble: Trouble, left: Duration) -> Failure {
         match trouble {
             Trouble::Late => {
                 let left = humantime::format_duration(Duration::from_millis(
@@ -183,7 +205,7 @@ impl Plugin {
     }
 
     /// What a plugin's own error means, in a sentence.
-    fn sentence(&self, operation: Operation, refusal: &Refusal) -> String {
+    fn sentence(&self, operation: &str, refusal: &Refusal) -> String {
         let message = self.quoted(&refusal.message);
         let message = if message.is_empty() { "no message" } else { &message };
         let wait = refusal.retry_after.map_or_else(String::new, |wait| {
@@ -194,7 +216,7 @@ impl Plugin {
     }
 
     /// `tmux list: why`.
-    fn of(&self, operation: Operation, why: &str) -> String {
+    fn of(&self, operation: &str, why: &str) -> String {
         let name = self.program.file_name().unwrap_or(self.program.as_os_str());
         format!("plugin {} {operation}: {why}", name.to_string_lossy())
     }

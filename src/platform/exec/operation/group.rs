@@ -5,11 +5,12 @@ use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::pipe::{Heard, hear, left};
 use super::stderr::Log;
@@ -17,6 +18,8 @@ use crate::platform::exec::protocol::LARGEST_ANSWER;
 
 /// Pieces of standard error that are read after the exit: a process that left the group may write for ever.
 const MOST_LEFT: usize = 64;
+
+const BETWEEN_PIECES: Duration = Duration::from_millis(20);
 
 /// A running operation. However this value goes, its processes go with it; those that left the group by `setsid`, which
 /// a session must, stay.
@@ -50,7 +53,7 @@ impl Group {
     /// own exit counts: a child of it may keep the pipes open.
     pub(super) async fn converse(
         &mut self,
-        request: &[u8],
+        request: &[&[u8]],
         log: &mut Log<'_>,
         deadline: Instant,
     ) -> Result<(ExitStatus, Vec<u8>), Trouble> {
@@ -115,9 +118,16 @@ impl Drop for Group {
     }
 }
 
-/// A plugin that does not read what it is told has done no wrong.
-async fn say(mut stdin: ChildStdin, request: &[u8]) {
-    let _ = stdin.write_all(request).await;
+/// In pieces, a moment apart. A plugin that does not read what it is told has done no wrong.
+async fn say(mut stdin: ChildStdin, request: &[&[u8]]) {
+    for (number, piece) in request.iter().enumerate() {
+        if number > 0 {
+            sleep(BETWEEN_PIECES).await;
+        }
+        if stdin.write_all(piece).await.is_err() {
+            return;
+        }
+    }
 }
 
 fn refuse_flood(answer: &[u8]) -> Result<(), Trouble> {

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# The shipped tmux plugin, with real tmux: the protocol, and a fleet from roster to log.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+if ! command -v tmux >/dev/null; then
+  apt-get update -qq >&2
+  apt-get install -y -qq --no-install-recommends tmux >&2
+fi
+plugin=$PWD/deploy/plugins/tmux
+tmux -V
+# Compiled in memory: nothing is left beside the plugin.
+python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$plugin"
+
+# The program as the tests build it, so that nothing is compiled twice.
+cargo test --quiet --locked --test it --no-run
+coordinator="$(realpath "${CARGO_TARGET_DIR:-target}")/debug/coordinator"
+
+work=$(mktemp -d)
+fleet=ci$(printf '%x' $$)
+export XDG_STATE_HOME=$work/state
+clean() {
+  for name in "$fleet" "${tested:-none}"; do
+    socket=/tmp/tmux-$(id -u)/coordinator-$name
+    tmux -S "$socket" kill-server 2>/dev/null || true
+    rm -f "$socket"
+  done
+  rm -rf "$work"
+}
+trap clean EXIT
+
+passed=0
+# holds WHAT COMMAND..: counts it, or ends the suite.
+holds() {
+  local what=$1
+  shift
+  if ! "$@"; then
+    echo "does not hold: $what" >&2
+    echo "$passed passed, 1 failed"
+    exit 1
+  fi
+  echo "holds: $what"
+  passed=$((passed + 1))
+}
+# soon COMMAND..: whether it succeeds within half a minute.
+soon() {
+  for _ in $(seq 150); do
+    if "$@"; then return 0; fi
+    sleep 0.2
+  done
+  return 1
+}
+json() { python3 -c "import json, sys; d = json.load(sys.stdin); sys.exit(not ($1))"; }
+mux() { env -u TMUX_TMPDIR tmux -L "coordinator-$fleet" "$@"; }
+
+"$coordinator" plugin-test "$plugin" | tee "$work/tried"
+tested=$(sed -n 's/^fleet \(ct[0-9a-f]*\):.*/\1/p' "$work/tried")
+holds "the plugin passes the whole conformance test" grep -q ', 0 failed, 0 skipped$' "$work/tried"
+
+mkdir "$work/fleet" "$work/fleet/briefs" "$work/fleet/plugins"
+cd "$work/fleet"
+cp "$plugin" plugins/tmux
+cat >roster.toml <<ROSTER
+fleet = "$fleet"
+[platform]
+kind = "exec"
+[platform.exec]
+plugin = "plugins/tmux"
+[defaults]
+command = ["sh", "-c", "cat; exec sleep 600"]
+[[role]]
+key = "ui_builder"
+name = "UI Builder"
+count = 4
+mode = "task-driven"
+[[role]]
+key = "failing"
+name = "Failing"
+count = 1
+mode = "thinker"
+command = ["sh", "-c", "echo it went wrong; exit 3"]
+ROSTER
+mkdir -p briefs/modes
+echo "Build what users see." >briefs/ui_builder.md
+echo "Fail." >briefs/failing.md
+echo "Preamble." >briefs/preamble.md
+for mode in thinker task-driven self-directed reviewer sentinel; do echo "Mode." >"briefs/modes/$mode.md"; done
+
+runs=()
+for number in 1 2 3 4 5 6; do
+  "$coordinator" reconcile -o json >"run-$number.json" 2>"run-$number.log" &
+  runs+=($!)
+done
+for run in "${runs[@]}"; do wait "$run" || { cat run-*.log >&2; exit 1; }; done
+count() { mux list-panes -a -F '#{session_name} #{pane_dead}' | grep -c "^$fleet-ui-builder-s[0-3] 0$"; }
+holds "six overlapping cycles start one tmux session per slot" test "$(count)" = 4
+started() { cat run-*.json | python3 -c '
+import json, sys
+text, decoder, count = sys.stdin.read().strip(), json.JSONDecoder(), 0
+while text:
+    report, end = decoder.raw_decode(text)
+    count += sum(one["role"] == "ui_builder" for one in report["steps"]["spawn"]["spawned"])
+    text = text[end:].strip()
+print(count)'; }
+holds "and their reports say so" test "$(started)" = 4
+sessions() { "$coordinator" sessions -o json 2>/dev/null; }
+live() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 4'; }
+holds "coordinator sessions shows them" live
+failed() { sessions | json 'any(s["role"] == "failing" and s["outcome"] == "failed" and s["exit_code"] == 3 for s in d["sessions"])'; }
+holds "an agent that fails is listed with its exit code" soon failed
+held() { "$coordinator" reconcile -o json 2>/dev/null | json 'any(h["reason"] == "backoff" for h in d["steps"]["spawn"]["held"])'; }
+holds "and its slot backs off" held
+holds "its words are in its log" grep -q "it went wrong" <("$coordinator" logs failing-s0 2>/dev/null)
+holds "an agent gets its prompt on standard input" grep -q "Build what users see" <("$coordinator" logs ui-builder-s0 2>/dev/null)
+secret() { tr '\0' '\n' </proc/"$(mux display-message -p '#{pid}')"/environ; }
+holds "the tmux server knows no token" test "$(GITHUB_TOKEN=x secret | grep -c TOKEN)" = 0
+
+mux kill-session -t "=$fleet-ui-builder-s0"
+gone() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 3'; }
+holds "a session that a person ends is gone" soon gone
+"$coordinator" reconcile >/dev/null 2>&1
+holds "and the next cycle fills its slot" live
+
+pids=$(mux list-panes -a -F '#{pane_pid}')
+mux kill-server
+ended() { for pid in $pids; do if [ -d "/proc/$pid" ]; then return 1; fi; done; }
+holds "nothing of a fleet runs when its server is gone" soon ended
+echo "$passed passed, 0 failed"

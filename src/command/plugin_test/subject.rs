@@ -1,0 +1,220 @@
+//! The plugin that is tried, and a fleet that nobody else has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::row::Shortfall;
+use crate::platform::exec::protocol::{
+    Capabilities, List, Listed, Operation, Session, SlotExclusive, SlotKey, Spawn, Spawned, Spec,
+};
+use crate::platform::exec::{Failure, Plugin};
+use crate::roster::ExecSettings;
+
+const ROLE: &str = "plugin_test";
+
+/// Between two looks at the list.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A slot that is free at first; each row has its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place(pub u32);
+
+/// What a spawn of the test asks for; the rest is the same for all.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    /// Where.
+    pub(super) place: Place,
+    /// Counted from 1.
+    pub(super) generation: u64,
+    /// The id of the session before.
+    pub(super) predecessor: Option<String>,
+    /// Who asks.
+    pub(super) cycle: String,
+    /// What to run.
+    pub(super) command: Vec<String>,
+    /// A session that runs longer is to be ended.
+    pub(super) time_limit: Duration,
+    /// From now on; negative is past.
+    pub(super) expires_in_s: i64,
+    /// Start nothing.
+    pub(super) dry_run: bool,
+}
+
+impl Order {
+    /// The first session of a place.
+    pub(super) fn first(place: Place, command: &[&str]) -> Self {
+        Self {
+            place,
+            generation: 1,
+            predecessor: None,
+            cycle: "test".to_owned(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            time_limit: Duration::from_secs(600),
+            expires_in_s: 300,
+            dry_run: false,
+        }
+    }
+}
+
+/// The plugin, its fleet, and what is known of it so far.
+#[derive(Debug)]
+pub(super) struct Subject {
+    plugin: Plugin,
+    fleet: String,
+    /// What the plugin says that it can do.
+    pub(super) capabilities: Capabilities,
+    /// How long an operation takes here.
+    pub(super) pace: Duration,
+}
+
+impl Subject {
+    /// A plugin whose capabilities are not known yet, with a fleet named by the clock and this process.
+    pub(super) fn new(program: PathBuf, timeout: Duration, now: SystemTime) -> Self {
+        let settings = ExecSettings {
+            plugin: program,
+            place: None,
+            timeout,
+            env: BTreeMap::new(),
+            secret_names: BTreeSet::new(),
+            state_dir: PathBuf::new(),
+        };
+        let nanos = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let number = (nanos / 1000) << 16 | u128::from(std::process::id() & 0xffff);
+        let capabilities = Capabilities {
+            protocol: Vec::new(),
+            name: String::new(),
+            slot_exclusive: SlotExclusive::None,
+            blind_spawn: false,
+            history: false,
+            logs: false,
+            dry_run: false,
+            max_spec_bytes: None,
+        };
+        Self {
+            plugin: Plugin::new(&settings, &settings.secret_names, Instant::now() + LONGEST),
+            fleet: format!("ct{:012x}", number & 0xffff_ffff_ffff),
+            capabilities,
+            pace: Duration::ZERO,
+        }
+    }
+
+    /// The fleet of this test.
+    pub(super) fn fleet(&self) -> &str {
+        &self.fleet
+    }
+
+    /// The plugin itself, for what no coordinator says.
+    pub(super) fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// How long a session lasts that others find live: enough for the rows that look at it.
+    pub(super) fn hold_s(&self) -> u64 {
+        (Duration::from_secs(3) + self.pace * 30).as_secs().min(120)
+    }
+
+    /// How long to wait for what a session does by itself.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(self.hold_s() + 10)
+    }
+
+    /// A complete list.
+    pub(super) async fn list(&self) -> Result<Vec<Session>, Shortfall> {
+        let since = SystemTime::UNIX_EPOCH;
+        let request = List { fleet: &self.fleet, roles: vec![ROLE], include_finished_since: since };
+        let listed: Listed = self.plugin.ask(Operation::List, &request).await?;
+        if listed.complete {
+            Ok(listed.sessions)
+        } else {
+            Err(Shortfall::Failed("a list without \"complete\": true counts as failed".to_owned()))
+        }
+    }
+
+    /// The sessions of one place.
+    pub(super) async fn at(&self, place: Place) -> Result<Vec<Session>, Shortfall> {
+        let slot = SlotKey { role: ROLE.to_owned(), index: place.0 };
+        Ok(self.list().await?.into_iter().filter(|session| session.slot == slot).collect())
+    }
+
+    /// Looks at a place until something is there, or patience ends.
+    pub(super) async fn until<T>(
+        &self,
+        place: Place,
+        what: &str,
+        found: impl Fn(&[Session]) -> Option<T>,
+    ) -> Result<T, Shortfall> {
+        let end = Instant::now() + self.patience();
+        loop {
+            let sessions = self.at(place).await?;
+            if let Some(found) = found(&sessions) {
+                return Ok(found);
+            }
+            if Instant::now() > end {
+                let waited = humantime::format_duration(self.patience());
+                return Err(Shortfall::Failed(format!("{what}: not within {waited}; {}", told(&sessions))));
+            }
+            sleep(LOOK_AGAIN.max(self.pace)).await;
+        }
+    }
+
+    /// Asks for a session.
+    pub(super) async fn spawn(&self, order: &Order) -> Result<Spawned, Failure> {
+        self.plugin.ask(Operation::Spawn, &self.request(order)).await
+    }
+
+    /// The request of an order, as the coordinator says it.
+    pub(super) fn request(&self, order: &Order) -> Value {
+        let index = order.place.0;
+        let session = format!("{}-{}-s{index}", self.fleet, ROLE.replace('_', "-"));
+        let own = |name: &str, value: &str| (format!("COORDINATOR_{name}"), value.to_owned());
+        let env = [
+            own("FLEET", &self.fleet),
+            own("ROLE", ROLE),
+            own("SLOT", &session),
+            own("SESSION", &format!("{session}-g{}", order.generation)),
+            own("GENERATION", &order.generation.to_string()),
+        ];
+        let expires = SystemTime::now();
+        let off = Duration::from_secs(order.expires_in_s.unsigned_abs());
+        let request = Spawn {
+            slot: SlotKey { role: ROLE.to_owned(), index },
+            generation: order.generation,
+            expected_predecessor: order.predecessor.as_deref(),
+            idempotency_key: format!("{}/{ROLE}/{index}/{}", self.fleet, order.generation),
+            cycle: &order.cycle,
+            expires_at: if order.expires_in_s < 0 { expires - off } else { expires + off },
+            spec: Spec {
+                session,
+                role: ROLE,
+                command: order.command.clone(),
+                stdin: None,
+                prompt: "Nothing is to be done.",
+                env: env.into_iter().collect(),
+                time_limit_s: order.time_limit.as_secs(),
+                repository: None,
+            },
+            dry_run: order.dry_run,
+        };
+        json!(request)
+    }
+}
+
+/// The run of all rows ends by then.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Sessions in a few words.
+pub(super) fn told(sessions: &[Session]) -> String {
+    if sessions.is_empty() {
+        return "the list has no session there".to_owned();
+    }
+    let one = |session: &Session| {
+        let outcome = session.outcome.map(|outcome| format!(", {outcome:?}")).unwrap_or_default();
+        let text = format!("{} generation {} {:?}{outcome}", session.id, session.generation, session.state);
+        text.to_lowercase()
+    };
+    format!("the list has {}", sessions.iter().map(one).collect::<Vec<_>>().join(" and "))
+}
