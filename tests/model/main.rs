@@ -8,4 +8,5 @@
 
 mod check;
 mod kubernetes;
+mod lock;
 mod planning;
