@@ -10,7 +10,7 @@ mod tests;
 use stateright::{Model, Property};
 
 use crate::check::Tally;
-use crate::planning::{self, End, Seen};
+use crate::planning::{self, End};
 use action::Action;
 use design::{Design, Unlink};
 use run::{Agent, Child, Coordinator, Run, Shim};
@@ -168,26 +168,11 @@ impl Lock {
     }
 }
 
-/// A list is a hint: here it may show anything at all, since everything is asked again under the lock.
-const SHOWN: [Option<Seen>; 5] = [
-    Some(Seen::Nothing),
-    Some(Seen::Live),
-    Some(Seen::Ended(End::Well)),
-    Some(Seen::Ended(End::Failed)),
-    None,
-];
-
 fn coordinator(state: &State, run: u8, one: Run, actions: &mut Vec<Action>) {
     match one.coordinator {
+        // A list is a hint: it may show anything at all, since everything is asked again under the lock.
         Coordinator::Waiting => {
-            let mut plans: Vec<bool> = SHOWN
-                .iter()
-                .flat_map(|shown| planning::choices(shown.map(|seen| [seen, Seen::Nothing]), 1).to_vec())
-                .map(|choice| choice.starts[0])
-                .collect();
-            plans.sort_unstable();
-            plans.dedup();
-            actions.extend(plans.into_iter().rev().map(|starts| Action::Plan { run, starts }));
+            actions.extend(planning::plans_of_anything().map(|starts| Action::Plan { run, starts }));
         }
         Coordinator::InPlace => {
             let verdicts = planning::verdicts(state.last_end());

@@ -7,6 +7,7 @@
 #![allow(unreachable_pub)] // Nothing is public here but within this crate.
 
 mod check;
+mod github;
 mod kubernetes;
 mod lock;
 mod planning;

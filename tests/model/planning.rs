@@ -142,12 +142,28 @@ fn starts(view: View, setting: Setting) -> Starts {
 /// The shipped `backoff::hold`, as every platform's `start` asks it again: whether some clock lets the slot start, and
 /// whether some clock holds it.
 pub fn verdicts(end: Option<End>) -> impl Iterator<Item = bool> {
-    let may_start = move |clock| {
-        let history: Vec<Run> = end.map(run).into_iter().collect();
-        backoff::hold(&slot(0).session_name(&fleet()), &history, &RESTRAINT, now(clock)).is_none()
-    };
     let clocks = [Clock::Late, Clock::Early, Clock::Behind];
-    [true, false].into_iter().filter(move |verdict| clocks.iter().any(|clock| may_start(*clock) == *verdict))
+    [true, false]
+        .into_iter()
+        .filter(move |verdict| clocks.iter().any(|clock| may_start(end, *clock) == *verdict))
+}
+
+/// The same by one clock.
+pub fn may_start(end: Option<End>, clock: Clock) -> bool {
+    let history: Vec<Run> = end.map(run).into_iter().collect();
+    backoff::hold(&slot(0).session_name(&fleet()), &history, &RESTRAINT, now(clock)).is_none()
+}
+
+/// Whether a cycle may plan a start of the only slot, and whether it may plan none, when its list may show anything at
+/// all.
+pub fn plans_of_anything() -> impl Iterator<Item = bool> {
+    let shown = [Seen::Nothing, Seen::Live, Seen::Ended(End::Well), Seen::Ended(End::Failed)];
+    let shown = shown.map(|seen| Some([seen, Seen::Nothing]));
+    let views: Vec<View> = shown.into_iter().chain([None]).collect();
+    let plans = |start: &bool| {
+        views.iter().any(|view| choices(*view, 1).iter().any(|choice| choice.starts[0] == *start))
+    };
+    [true, false].into_iter().filter(plans).collect::<Vec<_>>().into_iter()
 }
 
 fn inventory(view: View) -> Inventory {
