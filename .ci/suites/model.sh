@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Searches small worlds exhaustively for a broken invariant, and prints how each unsafe design is refuted.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+cargo test --test model -- --nocapture --test-threads=2

@@ -1,0 +1,114 @@
+//! Runs a search and prints what came out.
+
+#![allow(clippy::print_stdout)] // The traces are what it is for.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+/// How often what must not be missing happened: a search in which it never did would prove nothing.
+#[derive(Debug)]
+pub struct Tally {
+    events: &'static [&'static str],
+    counts: Vec<AtomicU64>,
+}
+
+impl Tally {
+    pub fn of(events: &'static [&'static str]) -> Self {
+        Self { events, counts: events.iter().map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// Panics on an event that is not in the list.
+    pub fn note(&self, event: &'static str) {
+        let place = self.events.iter().position(|known| *known == event).expect("an event of the list");
+        self.counts[place].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn print(&self) {
+        for (event, count) in self.events.iter().zip(&self.counts) {
+            println!("    sometimes: {event}: {} times", count.load(Ordering::Relaxed));
+        }
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        let counted = self.events.iter().zip(&self.counts);
+        counted.filter(|(_, count)| count.load(Ordering::Relaxed) == 0).map(|(event, _)| *event).collect()
+    }
+}
+
+/// Searches all of it. Fails when a property does not hold somewhere, and when something never happened.
+pub fn prove<M>(name: &str, model: M)
+where
+    M: Model + AsRef<Tally> + Send + Sync + 'static,
+    M::State: Clone + PartialEq + Hash + Send + Sync,
+    M::Action: Clone + PartialEq + Debug,
+{
+    let checker = hold(name, model);
+    let tally = checker.model().as_ref();
+    tally.print();
+    let missing = tally.missing();
+    assert!(missing.is_empty(), "{name}: in the whole search it never happened that {missing:?}");
+}
+
+/// Searches all of it. Fails when a property does not hold somewhere, and tells a short way there; where cycles that differ
+/// only in their number count once, they may change their numbers on the way.
+pub fn hold<M>(name: &str, model: M) -> impl Checker<M>
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + PartialEq + Hash + Send + Sync,
+    M::Action: Clone + PartialEq + Debug,
+{
+    let began = Instant::now();
+    let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let broken = checker.discoveries();
+    print(name, &checker, began, if broken.is_empty() { "holds" } else { "BROKEN" });
+    for (property, path) in &broken {
+        println!("    not always: {property}");
+        tell(checker.model(), &path.clone().into_actions());
+    }
+    assert!(broken.is_empty(), "{name}: {:?} can be broken", broken.keys());
+    checker
+}
+
+/// Searches breadth first until the one property of the model is broken, and tells the shortest way there. Fails when
+/// there is none.
+pub fn refute<M>(name: &str, model: M)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + PartialEq + Hash + Send + Sync,
+    M::Action: Clone + PartialEq + Debug,
+{
+    let began = Instant::now();
+    // With one property and one thread, the search ends at the first state that breaks it.
+    assert_eq!(model.properties().len(), 1, "{name}: a mutant is about one property");
+    let checker = model.checker().spawn_bfs().join();
+    let broken = checker.discoveries();
+    print(name, &checker, began, if broken.is_empty() { "NOT REFUTED" } else { "refuted, as it must be" });
+    for (property, path) in &broken {
+        println!("    not always: {property}");
+        tell(checker.model(), &path.clone().into_actions());
+    }
+    assert!(!broken.is_empty(), "{name}: the search does not see what is wrong with this design");
+}
+
+fn print<M: Model>(name: &str, checker: &impl Checker<M>, began: Instant, verdict: &str) {
+    println!(
+        "{name}: {verdict}: {} states generated, {} unique, depth {}, {:.1} s",
+        checker.state_count(),
+        checker.unique_state_count(),
+        checker.max_depth(),
+        began.elapsed().as_secs_f64(),
+    );
+}
+
+fn tell<M: Model>(model: &M, actions: &[M::Action])
+where
+    M::Action: Debug,
+{
+    for (place, action) in (1..).zip(actions) {
+        println!("    {place:>2}. {}", model.format_action(action));
+    }
+}

@@ -1,0 +1,53 @@
+//! The shipped design, and those that it must not become.
+
+/// The workflow's `concurrency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// One per slot; a run that is under way goes on. Shipped.
+    OfSlot,
+    /// One per slot and generation.
+    OfGeneration,
+    /// One per slot, with `cancel-in-progress: true`.
+    OfSlotCancelling,
+    None,
+}
+
+/// What the gate knows of the slot's other runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// What is so now.
+    Fresh,
+    /// Anything: its list lags, or lacks runs.
+    Anything,
+}
+
+/// What the gate asks of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// A ticket that has not expired, nothing else in progress, no backoff. Shipped.
+    All,
+    /// All but the ticket.
+    AllButTicket,
+    /// All but the backoff.
+    AllButBackoff,
+    /// All but whether another run is in progress.
+    AllButOther,
+}
+
+/// A design, and the size of the world in which it is searched.
+#[derive(Debug, Clone, Copy)]
+pub struct Design {
+    pub group: Group,
+    pub sight: Sight,
+    pub gate: Gate,
+    pub cycles: u8,
+    /// Lost replies, late and doubled dispatches.
+    pub faults: u8,
+}
+
+impl Design {
+    /// What `src/platform/actions/{start,gate}.rs` and `deploy/github-actions/agent-session.yml` do.
+    pub fn shipped(cycles: u8, faults: u8) -> Self {
+        Self { group: Group::OfSlot, sight: Sight::Fresh, gate: Gate::All, cycles, faults }
+    }
+}
