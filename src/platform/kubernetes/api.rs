@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::innermost;
+use crate::timestamp;
 
 /// The server cuts a request at 60 s; a list that takes half as long is not worth waiting for.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
@@ -85,7 +86,7 @@ impl Api {
 
     /// Whether a request may still begin after this wait.
     pub(super) fn has_time_for(&self, wait: Duration) -> bool {
-        Instant::now() + wait < self.until
+        Instant::now().checked_add(wait).is_some_and(|end| end < self.until)
     }
 
     /// Asks, and waits where the server asks for it (429, 503 with `Retry-After`) as long as the deadline allows. These
@@ -123,7 +124,7 @@ impl Api {
     }
 
     fn note_time(&self, headers: &HeaderMap) {
-        let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let date = headers.get(DATE).and_then(|date| timestamp::date_header(date.to_str().ok()?));
         if let Some(date) = date {
             self.heard.set(Some((date, Instant::now())));
         }

@@ -143,9 +143,10 @@ pub(crate) fn generations(records: &Path) -> anyhow::Result<Vec<u64>> {
     Ok(found)
 }
 
+/// A number without a successor is nobody's generation.
 fn generation(name: &str) -> Option<u64> {
     let number: u64 = name.parse().ok()?;
-    (number > 0 && number.to_string() == name).then_some(number)
+    ((1..u64::MAX).contains(&number) && number.to_string() == name).then_some(number)
 }
 
 /// The newest `limit` sessions that started, oldest first. A directory without `start.json` never started.
