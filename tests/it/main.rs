@@ -54,6 +54,7 @@ mod process_sessions;
 mod rendering;
 mod restraint;
 mod roster;
+mod security;
 mod session_agent;
 mod workflow_run;
 

@@ -239,3 +239,17 @@ mod word {
         Outcome::from_word(&text).ok_or_else(|| serde::de::Error::custom(format!("unknown outcome `{text}`")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_a_number_with_a_successor_written_in_one_way() {
+        let records = tempfile::tempdir().expect("a temporary folder");
+        for name in ["2", "10", "0", "01", "+3", "18446744073709551615", "18446744073709551616", "work"] {
+            fs::create_dir(records.path().join(name)).expect("a folder can be made");
+        }
+        assert_eq!(generations(records.path()).expect("it can be read"), [2, 10]);
+    }
+}
