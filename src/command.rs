@@ -20,7 +20,7 @@ use crate::platform::{Platform, process};
 use crate::render::Screen;
 use crate::roster::{self, PlatformKind, Problems, Roster};
 use crate::runner::{Inert, Reader};
-use crate::secrets::{MaskedStderr, Secrets};
+use crate::secrets::{self, MaskedStderr, Secrets};
 
 pub mod check;
 pub mod doctor;
@@ -72,6 +72,11 @@ impl std::error::Error for Refused {}
 /// Runs the command, prints what it says, and tells how to exit. The session stages come first: they must run before
 /// this process has a second thread.
 pub fn main(cli: &Cli) -> ExitCode {
+    if holds_credentials(&cli.command)
+        && let Err(error) = secrets::seal_process()
+    {
+        return fail(&Secrets::default(), &format!("error: {error:#}\n"), 1);
+    }
     match &cli.command {
         Command::SessionRun { directory } => process::session_run(directory),
         Command::SessionExec { directory } => process::session_exec(directory),
@@ -85,6 +90,25 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::Reconcile(_) | Command::Pulls | Command::Doctor | Command::Sessions | Command::Logs(_) => {
             with_roster(cli)
         }
+    }
+}
+
+/// Whether the command may have been given the coordinator's own credentials. The stages of a session have none, and what
+/// a session does is its own affair.
+fn holds_credentials(command: &Command) -> bool {
+    match command {
+        Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_) => false,
+        Command::Gate(_)
+        | Command::Completions { .. }
+        | Command::Schema
+        | Command::Check
+        | Command::Init(_)
+        | Command::PluginTest(_)
+        | Command::Reconcile(_)
+        | Command::Pulls
+        | Command::Doctor
+        | Command::Sessions
+        | Command::Logs(_) => true,
     }
 }
 

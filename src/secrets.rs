@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::env;
 use std::io::{self, Stderr, Write};
 
+#[cfg(target_os = "linux")]
+use anyhow::Context;
+
 use crate::runner::{Inert, Reader};
 
 /// Variables that hold the coordinator's own credentials.
@@ -18,6 +21,17 @@ const PUBLIC_NAMES: [&str; 2] = ["GITHUB_APP_ID", "GITHUB_APP_INSTALLATION_ID"];
 const SHORTEST_BYTES: usize = 4;
 
 const MASK: &str = "***";
+
+/// Keeps this process to itself: no core of it is written, and no other process of this user, an agent for instance, reads
+/// its memory or its environment (Linux: `PR_SET_DUMPABLE`). Programs that it starts are as always.
+///
+/// Fails where the kernel refuses.
+pub fn seal_process() -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("keep other processes from reading this one")?;
+    Ok(())
+}
 
 /// The values to mask, longest first, so that no secret is left over from a shorter one within it.
 #[derive(Debug, Clone, Default)]

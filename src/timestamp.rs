@@ -11,6 +11,17 @@ pub(crate) fn writable(time: SystemTime) -> Option<SystemTime> {
     (since <= LAST_SECOND).then_some(time)
 }
 
+/// The time, unless what is waited for from then on could not be written.
+pub(crate) fn with_room(time: SystemTime) -> Option<SystemTime> {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    writable(time.checked_add(YEAR)?).map(|_| time)
+}
+
+/// The server's clock, as its `Date` header has it. A clock near the end of all times is none.
+pub(crate) fn date_header(text: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(text).ok().and_then(with_room)
+}
+
 /// `2026-01-01T00:00:00Z`, `2026-01-01 00:00:00 UTC`, `2026-01-01 00:00:00 -0700`.
 pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let text = text.trim();
@@ -59,6 +70,14 @@ mod tests {
             "2025-12-31 17:00:00 -0700",
         ] {
             assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_to_which_no_wait_can_be_added_is_none() {
+        assert!(date_header("Thu, 26 Nov 2026 00:00:00 GMT").is_some());
+        for text in ["Fri, 31 Dec 9999 23:59:59 GMT", "soon", ""] {
+            assert_eq!(date_header(text), None, "{text}");
         }
     }
 

@@ -175,7 +175,7 @@ impl Answer {
 
     /// The server's clock.
     pub(super) fn date(&self) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.header(&DATE)?).ok()
+        timestamp::date_header(self.header(&DATE)?)
     }
 
     /// When the token expires, where GitHub says so.

@@ -3,6 +3,9 @@
 #[path = "../world/world.rs"]
 mod world;
 
+#[path = "../fuzz/fuzz.rs"]
+mod fuzz;
+
 mod actions;
 mod backoff;
 mod contract;
@@ -16,6 +19,7 @@ mod exec_cycle;
 mod exec_overlap;
 #[cfg(target_os = "linux")]
 mod exec_trouble;
+mod fuzzed;
 mod github_app;
 mod health;
 mod hostile;
@@ -50,6 +54,7 @@ mod process_sessions;
 mod rendering;
 mod restraint;
 mod roster;
+mod security;
 mod session_agent;
 mod workflow_run;
 

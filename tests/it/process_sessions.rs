@@ -220,6 +220,50 @@ fn a_link_in_place_of_our_directory_or_lock_is_refused() {
     assert_eq!(fs::read_to_string(fleet.path("precious")).expect("read"), "kept");
 }
 
+/// Whoever can plant a link in a directory of mode 0700 is the same user, or root; a mistake must do no harm either.
+#[test]
+fn a_link_in_place_of_a_record_or_a_log_is_neither_read_nor_written_through() {
+    for name in
+        ["start.json", "exit.json", "start.json.tmp", "out.log", "shim.log", "prompt.md", "launch.json"]
+    {
+        let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "true")]);
+        fs::write(fleet.path("precious"), "kept").expect("write a file");
+        fleet.reconcile();
+        fleet.await_end("ui-builder-s0");
+        for generation in [1, 2] {
+            let planted = fleet.state(&format!("sessions/ui-builder-s0/{generation}/{name}"));
+            fs::create_dir_all(planted.parent().expect("it has one")).expect("make a directory");
+            if fs::symlink_metadata(&planted).is_ok() {
+                fs::remove_file(&planted).expect("remove a file");
+            }
+            symlink(fleet.path("precious"), &planted).expect("link");
+        }
+        fleet.run(&["reconcile", "--only", "spawn", "-o", "json"]);
+        fleet.run(&["sessions"]);
+        let logs = fleet.run(&["logs", "ui-builder-s0"]);
+        assert!(!String::from_utf8_lossy(&logs.stdout).contains("kept"), "{name}: {logs:?}");
+        assert_eq!(fs::read_to_string(fleet.path("precious")).expect("read"), "kept", "{name}");
+        assert_eq!(mode(&fleet.path("precious")), 0o644, "{name}");
+    }
+}
+
+#[test]
+fn a_second_name_of_a_file_elsewhere_loses_nothing_to_a_record() {
+    let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "true")]);
+    fleet.reconcile();
+    fleet.await_end("ui-builder-s0");
+    fs::write(fleet.path("precious"), "kept").expect("write a file");
+    let home = fleet.state("sessions/ui-builder-s0/2");
+    fs::create_dir_all(&home).expect("make a directory");
+    for name in ["start.json", "start.json.tmp", "exit.json.tmp", "out.log", "shim.log", "prompt.md"] {
+        fs::hard_link(fleet.path("precious"), home.join(name)).expect("link");
+    }
+    fs::remove_file(home.join("start.json")).expect("remove a file");
+    assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-ui-builder-s0"]);
+    fleet.await_end("ui-builder-s0");
+    assert_eq!(fs::read_to_string(fleet.path("precious")).expect("read"), "kept");
+}
+
 #[test]
 fn old_logs_and_work_directories_go_when_the_next_session_has_started() {
     let settings = format!("{OPEN}retain = 2\nretain_work = 1\n");

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use kube::core::Status;
 use serde::de::DeserializeOwned;
@@ -17,9 +17,17 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::innermost;
+use crate::timestamp;
+use crate::untrusted::one_line;
 
 /// The server cuts a request at 60 s; a list that takes half as long is not worth waiting for.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+
+/// A page of 500 Jobs, each with the longest prompt that a roster may have, is half as large.
+const LARGEST_BODY_BYTES: usize = 128 << 20;
+
+/// Reports cut a text later, when no secret in it can be cut in two any more; a log takes it as it is.
+const LONGEST_MESSAGE: usize = 4096;
 
 /// The API server of one namespace.
 pub(super) struct Api {
@@ -85,7 +93,7 @@ impl Api {
 
     /// Whether a request may still begin after this wait.
     pub(super) fn has_time_for(&self, wait: Duration) -> bool {
-        Instant::now() + wait < self.until
+        Instant::now().checked_add(wait).is_some_and(|end| end < self.until)
     }
 
     /// Asks, and waits where the server asks for it (429, 503 with `Retry-After`) as long as the deadline allows. These
@@ -123,7 +131,7 @@ impl Api {
     }
 
     fn note_time(&self, headers: &HeaderMap) {
-        let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let date = headers.get(DATE).and_then(|date| timestamp::date_header(date.to_str().ok()?));
         if let Some(date) = date {
             self.heard.set(Some((date, Instant::now())));
         }
@@ -153,7 +161,8 @@ impl Answer {
     /// The answer when all of it has come.
     pub(super) async fn of(response: Response<Body>) -> Result<Self, NoAnswer> {
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| NoAnswer(innermost(&error)))?.to_bytes();
+        let body = Limited::new(body, LARGEST_BODY_BYTES).collect().await;
+        let body = body.map_err(|error| NoAnswer(innermost(error.as_ref())))?.to_bytes();
         Ok(Self { status: head.status, retry_after: retry_after(&head.headers), body })
     }
 
@@ -168,12 +177,16 @@ impl Answer {
 
     /// The body as this type, or what is wrong with it.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, NoAnswer> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| NoAnswer(format!("the API server's answer is not what it should be: {error}")))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // The error's text may quote the body.
+            let why = one_line(&error.to_string(), LONGEST_MESSAGE);
+            NoAnswer(format!("the API server's answer is not what it should be: {why}"))
+        })
     }
 
     /// What the server says of an error, as far as it does.
     pub(super) fn error(&self) -> Status {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        let said: Status = serde_json::from_slice(&self.body).unwrap_or_default();
+        Status { message: one_line(&said.message, LONGEST_MESSAGE), ..said }
     }
 }

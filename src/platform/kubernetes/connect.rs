@@ -36,6 +36,11 @@ pub(super) async fn client(context: Option<&str>, until: Instant) -> anyhow::Res
             )
         })?,
     };
+    anyhow::ensure!(
+        !config.accept_invalid_certs,
+        "the kubeconfig says `insecure-skip-tls-verify`, and the token would go to whoever answers; give the \
+         cluster's `certificate-authority-data` instead"
+    );
     // The next cycle is the retry: kube would go on for up to an hour, and write by an old list.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);

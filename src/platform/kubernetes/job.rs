@@ -44,7 +44,7 @@ pub(super) struct Birth<'a> {
 impl Birth<'_> {
     /// 1 + the predecessor's: data, never part of the name.
     pub(super) fn generation(self) -> u64 {
-        self.predecessor.map_or(1, |predecessor| predecessor.generation + 1)
+        self.predecessor.map_or(1, |predecessor| predecessor.generation.saturating_add(1))
     }
 }
 

@@ -22,6 +22,9 @@ const PAGE: &str = "500";
 /// A list of the first page to the last, begun again when the server forgot it in between.
 const MOST_RESTARTS: usize = 2;
 
+/// More Jobs than a fleet can have, and an end for a server that always has a next page.
+const MOST_PAGES: usize = 400;
+
 /// The fleet's Jobs and pods by slot, as one list showed them.
 #[derive(Debug, Default)]
 pub(super) struct View {
@@ -80,7 +83,7 @@ async fn pages<T: DeserializeOwned>(api: &Api, path: &str, query: &[(&str, &str)
     let mut restarts = 0;
     let mut items: Vec<T> = Vec::new();
     let mut next = String::new();
-    loop {
+    for _ in 0..MOST_PAGES {
         let mut query = query.to_vec();
         query.push(("limit", PAGE));
         if !next.is_empty() {
@@ -106,6 +109,7 @@ async fn pages<T: DeserializeOwned>(api: &Api, path: &str, query: &[(&str, &str)
             _ => anyhow::bail!("{}", refusal(&answer)),
         }
     }
+    anyhow::bail!("the list of the API server does not end: {MOST_PAGES} pages")
 }
 
 /// What to do when there was no answer.
@@ -129,5 +133,87 @@ impl View {
             ),
         });
         Listing { slots: slots.collect(), unmanaged: unmanaged.collect(), stuck: stuck.collect(), as_of: now }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http::Response;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+    use kube::client::Body;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// The error of a list from a server that answers like this; how often it was asked.
+    async fn refused<B>(answer: impl Fn() -> Response<B> + Clone + Send + 'static) -> (String, u64)
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<tower::BoxError>,
+    {
+        let service = tower::service_fn(move |_: http::Request<Body>| {
+            let answer = answer.clone();
+            async move { Ok::<_, Infallible>(answer()) }
+        });
+        let until = Instant::now() + Duration::from_secs(60);
+        let api = Api::new(kube::Client::new(service, "agents"), "agents".to_owned(), until);
+        let listed: anyhow::Result<Vec<Job>> = pages(&api, &api.jobs(), &[]).await;
+        (listed.expect_err("it is no list").to_string(), api.requests())
+    }
+
+    fn json(status: u16, text: &'static str) -> Response<Full<Bytes>> {
+        let response = Response::builder().status(status).header("retry-after", u64::MAX.to_string());
+        response.body(Full::new(text.into())).expect("a good response")
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_not_read_for_ever() {
+        const MIB: &[u8] = &[b' '; 1 << 20];
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sent);
+        let endless = move || {
+            let count = Arc::clone(&count);
+            let frames = stream::repeat_with(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, Infallible>(Frame::data(Bytes::from_static(MIB)))
+            });
+            Response::new(StreamBody::new(frames))
+        };
+        let (error, _) = refused(endless).await;
+        assert!(error.contains("length limit"), "{error}");
+        assert!(sent.load(Ordering::Relaxed) <= 129, "{sent:?} MiB were read");
+    }
+
+    #[tokio::test]
+    async fn a_list_that_always_has_a_next_page_ends() {
+        let page = || json(200, r#"{"metadata":{"continue":"on"},"items":[]}"#);
+        let (error, requests) = refused(page).await;
+        assert!(error.contains("does not end"), "{error}");
+        assert_eq!(requests, MOST_PAGES as u64);
+    }
+
+    #[tokio::test]
+    async fn a_pause_of_more_years_than_a_clock_has_is_not_waited_for() {
+        let (error, requests) = refused(|| json(429, "{}")).await;
+        assert!(error.contains("no time"), "{error}");
+        assert_eq!(requests, 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_told_of_an_answer_is_short_whatever_it_was() {
+        let long: &'static str = format!(r#"{{"items":"{}"}}"#, "x".repeat(1 << 20)).leak();
+        let (error, _) = refused(move || json(200, long)).await;
+        assert!(error.len() < 5000, "{} bytes", error.len());
+        let long: &'static str = format!(r#"{{"message":"{}"}}"#, "x".repeat(1 << 20)).leak();
+        let (error, _) = refused(move || json(500, long)).await;
+        assert!(error.len() < 5000, "{} bytes", error.len());
     }
 }

@@ -313,7 +313,7 @@ fn last_line(words: &str) -> &str {
     words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or(words).trim()
 }
 
-/// A time of the API.
+/// A time of the API. Its zero is in the year 1, which nobody meant and no record of ours can hold.
 pub(super) fn system_time(time: &Time) -> SystemTime {
-    time.0.into()
+    SystemTime::from(time.0).max(SystemTime::UNIX_EPOCH)
 }

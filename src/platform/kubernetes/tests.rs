@@ -148,6 +148,24 @@ fn a_template_adds_what_has_no_key_and_the_generated_job_wins() {
 }
 
 #[test]
+fn a_time_before_all_clocks_and_a_generation_after_all_others_can_be_written_on() {
+    let never = "0001-01-01T00:00:00Z";
+    let failed = json!({ "type": "Failed", "status": "True", "lastTransitionTime": never });
+    let job = json!({
+        "metadata": {
+            "name": "demo-ui-builder-s2", "uid": "u", "creationTimestamp": never,
+            "labels": { "coordinator.dev/generation": u64::MAX.to_string() },
+        },
+        "status": { "startTime": never, "conditions": [failed] },
+    });
+    let job: Job = serde_json::from_value(job).expect("it is a Job");
+    let predecessor = job.predecessor(&Pods::default());
+    assert_eq!(predecessor.history[0].started_at, SystemTime::UNIX_EPOCH);
+    let next = made(&settings(), &want(&["a"], &[]), Some(&predecessor));
+    assert_eq!(next["metadata"]["labels"]["coordinator.dev/generation"], u64::MAX.to_string());
+}
+
+#[test]
 fn a_history_keeps_eight_runs_and_four_kibibytes_whatever_the_agents_said() {
     let runs: Vec<Run> = (1..=12).map(|number| run(number, &"\u{1F980}\"\\\n".repeat(2000))).collect();
     let text = record::written(&runs);

@@ -143,9 +143,10 @@ pub(crate) fn generations(records: &Path) -> anyhow::Result<Vec<u64>> {
     Ok(found)
 }
 
+/// A number without a successor is nobody's generation.
 fn generation(name: &str) -> Option<u64> {
     let number: u64 = name.parse().ok()?;
-    (number > 0 && number.to_string() == name).then_some(number)
+    ((1..u64::MAX).contains(&number) && number.to_string() == name).then_some(number)
 }
 
 /// The newest `limit` sessions that started, oldest first. A directory without `start.json` never started.
@@ -236,5 +237,19 @@ mod word {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Outcome, D::Error> {
         let text = String::deserialize(deserializer)?;
         Outcome::from_word(&text).ok_or_else(|| serde::de::Error::custom(format!("unknown outcome `{text}`")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_a_number_with_a_successor_written_in_one_way() {
+        let records = tempfile::tempdir().expect("a temporary folder");
+        for name in ["2", "10", "0", "01", "+3", "18446744073709551615", "18446744073709551616", "work"] {
+            fs::create_dir(records.path().join(name)).expect("a folder can be made");
+        }
+        assert_eq!(generations(records.path()).expect("it can be read"), [2, 10]);
     }
 }

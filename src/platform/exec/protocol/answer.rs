@@ -1,14 +1,12 @@
 //! What a plugin says when it did what it was asked to.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::SlotKey;
 use crate::timestamp;
-
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// To `capabilities`.
 #[expect(clippy::struct_excessive_bools, reason = "the protocol's form")]
@@ -195,7 +193,6 @@ pub struct Log {
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    // What waits are added to it must be writable, too.
-    let time = timestamp::parse(&text).filter(|time| timestamp::writable(*time + YEAR).is_some());
+    let time = timestamp::parse(&text).and_then(timestamp::with_room);
     time.map(Some).ok_or_else(|| D::Error::custom(format!("`{text}` is no time by RFC 3339")))
 }

@@ -1,0 +1,107 @@
+//! What every report must be, whoever had a hand in it.
+
+use coordinator::cli::Output;
+use coordinator::render::{self, Screen, annotations, metrics};
+use coordinator::report::Report;
+use coordinator::runner::Reader;
+use coordinator::secrets::Secrets;
+use pulldown_cmark::{Event, Options, Parser, Tag};
+
+use super::server::TOKEN;
+
+/// A report of one small fleet and a handful of pull requests is no longer, whatever others wrote into it.
+const LONGEST: usize = 1 << 20;
+
+/// The escape sequences of our own colours.
+const PALETTE: [&str; 5] = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
+
+/// Fails unless every form of the report is harmless to its reader.
+pub(super) fn check(report: &mut Report) {
+    no_panic(report);
+    report.mask(&Secrets::new([TOKEN.to_owned()]));
+    let of = |output, screen| render::report(report, output, screen).expect("every report can be written");
+    let narrow = |color| Screen { color, width: Some(60) };
+    let plain = of(Output::Text, narrow(false));
+    let json = of(Output::Json, Screen::PLAIN);
+    let markdown = of(Output::Markdown, Screen::PLAIN);
+    let notes = annotations::report(report);
+    let all = [&plain, &of(Output::Text, Screen::PLAIN), &json, &markdown, &notes, &metrics::report(report)];
+    for text in all {
+        is_tame(text);
+    }
+    let colored = of(Output::Text, narrow(true));
+    let stripped = PALETTE.iter().fold(colored, |text, code| text.replace(code, ""));
+    assert_eq!(stripped, plain, "colour adds nothing but colour");
+
+    serde_json::from_str::<serde_json::Value>(&json).expect("the report is JSON");
+    let for_runner = Reader::Runner.json(&json);
+    serde_json::from_str::<serde_json::Value>(&for_runner).expect("it still is, for a runner");
+    for text in [&for_runner, &Reader::Runner.text(&plain), &Reader::Runner.text(&markdown)] {
+        assert!(!text.lines().any(is_command), "{text}");
+    }
+    for line in notes.lines() {
+        assert!(line.starts_with("::error title=") || line.starts_with("::warning title="), "{line}");
+    }
+    is_plain_markdown(&markdown);
+}
+
+/// One text that a terminal, a log or a page shows.
+pub(super) fn is_tame(text: &str) {
+    let is_odd = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+    assert!(!text.contains(is_odd), "{text:?}");
+    assert!(!text.contains(TOKEN), "{text}");
+    assert!(text.len() < LONGEST, "{} bytes", text.len());
+}
+
+/// A panic is caught by its step: it must not hide there.
+fn no_panic(report: &Report) {
+    let outcomes = [&report.inventory.outcome, &report.spawn.outcome, &report.merge.outcome];
+    outcomes.into_iter().filter_map(|outcome| outcome.error()).for_each(is_fair);
+    report.spawn.body.failed.iter().for_each(|failure| is_fair(&failure.error));
+}
+
+/// An error that speaks of its document, and not for ever.
+pub(super) fn is_fair(error: &str) {
+    assert!(!error.contains("panicked"), "{error}");
+    assert!(error.len() < LONGEST, "{} bytes", error.len());
+}
+
+/// Whether the runner of GitHub Actions would obey this line.
+fn is_command(line: &str) -> bool {
+    line.trim_start().starts_with("::") || line.contains("##[")
+}
+
+/// Nothing but what the report itself is made of: one heading, one table of five rows, lists.
+fn is_plain_markdown(markdown: &str) {
+    let github = Options::ENABLE_TABLES
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_MATH
+        | Options::ENABLE_GFM;
+    let (mut headings, mut cells) = (0, 0);
+    for event in Parser::new_ext(markdown, github) {
+        match event {
+            Event::Start(Tag::Heading { .. }) => headings += 1,
+            Event::Start(Tag::TableCell) => cells += 1,
+            Event::Start(
+                Tag::Paragraph
+                | Tag::List(None)
+                | Tag::Item
+                | Tag::Strong
+                | Tag::Table(_)
+                | Tag::TableHead
+                | Tag::TableRow,
+            )
+            | Event::End(_)
+            | Event::Text(_)
+            | Event::SoftBreak => {}
+            Event::InlineHtml(html) if &*html == "<br>" => {}
+            other => panic!("{other:?} in\n{markdown}"),
+        }
+    }
+    assert_eq!((headings, cells), (1, 5 * 4), "{markdown}");
+    for sign in ["://", "www.", "@"] {
+        assert!(!markdown.contains(sign), "{sign} in\n{markdown}");
+    }
+}

@@ -1,0 +1,211 @@
+//! Who may get at the token: nobody but the two addresses of the roster, over a connection that was verified.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig, ServerConnection};
+
+use crate::coordinator;
+use crate::merging::merged;
+use crate::world::server::Reply;
+use crate::world::workplace::RosterText;
+use crate::world::{Fault, GitHub, Kubernetes, Pull, Repository, Route, TOKEN, Workplace};
+
+const MERGE: [&str; 5] = ["reconcile", "--only", "merge", "-o", "json"];
+
+fn one_eligible() -> GitHub {
+    GitHub::start(Repository::with([Pull::eligible(1)]))
+}
+
+#[test]
+fn a_redirect_to_another_host_is_followed_by_nothing_that_carries_the_token() {
+    for status in [301, 302, 303, 307, 308] {
+        for route in [Route::GraphQl, Route::Files(1), Route::Merge(1)] {
+            let (github, elsewhere) = (one_eligible(), one_eligible());
+            let there =
+                Fault::status(status, "Moved").header("location", format!("{}/graphql", elsewhere.url()));
+            github.always(route.clone(), there);
+            let workplace =
+                RosterText::default().merging(&github, "protected_paths = [\"secret/**\"]").write();
+            let report = coordinator(&workplace).args(MERGE).run().json();
+            assert_eq!(elsewhere.journal().len(), 0, "{status} {route:?}");
+            assert_eq!(merged(&report["steps"]["merge"]), json!([]), "{status} {route:?}");
+        }
+    }
+}
+
+#[test]
+fn the_next_page_is_counted_and_never_taken_from_a_link_header() {
+    let (github, elsewhere) = (one_eligible(), one_eligible());
+    let link = format!("<{}/repos/demo/app/pulls/1/files?page=2>; rel=\"next\"", elsewhere.url());
+    let page = Reply::json(200, &json!([{ "filename": "src/lib.rs" }])).header("link", link);
+    github.script(Route::Files(1), [Fault::reply(page)]);
+    let workplace = RosterText::default().merging(&github, "protected_paths = [\"secret/**\"]").write();
+    let report = coordinator(&workplace).args(MERGE).run().json();
+    assert_eq!(merged(&report["steps"]["merge"]), json!([1]), "{report:#}");
+    assert_eq!(elsewhere.journal().len(), 0);
+    let files = github.journal().iter().filter(|entry| format!("{entry:?}").contains("/files")).count();
+    assert_eq!(files, 2, "the second page is asked for where the first one was");
+}
+
+/// Answers one connection with a certificate that nobody vouches for: what came through, and why no more did.
+fn self_signed() -> (u16, std::thread::JoinHandle<(Vec<u8>, std::io::Error)>) {
+    let certificate = include_bytes!("self_signed/certificate.pem");
+    let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("self_signed/key.pem")).expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.expect("good versions").with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(vec![certificate], key).expect("the key fits"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody comes");
+        let mut connection = ServerConnection::new(config).expect("a connection");
+        let mut received = Vec::new();
+        let end = loop {
+            if let Err(error) = connection.complete_io(&mut stream) {
+                break error;
+            }
+            let mut chunk = [0; 4096];
+            match connection.reader().read(&mut chunk) {
+                Ok(0) => break std::io::ErrorKind::UnexpectedEof.into(),
+                Ok(count) => received.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => break error,
+            }
+        };
+        (received, end)
+    });
+    (port, served)
+}
+
+#[test]
+fn a_server_whose_certificate_nobody_vouches_for_never_hears_the_token() {
+    let (port, served) = self_signed();
+    let merge = format!("[repository]\nname = \"demo/app\"\napi_url = \"https://127.0.0.1:{port}\"\n");
+    let workplace = Workplace::new(&format!("{}\n{merge}", RosterText::default().text()));
+    let finished = coordinator(&workplace).args(MERGE).run();
+    let step = finished.json()["steps"]["merge"].clone();
+    assert_eq!(step["outcome"], "failed", "{step:#}");
+    assert!(step["error"].to_string().contains("certificate"), "{step:#}");
+    let (received, end) = served.join().expect("the server ends");
+    assert!(received.is_empty(), "{} bytes came through", received.len());
+    assert!(end.to_string().contains("alert") || end.kind() == std::io::ErrorKind::InvalidData, "{end:?}");
+}
+
+#[test]
+fn a_cluster_without_verification_is_refused_before_it_hears_the_token() {
+    let cluster = Kubernetes::start();
+    let roster = RosterText::kubernetes("").role("builder", 1, "[\"agent\"]");
+    let workplace = roster.write();
+    let careless =
+        cluster.kubeconfig().replace("  cluster:\n", "  cluster:\n    insecure-skip-tls-verify: true\n");
+    assert!(careless.contains("insecure"));
+    workplace.write("careless.yaml", careless);
+    let path = workplace.path().join("careless.yaml");
+    let program = coordinator(&workplace).env("KUBECONFIG", path.to_str().expect("UTF-8"));
+    let report = program.args(["reconcile", "--only", "spawn", "-o", "json"]).run().json();
+    assert!(
+        report["steps"]["inventory"]["error"].to_string().contains("insecure-skip-tls-verify"),
+        "{report:#}"
+    );
+    assert_eq!(cluster.calls().len(), 0);
+}
+
+#[test]
+fn nothing_that_can_be_set_turns_verification_off() {
+    let workplace = RosterText::default().write();
+    let mut texts = vec![coordinator(&workplace).args(["schema"]).run().stdout];
+    for command in ["", "reconcile", "pulls", "sessions", "logs", "check", "doctor", "init", "plugin-test"] {
+        let arguments = [command, "--help"].into_iter().filter(|argument| !argument.is_empty());
+        texts.push(coordinator(&workplace).args(arguments).run().stdout);
+    }
+    assert!(texts.iter().all(|text| text.len() > 300), "each command explains itself");
+    for text in texts {
+        let text = text.to_lowercase();
+        for word in [
+            "insecure",
+            "skip-tls",
+            "skip_tls",
+            "no-verify",
+            "no_verify",
+            "verify_tls",
+            "verify-tls",
+            "accept_invalid",
+        ] {
+            assert!(!text.contains(word), "{word} in\n{text}");
+        }
+    }
+}
+
+/// A run of this workplace by an ordinary user: what root starts belongs to root either way.
+#[cfg(target_os = "linux")]
+fn unprivileged(workplace: &Workplace) -> (Command, u32) {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_532;
+
+    let home = workplace.path();
+    let user = fs::metadata(home).expect("it is there").uid();
+    let binary = Path::new(env!("CARGO_BIN_EXE_coordinator"));
+    if user != 0 {
+        return (Command::new(binary), user);
+    }
+    let given = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(home).status();
+    assert!(given.expect("chown starts").success());
+    // The build's folder may be closed to others.
+    let copy = home.join("coordinator");
+    fs::hard_link(binary, &copy).or_else(|_| fs::copy(binary, &copy).map(drop)).expect("a copy can be made");
+    let mut command = Command::new(copy);
+    command.uid(NOBODY).gid(NOBODY);
+    (command, NOBODY)
+}
+
+/// Who may read the process's environment, and trace it: the kernel gives a sealed one to root.
+#[cfg(target_os = "linux")]
+fn reader(process: u32) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(format!("/proc/{process}/environ")).expect("the process runs").uid()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_agent_can_read_the_token_from_the_run_that_started_it() {
+    let github = one_eligible();
+    github.always(Route::Any, Fault::never());
+    let roster = RosterText::default().merging(&github, "").role("builder", 1, "[\"sleep\", \"60\"]");
+    let workplace = roster.write();
+    let (mut command, user) = unprivileged(&workplace);
+    let home = workplace.path();
+    command.env_clear().current_dir(home).env("HOME", home).env("XDG_STATE_HOME", home.join("state"));
+    command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("GITHUB_TOKEN", TOKEN);
+    let mut run =
+        command.arg("reconcile").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let is_agent = |process: &u32| {
+        fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|words| words.starts_with(b"sleep\0"))
+    };
+    let end = Instant::now() + Duration::from_secs(20);
+    let agent = loop {
+        if let Some(agent) = workplace.processes().into_iter().find(is_agent) {
+            break agent;
+        }
+        assert!(Instant::now() < end, "no agent runs");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(reader(agent), user, "an agent is a process like any other");
+    assert_ne!(reader(run.id()), user, "the run is sealed");
+    run.kill().expect("it still waits for GitHub");
+    run.wait().expect("it ends");
+}
