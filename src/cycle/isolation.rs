@@ -23,16 +23,18 @@ pub(super) async fn isolated<P, T: Default>(
     cycle.progress.step_started(word(name));
     let mut body = T::default();
     let guarded = AssertUnwindSafe(work(&mut body)).catch_unwind();
-    let ended = tokio::select! {
-        ended = tokio::time::timeout_at(limit, guarded) => Some(ended),
-        () = stop.grace_over() => None,
-    };
-    let outcome = match ended {
-        Some(Ok(Ok(Ok(())))) => StepOutcome::Ok,
-        Some(Ok(Ok(Err(error)))) => failed(&format!("{error:#}")),
-        Some(Ok(Err(panic))) => failed(&format!("panicked: {}", panic_message(&*panic))),
-        Some(Err(_)) => failed(&format!("did not end within {:.1} s", started.elapsed().as_secs_f64())),
-        None => failed("interrupted"),
+    // The work comes last: a process that was stopped and goes on after its time sends nothing more.
+    let outcome = tokio::select! {
+        biased;
+        () = stop.grace_over() => failed("interrupted"),
+        () = tokio::time::sleep_until(limit) => {
+            failed(&format!("did not end within {:.1} s", started.elapsed().as_secs_f64()))
+        }
+        ended = guarded => match ended {
+            Ok(Ok(())) => StepOutcome::Ok,
+            Ok(Err(error)) => failed(&format!("{error:#}")),
+            Err(panic) => failed(&format!("panicked: {}", panic_message(&*panic))),
+        },
     };
     if let StepOutcome::Failed(error) = &outcome {
         tracing::error!(step = word(name), "{error}");

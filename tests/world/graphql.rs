@@ -1,5 +1,7 @@
 //! GitHub's GraphQL API: any document that is valid against the extract of the published schema is executed.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use apollo_compiler::executable::Selection;
@@ -21,10 +23,20 @@ pub static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
     Schema::parse_and_validate(SCHEMA_TEXT, "tests/contract/schema.graphql").expect("the extract is a schema")
 });
 
+thread_local! {
+    /// Documents that were valid: a client sends the same few again and again.
+    static VALID: RefCell<BTreeMap<String, Valid<ExecutableDocument>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 /// A document, or the first thing that GitHub would object to.
 pub fn parse(document: &str) -> Result<Valid<ExecutableDocument>, String> {
-    ExecutableDocument::parse_and_validate(&SCHEMA, document, "request")
-        .map_err(|problem| problem.errors.to_string())
+    if let Some(known) = VALID.with_borrow(|valid| valid.get(document).cloned()) {
+        return Ok(known);
+    }
+    let parsed = ExecutableDocument::parse_and_validate(&SCHEMA, document, "request")
+        .map_err(|problem| problem.errors.to_string())?;
+    VALID.with_borrow_mut(|valid| valid.insert(document.to_owned(), parsed.clone()));
+    Ok(parsed)
 }
 
 /// The operation that a request names, or its document's only one.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::pull::{Author, Check, Pull, Review, commit_id, from_now};
+use super::pull::{Author, Check, Pull, Review, commit_id, from_start};
 use super::rest::next_hour;
 use super::state::{Commit, Repository, State};
 
@@ -72,7 +72,7 @@ pub(super) fn pull_request(pull: &Pull) -> Value {
         "state": pull.state,
         "title": pull.title,
         "isDraft": pull.draft,
-        "createdAt": timestamp(from_now(-86_400 + i64::try_from(pull.number).unwrap_or_default())),
+        "createdAt": timestamp(from_start(-86_400 + i64::try_from(pull.number).unwrap_or_default())),
         "author": pull.author.as_ref().map(author),
         "baseRefName": pull.base,
         "headRefName": format!("agent/change-{}", pull.number),
@@ -111,7 +111,7 @@ fn review(review: &Review) -> Value {
         "__typename": "PullRequestReview",
         "id": "PRR_1",
         "state": review.state,
-        "submittedAt": timestamp(from_now(review.at)),
+        "submittedAt": timestamp(from_start(review.at)),
         "authorCanPushToRepository": review.can_push,
         "authorAssociation": review.association,
         "author": review.author.as_ref().map(author),
@@ -170,7 +170,7 @@ fn check(check: &Check) -> Value {
         Check::Status { name, state, id, required, creator } => json!({
             "__typename": "StatusContext", "$counted": counted, "id": format!("SC_{id}"), "context": name,
             "state": state, "isRequired": required,
-            "createdAt": timestamp(from_now(-3_600 + i64::try_from(*id).unwrap_or_default())),
+            "createdAt": timestamp(from_start(-3_600 + i64::try_from(*id).unwrap_or_default())),
             "creator": {"__typename": "User", "login": creator},
         }),
     }

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::clock;
+
 /// A full commit id for a short name: equal names, equal commits.
 pub fn commit_id(name: &str) -> String {
     use std::fmt::Write;
@@ -16,8 +18,17 @@ pub fn commit_id(name: &str) -> String {
 
 /// `seconds` from now; negative is the past.
 pub fn from_now(seconds: i64) -> SystemTime {
+    after(clock::now(), seconds)
+}
+
+/// `seconds` from the start of the world; negative is before it.
+pub fn from_start(seconds: i64) -> SystemTime {
+    after(clock::start(), seconds)
+}
+
+fn after(time: SystemTime, seconds: i64) -> SystemTime {
     let span = Duration::from_secs(seconds.unsigned_abs());
-    if seconds < 0 { SystemTime::now() - span } else { SystemTime::now() + span }
+    if seconds < 0 { time - span } else { time + span }
 }
 
 /// A pull request.

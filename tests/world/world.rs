@@ -9,6 +9,7 @@
 // The integration tests and the demo both include this module; each uses a part of it, and neither exports it.
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
+pub mod clock;
 pub mod state;
 pub mod pull;
 pub mod github;

@@ -39,7 +39,7 @@ impl Created {
     pub(super) fn of(answer: &Answer) -> Self {
         let error = answer.error();
         match (answer.status, error.reason.as_str()) {
-            (status, _) if status.is_success() => Self::Yes,
+            (status, _) if status.is_success() && answer.is_object() => Self::Yes,
             (StatusCode::CONFLICT, "AlreadyExists")
                 if error.message.starts_with("object is being deleted") =>
             {
@@ -58,7 +58,7 @@ impl Created {
 impl Deleted {
     pub(super) fn of(answer: &Answer) -> Self {
         match answer.status {
-            status if status.is_success() => Self::Yes,
+            status if status.is_success() && answer.is_object() => Self::Yes,
             // 404: gone already; 409: the uid is another.
             StatusCode::NOT_FOUND | StatusCode::CONFLICT => Self::SomebodyElse,
             status if is_definite(status) || answer.is_busy() => Self::Refused(refusal(answer)),
@@ -78,6 +78,9 @@ pub(super) fn refusal(answer: &Answer) -> String {
     let status = answer.status;
     let said = if error.message.is_empty() { status.to_string() } else { error.message.clone() };
     let remedy = match status {
+        status if status.is_success() => {
+            return format!("the answer ({status}) is none of an API server; is a proxy in between?");
+        }
         StatusCode::UNAUTHORIZED => {
             return "the API server does not accept the credentials (401); a token may have expired: renew the kubeconfig, \
                     or the service account's token"

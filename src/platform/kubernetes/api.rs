@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use kube::core::Status;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -173,6 +174,15 @@ impl Answer {
             StatusCode::SERVICE_UNAVAILABLE => self.retry_after.is_some(),
             _ => false,
         }
+    }
+
+    /// Whether it is an object of the API: a proxy's page is not.
+    pub(super) fn is_object(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Object {
+            kind: String,
+        }
+        serde_json::from_slice(&self.body).is_ok_and(|Object { kind }| !kind.is_empty())
     }
 
     /// The body as this type, or what is wrong with it.

@@ -1,0 +1,188 @@
+//! Coordinators that run at the same time on one thread: polled in random order, frozen, interrupted, and killed at any
+//! await.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use coordinator::cycle::{self, Cycle, Stop};
+use coordinator::github::{Credentials, Github};
+use coordinator::platform::CycleId;
+use coordinator::platform::kubernetes::{self, Kubernetes};
+use coordinator::render::progress::Progress;
+use coordinator::report::{Interrupt, Report};
+use coordinator::roster::{PlatformKind, Roster};
+use futures_util::task::AtomicWaker;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::ledger::Watched;
+use crate::report;
+use crate::rosters::{bounds, steps};
+use crate::scene::{Shared, lock};
+use crate::table::Place;
+use crate::{time, wire};
+
+/// One coordinator to be: when it starts, and what becomes of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) who: usize,
+    pub(crate) roster: Rc<Roster>,
+    pub(crate) start: Instant,
+    pub(crate) dry_run: bool,
+    /// Seconds by which its clock is wrong.
+    pub(crate) skew: i64,
+    /// Killed at this poll.
+    pub(crate) dies_at: Option<u64>,
+    /// Stopped at this poll, until then.
+    pub(crate) freezes: Option<(u64, std::time::Duration)>,
+    /// Interrupted at this poll.
+    pub(crate) interrupted_at: Option<u64>,
+}
+
+/// A coordinator that runs.
+struct Member {
+    plan: Plan,
+    future: Pin<Box<dyn Future<Output = Report>>>,
+    stop: Rc<Stop>,
+    flag: Arc<Flag>,
+    polls: u64,
+    thaw: Option<Pin<Box<Sleep>>>,
+}
+
+/// Whether a coordinator has something to do.
+#[derive(Default)]
+struct Flag {
+    woken: AtomicBool,
+    crew: AtomicWaker,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Relaxed);
+        self.crew.wake();
+    }
+}
+
+/// Runs them all to their ends.
+pub(crate) async fn run(scene: &Shared, plans: Vec<Plan>) {
+    let mut members: Vec<Member> = plans.into_iter().map(|plan| Member::new(scene, plan)).collect();
+    poll_fn(|context| {
+        loop {
+            let mut ready: Vec<usize> =
+                (0..members.len()).filter(|at| members[*at].is_ready(context)).collect();
+            if ready.is_empty() {
+                return if members.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+            }
+            lock(scene).dice.shuffle(&mut ready);
+            let mut gone: Vec<usize> = ready.into_iter().filter(|at| members[*at].turn(scene)).collect();
+            gone.sort_unstable();
+            for at in gone.into_iter().rev() {
+                members.remove(at);
+            }
+        }
+    })
+    .await;
+}
+
+impl Member {
+    fn new(scene: &Shared, plan: Plan) -> Self {
+        let stop = Rc::new(Stop::default());
+        let future = Box::pin(live(Shared::clone(scene), plan.clone(), Rc::clone(&stop)));
+        let flag = Arc::new(Flag { woken: AtomicBool::new(true), crew: AtomicWaker::new() });
+        Self { plan, future, stop, flag, polls: 0, thaw: None }
+    }
+
+    /// Has something to do, and may.
+    fn is_ready(&mut self, context: &mut Context<'_>) -> bool {
+        self.flag.crew.register(context.waker());
+        if let Some(thaw) = &mut self.thaw {
+            if thaw.as_mut().poll(context).is_pending() {
+                return false;
+            }
+            self.thaw = None;
+        }
+        self.flag.woken.load(Ordering::Relaxed)
+    }
+
+    /// One step of it, or its end: then true.
+    fn turn(&mut self, scene: &Shared) -> bool {
+        self.polls += 1;
+        let who = self.plan.who;
+        if self.plan.dies_at == Some(self.polls) {
+            let mut scene = lock(scene);
+            scene.fault(Place::Coordinator, "killed at an await");
+            scene.counts.total("coordinators killed");
+            return true;
+        }
+        if let Some((_, pause)) = self.plan.freezes.filter(|(at, _)| *at == self.polls) {
+            lock(scene).fault(Place::Coordinator, "frozen for a while, then goes on");
+            self.thaw = Some(Box::pin(tokio::time::sleep(pause)));
+            return false;
+        }
+        if self.plan.interrupted_at == Some(self.polls) {
+            let mut scene = lock(scene);
+            scene.fault(Place::Coordinator, "interrupted (SIGTERM)");
+            if let Some(watched) = scene.watched.get_mut(&who) {
+                watched.interrupted = Some(Instant::now());
+            }
+            drop(scene);
+            self.stop.now(Interrupt::Sigterm);
+        }
+        self.flag.woken.store(false, Ordering::Relaxed);
+        let waker = Waker::from(Arc::clone(&self.flag));
+        let mut context = Context::from_waker(&waker);
+        match time::skewed(self.plan.skew, || self.future.as_mut().poll(&mut context)) {
+            Poll::Pending => false,
+            Poll::Ready(report) => {
+                let mut scene = lock(scene);
+                scene.counts.total("cycles");
+                report::check(&mut scene, who, &cycle_id(who), &report);
+                true
+            }
+        }
+    }
+}
+
+fn cycle_id(who: usize) -> CycleId {
+    CycleId(format!("cycle-{who}"))
+}
+
+/// A coordinator's whole life.
+async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
+    sleep_until(plan.start).await;
+    let Plan { who, roster, dry_run, .. } = plan;
+    {
+        let mut scene = lock(&scene);
+        scene.note(&format_args!("coordinator {who} starts"));
+        scene.watched.insert(who, Watched::new(bounds(&roster, dry_run)));
+    }
+    let repository = roster.repository.as_ref().expect("the roster names a repository");
+    let credentials = Credentials::token(crate::world::TOKEN).expect("a token");
+    let github = Github::new(wire::github(&scene, who), repository, credentials);
+    let PlatformKind::Kubernetes(settings) = &roster.platform.kind else {
+        panic!("the roster is on a cluster")
+    };
+    let settings = kubernetes::Settings {
+        fleet: roster.fleet.clone(),
+        repository: Some(format!("{}/{}", repository.owner, repository.name)),
+        kubernetes: (**settings).clone(),
+    };
+    let client = kube::Client::new(wire::kubernetes(&scene, who), "agents");
+    let platform = Kubernetes::new(settings, client, "agents", Instant::now() + roster.deadline);
+    let cycle = Cycle {
+        roster: &roster,
+        id: cycle_id(who),
+        steps: steps(),
+        only_roles: &[],
+        dry_run,
+        platform: Ok(platform),
+        github,
+        probe: Err(anyhow::anyhow!("nothing is probed")),
+        clock: time::believed,
+        progress: Progress::silent(),
+    };
+    cycle::run(&cycle, &stop).await
+}

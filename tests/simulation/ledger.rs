@@ -1,0 +1,242 @@
+//! What each coordinator was told and asked, and what it must not ask by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::eligible::Rules;
+use crate::time;
+
+/// How long after an answer a merge may still go by it: what is older is read again, and a list of files or a first
+/// call that found the base moved may come in between.
+const FRESH: Duration = Duration::from_secs(30);
+const CALL: Duration = Duration::from_secs(20);
+const BASE_SETTLES: Duration = Duration::from_secs(2);
+
+/// What ends a cycle early lets what is under way go on for so long.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// The end of a cycle in which no merge starts.
+const MERGE_RESERVE: Duration = Duration::from_secs(20);
+
+/// A pull request as one answer showed it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) number: u64,
+    /// The commit.
+    pub(crate) head: String,
+    /// Since when it may be merged.
+    pub(crate) eligible_since: Option<i64>,
+}
+
+/// What an answer of GitHub's tells.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    pub(crate) pulls: Vec<Shown>,
+    /// The pull requests whose commits the base shows; of the first page of a list alone.
+    pub(crate) on_base: Option<BTreeSet<u64>>,
+    /// The pull request whose files it lists, and whether some are protected.
+    pub(crate) files: Option<(u64, bool)>,
+    pub(crate) rate_limited: bool,
+    /// The merge call did nothing because the base moved.
+    pub(crate) base_moved: bool,
+    /// This one is merged.
+    pub(crate) merged: Option<u64>,
+}
+
+/// The merge calls for one pull request.
+#[derive(Debug, Default)]
+struct Calls {
+    sent: u32,
+    allowed: u32,
+}
+
+/// One coordinator.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) rules: Rules,
+    pub(crate) deadline: Duration,
+    pub(crate) dry_run: bool,
+    pub(crate) max_merges: usize,
+    pub(crate) max_spawns: usize,
+    pub(crate) pause: Duration,
+    /// The sessions that its roster asks for.
+    pub(crate) slots: BTreeSet<String>,
+    pub(crate) started: Instant,
+    pub(crate) interrupted: Option<Instant>,
+    shown: BTreeMap<u64, (Shown, Instant)>,
+    on_base: BTreeSet<u64>,
+    files: BTreeMap<u64, bool>,
+    calls: BTreeMap<u64, Calls>,
+    /// Which, and when.
+    last_call: Option<(u64, Instant)>,
+    rate_limited: bool,
+    pub(crate) merged: BTreeSet<u64>,
+    /// Sessions whose creation it asked for.
+    pub(crate) asked_for: BTreeSet<String>,
+    pub(crate) writes: u32,
+}
+
+/// What a coordinator's cycle is bound by.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    pub(crate) rules: Rules,
+    pub(crate) deadline: Duration,
+    pub(crate) dry_run: bool,
+    pub(crate) max_merges: usize,
+    pub(crate) max_spawns: usize,
+    pub(crate) pause: Duration,
+    pub(crate) slots: BTreeSet<String>,
+}
+
+impl Watched {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let Bounds { rules, deadline, dry_run, max_merges, max_spawns, pause, slots } = bounds;
+        Self {
+            rules,
+            deadline,
+            dry_run,
+            max_merges,
+            max_spawns,
+            pause,
+            slots,
+            started: Instant::now(),
+            interrupted: None,
+            shown: BTreeMap::new(),
+            on_base: BTreeSet::new(),
+            files: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            last_call: None,
+            rate_limited: false,
+            merged: BTreeSet::new(),
+            asked_for: BTreeSet::new(),
+            writes: 0,
+        }
+    }
+
+    /// A whole answer of GitHub's has arrived.
+    pub(crate) fn told(&mut self, told: Told) {
+        if let Some(on_base) = told.on_base {
+            self.on_base = on_base;
+        }
+        for shown in told.pulls {
+            self.shown.insert(shown.number, (shown, Instant::now()));
+        }
+        if let Some((number, protected)) = told.files {
+            *self.files.entry(number).or_default() |= protected;
+        }
+        self.rate_limited |= told.rate_limited;
+        if let (true, Some((number, _))) = (told.base_moved, self.last_call) {
+            self.calls.entry(number).or_default().allowed = 2;
+        }
+        self.merged.extend(told.merged);
+    }
+
+    /// What is wrong with any request at this moment.
+    pub(crate) fn request(&self) -> Result<(), String> {
+        let now = Instant::now();
+        let end = self.started + self.deadline;
+        if now > end {
+            return Err(format!("a request {:?} after its deadline", now - end));
+        }
+        if let Some(interrupted) = self.interrupted.filter(|at| now > *at + GRACE) {
+            return Err(format!("a request {:?} after it was interrupted", now - interrupted));
+        }
+        Ok(())
+    }
+
+    /// What is wrong with a request to GitHub at this moment.
+    pub(crate) fn github_request(&self) -> Result<(), String> {
+        if self.rate_limited {
+            return Err("a request to GitHub after its rate limit refused one".to_owned());
+        }
+        self.request()
+    }
+
+    /// What is wrong with merging this head of this pull request.
+    pub(crate) fn merge_call(&mut self, number: u64, head: &str) -> Result<(), String> {
+        let now = Instant::now();
+        self.writes += 1;
+        let wrong = |why: String| Err(format!("it asks to merge #{number}, {why}"));
+        if self.dry_run {
+            return wrong("in a dry run".to_owned());
+        }
+        let Some((shown, seen)) = self.shown.get(&number) else {
+            return wrong("which it was never shown".to_owned());
+        };
+        if shown.head != head {
+            return wrong(format!("head {head}, and was shown {}", shown.head));
+        }
+        match shown.eligible_since {
+            None => return wrong("which was not eligible in the last answer".to_owned()),
+            Some(since) if since > time::seconds() => {
+                return wrong(format!("{} s too early", since - time::seconds()));
+            }
+            Some(_) => {}
+        }
+        if self.on_base.contains(&number) {
+            return wrong("whose commit it saw on the base".to_owned());
+        }
+        if self.rules.protects && self.files.get(&number) != Some(&false) {
+            return wrong("and does not know that no protected path is in it".to_owned());
+        }
+        let calls = self.calls.entry(number).or_default();
+        calls.sent += 1;
+        let calls_sent = calls.sent;
+        if calls_sent > calls.allowed.max(1) {
+            return wrong(format!("for the {calls_sent}. time"));
+        }
+        if self.merged.len() >= self.max_merges {
+            return wrong("which is more than max_merges".to_owned());
+        }
+        let files = if self.rules.protects { CALL } else { Duration::ZERO };
+        let repeated = if calls_sent > 1 { CALL + BASE_SETTLES } else { Duration::ZERO };
+        let age = now - *seen;
+        if age > FRESH + files + repeated {
+            return wrong(format!("which it saw {age:?} ago"));
+        }
+        if now > self.started + self.deadline - MERGE_RESERVE {
+            return wrong("in the last 20 s of its deadline".to_owned());
+        }
+        if self.interrupted.is_some_and(|at| now > at) {
+            return wrong("after it was interrupted".to_owned());
+        }
+        let pause = if calls_sent > 1 { BASE_SETTLES } else { self.pause };
+        if self.last_call.is_some_and(|(_, last)| now < last + pause) {
+            return wrong("without a pause after the last".to_owned());
+        }
+        self.last_call = Some((number, now));
+        Ok(())
+    }
+
+    /// What is wrong with creating this session.
+    pub(crate) fn create_call(&mut self, session: &str) -> Result<(), String> {
+        self.writes += 1;
+        self.asked_for.insert(session.to_owned());
+        if self.dry_run {
+            return Err(format!("it creates {session} in a dry run"));
+        }
+        if !self.slots.contains(session) {
+            return Err(format!("it creates {session}, which its roster does not ask for"));
+        }
+        if self.asked_for.len() > self.max_spawns {
+            return Err(format!("it creates {session}, which is more than max_spawns"));
+        }
+        Ok(())
+    }
+
+    /// What is wrong with deleting anything.
+    pub(crate) fn delete_call(&mut self, session: &str) -> Result<(), String> {
+        self.writes += 1;
+        if self.dry_run {
+            return Err(format!("it deletes {session} in a dry run"));
+        }
+        Ok(())
+    }
+
+    /// The pull requests that it asked to merge.
+    pub(crate) fn called(&self) -> impl Iterator<Item = u64> + '_ {
+        self.calls.iter().filter(|(_, calls)| calls.sent > 0).map(|(number, _)| *number)
+    }
+}

@@ -1,0 +1,176 @@
+//! One seed: hours of trouble, then calm, in which everything must come right.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coordinator::roster::Roster;
+use tokio::time::Instant;
+
+use crate::crew::{self, Plan};
+use crate::dice::Dice;
+use crate::scene::{Mutant, Scene, Shared, Trace, lock};
+use crate::table::{Counts, Place};
+use crate::world::kubernetes::witness::is_live_job;
+use crate::{eligible, events, rosters, time};
+
+/// Longer than any backoff, any interval and any request that is under way.
+const LULL: Duration = Duration::from_secs(3 * 3_600);
+
+/// Undisturbed cycles until nothing is left to do.
+const CYCLES: usize = 3;
+
+/// How one seed went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Of all that happened, in its order.
+    pub(crate) hash: u64,
+    pub(crate) counts: Counts,
+    /// What must not have happened.
+    pub(crate) violations: Vec<String>,
+}
+
+/// Plays this seed through.
+pub(crate) fn play(seed: u64, mutant: Option<Mutant>, shown: bool) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        time::begin();
+        let mut dice = Dice::new(seed);
+        let mut pulls: Vec<_> = (1..=dice.between(0, 6)).map(events::pull).collect();
+        for pull in &mut pulls {
+            if dice.percent(15) {
+                pull.files.push("secret/key".to_owned());
+            }
+            pull.fork = dice.percent(10);
+        }
+        let scene: Shared = Arc::new(Mutex::new(Scene::new(dice.throw(), pulls, mutant, Trace::new(shown))));
+        let roster = rosters::draw(&mut dice);
+        let last = trouble(&scene, &mut dice, &roster).await;
+        calm(&scene, &mut dice, &last).await;
+        let scene = lock(&scene);
+        Outcome { hash: scene.hash(), counts: scene.counts.clone(), violations: scene.violations.clone() }
+    })
+}
+
+/// Coordinators that overlap, in a world where anything may happen; the roster of the last of them.
+async fn trouble(scene: &Shared, dice: &mut Dice, roster: &Roster) -> Roster {
+    let mut now = Instant::now();
+    let mut roster = Rc::new(roster.clone());
+    let clumsy = dice.percent(50);
+    let plans = (0..dice.between(2, 10)).map(|who| {
+        now += match dice.between(0, 5) {
+            0 => Duration::ZERO,
+            1 => dice.millis(0, 300),
+            2..=3 => dice.seconds(0, 30),
+            4 => dice.seconds(30, 300),
+            _ => dice.seconds(300, 3_600),
+        };
+        if dice.percent(20) {
+            roster = Rc::new(rosters::again(&roster, dice));
+        }
+        let chance = if clumsy { 30 } else { 5 };
+        Plan {
+            who: usize::try_from(who).expect("small"),
+            roster: Rc::clone(&roster),
+            start: now,
+            dry_run: dice.percent(5),
+            skew: *dice.pick(&[0, 0, 0, 1, -1, 90, -90, 3_600, -3_600, 86_400, -86_400]),
+            dies_at: dice.percent(chance).then(|| dice.between(2, 60)),
+            freezes: dice.percent(chance).then(|| (dice.between(2, 60), dice.seconds(1, 900))),
+            interrupted_at: dice.percent(chance).then(|| dice.between(2, 60)),
+        }
+    });
+    let plans: Vec<Plan> = plans.collect();
+    {
+        let mut scene = lock(scene);
+        scene.fault_rate = *dice.pick(&[0, 3, 10, 10, 25, 50]);
+        scene.cluster.clock_offset = *dice.pick(&[0, 0, 0, 5, -5, 600, -600, 86_400]);
+        for _ in plans.iter().filter(|plan| plan.skew != 0) {
+            scene.fault(Place::Coordinator, "its clock is wrong, by up to a day");
+        }
+    }
+    let pace = *dice.pick(&[2, 20, 120]);
+    let fate = tokio::spawn(befall(Shared::clone(scene), pace));
+    crew::run(scene, plans).await;
+    fate.abort();
+    let _ = fate.await;
+    Rc::unwrap_or_clone(roster)
+}
+
+/// Things happen, now and then.
+async fn befall(scene: Shared, pace: u64) {
+    loop {
+        let pause = lock(&scene).dice.millis(0, pace * 2_000);
+        tokio::time::sleep(pause).await;
+        events::happen(&mut lock(&scene));
+    }
+}
+
+/// Nothing goes wrong any more: the fleet must fill up, what is eligible be merged, and then nothing be left to do.
+async fn calm(scene: &Shared, dice: &mut Dice, roster: &Roster) {
+    events::calm_down(&mut lock(scene));
+    tokio::time::sleep(LULL).await;
+    events::calm_down(&mut lock(scene));
+    let roster = Rc::new(rosters::generous(roster));
+    for cycle in 0..=CYCLES {
+        let who = 1_000 + cycle;
+        let plan = Plan {
+            who,
+            roster: Rc::clone(&roster),
+            start: Instant::now() + dice.seconds(1, 60),
+            dry_run: false,
+            skew: 0,
+            dies_at: None,
+            freezes: None,
+            interrupted_at: None,
+        };
+        if cycle == CYCLES {
+            let mut scene = lock(scene);
+            for lack in lacks(&mut scene, &roster) {
+                scene.violate(&format_args!("after {CYCLES} undisturbed cycles {lack}"));
+            }
+        }
+        crew::run(scene, vec![plan]).await;
+        if cycle == CYCLES {
+            let mut scene = lock(scene);
+            let writes = scene.watched[&who].writes;
+            if writes > 0 {
+                scene.violate(&format_args!("{writes} writes where nothing was left to do"));
+            }
+        }
+    }
+}
+
+/// What should be there, and is not.
+fn lacks(scene: &mut Scene, roster: &Roster) -> Vec<String> {
+    let mut live: BTreeMap<String, u32> = BTreeMap::new();
+    for job in scene.cluster.namespace().jobs.values().filter(|job| is_live_job(job)) {
+        let role = job["metadata"]["labels"]["coordinator.dev/role"].as_str().unwrap_or_default();
+        *live.entry(role.to_owned()).or_default() += 1;
+    }
+    let total: u32 = live.values().sum();
+    let is_capped = roster.platform.max_running.is_some_and(|cap| total >= cap);
+    let mut lacks = Vec::new();
+    for role in roster.roles.iter().filter(|_| !is_capped) {
+        let running = live.get(role.key.as_str()).copied().unwrap_or_default();
+        if running < role.count {
+            lacks.push(format!("{running} of {} sessions of {} run", role.count, role.key));
+        }
+    }
+    let (rules, now) = (rosters::rules(roster), time::seconds());
+    let repository = scene.github.repository();
+    let on_base = eligible::recently_on_base(repository);
+    for pull in repository.pulls.values() {
+        let is_due = eligible::since(pull, &rules).is_some_and(|since| since <= now);
+        let is_for_people = rules.protects && eligible::is_protected(pull);
+        if is_due && !is_for_people && !on_base.contains(&pull.number) {
+            lacks.push(format!("#{} is eligible and not merged", pull.number));
+        }
+    }
+    lacks
+}

@@ -1,0 +1,75 @@
+//! What was done to the program, how often, and what it cost.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+/// Where a fault happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Coordinator,
+    GitHub,
+    Kubernetes,
+    World,
+}
+
+impl Place {
+    /// How it is done, for the table.
+    fn how(self) -> &'static str {
+        match self {
+            Self::Coordinator => "done to a running coordinator",
+            Self::GitHub => "on the way to GitHub",
+            Self::Kubernetes => "on the way to the API server",
+            Self::World => "between two steps of the program",
+        }
+    }
+}
+
+/// Counts over one seed or many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) faults: BTreeMap<(Place, &'static str), u64>,
+    pub(crate) totals: BTreeMap<&'static str, u64>,
+}
+
+impl Counts {
+    pub(crate) fn fault(&mut self, place: Place, name: &'static str) {
+        *self.faults.entry((place, name)).or_default() += 1;
+    }
+
+    pub(crate) fn total(&mut self, name: &'static str) {
+        *self.totals.entry(name).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (key, times) in &other.faults {
+            *self.faults.entry(*key).or_default() += times;
+        }
+        for (key, times) in &other.totals {
+            *self.totals.entry(key).or_default() += times;
+        }
+    }
+
+    /// For people, in a stable order.
+    pub(crate) fn text(&self, violations: usize) -> String {
+        let lost = if violations == 0 { "nothing".to_owned() } else { format!("{violations} violations") };
+        let mut text = String::from("fault | how | times | lost\n--- | --- | ---: | ---\n");
+        for ((place, name), times) in &self.faults {
+            let _ = writeln!(text, "{name} | {} | {times} | {lost}", place.how());
+        }
+        for (name, times) in &self.totals {
+            let _ = writeln!(text, "{name}: {times}");
+        }
+        text
+    }
+
+    /// For the page that the suites generate.
+    pub(crate) fn json(&self, violations: usize) -> Value {
+        let row = |((place, name), times): (&(Place, &str), &u64)| {
+            json!({"suite": "simulation", "fault": name, "how": place.how(), "times": times,
+                "violations": violations})
+        };
+        self.faults.iter().map(row).collect()
+    }
+}

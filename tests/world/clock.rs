@@ -1,0 +1,32 @@
+//! What time it is in the world: this machine's time, unless a simulation on this thread has a clock of its own.
+
+use std::cell::Cell;
+use std::time::SystemTime;
+
+/// A clock that is not this machine's.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// When the world started.
+    pub start: SystemTime,
+    /// What time it is.
+    pub now: fn() -> SystemTime,
+}
+
+thread_local! {
+    static SIMULATED: Cell<Option<Clock>> = const { Cell::new(None) };
+}
+
+/// From now on, worlds on this thread have this clock.
+pub fn simulate(clock: Clock) {
+    SIMULATED.set(Some(clock));
+}
+
+/// The time.
+pub fn now() -> SystemTime {
+    SIMULATED.get().map_or_else(SystemTime::now, |clock| (clock.now)())
+}
+
+/// When the world started; without a simulation no time passes in it.
+pub fn start() -> SystemTime {
+    SIMULATED.get().map_or_else(SystemTime::now, |clock| clock.start)
+}
