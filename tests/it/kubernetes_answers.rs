@@ -316,6 +316,16 @@ fn an_answer_that_is_no_answer_of_an_api_server_fails_the_list() {
 }
 
 #[test]
+fn a_proxys_page_is_no_session_though_its_status_is_200() {
+    let fleet = Fleet::open(ONE);
+    fleet.cluster.script(Call::Create, [Fault::html()]);
+    let report = fleet.reconcile();
+    assert_eq!(slots(&report, "spawned"), [""; 0]);
+    assert!(failure(&report).contains("is a proxy in between?"), "{report:#}");
+    assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::Create, Call::Get]);
+}
+
+#[test]
 fn a_slow_server_is_waited_for() {
     let fleet = Fleet::open(ONE);
     fleet.cluster.always(Call::ListJobs, Fault::late(Duration::from_millis(300)));

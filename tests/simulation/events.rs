@@ -8,6 +8,9 @@ use crate::world::kubernetes::cluster::Nodes;
 use crate::world::kubernetes::witness::{has_condition, is_live_job};
 use crate::world::{Author, Check, Pull, Review};
 
+/// As many open pull requests, and as many others that GitHub still knows: a big repository is slow to show.
+const MOST_PULLS: usize = 6;
+
 /// One thing happens; mostly something.
 pub(crate) fn happen(scene: &mut Scene) {
     let name = if scene.dice.percent(50) { on_the_cluster(scene) } else { Some(on_github(scene)) };
@@ -134,7 +137,12 @@ fn on_github(scene: &mut Scene) -> &'static str {
     let repository = scene.github.repository();
     let open: Vec<u64> =
         repository.pulls.values().filter(|pull| pull.state == "OPEN").map(|pull| pull.number).collect();
-    if open.is_empty() || scene.dice.percent(25) {
+    let over = repository.pulls.values().filter(|pull| pull.state != "OPEN").map(|pull| pull.number);
+    let over: Vec<u64> = over.collect();
+    for number in over.iter().take(over.len().saturating_sub(MOST_PULLS)) {
+        repository.pulls.remove(number);
+    }
+    if open.is_empty() || scene.dice.percent(if open.len() < MOST_PULLS { 25 } else { 5 }) {
         return to_the_repository(scene);
     }
     let number = *scene.dice.pick(&open);
@@ -224,10 +232,11 @@ fn toggle(labels: &mut Vec<String>) {
 fn to_the_repository(scene: &mut Scene) -> &'static str {
     let choice = scene.dice.between(0, 9);
     let serial = scene.dice.between(1_000, 9_999);
+    scene.numbers += 1;
+    let number = scene.numbers;
     let repository = scene.github.repository();
     match choice {
         0..=3 => {
-            let number = repository.pulls.keys().last().copied().unwrap_or_default() + 1;
             repository.pulls.insert(number, pull(number));
             "a pull request is opened"
         }

@@ -143,7 +143,7 @@ impl Fate {
             7 => self.lost(Ending::Instead(broken(place)), "server error (500), nothing done"),
             8 => self.ends(Ending::Instead(gateway(place)), "gateway error (502, 504), carried out"),
             9 => self.lost(Ending::Instead(busy(place, dice)), "rate limit (429, 403, 503) with Retry-After"),
-            10 => self.lost(Ending::Instead(used_up(place, dice)), "rate limit without Retry-After"),
+            10 => self.lost(Ending::Instead(used_up(place, purpose, dice)), "rate limit without Retry-After"),
             11 if writes => {
                 self.there = dice.seconds(20, 1_800);
                 self.early = dice.percent(50);
@@ -198,12 +198,14 @@ fn busy(place: Place, dice: &mut Dice) -> Reply {
     }
 }
 
-fn used_up(place: Place, dice: &mut Dice) -> Reply {
+/// GraphQL alone says it with status 200.
+fn used_up(place: Place, purpose: Purpose, dice: &mut Dice) -> Reply {
+    let is_graphql = matches!(purpose, Purpose::List | Purpose::Page);
     match place {
         Place::Kubernetes => status::unavailable(None),
         Place::GitHub | Place::World | Place::Coordinator => match dice.between(0, 2) {
             0 => reply(Fault::primary_rate_limit(403, 1_200)),
-            1 => reply(Fault::graphql_rate_limit(1_200)),
+            1 if is_graphql => reply(Fault::graphql_rate_limit(1_200)),
             _ => reply(Fault::secondary_rate_limit_without_time(403)),
         },
     }

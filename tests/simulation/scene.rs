@@ -40,6 +40,8 @@ pub(crate) struct Scene {
     /// Percent of the requests that go wrong; 0 once it is calm.
     pub(crate) fault_rate: u64,
     pub(crate) mutant: Option<Mutant>,
+    /// Of the last pull request that was opened.
+    pub(crate) numbers: u64,
     /// By the coordinator's number.
     pub(crate) watched: BTreeMap<usize, Watched>,
     /// Sessions that were really created, with the cycle that asked for them.
@@ -62,6 +64,7 @@ impl Scene {
             past: VecDeque::new(),
             fault_rate: 0,
             mutant,
+            numbers: 100,
             watched: BTreeMap::new(),
             created: BTreeSet::new(),
             merged: BTreeMap::new(),

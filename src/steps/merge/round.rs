@@ -151,7 +151,8 @@ impl Round<'_> {
             } else if candidate.seen.elapsed() > FRESH && !self.pass.dry_run {
                 queue.push_front(candidate);
                 self.refresh(&mut queue).await;
-            } else if let Some(skip) = self.protected(&candidate.pull).await {
+            } else if let Some(skip) = self.protected(&candidate.pull).await.or_else(|| self.halted()) {
+                // The list of its files took its time, too.
                 record::skip(self.body, &candidate.pull, &skip);
             } else if self.pass.dry_run {
                 self.progress.merges += 1;

@@ -275,6 +275,24 @@ async fn a_pull_request_that_touches_a_protected_path_is_left_to_people() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_interrupted_while_it_reads_the_files_merges_nothing_more() {
+    let pass = pass();
+    let stop = pass.stop.clone();
+    let mut others = server([1, 2].map(fake::pull).to_vec(), merged);
+    let script = move |sent: &Sent| {
+        if !sent.url.contains("/files?") {
+            return others(sent);
+        }
+        stop.cancel();
+        Reply::json(200, &json!([{ "filename": "src/lib.rs" }]))
+    };
+    let policy = MergePolicy { protected_paths: Some(globs(&[".github/**"])), ..policy() };
+    let ran = ran(script, &policy, &pass).await;
+    assert_eq!(ran.reasons(), [(1, "deferred"), (2, "deferred")]);
+    assert!(ran.merge_calls().is_empty());
+}
+
+#[tokio::test]
 async fn a_base_that_moved_is_tried_once_more_and_then_left() {
     let mut calls = 0;
     let script = server([1, 2].map(fake::pull).to_vec(), move |number| {
