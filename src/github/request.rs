@@ -63,9 +63,13 @@ impl Github {
             .body(body.map_or_else(OctoBody::empty, OctoBody::from))
             .map_err(|error| format!("the address {url} is no address: {error}"))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        match tokio::time::timeout(CALL_TIMEOUT, self.transfer(request)).await {
-            Ok(result) => result.map(|answer| answer.without(&authorization)),
-            Err(_) => Err(format!("GitHub did not answer within {} s", CALL_TIMEOUT.as_secs())),
+        // The time comes first: a process that was stopped and goes on after it sends nothing by what it saw before.
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(CALL_TIMEOUT) => {
+                Err(format!("GitHub did not answer within {} s", CALL_TIMEOUT.as_secs()))
+            }
+            answer = self.transfer(request) => answer.map(|answer| answer.without(&authorization)),
         }
     }
 

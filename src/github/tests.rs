@@ -302,6 +302,18 @@ async fn an_answer_about_another_pull_request_is_none() {
     assert_eq!(answers[0].as_ref().map_err(|unreadable| unreadable.number), Err(1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_stopped_for_longer_than_a_call_may_take_sends_nothing_when_it_goes_on() {
+    let (github, journal) = fake::github(|_| Reply::json(200, &json!({"merged": true})));
+    let head = Sha("a".repeat(40));
+    let call = MergeCall { number: 7, head, title: None, message: None };
+    let mut merge = std::pin::pin!(github.merge(&call));
+    assert!(futures_util::poll!(merge.as_mut()).is_pending());
+    tokio::time::advance(Duration::from_secs(21)).await;
+    assert!(matches!(merge.await, MergeAnswer::Lost(why) if why.contains("did not answer within 20 s")));
+    assert_eq!(journal.lock().expect("no test panics with the lock").len(), 0);
+}
+
 #[tokio::test]
 async fn a_merge_call_carries_the_judged_head_and_is_sent_once() {
     let call = MergeCall {

@@ -118,7 +118,11 @@ impl Member {
             return true;
         }
         if let Some((_, pause)) = self.plan.freezes.filter(|(at, _)| *at == self.polls) {
-            lock(scene).fault(Place::Coordinator, "frozen for a while, then goes on");
+            let mut scene = lock(scene);
+            scene.fault(Place::Coordinator, "frozen for a while, then goes on");
+            if let Some(watched) = scene.watched.get_mut(&who) {
+                watched.was_frozen = true;
+            }
             self.thaw = Some(Box::pin(tokio::time::sleep(pause)));
             return false;
         }

@@ -11,6 +11,7 @@ use crate::time;
 /// How long after an answer a merge may still go by it: what is older is read again, and a list of files or a first
 /// call that found the base moved may come in between.
 const FRESH: Duration = Duration::from_secs(30);
+/// How long a call may take, and so how long after the decision it may be sent by a coordinator that was frozen in between.
 const CALL: Duration = Duration::from_secs(20);
 const BASE_SETTLES: Duration = Duration::from_secs(2);
 
@@ -65,6 +66,8 @@ pub(crate) struct Watched {
     pub(crate) slots: BTreeSet<String>,
     pub(crate) started: Instant,
     pub(crate) interrupted: Option<Instant>,
+    /// It was stopped for a while: what it had decided before may be sent after.
+    pub(crate) was_frozen: bool,
     shown: BTreeMap<u64, (Shown, Instant)>,
     on_base: BTreeSet<u64>,
     files: BTreeMap<u64, bool>,
@@ -103,6 +106,7 @@ impl Watched {
             slots,
             started: Instant::now(),
             interrupted: None,
+            was_frozen: false,
             shown: BTreeMap::new(),
             on_base: BTreeSet::new(),
             files: BTreeMap::new(),
@@ -154,6 +158,11 @@ impl Watched {
         self.request()
     }
 
+    /// This long, for one that was frozen.
+    fn frozen(&self, most: Duration) -> Duration {
+        if self.was_frozen { most } else { Duration::ZERO }
+    }
+
     /// What is wrong with merging this head of this pull request.
     pub(crate) fn merge_call(&mut self, number: u64, head: &str) -> Result<(), String> {
         let now = Instant::now();
@@ -193,10 +202,10 @@ impl Watched {
         let files = if self.rules.protects { CALL } else { Duration::ZERO };
         let repeated = if calls_sent > 1 { CALL + BASE_SETTLES } else { Duration::ZERO };
         let age = now - *seen;
-        if age > FRESH + files + repeated {
+        if age > FRESH + files + repeated + self.frozen(CALL) {
             return wrong(format!("which it saw {age:?} ago"));
         }
-        if now > self.started + self.deadline - MERGE_RESERVE {
+        if now > self.started + self.deadline - MERGE_RESERVE + self.frozen(CALL) {
             return wrong("in the last 20 s of its deadline".to_owned());
         }
         if self.interrupted.is_some_and(|at| now > at) {

@@ -12,6 +12,7 @@ mod events;
 mod fate;
 mod hub;
 mod ledger;
+mod page;
 mod play;
 mod report;
 mod rosters;
@@ -85,11 +86,10 @@ fn whatever_happens_no_agent_runs_twice_and_nothing_is_merged_that_was_not_judge
     let (counts, mut failures) =
         (counts.into_inner().expect("all threads ended"), failures.into_inner().expect("all threads ended"));
     failures.sort();
-    println!("{}", counts.text(failures.len()));
-    if let Ok(file) = std::env::var("FAULT_TABLE") {
-        let table = serde_json::to_string_pretty(&counts.json(failures.len())).expect("a table serialises");
-        std::fs::write(file, table + "\n").expect("FAULT_TABLE names a file that can be written");
+    for row in counts.rows(failures.len()) {
+        println!("{}", row.join(" | "));
     }
+    println!("{}", counts.lines().join("\n"));
     let lines = failures
         .iter()
         .take(20)
@@ -100,6 +100,9 @@ fn whatever_happens_no_agent_runs_twice_and_nothing_is_merged_that_was_not_judge
         failures.len(),
         lines.collect::<Vec<_>>().join("\n")
     );
+    if seeds >= SEEDS {
+        page::check(&counts, failures.len());
+    }
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! What was done to the program, how often, and what it cost.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-
-use serde_json::{Value, json};
 
 /// Where a fault happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,25 +48,17 @@ impl Counts {
         }
     }
 
-    /// For people, in a stable order.
-    pub(crate) fn text(&self, violations: usize) -> String {
+    /// The rows of the page: fault, how, times and what was lost.
+    pub(crate) fn rows(&self, violations: usize) -> Vec<[String; 4]> {
         let lost = if violations == 0 { "nothing".to_owned() } else { format!("{violations} violations") };
-        let mut text = String::from("fault | how | times | lost\n--- | --- | ---: | ---\n");
-        for ((place, name), times) in &self.faults {
-            let _ = writeln!(text, "{name} | {} | {times} | {lost}", place.how());
-        }
-        for (name, times) in &self.totals {
-            let _ = writeln!(text, "{name}: {times}");
-        }
-        text
-    }
-
-    /// For the page that the suites generate.
-    pub(crate) fn json(&self, violations: usize) -> Value {
         let row = |((place, name), times): (&(Place, &str), &u64)| {
-            json!({"suite": "simulation", "fault": name, "how": place.how(), "times": times,
-                "violations": violations})
+            [(*name).to_owned(), place.how().to_owned(), times.to_string(), lost.clone()]
         };
         self.faults.iter().map(row).collect()
+    }
+
+    /// What happened besides.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.totals.iter().map(|(name, times)| format!("{name}: {times}")).collect()
     }
 }
