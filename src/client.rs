@@ -1,17 +1,23 @@
-//! The HTTP client of a run, for GitHub and for production alike: setting up TLS reads every root certificate of the
-//! machine, which once is enough.
+//! The HTTP client of a run, for GitHub and for production alike.
 
 use anyhow::Context;
+
+use crate::roots;
 
 /// A client that verifies certificates, follows no redirect and repeats nothing. It waits for ever: whoever asks bounds
 /// the whole exchange.
 ///
 /// Fails where TLS cannot be set up.
 pub fn client() -> anyhow::Result<reqwest::Client> {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("coordinator/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .build()
-        .context("set up the HTTP client")
+        .retry(reqwest::retry::never());
+    // Elsewhere the system has a say in what it trusts, and reqwest asks it.
+    let builder = if cfg!(target_os = "linux") {
+        builder.tls_backend_preconfigured(roots::tls().context("set up TLS")?)
+    } else {
+        builder
+    };
+    builder.build().context("set up the HTTP client")
 }

@@ -37,4 +37,5 @@ pub mod secrets;
 pub mod untrusted;
 pub mod runner;
 
+mod roots;
 mod timestamp;

@@ -38,7 +38,9 @@ pub(super) fn text(path: &Path, largest: u64) -> Result<String, Unreadable> {
     if !metadata.is_file() {
         return Err(Unreadable::Bad("is not a regular file".to_owned()));
     }
-    let mut bytes = Vec::new();
+    // A byte more than there should be, so that the end is seen without another buffer.
+    let room = metadata.len().min(largest) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     file.take(largest + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > largest {

@@ -59,11 +59,10 @@ fn the_next_page_is_counted_and_never_taken_from_a_link_header() {
     assert_eq!(files, 2, "the second page is asked for where the first one was");
 }
 
-/// Answers one connection with a certificate that nobody vouches for: what came through, and why no more did.
-fn self_signed() -> (u16, std::thread::JoinHandle<(Vec<u8>, std::io::Error)>) {
-    let certificate = include_bytes!("self_signed/certificate.pem");
+/// Takes one connection, with this certificate, and ends it when something comes through: what did, and why no more.
+fn tls_server(certificate: &[u8], key: &[u8]) -> (u16, std::thread::JoinHandle<(Vec<u8>, std::io::Error)>) {
     let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("self_signed/key.pem")).expect("a key");
+    let key = PrivateKeyDer::from_pem_slice(key).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.expect("good versions").with_no_client_auth();
@@ -81,7 +80,10 @@ fn self_signed() -> (u16, std::thread::JoinHandle<(Vec<u8>, std::io::Error)>) {
             let mut chunk = [0; 4096];
             match connection.reader().read(&mut chunk) {
                 Ok(0) => break std::io::ErrorKind::UnexpectedEof.into(),
-                Ok(count) => received.extend_from_slice(&chunk[..count]),
+                Ok(count) => {
+                    received.extend_from_slice(&chunk[..count]);
+                    break std::io::ErrorKind::ConnectionAborted.into();
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(error) => break error,
             }
@@ -91,12 +93,33 @@ fn self_signed() -> (u16, std::thread::JoinHandle<(Vec<u8>, std::io::Error)>) {
     (port, served)
 }
 
+/// A roster whose GitHub is behind this port.
+fn github_over_tls(port: u16) -> Workplace {
+    let merge = format!("[repository]\nname = \"demo/app\"\napi_url = \"https://127.0.0.1:{port}\"\n");
+    Workplace::new(&format!("{}\n{merge}", RosterText::default().text()))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_that_the_machine_vouches_for_hears_the_token() {
+    let vouched = |file: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/vouched").join(file);
+    for (variable, value) in [("SSL_CERT_FILE", vouched("root.pem")), ("SSL_CERT_DIR", vouched(""))] {
+        let (port, served) =
+            tls_server(include_bytes!("vouched/certificate.pem"), include_bytes!("vouched/key.pem"));
+        let workplace = github_over_tls(port);
+        let program = coordinator(&workplace).env(variable, value.to_str().expect("UTF-8"));
+        let finished = program.args(MERGE).run();
+        assert_eq!(finished.json()["steps"]["merge"]["outcome"], "failed", "it hangs up");
+        let (received, _) = served.join().expect("the server ends");
+        assert!(String::from_utf8_lossy(&received).contains(TOKEN), "by {variable}");
+    }
+}
+
 #[test]
 fn a_server_whose_certificate_nobody_vouches_for_never_hears_the_token() {
-    let (port, served) = self_signed();
-    let merge = format!("[repository]\nname = \"demo/app\"\napi_url = \"https://127.0.0.1:{port}\"\n");
-    let workplace = Workplace::new(&format!("{}\n{merge}", RosterText::default().text()));
-    let finished = coordinator(&workplace).args(MERGE).run();
+    let (port, served) =
+        tls_server(include_bytes!("self_signed/certificate.pem"), include_bytes!("self_signed/key.pem"));
+    let finished = coordinator(&github_over_tls(port)).args(MERGE).run();
     let step = finished.json()["steps"]["merge"].clone();
     assert_eq!(step["outcome"], "failed", "{step:#}");
     assert!(step["error"].to_string().contains("certificate"), "{step:#}");

@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 /// What a server answers, and how.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Bytes,
-    /// Before the first byte; `Duration::MAX` is for ever.
+    /// From the request to the first byte; `Duration::MAX` is for ever.
     pub delay: Duration,
     /// What happens on the wire.
     pub ending: Ending,
@@ -207,13 +208,15 @@ where
     H: Fn(Request<Bytes>) -> F,
     F: Future<Output = Reply>,
 {
+    let arrived_at = Instant::now();
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let reply = handler(Request::from_parts(parts, body)).await;
     if reply.delay == Duration::MAX {
         std::future::pending::<()>().await;
     }
-    tokio::time::sleep(reply.delay).await;
+    // However long the world took over it: a server's latency includes its work.
+    tokio::time::sleep_until(arrived_at + reply.delay).await;
     if let Some(gate) = &reply.gate {
         gate.pass().await;
     }

@@ -5,9 +5,15 @@ use std::time::Duration;
 use anyhow::Context;
 use http::HeaderValue;
 use http::header::USER_AGENT;
-use kube::client::ClientBuilder;
+use http::uri::Scheme;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::ConfigExt;
 use kube::config::{Config, KubeConfigOptions, KubeconfigError};
 use tokio::time::{Instant, timeout};
+use tower::{BoxError, ServiceBuilder};
 
 use crate::untrusted::one_line;
 
@@ -41,23 +47,54 @@ pub(super) async fn client(context: Option<&str>, until: Instant) -> anyhow::Res
         "the kubeconfig says `insecure-skip-tls-verify`, and the token would go to whoever answers; give the \
          cluster's `certificate-authority-data` instead"
     );
-    // The next cycle is the retry: kube would go on for up to an hour, and write by an old list.
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = None;
+    if let Some(proxy) = config.proxy_url.as_ref().and_then(http::Uri::host) {
+        anyhow::bail!(
+            "the cluster is to be reached by the proxy {proxy}, which is not supported; take `proxy-url` out of the \
+             kubeconfig, or HTTPS_PROXY out of the environment"
+        );
+    }
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     let namespace = config.default_namespace.clone();
     let limit = CONNECT_TIMEOUT.min(until.saturating_duration_since(Instant::now()) / 4);
-    let build = tokio::task::spawn_blocking(|| ClientBuilder::try_from(config).map(ClientBuilder::build));
+    let build = tokio::task::spawn_blocking(|| over_http(config));
     let seconds = limit.as_secs_f64();
     let client = match timeout(limit, build).await {
-        Ok(Ok(built)) => built.map_err(|error| anyhow::anyhow!("{}", innermost(&error))),
+        Ok(Ok(built)) => built.map_err(|error| anyhow::anyhow!("{}", innermost(&*error))),
         Ok(Err(panicked)) => Err(panicked.into()),
         Err(_) => anyhow::bail!(
             "the kubeconfig gave no credentials within {seconds:.1} s; does the program that it names for them hang?"
         ),
     };
     Ok((client.context("use the credentials of the kubeconfig")?, namespace))
+}
+
+/// Over HTTP/2 where the server speaks it: all requests share one connection, and one handshake. Nothing is sent twice:
+/// the next cycle is the retry.
+fn over_http(mut config: Config) -> anyhow::Result<kube::Client> {
+    if config.cluster_url.scheme() == Some(&Scheme::HTTP) {
+        // There is nothing to verify: without this, all the machine's root certificates would be read.
+        config.root_cert.get_or_insert_default();
+    }
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let mut tls =
+        HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name =
+            name.clone().try_into().map_err(|why| anyhow::anyhow!("`tls-server-name` {name:?}: {why}"))?;
+        tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let client =
+        legacy::Client::builder(TokioExecutor::new()).build(tls.enable_all_versions().wrap_connector(tcp));
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(kube::Client::new(service, config.default_namespace))
 }
 
 async fn named(context: &str) -> anyhow::Result<Config> {

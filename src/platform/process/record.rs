@@ -168,13 +168,15 @@ pub(crate) fn read_records(records: &Path, limit: usize) -> anyhow::Result<Vec<R
 
 /// Reads one record; `None` when it is not there.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
-    match fs::symlink_metadata(path) {
+    let metadata = match fs::symlink_metadata(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
         other => other.with_context(|| format!("look at {}", path.display()))?,
     };
-    let mut text = String::new();
+    // A byte more than there should be, so that the end is seen without another buffer.
+    let room = metadata.len().min(LONGEST_BYTES) + 1;
+    let mut text = String::with_capacity(usize::try_from(room).unwrap_or_default());
     let unreadable = || {
         let directory = path.parent().unwrap_or(path).display();
         format!("record {} cannot be read; move {directory} away, only history is lost", path.display())
