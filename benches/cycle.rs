@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use scenario::{Counts, Place, Scenario, Wanted};
-use stage::{Pace, Round};
+use stage::{Attic, Pace, Round};
 
 const SCENARIOS: [Scenario; 4] = [
     Scenario { name: "converged", roster: Wanted::Shipped, running: 38, strangers: 0, open: 12, eligible: 0 },
@@ -63,11 +63,11 @@ fn main() -> anyhow::Result<()> {
         "| Scenario | Sessions | Latency | GitHub | Production | Platform | Wall, least | Wall, median | Floor | Ratio | With pauses | Floor | CPU | Memory | First request |"
     );
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
-    let (mut passed, mut failed) = (0, 0);
+    let (mut passed, mut failed, mut attic) = (0, 0, Attic::default());
     for scenario in SCENARIOS.iter().filter(|scenario| is_chosen(scenario)) {
         for (place, latency) in PLACES.iter().flat_map(|place| latencies.iter().map(move |it| (*place, *it)))
         {
-            match play(scenario, place, latency, is_smoke) {
+            match play(scenario, place, latency, is_smoke, &mut attic) {
                 Ok(row) => {
                     passed += 1;
                     println!("{row}");
@@ -82,19 +82,26 @@ fn main() -> anyhow::Result<()> {
     let binary = fs::metadata(env!("CARGO_BIN_EXE_coordinator")).context("look at the binary")?;
     println!("\nThe binary has {} kB.", binary.len() / 1_000);
     println!("{passed} passed, {failed} failed");
+    attic.clear()?;
     ensure!(failed == 0, "a cycle did not do what it should");
     Ok(())
 }
 
 /// Runs the scenario some times, each in a world of its own; the row of the table.
-fn play(scenario: &Scenario, place: Place, latency: Duration, is_smoke: bool) -> anyhow::Result<String> {
+fn play(
+    scenario: &Scenario,
+    place: Place,
+    latency: Duration,
+    is_smoke: bool,
+    attic: &mut Attic,
+) -> anyhow::Result<String> {
     let rounds = match scenario.roster {
         _ if is_smoke => 1,
         Wanted::Shipped => ROUNDS,
         Wanted::Roles(_) => ROUNDS_AT_SCALE,
     };
     let pace = Pace { latency, pause: Duration::ZERO };
-    let samples = (0..rounds).map(|_| stage::round(scenario, place, pace));
+    let samples = (0..rounds).map(|_| stage::round(scenario, place, pace, attic));
     let samples = samples.collect::<anyhow::Result<Vec<Round>>>()?;
     let sorted = |of: fn(&Round) -> Duration| {
         let mut all: Vec<Duration> = samples.iter().map(of).collect();
@@ -106,7 +113,7 @@ fn play(scenario: &Scenario, place: Place, latency: Duration, is_smoke: bool) ->
     let peak_bytes = samples.iter().map(|round| round.usage.peak_bytes).max().unwrap_or_default();
     let Counts { github, production, platform } = scenario.fewest(place);
     let floor = scenario.floor(place, latency, Duration::ZERO);
-    let paused = paused(scenario, place, latency, is_smoke)?;
+    let paused = paused(scenario, place, latency, is_smoke, attic)?;
     let [latency, least, median, cpu] = [latency, wall[0], wall[rounds / 2], cpu[rounds / 2]].map(millis);
     let (ratio, floor) = (ratio(wall[rounds / 2], floor), millis(floor));
     let (mebibytes, first) = (peak_bytes.div_ceil(1 << 20), millis(first[rounds / 2]));
@@ -117,11 +124,17 @@ fn play(scenario: &Scenario, place: Place, latency: Duration, is_smoke: bool) ->
 }
 
 /// One cycle with the pause between merges that GitHub asks for, and its floor.
-fn paused(scenario: &Scenario, place: Place, latency: Duration, is_smoke: bool) -> anyhow::Result<String> {
+fn paused(
+    scenario: &Scenario,
+    place: Place,
+    latency: Duration,
+    is_smoke: bool,
+    attic: &mut Attic,
+) -> anyhow::Result<String> {
     if is_smoke || latency.is_zero() || scenario.eligible == 0 {
         return Ok("- | -".to_owned());
     }
-    let round = stage::round(scenario, place, Pace { latency, pause: PAUSE })?;
+    let round = stage::round(scenario, place, Pace { latency, pause: PAUSE }, attic)?;
     let floor = scenario.floor(place, latency, PAUSE);
     Ok(format!("{} | {}", millis(round.usage.wall), millis(floor)))
 }

@@ -102,13 +102,13 @@ impl Scenario {
         }
     }
 
-    /// The longest chain of requests that wait for each other: pages and then merges, each with its `pause` before
-    /// the next; or pages and then starts, eight at a time. What happens on this machine is no request.
+    /// The longest chain of requests that wait for each other: pages and then merges, with a `pause` between one's answer
+    /// and the next; or pages and then starts, eight at a time. What happens on this machine is no request.
     pub(crate) fn floor(&self, place: Place, latency: Duration, pause: Duration) -> Duration {
         let times =
             |count: u64, each: Duration| each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
         let merging = times(self.pulls_pages() + self.eligible, latency)
-            + times(self.eligible.saturating_sub(1), pause.saturating_sub(latency));
+            + times(self.eligible.saturating_sub(1), pause);
         let spawning = match place {
             Place::Here => Duration::ZERO,
             Place::Cluster => times(self.list_pages(place) + self.spawns().div_ceil(STARTS_AT_ONCE), latency),

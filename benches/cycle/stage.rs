@@ -31,11 +31,33 @@ pub(crate) struct Pace {
     pub(crate) pause: Duration,
 }
 
-/// Sets the scenario up, runs one cycle, sees that it did what it should with no request too many, and clears away.
-pub(crate) fn round(scenario: &Scenario, place: Place, pace: Pace) -> anyhow::Result<Round> {
+/// The folders of the worlds that are over. ext4 makes a new file slowly while thousands were deleted within the last
+/// minute, and a cycle makes many: so they go at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Attic(Vec<Workplace>);
+
+impl Attic {
+    /// Removes all files.
+    pub(crate) fn clear(self) -> anyhow::Result<()> {
+        for workplace in self.0 {
+            let folder = workplace.path().to_owned();
+            drop(workplace);
+            ensure!(!folder.exists(), "{} is still there", folder.display());
+        }
+        Ok(())
+    }
+}
+
+/// Sets the scenario up, runs one cycle, sees that it did what it should with no request too many, and ends the agents.
+pub(crate) fn round(
+    scenario: &Scenario,
+    place: Place,
+    pace: Pace,
+    attic: &mut Attic,
+) -> anyhow::Result<Round> {
     let stage = Stage::set(scenario, place, pace)?;
     let played = stage.cycle(scenario, pace);
-    let left = stage.clear();
+    let left = stage.end(attic);
     let round = played?;
     left?;
     Ok(round)
@@ -208,14 +230,11 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends the agents and removes all files.
-    fn clear(self) -> anyhow::Result<()> {
-        let folder = self.workplace.path().to_owned();
+    fn end(self, attic: &mut Attic) -> anyhow::Result<()> {
         self.workplace.end_processes();
         let left = self.workplace.processes();
         ensure!(left.is_empty(), "processes {left:?} are still there");
-        drop(self);
-        ensure!(!folder.exists(), "{} is still there", folder.display());
+        attic.0.push(self.workplace);
         Ok(())
     }
 }

@@ -9,10 +9,9 @@ use crate::secrets::{MaskedStderr, Secrets};
 /// Starts the log. A panic is logged like an error, so that it is masked, too.
 pub(super) fn start(global: &Global, secrets: &Secrets) {
     let default = match global.verbose {
-        // kube logs every answer but 2xx as an error, and a slot that is not there is none.
-        0 => "warn,kube_client=off",
-        1 => "coordinator=info,warn,kube_client=off",
-        2 => "coordinator=debug,info,kube_client=off",
+        0 => "warn",
+        1 => "coordinator=info,warn",
+        2 => "coordinator=debug,info",
         _ => "trace",
     };
     let filter = EnvFilter::new(global.log_level.as_deref().unwrap_or(default));

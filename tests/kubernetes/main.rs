@@ -21,6 +21,7 @@ mod witness;
 mod admission;
 mod bad_input;
 mod clocks;
+mod connection;
 mod doctor;
 mod lifecycle;
 mod lists_on_the_wire;

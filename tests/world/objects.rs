@@ -16,14 +16,13 @@ pub(super) fn rate_limit(state: &State) -> Value {
     })
 }
 
+/// All but its pull requests.
 pub(super) fn repository(repository: &Repository) -> Value {
     let branches: Map<String, Value> = repository
         .branches
         .iter()
         .map(|(name, commits)| (name.clone(), branch(repository, name, commits)))
         .collect();
-    let mut pulls: Vec<&Pull> = repository.pulls.values().collect();
-    pulls.sort_by_key(|pull| pull.number);
     json!({
         "__typename": "Repository",
         "id": "R_1",
@@ -35,7 +34,6 @@ pub(super) fn repository(repository: &Repository) -> Value {
         "defaultBranchRef": branches.get(&repository.default_branch),
         "mergeQueue": repository.merge_queue.then(|| json!({"__typename": "MergeQueue", "id": "MQ_1"})),
         "branches": branches,
-        "pullRequests": pulls.into_iter().map(pull_request).collect::<Vec<_>>(),
     })
 }
 

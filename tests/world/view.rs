@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::actions::show::{node, node_id};
 use super::objects::{pull_request, rate_limit, repository};
-use super::state::State;
+use super::pull::Pull;
+use super::state::{Repository, State};
 
 type Resolved<'a> = Result<ResolvedValue<'a>, FieldError>;
 
@@ -28,7 +29,9 @@ impl ObjectValue for Query<'_> {
             "repository" => {
                 let name = format!("{}/{}", argument("owner"), argument("name"));
                 let message = format!("NOT_FOUND: Could not resolve to a Repository with the name '{name}'.");
-                self.0.repositories.get(&name).map(repository).ok_or(message)
+                let found = self.0.repositories.get(&name).ok_or(FieldError { message })?;
+                let Value::Object(fields) = repository(found) else { unreachable!("it is an object") };
+                return Ok(ResolvedValue::object(RepositoryView(found, View(fields))));
             }
             "node" => {
                 let id = argument("id");
@@ -50,6 +53,30 @@ impl Query<'_> {
         let all = || self.0.repositories.values().flat_map(|repository| repository.actions.runs.values());
         let run = |id: &JsonValue| all().find(|run| Some(node_id(run.id).as_str()) == id.as_str()).map(node);
         ids.iter().map(|id| run(id).unwrap_or_default()).collect()
+    }
+}
+
+/// A repository, of which only those pull requests become values that are asked for: there may be thousands.
+struct RepositoryView<'w>(&'w Repository, View);
+
+impl ObjectValue for RepositoryView<'_> {
+    fn type_name(&self) -> &'static str {
+        "Repository"
+    }
+
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Resolved<'a> {
+        if info.field_name() != "pullRequests" {
+            return self.1.resolve_field(info);
+        }
+        let states = info.arguments().get("states").and_then(|states| states.as_array());
+        let is_wanted = |pull: &&Pull| {
+            states.is_none_or(|states| states.iter().any(|state| state.as_str() == Some(pull.state.as_str())))
+        };
+        let mut pulls: Vec<&Pull> = self.0.pulls.values().filter(is_wanted).collect();
+        pulls.sort_by_key(|pull| pull.number);
+        let page = Page::of(pulls, info)?;
+        let nodes: Vec<Value> = page.rows.iter().copied().map(pull_request).collect();
+        resolve(page.connection(info, nodes), info)
     }
 }
 
@@ -101,38 +128,65 @@ fn item<'a>(value: Value) -> ResolvedValue<'a> {
     }
 }
 
-/// A page of a list: `first` of 1 to 100 is demanded, as GitHub does.
+/// A page of a list, and how both of them are counted.
 fn connection<'a>(mut items: Vec<Value>, info: &ResolveInfo<'_>) -> Resolved<'a> {
-    let arguments = info.arguments();
-    let kind = info.field_definition().ty.inner_named_type().to_string();
-    if arguments.get("writersOnly").and_then(JsonValue::as_bool).unwrap_or_default() {
+    if info.arguments().get("writersOnly").and_then(JsonValue::as_bool).unwrap_or_default() {
         items.retain(|review| review["authorCanPushToRepository"] == true);
     }
-    if let Some(states) = arguments.get("states").and_then(|states| states.as_array()) {
-        items.retain(|pull| states.iter().any(|state| state.as_str() == pull["state"].as_str()));
-    }
-    let first = arguments.get("first").and_then(JsonValue::as_u64).unwrap_or_default();
-    if !(1..=100).contains(&first) {
-        let message = format!("ARGUMENT_LIMIT: `first` of the {kind} must be 1 to 100 and is {first}");
-        return Err(FieldError { message });
-    }
-    let after =
-        arguments.get("after").and_then(|after| after.as_str()).and_then(|after| after.strip_prefix("row:"));
-    let start: usize = after.and_then(|row| row.parse().ok()).unwrap_or_default();
-    let end = items.len().min(start.saturating_add(usize::try_from(first).unwrap_or_default()));
-    let page = items.get(start..end).unwrap_or_default().to_vec();
-    let page_info = json!({
-        "__typename": "PageInfo", "hasNextPage": end < items.len(), "hasPreviousPage": start > 0,
-        "startCursor": format!("row:{start}"), "endCursor": format!("row:{end}"),
-    });
-    let value = json!({
-        "__typename": kind, "totalCount": items.len(), "pageInfo": page_info, "nodes": page,
-        "checkRunCount": items.iter().filter(|row| row["__typename"] == "CheckRun").count(),
-        "statusContextCount": items.iter().filter(|row| row["__typename"] == "StatusContext").count(),
+    let of_kind = |kind: &str| items.iter().filter(|row| row["__typename"] == kind).count();
+    let counted = json!({
+        "checkRunCount": of_kind("CheckRun"),
+        "statusContextCount": of_kind("StatusContext"),
         "checkRunCountsByState": counts("CheckRun", &items),
         "statusContextCountsByState": counts("StatusContext", &items),
     });
+    let mut page = Page::of(items, info)?;
+    let nodes = std::mem::take(&mut page.rows);
+    let mut value = page.connection(info, nodes);
+    if let (Value::Object(value), Value::Object(counted)) = (&mut value, counted) {
+        value.extend(counted);
+    }
     resolve(value, info)
+}
+
+/// Some rows of a list.
+struct Page<T> {
+    rows: Vec<T>,
+    start: usize,
+    total: usize,
+    has_next: bool,
+}
+
+impl<T> Page<T> {
+    /// The page that is asked for: `first` of 1 to 100 is demanded, as GitHub does.
+    fn of(mut items: Vec<T>, info: &ResolveInfo<'_>) -> Result<Self, FieldError> {
+        let arguments = info.arguments();
+        let first = arguments.get("first").and_then(JsonValue::as_u64).unwrap_or_default();
+        if !(1..=100).contains(&first) {
+            let kind = info.field_definition().ty.inner_named_type();
+            let message = format!("ARGUMENT_LIMIT: `first` of the {kind} must be 1 to 100 and is {first}");
+            return Err(FieldError { message });
+        }
+        let after = arguments.get("after").and_then(|after| after.as_str()?.strip_prefix("row:"));
+        let total = items.len();
+        let start = after.and_then(|row| row.parse::<usize>().ok()).unwrap_or_default().min(total);
+        let end = total.min(start.saturating_add(usize::try_from(first).unwrap_or_default()));
+        let rows = items.drain(start..end).collect();
+        Ok(Self { rows, start, total, has_next: end < total })
+    }
+
+    /// The connection object with these nodes for its rows.
+    fn connection(&self, info: &ResolveInfo<'_>, nodes: Vec<Value>) -> Value {
+        let end = self.start + nodes.len();
+        let page_info = json!({
+            "__typename": "PageInfo", "hasNextPage": self.has_next, "hasPreviousPage": self.start > 0,
+            "startCursor": format!("row:{}", self.start), "endCursor": format!("row:{end}"),
+        });
+        json!({
+            "__typename": info.field_definition().ty.inner_named_type().to_string(),
+            "totalCount": self.total, "pageInfo": page_info, "nodes": nodes,
+        })
+    }
 }
 
 fn counts(kind: &str, rows: &[Value]) -> Vec<Value> {

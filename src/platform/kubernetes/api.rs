@@ -118,6 +118,7 @@ impl Api {
         let exchange = async {
             let response = self.client.send(request).await.map_err(|error| NoAnswer(innermost(&error)))?;
             self.note_time(response.headers());
+            tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
             Answer::of(response).await
         };
         let answer = timeout_at(end, exchange).await;

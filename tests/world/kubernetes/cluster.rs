@@ -176,8 +176,8 @@ impl Cluster {
     /// A Job of the fleet's namespace.
     pub fn job(&mut self, name: &str) -> &mut Value {
         let jobs = &mut self.namespace().jobs;
-        let names: Vec<String> = jobs.keys().cloned().collect();
-        jobs.get_mut(name).unwrap_or_else(|| panic!("no Job {name}: there are {names:?}"))
+        assert!(jobs.contains_key(name), "no Job {name}: there are {:?}", jobs.keys());
+        jobs.get_mut(name).expect("it was just there")
     }
 
     /// The names of the Jobs in the fleet's namespace.

@@ -33,16 +33,13 @@ fn go_on(cluster: &Cluster, asked: &Asked, target: &Target, token: &str) -> Resu
             "invalid continue token: continue key is not valid: illegal base64 data",
         ));
     };
-    let (revision, items) = match u64::try_from(revision) {
-        Ok(revision) => match cluster.pages.get(&revision) {
-            Some(items) => (revision, items.clone()),
-            None => return Err(expired(asked)),
-        },
-        Err(_) => (cluster.revision, select(cluster, asked, target, false)?),
+    let is_left = |item: &Value| item["metadata"]["name"].as_str().unwrap_or_default() >= &*start;
+    let Ok(revision) = u64::try_from(revision) else {
+        let items = select(cluster, asked, target, false)?;
+        return Ok((cluster.revision, items.into_iter().filter(is_left).collect()));
     };
-    let rest =
-        items.into_iter().filter(|item| item["metadata"]["name"].as_str().unwrap_or_default() >= &*start);
-    Ok((revision, rest.collect()))
+    let items = cluster.pages.get(&revision).ok_or_else(|| expired(asked))?;
+    Ok((revision, items.iter().filter(|item| is_left(item)).cloned().collect()))
 }
 
 fn page(
