@@ -59,14 +59,21 @@ fn the_next_page_is_counted_and_never_taken_from_a_link_header() {
     assert_eq!(files, 2, "the second page is asked for where the first one was");
 }
 
-/// Takes one connection, with this certificate, and ends it when something comes through: what did, and why no more.
-fn tls_server(certificate: &[u8], key: &[u8]) -> (u16, std::thread::JoinHandle<(Vec<u8>, std::io::Error)>) {
+/// Takes one connection, with this certificate and one of these protocols, and ends it when something comes through: what
+/// did, and why no more.
+fn tls_server(
+    certificate: &[u8],
+    key: &[u8],
+    protocols: &[&str],
+) -> (u16, std::thread::JoinHandle<(Vec<u8>, std::io::Error)>) {
     let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(key).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.expect("good versions").with_no_client_auth();
-    let config = Arc::new(config.with_single_cert(vec![certificate], key).expect("the key fits"));
+    let mut config = config.with_single_cert(vec![certificate], key).expect("the key fits");
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
     let served = std::thread::spawn(move || {
@@ -99,26 +106,40 @@ fn github_over_tls(port: u16) -> Workplace {
     Workplace::new(&format!("{}\n{merge}", RosterText::default().text()))
 }
 
+/// What a server that this variable vouches for hears of a run that would read pull requests there.
+#[cfg(target_os = "linux")]
+fn heard_by_a_vouched_server(variable: &str, file: &str, protocols: &[&str]) -> String {
+    let trusted = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/vouched").join(file);
+    let (port, served) =
+        tls_server(include_bytes!("vouched/certificate.pem"), include_bytes!("vouched/key.pem"), protocols);
+    let workplace = github_over_tls(port);
+    let program = coordinator(&workplace).env(variable, trusted.to_str().expect("UTF-8"));
+    let finished = program.args(MERGE).run();
+    assert_eq!(finished.json()["steps"]["merge"]["outcome"], "failed", "it hangs up");
+    let (received, _) = served.join().expect("the server ends");
+    String::from_utf8_lossy(&received).into_owned()
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_server_that_the_machine_vouches_for_hears_the_token() {
-    let vouched = |file: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/vouched").join(file);
-    for (variable, value) in [("SSL_CERT_FILE", vouched("root.pem")), ("SSL_CERT_DIR", vouched(""))] {
-        let (port, served) =
-            tls_server(include_bytes!("vouched/certificate.pem"), include_bytes!("vouched/key.pem"));
-        let workplace = github_over_tls(port);
-        let program = coordinator(&workplace).env(variable, value.to_str().expect("UTF-8"));
-        let finished = program.args(MERGE).run();
-        assert_eq!(finished.json()["steps"]["merge"]["outcome"], "failed", "it hangs up");
-        let (received, _) = served.join().expect("the server ends");
-        assert!(String::from_utf8_lossy(&received).contains(TOKEN), "by {variable}");
+    for (variable, file) in [("SSL_CERT_FILE", "root.pem"), ("SSL_CERT_DIR", "")] {
+        let heard = heard_by_a_vouched_server(variable, file, &[]);
+        assert!(heard.contains(TOKEN), "by {variable}: {heard}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_that_speaks_http_2_is_asked_in_it() {
+    let heard = heard_by_a_vouched_server("SSL_CERT_FILE", "root.pem", &["h2", "http/1.1"]);
+    assert!(heard.starts_with("PRI * HTTP/2.0"), "{heard}");
 }
 
 #[test]
 fn a_server_whose_certificate_nobody_vouches_for_never_hears_the_token() {
     let (port, served) =
-        tls_server(include_bytes!("self_signed/certificate.pem"), include_bytes!("self_signed/key.pem"));
+        tls_server(include_bytes!("self_signed/certificate.pem"), include_bytes!("self_signed/key.pem"), &[]);
     let finished = coordinator(&github_over_tls(port)).args(MERGE).run();
     let step = finished.json()["steps"]["merge"].clone();
     assert_eq!(step["outcome"], "failed", "{step:#}");
