@@ -277,6 +277,20 @@ fn without_any_kubeconfig_the_report_says_how_to_name_one() {
 }
 
 #[test]
+fn a_cluster_behind_a_proxy_is_said_to_be_out_of_reach() {
+    let fleet = Fleet::open(ONE);
+    let server = format!("    server: {}\n", fleet.cluster.url());
+    let proxied = format!("{server}    proxy-url: http://proxy.example:3128\n");
+    let program = fleet.program(RECONCILE);
+    fleet.workplace().write("kubeconfig.yaml", fleet.cluster.kubeconfig().replace(&server, &proxied));
+    let report = program.run().json();
+    let error = report["steps"]["inventory"]["error"].as_str().expect("there is no way to it");
+    assert!(error.contains("proxy.example") && error.contains("proxy-url"), "{error}");
+    assert_eq!(fleet.cluster.journal().len(), 0);
+    assert_idle(&report);
+}
+
+#[test]
 fn a_queue_without_kueue_is_said_once_and_nothing_is_created() {
     let text = RosterText::kubernetes("queue_name = \"agents\"");
     let fleet = Fleet::of(&text.role("ui_builder", 3, r#"["agent"]"#));
