@@ -34,7 +34,7 @@ fn go_on(cluster: &Cluster, asked: &Asked, target: &Target, token: &str) -> Resu
         ));
     };
     let (revision, items) = match u64::try_from(revision) {
-        Ok(revision) => match cluster.pages.get(&revision) {
+        Ok(revision) => match cluster.pages.get(&(target.resource, revision)) {
             Some(items) => (revision, items.clone()),
             None => return Err(expired(asked)),
         },
@@ -55,7 +55,7 @@ fn page(
     let limit: usize = asked.parameter("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let mut metadata = json!({"resourceVersion": revision.to_string()});
     if items.len() > limit {
-        cluster.pages.entry(revision).or_insert_with(|| items.clone());
+        cluster.pages.entry((target.resource, revision)).or_insert_with(|| items.clone());
         let left = items.split_off(limit);
         let last = items.last().map(|item| item["metadata"]["name"].as_str().unwrap_or_default());
         let revision = i64::try_from(revision).expect("small");
