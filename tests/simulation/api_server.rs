@@ -5,11 +5,14 @@ use http::{HeaderValue, Request};
 use serde_json::Value;
 
 use crate::fate::{Purpose, Twist};
-use crate::ledger::Told;
 use crate::scene::{Mutant, Scene};
+use crate::table::Place;
+use crate::told::{JobPage, Told};
 use crate::wire::Answered;
+use crate::world::Reply;
 use crate::world::kubernetes::request::Asked;
 use crate::world::kubernetes::trouble::Call;
+use crate::world::kubernetes::witness::is_live_job;
 use crate::world::kubernetes::{BEARER, api, list};
 
 /// A coordinator sends this now.
@@ -24,15 +27,18 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
             _ => watched.delete_call(asked.name()),
         });
     }
+    let (purpose, name) = match asked.call {
+        Call::ListJobs => (Purpose::List, "Jobs"),
+        Call::ListPods => (Purpose::List, "pods"),
+        Call::MoreJobs | Call::MorePods => (Purpose::Page, "further page"),
+        Call::Create | Call::Delete => (Purpose::Write, "write"),
+        Call::Get | Call::Log | Call::Other => (Purpose::Look, "look"),
+    };
+    *watched.sent.entry((Place::Kubernetes, name)).or_default() += 1;
     for verdict in verdicts {
         scene.blame(who, verdict);
     }
-    match asked.call {
-        Call::ListJobs | Call::ListPods => Purpose::List,
-        Call::MoreJobs | Call::MorePods => Purpose::Page,
-        Call::Create | Call::Delete => Purpose::Write,
-        Call::Get | Call::Log | Call::Other => Purpose::Look,
-    }
+    purpose
 }
 
 /// The server has it.
@@ -46,7 +52,7 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
     break_in(scene, &mut asked);
     let reply = match twist {
         Twist::Expired => list::expired(&asked),
-        Twist::None | Twist::Stale | Twist::SmallPages | Twist::HalfMerged => {
+        Twist::None | Twist::Stale | Twist::SmallPages | Twist::HalfMerged | Twist::Doubled => {
             api::answer(&mut scene.cluster, &asked, false)
         }
     };
@@ -58,7 +64,22 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
         scene.note(&format_args!("  {who} has started {}", asked.name()));
     }
     let date = httpdate::fmt_http_date(scene.cluster.now());
-    Answered { reply: reply.header("date", date), told: Told::default() }
+    let told = Told { jobs: jobs(&asked, &reply), ..Told::default() };
+    Answered { reply: reply.header("date", date), told }
+}
+
+/// What a page of Jobs shows.
+fn jobs(asked: &Asked, reply: &Reply) -> Option<JobPage> {
+    if !matches!(asked.call, Call::ListJobs | Call::MoreJobs) || reply.status != 200 {
+        return None;
+    }
+    let page: Value = serde_json::from_slice(&reply.body).ok()?;
+    let live = page["items"].as_array()?.iter().filter(|job| is_live_job(job)).count();
+    Some(JobPage {
+        is_first: asked.call == Call::ListJobs,
+        is_last: page["metadata"]["continue"].as_str().is_none_or(str::is_empty),
+        live: u32::try_from(live).expect("few"),
+    })
 }
 
 /// What a server that does not keep its promises does first.

@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::ledger::Watched;
 use crate::report;
 use crate::rosters::{bounds, steps};
-use crate::scene::{Shared, lock};
+use crate::scene::{Mutant, Shared, lock};
 use crate::table::Place;
 use crate::{time, wire};
 
@@ -161,7 +161,11 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
     {
         let mut scene = lock(&scene);
         scene.note(&format_args!("coordinator {who} starts"));
-        scene.watched.insert(who, Watched::new(bounds(&roster, dry_run)));
+        let mut bounds = bounds(&roster, dry_run);
+        if scene.mutant == Some(Mutant::LowersCap) {
+            bounds.max_running = bounds.max_running.map(|cap| cap - 1);
+        }
+        scene.watched.insert(who, Watched::new(bounds));
     }
     let repository = roster.repository.as_ref().expect("the roster names a repository");
     let credentials = Credentials::token(crate::world::TOKEN).expect("a token");

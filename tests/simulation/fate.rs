@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::dice::Dice;
+use crate::instead::{base_moved, broken, busy, gateway, login_page, used_up};
 use crate::scene::Scene;
 use crate::table::Place;
-use crate::world::kubernetes::status;
-use crate::world::{Fault, Reply};
+use crate::world::Reply;
 
 /// What a request is for, as far as its fate depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub(crate) enum Twist {
     Expired,
     /// The commit is put on the base, and then the server breaks: the pull request stays open.
     HalfMerged,
+    /// As it should, and once more.
+    Doubled,
 }
 
 /// The fate of one request.
@@ -78,14 +80,17 @@ impl Fate {
 
     pub(crate) fn draw(scene: &mut Scene, place: Place, purpose: Purpose) -> Self {
         let mut fate = Self::good(&mut scene.dice);
-        let rate = scene.fault_rate;
-        if !scene.dice.percent(rate) {
+        if !scene.dice.percent(rate(place, purpose, scene.fault_rate)) {
             return fate;
         }
-        let name = match scene.dice.between(0, 2) {
-            0 => fate.special(&mut scene.dice, place, purpose),
-            _ => None,
+        let share = match (place, purpose) {
+            (Place::Kubernetes, Purpose::Page) => 90,
+            (_, Purpose::Merge) => 70,
+            (Place::Kubernetes, Purpose::List) => 50,
+            _ => 33,
         };
+        let is_special = scene.dice.percent(share);
+        let name = if is_special { fate.special(&mut scene.dice, place, purpose) } else { None };
         let name = match name {
             Some(name) => name,
             None => fate.spoil(&mut scene.dice, place, purpose),
@@ -96,37 +101,47 @@ impl Fate {
 
     /// Faults that only some requests can have.
     fn special(&mut self, dice: &mut Dice, place: Place, purpose: Purpose) -> Option<&'static str> {
-        let (twist, name) = match (place, purpose, dice.percent(50)) {
-            (_, Purpose::List, true) => (Twist::SmallPages, "a list comes in many small pages"),
-            (Place::GitHub, Purpose::List | Purpose::Look | Purpose::Page, _) => {
+        let (twist, name) = match (place, purpose) {
+            (Place::GitHub, Purpose::List) if dice.percent(50) => {
+                (Twist::SmallPages, "a list comes in many small pages")
+            }
+            (Place::GitHub, Purpose::List | Purpose::Look | Purpose::Page) => {
                 (Twist::Stale, "an answer shows what was some changes ago")
             }
-            (Place::Kubernetes, Purpose::Page, _) => {
-                (Twist::Expired, "a list expires between two pages (410)")
-            }
-            (_, Purpose::Merge, true) => {
-                self.ending = Ending::Instead(Fault::status(502, "Server Error").reply?);
-                (Twist::HalfMerged, "half a merge: the commit is on the base, the pull request stays open")
-            }
-            (_, Purpose::Merge, false) => {
-                let said = "Base branch was modified. Review and try the merge again.";
-                self.times = 0;
-                self.ending = Ending::Instead(Fault::status(405, said).reply?);
-                (Twist::None, "merge refused: base branch was modified (405)")
-            }
-            (_, Purpose::Write, _) => {
-                self.times = 2;
-                (Twist::None, "request carried out twice, the second answer comes back")
-            }
+            (Place::GitHub, Purpose::Merge) => return Some(self.special_merge(dice)),
+            (_, Purpose::List) => (Twist::SmallPages, "a list comes in many small pages"),
+            (_, Purpose::Page) => (Twist::Expired, "a list expires between two pages (410)"),
+            (_, Purpose::Write) => return Some(self.twice()),
             _ => return None,
         };
         self.twist = twist;
         Some(name)
     }
 
+    fn special_merge(&mut self, dice: &mut Dice) -> &'static str {
+        match dice.between(0, 4) {
+            0..=1 => {
+                self.twist = Twist::HalfMerged;
+                self.ends(
+                    Ending::Instead(gateway(Place::GitHub)),
+                    "half a merge: the commit is on the base, the pull request stays open",
+                )
+            }
+            2..=3 => self.twice(),
+            _ => self.lost(Ending::Instead(base_moved()), "merge refused: base branch was modified (405)"),
+        }
+    }
+
+    fn twice(&mut self) -> &'static str {
+        self.times = 2;
+        self.twist = Twist::Doubled;
+        "request carried out twice, the second answer comes back"
+    }
+
     fn spoil(&mut self, dice: &mut Dice, place: Place, purpose: Purpose) -> &'static str {
         let writes = matches!(purpose, Purpose::Write | Purpose::Merge);
-        match dice.between(0, 12) {
+        let is_very_late = purpose == Purpose::Merge && dice.percent(50);
+        match if is_very_late { 11 } else { dice.between(0, 12) } {
             0 => self.lost(Ending::Silence, "request lost, no answer"),
             1 => self.lost(Ending::Reset, "connection reset before the request arrives"),
             2 => self.ends(Ending::Silence, "answer lost"),
@@ -165,48 +180,15 @@ impl Fate {
     }
 }
 
-fn reply(fault: Fault) -> Reply {
-    fault.reply.expect("a fault with an answer")
-}
-
-fn login_page() -> Reply {
-    reply(Fault::html())
-}
-
-fn broken(place: Place) -> Reply {
-    match place {
-        Place::Kubernetes => status::internal("etcdserver: leader changed"),
-        Place::GitHub | Place::World | Place::Coordinator => reply(Fault::status(500, "Server Error")),
-    }
-}
-
-fn gateway(place: Place) -> Reply {
-    match place {
-        Place::Kubernetes => status::timeout(),
-        Place::GitHub | Place::World | Place::Coordinator => reply(Fault::status(502, "Server Error")),
-    }
-}
-
-fn busy(place: Place, dice: &mut Dice) -> Reply {
-    let seconds = dice.between(1, 60);
-    match place {
-        Place::Kubernetes if dice.percent(50) => status::unavailable(Some(seconds)),
-        Place::Kubernetes => status::too_many_requests(seconds),
-        Place::GitHub | Place::World | Place::Coordinator => {
-            reply(Fault::secondary_rate_limit(*dice.pick(&[403, 429]), seconds))
-        }
-    }
-}
-
-/// GraphQL alone says it with status 200.
-fn used_up(place: Place, purpose: Purpose, dice: &mut Dice) -> Reply {
-    let is_graphql = matches!(purpose, Purpose::List | Purpose::Page);
-    match place {
-        Place::Kubernetes => status::unavailable(None),
-        Place::GitHub | Place::World | Place::Coordinator => match dice.between(0, 2) {
-            0 => reply(Fault::primary_rate_limit(403, 1_200)),
-            1 if is_graphql => reply(Fault::graphql_rate_limit(1_200)),
-            _ => reply(Fault::secondary_rate_limit_without_time(403)),
-        },
-    }
+/// Percent of such requests that go wrong in a world where so many of all do.
+fn rate(place: Place, purpose: Purpose, usual: u64) -> u64 {
+    // Few requests are like these, and much can go wrong with each.
+    let least = match (place, purpose) {
+        _ if usual == 0 => 0,
+        (_, Purpose::Merge) => 60,
+        (Place::Kubernetes, Purpose::Page) => 30,
+        (Place::Kubernetes, Purpose::List) => 20,
+        _ => 0,
+    };
+    usual.max(least)
 }

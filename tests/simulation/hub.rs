@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use crate::eligible::{self, Rules};
 use crate::fate::{Purpose, Twist};
-use crate::ledger::{Shown, Told};
+use crate::protection;
 use crate::scene::{Mutant, Scene};
+use crate::table::Place;
+use crate::told::{Shown, Told};
 use crate::wire::Answered;
 use crate::world::state::Repository;
 use crate::world::{Reply, commit_id, graphql, rest};
@@ -20,19 +22,24 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
     let mut verdicts = vec![watched.github_request()];
     let merge = merge_of(request);
     if let Some(number) = merge {
-        verdicts.push(watched.merge_call(number, body["sha"].as_str().unwrap_or_default()));
+        verdicts.push(watched.merge_call(number, &body));
+        scene.counts.total("merge calls");
     } else if request.method() != Method::GET && request.uri().path() != "/graphql" {
         verdicts.push(Err("a write that is no merge call".to_owned()));
     }
+    let is_list = body["variables"]["owner"].is_string();
+    let (purpose, name) = match (merge, is_list, body["variables"]["after"].is_string()) {
+        (Some(_), ..) => (Purpose::Merge, "merge"),
+        (None, true, false) => (Purpose::List, "list"),
+        (None, true, true) => (Purpose::Page, "further page"),
+        (None, false, _) if request.method() == Method::GET => (Purpose::Look, "files"),
+        (None, false, _) => (Purpose::Look, "second look"),
+    };
+    *watched.sent.entry((Place::GitHub, name)).or_default() += 1;
     for verdict in verdicts {
         scene.blame(who, verdict);
     }
-    match (merge, body["variables"]["owner"].is_string(), body["variables"]["after"].is_string()) {
-        (Some(_), ..) => Purpose::Merge,
-        (None, true, false) => Purpose::List,
-        (None, true, true) => Purpose::Page,
-        (None, false, _) => Purpose::Look,
-    }
+    purpose
 }
 
 /// The pull request that it merges.
@@ -62,14 +69,25 @@ fn query(scene: &mut Scene, who: usize, mut body: Value, twist: Twist) -> Answer
     let is_first = body["variables"]["after"].is_null();
     let old = scene.past.front().cloned().filter(|_| twist == Twist::Stale);
     let now = old.map(|old| std::mem::replace(scene.github.repository(), old));
-    let reply = graphql::answer(&scene.github, &body);
-    let rules = scene.watched.get(&who).map(|watched| watched.rules.clone());
+    let reply = shown(scene, &body);
+    let rules = scene.watched.get(&who).map(|watched| watched.bounds.rules.clone());
     let told =
         rules.map(|rules| told(scene.github.repository(), &rules, &reply, is_first)).unwrap_or_default();
     if let Some(now) = now {
         *scene.github.repository() = now;
     }
     Answered { reply, told }
+}
+
+fn shown(scene: &mut Scene, body: &Value) -> Reply {
+    if scene.mutant != Some(Mutant::HidesRules) {
+        return graphql::answer(&scene.github, body);
+    }
+    let truth = scene.github.repository().clone();
+    protection::hide(scene);
+    let reply = graphql::answer(&scene.github, body);
+    *scene.github.repository() = truth;
+    reply
 }
 
 /// What the answer tells, by the state of the repository that it was made from.
@@ -86,7 +104,8 @@ fn told(repository: &Repository, rules: &Rules, reply: &Reply, is_first: bool) -
     let shown = |node: &&Value| {
         let number = node["number"].as_u64()?;
         let pull = repository.pulls.get(&number)?;
-        Some(Shown { number, head: commit_id(&pull.head), eligible_since: eligible::since(pull, rules) })
+        let (head, title) = (commit_id(&pull.head), pull.title.clone());
+        Some(Shown { number, head, title, eligible_since: eligible::since(pull, rules) })
     };
     // The program takes the base's history from the first page.
     let is_first = listed.is_some() && is_first;
@@ -105,17 +124,13 @@ fn merge(scene: &mut Scene, who: usize, number: u64, request: &Request<Bytes>, t
     }
     scene.remember();
     let before = scene.github.repository().pulls.get(&number).cloned();
-    if let Some(pull) = scene.github.repository().pulls.get_mut(&number)
-        && scene.mutant == Some(Mutant::MergesTwice)
-        && pull.state == "MERGED"
-    {
-        "OPEN".clone_into(&mut pull.state);
-    }
-    let reply = rest::answer(&mut scene.github, request, &body);
+    reopen(scene, number, twist);
+    let mut reply = rest::answer(&mut scene.github, request, &body);
     let mut told = told_by(&reply);
     if reply.status == 200 {
         told.merged = Some(number);
         scene.counts.total("merges");
+        scene.merged_by.insert((number, who));
         let pull = before.expect("a merged pull request is there");
         let head = commit_id(&pull.head);
         if head != asked_for {
@@ -128,8 +143,26 @@ fn merge(scene: &mut Scene, who: usize, number: u64, request: &Request<Bytes>, t
             scene.half_merged.insert(number);
             scene.github.repository().pulls.insert(number, pull);
         }
+        protection::enforce(scene);
+        if scene.mutant == Some(Mutant::DeniesMerges) {
+            reply = rest::error(409, "Head branch was modified. Review and try the merge again.");
+            told = told_by(&reply);
+        }
     }
     Answered { reply, told }
+}
+
+/// What a GitHub that merges twice does first.
+fn reopen(scene: &mut Scene, number: u64, twist: Twist) {
+    let forgets = match scene.mutant {
+        Some(Mutant::MergesTwice) => true,
+        Some(Mutant::MergesDoubledCalls) => twist == Twist::Doubled,
+        _ => false,
+    };
+    let pull = scene.github.repository().pulls.get_mut(&number);
+    if let Some(pull) = pull.filter(|pull| forgets && pull.state == "MERGED") {
+        "OPEN".clone_into(&mut pull.state);
+    }
 }
 
 fn files(scene: &mut Scene, request: &Request<Bytes>) -> Answered {

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::eligible::Rules;
-use crate::time;
+use crate::table::Place;
+use crate::told::{Shown, Told};
+use crate::{time, titles};
 
 /// How long after an answer a merge may still go by it: what is older is read again, and a list of files or a first
 /// call that found the base moved may come in between.
@@ -21,31 +24,6 @@ const GRACE: Duration = Duration::from_millis(700);
 /// The end of a cycle in which no merge starts.
 const MERGE_RESERVE: Duration = Duration::from_secs(20);
 
-/// A pull request as one answer showed it.
-#[derive(Debug, Clone)]
-pub(crate) struct Shown {
-    pub(crate) number: u64,
-    /// The commit.
-    pub(crate) head: String,
-    /// Since when it may be merged.
-    pub(crate) eligible_since: Option<i64>,
-}
-
-/// What an answer of GitHub's tells.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Told {
-    pub(crate) pulls: Vec<Shown>,
-    /// The pull requests whose commits the base shows; of the first page of a list alone.
-    pub(crate) on_base: Option<BTreeSet<u64>>,
-    /// The pull request whose files it lists, and whether some are protected.
-    pub(crate) files: Option<(u64, bool)>,
-    pub(crate) rate_limited: bool,
-    /// The merge call did nothing because the base moved.
-    pub(crate) base_moved: bool,
-    /// This one is merged.
-    pub(crate) merged: Option<u64>,
-}
-
 /// The merge calls for one pull request.
 #[derive(Debug, Default)]
 struct Calls {
@@ -56,14 +34,7 @@ struct Calls {
 /// One coordinator.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    pub(crate) rules: Rules,
-    pub(crate) deadline: Duration,
-    pub(crate) dry_run: bool,
-    pub(crate) max_merges: usize,
-    pub(crate) max_spawns: usize,
-    pub(crate) pause: Duration,
-    /// The sessions that its roster asks for.
-    pub(crate) slots: BTreeSet<String>,
+    pub(crate) bounds: Bounds,
     pub(crate) started: Instant,
     pub(crate) interrupted: Option<Instant>,
     /// It was stopped for a while: what it had decided before may be sent after.
@@ -79,6 +50,12 @@ pub(crate) struct Watched {
     /// Sessions whose creation it asked for.
     pub(crate) asked_for: BTreeSet<String>,
     pub(crate) writes: u32,
+    /// Its requests, by what they are for.
+    pub(crate) sent: BTreeMap<(Place, &'static str), u64>,
+    /// Live Jobs in the pages of the list that it reads.
+    paged: u32,
+    /// Live Jobs in the last list that it read to the end.
+    pub(crate) listed: Option<u32>,
 }
 
 /// What a coordinator's cycle is bound by.
@@ -89,21 +66,18 @@ pub(crate) struct Bounds {
     pub(crate) dry_run: bool,
     pub(crate) max_merges: usize,
     pub(crate) max_spawns: usize,
+    pub(crate) max_running: Option<u32>,
     pub(crate) pause: Duration,
+    /// The commit gets the title and no body.
+    pub(crate) names_commits: bool,
+    /// The sessions that the roster asks for.
     pub(crate) slots: BTreeSet<String>,
 }
 
 impl Watched {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        let Bounds { rules, deadline, dry_run, max_merges, max_spawns, pause, slots } = bounds;
         Self {
-            rules,
-            deadline,
-            dry_run,
-            max_merges,
-            max_spawns,
-            pause,
-            slots,
+            bounds,
             started: Instant::now(),
             interrupted: None,
             was_frozen: false,
@@ -116,10 +90,13 @@ impl Watched {
             merged: BTreeSet::new(),
             asked_for: BTreeSet::new(),
             writes: 0,
+            sent: BTreeMap::new(),
+            paged: 0,
+            listed: None,
         }
     }
 
-    /// A whole answer of GitHub's has arrived.
+    /// A whole answer has arrived.
     pub(crate) fn told(&mut self, told: Told) {
         if let Some(on_base) = told.on_base {
             self.on_base = on_base;
@@ -135,12 +112,22 @@ impl Watched {
             self.calls.entry(number).or_default().allowed = 2;
         }
         self.merged.extend(told.merged);
+        if let Some(page) = told.jobs {
+            let before = if page.is_first { 0 } else { self.paged };
+            self.paged = before + page.live;
+            self.listed = page.is_last.then_some(self.paged);
+        }
+    }
+
+    /// How many sessions `max_running` lets it start where so many are live.
+    pub(crate) fn room(&self, live: u32) -> usize {
+        self.bounds.max_running.map_or(usize::MAX, |cap| cap.saturating_sub(live) as usize)
     }
 
     /// What is wrong with any request at this moment.
     pub(crate) fn request(&self) -> Result<(), String> {
         let now = Instant::now();
-        let end = self.started + self.deadline;
+        let end = self.started + self.bounds.deadline;
         if now > end {
             return Err(format!("a request {:?} after its deadline", now - end));
         }
@@ -164,11 +151,12 @@ impl Watched {
     }
 
     /// What is wrong with merging this head of this pull request.
-    pub(crate) fn merge_call(&mut self, number: u64, head: &str) -> Result<(), String> {
+    pub(crate) fn merge_call(&mut self, number: u64, call: &Value) -> Result<(), String> {
+        let head = call["sha"].as_str().unwrap_or_default();
         let now = Instant::now();
         self.writes += 1;
         let wrong = |why: String| Err(format!("it asks to merge #{number}, {why}"));
-        if self.dry_run {
+        if self.bounds.dry_run {
             return wrong("in a dry run".to_owned());
         }
         let Some((shown, seen)) = self.shown.get(&number) else {
@@ -184,10 +172,13 @@ impl Watched {
             }
             Some(_) => {}
         }
+        if let Err(flaw) = titles::flaw(call, number, &shown.title, self.bounds.names_commits) {
+            return wrong(flaw);
+        }
         if self.on_base.contains(&number) {
             return wrong("whose commit it saw on the base".to_owned());
         }
-        if self.rules.protects && self.files.get(&number) != Some(&false) {
+        if self.bounds.rules.protects && self.files.get(&number) != Some(&false) {
             return wrong("and does not know that no protected path is in it".to_owned());
         }
         let calls = self.calls.entry(number).or_default();
@@ -196,22 +187,22 @@ impl Watched {
         if calls_sent > calls.allowed.max(1) {
             return wrong(format!("for the {calls_sent}. time"));
         }
-        if self.merged.len() >= self.max_merges {
+        if self.merged.len() >= self.bounds.max_merges {
             return wrong("which is more than max_merges".to_owned());
         }
-        let files = if self.rules.protects { CALL } else { Duration::ZERO };
+        let files = if self.bounds.rules.protects { CALL } else { Duration::ZERO };
         let repeated = if calls_sent > 1 { CALL + BASE_SETTLES } else { Duration::ZERO };
         let age = now - *seen;
         if age > FRESH + files + repeated + self.frozen(CALL) {
             return wrong(format!("which it saw {age:?} ago"));
         }
-        if now > self.started + self.deadline - MERGE_RESERVE + self.frozen(CALL) {
+        if now > self.started + self.bounds.deadline - MERGE_RESERVE + self.frozen(CALL) {
             return wrong("in the last 20 s of its deadline".to_owned());
         }
         if self.interrupted.is_some_and(|at| now > at) {
             return wrong("after it was interrupted".to_owned());
         }
-        let pause = if calls_sent > 1 { BASE_SETTLES } else { self.pause };
+        let pause = if calls_sent > 1 { BASE_SETTLES } else { self.bounds.pause };
         if self.last_call.is_some_and(|(_, last)| now < last + pause) {
             return wrong("without a pause after the last".to_owned());
         }
@@ -223,14 +214,17 @@ impl Watched {
     pub(crate) fn create_call(&mut self, session: &str) -> Result<(), String> {
         self.writes += 1;
         self.asked_for.insert(session.to_owned());
-        if self.dry_run {
+        if self.bounds.dry_run {
             return Err(format!("it creates {session} in a dry run"));
         }
-        if !self.slots.contains(session) {
+        if !self.bounds.slots.contains(session) {
             return Err(format!("it creates {session}, which its roster does not ask for"));
         }
-        if self.asked_for.len() > self.max_spawns {
+        if self.asked_for.len() > self.bounds.max_spawns {
             return Err(format!("it creates {session}, which is more than max_spawns"));
+        }
+        if self.asked_for.len() > self.room(0) {
+            return Err(format!("it creates {session}, which is more than max_running"));
         }
         Ok(())
     }
@@ -238,7 +232,7 @@ impl Watched {
     /// What is wrong with deleting anything.
     pub(crate) fn delete_call(&mut self, session: &str) -> Result<(), String> {
         self.writes += 1;
-        if self.dry_run {
+        if self.bounds.dry_run {
             return Err(format!("it deletes {session} in a dry run"));
         }
         Ok(())

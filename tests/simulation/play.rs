@@ -10,10 +10,12 @@ use tokio::time::Instant;
 
 use crate::crew::{self, Plan};
 use crate::dice::Dice;
+use crate::protection::Protection;
 use crate::scene::{Mutant, Scene, Shared, Trace, lock};
 use crate::table::{Counts, Place};
 use crate::world::kubernetes::witness::is_live_job;
-use crate::{eligible, events, rosters, time};
+use crate::world::{Pull, Review};
+use crate::{eligible, events, protection, pulls, rosters, thrift, time};
 
 /// Longer than any backoff, any interval and any request that is under way.
 const LULL: Duration = Duration::from_secs(3 * 3_600);
@@ -41,20 +43,35 @@ pub(crate) fn play(seed: u64, mutant: Option<Mutant>, shown: bool) -> Outcome {
     runtime.block_on(async {
         time::begin();
         let mut dice = Dice::new(seed);
-        let mut pulls: Vec<_> = (1..=dice.between(0, 6)).map(events::pull).collect();
-        for pull in &mut pulls {
-            if dice.percent(15) {
-                pull.files.push("secret/key".to_owned());
-            }
-            pull.fork = dice.percent(10);
-        }
-        let scene: Shared = Arc::new(Mutex::new(Scene::new(dice.throw(), pulls, mutant, Trace::new(shown))));
+        let pulls = first_pulls(&mut dice);
+        let mut scene = Scene::new(dice.throw(), pulls, mutant, Trace::new(shown));
+        scene.protection = Protection::draw(&mut dice);
+        protection::enforce(&mut scene);
+        let scene: Shared = Arc::new(Mutex::new(scene));
         let roster = rosters::draw(&mut dice);
         let last = trouble(&scene, &mut dice, &roster).await;
         calm(&scene, &mut dice, &last).await;
         let scene = lock(&scene);
         Outcome { hash: scene.hash(), counts: scene.counts.clone(), violations: scene.violations.clone() }
     })
+}
+
+/// In most worlds they have been approved for long, and can be merged at once.
+fn first_pulls(dice: &mut Dice) -> Vec<Pull> {
+    let are_settled = dice.percent(70);
+    let numbers = 1..=dice.between(0, 6);
+    let pull = |number| {
+        let mut pull = pulls::fresh(number, dice);
+        if are_settled {
+            pull.reviews = vec![Review::approval("alice", &pull.head), Review::approval("bob", &pull.head)];
+        }
+        if dice.percent(15) {
+            pull.files.push("secret/key".to_owned());
+        }
+        pull.fork = dice.percent(10);
+        pull
+    };
+    numbers.map(pull).collect()
 }
 
 /// Coordinators that overlap, in a world where anything may happen; the roster of the last of them.
@@ -129,20 +146,33 @@ async fn calm(scene: &Shared, dice: &mut Dice, roster: &Roster) {
             freezes: None,
             interrupted_at: None,
         };
-        if cycle == CYCLES {
-            let mut scene = lock(scene);
-            for lack in lacks(&mut scene, &roster) {
-                scene.violate(&format_args!("after {CYCLES} undisturbed cycles {lack}"));
-            }
+        if cycle < CYCLES {
+            crew::run(scene, vec![plan]).await;
+        } else {
+            idle(scene, &roster, plan).await;
         }
-        crew::run(scene, vec![plan]).await;
-        if cycle == CYCLES {
-            let mut scene = lock(scene);
-            let writes = scene.watched[&who].writes;
-            if writes > 0 {
-                scene.violate(&format_args!("{writes} writes where nothing was left to do"));
-            }
+    }
+}
+
+/// The cycle that finds nothing left to do.
+async fn idle(scene: &Shared, roster: &Roster, plan: Plan) {
+    let who = plan.who;
+    let most = {
+        let mut scene = lock(scene);
+        for lack in lacks(&mut scene, roster) {
+            scene.violate(&format_args!("after {CYCLES} undisturbed cycles {lack}"));
         }
+        thrift::most(&mut scene, &rosters::rules(roster))
+    };
+    crew::run(scene, vec![plan]).await;
+    let mut scene = lock(scene);
+    let watched = &scene.watched[&who];
+    let (writes, excess) = (watched.writes, thrift::excess(&watched.sent, &most));
+    if writes > 0 {
+        scene.violate(&format_args!("{writes} writes where nothing was left to do"));
+    }
+    if let Some(excess) = excess {
+        scene.violate(&format_args!("requests where nothing was left to do: {excess}"));
     }
 }
 

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 
 use coordinator::platform::CycleId;
-use coordinator::report::Report;
-use coordinator::report::StepOutcome;
+use coordinator::report::{MergeReport, Report, StepOutcome};
 
+use crate::ledger::Watched;
 use crate::scene::Scene;
+use crate::table::Place;
+
+/// What may be said of a pull request that is merged, and whose merge one did not hear of.
+const AFTER_A_MERGE: [&str; 3] = ["merge_outcome_unknown", "not_mergeable", "already_merged"];
 
 /// A coordinator has ended by itself, with this report.
 pub(crate) fn check(scene: &mut Scene, who: usize, cycle: &CycleId, report: &Report) {
@@ -30,6 +34,7 @@ pub(crate) fn check(scene: &mut Scene, who: usize, cycle: &CycleId, report: &Rep
             }
         }
     }
+    over_the_cap(scene, who, report);
     if !report.dry_run {
         for lie in lies(scene, who, cycle, report) {
             scene.violate(&format_args!("coordinator {who} reports wrongly: {lie}"));
@@ -37,9 +42,29 @@ pub(crate) fn check(scene: &mut Scene, who: usize, cycle: &CycleId, report: &Rep
     }
 }
 
-fn lies(scene: &Scene, who: usize, cycle: &CycleId, report: &Report) -> Vec<String> {
-    let (spawn, merge) = (&report.spawn.body, &report.merge.body);
+/// With a list, what is live in it takes its part of `max_running`; without one nobody knows, and each start looks.
+fn over_the_cap(scene: &mut Scene, who: usize, report: &Report) {
     let watched = &scene.watched[&who];
+    let live = watched.listed.filter(|_| report.inventory.outcome == StepOutcome::Ok).unwrap_or_default();
+    let (asked_for, room) = (watched.asked_for.len(), watched.room(live));
+    if asked_for > room {
+        scene.violate(&format_args!(
+            "coordinator {who} creates {asked_for} sessions, and max_running left room for {room}"
+        ));
+    }
+}
+
+fn lies(scene: &Scene, who: usize, cycle: &CycleId, report: &Report) -> Vec<String> {
+    let watched = &scene.watched[&who];
+    let mut lies = of_sessions(scene, watched, cycle, report);
+    lies.extend(of_merges(scene, watched, &report.merge.body));
+    lies.extend(of_what_it_merged(scene, who, &report.merge.body));
+    lies.extend(of_requests(watched, report));
+    lies
+}
+
+fn of_sessions(scene: &Scene, watched: &Watched, cycle: &CycleId, report: &Report) -> Vec<String> {
+    let spawn = &report.spawn.body;
     let mut lies = Vec::new();
     let name = |slot: &coordinator::fleet::Slot| slot.session_name(&report.fleet);
     for spawned in &spawn.spawned {
@@ -52,12 +77,17 @@ fn lies(scene: &Scene, who: usize, cycle: &CycleId, report: &Report) -> Vec<Stri
     told.extend(spawn.already_running.iter().map(name));
     told.extend(spawn.held.iter().map(|(slot, _)| name(slot)));
     told.extend(spawn.failed.iter().map(|failure| name(&failure.slot)));
-    lies.extend(
-        watched
-            .asked_for
-            .difference(&told)
-            .map(|session| format!("nothing of {session}, which it asked for")),
-    );
+    let untold = watched.asked_for.difference(&told);
+    lies.extend(untold.map(|session| format!("nothing of {session}, which it asked for")));
+    if report.inventory.outcome == StepOutcome::Ok && report.inventory.body.running != watched.listed {
+        let (said, listed) = (report.inventory.body.running, watched.listed);
+        lies.push(format!("{said:?} live sessions, and the list showed {listed:?}"));
+    }
+    lies
+}
+
+fn of_merges(scene: &Scene, watched: &Watched, merge: &MergeReport) -> Vec<String> {
+    let mut lies = Vec::new();
     for merged in &merge.merged {
         if scene.merged.get(&merged.number) != Some(&merged.head) {
             lies.push(format!("#{} merged at {}, which it is not", merged.number, merged.head));
@@ -76,4 +106,26 @@ fn lies(scene: &Scene, who: usize, cycle: &CycleId, report: &Report) -> Vec<Stri
             .map(|number| format!("nothing of #{number}, which it asked to merge")),
     );
     lies
+}
+
+/// What its own calls have merged is merged, or may be, or cannot be merged any more.
+fn of_what_it_merged(scene: &Scene, who: usize, merge: &MergeReport) -> Vec<String> {
+    let skipped = merge.skipped.iter().chain(&merge.failed);
+    let wrong = skipped.filter(|skip| {
+        scene.merged_by.contains(&(skip.number, who)) && !AFTER_A_MERGE.contains(&skip.reason)
+    });
+    wrong.map(|skip| format!("{} of #{}, which it has merged", skip.reason, skip.number)).collect()
+}
+
+/// A request that was begun counts, also where the cycle ended before it went out.
+fn of_requests(watched: &Watched, report: &Report) -> Vec<String> {
+    let sent = |place: Place| -> u64 {
+        watched.sent.iter().filter(|((of, _), _)| *of == place).map(|(_, times)| *times).sum()
+    };
+    let said = [(Place::GitHub, report.requests.github), (Place::Kubernetes, report.requests.platform)];
+    let was_cut_off = watched.was_frozen || watched.interrupted.is_some();
+    let wrong = said
+        .into_iter()
+        .filter(|(place, said)| sent(*place) > *said || !was_cut_off && sent(*place) != *said);
+    wrong.map(|(place, said)| format!("{said} requests to {place:?}, and sent {}", sent(place))).collect()
 }

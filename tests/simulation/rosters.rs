@@ -6,7 +6,10 @@ use std::time::Duration;
 use coordinator::backoff::Restraint;
 use coordinator::cli::StepName;
 use coordinator::fleet::{Role, SessionSpec};
-use coordinator::roster::{self, OnInventoryFailure, Roster};
+use coordinator::roster::{
+    self, CheckMode, CommitMessage, OnInventoryFailure, RequiredCheck, Roster, StaleApprovals,
+};
+use globset::GlobSet;
 
 use crate::dice::Dice;
 use crate::eligible::Rules;
@@ -22,7 +25,7 @@ static SHIPPED: LazyLock<Roster> = LazyLock::new(|| {
         text = text.role(role, 2, "[\"agent\"]");
     }
     let merging = "\n[repository]\nname = \"demo/app\"\napi_url = \"https://api.github.example\"\n\
-        [merge]\nprotected_paths = [\"secret/**\"]\n";
+        [merge]\nprotected_paths = [\"secret/**\"]\nignored_checks = [\"codecov/*\"]\n";
     let workplace = Workplace::new(&format!("{}{merging}", text.text()));
     let roster = roster::load(&workplace.roster(), &|_| None);
     roster.unwrap_or_else(|problems| panic!("{problems:?}"))
@@ -43,13 +46,32 @@ pub(crate) fn draw(dice: &mut Dice) -> Roster {
     roster.platform.max_running = *dice.pick(&[None, None, None, Some(3), Some(5)]);
     roster.platform.on_inventory_failure = *dice.pick(&[OnInventoryFailure::Spawn, OnInventoryFailure::Skip]);
     roster.deadline = Duration::from_secs(*dice.pick(&[200, 200, 60, 45]));
-    roster.merge.settle = Duration::from_secs(*dice.pick(&[0, 60, 300]));
+    roster.merge.settle = Duration::from_secs(*dice.pick(&[0, 0, 60, 300]));
     roster.merge.pause = Duration::from_secs(*dice.pick(&[0, 1, 5]));
     roster.merge.min_approvals = *dice.pick(&[1, 1, 1, 2]);
+    roster.merge.stale_approvals = *dice.pick(&[StaleApprovals::Block, StaleApprovals::Github]);
+    roster.merge.commit_message =
+        *dice.pick(&[CommitMessage::Title, CommitMessage::Title, CommitMessage::Repository]);
+    roster.merge.checks = *dice.pick(&[CheckMode::All, CheckMode::All, CheckMode::Required]);
+    roster.merge.required_checks = required_checks(dice);
     if dice.percent(70) {
         roster.merge.protected_paths = None;
     }
+    if dice.percent(70) {
+        roster.merge.ignored_checks = GlobSet::empty();
+    }
     again(&roster, dice)
+}
+
+fn required_checks(dice: &mut Dice) -> Vec<RequiredCheck> {
+    let named =
+        |name: &str, app: Option<&str>| RequiredCheck { name: name.to_owned(), app: app.map(str::to_owned) };
+    match dice.between(0, 9) {
+        0..=1 => vec![named("build", None)],
+        2 => vec![named("build", Some("github-actions"))],
+        3 => vec![named("build", Some("other-ci")), named("e2e", None)],
+        _ => Vec::new(),
+    }
 }
 
 /// The spec with this backoff and interval, in seconds.
@@ -98,7 +120,9 @@ pub(crate) fn bounds(roster: &Roster, dry_run: bool) -> Bounds {
         dry_run,
         max_merges: usize::try_from(roster.merge.max_merges).expect("small"),
         max_spawns: usize::try_from(roster.platform.max_spawns).expect("small"),
+        max_running: roster.platform.max_running,
         pause: roster.merge.pause,
+        names_commits: roster.merge.commit_message == CommitMessage::Title,
         slots: roster.roles.iter().flat_map(names).collect(),
     }
 }
@@ -109,5 +133,9 @@ pub(crate) fn rules(roster: &Roster) -> Rules {
         settle: i64::try_from(roster.merge.settle.as_secs()).expect("small"),
         min_approvals: usize::try_from(roster.merge.min_approvals).expect("small"),
         protects: roster.merge.protected_paths.is_some(),
+        trusts_github: roster.merge.stale_approvals == StaleApprovals::Github,
+        only_required: roster.merge.checks == CheckMode::Required,
+        demanded: roster.merge.required_checks.iter().map(|it| (it.name.clone(), it.app.clone())).collect(),
+        ignored: (!roster.merge.ignored_checks.is_empty()).then_some("codecov/"),
     }
 }

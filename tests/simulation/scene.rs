@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::dice::Dice;
 use crate::ledger::Watched;
+use crate::protection::Protection;
 use crate::table::{Counts, Place};
 use crate::time;
 use crate::world::kubernetes::cluster::Cluster;
@@ -15,7 +16,8 @@ use crate::world::{Pull, State};
 /// How many earlier states of the repository a stale list may show.
 const MEMORY: usize = 6;
 
-/// A server that does not keep what the program relies on: the simulation must notice.
+/// A world that does not keep what the program relies on, or whose rules are not those of the roster: the simulation
+/// must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// The API server deletes by name, whatever the uid.
@@ -26,6 +28,16 @@ pub(crate) enum Mutant {
     IgnoresSha,
     /// GitHub merges a second time what is merged.
     MergesTwice,
+    /// GitHub merges once more where one merge call reaches it twice.
+    MergesDoubledCalls,
+    /// GitHub merges, and says that it did not.
+    DeniesMerges,
+    /// GitHub shows pull requests as if their branches had no rules.
+    HidesRules,
+    /// GitHub never works out whether anything can be merged.
+    NeverDecides,
+    /// One session less than the roster says may be live.
+    LowersCap,
 }
 
 /// The world of one seed, shared by its coordinators, servers and fate.
@@ -48,6 +60,10 @@ pub(crate) struct Scene {
     pub(crate) created: BTreeSet<(String, String)>,
     /// Merged heads, by pull request.
     pub(crate) merged: BTreeMap<u64, String>,
+    /// Pull requests with the coordinators whose calls merged them.
+    pub(crate) merged_by: BTreeSet<(u64, usize)>,
+    /// The rules of the base.
+    pub(crate) protection: Protection,
     /// Pull requests whose commits are on the base while they are open: GitHub broke in between.
     pub(crate) half_merged: BTreeSet<u64>,
     pub(crate) counts: Counts,
@@ -68,6 +84,8 @@ impl Scene {
             watched: BTreeMap::new(),
             created: BTreeSet::new(),
             merged: BTreeMap::new(),
+            merged_by: BTreeSet::new(),
+            protection: Protection::default(),
             half_merged: BTreeSet::new(),
             counts: Counts::default(),
             violations: Vec::new(),

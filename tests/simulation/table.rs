@@ -1,4 +1,4 @@
-//! What was done to the program, how often, and what it cost.
+//! What was done to the program, and how often.
 
 use std::collections::BTreeMap;
 
@@ -48,11 +48,10 @@ impl Counts {
         }
     }
 
-    /// The rows of the page: fault, how, times and what was lost.
-    pub(crate) fn rows(&self, violations: usize) -> Vec<[String; 4]> {
-        let lost = if violations == 0 { "nothing".to_owned() } else { format!("{violations} violations") };
+    /// The rows of the page: fault, how and times.
+    pub(crate) fn rows(&self) -> Vec<[String; 3]> {
         let row = |((place, name), times): (&(Place, &str), &u64)| {
-            [(*name).to_owned(), place.how().to_owned(), times.to_string(), lost.clone()]
+            [(*name).to_owned(), place.how().to_owned(), times.to_string()]
         };
         self.faults.iter().map(row).collect()
     }

@@ -15,9 +15,9 @@ use tokio::sync::oneshot;
 use tower::{BoxError, Service};
 
 use crate::fate::{Ending, Fate};
-use crate::ledger::Told;
 use crate::scene::{Scene, Shared, lock};
 use crate::table::Place;
+use crate::told::Told;
 use crate::world::Reply;
 use crate::{api_server, hub};
 

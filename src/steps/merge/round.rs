@@ -158,7 +158,7 @@ impl Round<'_> {
                 self.progress.merges += 1;
                 record::merged(self.body, &candidate.pull, None);
             } else {
-                self.merge(&candidate.pull).await;
+                self.merge(&candidate).await;
             }
         }
     }
@@ -173,7 +173,8 @@ impl Round<'_> {
     }
 
     /// One merge call, and a second one only where GitHub said that it did nothing because the base moved.
-    async fn merge(&mut self, pull: &Pull) {
+    async fn merge(&mut self, candidate: &Candidate) {
+        let pull = &candidate.pull;
         let text = commit_text(self.policy.commit_message, &pull.title, pull.number);
         let (title, message) = (text.title, text.message);
         let call = MergeCall { number: pull.number, head: pull.head.clone(), title, message };
@@ -182,7 +183,8 @@ impl Round<'_> {
             let detail = "the base moved at that moment; the next cycle tries again";
             record::skip(self.body, pull, &Skip::new(Reason::BaseModified, detail));
             self.sleep_until(Instant::now() + BASE_SETTLES).await;
-            if self.halted().is_some() {
+            // A run that was stopped meanwhile does not know any more what it saw.
+            if self.halted().is_some() || candidate.seen.elapsed() > FRESH {
                 return;
             }
             outcome = self.call(pull, &call).await;

@@ -310,6 +310,21 @@ async fn a_base_that_moved_is_tried_once_more_and_then_left() {
     assert_eq!(ran.merge_calls(), [1, 1, 2]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_stopped_while_the_base_settles_does_not_merge_by_what_it_saw_long_ago() {
+    let moved =
+        |_| Reply::json(405, &json!({ "message": "Base branch was modified. Review and try again." }));
+    let long = Pass { merge_until: Instant::now() + Duration::from_secs(180), ..pass() };
+    let stopped = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(95)).await;
+    };
+    let (policy, script) = (policy(), server(vec![fake::pull(1)], moved));
+    let (ran, ()) = tokio::join!(ran(script, &policy, &long), stopped);
+    assert_eq!(ran.reasons(), [(1, "base_modified")]);
+    assert_eq!(ran.merge_calls(), [1]);
+}
+
 #[tokio::test]
 async fn a_read_only_token_asks_nothing_more() {
     let script = |_: &Sent| {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::request::Asked;
+use super::status::Resource;
 use super::trouble::{Route, Trouble};
 use crate::world::fault::Faults;
 use crate::world::pull::from_now;
@@ -42,8 +43,8 @@ pub struct Cluster {
     pub late: Vec<Asked>,
     /// What a stale list shows.
     pub memory: Option<BTreeMap<String, Namespace>>,
-    /// The items of lists that go on, by resource version.
-    pub pages: BTreeMap<u64, Vec<Value>>,
+    /// The items of lists that go on, by what is listed and resource version.
+    pub pages: BTreeMap<(Resource, u64), Vec<Value>>,
     /// Counts writes.
     pub revision: u64,
 }

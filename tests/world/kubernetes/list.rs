@@ -38,7 +38,7 @@ fn go_on(cluster: &Cluster, asked: &Asked, target: &Target, token: &str) -> Resu
         let items = select(cluster, asked, target, false)?;
         return Ok((cluster.revision, items.into_iter().filter(is_left).collect()));
     };
-    let items = cluster.pages.get(&revision).ok_or_else(|| expired(asked))?;
+    let items = cluster.pages.get(&(target.resource, revision)).ok_or_else(|| expired(asked))?;
     Ok((revision, items.iter().filter(|item| is_left(item)).cloned().collect()))
 }
 
@@ -52,7 +52,7 @@ fn page(
     let limit: usize = asked.parameter("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let mut metadata = json!({"resourceVersion": revision.to_string()});
     if items.len() > limit {
-        cluster.pages.entry(revision).or_insert_with(|| items.clone());
+        cluster.pages.entry((target.resource, revision)).or_insert_with(|| items.clone());
         let left = items.split_off(limit);
         let last = items.last().map(|item| item["metadata"]["name"].as_str().unwrap_or_default());
         let revision = i64::try_from(revision).expect("small");

@@ -6,7 +6,7 @@ use super::request::Target;
 use crate::world::server::Reply;
 
 /// A resource as messages name it: `jobs.batch`, `pods`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {
     Jobs,
     Pods,

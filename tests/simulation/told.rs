@@ -1,0 +1,40 @@
+//! What an answer tells the coordinator that hears it.
+
+use std::collections::BTreeSet;
+
+/// A pull request as one answer showed it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) number: u64,
+    /// The commit.
+    pub(crate) head: String,
+    pub(crate) title: String,
+    /// Since when it may be merged.
+    pub(crate) eligible_since: Option<i64>,
+}
+
+/// What an answer tells.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    pub(crate) pulls: Vec<Shown>,
+    /// The pull requests whose commits the base shows; of the first page of a list alone.
+    pub(crate) on_base: Option<BTreeSet<u64>>,
+    /// The pull request whose files it lists, and whether some are protected.
+    pub(crate) files: Option<(u64, bool)>,
+    pub(crate) rate_limited: bool,
+    /// The merge call did nothing because the base moved.
+    pub(crate) base_moved: bool,
+    /// This one is merged.
+    pub(crate) merged: Option<u64>,
+    /// A page of the list of Jobs.
+    pub(crate) jobs: Option<JobPage>,
+}
+
+/// A page of the fleet's Jobs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JobPage {
+    pub(crate) is_first: bool,
+    pub(crate) is_last: bool,
+    /// How many of its Jobs are not over.
+    pub(crate) live: u32,
+}
