@@ -182,10 +182,10 @@ impl<T> Page<T> {
             "__typename": "PageInfo", "hasNextPage": self.has_next, "hasPreviousPage": self.start > 0,
             "startCursor": format!("row:{}", self.start), "endCursor": format!("row:{end}"),
         });
-        json!({
-            "__typename": info.field_definition().ty.inner_named_type().to_string(),
-            "totalCount": self.total, "pageInfo": page_info, "nodes": nodes,
-        })
+        let kind = info.field_definition().ty.inner_named_type().to_string();
+        let mut value = json!({"__typename": kind, "totalCount": self.total, "pageInfo": page_info});
+        value["nodes"] = Value::Array(nodes);
+        value
     }
 }
 
