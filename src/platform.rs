@@ -62,4 +62,9 @@ pub trait Platform {
 
     /// Calls made so far: one per list and per start, or what the platform really counts.
     fn requests(&self) -> u64;
+
+    /// How many starts may be under way at once, at least one. They wait for a server, so a few do not burden it.
+    fn starts_at_once(&self) -> usize {
+        8
+    }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::SystemTime;
 
 use anyhow::Context;
@@ -109,6 +110,11 @@ impl Platform for Process {
 
     fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// They wait for the processors, as the other steps do: more of them end hardly sooner, and keep merges waiting.
+    fn starts_at_once(&self) -> usize {
+        thread::available_parallelism().map_or(2, |processors| processors.get() + 1).min(8)
     }
 }
 

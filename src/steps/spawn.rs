@@ -13,9 +13,6 @@ use crate::platform::{CycleId, Platform, Start};
 use crate::report::{RateLimit, SpawnFailure, SpawnReport, Spawned};
 use crate::roster::OnInventoryFailure;
 
-/// Starts under way at once.
-const CONCURRENCY: usize = 8;
-
 /// The fleet-wide limits of a cycle.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -222,7 +219,7 @@ impl Pass<'_> {
     }
 }
 
-/// Carries the orders out, eight starts at a time, in order. After a failure, or when the platform's quota is full, no further
+/// Carries the orders out in order, as many at once as the platform takes. After a failure, or when the platform's quota is full, no further
 /// start of that role begins (R1-023); after a rate limit, none at all. Ends early, with an error, when it is stopped;
 /// what is left then is held.
 pub async fn apply<P: Platform>(
@@ -243,7 +240,7 @@ pub async fn apply<P: Platform>(
     let mut stopped_roles: BTreeMap<RoleKey, Hold> = BTreeMap::new();
     let mut under_way = FuturesUnordered::new();
     loop {
-        while under_way.len() < CONCURRENCY && !pass.is_over() && body.rate_limit.is_none() {
+        while under_way.len() < platform.starts_at_once() && !pass.is_over() && body.rate_limit.is_none() {
             let Some(want) = waiting.pop_front() else { break };
             if let Some(hold) = stopped_roles.get(&want.slot.role) {
                 body.held.push((want.slot, hold.clone()));

@@ -13,6 +13,9 @@ struct Scripted {
     asked: RefCell<Vec<String>>,
 }
 
+/// As many starts as [`Scripted`] has under way.
+const AT_ONCE: usize = 8;
+
 impl Platform for Scripted {
     async fn list(&self) -> anyhow::Result<Listing> {
         anyhow::bail!("nobody asks for a list here")
@@ -69,7 +72,7 @@ async fn a_full_quota_holds_the_rest_of_the_role_unasked_and_no_other_role() {
     })
     .await;
     assert_eq!(holds(&body), all_of_first(HoldReason::Quota));
-    assert_eq!(asked_of_first(&asked), CONCURRENCY, "only those that were under way: {asked:?}");
+    assert_eq!(asked_of_first(&asked), AT_ONCE, "only those that were under way: {asked:?}");
     assert_eq!(body.spawned.len(), 2);
     assert!(body.held.iter().all(|(_, hold)| hold.detail == "the platform says so"), "{:?}", body.held);
 }
@@ -94,9 +97,9 @@ async fn a_failure_holds_the_rest_of_the_role_for_another_reason() {
         _ => Ok(Start::AlreadyRunning),
     })
     .await;
-    assert_eq!(body.failed.len(), CONCURRENCY);
-    assert_eq!(asked_of_first(&asked), CONCURRENCY);
-    assert_eq!(holds(&body), all_of_first(HoldReason::RoleFailed)[CONCURRENCY..]);
+    assert_eq!(body.failed.len(), AT_ONCE);
+    assert_eq!(asked_of_first(&asked), AT_ONCE);
+    assert_eq!(holds(&body), all_of_first(HoldReason::RoleFailed)[AT_ONCE..]);
     assert_eq!(body.already_running.len(), 2);
 }
 
@@ -107,8 +110,8 @@ async fn after_a_rate_limit_no_start_of_any_role_begins_and_what_is_left_waits_f
         _ => Ok(Start::Started { generation: 1 }),
     })
     .await;
-    assert_eq!(asked.len(), CONCURRENCY, "only those that were under way: {asked:?}");
-    assert_eq!((body.spawned.len(), body.held.len()), (CONCURRENCY - 1, 12 - CONCURRENCY + 1));
+    assert_eq!(asked.len(), AT_ONCE, "only those that were under way: {asked:?}");
+    assert_eq!((body.spawned.len(), body.held.len()), (AT_ONCE - 1, 12 - AT_ONCE + 1));
     for (slot, hold) in &body.held {
         assert_eq!((hold.reason, hold.until), (HoldReason::Quota, Some(at(90))), "{}", slot.name());
     }
