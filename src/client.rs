@@ -4,6 +4,16 @@ use anyhow::Context;
 
 use crate::roots;
 
+/// [`client`], for a run that is going to ask these addresses.
+///
+/// Fails as it does.
+pub fn client_for<'a>(mut urls: impl Iterator<Item = &'a str>) -> anyhow::Result<reqwest::Client> {
+    if cfg!(target_os = "linux") && urls.any(|url| url.starts_with("https:")) {
+        roots::read_ahead();
+    }
+    client()
+}
+
 /// A client that verifies certificates, follows no redirect and repeats nothing. It waits for ever: whoever asks bounds
 /// the whole exchange.
 ///

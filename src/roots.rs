@@ -6,7 +6,8 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::thread;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -19,15 +20,25 @@ use rustls_native_certs::load_certs_from_paths;
 ///
 /// Fails where the cryptography does not support the versions of TLS that are safe.
 pub(crate) fn tls() -> Result<ClientConfig, Error> {
-    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let roots = Arc::clone(&MACHINE);
+    let config = ClientConfig::builder_with_provider(Arc::clone(&roots.provider));
+    let config = config.with_safe_default_protocol_versions()?;
     // rustls calls every verifier of one's own dangerous; this one only chooses the roots for rustls' own.
-    let verifier = Arc::new(Roots::new(Places::of_this_machine(), provider));
-    let mut config = config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut config = config.dangerous().with_custom_certificate_verifier(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
+
+/// Reads the bundle on a thread of its own while connections are made: a server shows its certificate after two round
+/// trips, and needs not wait then.
+pub(crate) fn read_ahead() {
+    // Where there is no thread to be had, the first connection reads.
+    let _ = thread::Builder::new().spawn(|| drop(MACHINE.bundle()));
+}
+
+static MACHINE: LazyLock<Arc<Roots>> = LazyLock::new(|| {
+    Arc::new(Roots::new(Places::of_this_machine(), Arc::new(crypto::aws_lc_rs::default_provider())))
+});
 
 /// Where root certificates are.
 #[derive(Debug)]

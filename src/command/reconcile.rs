@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile, StepName};
-use crate::client::client;
+use crate::client::client_for;
 use crate::command::{Outcome, Refused, edges, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
 use crate::fleet::RoleKey;
@@ -29,7 +29,9 @@ pub async fn run(
     secrets: &Secrets,
 ) -> anyhow::Result<Outcome> {
     let steps = selection(options);
-    let client = client();
+    let urls = roster.repository.iter().map(|repository| &repository.api_url);
+    let urls = urls.chain(roster.health.iter().map(|endpoint| &endpoint.url));
+    let client = client_for(urls.map(String::as_str));
     refuse_unknown_roles(roster, &options.role)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
     let agents = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
