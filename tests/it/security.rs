@@ -253,3 +253,47 @@ fn no_agent_can_read_the_token_from_the_run_that_started_it() {
     run.kill().expect("it still waits for GitHub");
     run.wait().expect("it ends");
 }
+
+/// Whether a process that is aborted leaves a core, which its shell allows it. `is_ready` says when to
+/// abort it.
+#[cfg(target_os = "linux")]
+fn leaves_a_core(
+    program: &Path,
+    workplace: &Workplace,
+    argument: &str,
+    is_ready: impl Fn(u32) -> bool,
+) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    let home = workplace.path();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"]).arg(program).arg(argument);
+    command.env_clear().current_dir(home).env("HOME", home).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.env("GITHUB_TOKEN", TOKEN).env("COORDINATOR_CONFIG", workplace.roster());
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_ready(run.id()) {
+        assert!(Instant::now() < end, "it never gets there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let aborted = Command::new("kill").arg("-ABRT").arg(run.id().to_string()).status();
+    assert!(aborted.expect("kill starts").success());
+    let status = run.wait().expect("it ends");
+    assert_eq!(status.signal(), Some(6), "{status}");
+    status.core_dumped()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[expect(clippy::print_stderr, reason = "where nothing leaves a core, the test shows nothing, and says so")]
+fn a_run_that_is_aborted_leaves_no_core_with_the_token_in_it() {
+    let github = one_eligible();
+    github.always(Route::Any, Fault::never());
+    let workplace = RosterText::default().merging(&github, "").write();
+    let binary = Path::new(env!("CARGO_BIN_EXE_coordinator"));
+    let has_asked = |_| !github.journal().is_empty();
+    assert!(!leaves_a_core(binary, &workplace, "reconcile", has_asked));
+    let sleeps = |process| fs::read(format!("/proc/{process}/comm")).is_ok_and(|name| name == b"sleep\n");
+    if !leaves_a_core(Path::new("/bin/sleep"), &workplace, "60", sleeps) {
+        eprintln!("this machine lets no process leave a core");
+    }
+}
