@@ -48,7 +48,7 @@ struct Places {
 }
 
 impl Places {
-    /// Those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, as with OpenSSL; without either, the usual ones.
+    /// Those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, and no others; without either, where OpenSSL would look.
     fn of_this_machine() -> Self {
         let bundle = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
         let folders = env::var_os("SSL_CERT_DIR").unwrap_or_default();

@@ -219,9 +219,9 @@ impl Pass<'_> {
     }
 }
 
-/// Carries the orders out in order, as many at once as the platform takes. After a failure, or when the platform's quota is full, no further
-/// start of that role begins (R1-023); after a rate limit, none at all. Ends early, with an error, when it is stopped;
-/// what is left then is held.
+/// Carries the orders out in order, as many at once as the platform takes. After a failure, or when the platform's quota
+/// is full, no further start of that role begins (R1-023); after a rate limit, none at all. Ends early, with an error,
+/// when it is stopped; what is left then is held.
 pub async fn apply<P: Platform>(
     body: &mut SpawnReport,
     platform: &P,

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use http::header::USER_AGENT;
 use http::uri::Scheme;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
+use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -78,7 +79,6 @@ fn over_http(mut config: Config) -> anyhow::Result<kube::Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let mut tls =
         HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
     if let Some(name) = &config.tls_server_name {
@@ -86,8 +86,10 @@ fn over_http(mut config: Config) -> anyhow::Result<kube::Client> {
             name.clone().try_into().map_err(|why| anyhow::anyhow!("`tls-server-name` {name:?}: {why}"))?;
         tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let client =
-        legacy::Client::builder(TokioExecutor::new()).build(tls.enable_all_versions().wrap_connector(tcp));
+    // The handshake of TLS included.
+    let mut connector = TimeoutConnector::new(tls.enable_all_versions().wrap_connector(tcp));
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)

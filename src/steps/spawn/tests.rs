@@ -13,8 +13,8 @@ struct Scripted {
     asked: RefCell<Vec<String>>,
 }
 
-/// As many starts as [`Scripted`] has under way.
-const AT_ONCE: usize = 8;
+/// As many starts as [`Scripted`] takes at once.
+const AT_ONCE: usize = 3;
 
 impl Platform for Scripted {
     async fn list(&self) -> anyhow::Result<Listing> {
@@ -32,6 +32,10 @@ impl Platform for Scripted {
 
     fn requests(&self) -> u64 {
         0
+    }
+
+    fn starts_at_once(&self) -> usize {
+        AT_ONCE
     }
 }
 
