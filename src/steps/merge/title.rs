@@ -1,7 +1,7 @@
 //! The title of a squash commit: text from a stranger that lands on the base branch. Pure.
 
 use crate::roster::CommitMessage;
-use crate::untrusted::one_line;
+use crate::untrusted::{one_line, visible};
 
 /// GitHub's own limit for a title; longer ones come from elsewhere.
 const LONGEST_CHARS: usize = 256;
@@ -27,11 +27,11 @@ pub fn commit_text(mode: CommitMessage, title: &str, number: u64) -> CommitText 
     }
 }
 
-/// `<title> (#n)` on one line, without control characters, and with every token broken that would keep CI from
-/// running on the base.
+/// `<title> (#n)` on one line, without control characters and direction overrides, and with every
+/// token broken that would keep CI from running on the base.
 pub fn commit_title(title: &str, number: u64) -> String {
     let suffix = format!("(#{number})");
-    let title = break_skip_tokens(&one_line(title, LONGEST_CHARS));
+    let title = without_skip_tokens(one_line(title, LONGEST_CHARS));
     match title.trim_end() {
         "" => format!("Pull request {suffix}"),
         title if title.ends_with(&suffix) => title.to_owned(),
@@ -41,6 +41,13 @@ pub fn commit_title(title: &str, number: u64) -> String {
 
 /// Contents of brackets that some CI takes for "do not run", without spaces, hyphens and underscores.
 const BRACKETED: [&str; 6] = ["skipci", "ciskip", "noci", "skipactions", "actionsskip", "skipchecks"];
+
+/// A token that a joiner takes apart is put together again by whatever drops joiners.
+fn without_skip_tokens(title: String) -> String {
+    let seen = visible(&title);
+    let broken = break_skip_tokens(&seen);
+    if broken == seen { title } else { broken }
+}
 
 fn break_skip_tokens(title: &str) -> String {
     let starless = break_stars(title);
@@ -121,6 +128,20 @@ mod tests {
     }
 
     #[test]
+    fn joiners_and_flags_are_part_of_a_title_and_direction_overrides_are_not() {
+        let persian = "اصلاح نمایش صفحه\u{200c}ها";
+        let flag = "\u{1F3F4}\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F} spelling";
+        for title in [persian, flag, "👩\u{200d}👧 family"] {
+            assert_eq!(commit_title(title, 12), format!("{title} (#12)"));
+        }
+        assert_eq!(
+            commit_title("Fix \u{202e}gnp.exe\u{202c} and \u{2067}x\u{2069}", 12),
+            "Fix gnp.exe and x (#12)"
+        );
+        assert_eq!(commit_title("\u{200d}\u{202e}", 12), "Pull request (#12)");
+    }
+
+    #[test]
     fn skip_tokens_are_broken_but_readable() {
         for (title, expected) in [
             ("Bump deps [skip ci]", "Bump deps (skip ci) (#12)"),
@@ -129,6 +150,7 @@ mod tests {
             ("Bump [skip actions][actions skip]", "Bump (skip actions)(actions skip) (#12)"),
             ("Bump [skip\u{200b} ci]", "Bump (skip ci) (#12)"),
             ("Bump [skip\nci]", "Bump (skip ci) (#12)"),
+            ("Bump [skip\u{200d} ci]", "Bump (skip ci) (#12)"),
             ("Bump [[skip ci]]", "Bump [(skip ci)] (#12)"),
             ("Bump [skip-ci]", "Bump (skip-ci) (#12)"),
             ("Bump ***NO_CI***", "Bump *NO_CI* (#12)"),
@@ -149,7 +171,8 @@ mod tests {
     }
 
     fn silences_ci(title: &str) -> bool {
-        let bare: String = title.to_lowercase().chars().filter(|c| !c.is_whitespace()).collect();
+        let title = visible(title).to_lowercase();
+        let bare: String = title.chars().filter(|c| !c.is_whitespace()).collect();
         [
             "[skipci]",
             "[ciskip]",
@@ -170,7 +193,7 @@ mod tests {
                 prop_oneof![
                     Just("["), Just("]"), Just("skip"), Just("ci"), Just("no"), Just("actions"), Just(" "),
                     Just("*"), Just("**"), Just("***"), Just("NO_CI"), Just("skip-checks"), Just(":"),
-                    Just("true"), Just("\u{200b}"), Just("-"), Just("\n"),
+                    Just("true"), Just("\u{200b}"), Just("\u{200d}"), Just("-"), Just("\n"),
                 ],
                 0..24,
             ),
