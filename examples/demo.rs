@@ -128,6 +128,8 @@ fn pulls() -> [Pull; 5] {
         name: "build".to_owned(),
         app: "github-actions".to_owned(),
         workflow: Some("ci".to_owned()),
+        event: "pull_request".to_owned(),
+        run: 1,
         id: 1,
         status: "IN_PROGRESS".to_owned(),
         conclusion: None,

@@ -35,10 +35,14 @@ pub struct Pull {
     pub draft: bool,
     /// Who opened it; `None` for a deleted account.
     pub author: Option<Actor>,
+    /// When it was opened.
+    pub created_at: Option<SystemTime>,
     /// Name of the branch that it goes into.
     pub base: String,
     /// The commit that is judged, and the only one that may be merged.
     pub head: Sha,
+    /// Who made that commit.
+    pub last_push: LastPush,
     /// Its head is in another repository.
     pub fork: bool,
     /// Its labels.
@@ -107,6 +111,15 @@ impl fmt::Display for Actor {
         let suffix = if self.kind == ActorKind::Bot { "[bot]" } else { "" };
         write!(f, "{}{suffix}", self.login)
     }
+}
+
+/// The accounts behind the head commit. GitHub does not show who pushed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastPush {
+    /// Its author and its committer.
+    By(Vec<Actor>),
+    /// Why they are not known.
+    Unknown(String),
 }
 
 /// What kind of account.

@@ -104,13 +104,15 @@ pub struct MergePolicy {
     pub min_approvals: u32,
     /// What an approval of an older commit counts for.
     pub stale_approvals: StaleApprovals,
+    /// Whose approval counts after a push.
+    pub last_push_approval: LastPushApproval,
     /// When set, only these count: `alice`, `reviewer[bot]`.
     pub trusted_approvers: Vec<String>,
     /// Bots whose approval counts, without `[bot]`.
     pub allow_bot_approvers: Vec<String>,
     /// Which checks must pass.
     pub checks: CheckMode,
-    /// These must exist and pass.
+    /// These must exist and have succeeded.
     pub required_checks: Vec<RequiredCheck>,
     /// Names that do not count.
     pub ignored_checks: globset::GlobSet,
@@ -118,9 +120,10 @@ pub struct MergePolicy {
     pub allow_no_checks: bool,
     /// Merge from forks.
     pub allow_forks: bool,
-    /// Any of these forbids it, letter case aside.
+    /// Any of these forbids it, and so does a label below one (`do-not-merge/hold`). Letter case
+    /// aside, and a space is a hyphen.
     pub block_labels: Vec<String>,
-    /// All of these must be there, letter case aside.
+    /// All of these must be there. Letter case aside, and a space is a hyphen.
     pub required_labels: Vec<String>,
     /// A title that matches forbids it; `None` when the roster says "".
     pub block_title: Option<regex::Regex>,
@@ -143,6 +146,15 @@ pub enum StaleApprovals {
     Block,
     /// Older ones count too, when GitHub's own decision is APPROVED.
     Github,
+}
+
+/// `last_push_approval`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastPushApproval {
+    /// GitHub's own rules decide.
+    Github,
+    /// An approval by an account that made the head commit does not count.
+    Require,
 }
 
 /// `checks`.

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use coordinator::pull::{
-    Actor, ActorKind, BaseCommit, BranchHistory, CheckResult, Checks, Counts, MergeQueue, MergeState,
-    Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision, ReviewState,
-    Rollup, RollupState, Row, RowSource, Sha,
+    Actor, ActorKind, BaseCommit, BranchHistory, CheckResult, Checks, Counts, LastPush, MergeQueue,
+    MergeState, Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision,
+    ReviewState, Rollup, RollupState, Row, RowSource, Sha,
 };
 
 /// Commits of the base that are looked through for each pull request's number.
@@ -38,6 +38,7 @@ fn pull(number: u64, now: SystemTime) -> Pull {
         state: PullState::Open,
         draft: false,
         author: Some(Actor::new(ActorKind::User, "agent")),
+        created_at: Some(now - Duration::from_secs(86_400)),
         base: "main".to_owned(),
         fork: false,
         labels: Page { items: vec!["ready".to_owned()], complete: true },
@@ -47,6 +48,7 @@ fn pull(number: u64, now: SystemTime) -> Pull {
         review_decision: ReviewDecision::NotRequired,
         reviews: Page { items: reviews, complete: true },
         checks: checks(&head, check),
+        last_push: LastPush::By(vec![Actor::new(ActorKind::User, "agent")]),
         head,
     }
 }
@@ -63,7 +65,13 @@ fn approval(head: &Sha, now: SystemTime) -> Review {
 
 fn checks(head: &Sha, result: CheckResult) -> Checks {
     let failed = u64::from(result != CheckResult::Succeeded);
-    let source = RowSource::CheckRun { app: Some("ci".to_owned()), workflow: Some(1), id: Some(1) };
+    let source = RowSource::CheckRun {
+        app: Some("ci".to_owned()),
+        workflow: Some(1),
+        event: Some("pull_request".to_owned()),
+        suite: Some(1),
+        id: Some(1),
+    };
     Checks::Rollup(Rollup {
         commit: Some(head.clone()),
         state: if failed == 0 { RollupState::Success } else { RollupState::Failure },

@@ -92,7 +92,7 @@ async fn merging(roster: &Roster, github: &anyhow::Result<Github>, now: SystemTi
     }
     match github {
         Ok(github) => {
-            let mut findings = github.diagnose(now).await;
+            let mut findings = github.diagnose(now, roster.merge.last_push_approval).await;
             findings.extend(deadline(roster));
             findings
         }

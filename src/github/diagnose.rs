@@ -8,13 +8,14 @@ use super::graphql::{FieldError, Response};
 use super::request::shown;
 use super::{Credentials, Error, Github, documents};
 use crate::finding::{Finding, clock};
+use crate::roster::LastPushApproval;
 
 /// A token that ends within this time is worth a word.
 const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Github {
     /// Whether pull requests can be read and merged. Costs one request, and one more for an App.
-    pub async fn diagnose(&self, now: SystemTime) -> Vec<Finding> {
+    pub async fn diagnose(&self, now: SystemTime, last_push: LastPushApproval) -> Vec<Finding> {
         let repository = self.repository();
         let variables = json!({ "owner": repository.owner, "name": repository.name });
         let response = match self.graphql("ask about the repository", documents::DOCTOR, variables).await {
@@ -38,6 +39,7 @@ impl Github {
         findings.push(permission(&node["viewerPermission"]));
         findings.push(readable_checks(&response.errors));
         findings.extend(settings(node));
+        findings.push(pairs_of_eyes(node, last_push));
         findings
     }
 }
@@ -149,6 +151,32 @@ fn settings(node: &Value) -> Vec<Finding> {
 }
 
 fn is_strict(node: &Value) -> bool {
+    has_rule(node, "strictRequiredStatusChecksPolicy")
+}
+
+/// Whether some rule of the default branch has this parameter on.
+fn has_rule(node: &Value, parameter: &str) -> bool {
     let rules = node["defaultBranchRef"]["rules"]["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    rules.iter().any(|rule| rule["parameters"]["strictRequiredStatusChecksPolicy"] == Value::Bool(true))
+    rules.iter().any(|rule| rule["parameters"][parameter] == Value::Bool(true))
+}
+
+/// Must somebody else than the last pusher approve? Only an administrator's token sees the classic
+/// protection of a branch.
+fn pairs_of_eyes(node: &Value, last_push: LastPushApproval) -> Finding {
+    const PARAMETER: &str = "requireLastPushApproval";
+    let protection = &node["defaultBranchRef"]["branchProtectionRule"][PARAMETER];
+    if has_rule(node, PARAMETER) || *protection == Value::Bool(true) {
+        return Finding::ok("GitHub asks for an approval by somebody else than the last pusher");
+    }
+    match last_push {
+        LastPushApproval::Require => Finding::ok(
+            "an approval by an account that made the head commit does not count (`last_push_approval`)",
+        ),
+        LastPushApproval::Github => Finding::warn(
+            "a reviewer who pushes to a branch may approve it alone: neither the roster nor a rule that GitHub shows \
+             asks for another pair of eyes",
+            "turn on \"Require approval of the most recent reviewable push\" for the branch, or set \
+             `last_push_approval = \"require\"` in [merge]",
+        ),
+    }
 }

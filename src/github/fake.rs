@@ -103,6 +103,7 @@ pub(crate) fn pull(number: u64) -> Value {
         "isDraft": false, "createdAt": "2026-01-01T00:00:00Z",
         "author": { "__typename": "User", "login": "agent-a" },
         "baseRefName": "main", "headRefName": "topic", "headRefOid": head, "isCrossRepository": false,
+        "headRef": { "target": { "oid": head, "author": maker("agent-a"), "committer": maker("agent-a") } },
         "mergeable": "MERGEABLE", "mergeStateStatus": "CLEAN",
         "isMergeQueueEnabled": false, "isInMergeQueue": false, "reviewDecision": null,
         "labels": { "pageInfo": { "hasNextPage": false }, "nodes": [] },
@@ -114,10 +115,17 @@ pub(crate) fn pull(number: u64) -> Value {
     })
 }
 
+fn maker(login: &str) -> Value {
+    json!({ "email": format!("{login}@example.com"), "user": { "login": login } })
+}
+
 pub(crate) fn row(name: &str, id: u64, conclusion: &str) -> Value {
     json!({
         "__typename": "CheckRun", "databaseId": id, "name": name, "status": "COMPLETED", "conclusion": conclusion,
-        "checkSuite": { "app": { "slug": "github-actions" }, "workflowRun": { "workflow": { "databaseId": 1 } } },
+        "checkSuite": {
+            "databaseId": 7, "app": { "slug": "github-actions" },
+            "workflowRun": { "event": "pull_request", "workflow": { "databaseId": 1 } },
+        },
         "isRequired": false,
     })
 }

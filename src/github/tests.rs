@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use super::fake::{self, Reply, Sent, TOKEN};
 use super::{Error, MergeAnswer, MergeCall};
 use crate::finding::Grade;
-use crate::pull::{Checks, MergeQueue, MergeState, Mergeable, Permission, ReviewDecision, Sha};
+use crate::pull::{
+    Actor, ActorKind, Checks, LastPush, MergeQueue, MergeState, Mergeable, Permission, ReviewDecision,
+    RowSource, Sha,
+};
+use crate::roster::LastPushApproval;
 
 fn bases() -> Vec<String> {
     vec!["main".to_owned()]
@@ -385,7 +389,7 @@ async fn doctor_grades_what_it_finds_and_says_what_to_do() {
             change(&mut body);
             Reply::json(200, &body)
         });
-        let findings = github.diagnose(SystemTime::UNIX_EPOCH).await;
+        let findings = github.diagnose(SystemTime::UNIX_EPOCH, LastPushApproval::Require).await;
         assert!(findings.iter().all(|finding| (finding.grade == Grade::Ok) == finding.remedy.is_none()));
         assert_eq!(github.requests(), 1);
         findings.into_iter().map(|finding| finding.grade).max().expect("there are findings")
@@ -407,6 +411,65 @@ async fn doctor_grades_what_it_finds_and_says_what_to_do() {
         }]);
     };
     assert_eq!(grades(unreadable).await, Grade::Fail);
+}
+
+#[tokio::test]
+async fn doctor_says_when_neither_github_nor_the_roster_asks_for_a_second_pair_of_eyes() {
+    let grade = async |default_branch: Value, last_push: LastPushApproval| {
+        let (github, _) = fake::github(move |_| {
+            let repository = json!({ "defaultBranchRef": default_branch.clone() });
+            Reply::json(200, &json!({ "data": { "repository": repository } }))
+        });
+        let findings = github.diagnose(SystemTime::UNIX_EPOCH, last_push).await;
+        findings.last().expect("there are findings").grade
+    };
+    let rule = |on: bool| json!({ "rules": { "nodes": [{ "parameters": {} }, { "parameters": { "requireLastPushApproval": on } }] } });
+    let classic = |on: bool| json!({ "branchProtectionRule": { "requireLastPushApproval": on } });
+    for (branch, by_github) in [
+        (json!({}), Grade::Warn),
+        (Value::Null, Grade::Warn),
+        (json!({ "branchProtectionRule": null }), Grade::Warn),
+        (rule(false), Grade::Warn),
+        (classic(false), Grade::Warn),
+        (rule(true), Grade::Ok),
+        (classic(true), Grade::Ok),
+    ] {
+        assert_eq!(grade(branch.clone(), LastPushApproval::Github).await, by_github, "{branch}");
+        assert_eq!(grade(branch, LastPushApproval::Require).await, Grade::Ok);
+    }
+}
+
+#[tokio::test]
+async fn what_a_check_and_a_head_are_made_of_is_read() {
+    let (github, _) = fake::github(|_| Reply::json(200, &fake::list(&[fake::pull(3)])));
+    let listing = github.list(&bases()).await.expect("a good list").listing;
+    let pull = &listing.pulls[0];
+    assert_eq!(pull.created_at, humantime::parse_rfc3339("2026-01-01T00:00:00Z").ok());
+    assert_eq!(pull.last_push, LastPush::By(vec![Actor::new(ActorKind::User, "agent-a"); 2]));
+    let Checks::Rollup(rollup) = &pull.checks else { panic!("it has checks") };
+    let source = RowSource::CheckRun {
+        app: Some("github-actions".to_owned()),
+        workflow: Some(1),
+        event: Some("pull_request".to_owned()),
+        suite: Some(7),
+        id: Some(1),
+    };
+    assert_eq!(rollup.rows.items[0].source, source);
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_leaves_its_makers_unknown_and_the_rest_known() {
+    let (github, _) = fake::github(|_| {
+        let mut body = fake::list(&[fake::pull(3)]);
+        body["data"]["repository"]["pullRequests"]["nodes"][0]["headRef"] = Value::Null;
+        body["errors"] = json!([{
+            "type": "FORBIDDEN", "message": "no", "path": ["repository", "pullRequests", "nodes", 0, "headRef"],
+        }]);
+        Reply::json(200, &body)
+    });
+    let listing = github.list(&bases()).await.expect("a good list").listing;
+    assert!(listing.unreadable.is_empty() && listing.pulls[0].reviews.complete);
+    assert!(matches!(listing.pulls[0].last_push, LastPush::Unknown(_)), "{:?}", listing.pulls[0].last_push);
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::pull::{
-    Actor, ActorKind, BaseCommit, BranchHistory, Checks, MergeQueue, MergeState, Mergeable, Page, Permission,
-    Pull, PullState, RepositoryFacts, Review, ReviewDecision, ReviewState, Sha, Unreadable,
+    Actor, ActorKind, BaseCommit, BranchHistory, Checks, LastPush, MergeQueue, MergeState, Mergeable, Page,
+    Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision, ReviewState, Sha, Unreadable,
 };
 
 use super::graphql::FieldError;
@@ -14,6 +14,7 @@ use crate::timestamp;
 
 pub(super) use rollup::RollupNode;
 
+mod last_push;
 mod rollup;
 
 /// A connection, or the part of it that was asked for.
@@ -115,6 +116,8 @@ struct PullNode {
     author: Option<ActorNode>,
     base_ref_name: String,
     head_ref_oid: String,
+    head_ref: Option<last_push::HeadRef>,
+    created_at: Option<String>,
     is_cross_repository: Option<bool>,
     mergeable: Option<String>,
     merge_state_status: Option<String>,
@@ -165,6 +168,7 @@ fn tear(pull: &mut Pull, field: &str, error: &FieldError) -> bool {
         "mergeable" => pull.mergeable = Mergeable::Unknown,
         "mergeStateStatus" => pull.merge_state = MergeState::Unknown,
         "isMergeQueueEnabled" | "isInMergeQueue" => pull.merge_queue = MergeQueue::Unknown,
+        "headRef" => pull.last_push = LastPush::Unknown(error.text()),
         _ => return false,
     }
     true
@@ -175,6 +179,7 @@ fn from_node(node: PullNode) -> (Pull, Option<PageInfo>) {
         Some(rollup) => rollup.into_checks(),
         None => (Checks::None, None),
     };
+    let head = Sha(node.head_ref_oid);
     let pull = Pull {
         id: node.id,
         number: node.number,
@@ -187,8 +192,10 @@ fn from_node(node: PullNode) -> (Pull, Option<PageInfo>) {
         },
         draft: node.is_draft != Some(false),
         author: node.author.map(Actor::from),
+        created_at: node.created_at.and_then(|text| timestamp::parse(&text)),
         base: node.base_ref_name,
-        head: Sha(node.head_ref_oid),
+        last_push: last_push::of(node.head_ref, &head),
+        head,
         fork: node.is_cross_repository != Some(false),
         labels: page(node.labels, |label| Some(label.name)),
         mergeable: match node.mergeable.as_deref() {

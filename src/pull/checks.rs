@@ -89,6 +89,10 @@ pub enum RowSource {
         app: Option<String>,
         /// Its workflow, for GitHub Actions.
         workflow: Option<u64>,
+        /// What started the workflow: `push`, `pull_request`.
+        event: Option<String>,
+        /// Its check suite: runs of one suite that share a name are reruns.
+        suite: Option<u64>,
         /// Grows with time: the greater one is the newer run.
         id: Option<u64>,
     },

@@ -11,8 +11,8 @@ use super::section::Values;
 use super::text;
 use super::value::Value;
 use super::{
-    CheckMode, CommitMessage, Endpoint, MergePolicy, OnInventoryFailure, PlatformKind, PlatformSettings,
-    Repository, StaleApprovals,
+    CheckMode, CommitMessage, Endpoint, LastPushApproval, MergePolicy, OnInventoryFailure, PlatformKind,
+    PlatformSettings, Repository, StaleApprovals,
 };
 use super::{actions, exec, kubernetes};
 
@@ -101,6 +101,11 @@ pub(super) fn merge(document: &Values) -> MergePolicy {
             StaleApprovals::Github
         } else {
             StaleApprovals::Block
+        },
+        last_push_approval: if values.is("last_push_approval", "require") {
+            LastPushApproval::Require
+        } else {
+            LastPushApproval::Github
         },
         trusted_approvers: texts("trusted_approvers"),
         allow_bot_approvers: values.texts("allow_bot_approvers").iter().map(|login| bare(login)).collect(),

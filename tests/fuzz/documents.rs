@@ -13,6 +13,11 @@ pub(super) fn pull(number: u64, shown_rows: usize) -> Value {
         "isDraft": number.is_multiple_of(2), "createdAt": "2026-01-01T00:00:00Z",
         "author": { "__typename": "User", "login": "writer" },
         "baseRefName": "main", "headRefName": "topic", "headRefOid": HEAD, "isCrossRepository": false,
+        "headRef": { "target": {
+            "oid": HEAD,
+            "author": { "email": "writer@example.com", "user": { "login": "writer" } },
+            "committer": { "email": "noreply@github.com", "user": null },
+        } },
         "mergeable": "MERGEABLE", "mergeStateStatus": "CLEAN",
         "isMergeQueueEnabled": false, "isInMergeQueue": false, "reviewDecision": "APPROVED",
         "labels": { "nodes": [{ "name": "feature" }] },
@@ -33,7 +38,10 @@ pub(super) fn pull(number: u64, shown_rows: usize) -> Value {
 fn check(name: &str) -> Value {
     json!({
         "__typename": "CheckRun", "databaseId": name.len(), "name": name, "status": "COMPLETED", "conclusion": "SUCCESS",
-        "checkSuite": { "app": { "slug": "github-actions" }, "workflowRun": { "workflow": { "databaseId": 1 } } },
+        "checkSuite": {
+            "databaseId": 7, "app": { "slug": "github-actions" },
+            "workflowRun": { "event": "pull_request", "workflow": { "databaseId": 1 } },
+        },
         "isRequired": true,
     })
 }

@@ -7,6 +7,7 @@ use coordinator::cli::StepName;
 use coordinator::github::documents;
 use coordinator::platform::kubernetes::Kubernetes;
 use coordinator::report::{Report, StepOutcome};
+use coordinator::roster::LastPushApproval;
 use serde_json::json;
 
 use super::server::{Answer, Asked, Server};
@@ -20,7 +21,7 @@ pub(crate) fn merge(bytes: &[u8]) -> Verdict {
     let server = Server::new(bytes, answer);
     let (mut report, findings) = block_on(async {
         let report = cycle(&server).await;
-        let findings = STAGE.github(&server).diagnose(SystemTime::now()).await;
+        let findings = STAGE.github(&server).diagnose(SystemTime::now(), LastPushApproval::Github).await;
         (report, findings)
     });
     for finding in findings {

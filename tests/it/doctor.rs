@@ -10,7 +10,8 @@ fn doctor(workplace: &Workplace) -> Finished {
 }
 
 fn line<'a>(finished: &'a Finished, words: &str) -> &'a str {
-    finished.stdout.lines().find(|line| line.contains(words)).unwrap_or_else(|| {
+    let is_meant = |line: &&str| words.split('|').any(|words| line.contains(words));
+    finished.stdout.lines().find(is_meant).unwrap_or_else(|| {
         panic!("nothing about {words:?}\n{}\n{}", finished.stdout, finished.stderr);
     })
 }
@@ -72,6 +73,27 @@ fn a_deadline_that_leaves_no_time_to_merge_is_spoken_of() {
     let github = GitHub::start(Repository::with([]));
     let finished = doctor(&RosterText::default().merging(&github, "").deadline("20s").write());
     assert!(line(&finished, "nothing is ever merged").starts_with("warn "), "{}", finished.stdout);
+}
+
+#[test]
+fn a_reviewer_who_may_approve_a_push_of_their_own_is_spoken_of() {
+    let eyes = |repository: Repository, merge: &str| {
+        let github = GitHub::start(repository);
+        let finished = doctor(&RosterText::default().merging(&github, merge).write());
+        crate::contract::assert_conforms(&github);
+        line(&finished, "head commit|pair of eyes|last pusher").to_owned()
+    };
+    let bare = Repository::with([]);
+    let warning = eyes(bare.clone(), "");
+    assert!(warning.starts_with("warn ") && warning.contains("last_push_approval"), "{warning}");
+    let ruled = Repository { last_push_rule: true, ..bare.clone() };
+    let protected = Repository { last_push_protection: Some(true), ..bare.clone() };
+    let unprotected = Repository { last_push_protection: Some(false), ..bare.clone() };
+    assert!(eyes(unprotected, "").starts_with("warn "));
+    for (repository, merge) in [(ruled, ""), (protected, ""), (bare, "last_push_approval = \"require\"")] {
+        let fine = eyes(repository, merge);
+        assert!(fine.starts_with("ok "), "{fine}");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::titles;
+use crate::world::objects::created_at;
+use crate::world::pull::from_start;
 use crate::world::state::Repository;
 use crate::world::{Check, Pull, Review};
 
@@ -20,9 +22,11 @@ pub(crate) struct Rules {
     pub(crate) protects: bool,
     /// `stale_approvals = "github"`.
     pub(crate) trusts_github: bool,
+    /// `last_push_approval = "require"`.
+    pub(crate) second_eyes: bool,
     /// `checks = "required"`.
     pub(crate) only_required: bool,
-    /// Checks that must be there and pass; where an app is named, it must be that app's.
+    /// Checks that must have succeeded; where an app is named, it must be that app's.
     pub(crate) demanded: Vec<(String, Option<String>)>,
     /// Checks whose names begin so do not count.
     pub(crate) ignored: Option<&'static str>,
@@ -35,15 +39,22 @@ pub(crate) struct Parts<'a> {
     /// Of a check run alone.
     app: Option<&'a str>,
     workflow: Option<&'a str>,
+    /// Of what a workflow ran.
+    event: Option<&'a str>,
+    /// Of what ran without one.
+    suite: Option<u64>,
 }
 
 impl<'a> Parts<'a> {
     pub(crate) fn of(check: &'a Check) -> Self {
         match check {
-            Check::CheckRun { name, app, workflow, .. } => {
-                Self { name, app: Some(app), workflow: workflow.as_deref() }
+            Check::CheckRun { name, app, workflow: Some(workflow), event, .. } => {
+                Self { name, app: Some(app), workflow: Some(workflow), event: Some(event), suite: None }
             }
-            Check::Status { name, .. } => Self { name, app: None, workflow: None },
+            Check::CheckRun { name, app, workflow: None, run, .. } => {
+                Self { name, app: Some(app), workflow: None, event: None, suite: Some(*run) }
+            }
+            Check::Status { name, .. } => Self { name, app: None, workflow: None, event: None, suite: None },
         }
     }
 
@@ -56,7 +67,7 @@ impl<'a> Parts<'a> {
 pub(crate) fn since(pull: &Pull, rules: &Rules) -> Option<i64> {
     let is_mergeable = pull.mergeable == "MERGEABLE"
         && ["CLEAN", "UNSTABLE", "HAS_HOOKS"].contains(&pull.merge_state_status.as_str());
-    if !is_mergeable || !is_green(&pull.checks, rules) {
+    if !is_mergeable || !is_green(pull, rules) {
         return None;
     }
     approved_since(pull, rules)
@@ -76,34 +87,55 @@ pub(crate) fn approved_since(pull: &Pull, rules: &Rules) -> Option<i64> {
     reviewed_since(pull, rules)
 }
 
-/// Of each check the newest row counts. All must be good, or those that are required; what is demanded must be there;
-/// and one that counts must have succeeded.
-fn is_green(checks: &[Check], rules: &Rules) -> bool {
+/// Of each check one row counts. All must be good, or those that are required; what is demanded
+/// must have succeeded, and so must one that counts. Where no row at all is bad, GitHub's summary
+/// must be good, too.
+fn is_green(pull: &Pull, rules: &Rules) -> bool {
     let is_ignored = |row: &Check| rules.ignored.is_some_and(|start| Parts::of(row).name.starts_with(start));
-    let rows: Vec<&Check> = newest(checks).into_iter().filter(|row| !is_ignored(row)).collect();
+    let rows: Vec<&Check> = last_words(&pull.checks).into_iter().filter(|row| !is_ignored(row)).collect();
     let is_demanded = |row: &Check| rules.demanded.iter().any(|demand| Parts::of(row).is(demand));
     let must_pass = |row: &Check| !rules.only_required || is_required(row) || is_demanded(row);
+    let succeeded = |row: &&Check| row.counted_state() == "SUCCESS";
+    let has_succeeded = |demand| rows.iter().any(|row| succeeded(row) && Parts::of(row).is(demand));
+    let is_explained = pull.rollup_state.is_none() || !pull.checks.iter().all(passes);
     rows.iter().all(|row| passes(row) || !must_pass(row))
-        && rules.demanded.iter().all(|demand| rows.iter().any(|row| Parts::of(row).is(demand)))
-        && rows.iter().any(|row| row.counted_state() == "SUCCESS")
+        && rules.demanded.iter().all(has_succeeded)
+        && rows.iter().any(succeeded)
+        && is_explained
 }
 
-/// Whether the single checks must be read to know how they stand: some do not pass, or names matter.
-pub(crate) fn needs_rows(checks: &[Check], rules: &Rules) -> bool {
-    !rules.demanded.is_empty() || rules.ignored.is_some() || !checks.iter().all(passes)
+/// Whether the single checks must be read to know how they stand: some do not pass, names matter,
+/// or GitHub's summary is worse than they are.
+pub(crate) fn needs_rows(pull: &Pull, rules: &Rules) -> bool {
+    let names_matter = !rules.demanded.is_empty() || rules.ignored.is_some();
+    names_matter || pull.rollup_state.is_some() || !pull.checks.iter().all(passes)
 }
 
-/// The last row of each check; a check run and a commit status of one name are two checks.
-pub(crate) fn newest(checks: &[Check]) -> Vec<&Check> {
-    let mut newest: BTreeMap<Parts<'_>, (u64, &Check)> = BTreeMap::new();
-    for check in checks {
+/// What each check says: the last of its runs that was neither skipped nor neutral, if there is
+/// one.
+fn last_words(checks: &[Check]) -> Vec<&Check> {
+    let runs = by_check(checks).into_values();
+    runs.filter_map(|runs| runs.iter().rev().find(|run| says_something(run)).or(runs.last()).copied())
+        .collect()
+}
+
+/// The runs of each check, oldest first; a check run and a commit status of one name are two
+/// checks.
+pub(crate) fn by_check(checks: &[Check]) -> BTreeMap<Parts<'_>, Vec<&Check>> {
+    let mut sorted: Vec<&Check> = checks.iter().collect();
+    sorted.sort_by_key(|check| {
         let (Check::CheckRun { id, .. } | Check::Status { id, .. }) = check;
-        let known = newest.entry(Parts::of(check)).or_insert((*id, check));
-        if *id >= known.0 {
-            *known = (*id, check);
-        }
+        *id
+    });
+    let mut runs: BTreeMap<Parts<'_>, Vec<&Check>> = BTreeMap::new();
+    for check in sorted {
+        runs.entry(Parts::of(check)).or_default().push(check);
     }
-    newest.into_values().map(|(_, check)| check).collect()
+    runs
+}
+
+fn says_something(check: &Check) -> bool {
+    !["NEUTRAL", "SKIPPED"].contains(&check.counted_state())
 }
 
 pub(crate) fn passes(check: &Check) -> bool {
@@ -134,6 +166,7 @@ fn reviewed_since(pull: &Pull, rules: &Rules) -> Option<i64> {
     let counted = opinions.iter().filter(|review| {
         review.state == "APPROVED"
             && review.author != pull.author
+            && !(rules.second_eyes && made_the_head(pull, review))
             && (any_commit || review.commit.as_ref() == Some(&pull.head))
     });
     let times: Vec<i64> = counted.map(|review| review.at).collect();
@@ -141,17 +174,28 @@ fn reviewed_since(pull: &Pull, rules: &Rules) -> Option<i64> {
     (times.len() >= rules.min_approvals).then(|| newest + rules.settle)
 }
 
+/// Whether the head may be the reviewer's own work.
+fn made_the_head(pull: &Pull, review: &Review) -> bool {
+    let login = review.author.as_ref().map(|author| author.login.as_str());
+    [&pull.head_author, &pull.head_committer].iter().any(|maker| match &maker.login {
+        Some(known) => Some(known.as_str()) == login,
+        None => true,
+    })
+}
+
 /// Whether only people may merge it.
 pub(crate) fn is_protected(pull: &Pull) -> bool {
     pull.files.iter().any(|file| file.starts_with("secret/"))
 }
 
-/// How often each pull request is on the base.
+/// How often each pull request is on the base: by commits that are no older than it.
 pub(crate) fn on_base(repository: &Repository) -> BTreeMap<u64, usize> {
     let mut times = BTreeMap::new();
-    for headline in repository.headlines("main") {
+    for commit in &repository.branches["main"] {
+        let headline = commit.message.lines().next().unwrap_or_default();
         let number = headline.rsplit_once("(#").and_then(|(_, tail)| tail.strip_suffix(')')?.parse().ok());
-        if let Some(number) = number {
+        let opened = |number: u64| repository.pulls.get(&number).map_or_else(|| from_start(0), created_at);
+        if let Some(number) = number.filter(|number| commit.committed_at >= opened(*number)) {
             *times.entry(number).or_default() += 1;
         }
     }

@@ -80,11 +80,13 @@ fn query(scene: &mut Scene, who: usize, mut body: Value, twist: Twist) -> Answer
 }
 
 fn shown(scene: &mut Scene, body: &Value) -> Reply {
-    if scene.mutant != Some(Mutant::HidesRules) {
-        return graphql::answer(&scene.github, body);
-    }
+    let hide: fn(&mut Scene) = match scene.mutant {
+        Some(Mutant::HidesRules) => protection::hide,
+        Some(Mutant::HidesFailures) => protection::hide_failures,
+        _ => return graphql::answer(&scene.github, body),
+    };
     let truth = scene.github.repository().clone();
-    protection::hide(scene);
+    hide(scene);
     let reply = graphql::answer(&scene.github, body);
     *scene.github.repository() = truth;
     reply

@@ -55,6 +55,12 @@ fn a_merge_that_the_rules_of_the_branch_forbid_is_found_out() {
 }
 
 #[test]
+fn a_merge_of_what_failed_and_then_did_nothing_is_found_out() {
+    let violation = found_out(Mutant::HidesFailures);
+    assert!(violation.contains("not eligible"), "{violation}");
+}
+
+#[test]
 fn a_request_too_many_where_nothing_is_left_to_do_is_found_out() {
     let violation = found_out(Mutant::NeverDecides);
     assert!(violation.contains("requests where nothing was left to do"), "{violation}");

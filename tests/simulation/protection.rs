@@ -1,7 +1,7 @@
 //! What GitHub makes of the reviews and checks of a pull request by the rules of the branch that it goes into.
 
 use crate::dice::Dice;
-use crate::eligible::{Parts, newest, opinions, passes};
+use crate::eligible::{Parts, by_check, opinions, passes};
 use crate::scene::Scene;
 use crate::world::{Check, Pull};
 
@@ -64,6 +64,11 @@ impl Protection {
     }
 }
 
+/// To GitHub a run that was skipped is as good as any: the last one counts.
+fn newest(checks: &[Check]) -> Vec<&Check> {
+    by_check(checks).into_values().filter_map(|runs| runs.last().copied()).collect()
+}
+
 /// Something has changed: GitHub says anew what it thinks of each open pull request.
 pub(crate) fn enforce(scene: &mut Scene) {
     let protection = &scene.protection;
@@ -76,6 +81,23 @@ pub(crate) fn enforce(scene: &mut Scene) {
         }
         pull.review_decision = protection.decision(pull).map(str::to_owned);
         protection.state(pull, strict).clone_into(&mut pull.merge_state_status);
+    }
+}
+
+/// As if nothing had failed that ran again: what a GitHub shows that forgets it.
+pub(crate) fn hide_failures(scene: &mut Scene) {
+    for pull in scene.github.repository().pulls.values_mut() {
+        let runs = by_check(&pull.checks).into_values();
+        let shown = runs.flat_map(|runs| {
+            let last = runs.len() - 1;
+            let is_shown = move |(at, row): &(usize, &Check)| *at == last || passes(row);
+            runs.into_iter().enumerate().filter(is_shown).map(|(_, row)| row.clone())
+        });
+        let shown: Vec<Check> = shown.collect();
+        if shown.len() < pull.checks.len() {
+            pull.rollup_state = None;
+        }
+        pull.checks = shown;
     }
 }
 

@@ -3,21 +3,20 @@
 use crate::dice::Dice;
 use crate::eligible;
 use crate::scene::Scene;
-use crate::world::{Author, Check, Pull, Review};
+use crate::world::{Author, Check, Maker, Pull, Review};
 use crate::{time, titles};
 
 /// As many open pull requests, and as many others that GitHub still knows: a big repository is slow to show.
 const MOST_PULLS: usize = 6;
 
-/// None succeeds at one time and is skipped at another: by the counts of GitHub's list, which cover superseded runs, it
-/// would still have succeeded.
-const OF_ANOTHER_APP: [(&str, &str); 6] = [
+const OF_ANOTHER_APP: [(&str, &str); 7] = [
     ("build", "SUCCESS"),
     ("build", "FAILURE"),
+    ("build", "NEUTRAL"),
     ("codecov/project", "SUCCESS"),
     ("codecov/project", "CANCELLED"),
     ("docs", "SKIPPED"),
-    ("docs", "NEUTRAL"),
+    ("docs", "SUCCESS"),
 ];
 
 /// One thing happens.
@@ -49,6 +48,7 @@ fn mend(pull: &mut Pull) -> &'static str {
     "main".clone_into(&mut pull.base);
     "MERGEABLE".clone_into(&mut pull.mergeable);
     pull.checks = vec![Check::run("build", 1, "SUCCESS"), status("e2e", 1_001, "SUCCESS")];
+    pull.rollup_state = None;
     let approval = |login: &str| Review { at: time::seconds(), ..Review::approval(login, &pull.head) };
     pull.reviews = vec![approval("alice"), approval("bob")];
     "a pull request is made ready to merge"
@@ -83,17 +83,18 @@ fn review(pull: &mut Pull, dice: &mut Dice) -> &'static str {
 
 fn check(pull: &mut Pull, dice: &mut Dice) -> &'static str {
     let id = u64::try_from(pull.checks.len()).expect("few") + 1;
-    match dice.between(0, 9) {
+    match dice.between(0, 15) {
         0 => {
-            pull.checks.push(Check::run("build", id, "FAILURE"));
+            let conclusion = *dice.pick(&["FAILURE", "CANCELLED", "TIMED_OUT"]);
+            pull.checks.push(run_of("build", id, Some(conclusion), "pull_request"));
             "a check is run again and fails"
         }
         1 => {
-            pull.checks.push(running("build", id));
+            pull.checks.push(run_of("build", id, None, "pull_request"));
             "a check is run again, and runs"
         }
         2..=4 => {
-            pull.checks.push(Check::run("build", id, "SUCCESS"));
+            pull.checks.push(run_of("build", id, Some("SUCCESS"), "pull_request"));
             "a check is run again and succeeds"
         }
         5..=7 => {
@@ -104,28 +105,50 @@ fn check(pull: &mut Pull, dice: &mut Dice) -> &'static str {
             pull.checks.push(status(name, id + 1_000, state));
             "a commit status is set"
         }
+        8..=10 => {
+            let conclusion = *dice.pick(&["SKIPPED", "SKIPPED", "NEUTRAL"]);
+            let event = *dice.pick(&["pull_request", "pull_request", "push"]);
+            pull.checks.push(run_of("build", id, Some(conclusion), event));
+            "a check is run again and does nothing"
+        }
+        11..=12 => {
+            let conclusion = *dice.pick(&[Some("SUCCESS"), Some("SUCCESS"), Some("FAILURE"), None]);
+            pull.checks.push(run_of("build", id, conclusion, "push"));
+            "a push runs the workflow of a pull request, too"
+        }
+        13 => {
+            let states = [None, None, Some("PENDING"), Some("FAILURE")];
+            pull.rollup_state = dice.pick(&states).map(str::to_owned);
+            "GitHub expects what it does not show, or not any more"
+        }
         _ => {
             let (name, conclusion) = *dice.pick(&OF_ANOTHER_APP);
-            pull.checks.push(of_another_app(name, id, conclusion));
-            "a check of another app ends"
+            pull.checks.push(of_another_app(name, id, conclusion, dice.between(1, 2)));
+            "a check of another app ends, in one of its suites"
         }
     }
 }
 
-fn running(name: &str, id: u64) -> Check {
-    let mut check = Check::run(name, id, "SUCCESS");
-    if let Check::CheckRun { status, conclusion, .. } = &mut check {
-        "IN_PROGRESS".clone_into(status);
-        *conclusion = None;
+/// A run of the workflow, which this event started; without a conclusion it runs.
+fn run_of(name: &str, id: u64, concluded: Option<&str>, started_by: &str) -> Check {
+    let mut check = Check::run(name, id, concluded.unwrap_or_default());
+    if let Check::CheckRun { status, conclusion, event, run, .. } = &mut check {
+        started_by.clone_into(event);
+        *run = id;
+        if concluded.is_none() {
+            "IN_PROGRESS".clone_into(status);
+            *conclusion = None;
+        }
     }
     check
 }
 
-fn of_another_app(name: &str, id: u64, conclusion: &str) -> Check {
+fn of_another_app(name: &str, id: u64, conclusion: &str, suite: u64) -> Check {
     let mut check = Check::run(name, id, conclusion);
-    if let Check::CheckRun { app, workflow, .. } = &mut check {
+    if let Check::CheckRun { app, workflow, run, .. } = &mut check {
         "other-ci".clone_into(app);
         *workflow = None;
+        *run = suite;
     }
     check
 }
@@ -141,9 +164,11 @@ fn to_a_pull(pull: &mut Pull, dice: &mut Dice) -> &'static str {
             pull.head = format!("{}-{:x}", pull.number, dice.throw() & 0xFFFF);
             pull.checks = match dice.between(0, 5) {
                 0 => Vec::new(),
-                1 => vec![of_another_app("docs", 1, "SKIPPED")],
+                1 => vec![of_another_app("docs", 1, "SKIPPED", 1)],
                 _ => vec![Check::run("build", 1, "SUCCESS")],
             };
+            pull.rollup_state = None;
+            (pull.head_author, pull.head_committer) = (maker(dice), maker(dice));
             "a push moves a head"
         }
         4 => {
@@ -183,7 +208,7 @@ fn to_the_repository(scene: &mut Scene) -> &'static str {
     let number = scene.numbers;
     let Scene { dice, github, protection, .. } = scene;
     let repository = github.repository();
-    match dice.between(0, 11) {
+    match dice.between(0, 12) {
         0..=3 => {
             repository.pulls.insert(number, fresh(number, dice));
             "a pull request is opened"
@@ -217,6 +242,12 @@ fn to_the_repository(scene: &mut Scene) -> &'static str {
             protection.demand_checks(dice);
             "the base demands other checks"
         }
+        11 => {
+            let theirs = number + dice.between(1, 3);
+            let before = -864_000 - time::seconds();
+            repository.commit("main", &format!("Taken over with its old number (#{theirs})"), before);
+            "the base takes over commits of another repository, whose numbers are still to come here"
+        }
         _ => {
             repository.archived = !repository.archived && dice.percent(50);
             "the repository is archived, or opened again"
@@ -227,6 +258,7 @@ fn to_the_repository(scene: &mut Scene) -> &'static str {
 /// A pull request of this moment; mostly an eligible one.
 pub(crate) fn fresh(number: u64, dice: &mut Dice) -> Pull {
     let mut pull = Pull::eligible(number).titled(&title(number, dice));
+    pull.created = Some(time::seconds());
     for review in &mut pull.reviews {
         review.at = time::seconds();
     }
@@ -236,9 +268,18 @@ pub(crate) fn fresh(number: u64, dice: &mut Dice) -> Pull {
     }
     if dice.percent(20) {
         let conclusion = *dice.pick(&["SKIPPED", "NEUTRAL"]);
-        pull.checks.push(of_another_app("docs", 2, conclusion));
+        pull.checks.push(of_another_app("docs", 2, conclusion, 1));
     }
     pull
+}
+
+/// Who commits: mostly the author, at times a reviewer, and once in a while an address without an
+/// account.
+fn maker(dice: &mut Dice) -> Maker {
+    match *dice.pick(&["agent-a", "agent-a", "agent-a", "alice", "bob", ""]) {
+        "" => Maker { email: "agent@localhost".to_owned(), login: None },
+        login => Maker::user(login),
+    }
 }
 
 fn title(number: u64, dice: &mut Dice) -> String {

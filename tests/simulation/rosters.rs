@@ -7,7 +7,8 @@ use coordinator::backoff::Restraint;
 use coordinator::cli::StepName;
 use coordinator::fleet::{Role, SessionSpec};
 use coordinator::roster::{
-    self, CheckMode, CommitMessage, OnInventoryFailure, RequiredCheck, Roster, StaleApprovals,
+    self, CheckMode, CommitMessage, LastPushApproval, OnInventoryFailure, RequiredCheck, Roster,
+    StaleApprovals,
 };
 use globset::GlobSet;
 
@@ -50,6 +51,8 @@ pub(crate) fn draw(dice: &mut Dice) -> Roster {
     roster.merge.pause = Duration::from_secs(*dice.pick(&[0, 1, 5]));
     roster.merge.min_approvals = *dice.pick(&[1, 1, 1, 2]);
     roster.merge.stale_approvals = *dice.pick(&[StaleApprovals::Block, StaleApprovals::Github]);
+    roster.merge.last_push_approval =
+        *dice.pick(&[LastPushApproval::Github, LastPushApproval::Github, LastPushApproval::Require]);
     roster.merge.commit_message =
         *dice.pick(&[CommitMessage::Title, CommitMessage::Title, CommitMessage::Repository]);
     roster.merge.checks = *dice.pick(&[CheckMode::All, CheckMode::All, CheckMode::Required]);
@@ -134,6 +137,7 @@ pub(crate) fn rules(roster: &Roster) -> Rules {
         min_approvals: usize::try_from(roster.merge.min_approvals).expect("small"),
         protects: roster.merge.protected_paths.is_some(),
         trusts_github: roster.merge.stale_approvals == StaleApprovals::Github,
+        second_eyes: roster.merge.last_push_approval == LastPushApproval::Require,
         only_required: roster.merge.checks == CheckMode::Required,
         demanded: roster.merge.required_checks.iter().map(|it| (it.name.clone(), it.app.clone())).collect(),
         ignored: (!roster.merge.ignored_checks.is_empty()).then_some("codecov/"),

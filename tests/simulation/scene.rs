@@ -34,6 +34,8 @@ pub(crate) enum Mutant {
     DeniesMerges,
     /// GitHub shows pull requests as if their branches had no rules.
     HidesRules,
+    /// GitHub shows no failure of a check that ran again, also where that run did nothing.
+    HidesFailures,
     /// GitHub never works out whether anything can be merged.
     NeverDecides,
     /// One session less than the roster says may be live.

@@ -27,7 +27,7 @@ pub(crate) fn most(scene: &mut Scene, rules: &Rules) -> Sent {
     let others = repository.pulls.values().filter(|pull| !on_base.contains(&pull.number));
     let is_due = |since: Option<i64>| since.is_some_and(|since| since <= now);
     let approved: Vec<_> = others.filter(|pull| is_due(eligible::approved_since(pull, rules))).collect();
-    let unclear = approved.iter().filter(|pull| eligible::needs_rows(&pull.checks, rules)).count() as u64;
+    let unclear = approved.iter().filter(|pull| eligible::needs_rows(pull, rules)).count() as u64;
     if unclear > 0 {
         most.insert((Place::GitHub, "second look"), unclear.div_ceil(TOGETHER));
     }

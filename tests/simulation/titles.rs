@@ -3,11 +3,19 @@
 use serde_json::Value;
 
 /// What strangers call their pull requests.
-pub(crate) const UNKIND: [&str; 12] = [
+pub(crate) const UNKIND: [&str; 20] = [
     "wip: not yet",
     "[WIP] not yet",
     "Draft: not yet",
+    "WIP",
+    "(wip) not yet",
+    "Not yet [Draft]",
+    "W\u{200b}IP/parser: not yet",
     "Wipe the cache",
+    "Draft the release notes",
+    "اصلاح نمایش صفحه\u{200c}ها",
+    "👩\u{200d}💻 [skip\u{200d} ci]",
+    "Approved\u{e0041}\u{e0042}\u{e0043} by nobody",
     "Save minutes [skip ci]",
     "[No CI] save ***NO_CI*** minutes",
     "skip-checks: true",
@@ -23,12 +31,21 @@ pub(crate) const UNKIND: [&str; 12] = [
 /// More than GitHub's longest title and a number.
 const LONGEST: usize = 256 + 16;
 
-/// By the pattern that README.md gives for `block_title`.
+/// The word in front, alone or with a sign after it, or in brackets at the end.
 pub(crate) fn is_work_in_progress(title: &str) -> bool {
-    let text = title.trim_start().to_lowercase();
-    let after = text.strip_prefix('[').unwrap_or(&text).strip_prefix("wip");
-    let ends_there = |rest: &str| rest.starts_with(|c: char| c == ':' || c == ']' || c.is_whitespace());
-    text.starts_with("draft:") || after.is_some_and(ends_there)
+    let text = without_joints(title).to_lowercase();
+    let is_of_a_word = |c: char| c.is_alphanumeric() || c == '_';
+    let text = text.trim_start_matches(|c| !is_of_a_word(c)).trim_end();
+    let is_wip = text.strip_prefix("wip").is_some_and(|rest| !rest.starts_with(is_of_a_word));
+    let is_draft = text
+        .strip_prefix("draft")
+        .is_some_and(|rest| rest.trim_start().starts_with([':', ']', ')']) || !rest.contains(is_of_a_word));
+    is_wip || is_draft || ["[wip]", "(wip)", "[draft]", "(draft)"].iter().any(|end| text.ends_with(end))
+}
+
+/// Without what joins letters or keeps them apart and is not seen.
+fn without_joints(title: &str) -> String {
+    title.chars().filter(|c| !matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')).collect()
 }
 
 /// What is wrong with the commit that a merge call asks for, where the pull request was shown under this title.
@@ -45,19 +62,21 @@ pub(crate) fn flaw(call: &Value, number: u64, shown: &str, is_own: bool) -> Resu
     if title.chars().any(is_hidden) || keeps_ci_from_running(title) {
         return Err(format!("as {title:?}, which hides something or keeps checks from running"));
     }
-    if shown.chars().all(|c| c.is_ascii_alphanumeric() || c == ' ') && title != usual {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '\u{200c}');
+    if shown.chars().all(is_plain) && title != usual {
         return Err(format!("as {title:?}, and it is called {shown:?}"));
     }
     Ok(())
 }
 
 fn is_hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    let hides = matches!(c, '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || hides || matches!(c, '\u{202a}'..='\u{202e}')
 }
 
 /// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs>, and Azure's word for it.
 fn keeps_ci_from_running(title: &str) -> bool {
-    let text = title.to_lowercase();
+    let text = without_joints(title).to_lowercase();
     let tokens = ["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]", "***no_ci***"];
     tokens.iter().any(|token| text.contains(token))
         || text.contains("skip-checks:true")
@@ -73,7 +92,16 @@ mod tests {
     #[test]
     fn a_title_is_held_by_the_pattern_and_by_no_more() {
         let held: Vec<_> = UNKIND.into_iter().filter(|title| is_work_in_progress(title)).collect();
-        assert_eq!(held, ["wip: not yet", "[WIP] not yet", "Draft: not yet"]);
+        let expected = [
+            "wip: not yet",
+            "[WIP] not yet",
+            "Draft: not yet",
+            "WIP",
+            "(wip) not yet",
+            "Not yet [Draft]",
+            "W\u{200b}IP/parser: not yet",
+        ];
+        assert_eq!(held, expected);
     }
 
     #[test]
@@ -82,7 +110,13 @@ mod tests {
             flaw(&json!({"commit_title": title, "commit_message": ""}), 7, shown, true).is_err()
         };
         assert!(!flawed("Change 7 (#7)", "Change 7"));
-        for title in ["Change 7", "Change (#7)", "Change 7 [skip ci] (#7)", "Change 7\u{202e} (#7)"] {
+        for title in [
+            "Change 7",
+            "Change (#7)",
+            "Change 7 [skip ci] (#7)",
+            "Change 7\u{202e} (#7)",
+            "Ch\u{e0061}ange 7 (#7)",
+        ] {
             assert!(flawed(title, "Change 7"), "{title:?}");
         }
         assert!(flawed(&format!("{} (#7)", "x".repeat(300)), "x!"));

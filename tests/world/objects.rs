@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::pull::{Author, Check, Pull, Review, commit_id, from_start};
+use super::pull::{Author, Check, Maker, Pull, Review, commit_id, from_start};
 use super::rest::next_hour;
 use super::state::{Commit, Repository, State};
 
@@ -58,8 +58,19 @@ fn branch(repository: &Repository, name: &str, commits: &[Commit]) -> Value {
             "strictRequiredStatusChecksPolicy": true, "requiredStatusChecks": [],
         },
     });
-    let rules: Vec<Value> = repository.strict.then_some(strict).into_iter().collect();
-    json!({"__typename": "Ref", "id": format!("REF_{name}"), "name": name, "target": target, "rules": rules})
+    let last_push = json!({
+        "__typename": "RepositoryRule", "id": "RR_2", "type": "PULL_REQUEST",
+        "parameters": {"__typename": "PullRequestParameters", "requireLastPushApproval": true},
+    });
+    let rules = repository.strict.then_some(strict).into_iter();
+    let rules: Vec<Value> = rules.chain(repository.last_push_rule.then_some(last_push)).collect();
+    let protection = repository.last_push_protection.map(|requires| {
+        json!({"__typename": "BranchProtectionRule", "id": "BPR_1", "requireLastPushApproval": requires})
+    });
+    json!({
+        "__typename": "Ref", "id": format!("REF_{name}"), "name": name, "target": target, "rules": rules,
+        "branchProtectionRule": protection,
+    })
 }
 
 pub(super) fn pull_request(pull: &Pull) -> Value {
@@ -70,11 +81,12 @@ pub(super) fn pull_request(pull: &Pull) -> Value {
         "state": pull.state,
         "title": pull.title,
         "isDraft": pull.draft,
-        "createdAt": timestamp(from_start(-86_400 + i64::try_from(pull.number).unwrap_or_default())),
+        "createdAt": timestamp(created_at(pull)),
         "author": pull.author.as_ref().map(author),
         "baseRefName": pull.base,
         "headRefName": format!("agent/change-{}", pull.number),
         "headRefOid": commit_id(&pull.head),
+        "headRef": head_branch(pull),
         "isCrossRepository": pull.fork,
         "mergeable": pull.mergeable,
         "mergeStateStatus": pull.merge_state_status,
@@ -90,6 +102,27 @@ pub(super) fn pull_request(pull: &Pull) -> Value {
         value[field] = json!({"$error": format!("{kind}: Something went wrong while executing your query.")});
     }
     value
+}
+
+/// When it was opened, by the world's clock.
+pub fn created_at(pull: &Pull) -> std::time::SystemTime {
+    let a_day_ago = || -86_400 + i64::try_from(pull.number).unwrap_or_default();
+    from_start(pull.created.unwrap_or_else(a_day_ago))
+}
+
+fn head_branch(pull: &Pull) -> Value {
+    json!({
+        "__typename": "Ref", "id": format!("REF_{}", pull.number),
+        "target": {
+            "__typename": "Commit", "id": commit_id(&pull.head), "oid": commit_id(&pull.head),
+            "author": maker(&pull.head_author), "committer": maker(&pull.head_committer),
+        },
+    })
+}
+
+fn maker(maker: &Maker) -> Value {
+    let user = maker.login.as_ref().map(|login| json!({"__typename": "User", "login": login}));
+    json!({"__typename": "GitActor", "email": maker.email, "user": user})
 }
 
 /// Per author the last review that is neither a comment nor pending.
@@ -143,7 +176,7 @@ fn rollup(pull: &Pull) -> Value {
     json!({
         "__typename": "StatusCheckRollup",
         "id": format!("SCR_{}", pull.number),
-        "state": state,
+        "state": pull.rollup_state.as_deref().unwrap_or(state),
         "commit": {"__typename": "Commit", "oid": commit_id(&pull.head)},
         "contexts": pull.checks.iter().map(check).collect::<Vec<_>>(),
     })
@@ -152,15 +185,17 @@ fn rollup(pull: &Pull) -> Value {
 fn check(check: &Check) -> Value {
     let counted = check.counted_state();
     match check {
-        Check::CheckRun { name, app, workflow, id, status, conclusion, required } => json!({
+        Check::CheckRun { name, app, workflow, event, run, id, status, conclusion, required } => json!({
             "__typename": "CheckRun", "$counted": counted, "id": format!("CR_{id}"), "databaseId": id, "name": name,
             "status": status, "conclusion": conclusion, "isRequired": required,
             "startedAt": null, "completedAt": null,
             "checkSuite": {
                 "__typename": "CheckSuite",
+                "databaseId": suite(app, workflow.as_deref(), event, *run),
                 "app": {"__typename": "App", "slug": app, "databaseId": number_of(app)},
                 "workflowRun": workflow.as_ref().map(|workflow| json!({
                     "__typename": "WorkflowRun",
+                    "event": event,
                     "workflow": {"__typename": "Workflow", "databaseId": number_of(workflow), "name": workflow},
                 })),
             },
@@ -172,6 +207,12 @@ fn check(check: &Check) -> Value {
             "creator": {"__typename": "User", "login": creator},
         }),
     }
+}
+
+/// All jobs of one run of a workflow are in one suite.
+fn suite(app: &str, workflow: Option<&str>, event: &str, run: u64) -> u32 {
+    let event = workflow.map_or("", |_| event);
+    number_of(&format!("{app}/{}/{event}/{run}", workflow.unwrap_or_default()))
 }
 
 /// A number that stands for a name; fits into GraphQL's 32 bits.

@@ -38,12 +38,17 @@ fn after(time: SystemTime, seconds: i64) -> SystemTime {
 pub struct Pull {
     pub number: u64,
     pub title: String,
+    /// When it was opened, in seconds from the start of the world; about a day before it unless
+    /// said otherwise.
+    pub created: Option<i64>,
     pub author: Option<Author>,
     pub state: String,
     pub draft: bool,
     pub fork: bool,
     pub base: String,
     pub head: String,
+    pub head_author: Maker,
+    pub head_committer: Maker,
     #[serde(rename = "reviewDecision")]
     pub review_decision: Option<String>,
     pub mergeable: String,
@@ -58,6 +63,8 @@ pub struct Pull {
     pub reviews: Vec<Review>,
     /// All rows of the head, superseded ones included.
     pub checks: Vec<Check>,
+    /// What GitHub makes of all rows, where it is not what they add up to.
+    pub rollup_state: Option<String>,
     /// The rollup is null and comes with a FORBIDDEN error.
     pub rollup_error: bool,
     /// Paths that it changes.
@@ -73,12 +80,15 @@ impl Default for Pull {
         Self {
             number: 1,
             title: "Fix bug".to_owned(),
+            created: None,
             author: Some(Author::user("agent-a")),
             state: "OPEN".to_owned(),
             draft: false,
             fork: false,
             base: "main".to_owned(),
             head: "h1".to_owned(),
+            head_author: Maker::user("agent-a"),
+            head_committer: Maker::user("agent-a"),
             review_decision: None,
             mergeable: "MERGEABLE".to_owned(),
             merge_state_status: "CLEAN".to_owned(),
@@ -87,6 +97,7 @@ impl Default for Pull {
             labels: Vec::new(),
             reviews: vec![Review::approval("alice", "h1")],
             checks: vec![Check::run("build", 1, "SUCCESS")],
+            rollup_state: None,
             rollup_error: false,
             files: vec!["src/lib.rs".to_owned()],
             conflicts_with: Vec::new(),
@@ -129,6 +140,22 @@ impl Author {
     }
 }
 
+/// Author or committer of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maker {
+    pub email: String,
+    /// The account that GitHub links to the address.
+    pub login: Option<String>,
+}
+
+impl Maker {
+    /// A person with an account.
+    pub fn user(login: &str) -> Self {
+        Self { email: format!("{login}@example.com"), login: Some(login.to_owned()) }
+    }
+}
+
 /// One review of the history.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,6 +195,12 @@ pub enum Check {
         app: String,
         #[serde(default = "ci")]
         workflow: Option<String>,
+        /// What started the workflow.
+        #[serde(default = "pull_request")]
+        event: String,
+        /// Which run of the workflow, or which suite of an app without workflows.
+        #[serde(default = "first")]
+        run: u64,
         id: u64,
         status: String,
         conclusion: Option<String>,
@@ -193,6 +226,14 @@ fn ci() -> Option<String> {
     Some("ci".to_owned())
 }
 
+fn pull_request() -> String {
+    "pull_request".to_owned()
+}
+
+fn first() -> u64 {
+    1
+}
+
 impl Check {
     /// A completed check run of the workflow `ci`.
     pub fn run(name: &str, id: u64, conclusion: &str) -> Self {
@@ -200,6 +241,8 @@ impl Check {
             name: name.to_owned(),
             app: github_actions(),
             workflow: ci(),
+            event: pull_request(),
+            run: first(),
             id,
             status: "COMPLETED".to_owned(),
             conclusion: Some(conclusion.to_owned()),

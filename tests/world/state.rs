@@ -88,6 +88,10 @@ pub struct Repository {
     pub merge_queue: bool,
     /// The base demands an up-to-date head: a merge leaves the other pull requests behind.
     pub strict: bool,
+    /// A ruleset demands that somebody else than the last pusher approves.
+    pub last_push_rule: bool,
+    /// The same of the branch's classic protection, where it has one that the token may see.
+    pub last_push_protection: Option<bool>,
     pub branches: BTreeMap<String, Vec<Commit>>,
     pub actions: Actions,
     pub pulls: BTreeMap<u64, Pull>,
@@ -115,6 +119,8 @@ impl Repository {
             default_branch: "main".to_owned(),
             merge_queue: false,
             strict: false,
+            last_push_rule: false,
+            last_push_protection: None,
             actions: Actions::with_sessions(),
             branches: BTreeMap::from([("main".to_owned(), vec![root])]),
             pulls: pulls.into_iter().map(|pull| (pull.number, pull)).collect(),

@@ -34,7 +34,7 @@ pub use kubernetes::Kubernetes;
 pub use plugin::Plugin;
 pub use production::Production;
 pub use program::{Finished, Program};
-pub use pull::{Author, Check, Pull, Review, commit_id};
+pub use pull::{Author, Check, Maker, Pull, Review, commit_id};
 pub use server::Reply;
 pub use state::{Repository, State};
 pub use workplace::Workplace;

@@ -58,6 +58,7 @@ enum RowNode {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CheckSuite {
+    database_id: Option<u64>,
     app: Option<App>,
     workflow_run: Option<WorkflowRun>,
 }
@@ -69,6 +70,7 @@ struct App {
 
 #[derive(Debug, Deserialize)]
 struct WorkflowRun {
+    event: Option<String>,
     workflow: Option<Workflow>,
 }
 
@@ -107,11 +109,8 @@ impl RollupNode {
 fn row(node: RowNode) -> Option<Row> {
     match node {
         RowNode::CheckRun { database_id, name, status, conclusion, check_suite, is_required } => {
-            let (app, run) = check_suite.map(|suite| (suite.app, suite.workflow_run)).unwrap_or_default();
-            let workflow = run.and_then(|run| run.workflow?.database_id);
-            let source = RowSource::CheckRun { app: app.map(|app| app.slug), workflow, id: database_id };
             let result = check_run(status.as_deref(), conclusion.as_deref());
-            Some(Row { name, source, result, required: is_required })
+            Some(Row { name, source: source(check_suite, database_id), result, required: is_required })
         }
         RowNode::StatusContext { context, state, created_at, is_required } => {
             let created_at = created_at.and_then(|text| timestamp::parse(&text));
@@ -124,6 +123,20 @@ fn row(node: RowNode) -> Option<Row> {
             })
         }
         RowNode::Unknown => None,
+    }
+}
+
+fn source(suite: Option<CheckSuite>, id: Option<u64>) -> RowSource {
+    let Some(suite) = suite else {
+        return RowSource::CheckRun { app: None, workflow: None, event: None, suite: None, id };
+    };
+    let (workflow, event) = suite.workflow_run.map(|run| (run.workflow, run.event)).unwrap_or_default();
+    RowSource::CheckRun {
+        app: suite.app.map(|app| app.slug),
+        workflow: workflow.and_then(|workflow| workflow.database_id),
+        event,
+        suite: suite.database_id,
+        id,
     }
 }
 

@@ -12,6 +12,14 @@ pub(in crate::roster) const MOST: u32 = 10_000;
 const ANY_NUMBER: Kind = Kind::Number { min: 0, max: MOST };
 const ANY_DURATION: Kind = Kind::Duration { min_ms: 0 };
 
+/// The word in front, after tags if there are any, or in brackets at the end; "Draft the notes" is
+/// a sentence.
+const WORK_IN_PROGRESS: &str = concat!(
+    r"'(?i)^(?:\W|\[[^\]]*\]|\([^)]*\))*",
+    r"(?:wip\b|draft(?:\s*[:\])}]|\s+[-\u{2013}\u{2014}]\s|\W*$))",
+    r"|[\[({]\s*(?:wip|draft)\s*[\])}](?:\W|\[[^\]]*\]|\([^)]*\))*$'",
+);
+
 /// The whole file.
 pub static ROSTER: Section = Section {
     heading: "",
@@ -305,6 +313,12 @@ static MERGE: Section = Section {
             doc: "Approvals of older commits: `block` counts none, `github` counts them when GitHub's own decision is APPROVED.",
         },
         Key {
+            name: "last_push_approval",
+            kind: Kind::Word(&["github", "require"]),
+            default: Fallback::Toml(r#""github""#),
+            doc: "`require`: an approval by the author or the committer of the head commit does not count; `github`: the repository's own rules decide.",
+        },
+        Key {
             name: "trusted_approvers",
             kind: Kind::Lines,
             default: Fallback::Toml("[]"),
@@ -326,7 +340,7 @@ static MERGE: Section = Section {
             name: "required_checks",
             kind: Kind::Checks,
             default: Fallback::Toml("[]"),
-            doc: "These must exist and pass: a name, or `{ name, app }` to pin the app.",
+            doc: "These must have succeeded, and not only been skipped: a name, or `{ name, app }` to pin the app.",
         },
         Key {
             name: "ignored_checks",
@@ -350,19 +364,19 @@ static MERGE: Section = Section {
             name: "block_labels",
             kind: Kind::Lines,
             default: Fallback::Toml(r#"["do-not-merge", "hold", "wip"]"#),
-            doc: "Any of these labels holds a pull request, letter case aside.",
+            doc: "Any of these labels holds a pull request, and so does one below it (`do-not-merge/hold`). Letter case aside, and a space is a hyphen.",
         },
         Key {
             name: "required_labels",
             kind: Kind::Lines,
             default: Fallback::Toml("[]"),
-            doc: "All of these labels must be there, letter case aside.",
+            doc: "All of these labels must be there. Letter case aside, and a space is a hyphen.",
         },
         Key {
             name: "block_title",
             kind: Kind::Pattern,
-            default: Fallback::Toml(r"'(?i)^\s*(\[?wip\]?[:\s\]]|draft:)'"),
-            doc: "A title that matches holds a pull request; \"\" turns it off.",
+            default: Fallback::Toml(WORK_IN_PROGRESS),
+            doc: "A title that matches, with or without its invisible characters, holds a pull request; \"\" turns it off.",
         },
         Key {
             name: "settle",

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::pull::{Actor, ActorKind, Pull, Review, ReviewDecision, ReviewState};
-use crate::roster::{MergePolicy, StaleApprovals};
+use crate::pull::{Actor, ActorKind, LastPush, Pull, Review, ReviewDecision, ReviewState};
+use crate::roster::{LastPushApproval, MergePolicy, StaleApprovals};
 
 use super::reason::{Reason, Skip};
 
@@ -30,9 +30,44 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
             return Some(Skip::new(Reason::ReviewRequired, detail));
         }
     }
-    let approvals: Vec<&Review> =
-        pull.reviews.items.iter().filter(|review| counts(review, pull, policy)).collect();
-    enough(&approvals, pull, policy, now)
+    let (own, approvals): (Vec<&Review>, Vec<&Review>) = pull
+        .reviews
+        .items
+        .iter()
+        .filter(|review| counts(review, pull, policy))
+        .partition(|review| is_of_the_own_push(review, pull, policy));
+    match (enough(&approvals, pull, policy, now), own.first().and_then(|review| review.author.as_ref())) {
+        (Some(skip), Some(maker)) if skip.reason != Reason::Settling => Some(uncounted(skip, maker)),
+        (skip, _) => skip.or_else(|| unknown_push(pull, policy)),
+    }
+}
+
+/// Somebody who pushes to a branch and then approves it is one pair of eyes.
+fn is_of_the_own_push(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
+    match (policy.last_push_approval, &pull.last_push) {
+        // A commit does not say whether a login is a person's or an app's.
+        (LastPushApproval::Require, LastPush::By(makers)) => review.author.as_ref().is_some_and(|approver| {
+            makers.iter().any(|maker| maker.login.eq_ignore_ascii_case(&approver.login))
+        }),
+        (LastPushApproval::Require, LastPush::Unknown(_)) | (LastPushApproval::Github, _) => false,
+    }
+}
+
+fn uncounted(mut skip: Skip, maker: &Actor) -> Skip {
+    let why = format!("{maker} made the head commit, so their approval does not count");
+    skip.detail = format!("{}; {why} (`last_push_approval`)", skip.detail);
+    skip
+}
+
+/// Without the makers of the head every approval may be one of theirs.
+fn unknown_push(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
+    match (policy.last_push_approval, &pull.last_push) {
+        (LastPushApproval::Require, LastPush::Unknown(why)) => {
+            let detail = format!("no approval counts with `last_push_approval = \"require\"`: {why}");
+            Some(Skip::new(Reason::NotApproved, detail))
+        }
+        (LastPushApproval::Require, LastPush::By(_)) | (LastPushApproval::Github, _) => None,
+    }
 }
 
 fn enough(approvals: &[&Review], pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip> {
@@ -233,6 +268,56 @@ mod tests {
         }
         let approved = |pull: &mut Pull, _: &mut MergePolicy| pull.review_decision = ReviewDecision::Approved;
         assert_eq!(reason(Vec::new(), approved), Some("not_approved"));
+    }
+
+    fn pushed_by(makers: &[Actor]) -> impl Fn(&mut Pull, &mut MergePolicy) {
+        let makers = makers.to_vec();
+        move |pull, policy| {
+            policy.last_push_approval = LastPushApproval::Require;
+            pull.last_push = LastPush::By(makers.clone());
+        }
+    }
+
+    #[test]
+    fn with_last_push_approval_whoever_made_the_head_does_not_approve_it() {
+        let alice = || vec![approval(user("alice"), "h1")];
+        assert_eq!(reason(alice(), pushed_by(&[user("agent-a"), user("web-flow")])), None);
+        for makers in [vec![user("Alice")], vec![user("agent-a"), user("alice")], vec![bot("alice")]] {
+            assert_eq!(reason(alice(), pushed_by(&makers)), Some("not_approved"), "{makers:?}");
+            let by_github = |pull: &mut Pull, policy: &mut MergePolicy| {
+                pushed_by(&makers)(pull, policy);
+                policy.last_push_approval = LastPushApproval::Github;
+            };
+            assert_eq!(reason(alice(), by_github), None);
+        }
+        let both = vec![approval(user("alice"), "h1"), approval(user("bob"), "h1")];
+        assert_eq!(reason(both, pushed_by(&[user("alice")])), None, "another one's approval is enough");
+    }
+
+    #[test]
+    fn the_sentence_says_whose_approval_does_not_count() {
+        let (mut pull, mut policy) = (pull(), policy());
+        pushed_by(&[user("alice")])(&mut pull, &mut policy);
+        let skip = judge(&pull, &policy, now()).expect("alice is one pair of eyes");
+        assert_eq!(
+            skip.detail,
+            "0 of 1 approvals on the head commit; alice made the head commit, so their approval does not count \
+             (`last_push_approval`)"
+        );
+    }
+
+    #[test]
+    fn with_last_push_approval_a_head_of_unknown_makers_is_not_approved() {
+        let unknown = |pull: &mut Pull, policy: &mut MergePolicy| {
+            policy.last_push_approval = LastPushApproval::Require;
+            pull.last_push = LastPush::Unknown("not shown".to_owned());
+        };
+        assert_eq!(reason(vec![approval(user("alice"), "h1")], unknown), Some("not_approved"));
+        let by_github = |pull: &mut Pull, policy: &mut MergePolicy| {
+            unknown(pull, policy);
+            policy.last_push_approval = LastPushApproval::Github;
+        };
+        assert_eq!(reason(vec![approval(user("alice"), "h1")], by_github), None);
     }
 
     #[test]

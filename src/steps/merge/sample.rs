@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::pull::{
-    Actor, ActorKind, BaseCommit, BranchHistory, CheckResult, Checks, Counts, MergeQueue, MergeState,
-    Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision, ReviewState,
-    Rollup, RollupState, Row, RowSource, Sha,
+    Actor, ActorKind, BaseCommit, BranchHistory, CheckResult, Checks, Counts, LastPush, MergeQueue,
+    MergeState, Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision,
+    ReviewState, Rollup, RollupState, Row, RowSource, Sha,
 };
-use crate::roster::{CheckMode, CommitMessage, MergePolicy, StaleApprovals};
+use crate::roster::{CheckMode, CommitMessage, LastPushApproval, MergePolicy, StaleApprovals};
 
 pub(super) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
@@ -21,6 +21,7 @@ pub(super) fn policy() -> MergePolicy {
         bases: vec!["main".to_owned()],
         min_approvals: 1,
         stale_approvals: StaleApprovals::Block,
+        last_push_approval: LastPushApproval::Github,
         trusted_approvers: Vec::new(),
         allow_bot_approvers: Vec::new(),
         checks: CheckMode::All,
@@ -78,8 +79,13 @@ pub(super) fn approval(author: Actor, commit: &str) -> Review {
 }
 
 pub(super) fn run(name: &str, id: u64, result: CheckResult) -> Row {
-    let source =
-        RowSource::CheckRun { app: Some("github-actions".to_owned()), workflow: Some(1), id: Some(id) };
+    let source = RowSource::CheckRun {
+        app: Some("github-actions".to_owned()),
+        workflow: Some(1),
+        event: Some("pull_request".to_owned()),
+        suite: Some(1),
+        id: Some(id),
+    };
     Row { name: name.to_owned(), source, result, required: None }
 }
 
@@ -133,8 +139,10 @@ pub(super) fn pull() -> Pull {
         state: PullState::Open,
         draft: false,
         author: Some(user("agent-a")),
+        created_at: Some(now() - Duration::from_secs(86_400)),
         base: "main".to_owned(),
         head: Sha("h1".to_owned()),
+        last_push: LastPush::By(vec![user("agent-a")]),
         fork: false,
         labels: Page { items: Vec::new(), complete: true },
         mergeable: Mergeable::Yes,

@@ -4,8 +4,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::pull::{MergeQueue, MergeState, Mergeable, Permission, Pull, PullState, RepositoryFacts};
+use regex::Regex;
+
+use crate::pull::{
+    BaseCommit, MergeQueue, MergeState, Mergeable, Permission, Pull, PullState, RepositoryFacts,
+};
 use crate::roster::MergePolicy;
+use crate::untrusted;
 
 use super::approval;
 use super::checks::{self, CheckVerdict};
@@ -106,19 +111,34 @@ fn place(pull: &Pull, repository: &RepositoryFacts, policy: &MergePolicy) -> Opt
 }
 
 fn labels(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
-    let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
-    let has = |wanted: &&String| pull.labels.items.iter().any(|label| same(label, wanted));
-    if let Some(label) = policy.block_labels.iter().find(has) {
+    let names: Vec<String> = pull.labels.items.iter().map(|label| label_name(label)).collect();
+    let blocks = |name: &String| policy.block_labels.iter().any(|wanted| is_label_or_below(name, wanted));
+    if let Some(at) = names.iter().position(blocks) {
+        let label = &pull.labels.items[at];
         return Some(Skip::new(Reason::BlockedLabel, format!("it has the label `{label}`")));
     }
     if !pull.labels.complete && !policy.block_labels.is_empty() {
         return Some(Skip::new(Reason::BlockedLabel, "not all of its labels could be read"));
     }
-    if let Some(label) = policy.required_labels.iter().find(|label| !has(label)) {
+    if let Some(label) = policy.required_labels.iter().find(|label| !names.contains(&label_name(label))) {
         return Some(Skip::new(Reason::MissingLabel, format!("it lacks the label `{label}`")));
     }
-    let blocked = policy.block_title.as_ref().is_some_and(|pattern| pattern.is_match(&pull.title));
+    let visible = untrusted::visible(&pull.title);
+    let says_so = |pattern: &Regex| pattern.is_match(&pull.title) || pattern.is_match(&visible);
+    let blocked = policy.block_title.as_ref().is_some_and(says_so);
     blocked.then(|| Skip::new(Reason::BlockedTitle, "its title says that it is work in progress"))
+}
+
+/// `Do not merge` and `do-not-merge` are one label.
+fn label_name(label: &str) -> String {
+    label.to_lowercase().split_whitespace().collect::<Vec<_>>().join("-")
+}
+
+/// prow's labels say why below a slash: `do-not-merge/invalid-owners-file`.
+fn is_label_or_below(name: &str, wanted: &str) -> bool {
+    let wanted = label_name(wanted);
+    let wanted = wanted.strip_suffix("/*").unwrap_or(&wanted);
+    name.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn merge_queue(pull: &Pull) -> Option<Skip> {
@@ -136,12 +156,17 @@ fn merge_queue(pull: &Pull) -> Option<Skip> {
     }
 }
 
-/// A merge call that answered 5xx may have put the commit on the base and left the pull request open. A second call
-/// would put it there twice.
+/// A merge call that answered 5xx may have put the commit on the base and left the pull request
+/// open. A second call would put it there twice. A commit that is older than the pull request came
+/// from another repository, whose numbers are not ours.
 fn on_base(pull: &Pull, repository: &RepositoryFacts) -> Option<Skip> {
     // A branch that GitHub does not have took nothing; one that it could not show comes with an error.
     let commits = repository.history(&pull.base)?;
-    if commits.items.iter().any(|commit| commit.pull_number() == Some(pull.number)) {
+    let is_older = |commit: &BaseCommit| {
+        commit.committed_at.zip(pull.created_at).is_some_and(|(committed, opened)| committed < opened)
+    };
+    let is_its_merge = |commit: &BaseCommit| commit.pull_number() == Some(pull.number) && !is_older(commit);
+    if commits.items.iter().any(is_its_merge) {
         let detail = format!(
             "a recent commit of `{}` carries its number, an earlier merge half succeeded: close it by hand",
             pull.base

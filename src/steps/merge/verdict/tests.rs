@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pull::{
-    BaseCommit, CheckResult, Checks, ReviewDecision, ReviewState, Rollup, RollupState, Row, Sha,
+    BaseCommit, CheckResult, Checks, LastPush, ReviewDecision, ReviewState, Rollup, RollupState, Row, Sha,
 };
+use crate::roster::LastPushApproval;
 use crate::steps::merge::sample::{
     approval, checks, history, in_list, now, policy, pull, repository, run, user,
 };
@@ -83,6 +84,71 @@ fn only_the_own_number_at_the_end_of_a_first_line_says_that_it_is_on_the_base() 
 }
 
 #[test]
+fn a_commit_that_is_older_than_the_pull_request_is_not_its_merge() {
+    let opened = now() - Duration::from_secs(3600);
+    let on_base = |committed_at: Option<SystemTime>, created_at: Option<SystemTime>| {
+        word(|it, repo, _| {
+            it.created_at = created_at;
+            let title = "Imported from elsewhere (#1)".to_owned();
+            repo.branches[0].commits.items = vec![BaseCommit { title, committed_at }];
+        })
+    };
+    let second = Duration::from_secs(1);
+    assert_eq!(on_base(Some(opened - second), Some(opened)), "merge");
+    for committed in [Some(opened), Some(opened + second), None] {
+        assert_eq!(on_base(committed, Some(opened)), "already_on_base", "{committed:?}");
+    }
+    assert_eq!(on_base(Some(opened - second), None), "already_on_base");
+}
+
+#[test]
+fn a_blocking_label_holds_with_spaces_for_hyphens_and_with_a_reason_below_it() {
+    let labelled = |label: &str| word(|it, _, _| it.labels.items = vec![label.to_owned()]);
+    for label in
+        ["do-not-merge/hold", "Do Not Merge", "do not merge/invalid owners file", "HOLD", " wip ", "wip/ui"]
+    {
+        assert_eq!(labelled(label), "blocked_label", "{label}");
+    }
+    for label in ["do-not-merge-yet-maybe", "on-hold", "hold-music", "swipe", "kind/wip-docs", "donotmerge"] {
+        assert_eq!(labelled(label), "merge", "{label}");
+    }
+    let as_prow_writes_it = |it: &mut Pull, _: &mut RepositoryFacts, policy: &mut MergePolicy| {
+        policy.block_labels = vec!["needs review/*".to_owned()];
+        it.labels.items = vec!["Needs-Review/security".to_owned()];
+    };
+    assert_eq!(word(as_prow_writes_it), "blocked_label");
+}
+
+#[test]
+fn a_required_label_may_have_spaces_for_hyphens_but_nothing_below_it() {
+    let labelled = |label: &str| {
+        word(|it, _, policy| {
+            policy.required_labels = vec!["ready to-merge".to_owned()];
+            it.labels.items = vec![label.to_owned()];
+        })
+    };
+    assert_eq!(labelled("Ready-to-merge"), "merge");
+    assert_eq!(labelled("ready to merge"), "merge");
+    assert_eq!(labelled("ready-to-merge/not"), "missing_label");
+}
+
+#[test]
+fn invisible_characters_do_not_get_a_title_past_its_rule() {
+    let titled = |title: &str| word(|it, _, _| it.title = title.to_owned());
+    for title in ["W\u{200b}IP: x", "\u{feff}wip: x", "W\u{200d}IP: x", "dra\u{00ad}ft: x", "WI\u{fe0f}P: x"]
+    {
+        assert_eq!(titled(title), "blocked_title", "{title:?}");
+    }
+    let own = |title: &str| {
+        word(|it, _, policy| {
+            policy.block_title = Some(regex::Regex::new("\u{200c}").expect("a pattern"));
+            it.title = title.to_owned();
+        })
+    };
+    assert_eq!((own("a\u{200c}b"), own("ab")), ("blocked_title", "merge"), "the title as it is counts, too");
+}
+
+#[test]
 fn a_base_whose_commits_were_not_all_read_takes_nothing() {
     assert_eq!(word(|_, repo, _| repo.branches[0].commits.complete = false), "mergeability_unknown");
 }
@@ -129,7 +195,7 @@ fn a_repository_that_takes_no_merge_says_why() {
 type World = (Pull, RepositoryFacts, MergePolicy);
 
 /// Every way in which one fact can become worse.
-const WORSENINGS: [fn(&mut World); 44] = [
+const WORSENINGS: [fn(&mut World); 46] = [
     |(it, _, _)| it.state = PullState::Closed,
     |(it, _, _)| it.state = PullState::Merged,
     |(it, _, _)| it.state = PullState::Unknown,
@@ -178,6 +244,15 @@ const WORSENINGS: [fn(&mut World); 44] = [
     |(it, _, _)| it.head = Sha("h2".to_owned()),
     |(it, _, _)| it.checks = Checks::Unreadable("no".to_owned()),
     |(it, _, _)| it.checks = Checks::None,
+    |(it, _, policy)| {
+        policy.last_push_approval = LastPushApproval::Require;
+        it.last_push = LastPush::Unknown("not shown".to_owned());
+    },
+    |(it, _, policy)| {
+        policy.last_push_approval = LastPushApproval::Require;
+        let approvers = it.reviews.items.iter().filter_map(|review| review.author.clone());
+        it.last_push = LastPush::By(approvers.collect());
+    },
     |(it, _, _)| rollup(it, |rollup| rollup.commit = Some(Sha("h0".to_owned()))),
     |(it, _, _)| rollup(it, |rollup| rollup.state = RollupState::Pending),
     |(it, _, _)| rollup(it, |rollup| rollup.total += 1),
