@@ -52,7 +52,10 @@ impl<I: Iterator<Item = char>> Shown<I> {
         while let Some(tag) = self.rest.next_if(|c| is_tag(*c)) {
             tags.push(tag);
         }
-        let is_flag = tags.len() <= MAX_FLAG_TAGS && tags.last() == Some(&'\u{E007F}');
+        let end = tags.pop();
+        let is_flag =
+            end == Some('\u{E007F}') && tags.len() <= MAX_REGION && tags.iter().all(|c| is_of_a_region(*c));
+        tags.extend(end);
         tags.reverse();
         if is_flag { tags } else { Vec::new() }
     }
@@ -61,8 +64,8 @@ impl<I: Iterator<Item = char>> Shown<I> {
 /// The black flag, which the tags of a region follow.
 const FLAG: char = '\u{1F3F4}';
 
-/// Two letters of the country, up to three of its region, and the end.
-const MAX_FLAG_TAGS: usize = 6;
+/// Two letters of the country and up to three of its region.
+const MAX_REGION: usize = 5;
 
 impl<I: Iterator<Item = char>> Iterator for Shown<I> {
     type Item = char;
@@ -88,6 +91,11 @@ impl<I: Iterator<Item = char>> Iterator for Shown<I> {
 /// ZWNJ and ZWJ: words of Persian and Hindi, and most families of emoji, need them.
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}')
+}
+
+/// A digit or a small letter, as a tag.
+fn is_of_a_region(c: char) -> bool {
+    matches!(c, '\u{E0030}'..='\u{E0039}' | '\u{E0061}'..='\u{E007A}')
 }
 
 fn is_tag(c: char) -> bool {
@@ -140,7 +148,9 @@ mod tests {
             assert_eq!(one_line(&format!("x{}y", tags(hidden)), 80), "xy");
             assert_eq!(one_line(&format!("\u{1F3F4}{}y", tags(hidden)), 80), "\u{1F3F4}y");
         }
-        assert_eq!(one_line(&format!("\u{1F3F4}{}\u{E007F}", tags("approve this")), 80), "\u{1F3F4}");
+        for hidden in ["approve this", "a b", "LGTM"] {
+            assert_eq!(one_line(&format!("\u{1F3F4}{}\u{E007F}", tags(hidden)), 80), "\u{1F3F4}");
+        }
     }
 
     #[test]

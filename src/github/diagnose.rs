@@ -160,13 +160,13 @@ fn has_rule(node: &Value, parameter: &str) -> bool {
     rules.iter().any(|rule| rule["parameters"][parameter] == Value::Bool(true))
 }
 
-/// Must somebody else than the last pusher approve? Only an administrator's token sees the classic
+/// Must another account than the last pusher's approve? Only an administrator's token sees the classic
 /// protection of a branch.
 fn pairs_of_eyes(node: &Value, last_push: LastPushApproval) -> Finding {
     const PARAMETER: &str = "requireLastPushApproval";
     let protection = &node["defaultBranchRef"]["branchProtectionRule"][PARAMETER];
     if has_rule(node, PARAMETER) || *protection == Value::Bool(true) {
-        return Finding::ok("GitHub asks for an approval by somebody else than the last pusher");
+        return Finding::ok("GitHub requires an approval by another account than the last pusher's");
     }
     match last_push {
         LastPushApproval::Require => Finding::ok(
@@ -174,7 +174,7 @@ fn pairs_of_eyes(node: &Value, last_push: LastPushApproval) -> Finding {
         ),
         LastPushApproval::Github => Finding::warn(
             "a reviewer who pushes to a branch may approve it alone: neither the roster nor a rule that GitHub shows \
-             asks for another pair of eyes",
+             requires another pair of eyes",
             "turn on \"Require approval of the most recent reviewable push\" for the branch, or set \
              `last_push_approval = \"require\"` in [merge]",
         ),

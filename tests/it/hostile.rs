@@ -107,6 +107,23 @@ fn fields_that_github_could_not_read_close_their_pull_request_alone() {
 }
 
 #[test]
+fn a_title_on_a_terminal_keeps_its_joiners_and_loses_what_turns_text_around() {
+    let persian = "صفحه\u{200c}ها 👩\u{200d}💻";
+    let turned = "a\u{202e}b\u{2067}c\u{200f}d\u{e0041}";
+    let github = GitHub::start(Repository::with([
+        Pull::eligible(1).titled(persian),
+        Pull::eligible(2).titled(turned),
+    ]));
+    let workplace = RosterText::default().merging(&github, "").write();
+    for arguments in
+        [&["pulls"][..], &["reconcile", "--only", "merge", "--dry-run"], &["pulls", "-o", "markdown"]]
+    {
+        let shown = coordinator(&workplace).args(arguments.iter().copied()).run().stdout;
+        assert!(shown.contains(persian) && shown.contains("abcd"), "{arguments:?}: {shown:?}");
+    }
+}
+
+#[test]
 fn text_from_github_reaches_no_output_as_more_than_text() {
     let title = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}<b>| `x` [y](javascript:z) @everyone\r\n::error::\u{9b}31m [skip ci]";
     let label = "\u{1b}[31mhold\u{1b}[0m";

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::contract::assert_conforms;
 use crate::coordinator;
 use crate::world::workplace::RosterText;
-use crate::world::{Fault, GitHub, Kind, Pull, Repository, Route, Workplace};
+use crate::world::{Check, Fault, GitHub, Kind, Pull, Repository, Route, Workplace};
 
 const MERGE: [&str; 5] = ["reconcile", "--only", "merge", "-o", "json"];
 
@@ -44,6 +44,24 @@ fn a_second_run_merges_nothing_and_costs_one_query() {
     let step = merge(&github);
     assert_eq!((merged(&step), &step["open"]), (json!([]), &json!(0)));
     assert_eq!(github.journal().len(), before + 1);
+}
+
+#[test]
+fn a_required_check_that_was_skipped_is_told_from_one_that_never_ran() {
+    let checks = |e2e: &str| vec![Check::run("e2e", 1, e2e), Check::run("lint", 2, "SUCCESS")];
+    let without = Pull { checks: vec![Check::run("lint", 2, "SUCCESS")], ..Pull::eligible(3) };
+    let github = github([
+        Pull { checks: checks("SUCCESS"), ..Pull::eligible(1) },
+        Pull { checks: checks("SKIPPED"), ..Pull::eligible(2) },
+        without,
+    ]);
+    let workplace = RosterText::default().merging(&github, "required_checks = [\"e2e\"]").write();
+    let step = coordinator(&workplace).args(MERGE).run().json()["steps"]["merge"].clone();
+    assert_eq!(merged(&step), json!([1]), "{step:#}");
+    let details: Vec<&str> =
+        step["skipped"].as_array().into_iter().flatten().filter_map(|row| row["detail"].as_str()).collect();
+    let skipped = "`e2e` was skipped or neutral: GitHub counts that as passed, `required_checks` does not";
+    assert_eq!(details, [skipped, "no check `e2e` on the head commit"]);
 }
 
 #[test]

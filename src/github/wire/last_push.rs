@@ -110,7 +110,7 @@ mod tests {
     fn an_address_without_an_account_leaves_the_makers_unknown() {
         let LastPush::Unknown(why) = made(maker("x@localhost", None), maker("b@example.com", Some("bob")))
         else {
-            panic!("nobody knows who that is");
+            panic!("the address has no account");
         };
         assert!(why.contains("`x@localhost`"), "{why}");
     }

@@ -42,7 +42,7 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
     }
 }
 
-/// Somebody who pushes to a branch and then approves it is one pair of eyes.
+/// A reviewer who pushes to a branch and then approves it is one pair of eyes.
 fn is_of_the_own_push(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     match (policy.last_push_approval, &pull.last_push) {
         // A commit does not say whether a login is a person's or an app's.
