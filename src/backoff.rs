@@ -11,9 +11,9 @@ use crate::fleet::{Hold, HoldReason, Outcome, Run};
 /// A run this long is healthy whatever its exit: it was no crash loop.
 const HEALTHY_RUNTIME: Duration = Duration::from_secs(600);
 
-/// How a slot is kept from starting too often.
+/// How often a slot may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restraint {
+pub struct BackoffSettings {
     /// Wait after the first failure; zero turns backoff off.
     pub backoff_base: Duration,
     /// The longest wait.
@@ -28,7 +28,7 @@ pub struct Restraint {
 ///
 /// A record from further in the future than the wait itself says that the clock was set back: it holds nothing,
 /// and the session that starts now leaves a record by the new clock.
-pub fn hold(session: &str, history: &[Run], restraint: &Restraint, now: SystemTime) -> Option<Hold> {
+pub fn hold(session: &str, history: &[Run], restraint: &BackoffSettings, now: SystemTime) -> Option<Hold> {
     let last = history.last()?;
     let streak = failure_streak(history, restraint);
     let streak = if last.disrupted { 0 } else { streak };
@@ -48,7 +48,7 @@ pub fn hold(session: &str, history: &[Run], restraint: &Restraint, now: SystemTi
 }
 
 /// Consecutive unhealthy runs, newest first; those that the platform disrupted are left out.
-pub fn failure_streak(history: &[Run], restraint: &Restraint) -> u32 {
+pub fn failure_streak(history: &[Run], restraint: &BackoffSettings) -> u32 {
     let unhealthy = |run: &&Run| {
         let runtime = run.runtime();
         let succeeded = run.outcome == Outcome::Succeeded && runtime >= restraint.min_runtime;
@@ -58,7 +58,7 @@ pub fn failure_streak(history: &[Run], restraint: &Restraint) -> u32 {
     u32::try_from(counted.take_while(unhealthy).count()).unwrap_or(u32::MAX)
 }
 
-fn wait(session: &str, generation: u64, streak: u32, restraint: &Restraint) -> Duration {
+fn wait(session: &str, generation: u64, streak: u32, restraint: &BackoffSettings) -> Duration {
     if streak == 0 {
         return Duration::ZERO;
     }

@@ -82,7 +82,10 @@ pub enum Command {
     },
     /// Decides whether the session of a workflow run may begin: a step of the session workflow, never by hand
     #[command(hide = true)]
-    Gate(Gate),
+    SessionAdmit(SessionAdmit),
+    /// The former name of `session-admit`, for workflows that `init` wrote before
+    #[command(hide = true)]
+    Gate(SessionAdmit),
     /// Becomes the agent: a step of the session workflow, never by hand
     #[command(hide = true)]
     SessionAgent(SessionAgent),
@@ -172,7 +175,7 @@ pub struct Session {
     /// The cycle that dispatched it
     #[arg(long, env = "COORDINATOR_CYCLE")]
     pub cycle: String,
-    /// The task, as JSON
+    /// The session input, as JSON
     #[arg(long, env = "COORDINATOR_TASK", hide_env_values = true)]
     pub task: String,
     /// `owner/repo`
@@ -180,9 +183,9 @@ pub struct Session {
     pub repository: String,
 }
 
-/// Options of `gate`.
+/// Options of `session-admit`.
 #[derive(Debug, Args)]
-pub struct Gate {
+pub struct SessionAdmit {
     /// Whose session.
     #[command(flatten)]
     pub session: Session,

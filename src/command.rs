@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use futures_util::stream;
 
-use crate::cli::{Cli, Color, Command, Gate, Global, Init, Logs, Output, PluginTest};
+use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output, PluginTest, SessionAdmit};
 use crate::client::client;
 use crate::fleet::SlotSessions;
 use crate::platform::exec::Purpose;
@@ -24,13 +24,13 @@ use crate::secrets::{self, MaskedStderr, Secrets};
 
 pub mod check;
 pub mod doctor;
-pub mod gate;
 pub mod init;
 pub mod logs;
 pub mod plugin_test;
 pub mod pulls;
 pub mod reconcile;
 pub mod schema;
+pub mod session_admit;
 pub mod session_agent;
 pub mod sessions;
 
@@ -81,7 +81,8 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::SessionRun { directory } => process::session_run(directory),
         Command::SessionExec { directory } => process::session_exec(directory),
         Command::SessionAgent(options) => session_agent::run(options),
-        Command::Gate(options) => gate(options),
+        Command::SessionAdmit(options) => session_admit(options, &cli.global),
+        Command::Gate(options) => former_session_admit(options, &cli.global),
         Command::Completions { shell } => completions(*shell),
         Command::Schema => print(&schema::run(), Output::Json, 0),
         Command::Check => check(&cli.global),
@@ -98,7 +99,8 @@ pub fn main(cli: &Cli) -> ExitCode {
 fn holds_credentials(command: &Command) -> bool {
     match command {
         Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_) => false,
-        Command::Gate(_)
+        Command::SessionAdmit(_)
+        | Command::Gate(_)
         | Command::Completions { .. }
         | Command::Schema
         | Command::Check
@@ -144,6 +146,7 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
         | Command::PluginTest(_)
         | Command::Schema
         | Command::Completions { .. }
+        | Command::SessionAdmit(_)
         | Command::Gate(_)
         | Command::SessionAgent(_)
         | Command::SessionRun { .. }
@@ -259,14 +262,29 @@ fn check(global: &Global) -> ExitCode {
     answer.problems.map_or(printed, |problems| refuse(&problems, global.color))
 }
 
-/// Whatever it decides is no failure of the step.
-fn gate(options: &Gate) -> ExitCode {
+fn session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
     let secrets = Secrets::from_environment(&BTreeSet::new());
-    match block_on(gate::run(options)) {
+    log::start(global, &secrets);
+    admit(options, &secrets)
+}
+
+fn former_session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
+    let secrets = Secrets::from_environment(&BTreeSet::new());
+    log::start(global, &secrets);
+    tracing::warn!(
+        "`coordinator gate` is now `coordinator session-admit`; change the command in the session workflow, as \
+         `coordinator init --github-actions` writes it in an empty folder"
+    );
+    admit(options, &secrets)
+}
+
+/// Either decision is a success of the step.
+fn admit(options: &SessionAdmit, secrets: &Secrets) -> ExitCode {
+    match block_on(session_admit::run(options)) {
         Ok(sentence) => print(&secrets.mask(&sentence), Output::Text, 0),
         Err(error) => {
             let code = if error.is::<Refused>() { USAGE } else { 1 };
-            fail(&secrets, &format!("error: {error:#}\n"), code)
+            fail(secrets, &format!("error: {error:#}\n"), code)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::Restraint;
+use coordinator::backoff::BackoffSettings;
 use coordinator::fleet::{
     Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Want,
 };
@@ -90,7 +90,7 @@ fn spec() -> SessionSpec {
         min_free_bytes: 0,
         retain: 5,
         retain_work: 1,
-        restraint: Restraint {
+        restraint: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3_600),
             min_runtime: Duration::from_secs(30),

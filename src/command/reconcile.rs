@@ -66,7 +66,7 @@ pub async fn run(
     {
         tracing::error!("{error:#}");
     }
-    workflow_run::tell(&report, secrets);
+    workflow_run::publish(&report, secrets);
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
     Ok(Outcome { stdout, code })

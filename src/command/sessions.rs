@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::backoff::{self, Restraint};
+use crate::backoff::{self, BackoffSettings};
 use crate::cli::Output;
 use crate::fleet::{self, FleetName, LiveSession, Role, Run, SlotSessions, State};
 use crate::render::markdown::escaped;
@@ -39,7 +39,7 @@ const HEAD: [&str; 6] = ["SLOT", "STATE", "SINCE", "GEN", "LAST", "LOG"];
 
 type Row = [String; 6];
 
-fn restraint(roles: &[Role], found: &SlotSessions) -> Option<Restraint> {
+fn restraint(roles: &[Role], found: &SlotSessions) -> Option<BackoffSettings> {
     roles.iter().find(|role| role.key == found.slot.role).map(|role| role.spec.restraint)
 }
 
@@ -47,7 +47,7 @@ fn restraint(roles: &[Role], found: &SlotSessions) -> Option<Restraint> {
 fn row(
     fleet: &FleetName,
     found: &SlotSessions,
-    restraint: Option<Restraint>,
+    restraint: Option<BackoffSettings>,
     now: SystemTime,
     quoted: fn(&str) -> String,
 ) -> Row {
@@ -66,7 +66,7 @@ fn row(
 fn state(
     session: &str,
     found: &SlotSessions,
-    restraint: Option<Restraint>,
+    restraint: Option<BackoffSettings>,
     now: SystemTime,
 ) -> (String, String) {
     let ago = |time: SystemTime| span(now.duration_since(time).unwrap_or_default());
@@ -91,7 +91,7 @@ fn in_the_table(detail: &str) -> String {
 }
 
 /// `succeeded after 41 min`, `failed, exit 1 after 4 s (3 in a row)`.
-fn last(run: &Run, history: &[Run], restraint: Option<Restraint>) -> String {
+fn last(run: &Run, history: &[Run], restraint: Option<BackoffSettings>) -> String {
     let word = run.outcome.word().replace('_', " ");
     let how = match (run.outcome, run.exit_code, &run.detail) {
         (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut, ..) | (_, None, None) => String::new(),

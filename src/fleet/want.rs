@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{RoleKey, Slot};
-use crate::backoff::Restraint;
+use crate::backoff::BackoffSettings;
 
 /// What to run in a session, the same for every slot of a role.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct SessionSpec {
     /// Work directories kept per slot.
     pub retain_work: u32,
     /// When a slot may start again.
-    pub restraint: Restraint,
+    pub restraint: BackoffSettings,
 }
 
 /// A session that should exist.

@@ -17,22 +17,28 @@ const DIRECTORY_NAMES: [&str; 2] = ["PWD", "OLDPWD"];
 pub(crate) struct Identity<'a> {
     pub(crate) fleet: &'a FleetName,
     pub(crate) slot: &'a Slot,
-    /// No other session, wherever, has it.
-    pub(crate) session: &'a str,
     pub(crate) generation: u64,
+    /// The cycle that starts it.
+    pub(crate) cycle: &'a str,
     pub(crate) prompt: &'a str,
     /// `owner/repo`.
     pub(crate) repository: Option<&'a str>,
 }
 
 impl Identity<'_> {
-    /// The variables that tell a session who it is.
+    /// `COORDINATOR_SESSION`: `<slot>-g<generation>-<cycle>`, the same form on every platform. No other session has it.
+    pub(crate) fn session(&self) -> String {
+        let slot = self.slot.session_name(self.fleet);
+        format!("{slot}-g{}-{}", self.generation, self.cycle)
+    }
+
+    /// The session's own names, as variables.
     pub(crate) fn variables(&self) -> [(String, String); 7] {
         let own = [
             ("FLEET", self.fleet.to_string()),
             ("ROLE", self.slot.role.to_string()),
             ("SLOT", self.slot.session_name(self.fleet)),
-            ("SESSION", self.session.to_owned()),
+            ("SESSION", self.session()),
             ("GENERATION", self.generation.to_string()),
             ("PROMPT", self.prompt.to_owned()),
             ("REPOSITORY", self.repository.unwrap_or_default().to_owned()),

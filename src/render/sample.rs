@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::backoff::Restraint;
+use crate::backoff::BackoffSettings;
 use crate::fleet::{
     FleetName, Hold, HoldReason, Mode, Role, RoleKey, SessionSpec, Slot, Stuck, StuckReason, Unmanaged,
 };
@@ -24,7 +24,7 @@ pub(crate) fn role(key: &str) -> RoleKey {
 
 /// A row of the roster with the default restraint.
 pub(crate) fn a_role(key: &str, mode: Mode, count: u32) -> Role {
-    let restraint = Restraint {
+    let restraint = BackoffSettings {
         backoff_base: Duration::from_secs(60),
         backoff_cap: Duration::from_secs(3600),
         min_runtime: Duration::from_secs(30),

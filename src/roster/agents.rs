@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::backoff::Restraint;
+use crate::backoff::BackoffSettings;
 use crate::fleet::{Mode, Role, RoleKey, SessionSpec};
 use crate::prompt::{self, Prompt};
 
@@ -122,7 +122,7 @@ fn spec(values: &Values, env: BTreeMap<String, String>, brief: String, prompt: S
         },
         retain: values.number("retain"),
         retain_work: values.number("retain_work"),
-        restraint: Restraint {
+        restraint: BackoffSettings {
             backoff_base: values.duration("backoff_base"),
             backoff_cap: values.duration("backoff_cap"),
             min_runtime: values.duration("min_runtime"),

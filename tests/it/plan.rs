@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::Restraint;
+use coordinator::backoff::BackoffSettings;
 use coordinator::fleet::{
     FleetName, HoldReason, Inventory, Listing, LiveSession, Outcome, RoleKey, Run, SessionSpec, Slot,
     SlotRecord, State, Want,
@@ -13,7 +13,7 @@ use coordinator::roster::OnInventoryFailure;
 use coordinator::steps::spawn::{Order, Policy, plan};
 use proptest::prelude::*;
 
-const RESTRAINT: Restraint = Restraint {
+const RESTRAINT: BackoffSettings = BackoffSettings {
     backoff_base: Duration::from_secs(60),
     backoff_cap: Duration::from_secs(3600),
     min_runtime: Duration::from_secs(30),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::{self, Restraint};
+use coordinator::backoff::{self, BackoffSettings};
 use coordinator::fleet::{
     FleetName, Inventory, Listing, LiveSession, Outcome, RoleKey, Run, SessionSpec, Slot, SlotRecord, State,
     Want,
@@ -17,7 +17,7 @@ use coordinator::steps::spawn::{Order, Policy, plan};
 /// Slots of the one role in a model, at most.
 pub const MOST_SLOTS: usize = 2;
 
-const RESTRAINT: Restraint = Restraint {
+const RESTRAINT: BackoffSettings = BackoffSettings {
     backoff_base: Duration::from_secs(60),
     backoff_cap: Duration::from_secs(3600),
     min_runtime: Duration::from_secs(30),

@@ -11,7 +11,7 @@ use super::runs::{SlotRun, Sorted, sort};
 use super::{Settings, stuck};
 use crate::fleet::{HISTORY, Listing, Role, RoleKey, Run, Slot, SlotRecord};
 use crate::github::Error;
-use crate::github::actions::{Job, PAGE_SIZE, RunPage, Workflow, WorkflowRun};
+use crate::github::actions::{PAGE_SIZE, RunPage, Workflow, WorkflowJob, WorkflowRun};
 
 /// A run that no runner takes is given up after a day (GitHub Docs, "Actions limits").
 const LONGEST_QUEUE: Duration = Duration::from_secs(24 * 3600);
@@ -117,7 +117,7 @@ pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<Vie
 /// The sessions of these runs that are over, which come newest first; oldest first, by the jobs of the runs.
 pub(super) fn history(
     over: &[SlotRun],
-    jobs: &BTreeMap<String, Vec<Job>>,
+    jobs: &BTreeMap<String, Vec<WorkflowJob>>,
     time_limit: Option<Duration>,
 ) -> Vec<Run> {
     let judged = over.iter().rev().filter_map(|run| judge(run, jobs.get(&run.run.node_id)?, time_limit));

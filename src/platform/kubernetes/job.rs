@@ -10,6 +10,7 @@ use super::merge::over;
 use super::record::{self, Predecessor};
 use crate::fleet::{SessionSpec, Slot, Want};
 use crate::platform::CycleId;
+use crate::platform::environment::{Identity, OWN_PREFIX};
 use crate::platform::placeholders::fill;
 use crate::roster::{Container, Toleration, Workspace};
 
@@ -223,22 +224,18 @@ fn command(settings: &Settings, want: &Want) -> Vec<String> {
 /// What the role adds, then the session's names, which a role cannot take.
 fn environment(settings: &Settings, want: &Want, birth: Birth<'_>) -> Value {
     let SessionSpec { env, prompt, .. } = &*want.spec;
-    let slot = want.slot.session_name(&settings.fleet);
-    let generation = birth.generation();
-    let own = [
-        ("FLEET", settings.fleet.to_string()),
-        ("ROLE", want.slot.role.to_string()),
-        ("SESSION", format!("{slot}-{generation}-{}", birth.cycle)),
-        ("SLOT", slot),
-        ("GENERATION", generation.to_string()),
-        ("PROMPT", prompt.clone()),
-        ("REPOSITORY", settings.repository.clone().unwrap_or_default()),
-    ];
-    let own = own.map(|(name, value)| (format!("COORDINATOR_{name}"), value));
+    let identity = Identity {
+        fleet: &settings.fleet,
+        slot: &want.slot,
+        generation: birth.generation(),
+        cycle: &birth.cycle.0,
+        prompt,
+        repository: settings.repository.as_deref(),
+    };
     let home =
         [("HOME".to_owned(), WORKSPACE.to_owned())].into_iter().filter(|(name, _)| !env.contains_key(name));
     let role = env.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let all = home.chain(role.filter(|(name, _)| !name.starts_with("COORDINATOR_"))).chain(own);
+    let all = home.chain(role.filter(|(name, _)| !name.starts_with(OWN_PREFIX))).chain(identity.variables());
     all.map(|(name, value)| json!({ "name": name, "value": literal(&value) })).collect()
 }
 

@@ -11,7 +11,7 @@ use super::api::Ask;
 use super::job::{self, Birth, FLEET};
 use super::list::unreachable;
 use super::record::{Job, Pods, Predecessor};
-use crate::backoff::{self, Restraint};
+use crate::backoff::{self, BackoffSettings};
 use crate::fleet::{Hold, HoldReason, Want};
 use crate::platform::{CycleId, Start};
 
@@ -49,7 +49,7 @@ enum Step {
 }
 
 /// The decision on one slot. Pure.
-fn decide(session: &str, holder: Holder, restraint: &Restraint, now: SystemTime) -> Step {
+fn decide(session: &str, holder: Holder, restraint: &BackoffSettings, now: SystemTime) -> Step {
     match holder {
         Holder::None => Step::Create(None),
         Holder::Live => Step::Answer(Start::AlreadyRunning),

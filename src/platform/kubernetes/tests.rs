@@ -10,7 +10,7 @@ use super::Settings;
 use super::job::{Birth, HISTORY, job};
 use super::record::{self, Job, Pods, Predecessor};
 use super::stuck::stuck;
-use crate::backoff::Restraint;
+use crate::backoff::BackoffSettings;
 use crate::fleet::{FleetName, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want};
 use crate::platform::CycleId;
 use crate::roster::{Container, JobTemplate, KubernetesSettings, Workspace};
@@ -57,7 +57,7 @@ fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
         min_free_bytes: 0,
         retain: 5,
         retain_work: 1,
-        restraint: Restraint {
+        restraint: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3600),
             min_runtime: Duration::from_secs(30),

@@ -41,7 +41,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::backoff::Restraint;
+    use crate::backoff::BackoffSettings;
     use crate::fleet::{FleetName, RoleKey};
 
     fn settings() -> Settings {
@@ -64,7 +64,7 @@ mod tests {
             min_free_bytes: 0,
             retain: 5,
             retain_work: 1,
-            restraint: Restraint {
+            restraint: BackoffSettings {
                 backoff_base: Duration::ZERO,
                 backoff_cap: Duration::ZERO,
                 min_runtime: Duration::ZERO,
@@ -82,8 +82,8 @@ mod tests {
         let identity = Identity {
             fleet: &settings.fleet,
             slot: &slot(),
-            session: "unique",
             generation: 4,
+            cycle: "18f-1",
             prompt: &spec.prompt,
             repository: settings.repository.as_deref(),
         };
@@ -151,7 +151,7 @@ mod tests {
             ("COORDINATOR_PROMPT", "do {brief} now"),
             ("COORDINATOR_REPOSITORY", "acme/app"),
             ("COORDINATOR_ROLE", "ui_builder"),
-            ("COORDINATOR_SESSION", "unique"),
+            ("COORDINATOR_SESSION", "demo-ui-builder-s2-g4-18f-1"),
             ("COORDINATOR_SLOT", "demo-ui-builder-s2"),
             ("MODEL_KEY", "k3y"),
             ("PATH", "/bin"),

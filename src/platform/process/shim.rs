@@ -34,20 +34,20 @@ pub fn session_run(directory: &Path) -> ExitCode {
     let started = Shim::open(directory).and_then(|mut shim| Ok((shim.start_agent()?, shim)));
     match started {
         Ok((agent, shim)) => {
-            tell(&mut readiness, READY);
+            report(&mut readiness, READY);
             drop(readiness);
             shim.keep(agent)
         }
         Err(error) => {
-            tell(&mut readiness, &format!("{error:#}"));
+            report(&mut readiness, &format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 /// The coordinator may be gone; the session goes on without it.
-fn tell(readiness: &mut impl Write, answer: &str) {
-    warn("tell the coordinator", writeln!(readiness, "{answer}"));
+fn report(readiness: &mut impl Write, answer: &str) {
+    warn("write to the readiness pipe", writeln!(readiness, "{answer}"));
 }
 
 struct Shim {
@@ -193,7 +193,7 @@ fn check_lock(file: &File, path: &Path) -> anyhow::Result<()> {
 
 fn read_report(report: &mut PipeReader) -> anyhow::Result<String> {
     let mut text = String::new();
-    report.read_to_string(&mut text).context("hear from the exec stage")?;
+    report.read_to_string(&mut text).context("read from the exec stage")?;
     Ok(text.trim().to_owned())
 }
 

@@ -99,7 +99,7 @@ impl Place<'_> {
     fn order(&self, settings: &Settings, spec: &SessionSpec) -> Launch {
         Launch {
             version: VERSION,
-            session: self.session(settings),
+            session: self.identity(settings).session(),
             cycle: self.cycle.to_string(),
             roster: settings.roster.clone(),
             root: self.directory.root().to_owned(),
@@ -113,31 +113,28 @@ impl Place<'_> {
         }
     }
 
-    fn session(&self, settings: &Settings) -> String {
-        let slot = self.want.slot.session_name(&settings.fleet);
-        format!("{slot}-g{}-{}", self.generation, self.cycle)
+    fn identity<'b>(&'b self, settings: &'b Settings) -> Identity<'b> {
+        Identity {
+            fleet: &settings.fleet,
+            slot: &self.want.slot,
+            generation: self.generation,
+            cycle: &self.cycle.0,
+            prompt: &self.want.spec.prompt,
+            repository: settings.repository.as_deref(),
+        }
     }
 
     /// The lock travels as the shim's standard input: all other descriptors of this process close at exec, so that
     /// starts beside this one inherit nothing of it.
     fn launch(&self, settings: &Settings, home: &Path, lock: File) -> anyhow::Result<()> {
-        let session = self.session(settings);
         let cwd = home.join("work");
-        let identity = Identity {
-            fleet: &settings.fleet,
-            slot: &self.want.slot,
-            session: &session,
-            generation: self.generation,
-            prompt: &self.want.spec.prompt,
-            repository: settings.repository.as_deref(),
-        };
         let log = open_private(&home.join("shim.log"), fs::OpenOptions::new().append(true).create(true))?;
         let mut shim = Command::new(own_program()?)
             .arg0("coordinator")
             .arg("session-run")
             .arg(home)
             .env_clear()
-            .envs(environment(env::vars_os(), identity, &cwd, &self.want.spec, settings))
+            .envs(environment(env::vars_os(), self.identity(settings), &cwd, &self.want.spec, settings))
             .stdin(Stdio::from(lock))
             .stdout(Stdio::piped())
             .stderr(Stdio::from(log))
@@ -171,7 +168,7 @@ fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()
             other => other.context("wait for the session's shim")?,
         };
         let mut chunk = [0; 4096];
-        let count = readiness.read(&mut chunk).context("hear from the session's shim")?;
+        let count = readiness.read(&mut chunk).context("read from the session's shim")?;
         if count == 0 {
             break;
         }
