@@ -12,7 +12,7 @@ use crate::fleet::{Hold, HoldReason, Outcome, Run};
 const HEALTHY_RUNTIME: Duration = Duration::from_secs(600);
 
 /// How often a slot may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BackoffSettings {
     /// Wait after the first failure; zero turns backoff off.
     pub backoff_base: Duration,
@@ -77,8 +77,10 @@ fn describe(last: &Run, streak: u32) -> String {
     let end = match (last.outcome, last.exit_code, &last.detail) {
         (Outcome::Succeeded, _, _) => "ended well but too soon,".to_owned(),
         (Outcome::TimedOut, _, _) => "hit its time limit".to_owned(),
-        (Outcome::Failed | Outcome::Lost, Some(code), _) => format!("exit {code}"),
-        (Outcome::Failed | Outcome::Lost, None, Some(detail)) => first_clause(detail).to_owned(),
+        (Outcome::Failed | Outcome::Lost | Outcome::Stopped, Some(code), _) => format!("exit {code}"),
+        (Outcome::Failed | Outcome::Lost | Outcome::Stopped, None, Some(detail)) => {
+            first_clause(detail).to_owned()
+        }
         (outcome, None, None) => outcome.word().to_owned(),
     };
     let runtime = humantime::format_duration(Duration::from_secs(last.runtime().as_secs()));

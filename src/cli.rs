@@ -118,6 +118,9 @@ pub struct Reconcile {
     /// Serves this role alone; may be repeated
     #[arg(long, value_name = "KEY", value_parser = role_key)]
     pub role: Vec<RoleKey>,
+    /// Serves this source alone, `roster` for all roles; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
     /// Exits with 1 when degraded, too
     #[arg(long)]
     pub strict: bool,

@@ -21,6 +21,9 @@
 pub mod cli;
 pub mod fleet;
 pub mod backoff;
+pub mod plan;
+pub mod source;
+pub mod sources;
 pub mod roster;
 pub mod prompt;
 pub mod cycle;

@@ -23,6 +23,7 @@ pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Proce
         state_dir: state_dir.to_owned(),
         repository: roster.repository.as_ref().map(full_name),
         secret_names: roster.secret_names.clone(),
+        program: process::own_program()?,
     })
 }
 

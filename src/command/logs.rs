@@ -103,7 +103,7 @@ fn find(process: &Process, text: &str) -> anyhow::Result<SlotFiles> {
 /// The slot that is meant, where only the roster can tell: one of its roles, else the text as it stands.
 pub fn slot(roster: &Roster, text: &str) -> anyhow::Result<Slot> {
     let slots = readings(&roster.fleet, text)?;
-    let is_served = |slot: &&Slot| roster.roles.iter().any(|role| role.key == slot.role);
+    let is_served = |slot: &&Slot| roster.roles.iter().any(|role| slot.group == role.key);
     let meant = slots.iter().find(is_served).or(slots.last());
     meant.cloned().with_context(|| no_slot(text))
 }

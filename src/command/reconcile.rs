@@ -19,6 +19,8 @@ use crate::render::{self, Screen, metrics};
 use crate::report::{Interrupt, Report};
 use crate::roster::{PlatformKind, Roster};
 use crate::secrets::Secrets;
+use crate::source::Source;
+use crate::sources;
 use crate::steps::report;
 
 /// Runs the cycle and renders it. An error is a mistake of configuration or usage: nothing was touched.
@@ -33,6 +35,7 @@ pub async fn run(
     let urls = urls.chain(roster.health.iter().map(|endpoint| &endpoint.url));
     let client = client_for(urls.map(String::as_str));
     refuse_unknown_roles(roster, &options.role)?;
+    refuse_unknown_sources(roster, &options.source)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
     let agents = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
     let mut report = match &roster.platform.kind {
@@ -83,7 +86,7 @@ async fn cycle<P: Platform>(
         roster,
         id: new_cycle_id(SystemTime::now()),
         steps: selection(options),
-        only_roles: &options.role,
+        sources: sources::configured(roster, &options.role, &options.source),
         dry_run: options.dry_run,
         platform,
         github: edges::github(roster, &client)?,
@@ -130,6 +133,17 @@ fn refuse_unknown_roles(roster: &Roster, wanted: &[RoleKey]) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+fn refuse_unknown_sources(roster: &Roster, wanted: &[String]) -> anyhow::Result<()> {
+    let sources = sources::configured(roster, &[], &[]);
+    let names: Vec<&str> = sources.iter().map(Source::name).collect();
+    match wanted.iter().find(|name| !names.contains(&name.as_str())) {
+        Some(name) => {
+            anyhow::bail!(Refused(format!("no source `{name}`; this roster has {}", names.join(", "))))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Unique among overlapping runs on one machine and, by the time, among machines.

@@ -15,7 +15,6 @@ use crate::github::actions::Workflow;
 use crate::github::{Credentials, Github, transport};
 use crate::platform::actions::admit::{Decision, Skip, Ticket, admit};
 use crate::platform::actions::session_input::SessionInput;
-use crate::platform::actions::title::slot_named;
 use crate::roster::Repository;
 use crate::untrusted::one_line;
 
@@ -56,7 +55,7 @@ pub(super) fn session(options: &cli::Session) -> anyhow::Result<Session> {
     let fleet =
         FleetName::parse(&options.fleet).map_err(|why| wrong("COORDINATOR_FLEET", &options.fleet, why))?;
     let form = "a slot looks like ui-builder-s0, without the fleet";
-    let slot = slot_named(&options.slot).ok_or_else(|| wrong("COORDINATOR_SLOT", &options.slot, form))?;
+    let slot = Slot::named(&options.slot).ok_or_else(|| wrong("COORDINATOR_SLOT", &options.slot, form))?;
     let generation = options.generation.parse().ok().filter(|generation| *generation > 0);
     let generation = generation
         .ok_or_else(|| wrong("COORDINATOR_GENERATION", &options.generation, "it is a number from 1 on"))?;

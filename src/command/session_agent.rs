@@ -14,6 +14,7 @@ use anyhow::Context;
 use crate::cli;
 use crate::command::session_admit::{Session, session, wrong};
 use crate::command::{USAGE, fail};
+use crate::fleet::RoleKey;
 use crate::platform::environment::Identity;
 use crate::platform::placeholders::{Values, filled, takes_prompt};
 use crate::secrets::Secrets;
@@ -46,11 +47,13 @@ pub fn run(options: &cli::SessionAgent) -> ExitCode {
 
 fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
     let Session { fleet, slot, generation, input: given } = session(&options.session)?;
-    if slot.role.as_str() != options.role {
-        return Err(wrong("COORDINATOR_ROLE", &options.role, format!("the slot is one of {}", slot.role)));
+    let role = RoleKey::parse(&options.role)
+        .map_err(|why| wrong("COORDINATOR_ROLE", &options.role, why.to_owned()))?;
+    if slot.index().is_some() && slot.group != role {
+        return Err(wrong("COORDINATOR_ROLE", &options.role, format!("the slot is one of {}", slot.group)));
     }
     let brief = given.brief.as_deref().unwrap_or_default();
-    let values = Values { fleet: &fleet, slot: &slot, prompt: &given.prompt, brief };
+    let values = Values { fleet: &fleet, slot: &slot, role: &role, item: "", prompt: &given.prompt, brief };
     let mut words = filled(&given.command, values).into_iter();
     let mut command = Command::new(words.next().context("the session input has an empty command")?);
     command.args(words).envs(&given.env);
@@ -60,6 +63,8 @@ fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
     let identity = Identity {
         fleet: &fleet,
         slot: &slot,
+        role: &role,
+        item: None,
         generation,
         cycle: &options.session.cycle,
         prompt: &given.prompt,

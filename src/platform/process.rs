@@ -38,6 +38,7 @@ use survey::SlotSurvey;
 pub use refusal::refusal;
 pub use shim::session_run;
 pub use stage::session_exec;
+pub use start::own_program;
 
 /// What the platform needs to know of the roster.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct Settings {
     pub repository: Option<String>,
     /// Variables kept from every session whose role does not set them.
     pub secret_names: BTreeSet<String>,
+    /// The program whose `session-run` keeps a session: this one.
+    pub program: PathBuf,
 }
 
 /// The process platform of one fleet.

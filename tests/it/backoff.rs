@@ -27,6 +27,7 @@ fn run(generation: u64, outcome: Outcome, seconds: u64, finished: SystemTime) ->
         started_at,
         finished_at: finished,
         disrupted: false,
+        item: None,
     }
 }
 

@@ -184,7 +184,7 @@ mod tests {
     fn ticket() -> Ticket {
         Ticket {
             fleet: FleetName::parse("demo").expect("a valid name"),
-            slot: Slot { role: RoleKey::parse("qa").expect("a valid key"), index: 0 },
+            slot: Slot::of_role(&RoleKey::parse("qa").expect("a valid key"), 0),
             run: 50,
             expires_at: at("2026-01-01T12:05:00Z"),
             input: SessionInput::read(INPUT).expect("a session input"),
@@ -200,6 +200,7 @@ mod tests {
             started_at: at(finished_at) - Duration::from_secs(5),
             finished_at: at(finished_at),
             disrupted: false,
+            item: None,
         }
     }
 

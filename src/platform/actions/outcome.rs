@@ -110,6 +110,7 @@ fn ended(run: &SlotRun, job: Option<&WorkflowJob>, outcome: Outcome, what: &str)
         started_at,
         finished_at: job.and_then(|job| job.completed_at).unwrap_or(*updated_at),
         disrupted: false,
+        item: None,
     }
 }
 

@@ -105,16 +105,15 @@ pub(super) struct NewSession<'a> {
 
 /// The run to start.
 pub(super) fn dispatch(settings: &Settings, want: &Want, new: NewSession<'_>) -> anyhow::Result<Dispatch> {
-    let role = settings.roles.iter().find(|role| role.key == want.slot.role);
     let expires_at = new.now + settings.actions.ticket;
     let inputs = [
         ("fleet", settings.fleet.to_string()),
         ("slot", want.slot.name()),
-        ("role", want.slot.role.to_string()),
+        ("role", want.role.to_string()),
         ("generation", new.generation.to_string()),
         ("cycle", new.cycle.to_string()),
         ("expires_at", humantime::format_rfc3339_seconds(expires_at).to_string()),
-        ("brief_ref", role.map(|role| role.brief_path.clone()).unwrap_or_default()),
+        ("brief_ref", want.spec.brief_path.clone()),
         ("time_limit_minutes", minutes(want.spec.time_limit).to_string()),
         ("task_json", serde_json::to_string(&SessionInput::of(&want.spec))?),
     ];

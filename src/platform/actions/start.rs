@@ -50,6 +50,9 @@ fn held(reason: HoldReason, detail: String) -> Start {
 
 impl Actions {
     pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        if want.item.is_some() {
+            return Ok(Start::unsupported());
+        }
         let generation = match self.ready(want, now).await {
             Step::Dispatch { generation } => generation,
             Step::Answer(start) => return Ok(start),
@@ -74,6 +77,9 @@ impl Actions {
 
     /// The same up to the dispatch.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> Start {
+        if want.item.is_some() {
+            return Start::unsupported();
+        }
         match self.ready(want, now).await {
             Step::Dispatch { generation } => Start::Started { generation },
             Step::Answer(start) => start,

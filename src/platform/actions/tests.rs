@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Actions, LogText, Settings};
 use crate::backoff::BackoffSettings;
 use crate::fleet::{
-    FleetName, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State, StuckReason, Want,
+    FleetName, Follows, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State, StuckReason, Want,
 };
 use crate::github::fake::{self, Journal, Reply, Sent};
 use crate::platform::{CycleId, Platform, Start};
@@ -30,15 +30,14 @@ fn spec() -> SessionSpec {
         brief: "it".to_owned(),
         env: BTreeMap::from([("MODEL".to_owned(), "large".to_owned())]),
         time_limit: Duration::from_secs(7201),
-        min_free_bytes: 0,
-        retain: 5,
-        retain_work: 1,
+        brief_path: "briefs/ui_builder.md".to_owned(),
         restraint: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3600),
             min_runtime: Duration::from_secs(30),
             min_interval: Duration::ZERO,
         },
+        ..SessionSpec::default()
     }
 }
 
@@ -49,17 +48,16 @@ fn role() -> Role {
         count: 3,
         department: String::new(),
         mode: Mode::TaskDriven,
-        brief_path: "briefs/ui_builder.md".to_owned(),
         spec: Arc::new(spec()),
     }
 }
 
 fn slot(index: u32) -> Slot {
-    Slot { role: role().key, index }
+    Slot::of_role(&role().key, index)
 }
 
 fn want(index: u32) -> Want {
-    Want { slot: slot(index), spec: role().spec }
+    Want { slot: slot(index), role: role().key, spec: role().spec, item: None, follows: Follows::Anything }
 }
 
 /// A platform that may send so many requests, which `script` answers.
@@ -417,8 +415,8 @@ async fn a_run_that_nobody_takes_or_approves_is_stuck() {
     ];
     let (platform, _) = platform(world(runs, Vec::new()));
     let listing = platform.list().await.expect("a complete list");
-    let stuck: Vec<_> = listing.stuck.iter().map(|stuck| (stuck.slot.index, stuck.reason)).collect();
-    assert_eq!(stuck, [(0, StuckReason::Suspended), (2, StuckReason::Pending)]);
+    let stuck: Vec<_> = listing.stuck.iter().map(|stuck| (stuck.slot.index(), stuck.reason)).collect();
+    assert_eq!(stuck, [(Some(0), StuckReason::Suspended), (Some(2), StuckReason::Pending)]);
     assert!(
         listing.stuck.iter().all(|stuck| stuck.detail.contains("https://github.com/octo/demo/actions/runs/"))
     );

@@ -22,7 +22,12 @@ pub(super) fn request<'a>(
         slot: SlotKey::from(slot),
         generation: new.generation,
         expected_predecessor: new.predecessor.as_deref(),
-        idempotency_key: format!("{fleet}/{}/{}/{}", slot.role, slot.index, new.generation),
+        idempotency_key: format!(
+            "{fleet}/{}/{}/{}",
+            slot.group,
+            slot.index().unwrap_or_default(),
+            new.generation
+        ),
         cycle: &ticket.cycle.0,
         expires_at: ticket.expires_at,
         spec: spec(settings, want, new, ticket.cycle),
@@ -44,6 +49,8 @@ fn spec<'a>(settings: &'a Settings, want: &'a Want, new: &NewSession, cycle: &Cy
     let identity = Identity {
         fleet: &settings.fleet,
         slot: &want.slot,
+        role: &want.role,
+        item: want.item.as_ref(),
         generation: new.generation,
         cycle: &cycle.0,
         prompt: &spec.prompt,
@@ -52,8 +59,8 @@ fn spec<'a>(settings: &'a Settings, want: &'a Want, new: &NewSession, cycle: &Cy
     let role = spec.env.iter().map(|(name, value)| (name.clone(), value.clone()));
     Spec {
         session,
-        role: want.slot.role.as_str(),
-        command: command(spec, &want.slot, &settings.fleet),
+        role: want.role.as_str(),
+        command: command(want, &settings.fleet),
         stdin: (!takes_prompt(&spec.command)).then_some(spec.prompt.as_str()),
         prompt: &spec.prompt,
         env: role.chain(identity.variables()).collect(),

@@ -56,6 +56,9 @@ fn unknown(detail: String) -> Step {
 
 impl Exec {
     pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        if want.item.is_some() {
+            return Ok(Start::unsupported());
+        }
         let capabilities = self.fit().await?;
         if let Some(Lease::Theirs) = self.lease(capabilities).await? {
             return Ok(Start::Held(Hold {
@@ -75,6 +78,9 @@ impl Exec {
 
     /// The same decision; the plugin is asked for its own when it can give it without starting anything.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        if want.item.is_some() {
+            return Ok(Start::unsupported());
+        }
         let capabilities = self.fit().await?;
         match self.step(want, capabilities, now) {
             Step::Spawn(new) if capabilities.dry_run => {

@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use super::Settings;
 use super::merge::over;
 use super::record::{self, Predecessor};
-use crate::fleet::{SessionSpec, Slot, Want};
+use crate::fleet::{Container, SessionSpec, Want};
 use crate::platform::CycleId;
 use crate::platform::environment::{Identity, OWN_PREFIX};
 use crate::platform::placeholders::fill;
-use crate::roster::{Container, Toleration, Workspace};
+use crate::roster::{Toleration, Workspace};
 
 /// The condition of a pod that the cluster takes away for reasons of its own.
 pub(super) const DISRUPTION: &str = "DisruptionTarget";
@@ -71,13 +71,13 @@ fn identity(settings: &Settings, want: &Want, birth: Birth<'_>, config_hash: &st
     let mut annotations = json!({
         CYCLE: birth.cycle.0,
         CONFIG_HASH: config_hash,
-        BRIEF_REF: format!("{}@{}", want.slot.role, digest(&want.spec.brief)),
+        BRIEF_REF: format!("{}@{}", want.role, digest(&want.spec.brief)),
         HISTORY: record::written(birth.predecessor.map_or(&[][..], |predecessor| &predecessor.history)),
     });
     if let Some(predecessor) = birth.predecessor {
         annotations[PREDECESSOR] = json!(predecessor.uid);
     }
-    let labels = labels(settings, &want.slot, birth.generation());
+    let labels = labels(settings, want, birth.generation());
     let mut own = labels.clone();
     if let Some(queue) = &settings.kubernetes.queue_name {
         own[QUEUE] = json!(queue);
@@ -92,16 +92,16 @@ fn identity(settings: &Settings, want: &Want, birth: Birth<'_>, config_hash: &st
     })
 }
 
-fn labels(settings: &Settings, slot: &Slot, generation: u64) -> Value {
+fn labels(settings: &Settings, want: &Want, generation: u64) -> Value {
     json!({
         "app.kubernetes.io/name": "coordinator-session",
         "app.kubernetes.io/instance": settings.fleet.as_str(),
-        "app.kubernetes.io/component": slot.role.as_str(),
+        "app.kubernetes.io/component": want.role.as_str(),
         "app.kubernetes.io/managed-by": "coordinator",
         "app.kubernetes.io/version": env!("CARGO_PKG_VERSION"),
         FLEET: settings.fleet.as_str(),
-        ROLE: slot.role.as_str(),
-        SLOT: slot.session_name(&settings.fleet),
+        ROLE: want.role.as_str(),
+        SLOT: want.slot.session_name(&settings.fleet),
         GENERATION: generation.to_string(),
     })
 }
@@ -211,10 +211,12 @@ fn literal(text: &str) -> String {
 fn command(settings: &Settings, want: &Want) -> Vec<String> {
     let session = want.slot.session_name(&settings.fleet);
     let brief = literal(&want.spec.brief);
+    let item = want.item.as_ref().map_or_else(String::new, |item| literal(&item.id));
     let values = [
         ("{prompt}", "$(COORDINATOR_PROMPT)"),
         ("{brief}", brief.as_str()),
-        ("{role}", want.slot.role.as_str()),
+        ("{role}", want.role.as_str()),
+        ("{item}", item.as_str()),
         ("{slot}", session.as_str()),
         ("{fleet}", settings.fleet.as_str()),
     ];
@@ -227,6 +229,8 @@ fn environment(settings: &Settings, want: &Want, birth: Birth<'_>) -> Value {
     let identity = Identity {
         fleet: &settings.fleet,
         slot: &want.slot,
+        role: &want.role,
+        item: want.item.as_ref(),
         generation: birth.generation(),
         cycle: &birth.cycle.0,
         prompt,

@@ -122,6 +122,7 @@ impl Written {
             started_at: humantime::parse_rfc3339(&self.started).ok()?,
             finished_at: humantime::parse_rfc3339(&self.finished).ok()?,
             disrupted: self.disrupted,
+            item: None,
         })
     }
 }
@@ -179,8 +180,8 @@ impl Job {
     /// `pods` hold this Job's pod, where it is known.
     pub(super) fn slot_record(&self, pods: &Pods) -> SlotRecord {
         match self.end() {
-            Some(_) => SlotRecord { live: None, history: self.predecessor(pods).history },
-            None => SlotRecord { live: Some(self.live()), history: self.earlier_runs() },
+            Some(_) => SlotRecord::of(None, self.predecessor(pods).history),
+            None => SlotRecord::of(Some(self.live()), self.earlier_runs()),
         }
     }
 
@@ -195,6 +196,7 @@ impl Job {
             generation: Some(self.generation()),
             state,
             started_at: started.or_else(|| self.created_at()),
+            item: None,
         }
     }
 
@@ -222,6 +224,7 @@ impl Job {
             started_at: started.map(system_time).or_else(|| self.created_at()).unwrap_or(finished_at),
             finished_at,
             disrupted: is_disruption(end) || pod.is_some_and(is_disrupted),
+            item: None,
         }
     }
 }

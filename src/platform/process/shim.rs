@@ -85,6 +85,7 @@ impl Shim {
             agent: None,
             boot_id: proc::boot_id(),
             started_at: SystemTime::now(),
+            item: launch.item.clone(),
         };
         Ok(Self { home: home.to_owned(), launch, lock, start, signals })
     }

@@ -42,10 +42,13 @@ pub(crate) fn start(
     };
     let history = History::read(&directory.records(&want.slot))?;
     history.record_ends()?;
+    if !want.follows.allows(history.newest_generation()) {
+        return Ok(Start::Superseded);
+    }
     if let Some(hold) = history.hold(settings, want, now)? {
         return Ok(Start::Held(hold));
     }
-    let generation = history.next_generation();
+    let generation = history.newest_generation() + 1;
     let place = Place { directory, want, cycle, generation };
     let home = place.prepare(settings)?;
     place.launch(settings, &home, lock)?;
@@ -61,8 +64,11 @@ pub(crate) fn preview(settings: &Settings, want: &Want, now: SystemTime) -> anyh
         free @ Probe::Free { .. } => free,
     };
     let history = History::read(&directory.records(&want.slot))?;
+    if !want.follows.allows(history.newest_generation()) {
+        return Ok(Start::Superseded);
+    }
     let hold = history.hold(settings, want, now)?;
-    Ok(hold.map_or_else(|| Start::Started { generation: history.next_generation() }, Start::Held))
+    Ok(hold.map_or_else(|| Start::Started { generation: history.newest_generation() + 1 }, Start::Held))
 }
 
 /// Where the new session goes.
@@ -105,11 +111,12 @@ impl Place<'_> {
             root: self.directory.root().to_owned(),
             lock: self.directory.lock(&self.want.slot),
             command: spec.command.clone(),
-            argv: argv(spec, &self.want.slot, settings),
+            argv: argv(self.want, settings),
             prompt_on_stdin: !takes_prompt(&spec.command),
             time_limit: spec.time_limit,
-            retain: spec.retain,
-            retain_work: spec.retain_work,
+            retain: spec.local.retain,
+            retain_work: spec.local.retain_work,
+            item: self.want.item_run(),
         }
     }
 
@@ -117,6 +124,8 @@ impl Place<'_> {
         Identity {
             fleet: &settings.fleet,
             slot: &self.want.slot,
+            role: &self.want.role,
+            item: self.want.item.as_ref(),
             generation: self.generation,
             cycle: &self.cycle.0,
             prompt: &self.want.spec.prompt,
@@ -129,7 +138,7 @@ impl Place<'_> {
     fn launch(&self, settings: &Settings, home: &Path, lock: File) -> anyhow::Result<()> {
         let cwd = home.join("work");
         let log = open_private(&home.join("shim.log"), fs::OpenOptions::new().append(true).create(true))?;
-        let mut shim = Command::new(own_program()?)
+        let mut shim = Command::new(&settings.program)
             .arg0("coordinator")
             .arg("session-run")
             .arg(home)
@@ -145,8 +154,8 @@ impl Place<'_> {
     }
 }
 
-/// This very program, also after an upgrade has replaced its file.
-pub(crate) fn own_program() -> anyhow::Result<PathBuf> {
+/// This very program, also after an upgrade has replaced its file. Fails where the system does not say.
+pub fn own_program() -> anyhow::Result<PathBuf> {
     if cfg!(target_os = "linux") {
         Ok(PathBuf::from("/proc/self/exe"))
     } else {
