@@ -31,7 +31,7 @@ pub struct BackoffSettings {
 pub fn hold(session: &str, history: &[Run], restraint: &BackoffSettings, now: SystemTime) -> Option<Hold> {
     let last = history.last()?;
     let streak = failure_streak(history, restraint);
-    let streak = if last.disrupted { 0 } else { streak };
+    let streak = if says_nothing(last) { 0 } else { streak };
     let backoff = wait(session, last.generation, streak, restraint);
     let pending = |since: SystemTime, wait: Duration| {
         let until = since + wait;
@@ -47,15 +47,20 @@ pub fn hold(session: &str, history: &[Run], restraint: &BackoffSettings, now: Sy
     Some(Hold { reason: HoldReason::Interval, until: Some(until), detail })
 }
 
-/// Consecutive unhealthy runs, newest first; those that the platform disrupted are left out.
+/// Consecutive unhealthy runs, newest first; those that the platform disrupted or a person stopped are left out.
 pub fn failure_streak(history: &[Run], restraint: &BackoffSettings) -> u32 {
     let unhealthy = |run: &&Run| {
         let runtime = run.runtime();
         let succeeded = run.outcome == Outcome::Succeeded && runtime >= restraint.min_runtime;
         !succeeded && runtime < HEALTHY_RUNTIME
     };
-    let counted = history.iter().rev().filter(|run| !run.disrupted);
+    let counted = history.iter().rev().filter(|run| !says_nothing(run));
     u32::try_from(counted.take_while(unhealthy).count()).unwrap_or(u32::MAX)
+}
+
+/// Its end is not the agent's doing.
+fn says_nothing(run: &Run) -> bool {
+    run.disrupted || run.outcome == Outcome::Stopped
 }
 
 fn wait(session: &str, generation: u64, streak: u32, restraint: &BackoffSettings) -> Duration {

@@ -65,6 +65,8 @@ pub enum Command {
     Sessions,
     /// Prints a session's log
     Logs(Logs),
+    /// Ends live sessions: their slots are filled again by the next cycle
+    Stop(Stop),
     /// Validates roster and briefs and shows them as a table; no network
     Check,
     /// Asks whether the coordinator can do its work: token, branch rules, platform, briefs, endpoints
@@ -143,6 +145,17 @@ pub struct Logs {
     /// Of this generation instead of the newest
     #[arg(long, value_name = "N")]
     pub generation: Option<u64>,
+}
+
+/// Options of `stop`.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// `ui-builder-s0`, with or without the fleet
+    #[arg(required = true, value_name = "SLOT")]
+    pub slots: Vec<String>,
+    /// Does not ask
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// Options of `init`.

@@ -29,6 +29,7 @@ pub mod prompt;
 pub mod cycle;
 pub mod steps;
 pub mod platform;
+pub mod platforms;
 pub mod client;
 pub mod pull;
 pub mod github;

@@ -45,6 +45,18 @@ pub enum Start {
     RateLimited(RateLimit),
 }
 
+/// What became of a person's wish to end a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The platform ends it, with its grace, and records it as stopped.
+    Asked {
+        /// Which session it is, where that is known.
+        generation: Option<u64>,
+    },
+    /// No session of the slot is live.
+    NotLive,
+}
+
 impl Start {
     /// The answer of a platform that keeps no register of work items.
     pub fn unsupported() -> Self {

@@ -58,6 +58,8 @@ mod restraint;
 mod roster;
 mod security;
 mod session_agent;
+#[cfg(target_os = "linux")]
+mod stop;
 mod workflow_run;
 
 use std::path::Path;

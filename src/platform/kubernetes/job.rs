@@ -26,6 +26,8 @@ pub(super) const SLOT: &str = "coordinator.dev/slot";
 pub(super) const GENERATION: &str = "coordinator.dev/generation";
 pub(super) const CYCLE: &str = "coordinator.dev/cycle";
 pub(super) const HISTORY: &str = "coordinator.dev/history";
+/// Who ended the session, where a person did.
+pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 const CONFIG_HASH: &str = "coordinator.dev/config-hash";
 const BRIEF_REF: &str = "coordinator.dev/brief-ref";
 const PREDECESSOR: &str = "coordinator.dev/prev-uid";

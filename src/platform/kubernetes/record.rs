@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
-use super::job::{AGENT, CYCLE, DISRUPTION, GENERATION, HISTORY};
+use super::job::{AGENT, CYCLE, DISRUPTION, GENERATION, HISTORY, STOPPED_BY};
 use crate::fleet::{LiveSession, Outcome, Run, SlotRecord, State};
 use crate::untrusted::one_line;
 
@@ -216,11 +216,13 @@ impl Job {
         let finished = terminated.and_then(|state| state.finished_at.as_ref());
         let finished = finished.or(self.status.completion_time.as_ref()).map(system_time).or(ended_at);
         let finished_at = finished.or_else(|| self.created_at()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let stopped = self.annotation(STOPPED_BY).filter(|_| end.type_ == "Failed");
         Run {
             generation: self.generation(),
-            outcome: outcome(end, pod),
+            outcome: if stopped.is_some() { Outcome::Stopped } else { outcome(end, pod) },
             exit_code: terminated.map(|state| state.exit_code),
-            detail: detail(end, pod, terminated),
+            detail: stopped
+                .map_or_else(|| detail(end, pod, terminated), |by| Some(format!("stopped by {by}"))),
             started_at: started.map(system_time).or_else(|| self.created_at()).unwrap_or(finished_at),
             finished_at,
             disrupted: is_disruption(end) || pod.is_some_and(is_disrupted),

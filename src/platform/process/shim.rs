@@ -16,6 +16,7 @@ use super::descriptors;
 use super::proc::{self, ProcessId};
 use super::record::{self, Exit, Launch, Start, VERSION};
 use super::start::own_program;
+use super::stop::stopped_by;
 use super::storage::{LOG_LIMIT_BYTES, open_log, rotate, tidy, warn};
 use super::supervision::{Cause, End, Signals, reap, supervise};
 use crate::fleet::Outcome;
@@ -159,7 +160,7 @@ impl Shim {
         };
         match supervise(agent, &mut self.signals, self.launch.time_limit, housekeeping) {
             Ok(end) => {
-                let reason = reason(&end, self.launch.time_limit);
+                let reason = reason(&end, self.launch.time_limit, stopped_by(&self.home));
                 self.write_exit(&end, reason);
                 ExitCode::SUCCESS
             }
@@ -202,15 +203,18 @@ fn outcome(end: &End) -> Outcome {
     match (end.cause, end.code) {
         (Cause::TimeLimit, _) => Outcome::TimedOut,
         (Cause::Itself, Some(0)) => Outcome::Succeeded,
-        (Cause::Itself | Cause::Stopped, _) => Outcome::Failed,
+        (Cause::Itself, _) => Outcome::Failed,
+        (Cause::Stopped, _) => Outcome::Stopped,
     }
 }
 
-fn reason(end: &End, time_limit: std::time::Duration) -> Option<String> {
+fn reason(end: &End, time_limit: std::time::Duration, by: Option<String>) -> Option<String> {
     let signal = end.signal.map(|signal| format!("signal {signal}"));
     match end.cause {
         Cause::Itself => signal,
         Cause::TimeLimit => Some(format!("time limit of {}", humantime::format_duration(time_limit))),
-        Cause::Stopped => Some("stopped by a signal to its shim".to_owned()),
+        Cause::Stopped => {
+            Some(by.map_or_else(|| "stopped by a signal".to_owned(), |by| format!("stopped by {by}")))
+        }
     }
 }

@@ -37,6 +37,12 @@ pub(crate) fn survey(directory: &Directory, limit: usize) -> anyhow::Result<Vec<
     Ok(slots.into_iter().map(|slot| survey_slot(directory, slot, limit, &boot_id)).collect())
 }
 
+/// One slot, which need not exist.
+pub(crate) fn one(directory: &Directory, slot: &Slot) -> anyhow::Result<SlotSurvey> {
+    directory.check()?;
+    survey_slot(directory, slot.clone(), HISTORY, &proc::boot_id())
+}
+
 fn survey_slot(directory: &Directory, slot: Slot, limit: usize, boot_id: &str) -> anyhow::Result<SlotSurvey> {
     let (lock, folder) = (directory.lock(&slot), directory.records(&slot));
     let mut is_held = matches!(lock::probe(&lock)?, Probe::Held);
