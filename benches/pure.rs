@@ -59,7 +59,7 @@ fn count(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("inventory count");
     let set_up = |slots| (fleet::roles(slots), fleet::listing(slots, now()));
     sized(&mut group, &SLOTS, set_up, |(roles, listing)| {
-        black_box(inventory::count(listing, &name(), roles, now()));
+        black_box(inventory::count(listing, &name(), roles, |_| true, now()));
     });
     group.finish();
 }
@@ -96,10 +96,11 @@ fn render(criterion: &mut Criterion) {
 
 fn report(slots: usize) -> Report {
     let mut inventory = Step::default();
-    inventory.body = inventory::count(&fleet::listing(slots, now()), &name(), &fleet::roles(slots), now());
+    inventory.body =
+        inventory::count(&fleet::listing(slots, now()), &name(), &fleet::roles(slots), |_| true, now());
     let mut spawn: Step<SpawnReport> = Step::default();
     spawn.body.spawned =
-        (0..slots).map(|number| Spawned { slot: fleet::slot(number), generation: 3 }).collect();
+        (0..slots).map(|number| Spawned { target: fleet::target(number), generation: 3 }).collect();
     Report {
         fleet: name(),
         started_at: now(),

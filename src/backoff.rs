@@ -11,9 +11,9 @@ use crate::fleet::{Hold, HoldReason, Outcome, Run};
 /// A run this long is healthy whatever its exit: it was no crash loop.
 const HEALTHY_RUNTIME: Duration = Duration::from_secs(600);
 
-/// How a slot is kept from starting too often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restraint {
+/// How often a slot may start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BackoffSettings {
     /// Wait after the first failure; zero turns backoff off.
     pub backoff_base: Duration,
     /// The longest wait.
@@ -28,10 +28,10 @@ pub struct Restraint {
 ///
 /// A record from further in the future than the wait itself says that the clock was set back: it holds nothing,
 /// and the session that starts now leaves a record by the new clock.
-pub fn hold(session: &str, history: &[Run], restraint: &Restraint, now: SystemTime) -> Option<Hold> {
+pub fn hold(session: &str, history: &[Run], restraint: &BackoffSettings, now: SystemTime) -> Option<Hold> {
     let last = history.last()?;
     let streak = failure_streak(history, restraint);
-    let streak = if last.disrupted { 0 } else { streak };
+    let streak = if says_nothing(last) { 0 } else { streak };
     let backoff = wait(session, last.generation, streak, restraint);
     let pending = |since: SystemTime, wait: Duration| {
         let until = since + wait;
@@ -47,18 +47,23 @@ pub fn hold(session: &str, history: &[Run], restraint: &Restraint, now: SystemTi
     Some(Hold { reason: HoldReason::Interval, until: Some(until), detail })
 }
 
-/// Consecutive unhealthy runs, newest first; those that the platform disrupted are left out.
-pub fn failure_streak(history: &[Run], restraint: &Restraint) -> u32 {
+/// Consecutive unhealthy runs, newest first; those that the platform disrupted or a person stopped are left out.
+pub fn failure_streak(history: &[Run], restraint: &BackoffSettings) -> u32 {
     let unhealthy = |run: &&Run| {
         let runtime = run.runtime();
         let succeeded = run.outcome == Outcome::Succeeded && runtime >= restraint.min_runtime;
         !succeeded && runtime < HEALTHY_RUNTIME
     };
-    let counted = history.iter().rev().filter(|run| !run.disrupted);
+    let counted = history.iter().rev().filter(|run| !says_nothing(run));
     u32::try_from(counted.take_while(unhealthy).count()).unwrap_or(u32::MAX)
 }
 
-fn wait(session: &str, generation: u64, streak: u32, restraint: &Restraint) -> Duration {
+/// Its end is not the agent's doing.
+fn says_nothing(run: &Run) -> bool {
+    run.disrupted || run.outcome == Outcome::Stopped
+}
+
+fn wait(session: &str, generation: u64, streak: u32, restraint: &BackoffSettings) -> Duration {
     if streak == 0 {
         return Duration::ZERO;
     }
@@ -77,8 +82,10 @@ fn describe(last: &Run, streak: u32) -> String {
     let end = match (last.outcome, last.exit_code, &last.detail) {
         (Outcome::Succeeded, _, _) => "ended well but too soon,".to_owned(),
         (Outcome::TimedOut, _, _) => "hit its time limit".to_owned(),
-        (Outcome::Failed | Outcome::Lost, Some(code), _) => format!("exit {code}"),
-        (Outcome::Failed | Outcome::Lost, None, Some(detail)) => first_clause(detail).to_owned(),
+        (Outcome::Failed | Outcome::Lost | Outcome::Stopped, Some(code), _) => format!("exit {code}"),
+        (Outcome::Failed | Outcome::Lost | Outcome::Stopped, None, Some(detail)) => {
+            first_clause(detail).to_owned()
+        }
         (outcome, None, None) => outcome.word().to_owned(),
     };
     let runtime = humantime::format_duration(Duration::from_secs(last.runtime().as_secs()));

@@ -65,6 +65,8 @@ pub enum Command {
     Sessions,
     /// Prints a session's log
     Logs(Logs),
+    /// Ends live sessions: their slots are filled again by the next cycle
+    Stop(Stop),
     /// Validates roster and briefs and shows them as a table; no network
     Check,
     /// Asks whether the coordinator can do its work: token, branch rules, platform, briefs, endpoints
@@ -82,7 +84,10 @@ pub enum Command {
     },
     /// Decides whether the session of a workflow run may begin: a step of the session workflow, never by hand
     #[command(hide = true)]
-    Gate(Gate),
+    SessionAdmit(SessionAdmit),
+    /// The former name of `session-admit`, for workflows that `init` wrote before
+    #[command(hide = true)]
+    Gate(SessionAdmit),
     /// Becomes the agent: a step of the session workflow, never by hand
     #[command(hide = true)]
     SessionAgent(SessionAgent),
@@ -115,6 +120,9 @@ pub struct Reconcile {
     /// Serves this role alone; may be repeated
     #[arg(long, value_name = "KEY", value_parser = role_key)]
     pub role: Vec<RoleKey>,
+    /// Serves this source alone, `roster` for all roles; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
     /// Exits with 1 when degraded, too
     #[arg(long)]
     pub strict: bool,
@@ -137,6 +145,17 @@ pub struct Logs {
     /// Of this generation instead of the newest
     #[arg(long, value_name = "N")]
     pub generation: Option<u64>,
+}
+
+/// Options of `stop`.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// `ui-builder-s0`, with or without the fleet
+    #[arg(required = true, value_name = "SLOT")]
+    pub slots: Vec<String>,
+    /// Does not ask
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// Options of `init`.
@@ -172,7 +191,7 @@ pub struct Session {
     /// The cycle that dispatched it
     #[arg(long, env = "COORDINATOR_CYCLE")]
     pub cycle: String,
-    /// The task, as JSON
+    /// The session input, as JSON
     #[arg(long, env = "COORDINATOR_TASK", hide_env_values = true)]
     pub task: String,
     /// `owner/repo`
@@ -180,9 +199,9 @@ pub struct Session {
     pub repository: String,
 }
 
-/// Options of `gate`.
+/// Options of `session-admit`.
 #[derive(Debug, Args)]
-pub struct Gate {
+pub struct SessionAdmit {
     /// Whose session.
     #[command(flatten)]
     pub session: Session,

@@ -10,32 +10,34 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use futures_util::stream;
 
-use crate::cli::{Cli, Color, Command, Gate, Global, Init, Logs, Output, PluginTest};
+use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output, PluginTest, SessionAdmit};
 use crate::client::client;
-use crate::fleet::SlotSessions;
+use crate::command::edges::Use;
 use crate::platform::exec::Purpose;
-use crate::platform::{Platform, process};
+use crate::platform::process;
+use crate::platforms::AnyPlatform;
 use crate::render::Screen;
-use crate::roster::{self, PlatformKind, Problems, Roster};
+use crate::roster::{self, Problems, Roster};
 use crate::runner::{Inert, Reader};
 use crate::secrets::{self, MaskedStderr, Secrets};
 
 pub mod check;
 pub mod doctor;
-pub mod gate;
 pub mod init;
 pub mod logs;
 pub mod plugin_test;
 pub mod pulls;
 pub mod reconcile;
 pub mod schema;
+pub mod session_admit;
 pub mod session_agent;
 pub mod sessions;
+pub mod stop;
 
 mod edges;
 mod log;
+mod slots;
 mod workflow_run;
 
 /// A mistake in the command line or the configuration; nothing was touched.
@@ -81,15 +83,19 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::SessionRun { directory } => process::session_run(directory),
         Command::SessionExec { directory } => process::session_exec(directory),
         Command::SessionAgent(options) => session_agent::run(options),
-        Command::Gate(options) => gate(options),
+        Command::SessionAdmit(options) => session_admit(options, &cli.global),
+        Command::Gate(options) => former_session_admit(options, &cli.global),
         Command::Completions { shell } => completions(*shell),
         Command::Schema => print(&schema::run(), Output::Json, 0),
         Command::Check => check(&cli.global),
         Command::Init(options) => init(options),
         Command::PluginTest(options) => plugin_test(options, &cli.global),
-        Command::Reconcile(_) | Command::Pulls | Command::Doctor | Command::Sessions | Command::Logs(_) => {
-            with_roster(cli)
-        }
+        Command::Reconcile(_)
+        | Command::Pulls
+        | Command::Doctor
+        | Command::Sessions
+        | Command::Stop(_)
+        | Command::Logs(_) => with_roster(cli),
     }
 }
 
@@ -98,7 +104,8 @@ pub fn main(cli: &Cli) -> ExitCode {
 fn holds_credentials(command: &Command) -> bool {
     match command {
         Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_) => false,
-        Command::Gate(_)
+        Command::SessionAdmit(_)
+        | Command::Gate(_)
         | Command::Completions { .. }
         | Command::Schema
         | Command::Check
@@ -108,6 +115,7 @@ fn holds_credentials(command: &Command) -> bool {
         | Command::Pulls
         | Command::Doctor
         | Command::Sessions
+        | Command::Stop(_)
         | Command::Logs(_) => true,
     }
 }
@@ -137,13 +145,15 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
         Command::Reconcile(options) => block_on(reconcile::run(roster, options, global, secrets)),
         Command::Pulls => block_on(in_time(roster, pulls::run(roster, global))),
         Command::Doctor => block_on(in_time(roster, doctor::run(roster, global))),
-        Command::Sessions => sessions(global, roster),
-        Command::Logs(options) => logs(options, global, roster, secrets),
+        Command::Sessions => block_on(in_time(roster, sessions(global, roster))),
+        Command::Stop(options) => block_on(in_time(roster, stop::run(options, global, roster))),
+        Command::Logs(options) => block_on(logs(options, global, roster, secrets)),
         Command::Check
         | Command::Init(_)
         | Command::PluginTest(_)
         | Command::Schema
         | Command::Completions { .. }
+        | Command::SessionAdmit(_)
         | Command::Gate(_)
         | Command::SessionAgent(_)
         | Command::SessionRun { .. }
@@ -179,76 +189,39 @@ fn load_roster(path: &Path) -> Result<Roster, Problems> {
     roster::load(path, &variable)
 }
 
+/// The roster's platform, to look at.
+async fn platform(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatform> {
+    let how = Use { purpose: Purpose::Look, context: global.context.as_deref() };
+    edges::platform(roster, how, &client()).await?
+}
+
 /// A slot that cannot be read is an error in the log and in the exit code, and hides no other.
-fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
-    let (mut slots, mut code, mut now) = (Vec::new(), 0, SystemTime::now());
-    match &roster.platform.kind {
-        PlatformKind::Process { state_dir } => {
-            for found in edges::process(roster, state_dir)?.sessions()? {
-                match found {
-                    Ok(found) => slots.push(found),
-                    Err(error) => {
-                        tracing::error!("{error:#}");
-                        code = 1;
-                    }
-                }
-            }
-        }
-        PlatformKind::Kubernetes(settings) => {
-            let list = async { edges::kubernetes(roster, settings, global).await?.list().await };
-            let listing = block_on(in_time(roster, list))?;
-            now = listing.as_of.unwrap_or(now);
-            slots = SlotSessions::of(listing);
-        }
-        PlatformKind::GithubActions(settings) => {
-            let list = async { edges::actions(roster, settings, &client())??.list().await };
-            let listing = block_on(in_time(roster, list))?;
-            now = listing.as_of.unwrap_or(now);
-            slots = SlotSessions::of(listing);
-        }
-        PlatformKind::Exec(settings) => {
-            let list = async { edges::exec(roster, settings, Purpose::Look).list().await };
-            let listing = block_on(in_time(roster, list))?;
-            now = listing.as_of.unwrap_or(now);
-            slots = SlotSessions::of(listing);
-        }
+async fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
+    let found = platform(roster, global).await?.sessions().await?;
+    for error in &found.unreadable {
+        tracing::error!("{error:#}");
     }
-    let stdout = sessions::show(&roster.fleet, &slots, &roster.roles, global.output, now);
-    Ok(Outcome { stdout, code })
+    let now = found.as_of.unwrap_or_else(SystemTime::now);
+    let stdout = sessions::show(&roster.fleet, &found.slots, &roster.roles, global.output, now);
+    Ok(Outcome { stdout, code: u8::from(!found.unreadable.is_empty()) })
 }
 
 /// Prints by itself, because a log may be long or followed.
-fn logs(options: &Logs, global: &Global, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
-    let out = &mut Inert::over(io::stdout().lock(), Reader::from_environment());
-    match &roster.platform.kind {
-        PlatformKind::Process { state_dir } => {
-            logs::from_files(&edges::process(roster, state_dir)?, options, secrets, out)?;
-        }
-        PlatformKind::Kubernetes(settings) => block_on(async {
-            let log = async {
-                let slot = logs::slot(roster, &options.slot)?;
-                let kubernetes = edges::kubernetes(roster, settings, global).await?;
-                kubernetes.logs(&slot, options.generation, options.follow).await
-            };
-            logs::from_stream(in_time(roster, log).await?, secrets, out).await
-        })?,
-        PlatformKind::GithubActions(settings) => block_on(in_time(roster, async {
-            let slot = logs::slot(roster, &options.slot)?;
-            let actions = edges::actions(roster, settings, &client())??;
-            let log = actions.logs(&slot, options.generation).await?;
-            logs::of_run(&log, options.follow, secrets, out)
-        }))?,
-        PlatformKind::Exec(settings) => block_on(async {
-            if options.follow {
-                let why = "a log of a plugin's session cannot be followed; run it again without --follow";
-                anyhow::bail!(Refused(why.to_owned()));
-            }
-            let slot = logs::slot(roster, &options.slot)?;
-            let exec = edges::exec(roster, settings, Purpose::Look);
-            let log = in_time(roster, exec.logs(&slot, options.generation)).await?;
-            logs::from_stream(stream::iter([Ok(log.into())]), secrets, out).await
-        })?,
+async fn logs(
+    options: &Logs,
+    global: &Global,
+    roster: &Roster,
+    secrets: &Secrets,
+) -> anyhow::Result<Outcome> {
+    let slots = slots::meant(roster, &options.slot)?;
+    let platform = platform(roster, global).await?;
+    if options.follow && !platform.can_follow() {
+        let why = "a log of a plugin's session cannot be followed; run it again without --follow";
+        anyhow::bail!(Refused(why.to_owned()));
     }
+    let log = in_time(roster, platform.logs(&slots, options.generation, options.follow)).await?;
+    let out = &mut Inert::over(io::stdout().lock(), Reader::from_environment());
+    logs::print(log, secrets, out).await?;
     Ok(Outcome::ok(String::new()))
 }
 
@@ -259,14 +232,29 @@ fn check(global: &Global) -> ExitCode {
     answer.problems.map_or(printed, |problems| refuse(&problems, global.color))
 }
 
-/// Whatever it decides is no failure of the step.
-fn gate(options: &Gate) -> ExitCode {
+fn session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
     let secrets = Secrets::from_environment(&BTreeSet::new());
-    match block_on(gate::run(options)) {
+    log::start(global, &secrets);
+    admit(options, &secrets)
+}
+
+fn former_session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
+    let secrets = Secrets::from_environment(&BTreeSet::new());
+    log::start(global, &secrets);
+    tracing::warn!(
+        "`coordinator gate` is now `coordinator session-admit`; change the command in the session workflow, as \
+         `coordinator init --github-actions` writes it in an empty folder"
+    );
+    admit(options, &secrets)
+}
+
+/// Either decision is a success of the step.
+fn admit(options: &SessionAdmit, secrets: &Secrets) -> ExitCode {
+    match block_on(session_admit::run(options)) {
         Ok(sentence) => print(&secrets.mask(&sentence), Output::Text, 0),
         Err(error) => {
             let code = if error.is::<Refused>() { USAGE } else { 1 };
-            fail(&secrets, &format!("error: {error:#}\n"), code)
+            fail(secrets, &format!("error: {error:#}\n"), code)
         }
     }
 }

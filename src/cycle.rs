@@ -2,17 +2,25 @@
 //! comes last and always.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
 use crate::cli::StepName;
-use crate::fleet::{Inventory, RoleKey, Want};
+use crate::fleet::{Group, Inventory, Slot, Want};
 use crate::github::Github;
 use crate::platform::{CycleId, Platform};
 use crate::render::progress::Progress;
 use crate::report::{
-    HealthReport, InventoryReport, MergeReport, Report, Requests, SpawnReport, Status, Step, StepOutcome,
+    HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect, SpawnReport, Status, Step,
+    StepOutcome,
 };
 use crate::roster::Roster;
+use crate::source::{Effect, Source};
+use crate::steps::inventory::Plans;
+use crate::steps::spawn::SpawnRun;
 use crate::steps::{health, inventory, merge, report, spawn};
 
 use clock::Clock;
@@ -26,15 +34,15 @@ mod isolation;
 mod stop;
 
 /// All that one cycle needs. An edge that could not be set up fails its own step alone.
-pub struct Cycle<'a, P> {
+pub struct Cycle<'a, P, S> {
     /// What should be.
     pub roster: &'a Roster,
     /// Which cycle this is.
     pub id: CycleId,
     /// Which steps run.
     pub steps: Vec<StepName>,
-    /// The roles to serve; empty: all.
-    pub only_roles: &'a [RoleKey],
+    /// What wants sessions, in the order of service.
+    pub sources: Vec<S>,
     /// Reads and plans, changes nothing.
     pub dry_run: bool,
     /// Where sessions run.
@@ -50,13 +58,13 @@ pub struct Cycle<'a, P> {
 }
 
 /// Runs the five steps.
-pub async fn run<P: Platform>(cycle: &Cycle<'_, P>, stop: &Stop) -> Report {
+pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -> Report {
     let clock = Clock::start(cycle.roster.deadline, (cycle.clock)());
     let probes = Cell::new(0);
     let ((inventory, spawn), merge, health) = tokio::join!(
         async {
-            let (inventory, sessions) = take_inventory(cycle, &clock, stop).await;
-            let spawn = spawn_deficit(cycle, sessions, &clock, stop).await;
+            let (inventory, observed) = take_inventory(cycle, &clock, stop).await;
+            let spawn = spawn_deficit(cycle, observed, &clock, stop).await;
             (inventory, spawn)
         },
         merge_pulls(cycle, &clock, stop),
@@ -81,7 +89,7 @@ pub async fn run<P: Platform>(cycle: &Cycle<'_, P>, stop: &Stop) -> Report {
     report
 }
 
-fn requests<P: Platform>(cycle: &Cycle<'_, P>, health: u64) -> Requests {
+fn requests<P: Platform, S>(cycle: &Cycle<'_, P, S>, health: u64) -> Requests {
     Requests {
         github: cycle.github.as_ref().map_or(0, Github::requests),
         platform: cycle.platform.as_ref().map_or(0, P::requests),
@@ -89,8 +97,36 @@ fn requests<P: Platform>(cycle: &Cycle<'_, P>, health: u64) -> Requests {
     }
 }
 
-async fn take_inventory<P: Platform>(
-    cycle: &Cycle<'_, P>,
+/// What the inventory found out, for the step after it.
+struct Observed<C> {
+    sessions: Inventory,
+    plans: Plans<C>,
+}
+
+/// Lists the sessions, then reads the sources, also where the list failed or is left out.
+async fn take_inventory<P: Platform, S: Source>(
+    cycle: &Cycle<'_, P, S>,
+    clock: &Clock,
+    stop: &Stop,
+) -> (Step<InventoryReport>, Observed<S::Change>) {
+    let (mut step, sessions) = list_sessions(cycle, clock, stop).await;
+    if !cycle.steps.iter().any(|step| matches!(step, StepName::Inventory | StepName::Spawn)) {
+        return (step, Observed { sessions, plans: Vec::new() });
+    }
+    let started = Instant::now();
+    let until = clock.sources_until();
+    let read = inventory::read_sources(&cycle.sources, &sessions, (cycle.clock)(), until);
+    let (sources, plans) = tokio::select! {
+        () = stop.grace_over() => (Vec::new(), Vec::new()),
+        read = read => read,
+    };
+    step.body.sources = sources;
+    step.duration += started.elapsed();
+    (step, Observed { sessions, plans })
+}
+
+async fn list_sessions<P: Platform, S: Source>(
+    cycle: &Cycle<'_, P, S>,
     clock: &Clock,
     stop: &Stop,
 ) -> (Step<InventoryReport>, Inventory) {
@@ -102,7 +138,9 @@ async fn take_inventory<P: Platform>(
     let step = isolated(cycle, StepName::Inventory, clock.inventory_until(), stop, async |body| {
         *body = inventory::unknown(roles);
         let platform = usable(&cycle.platform)?;
-        let known = inventory::run(body, platform, fleet, roles, clock.started_at).await?;
+        let is_claimed = |slot: &Slot| cycle.sources.iter().any(|source| source.claims(slot));
+        let known = platform.list().await?;
+        *body = inventory::count(&known, fleet, roles, is_claimed, clock.started_at);
         let _ = listing.set(known);
         Ok(())
     });
@@ -110,37 +148,93 @@ async fn take_inventory<P: Platform>(
     (step, listing.into_inner().map_or(Inventory::Unknown, Inventory::Known))
 }
 
-async fn spawn_deficit<P: Platform>(
-    cycle: &Cycle<'_, P>,
-    sessions: Inventory,
+async fn spawn_deficit<P: Platform, S: Source>(
+    cycle: &Cycle<'_, P, S>,
+    observed: Observed<S::Change>,
     clock: &Clock,
     stop: &Stop,
 ) -> Step<SpawnReport> {
     if !cycle.steps.contains(&StepName::Spawn) {
         return Step::default();
     }
-    let settings = &cycle.roster.platform;
-    let policy = spawn::Policy {
-        max_running: settings.max_running,
-        max_spawns: settings.max_spawns,
-        on_inventory_failure: settings.on_inventory_failure,
-    };
-    isolated(cycle, StepName::Spawn, clock.end, stop, async |body| {
+    let step = isolated(cycle, StepName::Spawn, clock.end, stop, async |run: &mut SpawnRun| {
+        let Observed { sessions, plans } = observed;
         let platform = usable(&cycle.platform)?;
-        let orders = spawn::plan(&cycle.roster.fleet, cycle.wants(), &sessions, &policy, (cycle.clock)());
-        let pass = spawn::Pass {
+        let policy = policy(cycle, &plans);
+        let (wants, effects) = shares(plans);
+        let orders = spawn::plan(&cycle.roster.fleet, wants, &sessions, &policy, (cycle.clock)());
+        let context = spawn::SpawnContext {
             cycle: &cycle.id,
             clock: cycle.clock,
             until: clock.spawn_until(),
             stop: &stop.token,
             dry_run: cycle.dry_run,
         };
-        spawn::apply(body, platform, orders, &pass).await
+        let (with_start, at_once): (Vec<_>, Vec<_>) = effects.into_iter().map(split).unzip();
+        write(cycle, run, at_once).await;
+        let applied = spawn::apply(run, platform, orders, &context).await;
+        let due = with_start.into_iter().map(|effects| due(effects, run)).collect();
+        write(cycle, run, due).await;
+        applied
     })
-    .await
+    .await;
+    step.map(SpawnRun::report)
 }
 
-async fn merge_pulls<P>(cycle: &Cycle<'_, P>, clock: &Clock, stop: &Stop) -> Step<MergeReport> {
+/// The limits of the roster, and those of each source.
+fn policy<P, S: Source>(cycle: &Cycle<'_, P, S>, plans: &Plans<S::Change>) -> spawn::Policy {
+    let settings = &cycle.roster.platform;
+    let caps = cycle.sources.iter().zip(plans).filter_map(|(source, plan)| {
+        let group = Group::parse(source.name()).ok()?;
+        Some((group, plan.as_ref()?.max_concurrent?))
+    });
+    spawn::Policy {
+        max_running: settings.max_running,
+        max_spawns: settings.max_spawns,
+        max_concurrent: caps.collect::<BTreeMap<_, _>>(),
+        on_inventory_failure: settings.on_inventory_failure,
+    }
+}
+
+/// The effects whose session started.
+fn due<C>(effects: Vec<Effect<C>>, run: &SpawnRun) -> Vec<Effect<C>> {
+    let started: BTreeSet<&Slot> = run.started().collect();
+    let is_due = |effect: &Effect<C>| effect.needs.as_ref().is_some_and(|slot| started.contains(slot));
+    effects.into_iter().filter(is_due).collect()
+}
+
+/// The wants of all sources in their order, and the effects of each.
+fn shares<C>(plans: Plans<C>) -> (Vec<Want>, Vec<Vec<Effect<C>>>) {
+    let (wants, effects): (Vec<_>, Vec<_>) = plans
+        .into_iter()
+        .map(|plan| plan.map_or_else(Default::default, |plan| (plan.wants, plan.effects)))
+        .unzip();
+    (wants.into_iter().flatten().collect(), effects)
+}
+
+/// The effects that need a start, and those that need none.
+fn split<C>(effects: Vec<Effect<C>>) -> (Vec<Effect<C>>, Vec<Effect<C>>) {
+    effects.into_iter().partition(|effect| effect.needs.is_some())
+}
+
+/// Has each source write its effects, all sources at once. A dry run writes nothing.
+async fn write<P, S: Source>(
+    cycle: &Cycle<'_, P, S>,
+    run: &mut SpawnRun,
+    effects: Vec<Vec<Effect<S::Change>>>,
+) {
+    if cycle.dry_run {
+        return;
+    }
+    let writes = cycle.sources.iter().zip(effects).filter(|(_, effects)| !effects.is_empty());
+    let writes = writes.map(async |(source, effects)| (source.name(), source.commit(effects).await));
+    for (name, reports) in join_all(writes).await {
+        let effects = reports.into_iter().map(|report| SourceEffect { source: name.to_owned(), report });
+        run.effects.extend(effects);
+    }
+}
+
+async fn merge_pulls<P, S>(cycle: &Cycle<'_, P, S>, clock: &Clock, stop: &Stop) -> Step<MergeReport> {
     if !cycle.steps.contains(&StepName::Merge) {
         return Step::default();
     }
@@ -156,8 +250,8 @@ async fn merge_pulls<P>(cycle: &Cycle<'_, P>, clock: &Clock, stop: &Stop) -> Ste
     .await
 }
 
-async fn check_health<P>(
-    cycle: &Cycle<'_, P>,
+async fn check_health<P, S>(
+    cycle: &Cycle<'_, P, S>,
     clock: &Clock,
     stop: &Stop,
     probes: &Cell<u64>,
@@ -174,13 +268,4 @@ async fn check_health<P>(
         Ok(())
     })
     .await
-}
-
-impl<P> Cycle<'_, P> {
-    /// The roster as a source: upper rows first.
-    fn wants(&self) -> Vec<Want> {
-        let served = |key: &RoleKey| self.only_roles.is_empty() || self.only_roles.contains(key);
-        let roles = self.roster.roles.iter().filter(|role| served(&role.key));
-        roles.flat_map(|role| role.wants().collect::<Vec<_>>()).collect()
-    }
 }

@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 pub use hold::{Hold, HoldReason};
 pub use sessions::SlotSessions;
+pub use slot::{Counts, Group, ItemKey, ItemRun, Seat, Slot, WorkItem};
 pub use stuck::{Stuck, StuckReason};
-pub use want::{Mode, Role, SessionSpec, Want};
+pub use usd::Usd;
+pub use want::{Container, Follows, LocalSettings, Mode, Role, SessionSpec, Target, Want};
 
 mod hold;
 mod sessions;
+mod slot;
 mod stuck;
+mod usd;
 mod want;
 
 /// Finished sessions of a slot that count: backoff up to an hour needs seven.
@@ -45,15 +51,21 @@ impl fmt::Display for FleetName {
 }
 
 /// Key of a roster row: `[a-z][a-z0-9_]{0,27}`, no trailing `_`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct RoleKey(String);
+
+/// Whether the text is a key: `[a-z][a-z0-9_]{0,27}`, no trailing `_`.
+fn is_key(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase());
+    starts_well && text.len() <= 28 && !text.ends_with('_') && text.chars().all(allowed)
+}
 
 impl RoleKey {
     /// The key, or what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase());
-        if !starts_well || text.len() > 28 || text.ends_with('_') || !text.chars().all(allowed) {
+        if !is_key(text) {
             return Err(
                 "a role's key is 1 to 28 characters of a-z, 0-9 and `_`, starts with a letter and does not end with `_`",
             );
@@ -67,40 +79,17 @@ impl RoleKey {
     }
 }
 
+impl TryFrom<String> for RoleKey {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
 impl fmt::Display for RoleKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
-    }
-}
-
-/// A place for at most one live session: the lock. The generation is data and never part of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
-    /// The role that the slot belongs to.
-    pub role: RoleKey,
-    /// Counted from 0.
-    pub index: u32,
-}
-
-impl Slot {
-    /// The slot within its fleet: `ui-builder-s2`.
-    pub fn name(&self) -> String {
-        format!("{}-s{}", self.role.as_str().replace('_', "-"), self.index)
-    }
-
-    /// The session's full name, `<fleet>-<role>-s<index>`: what the platform keeps unique.
-    pub fn session_name(&self, fleet: &FleetName) -> String {
-        format!("{fleet}-{}", self.name())
-    }
-
-    /// Reads a slot as people and platforms write it: with or without the fleet, with `-` or `_`.
-    pub fn parse(fleet: &FleetName, text: &str) -> Option<Self> {
-        let text = text.replace('-', "_");
-        let (role, index) = text.rsplit_once("_s")?;
-        let canonical = index == "0" || !index.starts_with(['0', '+']);
-        let index = index.parse().ok().filter(|_| canonical)?;
-        let role = role.strip_prefix(&format!("{fleet}_")).unwrap_or(role);
-        Some(Self { role: RoleKey::parse(role).ok()?, index })
     }
 }
 
@@ -137,6 +126,8 @@ pub enum Outcome {
     TimedOut,
     /// It vanished without a record of its end: a reboot, or a killed shim.
     Lost,
+    /// Ended because a person said so.
+    Stopped,
 }
 
 impl Outcome {
@@ -147,12 +138,13 @@ impl Outcome {
             Self::Failed => "failed",
             Self::TimedOut => "timed_out",
             Self::Lost => "lost",
+            Self::Stopped => "stopped",
         }
     }
 
     /// The outcome that the word names.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Succeeded, Self::Failed, Self::TimedOut, Self::Lost]
+        [Self::Succeeded, Self::Failed, Self::TimedOut, Self::Lost, Self::Stopped]
             .into_iter()
             .find(|outcome| outcome.word() == word)
     }
@@ -176,6 +168,8 @@ pub struct Run {
     /// The platform ended it for reasons of its own (an eviction, a lost node): it says nothing about the agent, and
     /// the backoff does not count it.
     pub disrupted: bool,
+    /// What it worked on, where its slot is a work item's.
+    pub item: Option<ItemRun>,
 }
 
 impl Run {
@@ -194,6 +188,8 @@ pub struct LiveSession {
     pub state: State,
     /// When it started, as far as its record says.
     pub started_at: Option<SystemTime>,
+    /// What it works on, where its slot is a work item's.
+    pub item: Option<ItemRun>,
 }
 
 /// What the platform says of one slot.
@@ -203,6 +199,24 @@ pub struct SlotRecord {
     pub live: Option<LiveSession>,
     /// Finished sessions, oldest first, at most the last [`HISTORY`].
     pub history: Vec<Run>,
+    /// The newest generation that the platform let start here; 0 when nothing ever ran. A work item's next session names
+    /// the one that it follows, and starts only while this is still the newest.
+    pub generation: u64,
+}
+
+impl SlotRecord {
+    /// A record of these sessions, whose newest one gives the generation.
+    pub fn of(live: Option<LiveSession>, history: Vec<Run>) -> Self {
+        let live_generation = live.as_ref().and_then(|live| live.generation);
+        let generation = live_generation.max(history.last().map(|run| run.generation)).unwrap_or(0);
+        Self { live, history, generation }
+    }
+
+    /// What the newest session of the slot's work item says of itself.
+    pub fn item(&self) -> Option<&ItemRun> {
+        let live = self.live.as_ref().and_then(|live| live.item.as_ref());
+        live.or_else(|| self.history.last()?.item.as_ref())
+    }
 }
 
 /// A live session that the roster does not ask for, or that another roster file started. It is reported and
@@ -240,36 +254,6 @@ pub enum Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn fleet() -> FleetName {
-        FleetName::parse("demo").expect("a valid name")
-    }
-
-    fn slot(role: &str, index: u32) -> Slot {
-        Slot { role: RoleKey::parse(role).expect("a valid key"), index }
-    }
-
-    #[test]
-    fn the_session_name_is_pinned_because_changing_it_orphans_every_live_session() {
-        assert_eq!(slot("ui_builder", 2).session_name(&fleet()), "demo-ui-builder-s2");
-    }
-
-    #[test]
-    fn a_session_name_reads_back_in_every_spelling() {
-        for text in ["demo-ui-builder-s2", "ui-builder-s2", "ui_builder-s2", "ui_builder_s2"] {
-            assert_eq!(Slot::parse(&fleet(), text), Some(slot("ui_builder", 2)), "{text}");
-        }
-        for text in ["", "s2", "ui-builder", "ui-builder-s", "ui-builder-s02", "ui-builder-s+2", "UI-s1"] {
-            assert_eq!(Slot::parse(&fleet(), text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_longest_session_name_fits_a_kubernetes_job() {
-        let fleet = FleetName::parse(&"f".repeat(16)).expect("a valid name");
-        let name = slot(&"r".repeat(28), 9999).session_name(&fleet);
-        assert!(name.len() <= 52, "{name} has {} characters", name.len());
-    }
 
     #[test]
     fn names_outside_the_alphabet_are_refused() {

@@ -21,11 +21,15 @@
 pub mod cli;
 pub mod fleet;
 pub mod backoff;
+pub mod plan;
+pub mod source;
+pub mod sources;
 pub mod roster;
 pub mod prompt;
 pub mod cycle;
 pub mod steps;
 pub mod platform;
+pub mod platforms;
 pub mod client;
 pub mod pull;
 pub mod github;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::fleet::{Hold, Listing, Want};
+use crate::fleet::{Hold, HoldReason, Listing, Want};
 use crate::report::RateLimit;
 
 pub mod actions;
@@ -37,10 +37,32 @@ pub enum Start {
     },
     /// The slot holds a live session: another cycle was first, or the inventory did not know.
     AlreadyRunning,
+    /// Another session ran in the slot since the start was planned: see [`crate::fleet::Follows`].
+    Superseded,
     /// The platform looked at the slot itself and holds it back.
     Held(Hold),
     /// The platform wants no more requests for now: neither for this slot nor for any other.
     RateLimited(RateLimit),
+}
+
+/// What became of a person's wish to end a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The platform ends it, with its grace, and records it as stopped.
+    Asked {
+        /// Which session it is, where that is known.
+        generation: Option<u64>,
+    },
+    /// No session of the slot is live.
+    NotLive,
+}
+
+impl Start {
+    /// The answer of a platform that keeps no register of work items.
+    pub fn unsupported() -> Self {
+        let detail = "this platform cannot run work items".to_owned();
+        Self::Held(Hold { reason: HoldReason::Unsupported, until: None, detail })
+    }
 }
 
 /// A place that runs sessions and refuses a second one in a slot.
@@ -48,8 +70,9 @@ pub trait Platform {
     /// Every session of the fleet that is live or remembered. A partial answer is an error.
     fn list(&self) -> impl Future<Output = anyhow::Result<Listing>>;
 
-    /// Starts a session where the slot is certainly free and [`crate::backoff::hold`] does not hold it, both judged
-    /// anew by the platform's own records. Safe to call for any slot, any number of times, by any number of callers.
+    /// Starts a session where the slot is certainly free, nothing ran in it since [`Want::follows`] was decided, and
+    /// [`crate::backoff::hold`] does not hold it: all judged anew by the platform's own records, under its own lock. Safe
+    /// to call for any slot, any number of times, by any number of callers.
     fn start(
         &self,
         want: &Want,

@@ -1,8 +1,10 @@
 //! What one cycle saw and did: plain data that every renderer reads.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::fleet::{FleetName, Hold, RoleKey, Slot, Stuck, Unmanaged};
+use crate::fleet::{FleetName, Hold, RoleKey, Slot, Stuck, Target, Unmanaged};
+use crate::source::EffectReport;
 
 mod mask;
 
@@ -105,6 +107,13 @@ pub struct Step<T> {
     pub body: T,
 }
 
+impl<T> Step<T> {
+    /// The same end with another body.
+    pub fn map<U>(self, body: impl FnOnce(T) -> U) -> Step<U> {
+        Step { outcome: self.outcome, duration: self.duration, body: body(self.body) }
+    }
+}
+
 /// How a step ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum StepOutcome {
@@ -154,6 +163,57 @@ pub struct InventoryReport {
     pub out_of_range: Vec<Slot>,
     /// Live sessions that do not get on; nothing touches them.
     pub stuck: Vec<Stuck>,
+    /// The sources beside the roster, in the order of service.
+    pub sources: Vec<SourceReport>,
+}
+
+/// What one source says of its items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceReport {
+    /// Its name.
+    pub source: String,
+    /// What sort of source it is.
+    pub kind: &'static str,
+    /// How its reading ended.
+    pub outcome: SourceOutcome,
+    /// Items that are not done.
+    pub items: u32,
+    /// Its live sessions; `None` when the inventory is unknown.
+    pub running: Option<u32>,
+    /// Items that are not wanted now, by reason word.
+    pub waiting: BTreeMap<&'static str, u32>,
+    /// Items on which a person must act.
+    pub needs_human: u32,
+}
+
+/// How the reading of a source ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceOutcome {
+    /// All of it was read.
+    Ok,
+    /// A part could not be read: which, and why.
+    Partial(String),
+    /// It could not be read: why. Nothing of it is wanted.
+    Failed(String),
+}
+
+impl SourceOutcome {
+    /// The word in the report.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial(_) => "partial",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// What could not be read, and why.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Ok => None,
+            Self::Partial(error) | Self::Failed(error) => Some(error),
+        }
+    }
 }
 
 /// One role's numbers.
@@ -177,20 +237,31 @@ pub struct SpawnReport {
     /// Started, or in a dry run: to be started.
     pub spawned: Vec<Spawned>,
     /// Found live when they were to be started: an overlapping cycle was first, or the inventory was unknown.
-    pub already_running: Vec<Slot>,
+    pub already_running: Vec<Target>,
     /// Not started, and why.
-    pub held: Vec<(Slot, Hold)>,
+    pub held: Vec<(Target, Hold)>,
     /// Tried and failed.
     pub failed: Vec<SpawnFailure>,
     /// The rate limit of the platform that ended the step early.
     pub rate_limit: Option<RateLimit>,
+    /// What the sources wrote down.
+    pub effects: Vec<SourceEffect>,
+}
+
+/// What became of a source's write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceEffect {
+    /// Whose write.
+    pub source: String,
+    /// What, and what became of it.
+    pub report: EffectReport,
 }
 
 /// A session that was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spawned {
-    /// Where.
-    pub slot: Slot,
+    /// Where, and on what.
+    pub target: Target,
     /// 1 + the predecessor's.
     pub generation: u64,
 }
@@ -198,8 +269,8 @@ pub struct Spawned {
 /// A session that could not be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpawnFailure {
-    /// Where.
-    pub slot: Slot,
+    /// Where, and on what.
+    pub target: Target,
     /// What happened, why, and what to do.
     pub error: String,
 }

@@ -58,15 +58,6 @@ pub enum PlatformKind {
     Exec(ExecSettings),
 }
 
-/// What an unknown inventory means for spawning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnInventoryFailure {
-    /// Look at each slot on its own and start where it is certainly free.
-    Spawn,
-    /// Start nothing.
-    Skip,
-}
-
 /// `[repository]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
@@ -213,8 +204,9 @@ mod variables;
 pub mod reference;
 pub(crate) mod shipped;
 
+pub use crate::plan::OnInventoryFailure;
 pub use actions::ActionsSettings;
 pub use exec::ExecSettings;
-pub use kubernetes::{Container, JobTemplate, KubernetesSettings, Toleration, Workspace};
+pub use kubernetes::{JobTemplate, KubernetesSettings, Toleration, Workspace};
 pub use load::{complaint, load};
 pub use problem::{Located, Problem, Problems};

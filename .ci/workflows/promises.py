@@ -23,7 +23,7 @@ COORDINATOR = {
     "checks": "read",
     "statuses": "read",
 }
-GATE = {"actions": "read", "checks": "read", "contents": "read"}
+ADMIT = {"actions": "read", "checks": "read", "contents": "read"}
 AGENT = {"contents": "write", "pull-requests": "write", "issues": "write"}
 GUARD = (
     "vars.COORDINATOR_RELEASE != '' && (github.event_name != 'workflow_run' || "
@@ -131,15 +131,15 @@ def the_session_bears_the_name_and_the_lock_that_the_program_reads(it):
     }
 
 
-def the_session_is_a_gate_and_an_agent_behind_it(it):
-    gate, agent = it.session.jobs["gate"], it.session.jobs["agent"]
+def the_session_is_an_admission_and_an_agent_behind_it(it):
+    admit, agent = it.session.jobs["admit"], it.session.jobs["agent"]
     return (
-        [job["name"] for job in it.session.jobs.values()] == ["gate", "agent"]
-        and gate["permissions"] == GATE
-        and set(gate["outputs"]) == {"go", "reason"}
+        [job["name"] for job in it.session.jobs.values()] == ["admit", "agent"]
+        and admit["permissions"] == ADMIT
+        and set(admit["outputs"]) == {"go", "reason"}
         and agent["permissions"] == AGENT
-        and agent["needs"] == "gate"
-        and agent["if"] == "needs.gate.outputs.go == 'true'"
+        and agent["needs"] == "admit"
+        and agent["if"] == "needs.admit.outputs.go == 'true'"
         and agent["timeout-minutes"] == "${{ fromJSON(inputs.time_limit_minutes) }}"
         and agent["environment"]["deployment"] is False
     )

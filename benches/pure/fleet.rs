@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::Restraint;
+use coordinator::backoff::BackoffSettings;
 use coordinator::fleet::{
-    Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Want,
+    Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Target,
+    Want,
 };
 use coordinator::roster::{self, OnInventoryFailure, Roster};
 use coordinator::steps::spawn::Policy;
@@ -22,7 +23,12 @@ pub(crate) fn shipped() -> Roster {
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy { max_running: None, max_spawns: u32::MAX, on_inventory_failure: OnInventoryFailure::Spawn }
+    Policy {
+        max_running: None,
+        max_spawns: u32::MAX,
+        max_concurrent: BTreeMap::new(),
+        on_inventory_failure: OnInventoryFailure::Spawn,
+    }
 }
 
 /// Roles that want so many slots together.
@@ -34,7 +40,6 @@ pub(crate) fn roles(slots: usize) -> Vec<Role> {
         count: u32::try_from(SLOTS_A_ROLE.min(slots - number * SLOTS_A_ROLE)).expect("at most a hundred"),
         department: "Engineering".to_owned(),
         mode: Mode::TaskDriven,
-        brief_path: "briefs/role.md".to_owned(),
         spec: Arc::clone(&spec),
     };
     (0..slots.div_ceil(SLOTS_A_ROLE)).map(role).collect()
@@ -52,16 +57,21 @@ pub(crate) fn listing(slots: usize, now: SystemTime) -> Listing {
 }
 
 /// The slot of this number, counted over all roles.
+pub(crate) fn target(number: usize) -> Target {
+    Target { slot: slot(number), role: key(number / SLOTS_A_ROLE), item: None }
+}
+
 pub(crate) fn slot(number: usize) -> Slot {
     let index = u32::try_from(number % SLOTS_A_ROLE).expect("at most a hundred");
-    Slot { role: key(number / SLOTS_A_ROLE), index }
+    Slot::of_role(&key(number / SLOTS_A_ROLE), index)
 }
 
 fn record(number: usize, now: SystemTime) -> SlotRecord {
     let history =
         vec![failed(1, now - Duration::from_secs(9_000)), failed(2, now - Duration::from_secs(7_000))];
-    let session = LiveSession { generation: Some(3), state: State::Running, started_at: Some(now) };
-    SlotRecord { live: (!number.is_multiple_of(10)).then_some(session), history }
+    let session =
+        LiveSession { generation: Some(3), state: State::Running, started_at: Some(now), item: None };
+    SlotRecord::of((!number.is_multiple_of(10)).then_some(session), history)
 }
 
 fn failed(generation: u64, finished_at: SystemTime) -> Run {
@@ -73,6 +83,7 @@ fn failed(generation: u64, finished_at: SystemTime) -> Run {
         started_at: finished_at - Duration::from_secs(60),
         finished_at,
         disrupted: false,
+        item: None,
     }
 }
 
@@ -87,14 +98,12 @@ fn spec() -> SessionSpec {
         brief: "Do one useful thing.".to_owned(),
         env: BTreeMap::new(),
         time_limit: Duration::from_secs(7_200),
-        min_free_bytes: 0,
-        retain: 5,
-        retain_work: 1,
-        restraint: Restraint {
+        restraint: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3_600),
             min_runtime: Duration::from_secs(30),
             min_interval: Duration::ZERO,
         },
+        ..SessionSpec::default()
     }
 }

@@ -65,7 +65,7 @@ fn role(role: &Role) -> Value {
         "count": role.count,
         "department": role.department,
         "mode": role.mode.word(),
-        "brief": role.brief_path,
+        "brief": role.spec.brief_path,
         "command": role.spec.command,
     })
 }
@@ -77,7 +77,7 @@ fn table(roster: &Roster) -> Table<'static> {
             role.count.to_string(),
             role.department.clone(),
             role.mode.word().to_owned(),
-            role.brief_path.clone(),
+            role.spec.brief_path.clone(),
             command(&role.spec.command),
         ]
     };
@@ -119,7 +119,7 @@ fn totals(roster: &Roster, plugin: Memory) -> String {
 fn platform(roster: &Roster, plugin: Memory) -> String {
     match &roster.platform.kind {
         PlatformKind::Process { .. } => "on this machine".to_owned(),
-        PlatformKind::Kubernetes(settings) => cluster(settings),
+        PlatformKind::Kubernetes(settings) => cluster(settings, &roster.roles),
         PlatformKind::GithubActions(settings) => {
             let place = roster
                 .repository
@@ -137,13 +137,13 @@ fn platform(roster: &Roster, plugin: Memory) -> String {
     }
 }
 
-fn cluster(settings: &KubernetesSettings) -> String {
+fn cluster(settings: &KubernetesSettings, roles: &[Role]) -> String {
     let place = match &settings.namespace {
         Some(namespace) => format!("namespace {namespace}"),
         None => "the context's namespace".to_owned(),
     };
     let images: BTreeSet<_> =
-        settings.containers.values().map(|container| container.image.as_str()).collect();
+        roles.iter().filter_map(|role| role.spec.container.as_ref()).map(|it| it.image.as_str()).collect();
     let shown = images.iter().copied().take(SHOWN_IMAGES).collect::<Vec<_>>().join(", ");
     match images.len() {
         0 => format!("as Jobs in {place}"),

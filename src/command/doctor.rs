@@ -63,7 +63,7 @@ async fn platform(
             plugin::findings(&edges::exec(roster, settings, Purpose::Look), settings, now).await
         }
         PlatformKind::Kubernetes(settings) => {
-            let kubernetes = edges::kubernetes(roster, settings, global).await;
+            let kubernetes = edges::kubernetes(roster, settings, global.context.as_deref()).await;
             kubernetes::findings(&roster.roles, settings, kubernetes, global.context.as_deref(), now).await
         }
         PlatformKind::GithubActions(settings) => {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cli::Global;
 use crate::command::Refused;
 use crate::cycle::inventory_limit;
 use crate::github::{Credentials, Github, transport};
@@ -13,16 +12,51 @@ use crate::platform::actions::{self, Actions};
 use crate::platform::exec::{self, Exec, Purpose};
 use crate::platform::kubernetes::{self, Kubernetes};
 use crate::platform::process::{self, Process};
-use crate::roster::{ActionsSettings, ExecSettings, KubernetesSettings, Repository, Roster};
+use crate::platforms::AnyPlatform;
+use crate::roster::{ActionsSettings, ExecSettings, KubernetesSettings, PlatformKind, Repository, Roster};
 
-/// The process platform for this roster.
-pub(super) fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
+/// What a command is going to do with the platform.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use<'a> {
+    pub(super) purpose: Purpose,
+    /// The kubeconfig's context.
+    pub(super) context: Option<&'a str>,
+}
+
+/// The platform of this roster; inside, why it cannot be used. A place in which local sessions cannot be kept, and half
+/// an App, are mistakes in the configuration, and refused.
+pub(super) async fn platform(
+    roster: &Roster,
+    how: Use<'_>,
+    client: &anyhow::Result<reqwest::Client>,
+) -> Result<anyhow::Result<AnyPlatform>, Refused> {
+    Ok(match &roster.platform.kind {
+        PlatformKind::Process { state_dir } => {
+            if let (Purpose::Start, Some(refusal)) = (how.purpose, process::refusal(state_dir)) {
+                return Err(Refused(refusal));
+            }
+            process(roster, state_dir).map(AnyPlatform::Process)
+        }
+        PlatformKind::Kubernetes(settings) => {
+            let kubernetes = kubernetes(roster, settings, how.context).await;
+            kubernetes.map(|platform| AnyPlatform::Kubernetes(Box::new(platform)))
+        }
+        PlatformKind::GithubActions(settings) => {
+            let actions = actions(roster, settings, client)?;
+            actions.map(|platform| AnyPlatform::Actions(Box::new(platform)))
+        }
+        PlatformKind::Exec(settings) => Ok(AnyPlatform::Exec(Box::new(exec(roster, settings, how.purpose)))),
+    })
+}
+
+fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
     Process::open(process::Settings {
         fleet: roster.fleet.clone(),
         roster: roster.path.clone(),
         state_dir: state_dir.to_owned(),
         repository: roster.repository.as_ref().map(full_name),
         secret_names: roster.secret_names.clone(),
+        program: process::own_program()?,
     })
 }
 
@@ -48,7 +82,7 @@ pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -
 pub(super) async fn kubernetes(
     roster: &Roster,
     settings: &KubernetesSettings,
-    global: &Global,
+    context: Option<&str>,
 ) -> anyhow::Result<Kubernetes> {
     let settings = kubernetes::Settings {
         fleet: roster.fleet.clone(),
@@ -56,7 +90,7 @@ pub(super) async fn kubernetes(
         kubernetes: settings.clone(),
     };
     let until = Instant::now() + roster.deadline;
-    Kubernetes::connect(settings, global.context.as_deref(), until).await
+    Kubernetes::connect(settings, context, until).await
 }
 
 /// The GitHub Actions platform for this roster, on a client of its own: its requests are not the merge step's. Half an App

@@ -1,55 +1,24 @@
 //! `coordinator logs`: what an agent wrote, its secrets masked and its escape sequences removed. On this machine the file
 //! itself, whose path `coordinator sessions -o json` tells, has every byte.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::Path;
-use std::pin::pin;
-use std::thread;
-use std::time::Duration;
+use std::io::{self, ErrorKind, Write};
 
-use anyhow::{Context, bail};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 
-use crate::cli::Logs;
-use crate::fleet::{FleetName, Slot};
-use crate::platform::actions::{Log, LogText};
-use crate::platform::process::{Process, SlotFiles};
-use crate::roster::Roster;
+use crate::platforms::Log;
 use crate::secrets::{MaskedStderr, Secrets};
 use crate::untrusted;
 
-/// Between two looks at a log that is followed.
-const PAUSE: Duration = Duration::from_millis(200);
-
-const CHUNK_BYTES: usize = 64 << 10;
-
-/// Prints the log of a local session to `out`; with `--follow` goes on until the session has ended. Blocks. A reader that
-/// goes away (`| head`) is no error.
-pub fn from_files(
-    process: &Process,
-    options: &Logs,
-    secrets: &Secrets,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let files = find(process, &options.slot)?;
-    let home = files.home(options.generation)?;
+/// Prints a log to `out` until it ends, and what to know of it to standard error. What came before an error is printed,
+/// too. A reader that goes away (`| head`) is not an error.
+pub async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
+    if !log.note.is_empty() {
+        MaskedStderr::new(secrets.clone()).write_all(format!("{}\n", log.note).as_bytes())?;
+    }
     let mut printer = Printer { out, secrets, line: Vec::new() };
-    let printed = print(&mut printer, &files, &home, options.follow);
-    unless_nobody_reads(printed).with_context(|| format!("print the log in {}", home.display()))
-}
-
-/// Prints a log that comes in pieces to `out`, until it ends. What came before an error is printed, too.
-pub async fn from_stream(
-    log: impl Stream<Item = anyhow::Result<Bytes>>,
-    secrets: &Secrets,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let mut printer = Printer { out, secrets, line: Vec::new() };
-    let mut log = pin!(log);
+    let mut bytes = log.bytes;
     let mut end = Ok(());
-    while let Some(piece) = log.next().await {
+    while let Some(piece) = bytes.next().await {
         let printed = piece.and_then(|bytes| {
             printer.print(&bytes)?;
             Ok(printer.out.flush()?)
@@ -62,28 +31,6 @@ pub async fn from_stream(
     unless_nobody_reads(end.and(printer.finish()))
 }
 
-/// Prints to `out` what GitHub has of a run's log, and to stderr where all of it is. GitHub gives no log of
-/// a job that still runs, so there is nothing to follow.
-pub fn of_run(log: &Log, follow: bool, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
-    let Log { url, generation, text } = log;
-    let note = match text {
-        LogText::Whole(_) => "the whole log",
-        LogText::Tail(_) => "the end of the log; all of it is on the run's page",
-        LogText::NotYet => {
-            "it still runs, and GitHub gives a log when the job is over; its page shows it live"
-        }
-        LogText::NoAgent => "no agent ran in it; its page says why",
-        LogText::Gone => "GitHub has no log of it any more",
-    };
-    let nothing =
-        if follow && *text != LogText::NotYet { "; GitHub gives no live log to follow" } else { "" };
-    let line = format!("generation {generation}, {url}: {note}{nothing}\n");
-    MaskedStderr::new(secrets.clone()).write_all(line.as_bytes())?;
-    let (LogText::Whole(bytes) | LogText::Tail(bytes)) = text else { return Ok(()) };
-    let mut printer = Printer { out, secrets, line: Vec::new() };
-    unless_nobody_reads(printer.print(bytes).and_then(|()| printer.finish()))
-}
-
 fn unless_nobody_reads(printed: anyhow::Result<()>) -> anyhow::Result<()> {
     let nobody_reads = |error: &anyhow::Error| {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
@@ -91,90 +38,6 @@ fn unless_nobody_reads(printed: anyhow::Result<()>) -> anyhow::Result<()> {
     match printed {
         Err(error) if nobody_reads(&error) => Ok(()),
         other => other,
-    }
-}
-
-fn find(process: &Process, text: &str) -> anyhow::Result<SlotFiles> {
-    let slots = readings(process.fleet(), text)?;
-    let known = slots.into_iter().map(|slot| process.files(slot)).find(SlotFiles::exist);
-    known.with_context(|| format!("no session of `{text}` is remembered; see `coordinator sessions`"))
-}
-
-/// The slot that is meant, where only the roster can tell: one of its roles, else the text as it stands.
-pub fn slot(roster: &Roster, text: &str) -> anyhow::Result<Slot> {
-    let slots = readings(&roster.fleet, text)?;
-    let is_served = |slot: &&Slot| roster.roles.iter().any(|role| role.key == slot.role);
-    let meant = slots.iter().find(is_served).or(slots.last());
-    meant.cloned().with_context(|| no_slot(text))
-}
-
-/// What a slot's name may mean. A role's name may begin like the fleet's, so the longer reading comes first.
-fn readings(fleet: &FleetName, text: &str) -> anyhow::Result<Vec<Slot>> {
-    let readings = [format!("{fleet}-{text}"), text.to_owned()];
-    let slots: Vec<Slot> = readings.iter().filter_map(|reading| Slot::parse(fleet, reading)).collect();
-    if slots.is_empty() {
-        bail!(no_slot(text));
-    }
-    Ok(slots)
-}
-
-fn no_slot(text: &str) -> String {
-    format!("`{text}` is no slot; slots look like ui-builder-s0, see `coordinator sessions`")
-}
-
-fn print(
-    printer: &mut Printer<'_, impl Write>,
-    files: &SlotFiles,
-    home: &Path,
-    goes_on: bool,
-) -> anyhow::Result<()> {
-    copy(&home.join("out.log.1"), 0, printer)?;
-    let offset = copy(&home.join("out.log"), 0, printer)?;
-    if goes_on {
-        follow(printer, files, home, offset)?;
-    }
-    printer.finish()
-}
-
-/// Prints what comes after `offset` until the session has ended.
-fn follow(
-    printer: &mut Printer<'_, impl Write>,
-    files: &SlotFiles,
-    home: &Path,
-    mut offset: u64,
-) -> anyhow::Result<()> {
-    let (log, rotated) = (home.join("out.log"), home.join("out.log.1"));
-    loop {
-        let has_ended = files.has_ended(home)?;
-        if log.metadata().is_ok_and(|metadata| metadata.len() < offset) {
-            // The log was copied aside and emptied: what we have not seen of it is in the copy.
-            copy(&rotated, offset, printer)?;
-            offset = 0;
-        }
-        offset = copy(&log, offset, printer)?;
-        printer.out.flush()?;
-        if has_ended {
-            return Ok(());
-        }
-        thread::sleep(PAUSE);
-    }
-}
-
-/// Prints the file from `offset` to its present end, and returns that; a file that is not there is empty.
-fn copy(path: &Path, mut offset: u64, printer: &mut Printer<'_, impl Write>) -> anyhow::Result<u64> {
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(offset),
-        other => other?,
-    };
-    file.seek(SeekFrom::Start(offset))?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let count = file.read(&mut chunk)?;
-        if count == 0 {
-            return Ok(offset);
-        }
-        offset += count as u64;
-        printer.print(&chunk[..count])?;
     }
 }
 
@@ -213,7 +76,8 @@ impl<W: Write> Printer<'_, W> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
+    use bytes::Bytes;
+    use futures_util::{FutureExt, stream};
 
     use super::*;
 
@@ -231,8 +95,8 @@ mod tests {
     fn streamed(pieces: Vec<anyhow::Result<Bytes>>) -> (anyhow::Result<()>, String) {
         let secrets = Secrets::new(["s3cret-value".to_owned()]);
         let mut out = Vec::new();
-        let log = futures_util::stream::iter(pieces);
-        let printed = from_stream(log, &secrets, &mut out).now_or_never().expect("nothing to wait for");
+        let log = Log { note: String::new(), bytes: stream::iter(pieces).boxed() };
+        let printed = print(log, &secrets, &mut out).now_or_never().expect("nothing to wait for");
         (printed, String::from_utf8(out).expect("only text is printed"))
     }
 
@@ -267,19 +131,10 @@ mod tests {
 
     #[test]
     fn a_reader_that_goes_away_is_no_error() {
-        let log = futures_util::stream::iter([Ok(Bytes::from_static(b"one\n"))]);
-        let printed = from_stream(log, &Secrets::default(), &mut Gone).now_or_never();
+        let bytes = stream::iter([Ok(Bytes::from_static(b"one\n"))]).boxed();
+        let log = Log { note: String::new(), bytes };
+        let printed = print(log, &Secrets::default(), &mut Gone).now_or_never();
         assert!(printed.expect("nothing to wait for").is_ok());
-    }
-
-    #[test]
-    fn a_slot_has_two_readings_when_its_role_may_begin_like_the_fleet() {
-        let fleet = FleetName::parse("demo").expect("a valid name");
-        let names =
-            |text| readings(&fleet, text).map(|slots| slots.iter().map(Slot::name).collect::<Vec<_>>()).ok();
-        assert_eq!(names("demo-tester-s0"), Some(vec!["demo-tester-s0".to_owned(), "tester-s0".to_owned()]));
-        assert_eq!(names("tester-s0"), Some(vec!["tester-s0".to_owned(); 2]));
-        assert_eq!(names("../etc"), None);
     }
 
     #[test]

@@ -8,17 +8,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile, StepName};
 use crate::client::client_for;
-use crate::command::{Outcome, Refused, edges, workflow_run};
+use crate::command::edges::{self, Use};
+use crate::command::{Outcome, Refused, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
 use crate::fleet::RoleKey;
+use crate::platform::CycleId;
 use crate::platform::exec::Purpose;
-use crate::platform::kubernetes::Kubernetes;
-use crate::platform::{CycleId, Platform, process};
 use crate::render::progress::Progress;
 use crate::render::{self, Screen, metrics};
 use crate::report::{Interrupt, Report};
-use crate::roster::{PlatformKind, Roster};
+use crate::roster::Roster;
 use crate::secrets::Secrets;
+use crate::source::Source;
+use crate::sources;
 use crate::steps::report;
 
 /// Runs the cycle and renders it. An error is a mistake of configuration or usage: nothing was touched.
@@ -28,62 +30,46 @@ pub async fn run(
     global: &Global,
     secrets: &Secrets,
 ) -> anyhow::Result<Outcome> {
-    let steps = selection(options);
     let urls = roster.repository.iter().map(|repository| &repository.api_url);
     let urls = urls.chain(roster.health.iter().map(|endpoint| &endpoint.url));
     let client = client_for(urls.map(String::as_str));
     refuse_unknown_roles(roster, &options.role)?;
+    refuse_unknown_sources(roster, &options.source)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
-    let agents = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
-    let mut report = match &roster.platform.kind {
-        PlatformKind::Process { state_dir } => {
-            if agents && let Some(refusal) = process::refusal(state_dir) {
-                anyhow::bail!(Refused(refusal));
-            }
-            cycle(roster, options, client, edges::process(roster, state_dir)).await?
-        }
-        PlatformKind::Kubernetes(settings) if agents => {
-            let platform = edges::kubernetes(roster, settings, global).await;
-            cycle(roster, options, client, platform).await?
-        }
-        PlatformKind::GithubActions(settings) => {
-            let platform = edges::actions(roster, settings, &client)?;
-            cycle(roster, options, client, platform).await?
-        }
-        PlatformKind::Exec(settings) => {
-            let purpose = if options.dry_run { Purpose::Look } else { Purpose::Start };
-            cycle(roster, options, client, Ok(edges::exec(roster, settings, purpose))).await?
-        }
-        // A cluster that no step needs is left alone.
-        PlatformKind::Kubernetes(_) => {
-            let unused: anyhow::Result<Kubernetes> = Err(anyhow::anyhow!("no step needs the cluster"));
-            cycle(roster, options, client, unused).await?
-        }
-    };
+    let mut report = cycle(roster, options, global, client).await?;
     report.mask(secrets);
     if let Some(path) = &options.metrics_file
         && let Err(error) = metrics::write(path, &metrics::report(&report))
     {
         tracing::error!("{error:#}");
     }
-    workflow_run::tell(&report, secrets);
+    workflow_run::publish(&report, secrets);
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
     Ok(Outcome { stdout, code })
 }
 
-/// One cycle on this platform, or without one when it could not be set up.
-async fn cycle<P: Platform>(
+/// One cycle, on the platform where a step needs one.
+async fn cycle(
     roster: &Roster,
     options: &Reconcile,
+    global: &Global,
     client: anyhow::Result<reqwest::Client>,
-    platform: anyhow::Result<P>,
 ) -> anyhow::Result<Report> {
+    let steps = selection(options);
+    let needs_platform = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
+    let purpose = if options.dry_run { Purpose::Look } else { Purpose::Start };
+    let how = Use { purpose, context: global.context.as_deref() };
+    let platform = if needs_platform {
+        edges::platform(roster, how, &client).await?
+    } else {
+        Err(anyhow::anyhow!("no step needs the platform"))
+    };
     let cycle = Cycle {
         roster,
         id: new_cycle_id(SystemTime::now()),
-        steps: selection(options),
-        only_roles: &options.role,
+        steps,
+        sources: sources::configured(roster, &options.role, &options.source),
         dry_run: options.dry_run,
         platform,
         github: edges::github(roster, &client)?,
@@ -130,6 +116,17 @@ fn refuse_unknown_roles(roster: &Roster, wanted: &[RoleKey]) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+fn refuse_unknown_sources(roster: &Roster, wanted: &[String]) -> anyhow::Result<()> {
+    let sources = sources::configured(roster, &[], &[]);
+    let names: Vec<&str> = sources.iter().map(Source::name).collect();
+    match wanted.iter().find(|name| !names.contains(&name.as_str())) {
+        Some(name) => {
+            anyhow::bail!(Refused(format!("no source `{name}`; this roster has {}", names.join(", "))))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Unique among overlapping runs on one machine and, by the time, among machines.

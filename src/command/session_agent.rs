@@ -12,8 +12,9 @@ use std::process::{Command, ExitCode, Stdio, id};
 use anyhow::Context;
 
 use crate::cli;
-use crate::command::gate::{Session, session, wrong};
+use crate::command::session_admit::{Session, session, wrong};
 use crate::command::{USAGE, fail};
+use crate::fleet::RoleKey;
 use crate::platform::environment::Identity;
 use crate::platform::placeholders::{Values, filled, takes_prompt};
 use crate::secrets::Secrets;
@@ -45,30 +46,33 @@ pub fn run(options: &cli::SessionAgent) -> ExitCode {
 }
 
 fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
-    let Session { fleet, slot, generation, task } = session(&options.session)?;
-    if slot.role.as_str() != options.role {
-        return Err(wrong("COORDINATOR_ROLE", &options.role, format!("the slot is one of {}", slot.role)));
+    let Session { fleet, slot, generation, input: given } = session(&options.session)?;
+    let role = RoleKey::parse(&options.role)
+        .map_err(|why| wrong("COORDINATOR_ROLE", &options.role, why.to_owned()))?;
+    if slot.index().is_some() && slot.group != role {
+        return Err(wrong("COORDINATOR_ROLE", &options.role, format!("the slot is one of {}", slot.group)));
     }
-    let brief = task.brief.as_deref().unwrap_or_default();
-    let values = Values { fleet: &fleet, slot: &slot, prompt: &task.prompt, brief };
-    let mut words = filled(&task.command, values).into_iter();
-    let mut command = Command::new(words.next().context("the task has an empty command")?);
-    command.args(words).envs(&task.env);
+    let brief = given.brief.as_deref().unwrap_or_default();
+    let values = Values { fleet: &fleet, slot: &slot, role: &role, item: "", prompt: &given.prompt, brief };
+    let mut words = filled(&given.command, values).into_iter();
+    let mut command = Command::new(words.next().context("the session input has an empty command")?);
+    command.args(words).envs(&given.env);
     for name in SPENT {
         command.env_remove(name);
     }
-    let session = format!("{}-{generation}-{}", slot.session_name(&fleet), options.session.cycle);
     let identity = Identity {
         fleet: &fleet,
         slot: &slot,
-        session: &session,
+        role: &role,
+        item: None,
         generation,
-        prompt: &task.prompt,
+        cycle: &options.session.cycle,
+        prompt: &given.prompt,
         repository: Some(&options.session.repository),
     };
     command.envs(identity.variables());
-    let takes_prompt = takes_prompt(&task.command);
-    command.stdin(if takes_prompt { Stdio::null() } else { input(&task.prompt)?.into() });
+    let takes_prompt = takes_prompt(&given.command);
+    command.stdin(if takes_prompt { Stdio::null() } else { input(&given.prompt)?.into() });
     Ok(command)
 }
 

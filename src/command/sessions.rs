@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::backoff::{self, Restraint};
+use crate::backoff::{self, BackoffSettings};
 use crate::cli::Output;
-use crate::fleet::{self, FleetName, LiveSession, Role, Run, SlotSessions, State};
+use crate::fleet::{self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State};
 use crate::render::markdown::escaped;
 use crate::render::words::{clock, count, rfc3339, sentence, span};
 use crate::untrusted::one_line;
@@ -39,15 +39,15 @@ const HEAD: [&str; 6] = ["SLOT", "STATE", "SINCE", "GEN", "LAST", "LOG"];
 
 type Row = [String; 6];
 
-fn restraint(roles: &[Role], found: &SlotSessions) -> Option<Restraint> {
-    roles.iter().find(|role| role.key == found.slot.role).map(|role| role.spec.restraint)
+fn restraint(roles: &[Role], found: &SlotSessions) -> Option<BackoffSettings> {
+    roles.iter().find(|role| found.slot.group == role.key).map(|role| role.spec.restraint)
 }
 
 /// `quoted` makes text of the platform harmless where it is shown.
 fn row(
     fleet: &FleetName,
     found: &SlotSessions,
-    restraint: Option<Restraint>,
+    restraint: Option<BackoffSettings>,
     now: SystemTime,
     quoted: fn(&str) -> String,
 ) -> Row {
@@ -66,7 +66,7 @@ fn row(
 fn state(
     session: &str,
     found: &SlotSessions,
-    restraint: Option<Restraint>,
+    restraint: Option<BackoffSettings>,
     now: SystemTime,
 ) -> (String, String) {
     let ago = |time: SystemTime| span(now.duration_since(time).unwrap_or_default());
@@ -91,7 +91,7 @@ fn in_the_table(detail: &str) -> String {
 }
 
 /// `succeeded after 41 min`, `failed, exit 1 after 4 s (3 in a row)`.
-fn last(run: &Run, history: &[Run], restraint: Option<Restraint>) -> String {
+fn last(run: &Run, history: &[Run], restraint: Option<BackoffSettings>) -> String {
     let word = run.outcome.word().replace('_', " ");
     let how = match (run.outcome, run.exit_code, &run.detail) {
         (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut, ..) | (_, None, None) => String::new(),
@@ -133,39 +133,59 @@ fn json(fleet: &FleetName, slots: &[SlotSessions]) -> Value {
     })
 }
 
+/// The recipe of a session: its group is the role, unless it works on an item.
+fn role<'a>(found: &'a SlotSessions, item: Option<&'a ItemRun>) -> &'a str {
+    item.map_or(found.slot.group.as_str(), |item| item.role.as_str())
+}
+
+/// Item and attempt beside the slot, where there is one.
+fn of_item(item: Option<&ItemRun>, mut session: Value) -> Value {
+    if let Some(ItemRun { item, .. }) = item {
+        session["item"] = json!(sentence(&item.id));
+        session["attempt"] = json!(item.counts.attempt);
+    }
+    session
+}
+
 fn finished_json(fleet: &FleetName, found: &SlotSessions, run: &Run) -> Value {
-    json!({
-        "slot": found.slot.session_name(fleet),
-        "role": found.slot.role.as_str(),
-        "index": found.slot.index,
-        "generation": run.generation,
-        "state": State::Finished.word(),
-        "outcome": run.outcome.word(),
-        "exit_code": run.exit_code,
-        "detail": run.detail.as_deref().map(sentence),
-        "pid": null,
-        "started_at": rfc3339(run.started_at),
-        "finished_at": rfc3339(run.finished_at),
-        "log": found.logs.get(&run.generation),
-    })
+    of_item(
+        run.item.as_ref(),
+        json!({
+            "slot": found.slot.session_name(fleet),
+            "role": role(found, run.item.as_ref()),
+            "index": found.slot.index(),
+            "generation": run.generation,
+            "state": State::Finished.word(),
+            "outcome": run.outcome.word(),
+            "exit_code": run.exit_code,
+            "detail": run.detail.as_deref().map(sentence),
+            "pid": null,
+            "started_at": rfc3339(run.started_at),
+            "finished_at": rfc3339(run.finished_at),
+            "log": found.logs.get(&run.generation),
+        }),
+    )
 }
 
 fn live_json(fleet: &FleetName, found: &SlotSessions, live: &LiveSession) -> Value {
     let stuck = found.stuck.as_ref();
-    json!({
-        "slot": found.slot.session_name(fleet),
-        "role": found.slot.role.as_str(),
-        "index": found.slot.index,
-        "generation": live.generation,
-        "state": live.state.word(),
-        "outcome": null,
-        "exit_code": null,
-        "detail": stuck.map(|stuck| sentence(&format!("{}: {}", stuck.reason.word(), stuck.detail))),
-        "pid": found.pid,
-        "started_at": live.started_at.map(rfc3339),
-        "finished_at": null,
-        "log": live.generation.and_then(|generation| found.logs.get(&generation)),
-    })
+    of_item(
+        live.item.as_ref(),
+        json!({
+            "slot": found.slot.session_name(fleet),
+            "role": role(found, live.item.as_ref()),
+            "index": found.slot.index(),
+            "generation": live.generation,
+            "state": live.state.word(),
+            "outcome": null,
+            "exit_code": null,
+            "detail": stuck.map(|stuck| sentence(&format!("{}: {}", stuck.reason.word(), stuck.detail))),
+            "pid": found.pid,
+            "started_at": live.started_at.map(rfc3339),
+            "finished_at": null,
+            "log": live.generation.and_then(|generation| found.logs.get(&generation)),
+        }),
+    )
 }
 
 #[cfg(test)]
@@ -183,11 +203,11 @@ mod tests {
     }
 
     fn slot(index: u32) -> Slot {
-        Slot { role: RoleKey::parse("ui_builder").expect("a valid key"), index }
+        Slot::of_role(&RoleKey::parse("ui_builder").expect("a valid key"), index)
     }
 
     fn live(generation: u64, state: State, started: Option<u64>) -> LiveSession {
-        LiveSession { generation: Some(generation), state, started_at: started.map(at) }
+        LiveSession { generation: Some(generation), state, started_at: started.map(at), item: None }
     }
 
     fn failed(generation: u64, last_words: &str) -> Run {
@@ -199,12 +219,13 @@ mod tests {
             started_at: at(60),
             finished_at: at(64),
             disrupted: false,
+            item: None,
         }
     }
 
     /// What a platform without files lists: a running, a stuck and a finished session.
     fn listed() -> Vec<SlotSessions> {
-        let record = |live, history| SlotRecord { live, history };
+        let record = |live, history| SlotRecord::of(live, history);
         let slots = BTreeMap::from([
             (
                 slot(0),

@@ -13,8 +13,8 @@ use crate::runner::Reader;
 use crate::secrets::Secrets;
 
 /// Appends the report to the summary of the step and annotates the run, as far as this process is part of one. What cannot be
-/// told is a line of the log: a cycle does not fail by it.
-pub(super) fn tell(report: &Report, secrets: &Secrets) {
+/// written is a line of the log: a cycle does not fail by it.
+pub(super) fn publish(report: &Report, secrets: &Secrets) {
     let summary = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
     if let Some(path) = summary
         && let Err(error) = append(&path, &secrets.mask(&markdown::report(report)))

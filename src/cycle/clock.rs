@@ -42,6 +42,11 @@ impl Clock {
         self.started + inventory_limit(self.deadline)
     }
 
+    /// As long as the inventory may take, and a while more where the list took all of it.
+    pub(super) fn sources_until(&self) -> Instant {
+        self.inventory_until().max(Instant::now() + inventory_limit(self.deadline) / 4)
+    }
+
     pub(super) fn spawn_until(&self) -> Instant {
         self.end - SPAWN_RESERVE.min(self.deadline / 4)
     }

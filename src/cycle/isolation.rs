@@ -8,12 +8,13 @@ use tokio::time::Instant;
 use super::{Cycle, Stop};
 use crate::cli::StepName;
 use crate::report::{Step, StepOutcome};
+use crate::steps::panic_message;
 use crate::untrusted;
 
 /// Runs one step so that nothing it does reaches another: its deadline, its error, its panic and a signal all end
 /// here, and what it had done until then stays in its report.
-pub(super) async fn isolated<P, T: Default>(
-    cycle: &Cycle<'_, P>,
+pub(super) async fn isolated<P, S, T: Default>(
+    cycle: &Cycle<'_, P, S>,
     name: StepName,
     limit: Instant,
     stop: &Stop,
@@ -55,11 +56,6 @@ fn word(name: StepName) -> &'static str {
 fn failed(error: &str) -> StepOutcome {
     // Cutting is for the renderer, after secrets are masked: half a secret would not be recognised.
     StepOutcome::Failed(untrusted::one_line(error, usize::MAX))
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 /// An edge whose set-up failed says so in the step that needs it.

@@ -13,6 +13,12 @@ pub enum HoldReason {
     Cap,
     /// `max_spawns` sessions started in this cycle.
     MaxSpawns,
+    /// `max_concurrent` sessions of the source are live.
+    Concurrency,
+    /// The platform cannot run work items.
+    Unsupported,
+    /// Another session of the work item ran since the plan was made.
+    Superseded,
     /// Another session of the role failed to start in this cycle (R1-023).
     RoleFailed,
     /// The inventory is unknown and the slot could not be looked up on its own, or must not be.
@@ -33,6 +39,9 @@ impl HoldReason {
             Self::Interval => "interval",
             Self::Cap => "cap",
             Self::MaxSpawns => "max_spawns",
+            Self::Concurrency => "concurrency",
+            Self::Unsupported => "unsupported",
+            Self::Superseded => "superseded",
             Self::RoleFailed => "role_failed",
             Self::Unknown => "unknown",
             Self::Orphan => "orphan",

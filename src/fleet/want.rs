@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{RoleKey, Slot};
-use crate::backoff::Restraint;
+use super::{ItemRun, RoleKey, Slot, WorkItem};
+use crate::backoff::BackoffSettings;
 
 /// What to run in a session, the same for every slot of a role.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionSpec {
     /// Program and arguments, with their placeholders; never given to a shell.
     pub command: Vec<String>,
@@ -20,23 +20,95 @@ pub struct SessionSpec {
     pub env: BTreeMap<String, String>,
     /// The platform ends a session that runs longer.
     pub time_limit: Duration,
+    /// When a slot may start again.
+    pub restraint: BackoffSettings,
+    /// The brief's file, as the roster gives it.
+    pub brief_path: String,
+    /// On one machine.
+    pub local: LocalSettings,
+    /// On a cluster; `None` elsewhere.
+    pub container: Option<Container>,
+}
+
+/// What a session leaves on the machine that it runs on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LocalSettings {
     /// No session starts with less free disk space than this, in bytes; 0 turns the check off.
     pub min_free_bytes: u64,
     /// Logs kept per slot.
     pub retain: u32,
     /// Work directories kept per slot.
     pub retain_work: u32,
-    /// When a slot may start again.
-    pub restraint: Restraint,
 }
 
-/// A session that should exist.
+/// What runs a session's agent on a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// The image.
+    pub image: String,
+    /// Secrets whose entries become environment variables.
+    pub env_from: Vec<String>,
+    /// Least amounts, by resource name: `cpu`, `memory`, ...
+    pub requests: BTreeMap<String, String>,
+    /// Most, by resource name.
+    pub limits: BTreeMap<String, String>,
+}
+
+/// A session that should exist: all that a platform needs to start it.
 #[derive(Debug, Clone)]
 pub struct Want {
-    /// Where.
+    /// Where: the lock.
     pub slot: Slot,
+    /// Which recipe: data, not part of the lock.
+    pub role: RoleKey,
     /// What.
     pub spec: Arc<SessionSpec>,
+    /// What it works on, where the slot is a work item's.
+    pub item: Option<WorkItem>,
+    /// After which session it may start.
+    pub follows: Follows,
+}
+
+/// What a start is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Where.
+    pub slot: Slot,
+    /// Which recipe.
+    pub role: RoleKey,
+    /// On what, where the slot is a work item's.
+    pub item: Option<WorkItem>,
+}
+
+impl Want {
+    /// What it is about.
+    pub fn target(&self) -> Target {
+        Target { slot: self.slot.clone(), role: self.role.clone(), item: self.item.clone() }
+    }
+
+    /// What a session of a work item says of itself.
+    pub fn item_run(&self) -> Option<ItemRun> {
+        self.item.clone().map(|item| ItemRun { role: self.role.clone(), item })
+    }
+}
+
+/// The session that a wanted one must come after. The platform compares it under its own lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// Whatever ran last: the slots of a role are interchangeable.
+    Anything,
+    /// The session of this generation, and no later one; 0: nothing ran yet.
+    Generation(u64),
+}
+
+impl Follows {
+    /// Whether a session may start in a slot whose newest generation is `newest`.
+    pub fn allows(self, newest: u64) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Generation(expected) => expected == newest,
+        }
+    }
 }
 
 /// A row of the roster.
@@ -52,8 +124,6 @@ pub struct Role {
     pub department: String,
     /// Which shared paragraph the prompt carries.
     pub mode: Mode,
-    /// The brief's file, as the roster gives it.
-    pub brief_path: String,
     /// What a session of this role runs.
     pub spec: Arc<SessionSpec>,
 }
@@ -61,8 +131,13 @@ pub struct Role {
 impl Role {
     /// The slots that the roster asks for, lowest first.
     pub fn wants(&self) -> impl Iterator<Item = Want> + '_ {
-        (0..self.count)
-            .map(|index| Want { slot: Slot { role: self.key.clone(), index }, spec: Arc::clone(&self.spec) })
+        (0..self.count).map(|index| Want {
+            slot: Slot::of_role(&self.key, index),
+            role: self.key.clone(),
+            spec: Arc::clone(&self.spec),
+            item: None,
+            follows: Follows::Anything,
+        })
     }
 }
 

@@ -20,18 +20,18 @@ use super::{Credentials, Error, Github, Repository, ServerClock};
 pub use dispatch::{Dispatch, DispatchAnswer};
 pub use group::Group;
 pub use inspect::WorkflowFile;
-pub use jobs::Job;
 pub use log::{JobLog, RunJob};
 pub use runs::{Conclusion, PAGE_SIZE, RunPage, RunStatus, WorkflowRun};
+pub use workflow_jobs::WorkflowJob;
 
 mod dispatch;
 mod group;
 mod inspect;
-mod jobs;
 mod log;
 mod runs;
 #[cfg(test)]
 mod tests;
+mod workflow_jobs;
 
 /// One workflow of the repository.
 #[derive(Debug)]

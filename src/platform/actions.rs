@@ -2,9 +2,9 @@
 //!
 //! The lock of a slot is the concurrency group that the workflow names after it: GitHub runs one run of a group at a time.
 //! The lock is taken when a run begins, not when it is dispatched; a second run waits, and would begin the moment the first
-//! one ends. What keeps it from that is in the run itself: a ticket that expires, and a gate that looks at the slot's
-//! history before the agent's job may start. With an unknown inventory a slot's history is unknown here, too: then the gate
-//! alone keeps the backoff.
+//! one ends. What keeps it from that is in the run itself: a ticket that expires, and an admission
+//! that reads the slot's history before the agent's job may start. With an unknown inventory a slot's history is unknown
+//! here, too: then the admission alone keeps the backoff.
 //!
 //! The runs are the records: their titles tell slot and generation, their jobs how a session ended.
 
@@ -17,16 +17,16 @@ use crate::github::actions::Workflow;
 use crate::platform::{CycleId, Platform, Start};
 use crate::roster::ActionsSettings;
 
-pub(crate) mod gate;
+pub(crate) mod admit;
 mod inspect;
 mod list;
 mod logs;
 mod outcome;
 mod refusal;
 mod runs;
+pub(crate) mod session_input;
 mod start;
 mod stuck;
-pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 pub(crate) mod title;

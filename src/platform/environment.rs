@@ -1,9 +1,9 @@
 //! What every session is told of itself, and what it is never told. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
-use crate::fleet::{FleetName, Slot};
+use crate::fleet::{FleetName, RoleKey, Slot, WorkItem};
 use crate::secrets::CREDENTIAL_NAMES;
 
 /// All variables of this program start so. Those of an outer session would mislead the new one.
@@ -17,27 +17,43 @@ const DIRECTORY_NAMES: [&str; 2] = ["PWD", "OLDPWD"];
 pub(crate) struct Identity<'a> {
     pub(crate) fleet: &'a FleetName,
     pub(crate) slot: &'a Slot,
-    /// No other session, wherever, has it.
-    pub(crate) session: &'a str,
+    pub(crate) role: &'a RoleKey,
+    /// What it works on, where the slot is a work item's.
+    pub(crate) item: Option<&'a WorkItem>,
     pub(crate) generation: u64,
+    /// The cycle that starts it.
+    pub(crate) cycle: &'a str,
     pub(crate) prompt: &'a str,
     /// `owner/repo`.
     pub(crate) repository: Option<&'a str>,
 }
 
 impl Identity<'_> {
-    /// The variables that tell a session who it is.
-    pub(crate) fn variables(&self) -> [(String, String); 7] {
+    /// `COORDINATOR_SESSION`: `<slot>-g<generation>-<cycle>`, the same form on every platform. No other session has it.
+    pub(crate) fn session(&self) -> String {
+        let slot = self.slot.session_name(self.fleet);
+        format!("{slot}-g{}-{}", self.generation, self.cycle)
+    }
+
+    /// The session's own names, as variables.
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let own = [
             ("FLEET", self.fleet.to_string()),
-            ("ROLE", self.slot.role.to_string()),
+            ("ROLE", self.role.to_string()),
             ("SLOT", self.slot.session_name(self.fleet)),
-            ("SESSION", self.session.to_owned()),
+            ("SESSION", self.session()),
             ("GENERATION", self.generation.to_string()),
             ("PROMPT", self.prompt.to_owned()),
             ("REPOSITORY", self.repository.unwrap_or_default().to_owned()),
         ];
-        own.map(|(name, value)| (format!("{OWN_PREFIX}{name}"), value))
+        let of_item = self.item.into_iter().flat_map(|item| {
+            [
+                ("SOURCE", self.slot.group.to_string()),
+                ("ITEM", item.id.clone()),
+                ("ATTEMPT", item.counts.attempt.to_string()),
+            ]
+        });
+        own.into_iter().chain(of_item).map(|(name, value)| (format!("{OWN_PREFIX}{name}"), value)).collect()
     }
 }
 

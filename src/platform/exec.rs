@@ -25,7 +25,7 @@ mod view;
 pub mod operation;
 pub mod protocol;
 
-pub use fitness::Unfit;
+pub use fitness::Incompatible;
 pub use operation::{Failure, Plugin};
 
 use lease::Lease;
@@ -99,14 +99,14 @@ impl Exec {
     }
 
     /// Why the roster cannot use the plugin as it is; `None` when it can.
-    pub(crate) fn unfit(&self, capabilities: &Capabilities) -> Option<Unfit> {
+    pub(crate) fn incompatible(&self, capabilities: &Capabilities) -> Option<Incompatible> {
         fitness::refusal(capabilities, self.settings.on_inventory_failure)
     }
 
     async fn fit(&self) -> anyhow::Result<&Capabilities> {
         let capabilities = self.capabilities().await?;
-        match self.unfit(capabilities) {
-            Some(unfit) => bail!(unfit.sentence()),
+        match self.incompatible(capabilities) {
+            Some(incompatible) => bail!(incompatible.sentence()),
             None => Ok(capabilities),
         }
     }

@@ -25,6 +25,7 @@ mod merge;
 mod queue;
 mod record;
 mod start;
+mod stop;
 mod stuck;
 #[cfg(test)]
 mod tests;

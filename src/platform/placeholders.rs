@@ -1,19 +1,24 @@
 //! The placeholders of a command: `{prompt}`, `{role}` and the like.
 
-use crate::fleet::{FleetName, SessionSpec, Slot};
+use crate::fleet::{FleetName, RoleKey, Slot, Want};
 
 /// What a command's placeholders stand for in one slot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Values<'a> {
     pub(crate) fleet: &'a FleetName,
     pub(crate) slot: &'a Slot,
+    pub(crate) role: &'a RoleKey,
+    /// The item's id; empty in the slot of a role.
+    pub(crate) item: &'a str,
     pub(crate) prompt: &'a str,
     pub(crate) brief: &'a str,
 }
 
 /// The command of one slot, every placeholder filled.
-pub(super) fn command(spec: &SessionSpec, slot: &Slot, fleet: &FleetName) -> Vec<String> {
-    filled(&spec.command, Values { fleet, slot, prompt: &spec.prompt, brief: &spec.brief })
+pub(super) fn command(want: &Want, fleet: &FleetName) -> Vec<String> {
+    let Want { slot, role, spec, item, .. } = want;
+    let item = item.as_ref().map_or("", |item| &item.id);
+    filled(&spec.command, Values { fleet, slot, role, item, prompt: &spec.prompt, brief: &spec.brief })
 }
 
 /// The same for a command that came without its specification.
@@ -22,7 +27,8 @@ pub(crate) fn filled(command: &[String], of: Values<'_>) -> Vec<String> {
     let values = [
         ("{prompt}", of.prompt),
         ("{brief}", of.brief),
-        ("{role}", of.slot.role.as_str()),
+        ("{role}", of.role.as_str()),
+        ("{item}", of.item),
         ("{slot}", session_name.as_str()),
         ("{fleet}", of.fleet.as_str()),
     ];

@@ -12,32 +12,36 @@ use std::thread;
 use std::time::SystemTime;
 
 use anyhow::Context;
+use bytes::Bytes;
+use futures_util::Stream;
 
 use crate::fleet::{FleetName, Listing, Slot, SlotSessions, Want};
-use crate::platform::{CycleId, Platform, Start};
+use crate::platform::{CycleId, Platform, Start, Stop};
 
 mod descriptors;
 mod directory;
 mod environment;
 mod files;
 mod history;
+mod log;
 mod proc;
 mod record;
 mod refusal;
 mod shim;
 mod stage;
 mod start;
+mod stop;
 mod storage;
 mod supervision;
 mod survey;
 
 use directory::Directory;
-pub(crate) use files::SlotFiles;
-use survey::SlotSurvey;
+use files::SlotFiles;
 
 pub use refusal::refusal;
 pub use shim::session_run;
 pub use stage::session_exec;
+pub use start::own_program;
 
 /// What the platform needs to know of the roster.
 #[derive(Debug, Clone)]
@@ -52,6 +56,8 @@ pub struct Settings {
     pub repository: Option<String>,
     /// Variables kept from every session whose role does not set them.
     pub secret_names: BTreeSet<String>,
+    /// The program whose `session-run` keeps a session: this one.
+    pub program: PathBuf,
 }
 
 /// The process platform of one fleet.
@@ -69,23 +75,43 @@ impl Process {
         Ok(process)
     }
 
-    pub(crate) fn fleet(&self) -> &FleetName {
-        &self.settings.fleet
-    }
-
     fn directory(&self) -> Directory {
         Directory::new(&self.settings.state_dir, &self.settings.fleet)
     }
 
-    /// The files of one slot.
-    pub(crate) fn files(&self, slot: Slot) -> SlotFiles {
-        SlotFiles { directory: self.directory(), slot }
+    /// Every slot with all that is remembered of it, and why the others cannot be read.
+    pub(crate) fn sessions(&self) -> anyhow::Result<(Vec<SlotSessions>, Vec<anyhow::Error>)> {
+        let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
+        for found in survey::survey(&self.directory(), usize::MAX)? {
+            match found {
+                Ok(found) => slots.extend(found.sessions()),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        Ok((slots, unreadable))
     }
 
-    /// Every slot with all that is remembered of it. A slot that cannot be read hides no other.
-    pub(crate) fn sessions(&self) -> anyhow::Result<Vec<anyhow::Result<SlotSessions>>> {
-        let found = survey::survey(&self.directory(), usize::MAX)?;
-        Ok(found.into_iter().filter_map(|found| found.map(SlotSurvey::sessions).transpose()).collect())
+    /// The log of a slot's newest session with a log, or of this generation; with `follow` until the session ends. Of
+    /// `slots`, the first that is remembered counts.
+    pub(crate) fn logs(
+        &self,
+        slots: &[Slot],
+        generation: Option<u64>,
+        follow: bool,
+    ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Bytes>> + use<>> {
+        let files = |slot: &Slot| SlotFiles { directory: self.directory(), slot: slot.clone() };
+        let known = slots.iter().map(files).find(SlotFiles::exist);
+        let files = known.with_context(|| {
+            let name = slots.last().map(Slot::name).unwrap_or_default();
+            format!("no session of {name} is remembered; see `coordinator sessions`")
+        })?;
+        let home = files.home(generation)?;
+        Ok(log::log(files, home, follow))
+    }
+
+    /// Asks the shim of the slot's live session to end it, and records who did.
+    pub(crate) fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<Stop> {
+        stop::stop(&self.settings, slot, by)
     }
 }
 

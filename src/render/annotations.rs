@@ -86,7 +86,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::report;
-    use crate::render::sample::{converged, eventful, filled_with, reason, skip, slot};
+    use crate::render::sample::{converged, eventful, filled_with, reason, skip, target};
     use crate::report::{RateLimit, Report, SpawnFailure, Status, StepOutcome};
 
     #[test]
@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn slots_that_fail_for_one_cause_share_an_annotation() {
         let mut busy = converged();
-        let failed = |index| SpawnFailure { slot: slot("ui_builder", index), error: "no runner".to_owned() };
+        let failed =
+            |index| SpawnFailure { target: target("ui_builder", index), error: "no runner".to_owned() };
         busy.spawn.body.failed = (0..30).map(failed).collect();
         assert_eq!(report(&busy), "::error title=a spawn failed::30 slots: no runner; ui_builder s0-s29\n");
     }

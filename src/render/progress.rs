@@ -61,20 +61,20 @@ impl<W: Write> Progress<W> {
             None => steps.push((name, word)),
         }
         let text: Vec<_> = steps.iter().map(|(name, word)| format!("{name} {word}")).collect();
-        tell(terminal, &format!("{CLEAR}{}", text.join("  ")));
+        draw(terminal, &format!("{CLEAR}{}", text.join("  ")));
     }
 }
 
 impl<W: Write> Drop for Progress<W> {
     fn drop(&mut self) {
         if let Some(line) = &self.line {
-            tell(&mut line.borrow_mut().terminal, CLEAR);
+            draw(&mut line.borrow_mut().terminal, CLEAR);
         }
     }
 }
 
 /// A terminal that went away must not stop the cycle.
-fn tell(terminal: &mut impl Write, text: &str) {
+fn draw(terminal: &mut impl Write, text: &str) {
     let _ = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
 }
 

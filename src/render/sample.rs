@@ -1,12 +1,12 @@
 //! Reports for the tests of the renderers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::backoff::Restraint;
+use crate::backoff::BackoffSettings;
 use crate::fleet::{
-    FleetName, Hold, HoldReason, Mode, Role, RoleKey, SessionSpec, Slot, Stuck, StuckReason, Unmanaged,
+    FleetName, Hold, HoldReason, Mode, Role, RoleKey, SessionSpec, Slot, Stuck, StuckReason, Target,
+    Unmanaged,
 };
 use crate::report::{
     Advice, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged, NotMerged,
@@ -24,36 +24,22 @@ pub(crate) fn role(key: &str) -> RoleKey {
 
 /// A row of the roster with the default restraint.
 pub(crate) fn a_role(key: &str, mode: Mode, count: u32) -> Role {
-    let restraint = Restraint {
+    let restraint = BackoffSettings {
         backoff_base: Duration::from_secs(60),
         backoff_cap: Duration::from_secs(3600),
         min_runtime: Duration::from_secs(30),
         min_interval: Duration::ZERO,
     };
-    let spec = SessionSpec {
-        command: Vec::new(),
-        prompt: String::new(),
-        brief: String::new(),
-        env: BTreeMap::new(),
-        time_limit: Duration::ZERO,
-        min_free_bytes: 0,
-        retain: 0,
-        retain_work: 0,
-        restraint,
-    };
-    Role {
-        key: role(key),
-        name: String::new(),
-        count,
-        department: String::new(),
-        mode,
-        brief_path: String::new(),
-        spec: Arc::new(spec),
-    }
+    let spec = SessionSpec { restraint, ..SessionSpec::default() };
+    Role { key: role(key), name: String::new(), count, department: String::new(), mode, spec: Arc::new(spec) }
 }
 
 pub(crate) fn slot(key: &str, index: u32) -> Slot {
-    Slot { role: role(key), index }
+    Slot::of_role(&role(key), index)
+}
+
+pub(crate) fn target(key: &str, index: u32) -> Target {
+    Target { slot: slot(key, index), role: role(key), item: None }
 }
 
 pub(crate) fn step<T>(ms: u64, body: T) -> Step<T> {
@@ -115,6 +101,7 @@ pub(crate) fn converged() -> Report {
                 unmanaged: Vec::new(),
                 out_of_range: Vec::new(),
                 stuck: Vec::new(),
+                sources: Vec::new(),
             },
         ),
         spawn: step(0, SpawnReport::default()),
@@ -135,8 +122,8 @@ pub(crate) fn converged() -> Report {
 /// Much to do.
 pub(crate) fn eventful() -> Report {
     let spawned = |key, indices: &[u32]| {
-        let slots: Vec<_> = indices.iter().map(|index| slot(key, *index)).collect();
-        slots.into_iter().map(|slot| Spawned { slot, generation: 1 })
+        let targets: Vec<_> = indices.iter().map(|index| target(key, *index)).collect();
+        targets.into_iter().map(|target| Spawned { target, generation: 1 })
     };
     let backoff = Hold {
         reason: HoldReason::Backoff,
@@ -153,10 +140,11 @@ pub(crate) fn eventful() -> Report {
     report.inventory.body.roles[0].running = Some(0);
     report.spawn.body = SpawnReport {
         spawned: spawned("ui_builder", &[0, 1, 2]).chain(spawned("api_builder", &[0, 1, 2, 3, 7])).collect(),
-        already_running: vec![slot("designer", 0)],
-        held: vec![(slot("e2e_tester", 1), backoff)],
-        failed: vec![SpawnFailure { slot: slot("sentinel", 0), error: error.to_owned() }],
+        already_running: vec![target("designer", 0)],
+        held: vec![(target("e2e_tester", 1), backoff)],
+        failed: vec![SpawnFailure { target: target("sentinel", 0), error: error.to_owned() }],
         rate_limit: None,
+        effects: Vec::new(),
     };
     report.merge.body = MergeReport {
         open: 5,
@@ -202,11 +190,11 @@ pub(crate) fn filled_with(text: &str) -> Report {
     ];
     report.spawn.outcome = failed();
     report.spawn.body.held = vec![
-        (slot("a", 0), hold(HoldReason::Backoff, Some(at(3)))),
-        (slot("b", 0), hold(HoldReason::Interval, None)),
-        (slot("c", 1), hold(HoldReason::Unknown, None)),
+        (target("a", 0), hold(HoldReason::Backoff, Some(at(3)))),
+        (target("b", 0), hold(HoldReason::Interval, None)),
+        (target("c", 1), hold(HoldReason::Unknown, None)),
     ];
-    report.spawn.body.failed = vec![SpawnFailure { slot: slot("d", 0), error: text() }];
+    report.spawn.body.failed = vec![SpawnFailure { target: target("d", 0), error: text() }];
     report.merge.outcome = failed();
     report.merge.body.merged = vec![merged(1, &text())];
     report.merge.body.skipped = vec![not_merged(2)];

@@ -1,7 +1,7 @@
 use insta::assert_snapshot;
 use serde_json::json;
 
-use super::sample::{at, converged, endpoint, eventful, merged, slot, stuck};
+use super::sample::{at, converged, endpoint, eventful, merged, slot, stuck, target};
 use super::*;
 use crate::fleet::{Hold, HoldReason, StuckReason, Unmanaged};
 use crate::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
@@ -104,14 +104,14 @@ fn slots_with_one_cause_share_a_line() {
     let interval = |minute| hold(HoldReason::Interval, Some(minute), "starts at most once every 30m");
     let role_failed = hold(HoldReason::RoleFailed, None, "another session of the role failed to start");
     report.spawn.body.held = vec![
-        (slot("ui_builder", 1), interval(30)),
-        (slot("api_builder", 0), interval(20)),
-        (slot("designer", 0), hold(HoldReason::Backoff, Some(24 * 60), "failed")),
-        (slot("qa", 1), role_failed.clone()),
-        (slot("qa", 2), role_failed),
+        (target("ui_builder", 1), interval(30)),
+        (target("api_builder", 0), interval(20)),
+        (target("designer", 0), hold(HoldReason::Backoff, Some(24 * 60), "failed")),
+        (target("qa", 1), role_failed.clone()),
+        (target("qa", 2), role_failed),
     ];
     let failure =
-        |role| SpawnFailure { slot: slot(role, 0), error: "no command `claude` on PATH".to_owned() };
+        |role| SpawnFailure { target: target(role, 0), error: "no command `claude` on PATH".to_owned() };
     report.spawn.body.failed = ["qa", "architect", "writer", "sentinel"].map(failure).to_vec();
     assert_snapshot!(text(&report, None), @r#"
     coordinator  demo  2026-01-01 00:05 UTC
@@ -303,7 +303,7 @@ fn the_json_report_keeps_its_contract() {
     assert_snapshot!(folded, @r#"
     {"schema":"coordinator.report/v1","fleet":"demo","started_at":"2026-01-01T00:00:00Z","duration_ms":2400,"dry_run":false,"status":"broken","reasons":["production answers 503"],"steps":
     {"inventory":
-    {"outcome":"ok","duration_ms":3,"error":null,"desired":38,"running":0,"roles":[{"role":"ui_builder","desired":38,"running":0,"backing_off":0,"surplus":0}],"unmanaged":[],"out_of_range":[],"stuck":[]},"spawn":
+    {"outcome":"ok","duration_ms":3,"error":null,"desired":38,"running":0,"roles":[{"role":"ui_builder","desired":38,"running":0,"backing_off":0,"surplus":0}],"unmanaged":[],"out_of_range":[],"sources":[],"stuck":[]},"spawn":
     {"outcome":"ok","duration_ms":0,"error":null,"spawned":[{"slot":"demo-ui-builder-s0","role":"ui_builder","generation":1},
     {"slot":"demo-ui-builder-s1","role":"ui_builder","generation":1},
     {"slot":"demo-ui-builder-s2","role":"ui_builder","generation":1},
@@ -311,7 +311,7 @@ fn the_json_report_keeps_its_contract() {
     {"slot":"demo-api-builder-s1","role":"api_builder","generation":1},
     {"slot":"demo-api-builder-s2","role":"api_builder","generation":1},
     {"slot":"demo-api-builder-s3","role":"api_builder","generation":1},
-    {"slot":"demo-api-builder-s7","role":"api_builder","generation":1}],"already_running":[{"slot":"demo-designer-s0","role":"designer"}],"held":[{"slot":"demo-e2e-tester-s1","role":"e2e_tester","reason":"backoff","until":"2026-01-01T00:14:00Z","detail":"failed 3 times, last exit 1 after 4s"}],"failed":[{"slot":"demo-sentinel-s0","role":"sentinel","error":"no command `claude` on PATH; install it, or set `command` for this role in roster.toml"}],"rate_limit":null},"merge":
+    {"slot":"demo-api-builder-s7","role":"api_builder","generation":1}],"already_running":[{"slot":"demo-designer-s0","role":"designer"}],"held":[{"slot":"demo-e2e-tester-s1","role":"e2e_tester","reason":"backoff","until":"2026-01-01T00:14:00Z","detail":"failed 3 times, last exit 1 after 4s"}],"failed":[{"slot":"demo-sentinel-s0","role":"sentinel","error":"no command `claude` on PATH; install it, or set `command` for this role in roster.toml"}],"effects":[],"rate_limit":null},"merge":
     {"outcome":"ok","duration_ms":700,"error":null,"open":5,"merged":[{"number":7,"title":"Add login form","head":"0000000000000000000000000000000000000007","commit":"0000000000000000000000000000000000000008"},
     {"number":9,"title":"Fix the flaky parser test","head":"0000000000000000000000000000000000000009","commit":"000000000000000000000000000000000000000a"}],"skipped":[{"number":8,"title":"Rename config keys","reason":"ci_pending","detail":"`build` is in progress"},
     {"number":12,"title":"Bump serde","reason":"not_approved","detail":"0 of 1 approvals on the head commit"},

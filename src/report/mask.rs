@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{NotMerged, Report, StepOutcome};
+use super::{NotMerged, Report, SourceOutcome, StepOutcome};
 use crate::secrets::Secrets;
 use crate::untrusted::one_line;
 
@@ -31,6 +31,12 @@ fn texts(report: &mut Report) -> Vec<&mut String> {
     texts.extend(inventory.body.stuck.iter_mut().map(|one| &mut one.detail));
     texts.extend(spawn.body.held.iter_mut().map(|(_, hold)| &mut hold.detail));
     texts.extend(spawn.body.failed.iter_mut().map(|failure| &mut failure.error));
+    texts.extend(spawn.body.effects.iter_mut().map(|effect| &mut effect.report.detail));
+    let sources = inventory.body.sources.iter_mut();
+    texts.extend(sources.filter_map(|source| match &mut source.outcome {
+        SourceOutcome::Partial(error) | SourceOutcome::Failed(error) => Some(error),
+        SourceOutcome::Ok => None,
+    }));
 
     let merge = &mut merge.body;
     texts.extend(merge.merged.iter_mut().map(|merged| &mut merged.title));

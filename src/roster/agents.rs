@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::backoff::Restraint;
-use crate::fleet::{Mode, Role, RoleKey, SessionSpec};
+use crate::backoff::BackoffSettings;
+use crate::fleet::{LocalSettings, Mode, Role, RoleKey, SessionSpec};
 use crate::prompt::{self, Prompt};
 
 use super::briefs::{Briefs, Mistake};
@@ -70,7 +70,7 @@ fn role(
     let name = values.text("name").filter(|name| !name.trim().is_empty());
     let name = name.map_or_else(|| title(&key), str::to_owned);
     let brief_path = values.text("brief").map_or_else(|| format!("briefs/{key}.md"), str::to_owned);
-    let (brief, prompt) = match texts(document, (&key, &name), mode, &brief_path, briefs) {
+    let texts = match texts(document, (&key, &name), mode, &brief_path, briefs) {
         Ok(texts) => texts,
         Err(mistake) => {
             let span = values.span("brief").or_else(|| values.span("key"));
@@ -78,7 +78,7 @@ fn role(
             return None;
         }
     };
-    let spec = spec(values, env, brief, prompt);
+    let spec = spec(values, env, brief_path, texts);
     check_sizes(&key, values, &spec, problems);
     Some(Role {
         key,
@@ -86,7 +86,6 @@ fn role(
         count: values.number("count"),
         department: values.text("department").unwrap_or_default().to_owned(),
         mode,
-        brief_path,
         spec: Arc::new(spec),
     })
 }
@@ -109,20 +108,29 @@ fn check_sizes(key: &RoleKey, values: &Values, spec: &SessionSpec, problems: &mu
     }
 }
 
-fn spec(values: &Values, env: BTreeMap<String, String>, brief: String, prompt: String) -> SessionSpec {
+fn spec(
+    values: &Values,
+    env: BTreeMap<String, String>,
+    brief_path: String,
+    (brief, prompt): (String, String),
+) -> SessionSpec {
     SessionSpec {
         command: values.texts("command").to_vec(),
         prompt,
         brief,
         env,
         time_limit: values.duration("time_limit"),
-        min_free_bytes: match values.value("min_free") {
-            Some(Value::Bytes(bytes)) => *bytes,
-            _ => 0,
+        brief_path,
+        local: LocalSettings {
+            min_free_bytes: match values.value("min_free") {
+                Some(Value::Bytes(bytes)) => *bytes,
+                _ => 0,
+            },
+            retain: values.number("retain"),
+            retain_work: values.number("retain_work"),
         },
-        retain: values.number("retain"),
-        retain_work: values.number("retain_work"),
-        restraint: Restraint {
+        container: None,
+        restraint: BackoffSettings {
             backoff_base: values.duration("backoff_base"),
             backoff_cap: values.duration("backoff_cap"),
             min_runtime: values.duration("min_runtime"),

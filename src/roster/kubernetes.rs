@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fleet::RoleKey;
-
 mod ownership;
 pub(super) mod settings;
 mod template;
@@ -37,21 +35,6 @@ pub struct KubernetesSettings {
     pub workspace: Workspace,
     /// A Job under the generated one, for all that has no key of its own.
     pub template: Option<JobTemplate>,
-    /// The container of each role, its own settings over those of the platform. Every role of the roster is in it.
-    pub containers: BTreeMap<RoleKey, Container>,
-}
-
-/// What runs a role's agents: `[role.kubernetes]` over `[platform.kubernetes]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
-    /// The image.
-    pub image: String,
-    /// Secrets whose entries become environment variables.
-    pub env_from: Vec<String>,
-    /// Least amounts, by resource name: `cpu`, `memory`, ...
-    pub requests: BTreeMap<String, String>,
-    /// Most, by resource name.
-    pub limits: BTreeMap<String, String>,
 }
 
 /// An entry of `tolerations`.

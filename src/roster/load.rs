@@ -44,9 +44,9 @@ fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Ros
     let (document, syntax_errors) = DeTable::parse_recoverable(source);
     let mut list = Vec::new();
     let values = section::document(&document, &mut list);
-    let agents = agents::read(&values, around, &mut list);
+    let mut agents = agents::read(&values, around, &mut list);
     let health = settings::health(&values, &mut list);
-    let platform = settings::platform(&values, &agents.roles, around, &mut list);
+    let platform = settings::platform(&values, &mut agents.roles, around, &mut list);
     let fleet = values.text("fleet").and_then(|name| FleetName::parse(name).ok());
     let list = with_syntax(source, &syntax_errors, list);
     let mut secret_names = agents.secret_names;

@@ -18,7 +18,7 @@ use super::{actions, exec, kubernetes};
 
 pub(super) fn platform(
     document: &Values,
-    roles: &[Role],
+    roles: &mut [Role],
     around: &Surroundings<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<PlatformSettings> {

@@ -1,24 +1,98 @@
-//! Step 1: who runs. Live sessions are counted per role; a failed list is unknown, never zero.
+//! Step 1: who runs, then what each source wants. A failed list is unknown, never zero; a source that cannot be read
+//! wants nothing and loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::time::SystemTime;
 
-use crate::backoff;
-use crate::fleet::{FleetName, HoldReason, Listing, Role, RoleKey, Slot, SlotRecord, Stuck, Unmanaged};
-use crate::platform::Platform;
-use crate::report::{InventoryReport, RoleCount};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
 
-/// Asks the platform and counts.
-pub async fn run<P: Platform>(
-    body: &mut InventoryReport,
-    platform: &P,
-    fleet: &FleetName,
-    roles: &[Role],
+use crate::backoff;
+use crate::fleet::{FleetName, HoldReason, Inventory, Listing, Role, Slot, SlotRecord, Stuck, Unmanaged};
+use crate::report::{InventoryReport, RoleCount, SourceOutcome, SourceReport};
+use crate::source::{Source, SourcePlan};
+use crate::sources::ROSTER;
+use crate::steps::panic_message;
+
+/// What each source wants, in the order of the sources; `None` for one that could not be read.
+pub type Plans<C> = Vec<Option<SourcePlan<C>>>;
+
+/// Reads the sources, all at once, after the sessions were listed: a session that the list shows as ended has left its
+/// mark in its source by then. What has not answered at `until` counts as unread. Cannot fail, whatever a source does.
+pub async fn read_sources<S: Source>(
+    sources: &[S],
+    sessions: &Inventory,
     now: SystemTime,
-) -> anyhow::Result<Listing> {
-    let listing = platform.list().await?;
-    *body = count(&listing, fleet, roles, listing.as_of.unwrap_or(now));
-    Ok(listing)
+    until: Instant,
+) -> (Vec<SourceReport>, Plans<S::Change>) {
+    let now = match sessions {
+        Inventory::Known(listing) => listing.as_of.unwrap_or(now),
+        Inventory::Unknown => now,
+    };
+    let read = join_all(sources.iter().map(|source| read(source, sessions, now, until))).await;
+    let beside_the_roster = sources.iter().zip(&read).filter(|(source, _)| source.name() != ROSTER);
+    let reports = beside_the_roster.map(|(source, read)| source_report(source, read, sessions)).collect();
+    (reports, read.into_iter().map(Result::ok).collect())
+}
+
+/// One source, as far as it can be read. What happens in it reaches no other.
+async fn read<S: Source>(
+    source: &S,
+    sessions: &Inventory,
+    now: SystemTime,
+    until: Instant,
+) -> Result<SourcePlan<S::Change>, String> {
+    let look = async {
+        let state = source.observe(now).await?;
+        anyhow::Ok(source.plan(&state, sessions, now))
+    };
+    match timeout_at(until, AssertUnwindSafe(look).catch_unwind()).await {
+        Ok(Ok(Ok(plan))) => Ok(plan),
+        Ok(Ok(Err(error))) => Err(format!("{error:#}")),
+        Ok(Err(panic)) => Err(format!("panicked: {}", panic_message(&*panic))),
+        Err(_) => Err("did not answer in time".to_owned()),
+    }
+}
+
+fn source_report<S: Source>(
+    source: &S,
+    read: &Result<SourcePlan<S::Change>, String>,
+    sessions: &Inventory,
+) -> SourceReport {
+    let running = match sessions {
+        Inventory::Known(listing) => {
+            let live = listing.slots.iter().filter(|(_, record)| record.live.is_some());
+            Some(number(live.filter(|(slot, _)| source.claims(slot)).count()))
+        }
+        Inventory::Unknown => None,
+    };
+    let mut report = SourceReport {
+        source: source.name().to_owned(),
+        kind: source.kind(),
+        outcome: SourceOutcome::Ok,
+        items: 0,
+        running,
+        waiting: BTreeMap::new(),
+        needs_human: 0,
+    };
+    match read {
+        Err(error) => report.outcome = SourceOutcome::Failed(error.clone()),
+        Ok(plan) => {
+            report.outcome = plan.unread.clone().map_or(SourceOutcome::Ok, SourceOutcome::Partial);
+            report.items = number(plan.wants.len() + plan.waiting.len());
+            for waiting in &plan.waiting {
+                *report.waiting.entry(waiting.reason.word()).or_default() += 1;
+                report.needs_human += u32::from(waiting.reason.needs_human());
+            }
+        }
+    }
+    report
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// What is desired, without a word on what runs: the report of an inventory that has not succeeded.
@@ -32,24 +106,30 @@ pub fn unknown(roles: &[Role]) -> InventoryReport {
     };
     InventoryReport {
         desired: roles.iter().map(|role| role.count).sum(),
-        running: None,
         roles: roles.iter().map(count).collect(),
-        unmanaged: Vec::new(),
-        out_of_range: Vec::new(),
-        stuck: Vec::new(),
+        ..InventoryReport::default()
     }
 }
 
-/// The numbers of a complete listing.
-pub fn count(listing: &Listing, fleet: &FleetName, roles: &[Role], now: SystemTime) -> InventoryReport {
+/// The numbers of a complete listing, at `now` where it does not say when it was made. `is_claimed` says whether a slot
+/// is some source's.
+pub fn count(
+    listing: &Listing,
+    fleet: &FleetName,
+    roles: &[Role],
+    is_claimed: impl Fn(&Slot) -> bool,
+    now: SystemTime,
+) -> InventoryReport {
+    let now = listing.as_of.unwrap_or(now);
     let counts: Vec<_> = roles.iter().map(|role| count_role(listing, fleet, role, now)).collect();
     InventoryReport {
         desired: counts.iter().map(|count| count.desired).sum(),
         running: counts.iter().map(|count| count.running).sum(),
         roles: counts,
-        unmanaged: unmanaged(listing, fleet, roles),
+        unmanaged: unmanaged(listing, fleet, is_claimed),
         out_of_range: out_of_range(listing, roles),
         stuck: stuck(listing),
+        sources: Vec::new(),
     }
 }
 
@@ -61,7 +141,7 @@ fn stuck(listing: &Listing) -> Vec<Stuck> {
 }
 
 fn count_role(listing: &Listing, fleet: &FleetName, role: &Role, now: SystemTime) -> RoleCount {
-    let slot = |index| Slot { role: role.key.clone(), index };
+    let slot = |index| Slot::of_role(&role.key, index);
     // Slots are in order, so that a role is looked up and not searched for.
     let records = listing.slots.range(slot(0)..=slot(u32::MAX));
     let running =
@@ -88,24 +168,27 @@ fn is_backing_off(record: &SlotRecord, slot: &Slot, fleet: &FleetName, role: &Ro
 
 /// Live sessions beyond their role's count (R1-014).
 fn out_of_range(listing: &Listing, roles: &[Role]) -> Vec<Slot> {
-    let counts: BTreeMap<&RoleKey, u32> = roles.iter().map(|role| (&role.key, role.count)).collect();
-    let beyond = |slot: &Slot| counts.get(&slot.role).is_some_and(|count| slot.index >= *count);
+    let counts: BTreeMap<&str, u32> = roles.iter().map(|role| (role.key.as_str(), role.count)).collect();
+    let beyond = |slot: &Slot| {
+        let count = counts.get(slot.group.as_str());
+        slot.index().zip(count).is_some_and(|(index, count)| index >= *count)
+    };
     let live = listing.slots.iter().filter(|(_, record)| record.live.is_some());
     live.map(|(slot, _)| slot).filter(|slot| beyond(slot)).cloned().collect()
 }
 
-/// Live sessions of other owners, and of roles that the roster no longer has (R1-014).
-fn unmanaged(listing: &Listing, fleet: &FleetName, roles: &[Role]) -> Vec<Unmanaged> {
-    let known: BTreeSet<&RoleKey> = roles.iter().map(|role| &role.key).collect();
+/// Live sessions of other owners, and those that no source of this roster claims.
+fn unmanaged(listing: &Listing, fleet: &FleetName, is_claimed: impl Fn(&Slot) -> bool) -> Vec<Unmanaged> {
     let named: BTreeSet<&str> = listing.unmanaged.iter().map(|one| one.session.as_str()).collect();
-    let stray =
-        listing.slots.iter().filter(|(slot, record)| record.live.is_some() && !known.contains(&slot.role));
-    let stray = stray.map(|(slot, _)| Unmanaged {
-        session: slot.session_name(fleet),
-        reason: format!("no role `{}` in the roster; it is left to finish", slot.role),
-    });
+    let stray = listing.slots.iter().filter(|(slot, record)| record.live.is_some() && !is_claimed(slot));
+    let stray = stray.map(|(slot, _)| Unmanaged { session: slot.session_name(fleet), reason: strange(slot) });
     let stray = stray.filter(|one| !named.contains(one.session.as_str()));
     listing.unmanaged.iter().cloned().chain(stray).collect()
+}
+
+fn strange(slot: &Slot) -> String {
+    let what = if slot.index().is_some() { "role" } else { "source" };
+    format!("no {what} `{}` in the roster; it is left to finish", slot.group)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use crate::fleet::Role;
 use crate::report::{
-    EndpointHealth, HealthVerdict, Interrupt, Reason, RecentMerge, Report, RoleCount, Status, Step,
-    StepOutcome,
+    EndpointHealth, HealthVerdict, Interrupt, Reason, RecentMerge, Report, RoleCount, SourceOutcome, Status,
+    Step, StepOutcome,
 };
 
 mod advice;
@@ -87,6 +87,22 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
     }
     if spawn.rate_limit.is_some() {
         found.push((Status::Degraded, "a rate limit stopped the spawn step".to_owned()));
+    }
+    for source in &report.inventory.body.sources {
+        let name = &source.source;
+        match &source.outcome {
+            SourceOutcome::Ok => {}
+            SourceOutcome::Partial(error) => {
+                found.push((Status::Degraded, format!("part of source {name} could not be read: {error}")));
+            }
+            SourceOutcome::Failed(error) => {
+                found.push((Status::Broken, format!("source {name} could not be read: {error}")));
+            }
+        }
+        if source.needs_human > 0 {
+            let items = source.needs_human;
+            found.push((Status::Degraded, format!("{items} items of {name} need a person")));
+        }
     }
     for role in wholly_backing_off(report) {
         found.push((Status::Degraded, format!("every session of {} backs off", role.role)));

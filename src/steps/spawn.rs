@@ -1,4 +1,5 @@
-//! Step 2: start what is missing. [`plan`] decides, [`apply`] carries out and makes no choice of its own.
+//! Step 2: start what is missing. [`plan`] decides, [`apply`] carries out and makes no choice of its own, and what was
+//! decided of each slot is a value until the end, when the report is made of it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
@@ -7,191 +8,18 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff;
-use crate::fleet::{FleetName, Hold, HoldReason, Inventory, Listing, RoleKey, Slot, Want};
+use crate::fleet::{Group, Hold, HoldReason, Slot, Target, Want};
 use crate::platform::{CycleId, Platform, Start};
-use crate::report::{RateLimit, SpawnFailure, SpawnReport, Spawned};
-use crate::roster::OnInventoryFailure;
+use crate::report::{RateLimit, SourceEffect, SpawnFailure, SpawnReport, Spawned};
 
-/// The fleet-wide limits of a cycle.
-#[derive(Debug, Clone, Copy)]
-pub struct Policy {
-    /// Live sessions in the whole fleet; `None` is no cap.
-    pub max_running: Option<u32>,
-    /// Starts in this cycle.
-    pub max_spawns: u32,
-    /// What to do without an inventory.
-    pub on_inventory_failure: OnInventoryFailure,
-}
+pub use crate::plan::{OnInventoryFailure, Order, Policy, plan};
 
-/// What is to happen to one slot that is not filled.
-#[derive(Debug)]
-pub enum Order {
-    /// Start a session here.
-    Start(Want),
-    /// Leave it empty for now.
-    Hold {
-        /// Where.
-        slot: Slot,
-        /// Why.
-        hold: Hold,
-    },
-}
-
-/// The difference between the wanted sessions, most important first, and the inventory.
-///
-/// Per role `deficit = wanted - live`, surplus sessions of shrunken roles included (R1-020); the lowest free slots
-/// that nothing holds back are filled. Under a cap the upper rows of the roster win (R1-027).
-pub fn plan(
-    fleet: &FleetName,
-    wants: Vec<Want>,
-    inventory: &Inventory,
-    policy: &Policy,
-    now: SystemTime,
-) -> Vec<Order> {
-    match inventory {
-        Inventory::Known(listing) => plan_known(fleet, wants, listing, policy, listing.as_of.unwrap_or(now)),
-        Inventory::Unknown => plan_blind(wants, policy),
-    }
-}
-
-fn plan_known(
-    fleet: &FleetName,
-    wants: Vec<Want>,
-    listing: &Listing,
-    policy: &Policy,
-    now: SystemTime,
-) -> Vec<Order> {
-    let mut live: BTreeMap<&RoleKey, usize> = BTreeMap::new();
-    for (slot, _) in listing.slots.iter().filter(|(_, record)| record.live.is_some()) {
-        *live.entry(&slot.role).or_default() += 1;
-    }
-    let budget = Budget::new(policy, live.values().sum());
-    let mut planner = Planner { fleet, listing, budget, now };
-    let mut orders = Vec::new();
-    for group in by_role(wants) {
-        let running = group.first().and_then(|want| live.get(&want.slot.role)).copied().unwrap_or(0);
-        let deficit = group.len().saturating_sub(running);
-        orders.extend(planner.fill(group, deficit));
-    }
-    orders
-}
-
-/// What stays the same from role to role, and the budget that they share.
-struct Planner<'a> {
-    fleet: &'a FleetName,
-    listing: &'a Listing,
-    budget: Budget,
-    now: SystemTime,
-}
-
-impl Planner<'_> {
-    /// Fills up to `deficit` free slots of one role; holds are reported for the slots that stay empty because of them.
-    fn fill(&mut self, group: Vec<Want>, deficit: usize) -> Vec<Order> {
-        let (mut ready, mut held) = (Vec::new(), Vec::new());
-        for want in group {
-            let record = self.listing.slots.get(&want.slot);
-            if record.is_some_and(|record| record.live.is_some()) {
-                continue;
-            }
-            let history = record.map_or(&[][..], |record| &record.history);
-            let session = want.slot.session_name(self.fleet);
-            match backoff::hold(&session, history, &want.spec.restraint, self.now) {
-                Some(hold) => held.push(Order::Hold { slot: want.slot, hold }),
-                None => ready.push(want),
-            }
-        }
-        let mut orders: Vec<_> =
-            ready.into_iter().take(deficit).map(|want| self.budget.order(want)).collect();
-        held.truncate(deficit - orders.len());
-        orders.extend(held);
-        orders.sort_by_key(|order| order.slot().index);
-        orders
-    }
-}
-
-/// Without an inventory every slot is looked up by the platform, which starts only where the slot is certainly free
-/// (R1-013). The limits then bound the slots that are looked at, upper rows first.
-fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
-    let mut budget = Budget::new(policy, 0);
-    let order = |want: Want| match policy.on_inventory_failure {
-        OnInventoryFailure::Spawn => budget.order(want),
-        OnInventoryFailure::Skip => {
-            let detail = "the inventory failed and on_inventory_failure is \"skip\"".to_owned();
-            Order::Hold { slot: want.slot, hold: Hold { reason: HoldReason::Unknown, until: None, detail } }
-        }
-    };
-    wants.into_iter().map(order).collect()
-}
-
-/// Groups of one role each, in the order in which the roles first appear.
-fn by_role(wants: Vec<Want>) -> Vec<Vec<Want>> {
-    let mut groups: Vec<Vec<Want>> = Vec::new();
-    let mut places: BTreeMap<RoleKey, usize> = BTreeMap::new();
-    for want in wants {
-        let place = *places.entry(want.slot.role.clone()).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push(Vec::new());
-        }
-        groups[place].push(want);
-    }
-    groups
-}
-
-impl Order {
-    /// The slot that it is about.
-    pub fn slot(&self) -> &Slot {
-        match self {
-            Self::Start(want) => &want.slot,
-            Self::Hold { slot, .. } => slot,
-        }
-    }
-}
-
-/// What the fleet-wide limits still allow.
-struct Budget {
-    max_running: Option<u32>,
-    running_left: usize,
-    max_spawns: u32,
-    spawns_left: usize,
-}
-
-impl Budget {
-    fn new(policy: &Policy, live: usize) -> Self {
-        let cap = policy.max_running.map_or(usize::MAX, |cap| cap as usize);
-        Self {
-            max_running: policy.max_running,
-            running_left: cap.saturating_sub(live),
-            max_spawns: policy.max_spawns,
-            spawns_left: policy.max_spawns as usize,
-        }
-    }
-
-    fn order(&mut self, want: Want) -> Order {
-        let held = |reason, detail| Hold { reason, until: None, detail };
-        let hold = if self.running_left == 0 {
-            let cap = self.max_running.unwrap_or(u32::MAX);
-            held(HoldReason::Cap, format!("max_running = {cap} sessions of the fleet are live"))
-        } else if self.max_spawns == 0 {
-            held(HoldReason::MaxSpawns, "starts are paused by max_spawns = 0".to_owned())
-        } else if self.spawns_left == 0 {
-            let most = self.max_spawns;
-            held(
-                HoldReason::MaxSpawns,
-                format!("max_spawns = {most} starts in one cycle; the next one goes on"),
-            )
-        } else {
-            self.running_left -= 1;
-            self.spawns_left -= 1;
-            return Order::Start(want);
-        };
-        Order::Hold { slot: want.slot, hold }
-    }
-}
+/// Failed starts of a source's items in one cycle, after which it starts no more.
+const MAX_ITEM_FAILURES: usize = 5;
 
 /// What [`apply`] needs beside its orders.
 #[derive(Debug)]
-pub struct Pass<'a> {
+pub struct SpawnContext<'a> {
     /// Recorded in every session that it creates.
     pub cycle: &'a CycleId,
     /// Reads the wall clock.
@@ -204,7 +32,7 @@ pub struct Pass<'a> {
     pub dry_run: bool,
 }
 
-impl Pass<'_> {
+impl SpawnContext<'_> {
     async fn start<P: Platform>(&self, platform: &P, want: &Want) -> anyhow::Result<Start> {
         let now = (self.clock)();
         if self.dry_run {
@@ -219,90 +47,156 @@ impl Pass<'_> {
     }
 }
 
+/// What is known of one order.
+#[derive(Debug)]
+enum Decision {
+    /// Its turn has not come.
+    Waiting,
+    /// The platform has not answered.
+    UnderWay,
+    /// Not started.
+    Held(Hold),
+    /// What the platform answered.
+    Answered(anyhow::Result<Start>),
+}
+
+/// The orders of one cycle and what became of each. It outlives a step that is cut off, so the report stays true.
+#[derive(Debug, Default)]
+pub struct SpawnRun {
+    decisions: Vec<(Target, Decision)>,
+    rate_limit: Option<RateLimit>,
+    /// What the sources wrote down.
+    pub effects: Vec<SourceEffect>,
+}
+
 /// Carries the orders out in order, as many at once as the platform takes. After a failure, or when the platform's quota
-/// is full, no further start of that role begins (R1-023); after a rate limit, none at all. Ends early, with an error,
-/// when it is stopped; what is left then is held.
+/// is full, no further start of that role begins; of a source's items the next one is tried, up to
+/// [`MAX_ITEM_FAILURES`]; after a rate limit none at all. Ends early, with an error, when it is stopped.
 pub async fn apply<P: Platform>(
-    body: &mut SpawnReport,
+    run: &mut SpawnRun,
     platform: &P,
     orders: Vec<Order>,
-    pass: &Pass<'_>,
+    context: &SpawnContext<'_>,
 ) -> anyhow::Result<()> {
-    let places: BTreeMap<Slot, usize> =
-        orders.iter().enumerate().map(|(place, order)| (order.slot().clone(), place)).collect();
     let mut waiting = VecDeque::new();
     for order in orders {
-        match order {
-            Order::Start(want) => waiting.push_back(want),
-            Order::Hold { slot, hold } => body.held.push((slot, hold)),
-        }
+        let target = order.target();
+        let decision = match order {
+            Order::Start(want) => {
+                waiting.push_back((run.decisions.len(), want));
+                Decision::Waiting
+            }
+            Order::Hold { hold, .. } => Decision::Held(hold),
+        };
+        run.decisions.push((target, decision));
     }
-    let mut stopped_roles: BTreeMap<RoleKey, Hold> = BTreeMap::new();
+    let mut stopped = StoppedGroups::default();
     let mut under_way = FuturesUnordered::new();
     loop {
-        while under_way.len() < platform.starts_at_once() && !pass.is_over() && body.rate_limit.is_none() {
-            let Some(want) = waiting.pop_front() else { break };
-            if let Some(hold) = stopped_roles.get(&want.slot.role) {
-                body.held.push((want.slot, hold.clone()));
+        while under_way.len() < platform.starts_at_once() && !context.is_over() && run.rate_limit.is_none() {
+            let Some((place, want)) = waiting.pop_front() else { break };
+            if let Some(hold) = stopped.hold(&want.slot.group) {
+                run.decisions[place].1 = Decision::Held(hold);
                 continue;
             }
-            body.failed.push(unanswered(want.slot.clone()));
-            under_way.push(async move {
-                let started = pass.start(platform, &want).await;
-                (want.slot, started)
-            });
+            run.decisions[place].1 = Decision::UnderWay;
+            under_way.push(async move { (place, context.start(platform, &want).await) });
         }
-        let Some((slot, result)) = under_way.next().await else { break };
-        body.failed.retain(|failure| failure.slot != slot);
-        if let Some(hold) = stops_the_role(&result) {
-            stopped_roles.entry(slot.role.clone()).or_insert(hold);
+        let Some((place, answer)) = under_way.next().await else { break };
+        let (target, decision) = &mut run.decisions[place];
+        stopped.note(target, &answer);
+        if let Ok(Start::RateLimited(limit)) = &answer {
+            run.rate_limit.get_or_insert_with(|| limit.clone());
         }
-        record(body, slot, result);
+        *decision = Decision::Answered(answer);
     }
     let left = waiting.len();
-    let hold = body.rate_limit.as_ref().map_or_else(out_of_time, rate_limited);
-    body.held.extend(waiting.into_iter().map(|want| (want.slot, hold.clone())));
-    sort(body, &places);
-    anyhow::ensure!(left == 0 || !pass.stop.is_cancelled(), "interrupted with {left} still to start");
+    anyhow::ensure!(left == 0 || !context.stop.is_cancelled(), "interrupted with {left} still to start");
     Ok(())
 }
 
-/// Starts end in any order; the report keeps the order of the roster.
-fn sort(body: &mut SpawnReport, places: &BTreeMap<Slot, usize>) {
-    body.spawned.sort_by_key(|spawned| places.get(&spawned.slot));
-    body.already_running.sort_by_key(|slot| places.get(slot));
-    body.held.sort_by_key(|(slot, _)| places.get(slot));
-    body.failed.sort_by_key(|failure| places.get(&failure.slot));
+/// Groups of which no further start begins in this cycle.
+#[derive(Debug, Default)]
+struct StoppedGroups {
+    holds: BTreeMap<Group, Hold>,
+    item_failures: BTreeMap<Group, usize>,
 }
 
-/// After a failure, and with a full quota, the rest of the role would fare no better (R1-023).
-fn stops_the_role(result: &anyhow::Result<Start>) -> Option<Hold> {
-    match result {
-        Err(_) => Some(role_failed()),
-        Ok(Start::Held(hold)) if hold.reason == HoldReason::Quota => Some(hold.clone()),
-        Ok(Start::Held(_) | Start::Started { .. } | Start::AlreadyRunning | Start::RateLimited(_)) => None,
+impl StoppedGroups {
+    fn hold(&self, group: &Group) -> Option<Hold> {
+        self.holds.get(group).cloned()
+    }
+
+    fn note(&mut self, target: &Target, answer: &anyhow::Result<Start>) {
+        let group = &target.slot.group;
+        let hold = match answer {
+            Err(_) if target.item.is_none() => role_failed(),
+            Err(_) => {
+                let failures = self.item_failures.entry(group.clone()).or_default();
+                *failures += 1;
+                if *failures < MAX_ITEM_FAILURES {
+                    return;
+                }
+                source_failed(*failures)
+            }
+            Ok(Start::Held(hold)) if hold.reason == HoldReason::Quota => hold.clone(),
+            Ok(
+                Start::Held(_)
+                | Start::Started { .. }
+                | Start::AlreadyRunning
+                | Start::Superseded
+                | Start::RateLimited(_),
+            ) => return,
+        };
+        self.holds.entry(group.clone()).or_insert(hold);
     }
 }
 
-fn record(body: &mut SpawnReport, slot: Slot, result: anyhow::Result<Start>) {
-    match result {
-        Ok(Start::Started { generation }) => {
-            body.spawned.push(Spawned { slot, generation });
+impl SpawnRun {
+    /// The slots in which a session started.
+    pub fn started(&self) -> impl Iterator<Item = &Slot> {
+        let is_started =
+            |decision: &Decision| matches!(decision, Decision::Answered(Ok(Start::Started { .. })));
+        self.decisions
+            .iter()
+            .filter(move |(_, decision)| is_started(decision))
+            .map(|(target, _)| &target.slot)
+    }
+
+    /// The report: each order once, in the order of the plan.
+    pub fn report(self) -> SpawnReport {
+        let Self { decisions, rate_limit, effects } = self;
+        let mut report = SpawnReport { rate_limit, effects, ..SpawnReport::default() };
+        for (target, decision) in decisions {
+            match decision {
+                Decision::Waiting => {
+                    let hold = report.rate_limit.as_ref().map_or_else(out_of_time, rate_limited);
+                    report.held.push((target, hold));
+                }
+                Decision::UnderWay => report.failed.push(unanswered(target)),
+                Decision::Held(hold) | Decision::Answered(Ok(Start::Held(hold))) => {
+                    report.held.push((target, hold));
+                }
+                Decision::Answered(Ok(Start::Started { generation })) => {
+                    report.spawned.push(Spawned { target, generation });
+                }
+                Decision::Answered(Ok(Start::AlreadyRunning)) => report.already_running.push(target),
+                Decision::Answered(Ok(Start::Superseded)) => report.held.push((target, superseded())),
+                Decision::Answered(Ok(Start::RateLimited(limit))) => {
+                    report.held.push((target, rate_limited(&limit)));
+                }
+                Decision::Answered(Err(error)) => {
+                    report.failed.push(SpawnFailure { target, error: format!("{error:#}") });
+                }
+            }
         }
-        Ok(Start::AlreadyRunning) => body.already_running.push(slot),
-        Ok(Start::Held(hold)) => body.held.push((slot, hold)),
-        Ok(Start::RateLimited(limit)) => {
-            body.held.push((slot, rate_limited(&limit)));
-            body.rate_limit.get_or_insert(limit);
-        }
-        Err(error) => body.failed.push(SpawnFailure { slot, error: format!("{error:#}") }),
+        report
     }
 }
 
-/// Stands in the report while a start is under way, so that a cycle that is cut off does not lose sight of it.
-fn unanswered(slot: Slot) -> SpawnFailure {
+fn unanswered(target: Target) -> SpawnFailure {
     let error = "no answer before the cycle ended; the next inventory shows whether it started".to_owned();
-    SpawnFailure { slot, error }
+    SpawnFailure { target, error }
 }
 
 fn out_of_time() -> Hold {
@@ -318,6 +212,17 @@ fn rate_limited(limit: &RateLimit) -> Hold {
 fn role_failed() -> Hold {
     let detail = "another session of the role failed to start in this cycle".to_owned();
     Hold { reason: HoldReason::RoleFailed, until: None, detail }
+}
+
+fn source_failed(failures: usize) -> Hold {
+    let detail = format!("{failures} sessions of the source failed to start in this cycle");
+    Hold { reason: HoldReason::RoleFailed, until: None, detail }
+}
+
+fn superseded() -> Hold {
+    let detail =
+        "another session of the item ran since this start was planned; the next cycle plans anew".to_owned();
+    Hold { reason: HoldReason::Superseded, until: None, detail }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(crate) fn actions(bytes: &[u8]) -> Verdict {
             Settings { fleet: roster.fleet.clone(), roles: roster.roles.clone(), actions: actions.clone() };
         Actions::new(settings, STAGE.github(&server))
     };
-    let slot = Slot { role: STAGE.roster.roles[0].key.clone(), index: 1 };
+    let slot = Slot::of_role(&STAGE.roster.roles[0].key, 1);
     let (mut report, log) = block_on(async {
         let steps = [StepName::Inventory, StepName::Spawn];
         let report = STAGE.cycle(&steps, Ok(platform()), Err(anyhow::anyhow!("no step needs it"))).await;

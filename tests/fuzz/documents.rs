@@ -108,7 +108,7 @@ pub(super) fn jobs(variables: &Value) -> Value {
         })
     };
     let runs = ids.into_iter().map(|id| {
-        let jobs = [job("gate", "SUCCESS"), job("agent", "FAILURE")];
+        let jobs = [job("admit", "SUCCESS"), job("agent", "FAILURE")];
         json!({ "__typename": "WorkflowRun", "id": id, "checkSuite": { "checkRuns": { "nodes": jobs } } })
     });
     json!({ "data": { "nodes": runs.collect::<Vec<_>>() } })

@@ -4,7 +4,6 @@ use std::fs;
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use coordinator::fleet::{Slot, Want};
 use coordinator::platform::Platform;
 use coordinator::platform::process::{Process, Settings};
 
@@ -38,10 +37,11 @@ pub(crate) fn records(bytes: &[u8]) -> Verdict {
         state_dir: state.path().to_owned(),
         repository: None,
         secret_names: STAGE.roster.secret_names.clone(),
+        program: "/nowhere".into(),
     };
     let process = Process::open(settings).expect("the folder is ours");
     let role = &STAGE.roster.roles[0];
-    let want = Want { slot: Slot { role: role.key.clone(), index: 0 }, spec: role.spec.clone() };
+    let want = role.wants().next().expect("it has a slot");
     let (listing, start) =
         block_on(async { (process.list().await, process.preview(&want, SystemTime::now()).await) });
     for error in [listing.as_ref().err(), start.as_ref().err()].into_iter().flatten() {

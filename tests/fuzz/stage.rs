@@ -11,6 +11,7 @@ use coordinator::platform::{CycleId, Platform};
 use coordinator::render::progress::Progress;
 use coordinator::report::Report;
 use coordinator::roster::{self, Roster};
+use coordinator::sources;
 use tempfile::TempDir;
 
 use super::server::TOKEN;
@@ -55,7 +56,7 @@ impl Stage {
             roster: &self.roster,
             id: CycleId("2a".to_owned()),
             steps: steps.to_vec(),
-            only_roles: &[],
+            sources: sources::configured(&self.roster, &[], &[]),
             dry_run: false,
             platform,
             github,

@@ -1,4 +1,4 @@
-//! Sessions as workflow runs: the real binary, its gate included, against a GitHub with concurrency groups of its own.
+//! Sessions as workflow runs: the real binary, its admission included, against a GitHub with concurrency groups of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::contract::assert_conforms;
 use crate::coordinator;
-use crate::world::actions::life::Gate;
+use crate::world::actions::life::Admission;
 use crate::world::actions::{Actions, Past, Run};
 use crate::world::workplace::RosterText;
 use crate::world::{Finished, GitHub, Repository, Workplace};
 
 mod answers;
-mod gate;
+mod admit;
 mod invariant;
 mod inventory;
 mod lists;
@@ -68,7 +68,7 @@ impl Fleet {
         self.actions(|actions, now| actions.add_past(past, now))
     }
 
-    /// The live session of a slot, past its gate.
+    /// The live session of a slot, admitted.
     fn live(&self, slot: &str) -> u64 {
         self.actions(|actions, now| actions.add_live("demo", slot, 600, now))
     }
@@ -78,30 +78,30 @@ impl Fleet {
         self.actions(|actions, _| actions.queued())
     }
 
-    /// A runner takes the run and asks the real gate; whether the session goes on.
-    fn play(&self, id: u64) -> Gate {
-        let gate = self.ask_gate(id);
+    /// A runner takes the run and the real command decides; whether the session goes on.
+    fn play(&self, id: u64) -> Admission {
+        let admission = self.ask_admission(id);
         self.actions(|actions, now| {
-            actions.pass_gate(id, gate, now);
-            if gate == Gate::Go {
+            actions.end_admission(id, admission, now);
+            if admission == Admission::Go {
                 actions.start_agent(id, now);
             }
         });
-        gate
+        admission
     }
 
-    /// The step `gate` of the run, with the environment that the workflow file gives it.
-    fn ask_gate(&self, id: u64) -> Gate {
+    /// The job `admit` of the run, with the environment that the workflow file gives it.
+    fn ask_admission(&self, id: u64) -> Admission {
         let run = self.actions(|actions, now| {
             actions.start(id, now);
             actions.run(id).clone()
         });
-        let (gate, _) = self.gate_step(&run);
-        gate
+        let (admission, _) = self.admit_step(&run);
+        admission
     }
 
     /// The decision, and what the step printed.
-    fn gate_step(&self, run: &Run) -> (Gate, Finished) {
+    fn admit_step(&self, run: &Run) -> (Admission, Finished) {
         let outputs = self.workplace.path().join(format!("outputs-{}", run.id));
         let url = self.github.url();
         let input = |name: &str| run.inputs[name].clone();
@@ -122,7 +122,7 @@ impl Fleet {
             ),
             ("GITHUB_OUTPUT", outputs.to_str().expect("UTF-8").to_owned()),
         ];
-        let mut program = coordinator(&self.workplace).args(["gate"]);
+        let mut program = coordinator(&self.workplace).args(["session-admit"]);
         for (name, value) in &environment {
             program = program.env(name, value);
         }
@@ -130,12 +130,12 @@ impl Fleet {
         assert_conforms(&self.github);
         let written = fs::read_to_string(&outputs).unwrap_or_default();
         let values: BTreeMap<&str, &str> = written.lines().filter_map(|line| line.split_once('=')).collect();
-        let gate = match (finished.code, values.get("go").copied()) {
-            (Some(0), Some("true")) => Gate::Go,
-            (Some(0), Some("false")) => Gate::Skip,
-            _ => Gate::Failed,
+        let admission = match (finished.code, values.get("go").copied()) {
+            (Some(0), Some("true")) => Admission::Go,
+            (Some(0), Some("false")) => Admission::Skip,
+            _ => Admission::Failed,
         };
-        (gate, finished)
+        (admission, finished)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::{Restraint, failure_streak, hold};
+use coordinator::backoff::{BackoffSettings, failure_streak, hold};
 use coordinator::fleet::{HoldReason, Outcome, Run};
 use proptest::prelude::*;
 
-const RESTRAINT: Restraint = Restraint {
+const RESTRAINT: BackoffSettings = BackoffSettings {
     backoff_base: Duration::from_secs(60),
     backoff_cap: Duration::from_secs(3600),
     min_runtime: Duration::from_secs(30),
@@ -27,6 +27,7 @@ fn run(generation: u64, outcome: Outcome, seconds: u64, finished: SystemTime) ->
         started_at,
         finished_at: finished,
         disrupted: false,
+        item: None,
     }
 }
 
@@ -100,20 +101,20 @@ fn a_session_that_the_platform_took_away_neither_counts_as_a_failure_nor_ends_a_
 
 #[test]
 fn an_interval_holds_after_a_session_that_was_taken_away_too() {
-    let hourly = Restraint { min_interval: Duration::from_secs(3600), ..RESTRAINT };
+    let hourly = BackoffSettings { min_interval: Duration::from_secs(3600), ..RESTRAINT };
     let held = hold("demo-dev-s0", &[disrupted(1)], &hourly, at(0)).expect("held");
     assert_eq!(held.reason, HoldReason::Interval);
 }
 
 #[test]
 fn a_base_of_zero_turns_backoff_off() {
-    let off = Restraint { backoff_base: Duration::ZERO, ..RESTRAINT };
+    let off = BackoffSettings { backoff_base: Duration::ZERO, ..RESTRAINT };
     assert_eq!(hold("demo-dev-s0", &failures(5), &off, at(0)), None);
 }
 
 #[test]
 fn an_interval_counts_from_start_to_start() {
-    let hourly = Restraint { min_interval: Duration::from_secs(3600), ..RESTRAINT };
+    let hourly = BackoffSettings { min_interval: Duration::from_secs(3600), ..RESTRAINT };
     let history = [run(1, Outcome::Succeeded, 600, at(600))];
     let held = hold("demo-dev-s0", &history, &hourly, at(700)).expect("held");
     assert_eq!((held.reason, held.until), (HoldReason::Interval, Some(at(3600))));
@@ -122,7 +123,7 @@ fn an_interval_counts_from_start_to_start() {
 
 #[test]
 fn a_record_from_a_clock_that_was_set_back_holds_nothing() {
-    let hourly = Restraint { min_interval: Duration::from_secs(3600), ..RESTRAINT };
+    let hourly = BackoffSettings { min_interval: Duration::from_secs(3600), ..RESTRAINT };
     let tomorrow = [run(1, Outcome::Failed, 2, at(86_400))];
     assert_eq!(hold("demo-dev-s0", &tomorrow, &hourly, at(0)), None);
 }

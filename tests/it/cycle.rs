@@ -11,6 +11,7 @@ use coordinator::platform::{CycleId, Platform, Start};
 use coordinator::render::progress::Progress;
 use coordinator::report::{Interrupt, Report, StepOutcome};
 use coordinator::roster::{self, Roster};
+use coordinator::sources::{self, AnySource};
 
 use crate::world::workplace::RosterText;
 
@@ -59,7 +60,7 @@ impl Platform for Wayward {
             tokio::task::yield_now().await;
         }
         self.under_way.set(self.under_way.get() - 1);
-        anyhow::ensure!(want.slot.role.as_str() != self.broken, "no such program");
+        anyhow::ensure!(want.slot.group.as_str() != self.broken, "no such program");
         self.started.borrow_mut().push(want.slot.name());
         Ok(Start::Started { generation: 1 })
     }
@@ -79,12 +80,12 @@ fn load(text: &RosterText) -> Roster {
     roster::load(&workplace.roster(), &home).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
 }
 
-fn cycle_of(roster: &Roster, platform: Wayward) -> Cycle<'_, Wayward> {
+fn cycle_of(roster: &Roster, platform: Wayward) -> Cycle<'_, Wayward, AnySource<'_>> {
     Cycle {
         roster,
         id: CycleId("c1".to_owned()),
         steps: vec![StepName::Inventory, StepName::Spawn, StepName::Merge, StepName::Health],
-        only_roles: &[],
+        sources: sources::configured(roster, &[], &[]),
         dry_run: false,
         platform: Ok(platform),
         github: Err(anyhow::anyhow!("no token")),
@@ -137,7 +138,7 @@ async fn eight_starts_are_under_way_at_once_and_never_more() {
 async fn the_report_keeps_the_order_of_the_roster() {
     let roster = load(&two_agents().role("ops", 3, "[\"true\"]"));
     let report = report_of(&roster, Wayward::new(List::Answers, "")).await;
-    let names: Vec<_> = report.spawn.body.spawned.iter().map(|spawned| spawned.slot.name()).collect();
+    let names: Vec<_> = report.spawn.body.spawned.iter().map(|spawned| spawned.target.slot.name()).collect();
     assert_eq!(names, ["dev-s0", "dev-s1", "ops-s0", "ops-s1", "ops-s2"]);
 }
 

@@ -87,6 +87,9 @@ fn a_plugin_is_told_what_to_run_and_gets_no_secret_but_its_own() {
     assert_eq!((&spec["session"], &spec["time_limit_s"]), (&"demo-qa-s0".into(), &5400.into()));
     assert_eq!(spec["stdin"], spec["prompt"]);
     assert_eq!((&spec["env"]["MODE"], &spec["env"]["COORDINATOR_ROLE"]), (&"fast".into(), &"qa".into()));
+    let session = spec["env"]["COORDINATOR_SESSION"].as_str().expect("a text");
+    let cycle = request["cycle"].as_str().expect("a text");
+    assert_eq!(session, format!("demo-qa-s0-g1-{cycle}"));
     let expires = request["expires_at"].as_str().expect("a time");
     assert!(humantime::parse_rfc3339(expires).expect("RFC 3339") > SystemTime::now());
 }

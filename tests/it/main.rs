@@ -24,6 +24,8 @@ mod github_app;
 mod health;
 mod hostile;
 mod isolation;
+#[cfg(target_os = "linux")]
+mod items;
 mod kubernetes_answers;
 mod kubernetes_commands;
 mod kubernetes_cycle;
@@ -56,6 +58,8 @@ mod restraint;
 mod roster;
 mod security;
 mod session_agent;
+#[cfg(target_os = "linux")]
+mod stop;
 mod workflow_run;
 
 use std::path::Path;

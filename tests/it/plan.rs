@@ -4,23 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::Restraint;
+use coordinator::backoff::BackoffSettings;
 use coordinator::fleet::{
-    FleetName, HoldReason, Inventory, Listing, LiveSession, Outcome, RoleKey, Run, SessionSpec, Slot,
-    SlotRecord, State, Want,
+    FleetName, Follows, HoldReason, Inventory, Listing, LiveSession, Outcome, RoleKey, Run, SessionSpec,
+    Slot, SlotRecord, State, Want,
 };
 use coordinator::roster::OnInventoryFailure;
 use coordinator::steps::spawn::{Order, Policy, plan};
 use proptest::prelude::*;
 
-const RESTRAINT: Restraint = Restraint {
+const RESTRAINT: BackoffSettings = BackoffSettings {
     backoff_base: Duration::from_secs(60),
     backoff_cap: Duration::from_secs(3600),
     min_runtime: Duration::from_secs(30),
     min_interval: Duration::ZERO,
 };
-const OPEN: Policy =
-    Policy { max_running: None, max_spawns: 50, on_inventory_failure: OnInventoryFailure::Spawn };
+const OPEN: Policy = Policy {
+    max_running: None,
+    max_spawns: 50,
+    max_concurrent: BTreeMap::new(),
+    on_inventory_failure: OnInventoryFailure::Spawn,
+};
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000)
@@ -31,21 +35,16 @@ fn fleet() -> FleetName {
 }
 
 fn slot(role: &str, index: u32) -> Slot {
-    Slot { role: RoleKey::parse(role).expect("a valid key"), index }
+    Slot::of_role(&RoleKey::parse(role).expect("a valid key"), index)
 }
 
 fn spec() -> Arc<SessionSpec> {
-    Arc::new(SessionSpec {
-        command: vec!["agent".to_owned()],
-        prompt: String::new(),
-        brief: String::new(),
-        env: BTreeMap::new(),
-        time_limit: Duration::from_secs(7200),
-        min_free_bytes: 0,
-        retain: 5,
-        retain_work: 1,
-        restraint: RESTRAINT,
-    })
+    Arc::new(SessionSpec { restraint: RESTRAINT, ..SessionSpec::default() })
+}
+
+fn want(slot: Slot, spec: &Arc<SessionSpec>) -> Want {
+    let role = RoleKey::parse(slot.group.as_str()).expect("a valid key");
+    Want { slot, role, spec: Arc::clone(spec), item: None, follows: Follows::Anything }
 }
 
 fn wants(roles: &[(&str, u32)]) -> Vec<Want> {
@@ -55,12 +54,13 @@ fn wants(roles: &[(&str, u32)]) -> Vec<Want> {
     };
     let roles: Vec<(&'static str, u32)> =
         roles.iter().map(|&(key, count)| (&*Box::leak(key.to_owned().into_boxed_str()), count)).collect();
-    roles.iter().flat_map(role).map(|slot| Want { slot, spec: Arc::clone(&spec) }).collect()
+    roles.iter().flat_map(role).map(|slot| want(slot, &spec)).collect()
 }
 
 fn live() -> SlotRecord {
-    let live = LiveSession { generation: Some(1), state: State::Running, started_at: Some(now()) };
-    SlotRecord { live: Some(live), history: Vec::new() }
+    let live =
+        LiveSession { generation: Some(1), state: State::Running, started_at: Some(now()), item: None };
+    SlotRecord::of(Some(live), Vec::new())
 }
 
 /// `failures` sessions that each failed after a second, the last one `ago` before now.
@@ -73,8 +73,9 @@ fn failed(failures: u64, ago: Duration) -> SlotRecord {
         started_at: now() - ago - Duration::from_secs(1),
         finished_at: now() - ago,
         disrupted: false,
+        item: None,
     };
-    SlotRecord { live: None, history: (1..=failures).map(run).collect() }
+    SlotRecord::of(None, (1..=failures).map(run).collect())
 }
 
 fn known(slots: impl IntoIterator<Item = (Slot, SlotRecord)>) -> Inventory {
@@ -92,7 +93,7 @@ fn starts(orders: &[Order]) -> Vec<String> {
 fn holds(orders: &[Order]) -> Vec<(String, HoldReason)> {
     let hold = |order: &Order| match order {
         Order::Start(_) => None,
-        Order::Hold { slot, hold } => Some((slot.name(), hold.reason)),
+        Order::Hold { target, hold } => Some((target.slot.name(), hold.reason)),
     };
     orders.iter().filter_map(hold).collect()
 }
@@ -204,7 +205,7 @@ fn world() -> impl Strategy<Value = World> {
     let counts = prop::collection::vec(0..6u32, 3);
     (counts, slots, prop::option::of(0..20u32), 0..20u32).prop_map(
         |(counts, slots, max_running, max_spawns)| {
-            let policy = Policy { max_running, max_spawns, on_inventory_failure: OnInventoryFailure::Spawn };
+            let policy = Policy { max_running, max_spawns, ..OPEN };
             World { counts, slots, policy }
         },
     )
@@ -239,8 +240,8 @@ impl World {
         for order in orders {
             if let Order::Start(want) = order {
                 let role =
-                    ROLES.iter().position(|role| *role == want.slot.role.as_str()).expect("a known role");
-                next.slots.insert((role, want.slot.index), Kind::Live);
+                    ROLES.iter().position(|role| *role == want.slot.group.as_str()).expect("a known role");
+                next.slots.insert((role, want.slot.index().expect("a role's slot")), Kind::Live);
             }
         }
         next
@@ -268,10 +269,10 @@ proptest! {
         let orders = plan(&fleet(), world.wants(), &world.inventory(), &world.policy, now());
         let mut seen = std::collections::BTreeSet::new();
         for order in &orders {
-            let slot = order.slot();
-            let role = ROLES.iter().position(|role| *role == slot.role.as_str()).expect("a known role");
-            prop_assert!(slot.index < world.counts[role]);
-            prop_assert!(!world.is_live(role, slot.index));
+            let slot = order.target().slot;
+            let role = ROLES.iter().position(|role| *role == slot.group.as_str()).expect("a known role");
+            prop_assert!(slot.index().expect("a role's slot") < world.counts[role]);
+            prop_assert!(!world.is_live(role, slot.index().expect("a role's slot")));
             prop_assert!(seen.insert(slot.clone()), "{} twice", slot.name());
         }
     }
@@ -290,7 +291,7 @@ proptest! {
         let orders = plan(&fleet(), world.wants(), &world.inventory(), &world.policy, now());
         for (role, &count) in world.counts.iter().enumerate() {
             let live = (0..8).filter(|&index| world.is_live(role, index)).count();
-            let said = orders.iter().filter(|order| order.slot().role.as_str() == ROLES[role]).count();
+            let said = orders.iter().filter(|order| order.target().slot.group.as_str() == ROLES[role]).count();
             prop_assert_eq!(said, (count as usize).saturating_sub(live));
         }
     }
@@ -299,8 +300,8 @@ proptest! {
     fn no_slot_in_backoff_starts(world in world()) {
         let orders = plan(&fleet(), world.wants(), &world.inventory(), &world.policy, now());
         for order in &orders {
-            let role = ROLES.iter().position(|role| *role == order.slot().role.as_str()).expect("a known role");
-            if let (Order::Start(_), Some(kind)) = (order, world.slots.get(&(role, order.slot().index))) {
+            let role = ROLES.iter().position(|role| *role == order.target().slot.group.as_str()).expect("a known role");
+            if let (Order::Start(_), Some(kind)) = (order, world.slots.get(&(role, order.target().slot.index().expect("a role's slot")))) {
                 prop_assert!(matches!(kind, Kind::FailedLongAgo(_)));
             }
         }

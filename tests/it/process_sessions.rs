@@ -119,7 +119,7 @@ fn a_shim_that_is_asked_to_stop_ends_its_agent() {
     fleet.reconcile();
     signal(fleet.pid("ui-builder-s0", 1, "shim"), Signal::TERM);
     let ended = fleet.await_end("ui-builder-s0");
-    assert_eq!(ended["outcome"], "failed");
+    assert_eq!(ended["outcome"], "stopped");
     assert_eq!(fleet.record("ui-builder-s0", 1, "exit.json")["signal"], 15);
 }
 

@@ -1,4 +1,4 @@
-//! `coordinator session-agent` and `coordinator gate` as steps of the session workflow: what they read, and how they end.
+//! `coordinator session-agent` and `coordinator session-admit` as steps of the session workflow: what they read, and how they end.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -70,7 +70,7 @@ fn the_agents_environment_names_the_session_and_has_the_jobs_secrets_but_not_the
         "COORDINATOR_PROMPT=do {brief}",
         "COORDINATOR_REPOSITORY=octo/demo",
         "COORDINATOR_ROLE=ui_builder",
-        "COORDINATOR_SESSION=demo-ui-builder-s2-4-18f-1",
+        "COORDINATOR_SESSION=demo-ui-builder-s2-g4-18f-1",
         "COORDINATOR_SLOT=demo-ui-builder-s2",
     ];
     assert_eq!(names, expected, "{}", finished.stderr);
@@ -131,7 +131,7 @@ fn a_program_that_is_missing_or_cannot_be_run_is_told_as_a_shell_tells_it() {
 fn inputs_that_are_none_are_a_usage_error_of_either_step() {
     let workplace = workplace();
     let good = task(&json!(["/usr/bin/env"]));
-    for command in ["session-agent", "gate"] {
+    for command in ["session-agent", "session-admit"] {
         let whole = || {
             let workflow = "octo/demo/.github/workflows/agent-session.yml@refs/heads/main";
             step(&workplace, command, &good).env("GITHUB_RUN_ID", "7").env("GITHUB_WORKFLOW_REF", workflow)
@@ -167,20 +167,21 @@ fn inputs_that_are_none_are_a_usage_error_of_either_step() {
         ("GITHUB_REPOSITORY", "x"),
     ] {
         let workflow = "octo/demo/.github/workflows/agent-session.yml@refs/heads/main";
-        let gate =
-            step(&workplace, "gate", &good).env("GITHUB_RUN_ID", "7").env("GITHUB_WORKFLOW_REF", workflow);
-        let finished = gate.env(name, value).run();
+        let admit = step(&workplace, "session-admit", &good)
+            .env("GITHUB_RUN_ID", "7")
+            .env("GITHUB_WORKFLOW_REF", workflow);
+        let finished = admit.env(name, value).run();
         assert_eq!(finished.code, Some(2), "{name}: {}", finished.stderr);
         assert!(finished.stderr.contains(name), "{}", finished.stderr);
     }
 }
 
 #[test]
-fn a_gate_that_reaches_nobody_skips_and_says_so_to_the_workflow() {
+fn an_admission_that_cannot_reach_github_skips_and_says_so_to_the_workflow() {
     let workplace = workplace();
     let output = workplace.path().join("outputs");
-    let gate = |expires_at: &str| {
-        step(&workplace, "gate", &task(&json!(["/usr/bin/env"])))
+    let admit = |expires_at: &str| {
+        step(&workplace, "session-admit", &task(&json!(["/usr/bin/env"])))
             .env("COORDINATOR_EXPIRES_AT", expires_at)
             .env("GITHUB_RUN_ID", "7")
             .env("GITHUB_WORKFLOW_REF", "octo/demo/.github/workflows/agent-session.yml@refs/heads/main")
@@ -189,7 +190,7 @@ fn a_gate_that_reaches_nobody_skips_and_says_so_to_the_workflow() {
             .env("GITHUB_OUTPUT", output.to_str().expect("temporary folders are UTF-8"))
             .run()
     };
-    let finished = gate("9999-01-01T00:00:00Z");
+    let finished = admit("9999-01-01T00:00:00Z");
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(
         finished.stdout.starts_with("skip: the history of the slot is not known: "),
@@ -198,20 +199,48 @@ fn a_gate_that_reaches_nobody_skips_and_says_so_to_the_workflow() {
     );
     let told = std::fs::read_to_string(&output).expect("the outputs are there");
     assert!(told.starts_with("go=false\nreason=the history") && told.lines().count() == 2, "{told}");
-    let finished = gate("2026-01-01T00:05:00Z");
+    let finished = admit("2026-01-01T00:05:00Z");
     assert!(finished.stdout.starts_with("skip: its ticket expired"), "{}", finished.stdout);
     let told = std::fs::read_to_string(&output).expect("the outputs are there");
     assert_eq!(told.lines().count(), 4, "a step appends to its outputs: {told}");
 }
 
 #[test]
-fn a_gate_without_a_token_is_a_mistake_of_the_workflow() {
+fn an_admission_without_a_token_is_a_mistake_of_the_workflow() {
     let workplace = workplace();
-    let gate = step(&workplace, "gate", &task(&json!(["/usr/bin/env"])))
+    let admit = step(&workplace, "session-admit", &task(&json!(["/usr/bin/env"])))
         .env("GITHUB_RUN_ID", "7")
         .env("GITHUB_WORKFLOW_REF", "octo/demo/.github/workflows/agent-session.yml@refs/heads/main")
         .without_env("GITHUB_TOKEN");
-    let finished = gate.run();
+    let finished = admit.run();
     assert_eq!(finished.code, Some(2));
     assert!(finished.stderr.contains("give the step GITHUB_TOKEN"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_workflow_that_was_written_before_the_command_was_renamed_goes_on_working_and_its_log_says_the_new_name()
+{
+    let workplace = workplace();
+    let finished = |command: &str| {
+        let output = workplace.path().join(format!("outputs-{command}"));
+        let finished = step(&workplace, command, &task(&json!(["/usr/bin/env"])))
+            .env("GITHUB_RUN_ID", "7")
+            .env("GITHUB_WORKFLOW_REF", "octo/demo/.github/workflows/agent-session.yml@refs/heads/main")
+            .env("GITHUB_API_URL", "http://127.0.0.1:1")
+            .env("GITHUB_GRAPHQL_URL", "http://127.0.0.1:1/graphql")
+            .env("GITHUB_OUTPUT", output.to_str().expect("temporary folders are UTF-8"))
+            .run();
+        (finished, std::fs::read_to_string(&output).expect("the outputs are there"))
+    };
+    let (now, outputs) = finished("session-admit");
+    let (former, former_outputs) = finished("gate");
+    assert_eq!((now.code, &now.stdout, &outputs), (former.code, &former.stdout, &former_outputs));
+    assert!(former_outputs.starts_with("go=false\nreason=its ticket expired"), "{former_outputs}");
+    let sentence = "`coordinator gate` is now `coordinator session-admit`";
+    assert!(former.stderr.contains(sentence), "{}", former.stderr);
+    assert!(!now.stderr.contains(sentence), "{}", now.stderr);
+    let by_hand = coordinator(&workplace).args(["gate"]).run();
+    assert_eq!(by_hand.code, Some(2), "outside of a workflow run: {}", by_hand.stderr);
+    let help = coordinator(&workplace).args(["help"]).run().stdout;
+    assert!(!help.contains("gate") && !help.contains("session-admit"), "{help}");
 }

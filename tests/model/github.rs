@@ -1,5 +1,5 @@
 //! Sessions as runs of a workflow: the lock is a concurrency group, taken when a run begins and not when it is
-//! dispatched. A ticket and the gate keep what waits behind a session from following it.
+//! dispatched. A ticket and the admission keep what waits behind a session from following it.
 
 mod action;
 mod design;
@@ -23,8 +23,8 @@ pub const EVENTS: &[&str] = &[
     "the group is found taken",
     "a late dispatch arrives behind a session",
     "a reply is lost",
-    "the gate turns a run away: expired",
-    "the gate turns a run away: backoff",
+    "a run is not admitted: expired",
+    "a run is not admitted: backoff",
     "a session follows another one",
 ];
 
@@ -142,17 +142,17 @@ impl Actions {
                 }
                 actions.push(Action::Cancel { run });
             }
-            Stage::Gate => {
+            Stage::Admission => {
                 // What it cannot judge it turns away.
-                actions.push(Action::Gate { run, goes: false });
+                actions.push(Action::Admission { run, goes: false });
                 let goes = match self.design.sight {
-                    Sight::Fresh => state.gate_says_go(self.design, run),
+                    Sight::Fresh => state.admits(self.design, run),
                     Sight::Anything => state.has_valid_ticket(self.design, run),
                 };
                 if goes {
-                    actions.push(Action::Gate { run, goes });
+                    actions.push(Action::Admission { run, goes });
                 }
-                actions.push(Action::GateFails { run });
+                actions.push(Action::AdmissionFails { run });
             }
             Stage::Admitted => actions.extend([Action::Start { run }, Action::Cancel { run }]),
             Stage::Agent => {
@@ -187,13 +187,13 @@ impl Actions {
                 }
                 self.arrive(state, dispatch);
             }
-            Action::Begin { run } => state.runs[run].stage = Stage::Gate,
-            Action::Gate { run, goes } => {
-                self.note_gate(state, run, goes);
+            Action::Begin { run } => state.runs[run].stage = Stage::Admission,
+            Action::Admission { run, goes } => {
+                self.note_admission(state, run, goes);
                 state.decided(run, goes);
             }
             Action::Start { run } => state.started(run),
-            Action::GateFails { run } => state.ended(run, End::Failed),
+            Action::AdmissionFails { run } => state.ended(run, End::Failed),
             Action::AgentEnds { run, end } => state.ended(run, end),
             Action::Cancel { run } => {
                 state.runs.remove(run);
@@ -235,7 +235,7 @@ impl Actions {
         }
     }
 
-    fn note_gate(&self, state: &State, run: usize, goes: bool) {
+    fn note_admission(&self, state: &State, run: usize, goes: bool) {
         let is_valid = state.runs[run].dispatch.ticket == Ticket::Valid;
         match (goes, is_valid) {
             (true, _) => {
@@ -244,8 +244,8 @@ impl Actions {
                     self.tally.note("a session follows another one");
                 }
             }
-            (false, false) => self.tally.note("the gate turns a run away: expired"),
-            (false, true) if state.backs_off() => self.tally.note("the gate turns a run away: backoff"),
+            (false, false) => self.tally.note("a run is not admitted: expired"),
+            (false, true) if state.backs_off() => self.tally.note("a run is not admitted: backoff"),
             (false, true) => {}
         }
     }

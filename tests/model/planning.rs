@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::{self, Restraint};
+use coordinator::backoff::{self, BackoffSettings};
 use coordinator::fleet::{
-    FleetName, Inventory, Listing, LiveSession, Outcome, RoleKey, Run, SessionSpec, Slot, SlotRecord, State,
-    Want,
+    FleetName, Follows, Inventory, Listing, LiveSession, Outcome, RoleKey, Run, SessionSpec, Slot,
+    SlotRecord, State, Want,
 };
 use coordinator::roster::OnInventoryFailure;
 use coordinator::steps::spawn::{Order, Policy, plan};
@@ -17,7 +17,7 @@ use coordinator::steps::spawn::{Order, Policy, plan};
 /// Slots of the one role in a model, at most.
 pub const MOST_SLOTS: usize = 2;
 
-const RESTRAINT: Restraint = Restraint {
+const RESTRAINT: BackoffSettings = BackoffSettings {
     backoff_base: Duration::from_secs(60),
     backoff_cap: Duration::from_secs(3600),
     min_runtime: Duration::from_secs(30),
@@ -122,17 +122,24 @@ fn settings(slots: u8) -> impl Iterator<Item = Setting> {
 /// The shipped `plan`.
 fn starts(view: View, setting: Setting) -> Starts {
     let spec = spec();
-    let want = |index| Want { slot: slot(index), spec: Arc::clone(&spec) };
+    let want = |index| Want {
+        role: RoleKey::parse("qa").expect("a valid key"),
+        slot: slot(index),
+        spec: Arc::clone(&spec),
+        item: None,
+        follows: Follows::Anything,
+    };
     let wants = (0..u32::from(setting.count)).map(want).collect();
     let policy = Policy {
         max_running: None,
         max_spawns: setting.max_spawns,
+        max_concurrent: BTreeMap::new(),
         on_inventory_failure: setting.on_inventory_failure,
     };
     let mut starts = [false; MOST_SLOTS];
     for order in plan(&fleet(), wants, &inventory(view), &policy, now(setting.clock)) {
         match order {
-            Order::Start(want) => starts[want.slot.index as usize] = true,
+            Order::Start(want) => starts[want.slot.index().expect("a role's slot") as usize] = true,
             Order::Hold { .. } => {}
         }
     }
@@ -171,10 +178,11 @@ fn inventory(view: View) -> Inventory {
     let record = |seen| match seen {
         Seen::Nothing => None,
         Seen::Live => {
-            let live = LiveSession { generation: Some(1), state: State::Running, started_at: None };
-            Some(SlotRecord { live: Some(live), history: Vec::new() })
+            let live =
+                LiveSession { generation: Some(1), state: State::Running, started_at: None, item: None };
+            Some(SlotRecord::of(Some(live), Vec::new()))
         }
-        Seen::Ended(end) => Some(SlotRecord { live: None, history: vec![run(end)] }),
+        Seen::Ended(end) => Some(SlotRecord::of(None, vec![run(end)])),
     };
     let slots = (0..).zip(seen).filter_map(|(index, seen)| Some((slot(index), record(seen)?)));
     Inventory::Known(Listing { slots: slots.collect(), ..Listing::default() })
@@ -193,6 +201,7 @@ fn run(end: End) -> Run {
         started_at: ended_at() - runtime,
         finished_at: ended_at(),
         disrupted: false,
+        item: None,
     }
 }
 
@@ -214,19 +223,9 @@ fn fleet() -> FleetName {
 }
 
 fn slot(index: u32) -> Slot {
-    Slot { role: RoleKey::parse("qa").expect("a valid key"), index }
+    Slot::of_role(&RoleKey::parse("qa").expect("a valid key"), index)
 }
 
 fn spec() -> Arc<SessionSpec> {
-    Arc::new(SessionSpec {
-        command: vec!["agent".to_owned()],
-        prompt: String::new(),
-        brief: String::new(),
-        env: BTreeMap::new(),
-        time_limit: Duration::from_secs(7200),
-        min_free_bytes: 0,
-        retain: 5,
-        retain_work: 1,
-        restraint: RESTRAINT,
-    })
+    Arc::new(SessionSpec { restraint: RESTRAINT, ..SessionSpec::default() })
 }

@@ -15,6 +15,7 @@ use coordinator::platform::kubernetes::{self, Kubernetes};
 use coordinator::render::progress::Progress;
 use coordinator::report::{Interrupt, Report};
 use coordinator::roster::{PlatformKind, Roster};
+use coordinator::sources;
 use futures_util::task::AtomicWaker;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -184,7 +185,7 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         roster: &roster,
         id: cycle_id(who),
         steps: steps(),
-        only_roles: &[],
+        sources: sources::configured(&roster, &[], &[]),
         dry_run,
         platform: Ok(platform),
         github,

@@ -68,15 +68,15 @@ fn of_sessions(scene: &Scene, watched: &Watched, cycle: &CycleId, report: &Repor
     let mut lies = Vec::new();
     let name = |slot: &coordinator::fleet::Slot| slot.session_name(&report.fleet);
     for spawned in &spawn.spawned {
-        let session = name(&spawned.slot);
+        let session = name(&spawned.target.slot);
         if !scene.created.contains(&(session.clone(), cycle.0.clone())) {
             lies.push(format!("{session} started, which it never did"));
         }
     }
-    let mut told: BTreeSet<String> = spawn.spawned.iter().map(|spawned| name(&spawned.slot)).collect();
-    told.extend(spawn.already_running.iter().map(name));
-    told.extend(spawn.held.iter().map(|(slot, _)| name(slot)));
-    told.extend(spawn.failed.iter().map(|failure| name(&failure.slot)));
+    let mut told: BTreeSet<String> = spawn.spawned.iter().map(|spawned| name(&spawned.target.slot)).collect();
+    told.extend(spawn.already_running.iter().map(|target| name(&target.slot)));
+    told.extend(spawn.held.iter().map(|(target, _)| name(&target.slot)));
+    told.extend(spawn.failed.iter().map(|failure| name(&failure.target.slot)));
     let untold = watched.asked_for.difference(&told);
     lies.extend(untold.map(|session| format!("nothing of {session}, which it asked for")));
     if report.inventory.outcome == StepOutcome::Ok && report.inventory.body.running != watched.listed {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use coordinator::backoff::Restraint;
+use coordinator::backoff::BackoffSettings;
 use coordinator::cli::StepName;
 use coordinator::fleet::{Role, SessionSpec};
 use coordinator::roster::{
@@ -80,16 +80,12 @@ fn required_checks(dice: &mut Dice) -> Vec<RequiredCheck> {
 /// The spec with this backoff and interval, in seconds.
 fn restrained(spec: &SessionSpec, backoff_base: u64, min_interval: u64) -> SessionSpec {
     SessionSpec {
-        command: spec.command.clone(),
-        prompt: spec.prompt.clone(),
-        brief: spec.brief.clone(),
-        env: spec.env.clone(),
-        restraint: Restraint {
+        restraint: BackoffSettings {
             backoff_base: Duration::from_secs(backoff_base),
             min_interval: Duration::from_secs(min_interval),
             ..spec.restraint
         },
-        ..*spec
+        ..spec.clone()
     }
 }
 

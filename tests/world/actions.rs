@@ -2,7 +2,7 @@
 //!
 //! Concurrency groups act by themselves, as GitHub documents them. Runners, agents and people act when a test says so
 //! ([`life`]). A [`witness`] looks at every change: dropping the fake fails the test when two sessions were ever past
-//! the gate in one slot, or when somebody but a person ended one.
+//! their admission in one slot, or when somebody but a person ended one.
 
 use std::collections::BTreeMap;
 

@@ -25,6 +25,7 @@ pub mod kubernetes;
 pub mod plugin;
 pub mod production;
 pub mod workplace;
+pub mod tasks;
 pub mod program;
 
 pub use fault::{Fault, Route};

@@ -25,14 +25,14 @@ pub(super) fn check(roster: &Roster) -> Result<Memory, Problem> {
     let exec = edges::exec(roster, &settings, Purpose::Look);
     let asked = block_on(async {
         let capabilities = exec.capabilities().await?;
-        Ok((exec.unfit(capabilities), capabilities.history))
+        Ok((exec.incompatible(capabilities), capabilities.history))
     });
     match asked {
         Ok((None, true)) => Ok(Memory::Kept),
         Ok((None, false)) => Ok(Memory::None),
-        Ok((Some(unfit), _)) => {
-            Err(Problem::new(unfit.why, at()).label("does not fit this roster").hint(unfit.remedy))
-        }
+        Ok((Some(incompatible), _)) => Err(Problem::new(incompatible.why, at())
+            .label("does not fit this roster")
+            .hint(incompatible.remedy)),
         Err(error) => {
             let problem = Problem::new(format!("{error:#}"), at()).label("does not say what it can do");
             Err(problem.hint("run it by hand: `PLUGIN capabilities` prints one JSON object"))

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use futures_util::future::join_all;
 
 use crate::finding::{Finding, Grade, clock};
-use crate::fleet::{Listing, Role, Slot, Want};
+use crate::fleet::{Container, Follows, Listing, Role, Slot, Want};
 use crate::platform::kubernetes::Kubernetes;
 use crate::platform::kubernetes::inspect::{self, NEEDED, Permission, SURPLUS, Version};
 use crate::platform::{Platform, Start};
-use crate::roster::{Container, KubernetesSettings};
+use crate::roster::KubernetesSettings;
 
 /// Before, a Job could count as finished while its pod still ended (KEP-4368).
 const OLDEST: (u32, u32) = (1, 31);
@@ -98,10 +98,16 @@ impl Cluster<'_> {
         let mut tried: Vec<&Container> = Vec::new();
         let mut findings = Vec::new();
         for role in self.roles.iter().filter(|role| role.count > 0) {
-            let Some(container) = self.settings.containers.get(&role.key) else { continue };
+            let Some(container) = &role.spec.container else { continue };
             if !tried.contains(&container) {
                 tried.push(container);
-                let want = Want { slot: free_slot(role, &listing), spec: Arc::clone(&role.spec) };
+                let want = Want {
+                    slot: free_slot(role, &listing),
+                    role: role.key.clone(),
+                    spec: Arc::clone(&role.spec),
+                    item: None,
+                    follows: Follows::Anything,
+                };
                 findings.push(rehearsed(&want, role.count, self.kubernetes.preview(&want, now).await));
             }
         }
@@ -111,9 +117,9 @@ impl Cluster<'_> {
 
 /// Beyond the role's count when it is full: nothing comes of a dry run.
 fn free_slot(role: &Role, listing: &Listing) -> Slot {
-    let slots = (0..).map(|index| Slot { role: role.key.clone(), index });
+    let slots = (0..).map(|index| Slot::of_role(&role.key, index));
     let mut free = slots.filter(|slot| !listing.slots.contains_key(slot));
-    free.next().unwrap_or_else(|| Slot { role: role.key.clone(), index: u32::MAX })
+    free.next().unwrap_or_else(|| Slot::of_role(&role.key, u32::MAX))
 }
 
 fn server(version: &Version, source: &str, namespace: &str) -> Finding {
@@ -156,15 +162,15 @@ fn refused(missing: Permission, user: &str, namespace: &str) -> Finding {
 
 /// Beyond the role's `count` a full quota is as it should be.
 fn rehearsed(want: &Want, count: u32, answer: anyhow::Result<Start>) -> Finding {
-    let role = &want.slot.role;
+    let role = &want.role;
     match answer {
         Ok(Start::Started { .. }) => {
             Finding::ok(format!("the cluster would accept a session of {role} (dry run)"))
         }
-        Ok(Start::AlreadyRunning) => {
+        Ok(Start::AlreadyRunning | Start::Superseded) => {
             Finding::ok(format!("a session of {role} was started by another run in this moment"))
         }
-        Ok(Start::Held(_)) if want.slot.index >= count => {
+        Ok(Start::Held(_)) if want.slot.index().is_some_and(|index| index >= count) => {
             Finding::ok(format!("every slot of {role} has its Job, and the quota has no room for one more"))
         }
         Ok(Start::Held(hold)) => Finding::warn(

@@ -63,7 +63,8 @@ fn platform(state_dir: &Path) -> Finding {
 }
 
 fn disk(roster: &Roster, state_dir: &Path) -> Option<Finding> {
-    let wanted = running(roster).map(|role| role.spec.min_free_bytes).max().filter(|bytes| *bytes > 0)?;
+    let wanted =
+        running(roster).map(|role| role.spec.local.min_free_bytes).max().filter(|bytes| *bytes > 0)?;
     let nearest = nearest(state_dir);
     let disk = statvfs(nearest).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);

@@ -15,8 +15,8 @@ pub(super) async fn findings(exec: &Exec, settings: &ExecSettings, now: SystemTi
         Ok(capabilities) => capabilities,
         Err(error) => return vec![stops_all(&error)],
     };
-    if let Some(unfit) = exec.unfit(capabilities) {
-        return vec![Finding::fail(unfit.why, unfit.remedy)];
+    if let Some(incompatible) = exec.incompatible(capabilities) {
+        return vec![Finding::fail(incompatible.why, incompatible.remedy)];
     }
     let mut findings = vec![says(capabilities, settings)];
     findings.extend(memory(capabilities));

@@ -56,7 +56,7 @@ pub(super) async fn unknown_fields(subject: &Subject, place: Place) -> Tried {
 pub(super) async fn slow_request(subject: &Subject, place: Place) -> Tried {
     let request = subject.request(&Order::first(place, &["true"])).to_string();
     let pieces: Vec<&[u8]> = request.as_bytes().chunks(request.len().div_ceil(5)).collect();
-    created(&subject.plugin().recite(Operation::Spawn.word(), &pieces).await?)?;
+    created(&subject.plugin().call_raw(Operation::Spawn.word(), &pieces).await?)?;
     Ok(format!("a request in {} pieces is served", pieces.len()))
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn unknown_operation(subject: &Subject) -> Tried {
 
 async fn refused(subject: &Subject, operation: &str, request: &[u8]) -> Result<(), Shortfall> {
     let shown = String::from_utf8_lossy(request);
-    match subject.plugin().recite::<Value>(operation, &[request]).await {
+    match subject.plugin().call_raw::<Value>(operation, &[request]).await {
         Err(Failure::Refused { .. }) => Ok(()),
         Ok(_) => Err(Shortfall::Failed(format!("`{operation}` with `{shown}` on stdin is served"))),
         Err(failure @ (Failure::NotStarted(_) | Failure::Late(_) | Failure::Garbled(_))) => {

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 use super::outcome::{judge, roughly};
 use super::runs::{SlotRun, Sorted, sort};
 use super::{Settings, stuck};
-use crate::fleet::{HISTORY, Listing, Role, RoleKey, Run, Slot, SlotRecord};
+use crate::fleet::{HISTORY, Listing, Role, Run, Slot, SlotRecord};
 use crate::github::Error;
-use crate::github::actions::{Job, PAGE_SIZE, RunPage, Workflow, WorkflowRun};
+use crate::github::actions::{PAGE_SIZE, RunPage, Workflow, WorkflowJob, WorkflowRun};
 
 /// A run that no runner takes is given up after a day (GitHub Docs, "Actions limits").
 const LONGEST_QUEUE: Duration = Duration::from_secs(24 * 3600);
@@ -101,14 +101,15 @@ pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<Vie
     let ids: Vec<String> =
         free.flat_map(|runs| runs.recent(HISTORY)).map(|run| run.run.node_id.clone()).collect();
     let jobs = workflow.jobs(&ids).await?;
-    let limits: BTreeMap<&RoleKey, Duration> =
-        settings.roles.iter().map(|role| (&role.key, role.spec.time_limit)).collect();
+    let limits: BTreeMap<&str, Duration> =
+        settings.roles.iter().map(|role| (role.key.as_str(), role.spec.time_limit)).collect();
     let known = sorted.slots.iter().map(|(slot, runs)| {
         let history = match runs.holder() {
             Some(_) => runs.recent(HISTORY).iter().rev().filter_map(roughly).collect(),
-            None => history(runs.recent(HISTORY), &jobs, limits.get(&slot.role).copied()),
+            None => history(runs.recent(HISTORY), &jobs, limits.get(slot.group.as_str()).copied()),
         };
-        let record = SlotRecord { live: runs.holder().map(SlotRun::live), history };
+        let generation = runs.next_generation() - 1;
+        let record = SlotRecord { live: runs.holder().map(SlotRun::live), history, generation };
         (slot.clone(), Known { record, next_generation: runs.next_generation() })
     });
     Ok(View { slots: known.collect(), sorted })
@@ -117,7 +118,7 @@ pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<Vie
 /// The sessions of these runs that are over, which come newest first; oldest first, by the jobs of the runs.
 pub(super) fn history(
     over: &[SlotRun],
-    jobs: &BTreeMap<String, Vec<Job>>,
+    jobs: &BTreeMap<String, Vec<WorkflowJob>>,
     time_limit: Option<Duration>,
 ) -> Vec<Run> {
     let judged = over.iter().rev().filter_map(|run| judge(run, jobs.get(&run.run.node_id)?, time_limit));

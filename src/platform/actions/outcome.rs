@@ -1,16 +1,19 @@
 //! What a run that is over was, by its jobs. Pure.
 //!
-//! A run whose gate said no ends as well as one whose agent did, so the conclusion of the run alone tells nothing.
+//! A run that was not admitted ends as well as one whose agent did, so the conclusion of the run alone tells nothing.
 
 use std::time::Duration;
 
 use super::runs::SlotRun;
-use super::task::minutes;
+use super::session_input::minutes;
 use crate::fleet::{Outcome, Run};
-use crate::github::actions::{Conclusion, Job, WorkflowRun};
+use crate::github::actions::{Conclusion, WorkflowJob, WorkflowRun};
 
 /// The job that decides whether the session may start.
-pub(super) const GATE: &str = "gate";
+pub(super) const ADMIT: &str = "admit";
+
+/// The same job in workflows that `init` wrote before it was called `admit`.
+const FORMER_ADMIT: &str = "gate";
 
 /// The job that is the session.
 pub(super) const AGENT: &str = "agent";
@@ -18,20 +21,23 @@ pub(super) const AGENT: &str = "agent";
 /// A job ends at its limit as if it had been cancelled, and not to the second.
 const LIMIT_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// The session that the run was; `None` where no agent was to start: the gate skipped it, or it was cancelled while it
+/// The session that the run was; `None` where no agent was to start: it was not admitted, or it was cancelled while it
 /// waited. `time_limit` is the role's, where the roster still has it.
-pub(super) fn judge(run: &SlotRun, jobs: &[Job], time_limit: Option<Duration>) -> Option<Run> {
+pub(super) fn judge(run: &SlotRun, jobs: &[WorkflowJob], time_limit: Option<Duration>) -> Option<Run> {
     let job = |name: &str| jobs.iter().filter(|job| job.name == name).max_by_key(|job| job.started_at);
     let agent = job(AGENT).filter(|job| ran(job));
     if let Some(agent) = agent {
         return Some(of_agent(run, agent, time_limit));
     }
-    let gate = job(GATE).and_then(|gate| gate.conclusion);
-    match gate.or(run.run.conclusion) {
+    let admission = job(ADMIT).or_else(|| job(FORMER_ADMIT));
+    match admission.and_then(|job| job.conclusion).or(run.run.conclusion) {
         Some(Conclusion::Success | Conclusion::Cancelled | Conclusion::Skipped) => None,
         Some(Conclusion::Failure | Conclusion::StartupFailure | Conclusion::TimedOut) => {
-            let what = if gate.is_some() { "its gate failed" } else { "the run could not begin" };
-            Some(ended(run, job(GATE), Outcome::Failed, what))
+            let what = match admission {
+                Some(job) => format!("its job `{}` failed", job.name),
+                None => "the run could not begin".to_owned(),
+            };
+            Some(ended(run, admission, Outcome::Failed, &what))
         }
         Some(Conclusion::Other) | None => {
             Some(ended(run, None, Outcome::Lost, "it is not known how it ended"))
@@ -40,7 +46,7 @@ pub(super) fn judge(run: &SlotRun, jobs: &[Job], time_limit: Option<Duration>) -
 }
 
 /// A job that never started has the conclusion of whoever gave it up.
-fn ran(job: &Job) -> bool {
+fn ran(job: &WorkflowJob) -> bool {
     match job.conclusion {
         Some(Conclusion::Skipped) => false,
         Some(Conclusion::Cancelled) => job.started_at.is_some(),
@@ -55,7 +61,7 @@ fn ran(job: &Job) -> bool {
     }
 }
 
-fn of_agent(run: &SlotRun, agent: &Job, time_limit: Option<Duration>) -> Run {
+fn of_agent(run: &SlotRun, agent: &WorkflowJob, time_limit: Option<Duration>) -> Run {
     let (outcome, what) = match agent.conclusion {
         Some(Conclusion::Success) => (Outcome::Succeeded, ""),
         Some(Conclusion::Failure) => (Outcome::Failed, "the agent's job failed"),
@@ -70,7 +76,7 @@ fn of_agent(run: &SlotRun, agent: &Job, time_limit: Option<Duration>) -> Run {
 }
 
 /// By its time limit, or by a person.
-fn cancelled(run: &SlotRun, agent: &Job, time_limit: Option<Duration>) -> Run {
+fn cancelled(run: &SlotRun, agent: &WorkflowJob, time_limit: Option<Duration>) -> Run {
     let person = Run { disrupted: true, ..ended(run, Some(agent), Outcome::Failed, "somebody cancelled it") };
     let limit = time_limit.map(|limit| Duration::from_secs(minutes(limit) * 60));
     if limit.is_some_and(|limit| person.runtime() + LIMIT_TOLERANCE >= limit) {
@@ -93,7 +99,7 @@ pub(super) fn roughly(run: &SlotRun) -> Option<Run> {
 }
 
 /// The remedy, where to look, stands behind a semicolon: tables leave it out.
-fn ended(run: &SlotRun, job: Option<&Job>, outcome: Outcome, what: &str) -> Run {
+fn ended(run: &SlotRun, job: Option<&WorkflowJob>, outcome: Outcome, what: &str) -> Run {
     let SlotRun { generation, run: WorkflowRun { url, started_at, updated_at, .. } } = run;
     let started_at = job.and_then(|job| job.started_at).unwrap_or(*started_at);
     Run {
@@ -104,6 +110,7 @@ fn ended(run: &SlotRun, job: Option<&Job>, outcome: Outcome, what: &str) -> Run 
         started_at,
         finished_at: job.and_then(|job| job.completed_at).unwrap_or(*updated_at),
         disrupted: false,
+        item: None,
     }
 }
 
@@ -135,8 +142,8 @@ mod tests {
     }
 
     /// A job from second 100 on.
-    fn job(name: &str, conclusion: Conclusion, seconds: u64) -> Job {
-        Job {
+    fn job(name: &str, conclusion: Conclusion, seconds: u64) -> WorkflowJob {
+        WorkflowJob {
             name: name.to_owned(),
             status: RunStatus::Completed,
             conclusion: Some(conclusion),
@@ -146,14 +153,14 @@ mod tests {
     }
 
     /// With a time limit of 7,201 s, which the job's is 121 min for.
-    fn judged(conclusion: Conclusion, jobs: &[Job]) -> Option<(Outcome, bool)> {
+    fn judged(conclusion: Conclusion, jobs: &[WorkflowJob]) -> Option<(Outcome, bool)> {
         let session = judge(&run(conclusion), jobs, Some(Duration::from_secs(7201)))?;
         Some((session.outcome, session.disrupted))
     }
 
     #[test]
     fn the_agents_job_tells_how_the_session_ended() {
-        let gate = job(GATE, Conclusion::Success, 5);
+        let admission = job(ADMIT, Conclusion::Success, 5);
         for (conclusion, seconds, expected) in [
             (Conclusion::Success, 60, (Outcome::Succeeded, false)),
             (Conclusion::Failure, 60, (Outcome::Failed, false)),
@@ -164,7 +171,7 @@ mod tests {
             (Conclusion::Cancelled, 7200, (Outcome::TimedOut, false)),
             (Conclusion::Other, 60, (Outcome::Lost, false)),
         ] {
-            let jobs = [gate.clone(), job(AGENT, conclusion, seconds)];
+            let jobs = [admission.clone(), job(AGENT, conclusion, seconds)];
             assert_eq!(
                 judged(Conclusion::Success, &jobs),
                 Some(expected),
@@ -175,7 +182,7 @@ mod tests {
 
     #[test]
     fn its_times_are_those_of_the_agents_job_and_the_detail_links_the_run() {
-        let jobs = [job(GATE, Conclusion::Success, 5), job(AGENT, Conclusion::Failure, 60)];
+        let jobs = [job(ADMIT, Conclusion::Success, 5), job(AGENT, Conclusion::Failure, 60)];
         let session = judge(&run(Conclusion::Failure), &jobs, None).expect("it was a session");
         assert_eq!(
             (session.generation, session.started_at, session.finished_at),
@@ -186,26 +193,26 @@ mod tests {
 
     #[test]
     fn a_run_in_which_no_agent_was_to_start_is_no_session() {
-        let skipped = [job(GATE, Conclusion::Success, 5), job(AGENT, Conclusion::Skipped, 0)];
+        let skipped = [job(ADMIT, Conclusion::Success, 5), job(AGENT, Conclusion::Skipped, 0)];
         assert_eq!(judged(Conclusion::Success, &skipped), None);
-        let never_begun = Job { started_at: None, ..job(AGENT, Conclusion::Cancelled, 0) };
-        assert_eq!(judged(Conclusion::Cancelled, &[job(GATE, Conclusion::Success, 5), never_begun]), None);
+        let never_begun = WorkflowJob { started_at: None, ..job(AGENT, Conclusion::Cancelled, 0) };
+        assert_eq!(judged(Conclusion::Cancelled, &[job(ADMIT, Conclusion::Success, 5), never_begun]), None);
         assert_eq!(judged(Conclusion::Cancelled, &[]), None, "it was cancelled while it waited");
-        assert_eq!(judged(Conclusion::Cancelled, &[job(GATE, Conclusion::Cancelled, 5)]), None);
+        assert_eq!(judged(Conclusion::Cancelled, &[job(ADMIT, Conclusion::Cancelled, 5)]), None);
     }
 
     #[test]
     fn a_run_that_broke_before_its_agent_is_a_failure_that_backs_off() {
         let failed = Some((Outcome::Failed, false));
-        let gate = [job(GATE, Conclusion::Failure, 5), job(AGENT, Conclusion::Skipped, 0)];
-        assert_eq!(judged(Conclusion::Failure, &gate), failed);
+        let broken = [job(ADMIT, Conclusion::Failure, 5), job(AGENT, Conclusion::Skipped, 0)];
+        assert_eq!(judged(Conclusion::Failure, &broken), failed);
         assert_eq!(judged(Conclusion::StartupFailure, &[]), failed, "GitHub could not read the workflow");
         assert_eq!(judged(Conclusion::Other, &[]), Some((Outcome::Lost, false)));
     }
 
     #[test]
     fn of_a_job_that_was_run_again_the_last_one_counts() {
-        let first = Job { started_at: Some(second(50)), ..job(AGENT, Conclusion::Failure, 0) };
+        let first = WorkflowJob { started_at: Some(second(50)), ..job(AGENT, Conclusion::Failure, 0) };
         let jobs = [job(AGENT, Conclusion::Success, 600), first];
         assert_eq!(judged(Conclusion::Success, &jobs), Some((Outcome::Succeeded, false)));
     }

@@ -95,6 +95,7 @@ impl SlotRun {
             generation: Some(self.generation),
             state: if self.run.status == RunStatus::InProgress { State::Running } else { State::Starting },
             started_at: Some(self.run.started_at),
+            item: None,
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Fills one slot: decides by what this run knows, asks GitHub for the slot's lock, dispatches once.
 //!
 //! A dispatch to a taken slot is not refused: the run waits, and starts the moment the other one ends. So the group is asked
-//! right before, and whatever slips through between the two meets the ticket and the history at the gate.
+//! right before, and whatever slips through between the two meets the ticket and the history at its admission.
 
 use std::time::SystemTime;
 
 use super::Actions;
 use super::list::Known;
 use super::refusal::refusal;
-use super::task::{Birth, dispatch};
-use crate::backoff::{self, Restraint};
+use super::session_input::{NewSession, dispatch};
+use crate::backoff::{self, BackoffSettings};
 use crate::fleet::{FleetName, Hold, HoldReason, Slot, Want};
 use crate::github::Error;
 use crate::github::actions::{DispatchAnswer, Group, Short, used_up};
@@ -28,7 +28,7 @@ enum Step {
 }
 
 /// The decision by what the inventory knows of the slot: nothing, where it failed or never saw it. Pure.
-fn decide(session: &str, known: Option<&Known>, restraint: &Restraint, now: SystemTime) -> Step {
+fn decide(session: &str, known: Option<&Known>, restraint: &BackoffSettings, now: SystemTime) -> Step {
     let Some(known) = known else { return Step::Dispatch { generation: 1 } };
     if known.record.live.is_some() {
         return Step::Answer(Start::AlreadyRunning);
@@ -50,12 +50,15 @@ fn held(reason: HoldReason, detail: String) -> Start {
 
 impl Actions {
     pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        if want.item.is_some() {
+            return Ok(Start::unsupported());
+        }
         let generation = match self.ready(want, now).await {
             Step::Dispatch { generation } => generation,
             Step::Answer(start) => return Ok(start),
         };
         let now = self.workflow.server_time().unwrap_or(now);
-        let run = dispatch(&self.settings, want, Birth { cycle, generation, now })?;
+        let run = dispatch(&self.settings, want, NewSession { cycle, generation, now })?;
         match self.workflow.dispatch(&run).await {
             DispatchAnswer::Accepted { url } => {
                 tracing::info!(slot = want.slot.name(), generation, url, "dispatched");
@@ -74,6 +77,9 @@ impl Actions {
 
     /// The same up to the dispatch.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> Start {
+        if want.item.is_some() {
+            return Start::unsupported();
+        }
         match self.ready(want, now).await {
             Step::Dispatch { generation } => Start::Started { generation },
             Step::Answer(start) => start,

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::{Actions, LogText, Settings};
-use crate::backoff::Restraint;
+use crate::backoff::BackoffSettings;
 use crate::fleet::{
-    FleetName, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State, StuckReason, Want,
+    FleetName, Follows, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State, StuckReason, Want,
 };
 use crate::github::fake::{self, Journal, Reply, Sent};
 use crate::platform::{CycleId, Platform, Start};
@@ -30,15 +30,14 @@ fn spec() -> SessionSpec {
         brief: "it".to_owned(),
         env: BTreeMap::from([("MODEL".to_owned(), "large".to_owned())]),
         time_limit: Duration::from_secs(7201),
-        min_free_bytes: 0,
-        retain: 5,
-        retain_work: 1,
-        restraint: Restraint {
+        brief_path: "briefs/ui_builder.md".to_owned(),
+        restraint: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3600),
             min_runtime: Duration::from_secs(30),
             min_interval: Duration::ZERO,
         },
+        ..SessionSpec::default()
     }
 }
 
@@ -49,17 +48,16 @@ fn role() -> Role {
         count: 3,
         department: String::new(),
         mode: Mode::TaskDriven,
-        brief_path: "briefs/ui_builder.md".to_owned(),
         spec: Arc::new(spec()),
     }
 }
 
 fn slot(index: u32) -> Slot {
-    Slot { role: role().key, index }
+    Slot::of_role(&role().key, index)
 }
 
 fn want(index: u32) -> Want {
-    Want { slot: slot(index), spec: role().spec }
+    Want { slot: slot(index), role: role().key, spec: role().spec, item: None, follows: Follows::Anything }
 }
 
 /// A platform that may send so many requests, which `script` answers.
@@ -165,11 +163,11 @@ async fn the_inventory_tells_live_finished_and_skipped_runs_apart_and_leaves_oth
         run(2, "somebody's, long over", OVER, "08:00:00"),
     ];
     let skipped = json!([
-        job("gate", "SUCCESS", "11:10:01", "11:10:09"),
+        job("admit", "SUCCESS", "11:10:01", "11:10:09"),
         job("agent", "SKIPPED", "11:10:09", "11:10:09")
     ]);
     let ended = json!([
-        job("gate", "SUCCESS", "10:00:01", "10:00:09"),
+        job("admit", "SUCCESS", "10:00:01", "10:00:09"),
         job("agent", "SUCCESS", "10:00:20", "10:41:20")
     ]);
     let (platform, journal) = platform(world(runs, vec![(5, skipped), (4, ended)]));
@@ -276,13 +274,13 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
     let expires_at = at(inputs["expires_at"].as_str().expect("a time"));
     let ticket = expires_at.duration_since(at("2026-01-01T12:00:00Z")).expect("it is later");
     assert!((300..310).contains(&ticket.as_secs()), "by GitHub's clock, not this machine's: {ticket:?}");
-    let task: Value = serde_json::from_str(inputs["task_json"].as_str().expect("a text")).expect("JSON");
+    let input: Value = serde_json::from_str(inputs["task_json"].as_str().expect("a text")).expect("JSON");
     let expected = json!({
         "version": 1, "command": ["claude", "{brief}"], "prompt": "do it", "brief": "it",
         "env": { "MODEL": "large" }, "time_limit_s": 7201,
         "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30, "min_interval_s": 0 },
     });
-    assert_eq!(task, expected);
+    assert_eq!(input, expected);
 }
 
 #[tokio::test]
@@ -417,8 +415,8 @@ async fn a_run_that_nobody_takes_or_approves_is_stuck() {
     ];
     let (platform, _) = platform(world(runs, Vec::new()));
     let listing = platform.list().await.expect("a complete list");
-    let stuck: Vec<_> = listing.stuck.iter().map(|stuck| (stuck.slot.index, stuck.reason)).collect();
-    assert_eq!(stuck, [(0, StuckReason::Suspended), (2, StuckReason::Pending)]);
+    let stuck: Vec<_> = listing.stuck.iter().map(|stuck| (stuck.slot.index(), stuck.reason)).collect();
+    assert_eq!(stuck, [(Some(0), StuckReason::Suspended), (Some(2), StuckReason::Pending)]);
     assert!(
         listing.stuck.iter().all(|stuck| stuck.detail.contains("https://github.com/octo/demo/actions/runs/"))
     );
@@ -447,7 +445,7 @@ async fn the_log_is_that_of_the_newest_run_of_the_slot_or_of_the_generation() {
         run(8, "coord demo ui-builder-s0 g3 c1", OVER, "11:40:00"),
         run(6, "coord demo ui-builder-s0 g2 c1", OVER, "11:20:00"),
     ];
-    let jobs = json!([job_row("gate", "completed"), job_row("agent", "completed")]);
+    let jobs = json!([job_row("admit", "completed"), job_row("agent", "completed")]);
     let (platform, journal) = logged(runs, jobs);
     for (generation, expected, id) in [(None, 3, 8), (Some(2), 2, 6)] {
         let log = platform.logs(&slot(0), generation).await.expect("there is one");
@@ -466,8 +464,8 @@ async fn the_log_is_that_of_the_newest_run_of_the_slot_or_of_the_generation() {
 async fn a_run_without_a_log_says_why() {
     for (status, jobs, expected) in [
         ("in_progress", json!([job_row("agent", "in_progress")]), LogText::NotYet),
-        ("queued", json!([job_row("gate", "queued")]), LogText::NotYet),
-        ("completed", json!([job_row("gate", "completed")]), LogText::NoAgent),
+        ("queued", json!([job_row("admit", "queued")]), LogText::NotYet),
+        ("completed", json!([job_row("admit", "completed")]), LogText::NoAgent),
     ] {
         let (platform, journal) =
             logged(vec![run(8, "coord demo ui-builder-s0 g3 c1", (status, None), "11:40:00")], jobs);

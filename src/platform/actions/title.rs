@@ -1,6 +1,6 @@
 //! The title of a run, by which it tells whose session it is. Pure.
 
-use crate::fleet::{FleetName, RoleKey, Slot};
+use crate::fleet::{FleetName, Slot};
 
 /// What a title says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Title {
         let words: Vec<&str> = text.split(' ').collect();
         let ["coord", whose, slot, generation, cycle] = words[..] else { return Self::Foreign };
         let (Ok(whose), Some(slot), Some(generation)) =
-            (FleetName::parse(whose), slot_named(slot), generation_of(generation))
+            (FleetName::parse(whose), Slot::named(slot), generation_of(generation))
         else {
             return Self::Foreign;
         };
@@ -30,13 +30,6 @@ impl Title {
             Some(_) => Self::OtherFleet,
         }
     }
-}
-
-/// The slot of this name, which is without the fleet: `ui-builder-s2`.
-pub(crate) fn slot_named(text: &str) -> Option<Slot> {
-    let (role, index) = text.rsplit_once("-s")?;
-    let slot = Slot { role: RoleKey::parse(&role.replace('-', "_")).ok()?, index: index.parse().ok()? };
-    (slot.name() == text).then_some(slot)
 }
 
 fn generation_of(text: &str) -> Option<u64> {
@@ -49,13 +42,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fleet::RoleKey;
 
     fn fleet() -> FleetName {
         FleetName::parse("demo").expect("a valid name")
     }
 
     fn slot(role: &str, index: u32) -> Slot {
-        Slot { role: RoleKey::parse(role).expect("a valid key"), index }
+        Slot::of_role(&RoleKey::parse(role).expect("a valid key"), index)
     }
 
     #[test]

@@ -7,9 +7,9 @@ use crate::roster::OnInventoryFailure;
 pub(super) fn refusal(
     capabilities: &Capabilities,
     on_inventory_failure: OnInventoryFailure,
-) -> Option<Unfit> {
+) -> Option<Incompatible> {
     if !capabilities.protocol.contains(&VERSION) {
-        return Some(Unfit {
+        return Some(Incompatible {
             why: format!(
                 "the plugin speaks version {:?} of the protocol, and this coordinator version {VERSION}",
                 capabilities.protocol
@@ -20,7 +20,7 @@ pub(super) fn refusal(
     match (capabilities.slot_exclusive, on_inventory_failure) {
         (SlotExclusive::Create | SlotExclusive::Execution, _)
         | (SlotExclusive::None, OnInventoryFailure::Skip) => None,
-        (SlotExclusive::None, OnInventoryFailure::Spawn) => Some(Unfit {
+        (SlotExclusive::None, OnInventoryFailure::Spawn) => Some(Incompatible {
             why: "the plugin cannot refuse a second session in a slot (its `slot_exclusive` is \"none\"), so it must not start any while the inventory is unknown".to_owned(),
             remedy: "set `on_inventory_failure = \"skip\"` in [platform]",
         }),
@@ -29,14 +29,14 @@ pub(super) fn refusal(
 
 /// A plugin that does not fit the roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfit {
+pub struct Incompatible {
     /// What does not fit.
     pub why: String,
     /// What to do about it.
     pub remedy: &'static str,
 }
 
-impl Unfit {
+impl Incompatible {
     pub(super) fn sentence(&self) -> String {
         format!("{}; {}", self.why, self.remedy)
     }
@@ -62,8 +62,8 @@ mod tests {
     fn a_plugin_that_excludes_nothing_needs_a_roster_that_skips() {
         for more in ["", r#","slot_exclusive":"none""#, r#","slot_exclusive":"perhaps""#] {
             let open = capabilities(more);
-            let unfit = refusal(&open, OnInventoryFailure::Spawn).expect("it does not fit");
-            assert!(unfit.sentence().contains("on_inventory_failure"), "{unfit:?}");
+            let incompatible = refusal(&open, OnInventoryFailure::Spawn).expect("it does not fit");
+            assert!(incompatible.sentence().contains("on_inventory_failure"), "{incompatible:?}");
             assert_eq!(refusal(&open, OnInventoryFailure::Skip), None);
         }
         let exclusive = capabilities(r#","slot_exclusive":"create""#);
@@ -82,6 +82,9 @@ mod tests {
     fn another_version_of_the_protocol_is_refused() {
         let mut other = capabilities(r#","slot_exclusive":"create""#);
         other.protocol = vec![2, 3];
-        assert!(refusal(&other, OnInventoryFailure::Skip).is_some_and(|unfit| unfit.why.contains("[2, 3]")));
+        assert!(
+            refusal(&other, OnInventoryFailure::Skip)
+                .is_some_and(|incompatible| incompatible.why.contains("[2, 3]"))
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! One operation of a plugin: a process that is asked, heard, and gone by the deadline with all its children.
+//! One operation of a plugin: a process that gets a request, answers, and is gone by the deadline with all its children.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -112,18 +112,18 @@ impl Plugin {
         let operation = operation.word();
         let request = serde_json::to_vec(request)
             .map_err(|error| Failure::NotStarted(self.of(operation, &error.to_string())))?;
-        let (status, answer) = self.converse(until, operation, &[&request]).await?;
+        let (status, answer) = self.exchange(until, operation, &[&request]).await?;
         self.judged(operation, status, &answer)
     }
 
-    /// [`Plugin::ask`] for whoever wants to see what a plugin makes of a request that the coordinator never sends: any
-    /// operation, any bytes, in pieces.
-    pub async fn recite<T: DeserializeOwned>(
+    /// [`Plugin::ask`] for requests that the coordinator never sends: any operation, any bytes, in pieces. `plugin-test`
+    /// sends them.
+    pub async fn call_raw<T: DeserializeOwned>(
         &self,
         operation: &str,
         request: &[&[u8]],
     ) -> Result<T, Failure> {
-        let (status, answer) = self.converse(self.until, operation, request).await?;
+        let (status, answer) = self.exchange(self.until, operation, request).await?;
         self.judged(operation, status, &answer)
     }
 
@@ -144,7 +144,7 @@ impl Plugin {
     }
 
     /// How it exited, and all of its standard output, whatever that may be.
-    async fn converse(
+    async fn exchange(
         &self,
         until: Instant,
         operation: &str,
@@ -165,7 +165,7 @@ impl Plugin {
             .map_err(|error| not_started(&self.no_start(&error)))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut log = stderr::Log::new(self.of(operation, ""), &self.secrets);
-        let ended = group.converse(request, &mut log, deadline).await;
+        let ended = group.exchange(request, &mut log, deadline).await;
         ended.map_err(|trouble| self.failure(operation, trouble, left))
     }
 

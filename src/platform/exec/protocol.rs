@@ -69,6 +69,6 @@ pub struct SlotKey {
 
 impl From<&Slot> for SlotKey {
     fn from(slot: &Slot) -> Self {
-        Self { role: slot.role.to_string(), index: slot.index }
+        Self { role: slot.group.to_string(), index: slot.index().unwrap_or_default() }
     }
 }

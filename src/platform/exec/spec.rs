@@ -1,10 +1,10 @@
-//! What a plugin is told to run. Pure.
+//! The session that a plugin is to start. Pure.
 
 use std::time::SystemTime;
 
 use super::Settings;
 use super::protocol::{SlotKey, Spawn, Spec};
-use super::start::Birth;
+use super::start::NewSession;
 use crate::fleet::Want;
 use crate::platform::CycleId;
 use crate::platform::environment::Identity;
@@ -14,18 +14,23 @@ use crate::platform::placeholders::{command, takes_prompt};
 pub(super) fn request<'a>(
     settings: &'a Settings,
     want: &'a Want,
-    birth: &'a Birth,
+    new: &'a NewSession,
     ticket: Ticket<'a>,
 ) -> Spawn<'a> {
     let (fleet, slot) = (&settings.fleet, &want.slot);
     Spawn {
         slot: SlotKey::from(slot),
-        generation: birth.generation,
-        expected_predecessor: birth.predecessor.as_deref(),
-        idempotency_key: format!("{fleet}/{}/{}/{}", slot.role, slot.index, birth.generation),
+        generation: new.generation,
+        expected_predecessor: new.predecessor.as_deref(),
+        idempotency_key: format!(
+            "{fleet}/{}/{}/{}",
+            slot.group,
+            slot.index().unwrap_or_default(),
+            new.generation
+        ),
         cycle: &ticket.cycle.0,
         expires_at: ticket.expires_at,
-        spec: spec(settings, want, birth, ticket.cycle),
+        spec: spec(settings, want, new, ticket.cycle),
         dry_run: ticket.dry_run,
     }
 }
@@ -38,22 +43,24 @@ pub(super) struct Ticket<'a> {
     pub(super) dry_run: bool,
 }
 
-fn spec<'a>(settings: &'a Settings, want: &'a Want, birth: &Birth, cycle: &CycleId) -> Spec<'a> {
+fn spec<'a>(settings: &'a Settings, want: &'a Want, new: &NewSession, cycle: &CycleId) -> Spec<'a> {
     let (spec, repository) = (&want.spec, settings.repository.as_deref());
     let session = want.slot.session_name(&settings.fleet);
     let identity = Identity {
         fleet: &settings.fleet,
         slot: &want.slot,
-        session: &format!("{session}-g{}-{cycle}", birth.generation),
-        generation: birth.generation,
+        role: &want.role,
+        item: want.item.as_ref(),
+        generation: new.generation,
+        cycle: &cycle.0,
         prompt: &spec.prompt,
         repository,
     };
     let role = spec.env.iter().map(|(name, value)| (name.clone(), value.clone()));
     Spec {
         session,
-        role: want.slot.role.as_str(),
-        command: command(spec, &want.slot, &settings.fleet),
+        role: want.role.as_str(),
+        command: command(want, &settings.fleet),
         stdin: (!takes_prompt(&spec.command)).then_some(spec.prompt.as_str()),
         prompt: &spec.prompt,
         env: role.chain(identity.variables()).collect(),

@@ -10,7 +10,7 @@ use super::protocol::{Capabilities, Code, Operation, Session, Spawned, Verdict};
 use super::spec::{self, Ticket};
 use super::view;
 use super::{Exec, Failure};
-use crate::backoff::{self, Restraint};
+use crate::backoff::{self, BackoffSettings};
 use crate::fleet::{Hold, HoldReason, Want};
 use crate::platform::{CycleId, Start};
 use crate::report::RateLimit;
@@ -20,7 +20,7 @@ const TICKET: Duration = Duration::from_secs(300);
 
 /// The next session of a slot.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Birth {
+pub(super) struct NewSession {
     pub(super) generation: u64,
     /// The plugin's id of the newest session before.
     pub(super) predecessor: Option<String>,
@@ -30,20 +30,20 @@ pub(super) struct Birth {
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Ask the plugin for this session.
-    Spawn(Birth),
+    Spawn(NewSession),
     /// Leave it alone.
     Answer(Start),
 }
 
 /// The decision on a slot with these sessions, oldest first. Pure.
-fn decide(name: &str, sessions: &[Session], restraint: &Restraint, now: SystemTime) -> Step {
+fn decide(name: &str, sessions: &[Session], restraint: &BackoffSettings, now: SystemTime) -> Step {
     let record = view::record(sessions);
     if record.live.is_some() {
         return Step::Answer(Start::AlreadyRunning);
     }
     match backoff::hold(name, &record.history, restraint, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
-        None => Step::Spawn(Birth {
+        None => Step::Spawn(NewSession {
             generation: sessions.last().map_or(0, |last| last.generation).saturating_add(1),
             predecessor: sessions.last().map(|last| last.id.clone()),
         }),
@@ -56,6 +56,9 @@ fn unknown(detail: String) -> Step {
 
 impl Exec {
     pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        if want.item.is_some() {
+            return Ok(Start::unsupported());
+        }
         let capabilities = self.fit().await?;
         if let Some(Lease::Theirs) = self.lease(capabilities).await? {
             return Ok(Start::Held(Hold {
@@ -65,9 +68,9 @@ impl Exec {
             }));
         }
         match self.step(want, capabilities, now) {
-            Step::Spawn(birth) => {
+            Step::Spawn(new) => {
                 let ticket = Ticket { cycle, expires_at: now + TICKET, dry_run: false };
-                self.spawn(want, &birth, ticket, capabilities).await
+                self.spawn(want, &new, ticket, capabilities).await
             }
             Step::Answer(start) => Ok(start),
         }
@@ -75,14 +78,17 @@ impl Exec {
 
     /// The same decision; the plugin is asked for its own when it can give it without starting anything.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        if want.item.is_some() {
+            return Ok(Start::unsupported());
+        }
         let capabilities = self.fit().await?;
         match self.step(want, capabilities, now) {
-            Step::Spawn(birth) if capabilities.dry_run => {
+            Step::Spawn(new) if capabilities.dry_run => {
                 let cycle = CycleId("dry-run".to_owned());
                 let ticket = Ticket { cycle: &cycle, expires_at: now + TICKET, dry_run: true };
-                self.spawn(want, &birth, ticket, capabilities).await
+                self.spawn(want, &new, ticket, capabilities).await
             }
-            Step::Spawn(birth) => Ok(Start::Started { generation: birth.generation }),
+            Step::Spawn(new) => Ok(Start::Started { generation: new.generation }),
             Step::Answer(start) => Ok(start),
         }
     }
@@ -94,7 +100,9 @@ impl Exec {
                 let now = view.as_of.unwrap_or(now);
                 decide(&name, view.sessions(&want.slot), &want.spec.restraint, now)
             }
-            None if may_start_blind(capabilities) => Step::Spawn(Birth { generation: 1, predecessor: None }),
+            None if may_start_blind(capabilities) => {
+                Step::Spawn(NewSession { generation: 1, predecessor: None })
+            }
             None => {
                 unknown("the plugin's sessions are not known, and it must not be asked blindly".to_owned())
             }
@@ -112,11 +120,11 @@ impl Exec {
     async fn spawn(
         &self,
         want: &Want,
-        birth: &Birth,
+        new: &NewSession,
         ticket: Ticket<'_>,
         capabilities: &Capabilities,
     ) -> anyhow::Result<Start> {
-        let request = spec::request(&self.settings, want, birth, ticket);
+        let request = spec::request(&self.settings, want, new, ticket);
         if let Some(most) = capabilities.max_spec_bytes {
             let bytes = serde_json::to_vec(&request.spec)?.len() as u64;
             if bytes > most {
@@ -125,7 +133,7 @@ impl Exec {
                 );
             }
         }
-        let started = Start::Started { generation: birth.generation };
+        let started = Start::Started { generation: new.generation };
         let asked: Result<Spawned, Failure> = self.plugin.ask(Operation::Spawn, &request).await;
         match asked {
             Ok(Spawned { result: Verdict::Created | Verdict::Deferred, .. }) => Ok(started),
@@ -169,7 +177,7 @@ fn refused(failure: Failure, now: SystemTime) -> anyhow::Result<Start> {
 mod tests {
     use super::*;
 
-    const RESTRAINT: Restraint = Restraint {
+    const RESTRAINT: BackoffSettings = BackoffSettings {
         backoff_base: Duration::from_secs(60),
         backoff_cap: Duration::from_secs(3600),
         min_runtime: Duration::from_secs(30),
@@ -187,11 +195,11 @@ mod tests {
 
     #[test]
     fn the_next_generation_follows_the_newest_session() {
-        let expected = Birth { generation: 5, predecessor: Some("old".to_owned()) };
+        let expected = NewSession { generation: 5, predecessor: Some("old".to_owned()) };
         assert_eq!(step(FAILED, "2026-01-01T01:00:00Z"), Step::Spawn(expected));
         assert_eq!(
             step("[]", "2026-01-01T01:00:00Z"),
-            Step::Spawn(Birth { generation: 1, predecessor: None })
+            Step::Spawn(NewSession { generation: 1, predecessor: None })
         );
     }
 

@@ -29,7 +29,7 @@ impl View {
         for session in listed.sessions {
             match RoleKey::parse(&session.slot.role) {
                 Ok(role) => {
-                    let slot = Slot { role, index: session.slot.index };
+                    let slot = Slot::of_role(&role, session.slot.index);
                     view.slots.entry(slot).or_default().push(session);
                 }
                 Err(_) => view.strangers.push(session),
@@ -91,7 +91,7 @@ pub(super) fn record(sessions: &[Session]) -> SlotRecord {
     let live = sessions.iter().rev().find(|session| is_live(session));
     let mut history: Vec<Run> = sessions.iter().filter(|session| !is_live(session)).map(run).collect();
     history.drain(..history.len().saturating_sub(HISTORY));
-    SlotRecord { live: live.map(live_session), history }
+    SlotRecord::of(live.map(live_session), history)
 }
 
 fn live_session(session: &Session) -> LiveSession {
@@ -99,7 +99,7 @@ fn live_session(session: &Session) -> LiveSession {
         State::Running => fleet::State::Running,
         State::Queued | State::Unknown | State::Finished => fleet::State::Starting,
     };
-    LiveSession { generation: Some(session.generation), state, started_at: started(session) }
+    LiveSession { generation: Some(session.generation), state, started_at: started(session), item: None }
 }
 
 fn started(session: &Session) -> Option<SystemTime> {
@@ -124,6 +124,7 @@ fn run(session: &Session) -> Run {
         started_at: started(session).unwrap_or(finished),
         finished_at: finished,
         disrupted: session.outcome == Some(Outcome::Cancelled),
+        item: None,
     }
 }
 

@@ -147,7 +147,9 @@ fn request(ask: &Ask<'_>) -> Result<Request<Body>, NoAnswer> {
     let uri = if query.is_empty() { ask.path.clone() } else { format!("{}?{query}", ask.path) };
     let mut request = Request::builder().method(ask.method.clone()).uri(uri);
     if ask.body.is_some() {
-        request = request.header(CONTENT_TYPE, "application/json");
+        let is_patch = ask.method == Method::PATCH;
+        let form = if is_patch { "application/merge-patch+json" } else { "application/json" };
+        request = request.header(CONTENT_TYPE, form);
     }
     let body = ask.body.map(ToString::to_string).unwrap_or_default();
     request.body(Body::from(body.into_bytes())).map_err(|error| NoAnswer(error.to_string()))

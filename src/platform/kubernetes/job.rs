@@ -8,10 +8,11 @@ use sha2::{Digest, Sha256};
 use super::Settings;
 use super::merge::over;
 use super::record::{self, Predecessor};
-use crate::fleet::{SessionSpec, Slot, Want};
+use crate::fleet::{Container, SessionSpec, Want};
 use crate::platform::CycleId;
+use crate::platform::environment::{Identity, OWN_PREFIX};
 use crate::platform::placeholders::fill;
-use crate::roster::{Container, Toleration, Workspace};
+use crate::roster::{Toleration, Workspace};
 
 /// The condition of a pod that the cluster takes away for reasons of its own.
 pub(super) const DISRUPTION: &str = "DisruptionTarget";
@@ -25,6 +26,8 @@ pub(super) const SLOT: &str = "coordinator.dev/slot";
 pub(super) const GENERATION: &str = "coordinator.dev/generation";
 pub(super) const CYCLE: &str = "coordinator.dev/cycle";
 pub(super) const HISTORY: &str = "coordinator.dev/history";
+/// Who ended the session, where a person did.
+pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 const CONFIG_HASH: &str = "coordinator.dev/config-hash";
 const BRIEF_REF: &str = "coordinator.dev/brief-ref";
 const PREDECESSOR: &str = "coordinator.dev/prev-uid";
@@ -70,13 +73,13 @@ fn identity(settings: &Settings, want: &Want, birth: Birth<'_>, config_hash: &st
     let mut annotations = json!({
         CYCLE: birth.cycle.0,
         CONFIG_HASH: config_hash,
-        BRIEF_REF: format!("{}@{}", want.slot.role, digest(&want.spec.brief)),
+        BRIEF_REF: format!("{}@{}", want.role, digest(&want.spec.brief)),
         HISTORY: record::written(birth.predecessor.map_or(&[][..], |predecessor| &predecessor.history)),
     });
     if let Some(predecessor) = birth.predecessor {
         annotations[PREDECESSOR] = json!(predecessor.uid);
     }
-    let labels = labels(settings, &want.slot, birth.generation());
+    let labels = labels(settings, want, birth.generation());
     let mut own = labels.clone();
     if let Some(queue) = &settings.kubernetes.queue_name {
         own[QUEUE] = json!(queue);
@@ -91,16 +94,16 @@ fn identity(settings: &Settings, want: &Want, birth: Birth<'_>, config_hash: &st
     })
 }
 
-fn labels(settings: &Settings, slot: &Slot, generation: u64) -> Value {
+fn labels(settings: &Settings, want: &Want, generation: u64) -> Value {
     json!({
         "app.kubernetes.io/name": "coordinator-session",
         "app.kubernetes.io/instance": settings.fleet.as_str(),
-        "app.kubernetes.io/component": slot.role.as_str(),
+        "app.kubernetes.io/component": want.role.as_str(),
         "app.kubernetes.io/managed-by": "coordinator",
         "app.kubernetes.io/version": env!("CARGO_PKG_VERSION"),
         FLEET: settings.fleet.as_str(),
-        ROLE: slot.role.as_str(),
-        SLOT: slot.session_name(&settings.fleet),
+        ROLE: want.role.as_str(),
+        SLOT: want.slot.session_name(&settings.fleet),
         GENERATION: generation.to_string(),
     })
 }
@@ -210,10 +213,12 @@ fn literal(text: &str) -> String {
 fn command(settings: &Settings, want: &Want) -> Vec<String> {
     let session = want.slot.session_name(&settings.fleet);
     let brief = literal(&want.spec.brief);
+    let item = want.item.as_ref().map_or_else(String::new, |item| literal(&item.id));
     let values = [
         ("{prompt}", "$(COORDINATOR_PROMPT)"),
         ("{brief}", brief.as_str()),
-        ("{role}", want.slot.role.as_str()),
+        ("{role}", want.role.as_str()),
+        ("{item}", item.as_str()),
         ("{slot}", session.as_str()),
         ("{fleet}", settings.fleet.as_str()),
     ];
@@ -223,22 +228,20 @@ fn command(settings: &Settings, want: &Want) -> Vec<String> {
 /// What the role adds, then the session's names, which a role cannot take.
 fn environment(settings: &Settings, want: &Want, birth: Birth<'_>) -> Value {
     let SessionSpec { env, prompt, .. } = &*want.spec;
-    let slot = want.slot.session_name(&settings.fleet);
-    let generation = birth.generation();
-    let own = [
-        ("FLEET", settings.fleet.to_string()),
-        ("ROLE", want.slot.role.to_string()),
-        ("SESSION", format!("{slot}-{generation}-{}", birth.cycle)),
-        ("SLOT", slot),
-        ("GENERATION", generation.to_string()),
-        ("PROMPT", prompt.clone()),
-        ("REPOSITORY", settings.repository.clone().unwrap_or_default()),
-    ];
-    let own = own.map(|(name, value)| (format!("COORDINATOR_{name}"), value));
+    let identity = Identity {
+        fleet: &settings.fleet,
+        slot: &want.slot,
+        role: &want.role,
+        item: want.item.as_ref(),
+        generation: birth.generation(),
+        cycle: &birth.cycle.0,
+        prompt,
+        repository: settings.repository.as_deref(),
+    };
     let home =
         [("HOME".to_owned(), WORKSPACE.to_owned())].into_iter().filter(|(name, _)| !env.contains_key(name));
     let role = env.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let all = home.chain(role.filter(|(name, _)| !name.starts_with("COORDINATOR_"))).chain(own);
+    let all = home.chain(role.filter(|(name, _)| !name.starts_with(OWN_PREFIX))).chain(identity.variables());
     all.map(|(name, value)| json!({ "name": name, "value": literal(&value) })).collect()
 }
 

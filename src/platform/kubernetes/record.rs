@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
-use super::job::{AGENT, CYCLE, DISRUPTION, GENERATION, HISTORY};
+use super::job::{AGENT, CYCLE, DISRUPTION, GENERATION, HISTORY, STOPPED_BY};
 use crate::fleet::{LiveSession, Outcome, Run, SlotRecord, State};
 use crate::untrusted::one_line;
 
@@ -122,6 +122,7 @@ impl Written {
             started_at: humantime::parse_rfc3339(&self.started).ok()?,
             finished_at: humantime::parse_rfc3339(&self.finished).ok()?,
             disrupted: self.disrupted,
+            item: None,
         })
     }
 }
@@ -179,8 +180,8 @@ impl Job {
     /// `pods` hold this Job's pod, where it is known.
     pub(super) fn slot_record(&self, pods: &Pods) -> SlotRecord {
         match self.end() {
-            Some(_) => SlotRecord { live: None, history: self.predecessor(pods).history },
-            None => SlotRecord { live: Some(self.live()), history: self.earlier_runs() },
+            Some(_) => SlotRecord::of(None, self.predecessor(pods).history),
+            None => SlotRecord::of(Some(self.live()), self.earlier_runs()),
         }
     }
 
@@ -195,6 +196,7 @@ impl Job {
             generation: Some(self.generation()),
             state,
             started_at: started.or_else(|| self.created_at()),
+            item: None,
         }
     }
 
@@ -214,14 +216,17 @@ impl Job {
         let finished = terminated.and_then(|state| state.finished_at.as_ref());
         let finished = finished.or(self.status.completion_time.as_ref()).map(system_time).or(ended_at);
         let finished_at = finished.or_else(|| self.created_at()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let stopped = self.annotation(STOPPED_BY).filter(|_| end.type_ == "Failed");
         Run {
             generation: self.generation(),
-            outcome: outcome(end, pod),
+            outcome: if stopped.is_some() { Outcome::Stopped } else { outcome(end, pod) },
             exit_code: terminated.map(|state| state.exit_code),
-            detail: detail(end, pod, terminated),
+            detail: stopped
+                .map_or_else(|| detail(end, pod, terminated), |by| Some(format!("stopped by {by}"))),
             started_at: started.map(system_time).or_else(|| self.created_at()).unwrap_or(finished_at),
             finished_at,
             disrupted: is_disruption(end) || pod.is_some_and(is_disrupted),
+            item: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::api::Ask;
 use super::job::{self, Birth, FLEET};
 use super::list::unreachable;
 use super::record::{Job, Pods, Predecessor};
-use crate::backoff::{self, Restraint};
+use crate::backoff::{self, BackoffSettings};
 use crate::fleet::{Hold, HoldReason, Want};
 use crate::platform::{CycleId, Start};
 
@@ -49,7 +49,7 @@ enum Step {
 }
 
 /// The decision on one slot. Pure.
-fn decide(session: &str, holder: Holder, restraint: &Restraint, now: SystemTime) -> Step {
+fn decide(session: &str, holder: Holder, restraint: &BackoffSettings, now: SystemTime) -> Step {
     match holder {
         Holder::None => Step::Create(None),
         Holder::Live => Step::Answer(Start::AlreadyRunning),
@@ -82,6 +82,9 @@ fn stranger(session: &str) -> String {
 
 impl Kubernetes {
     pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        if want.item.is_some() {
+            return Ok(Start::unsupported());
+        }
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
         match decide(&session, holder, &want.spec.restraint, self.api.server_time().unwrap_or(now)) {
@@ -93,6 +96,9 @@ impl Kubernetes {
 
     /// The same decision; the writes are dry runs on the server, so that quota, admission and permissions show.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        if want.item.is_some() {
+            return Ok(Start::unsupported());
+        }
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
         let predecessor =
@@ -224,9 +230,8 @@ impl Kubernetes {
     }
 
     async fn create(&self, want: &Want, birth: Birth<'_>, dry_run: bool) -> anyhow::Result<Created> {
-        let role = &want.slot.role;
-        let container = self.settings.kubernetes.containers.get(role);
-        let container = container.ok_or_else(|| anyhow::anyhow!("role `{role}` has no image"))?;
+        let container = want.spec.container.as_ref();
+        let container = container.ok_or_else(|| anyhow::anyhow!("role `{}` has no image", want.role))?;
         let job = job::job(&self.settings, want, container, birth);
         // A slip in the template is an error, not a field that is dropped.
         let query = [("fieldValidation", "Strict"), ("dryRun", "All")];

@@ -10,22 +10,14 @@ use super::Settings;
 use super::job::{Birth, HISTORY, job};
 use super::record::{self, Job, Pods, Predecessor};
 use super::stuck::stuck;
-use crate::backoff::Restraint;
-use crate::fleet::{FleetName, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want};
+use crate::backoff::BackoffSettings;
+use crate::fleet::{
+    Container, FleetName, Follows, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want,
+};
 use crate::platform::CycleId;
-use crate::roster::{Container, JobTemplate, KubernetesSettings, Workspace};
+use crate::roster::{JobTemplate, KubernetesSettings, Workspace};
 
 fn settings() -> Settings {
-    let role = RoleKey::parse("ui_builder").expect("a valid key");
-    let texts = |texts: &[(&str, &str)]| {
-        texts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
-    };
-    let container = Container {
-        image: "example.com/agent:1".to_owned(),
-        env_from: vec!["agent-keys".to_owned()],
-        requests: texts(&[("cpu", "500m")]),
-        limits: texts(&[("memory", "2Gi")]),
-    };
     Settings {
         fleet: FleetName::parse("demo").expect("a valid name"),
         repository: Some("acme/app".to_owned()),
@@ -42,8 +34,20 @@ fn settings() -> Settings {
             ttl: Duration::from_secs(86400),
             workspace: Workspace::EmptyDir { size_limit: Some("10Gi".to_owned()) },
             template: None,
-            containers: BTreeMap::from([(role, container)]),
         },
+    }
+}
+
+/// What runs the agents.
+fn container() -> Container {
+    let texts = |texts: &[(&str, &str)]| {
+        texts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    Container {
+        image: "example.com/agent:1".to_owned(),
+        env_from: vec!["agent-keys".to_owned()],
+        requests: texts(&[("cpu", "500m")]),
+        limits: texts(&[("memory", "2Gi")]),
     }
 }
 
@@ -54,23 +58,23 @@ fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
         brief: "build $(it)".to_owned(),
         env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         time_limit: Duration::from_millis(7_199_500),
-        min_free_bytes: 0,
-        retain: 5,
-        retain_work: 1,
-        restraint: Restraint {
+        container: Some(container()),
+        restraint: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3600),
             min_runtime: Duration::from_secs(30),
             min_interval: Duration::ZERO,
         },
+        ..SessionSpec::default()
     };
-    let slot = Slot { role: RoleKey::parse("ui_builder").expect("a valid key"), index: 2 };
-    Want { slot, spec: Arc::new(spec) }
+    let role = RoleKey::parse("ui_builder").expect("a valid key");
+    let slot = Slot::of_role(&role, 2);
+    Want { slot, role, spec: Arc::new(spec), item: None, follows: Follows::Anything }
 }
 
 fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
     let cycle = CycleId("c1".to_owned());
-    let container = &settings.kubernetes.containers[&want.slot.role];
+    let container = want.spec.container.as_ref().expect("it has one");
     job(settings, want, container, Birth { cycle: &cycle, predecessor })
 }
 
@@ -84,6 +88,7 @@ fn run(generation: u64, detail: &str) -> Run {
         started_at: finished_at - Duration::from_secs(4),
         finished_at,
         disrupted: generation == 2,
+        item: None,
     }
 }
 

@@ -19,12 +19,11 @@ use crate::platform::private::{check_directory, create_directory, create_parents
 #[derive(Debug, Clone)]
 pub(crate) struct Directory {
     root: PathBuf,
-    fleet: FleetName,
 }
 
 impl Directory {
     pub(crate) fn new(state_dir: &Path, fleet: &FleetName) -> Self {
-        Self { root: state_dir.join(fleet.as_str()), fleet: fleet.clone() }
+        Self { root: state_dir.join(fleet.as_str()) }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -72,11 +71,5 @@ impl Directory {
             check_directory(&path, &metadata)?;
         }
         Ok(())
-    }
-
-    /// The slot that a file or directory of this name belongs to; `None` for names that are not ours.
-    pub(crate) fn slot_named(&self, name: &str) -> Option<Slot> {
-        let slot = Slot::parse(&self.fleet, &format!("{}-{name}", self.fleet))?;
-        (slot.name() == name).then_some(slot)
     }
 }

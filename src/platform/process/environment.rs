@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{MAIN_SEPARATOR, Path};
 
 use super::Settings;
-use crate::fleet::{SessionSpec, Slot};
+use crate::fleet::{SessionSpec, Want};
 use crate::platform::environment::{Identity, passed_on};
 use crate::platform::placeholders::command;
 
@@ -24,8 +24,8 @@ pub(crate) fn environment(
 }
 
 /// The command of one slot. A program with a `/` in it is a path, and paths are relative to the roster.
-pub(crate) fn argv(spec: &SessionSpec, slot: &Slot, settings: &Settings) -> Vec<String> {
-    let mut argv = command(spec, slot, &settings.fleet);
+pub(crate) fn argv(want: &Want, settings: &Settings) -> Vec<String> {
+    let mut argv = command(want, &settings.fleet);
     if let (Some(program), Some(directory)) = (argv.first_mut(), settings.roster.parent())
         && program.contains(MAIN_SEPARATOR)
     {
@@ -38,11 +38,11 @@ pub(crate) fn argv(spec: &SessionSpec, slot: &Slot, settings: &Settings) -> Vec<
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::path::PathBuf;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
-    use crate::backoff::Restraint;
-    use crate::fleet::{FleetName, RoleKey};
+    use crate::fleet::{FleetName, Follows, RoleKey, Slot};
 
     fn settings() -> Settings {
         Settings {
@@ -51,6 +51,7 @@ mod tests {
             state_dir: PathBuf::from("/nowhere"),
             repository: Some("acme/app".to_owned()),
             secret_names: BTreeSet::from(["MODEL_KEY".to_owned()]),
+            program: PathBuf::from("/nowhere"),
         }
     }
 
@@ -61,29 +62,28 @@ mod tests {
             brief: "build {slot}".to_owned(),
             env: BTreeMap::from([("MODEL_KEY".to_owned(), "k3y".to_owned())]),
             time_limit: Duration::from_secs(60),
-            min_free_bytes: 0,
-            retain: 5,
-            retain_work: 1,
-            restraint: Restraint {
-                backoff_base: Duration::ZERO,
-                backoff_cap: Duration::ZERO,
-                min_runtime: Duration::ZERO,
-                min_interval: Duration::ZERO,
-            },
+            ..SessionSpec::default()
         }
     }
 
-    fn slot() -> Slot {
-        Slot { role: RoleKey::parse("ui_builder").expect("a valid key"), index: 2 }
+    fn role() -> RoleKey {
+        RoleKey::parse("ui_builder").expect("a valid key")
+    }
+
+    fn want(spec: SessionSpec) -> Want {
+        let slot = Slot::of_role(&role(), 2);
+        Want { slot, role: role(), spec: Arc::new(spec), item: None, follows: Follows::Anything }
     }
 
     fn environment_of(inherited: &[(&str, &str)], spec: &SessionSpec) -> BTreeMap<String, String> {
         let settings = settings();
         let identity = Identity {
             fleet: &settings.fleet,
-            slot: &slot(),
-            session: "unique",
+            slot: &Slot::of_role(&role(), 2),
+            role: &role(),
+            item: None,
             generation: 4,
+            cycle: "18f-1",
             prompt: &spec.prompt,
             repository: settings.repository.as_deref(),
         };
@@ -108,7 +108,7 @@ mod tests {
             "{}{x}{demo",
             "{",
         ];
-        assert_eq!(argv(&spec, &slot(), &settings()), expected);
+        assert_eq!(argv(&want(spec), &settings()), expected);
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
         for (program, expected) in
             [("./agent", "/etc/fleet/./agent"), ("/bin/agent", "/bin/agent"), ("agent", "agent")]
         {
-            assert_eq!(argv(&spec(&[program]), &slot(), &settings()), [expected]);
+            assert_eq!(argv(&want(spec(&[program])), &settings()), [expected]);
         }
     }
 
@@ -151,7 +151,7 @@ mod tests {
             ("COORDINATOR_PROMPT", "do {brief} now"),
             ("COORDINATOR_REPOSITORY", "acme/app"),
             ("COORDINATOR_ROLE", "ui_builder"),
-            ("COORDINATOR_SESSION", "unique"),
+            ("COORDINATOR_SESSION", "demo-ui-builder-s2-g4-18f-1"),
             ("COORDINATOR_SLOT", "demo-ui-builder-s2"),
             ("MODEL_KEY", "k3y"),
             ("PATH", "/bin"),

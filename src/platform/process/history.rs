@@ -39,9 +39,9 @@ impl History {
         Ok(())
     }
 
-    /// 1 + the predecessor's.
-    pub(crate) fn next_generation(&self) -> u64 {
-        self.records.last().map_or(1, |record| record.generation + 1)
+    /// The last session's generation; 0 before the first.
+    pub(crate) fn newest_generation(&self) -> u64 {
+        self.records.last().map_or(0, |record| record.generation)
     }
 
     /// Why no session may start now.
@@ -59,7 +59,7 @@ impl History {
         if let Some(hold) = backoff::hold(&session, &history, &want.spec.restraint, now) {
             return Ok(Some(hold));
         }
-        disk(&settings.state_dir, want.spec.min_free_bytes)
+        disk(&settings.state_dir, want.spec.local.min_free_bytes)
     }
 }
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::proc::ProcessId;
-use crate::fleet::{Outcome, Run};
+use crate::fleet::{ItemRun, Outcome, Run};
 use crate::platform::private::{open_private, replace};
 
 /// The format that this program writes.
@@ -41,6 +41,9 @@ pub(crate) struct Launch {
     pub(crate) time_limit: Duration,
     pub(crate) retain: u32,
     pub(crate) retain_work: u32,
+    /// What it works on, where the slot is a work item's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) item: Option<ItemRun>,
 }
 
 /// `start.json`: what runs or ran. Written by the shim before the agent exists, and again with the agent's pid.
@@ -57,6 +60,9 @@ pub(crate) struct Start {
     pub(crate) boot_id: String,
     #[serde(with = "rfc3339")]
     pub(crate) started_at: SystemTime,
+    /// What it works on, where the slot is a work item's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) item: Option<ItemRun>,
 }
 
 /// `exit.json`: how it ended. Written by the shim, or by whoever finds that the shim could not.
@@ -119,6 +125,7 @@ impl Record {
             started_at: exit.started_at,
             finished_at: exit.finished_at,
             disrupted: false,
+            item: self.start.item.clone(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::descriptors;
 use super::proc::{self, ProcessId};
 use super::record::{self, Exit, Launch, Start, VERSION};
 use super::start::own_program;
+use super::stop::stopped_by;
 use super::storage::{LOG_LIMIT_BYTES, open_log, rotate, tidy, warn};
 use super::supervision::{Cause, End, Signals, reap, supervise};
 use crate::fleet::Outcome;
@@ -34,20 +35,20 @@ pub fn session_run(directory: &Path) -> ExitCode {
     let started = Shim::open(directory).and_then(|mut shim| Ok((shim.start_agent()?, shim)));
     match started {
         Ok((agent, shim)) => {
-            tell(&mut readiness, READY);
+            report(&mut readiness, READY);
             drop(readiness);
             shim.keep(agent)
         }
         Err(error) => {
-            tell(&mut readiness, &format!("{error:#}"));
+            report(&mut readiness, &format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 /// The coordinator may be gone; the session goes on without it.
-fn tell(readiness: &mut impl Write, answer: &str) {
-    warn("tell the coordinator", writeln!(readiness, "{answer}"));
+fn report(readiness: &mut impl Write, answer: &str) {
+    warn("write to the readiness pipe", writeln!(readiness, "{answer}"));
 }
 
 struct Shim {
@@ -85,6 +86,7 @@ impl Shim {
             agent: None,
             boot_id: proc::boot_id(),
             started_at: SystemTime::now(),
+            item: launch.item.clone(),
         };
         Ok(Self { home: home.to_owned(), launch, lock, start, signals })
     }
@@ -158,7 +160,7 @@ impl Shim {
         };
         match supervise(agent, &mut self.signals, self.launch.time_limit, housekeeping) {
             Ok(end) => {
-                let reason = reason(&end, self.launch.time_limit);
+                let reason = reason(&end, self.launch.time_limit, stopped_by(&self.home));
                 self.write_exit(&end, reason);
                 ExitCode::SUCCESS
             }
@@ -193,7 +195,7 @@ fn check_lock(file: &File, path: &Path) -> anyhow::Result<()> {
 
 fn read_report(report: &mut PipeReader) -> anyhow::Result<String> {
     let mut text = String::new();
-    report.read_to_string(&mut text).context("hear from the exec stage")?;
+    report.read_to_string(&mut text).context("read from the exec stage")?;
     Ok(text.trim().to_owned())
 }
 
@@ -201,15 +203,18 @@ fn outcome(end: &End) -> Outcome {
     match (end.cause, end.code) {
         (Cause::TimeLimit, _) => Outcome::TimedOut,
         (Cause::Itself, Some(0)) => Outcome::Succeeded,
-        (Cause::Itself | Cause::Stopped, _) => Outcome::Failed,
+        (Cause::Itself, _) => Outcome::Failed,
+        (Cause::Stopped, _) => Outcome::Stopped,
     }
 }
 
-fn reason(end: &End, time_limit: std::time::Duration) -> Option<String> {
+fn reason(end: &End, time_limit: std::time::Duration, by: Option<String>) -> Option<String> {
     let signal = end.signal.map(|signal| format!("signal {signal}"));
     match end.cause {
         Cause::Itself => signal,
         Cause::TimeLimit => Some(format!("time limit of {}", humantime::format_duration(time_limit))),
-        Cause::Stopped => Some("stopped by a signal to its shim".to_owned()),
+        Cause::Stopped => {
+            Some(by.map_or_else(|| "stopped by a signal".to_owned(), |by| format!("stopped by {by}")))
+        }
     }
 }

@@ -42,10 +42,13 @@ pub(crate) fn start(
     };
     let history = History::read(&directory.records(&want.slot))?;
     history.record_ends()?;
+    if !want.follows.allows(history.newest_generation()) {
+        return Ok(Start::Superseded);
+    }
     if let Some(hold) = history.hold(settings, want, now)? {
         return Ok(Start::Held(hold));
     }
-    let generation = history.next_generation();
+    let generation = history.newest_generation() + 1;
     let place = Place { directory, want, cycle, generation };
     let home = place.prepare(settings)?;
     place.launch(settings, &home, lock)?;
@@ -61,8 +64,11 @@ pub(crate) fn preview(settings: &Settings, want: &Want, now: SystemTime) -> anyh
         free @ Probe::Free { .. } => free,
     };
     let history = History::read(&directory.records(&want.slot))?;
+    if !want.follows.allows(history.newest_generation()) {
+        return Ok(Start::Superseded);
+    }
     let hold = history.hold(settings, want, now)?;
-    Ok(hold.map_or_else(|| Start::Started { generation: history.next_generation() }, Start::Held))
+    Ok(hold.map_or_else(|| Start::Started { generation: history.newest_generation() + 1 }, Start::Held))
 }
 
 /// Where the new session goes.
@@ -99,45 +105,45 @@ impl Place<'_> {
     fn order(&self, settings: &Settings, spec: &SessionSpec) -> Launch {
         Launch {
             version: VERSION,
-            session: self.session(settings),
+            session: self.identity(settings).session(),
             cycle: self.cycle.to_string(),
             roster: settings.roster.clone(),
             root: self.directory.root().to_owned(),
             lock: self.directory.lock(&self.want.slot),
             command: spec.command.clone(),
-            argv: argv(spec, &self.want.slot, settings),
+            argv: argv(self.want, settings),
             prompt_on_stdin: !takes_prompt(&spec.command),
             time_limit: spec.time_limit,
-            retain: spec.retain,
-            retain_work: spec.retain_work,
+            retain: spec.local.retain,
+            retain_work: spec.local.retain_work,
+            item: self.want.item_run(),
         }
     }
 
-    fn session(&self, settings: &Settings) -> String {
-        let slot = self.want.slot.session_name(&settings.fleet);
-        format!("{slot}-g{}-{}", self.generation, self.cycle)
+    fn identity<'b>(&'b self, settings: &'b Settings) -> Identity<'b> {
+        Identity {
+            fleet: &settings.fleet,
+            slot: &self.want.slot,
+            role: &self.want.role,
+            item: self.want.item.as_ref(),
+            generation: self.generation,
+            cycle: &self.cycle.0,
+            prompt: &self.want.spec.prompt,
+            repository: settings.repository.as_deref(),
+        }
     }
 
     /// The lock travels as the shim's standard input: all other descriptors of this process close at exec, so that
     /// starts beside this one inherit nothing of it.
     fn launch(&self, settings: &Settings, home: &Path, lock: File) -> anyhow::Result<()> {
-        let session = self.session(settings);
         let cwd = home.join("work");
-        let identity = Identity {
-            fleet: &settings.fleet,
-            slot: &self.want.slot,
-            session: &session,
-            generation: self.generation,
-            prompt: &self.want.spec.prompt,
-            repository: settings.repository.as_deref(),
-        };
         let log = open_private(&home.join("shim.log"), fs::OpenOptions::new().append(true).create(true))?;
-        let mut shim = Command::new(own_program()?)
+        let mut shim = Command::new(&settings.program)
             .arg0("coordinator")
             .arg("session-run")
             .arg(home)
             .env_clear()
-            .envs(environment(env::vars_os(), identity, &cwd, &self.want.spec, settings))
+            .envs(environment(env::vars_os(), self.identity(settings), &cwd, &self.want.spec, settings))
             .stdin(Stdio::from(lock))
             .stdout(Stdio::piped())
             .stderr(Stdio::from(log))
@@ -148,8 +154,8 @@ impl Place<'_> {
     }
 }
 
-/// This very program, also after an upgrade has replaced its file.
-pub(crate) fn own_program() -> anyhow::Result<PathBuf> {
+/// This very program, also after an upgrade has replaced its file. Fails where the system does not say.
+pub fn own_program() -> anyhow::Result<PathBuf> {
     if cfg!(target_os = "linux") {
         Ok(PathBuf::from("/proc/self/exe"))
     } else {
@@ -171,7 +177,7 @@ fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()
             other => other.context("wait for the session's shim")?,
         };
         let mut chunk = [0; 4096];
-        let count = readiness.read(&mut chunk).context("hear from the session's shim")?;
+        let count = readiness.read(&mut chunk).context("read from the session's shim")?;
         if count == 0 {
             break;
         }

@@ -32,9 +32,15 @@ pub(crate) fn survey(directory: &Directory, limit: usize) -> anyhow::Result<Vec<
     let locks = locks.iter().filter_map(|name| name.to_str()?.strip_suffix(".lock"));
     let records = names(&directory.sessions())?;
     let records = records.iter().filter_map(|name| name.to_str());
-    let slots: BTreeSet<Slot> = locks.chain(records).filter_map(|name| directory.slot_named(name)).collect();
+    let slots: BTreeSet<Slot> = locks.chain(records).filter_map(Slot::named).collect();
     let boot_id = proc::boot_id();
     Ok(slots.into_iter().map(|slot| survey_slot(directory, slot, limit, &boot_id)).collect())
+}
+
+/// One slot, which need not exist.
+pub(crate) fn one(directory: &Directory, slot: &Slot) -> anyhow::Result<SlotSurvey> {
+    directory.check()?;
+    survey_slot(directory, slot.clone(), HISTORY, &proc::boot_id())
 }
 
 fn survey_slot(directory: &Directory, slot: Slot, limit: usize, boot_id: &str) -> anyhow::Result<SlotSurvey> {
@@ -76,6 +82,7 @@ impl SlotSurvey {
             generation: holder.map(|record| record.generation),
             state: if has_agent { State::Running } else { State::Starting },
             started_at: holder.map(|record| record.start.started_at),
+            item: holder.and_then(|record| record.start.item.clone()),
         })
     }
 
@@ -89,7 +96,11 @@ impl SlotSurvey {
     pub(crate) fn record(&self) -> SlotRecord {
         let mut history: Vec<_> = self.finished().map(|record| record.run(&self.boot_id)).collect();
         history.drain(..history.len().saturating_sub(HISTORY));
-        SlotRecord { live: self.live(), history }
+        SlotRecord {
+            generation: self.records.last().map_or(0, |last| last.generation),
+            live: self.live(),
+            history,
+        }
     }
 
     /// The slot with all its records; `None` when it never held a session.

@@ -1,11 +1,14 @@
 //! What each step adds to its outcome, duration and error.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::fleet::{FleetName, Slot};
+use crate::fleet::{FleetName, Slot, Target};
 use crate::render::words::{millis, rfc3339, safe, sentence};
 use crate::report::{
-    HealthReport, InventoryReport, MergeReport, NotMerged, RateLimit, RecentMerge, SpawnReport,
+    HealthReport, InventoryReport, MergeReport, NotMerged, RateLimit, RecentMerge, SourceEffect,
+    SourceReport, SpawnReport,
 };
 
 #[derive(Serialize)]
@@ -15,6 +18,7 @@ pub(super) struct InventoryView<'a> {
     roles: Vec<RoleView<'a>>,
     unmanaged: Vec<UnmanagedView>,
     out_of_range: Vec<String>,
+    sources: Vec<SourceView<'a>>,
     stuck: Vec<SlotView<'a, StuckView>>,
 }
 
@@ -25,6 +29,18 @@ struct RoleView<'a> {
     running: Option<u32>,
     backing_off: u32,
     surplus: u32,
+}
+
+#[derive(Serialize)]
+struct SourceView<'a> {
+    source: &'a str,
+    kind: &'static str,
+    outcome: &'static str,
+    error: Option<String>,
+    items: u32,
+    running: Option<u32>,
+    waiting: &'a BTreeMap<&'static str, u32>,
+    needs_human: u32,
 }
 
 #[derive(Serialize)]
@@ -46,13 +62,27 @@ pub(super) struct SpawnView<'a> {
     already_running: Vec<SlotView<'a, ()>>,
     held: Vec<SlotView<'a, HoldView>>,
     failed: Vec<SlotView<'a, SpawnErrorView>>,
+    effects: Vec<EffectView<'a>>,
     rate_limit: Option<RateLimitView>,
+}
+
+#[derive(Serialize)]
+struct EffectView<'a> {
+    source: &'a str,
+    item: String,
+    effect: &'static str,
+    outcome: &'static str,
+    detail: String,
 }
 
 #[derive(Serialize)]
 struct SlotView<'a, B> {
     slot: String,
     role: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
     #[serde(flatten)]
     body: B,
 }
@@ -152,7 +182,36 @@ impl<'a> InventoryView<'a> {
             roles: roles.collect(),
             unmanaged: unmanaged.collect(),
             out_of_range: out_of_range.collect(),
+            sources: inventory.sources.iter().map(SourceView::of).collect(),
             stuck: stuck.collect(),
+        }
+    }
+}
+
+impl<'a> SourceView<'a> {
+    fn of(report: &'a SourceReport) -> Self {
+        Self {
+            source: &report.source,
+            kind: report.kind,
+            outcome: report.outcome.word(),
+            error: report.outcome.error().map(sentence),
+            items: report.items,
+            running: report.running,
+            waiting: &report.waiting,
+            needs_human: report.needs_human,
+        }
+    }
+}
+
+impl<'a> EffectView<'a> {
+    fn of(written: &'a SourceEffect) -> Self {
+        let SourceEffect { source, report } = written;
+        Self {
+            source,
+            item: safe(&report.item),
+            effect: report.effect,
+            outcome: report.outcome.word(),
+            detail: sentence(&report.detail),
         }
     }
 }
@@ -160,27 +219,42 @@ impl<'a> InventoryView<'a> {
 impl<'a> SpawnView<'a> {
     pub(super) fn of(spawn: &'a SpawnReport, fleet: &FleetName) -> Self {
         let spawned =
-            spawn.spawned.iter().map(|s| slot(fleet, &s.slot, Generation { generation: s.generation }));
+            spawn.spawned.iter().map(|s| target(fleet, &s.target, Generation { generation: s.generation }));
         let held = spawn.held.iter().map(|(held, hold)| {
             let until = hold.until.map(rfc3339);
-            slot(fleet, held, HoldView { reason: hold.reason.word(), until, detail: sentence(&hold.detail) })
+            target(
+                fleet,
+                held,
+                HoldView { reason: hold.reason.word(), until, detail: sentence(&hold.detail) },
+            )
         });
-        let failed = spawn
-            .failed
-            .iter()
-            .map(|failure| slot(fleet, &failure.slot, SpawnErrorView { error: sentence(&failure.error) }));
+        let failed = spawn.failed.iter().map(|failure| {
+            target(fleet, &failure.target, SpawnErrorView { error: sentence(&failure.error) })
+        });
         Self {
             spawned: spawned.collect(),
-            already_running: spawn.already_running.iter().map(|live| slot(fleet, live, ())).collect(),
+            already_running: spawn.already_running.iter().map(|live| target(fleet, live, ())).collect(),
             held: held.collect(),
             failed: failed.collect(),
+            effects: spawn.effects.iter().map(EffectView::of).collect(),
             rate_limit: spawn.rate_limit.as_ref().map(RateLimitView::of),
         }
     }
 }
 
 fn slot<'a, B>(fleet: &FleetName, slot: &'a Slot, body: B) -> SlotView<'a, B> {
-    SlotView { slot: slot.session_name(fleet), role: slot.role.as_str(), body }
+    SlotView { slot: slot.session_name(fleet), role: slot.group.as_str(), item: None, attempt: None, body }
+}
+
+fn target<'a, B>(fleet: &FleetName, target: &'a Target, body: B) -> SlotView<'a, B> {
+    let item = target.item.as_ref();
+    SlotView {
+        slot: target.slot.session_name(fleet),
+        role: target.role.as_str(),
+        item: item.map(|item| safe(&item.id)),
+        attempt: item.map(|item| item.counts.attempt),
+        body,
+    }
 }
 
 impl<'a> MergeView<'a> {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::slots::{by_role, entry, grouped};
+use super::slots::{Shown, by_group, entry, grouped};
 use super::{Entry, Mark, StepOutline, summarize};
 use crate::fleet::{Stuck, Unmanaged};
 use crate::render::words::{clock, safe, safe_lines};
@@ -11,7 +11,11 @@ use crate::report::{InventoryReport, Report};
 pub(super) fn outline(report: &Report) -> StepOutline {
     let body = &report.inventory.body;
     let mut entries = stuck(&body.stuck, report.started_at);
-    entries.extend(by_role(body.out_of_range.iter(), Mark::Left, "beyond the role's count, left to finish"));
+    entries.extend(by_group(
+        body.out_of_range.iter().map(Shown::from),
+        Mark::Left,
+        "beyond the role's count, left to finish",
+    ));
     entries.extend(body.unmanaged.iter().map(unmanaged));
     let line = summarize(&report.inventory.outcome, summary(body), body.running.is_some());
     StepOutline { name: "inventory", lines: vec![line], entries }
@@ -36,7 +40,7 @@ fn summary(inventory: &InventoryReport) -> String {
 /// Sessions that are stuck for one cause share an entry: a bad image is said once.
 fn stuck(stuck: &[Stuck], today: SystemTime) -> Vec<Entry> {
     let same = |a: &Stuck, b: &Stuck| a.reason == b.reason && a.detail == b.detail;
-    let groups = grouped(stuck.iter().map(|one| (&one.slot, one)), same);
+    let groups = grouped(stuck.iter().map(|one| (Shown::from(&one.slot), one)), same);
     groups.into_iter().map(|(slots, causes)| entry(Mark::Stuck, &slots, explain(&causes, today))).collect()
 }
 

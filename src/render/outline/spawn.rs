@@ -2,17 +2,17 @@
 
 use std::time::SystemTime;
 
-use super::slots::{by_role, entry, grouped};
+use super::slots::{Shown, by_group, entry, grouped};
 use super::{Entry, Line, Mark, StepOutline, Tone, summarize, until};
-use crate::fleet::{Hold, HoldReason, Slot};
+use crate::fleet::{Hold, HoldReason, Target};
 use crate::render::words::{clock, safe_lines};
 use crate::report::{Report, SpawnFailure, SpawnReport};
 
 pub(super) fn outline(report: &Report) -> StepOutline {
     let spawn = &report.spawn.body;
-    let started = spawn.spawned.iter().map(|spawned| &spawned.slot);
-    let mut entries = by_role(started, Mark::Done, "");
-    entries.extend(by_role(spawn.already_running.iter(), Mark::Present, "already running"));
+    let started = spawn.spawned.iter().map(|spawned| Shown::from(&spawned.target));
+    let mut entries = by_group(started, Mark::Done, "");
+    entries.extend(by_group(spawn.already_running.iter().map(Shown::from), Mark::Present, "already running"));
     entries.extend(held(&spawn.held, report.started_at));
     entries.extend(failed(&spawn.failed));
     let summary = summary(spawn, report.dry_run);
@@ -41,8 +41,8 @@ fn summary(spawn: &SpawnReport, dry_run: bool) -> String {
     }
 }
 
-fn held(held: &[(Slot, Hold)], today: SystemTime) -> Vec<Entry> {
-    let groups = grouped(held.iter().map(|(slot, hold)| (slot, hold)), |a, b| {
+fn held(held: &[(Target, Hold)], today: SystemTime) -> Vec<Entry> {
+    let groups = grouped(held.iter().map(|(target, hold)| (Shown::from(target), hold)), |a, b| {
         a.reason == b.reason && (a == b || shares_a_line(a.reason))
     });
     groups.into_iter().map(|(slots, holds)| entry(Mark::Held, &slots, explain(&holds, today))).collect()
@@ -51,8 +51,14 @@ fn held(held: &[(Slot, Hold)], today: SystemTime) -> Vec<Entry> {
 /// Restraint that the roster asks for: which slot it meets is of no interest.
 fn shares_a_line(reason: HoldReason) -> bool {
     match reason {
-        HoldReason::Interval | HoldReason::Cap | HoldReason::MaxSpawns | HoldReason::Quota => true,
+        HoldReason::Interval
+        | HoldReason::Cap
+        | HoldReason::MaxSpawns
+        | HoldReason::Quota
+        | HoldReason::Concurrency
+        | HoldReason::Unsupported => true,
         HoldReason::Backoff
+        | HoldReason::Superseded
         | HoldReason::RoleFailed
         | HoldReason::Unknown
         | HoldReason::Orphan
@@ -83,8 +89,9 @@ fn explain(holds: &[&Hold], today: SystemTime) -> Vec<String> {
 }
 
 fn failed(failures: &[SpawnFailure]) -> Vec<Entry> {
-    let groups = grouped(failures.iter().map(|failure| (&failure.slot, &failure.error)), PartialEq::eq);
-    let entry = |(slots, errors): (Vec<&Slot>, Vec<&String>)| {
+    let groups =
+        grouped(failures.iter().map(|failure| (Shown::from(&failure.target), &failure.error)), PartialEq::eq);
+    let entry = |(slots, errors): (Vec<Shown>, Vec<&String>)| {
         entry(Mark::Failed, &slots, errors.first().map(|error| safe_lines(error)).unwrap_or_default())
     };
     groups.into_iter().map(entry).collect()

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fleet::{Role, RoleKey};
+use crate::fleet::{Container, Role, RoleKey};
 use crate::roster::load::Surroundings;
 use crate::roster::problem::Problem;
 use crate::roster::section::Values;
 
-use super::{Container, KubernetesSettings, Toleration, Workspace, template};
+use super::{KubernetesSettings, Toleration, Workspace, template};
 
 /// Each list of the fleet brings every Job whole, and the API server takes none that is much larger.
 const LARGEST_JOB: usize = 256 * 1024;
@@ -22,7 +23,7 @@ pub(in crate::roster) fn is_chosen(document: &Values) -> bool {
 /// The settings, when Kubernetes is chosen and nothing is missing. What is wrong in the section is told either way.
 pub(in crate::roster) fn read(
     document: &Values,
-    roles: &[Role],
+    roles: &mut [Role],
     around: &Surroundings<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<KubernetesSettings> {
@@ -37,7 +38,10 @@ pub(in crate::roster) fn read(
     }
     check_ttl(document, values, problems);
     check_sizes(document, roles, problems);
-    let containers = containers(document, platform, values, problems)?;
+    let mut containers = containers(document, platform, values, problems)?;
+    for role in roles {
+        Arc::make_mut(&mut role.spec).container = containers.remove(&role.key);
+    }
     let name = |key| values.text(key).map(str::to_owned);
     Some(KubernetesSettings {
         namespace: name("namespace"),
@@ -52,7 +56,6 @@ pub(in crate::roster) fn read(
         ttl: values.duration("ttl"),
         workspace,
         template,
-        containers,
     })
 }
 

@@ -16,7 +16,7 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
         say(answer(endpoint), repair(report, roles));
     }
     for role in wholly_backing_off(report) {
-        let slot = Slot { role: role.role.clone(), index: 0 }.name();
+        let slot = Slot::of_role(&role.role, 0).name();
         say(
             format!("every session of {} backs off", role.role),
             format!("look at `coordinator logs {slot}`"),

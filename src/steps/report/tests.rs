@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::{Mode, StuckReason};
-use crate::render::sample::{a_role, at, converged, endpoint, merged, role, skip, slot, stuck};
+use crate::render::sample::{a_role, at, converged, endpoint, merged, role, skip, stuck, target};
 use crate::report::{Advice, RateLimit, SpawnFailure, Spawned};
 
 fn roles() -> [Role; 3] {
@@ -39,7 +39,7 @@ fn failed(error: &str) -> StepOutcome {
 }
 
 fn spawn_failures(count: u32) -> Vec<SpawnFailure> {
-    (0..count).map(|index| SpawnFailure { slot: slot("qa", index), error: "no".to_owned() }).collect()
+    (0..count).map(|index| SpawnFailure { target: target("qa", index), error: "no".to_owned() }).collect()
 }
 
 fn production(status: Option<u16>, verdict: HealthVerdict) -> Vec<EndpointHealth> {
@@ -77,7 +77,7 @@ fn all_spawns_failed_is_broken_only_when_nothing_is_live() {
     check(Status::Degraded, &["2 spawns failed"], |report| {
         nobody(report);
         report.spawn.body.failed = spawn_failures(2);
-        report.spawn.body.spawned = vec![Spawned { slot: slot("dev", 0), generation: 1 }];
+        report.spawn.body.spawned = vec![Spawned { target: target("dev", 0), generation: 1 }];
     });
     check(Status::Degraded, &["2 spawns failed"], |report| report.spawn.body.failed = spawn_failures(2));
     check(Status::Healthy, &[], |report| report.spawn.body.failed = spawn_failures(1));
@@ -98,7 +98,7 @@ fn an_unknown_inventory_is_degraded_and_broken_when_nothing_can_be_started() {
     check(Status::Degraded, &reasons[1..], |report| {
         unknown(report);
         report.spawn.body.failed = spawn_failures(1);
-        report.spawn.body.already_running = vec![slot("dev", 0)];
+        report.spawn.body.already_running = vec![target("dev", 0)];
     });
 }
 
@@ -114,7 +114,7 @@ fn a_platform_on_which_nothing_can_be_started_is_broken_when_nothing_runs() {
     check(Status::Broken, &reasons, unusable);
     check(Status::Degraded, &both, |report| {
         unusable(report);
-        report.spawn.body.already_running = vec![slot("dev", 0)];
+        report.spawn.body.already_running = vec![target("dev", 0)];
     });
 }
 

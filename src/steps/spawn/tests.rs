@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::*;
-use crate::fleet::Mode;
+use crate::fleet::{Listing, Mode};
 use crate::render::sample::{a_role, at};
 
 type Answer = fn(&Slot) -> anyhow::Result<Start>;
@@ -45,11 +45,11 @@ async fn applied(answer: Answer) -> (SpawnReport, Vec<String>) {
     let orders = roles.iter().flat_map(crate::fleet::Role::wants).map(Order::Start).collect();
     let (cycle, stop) = (CycleId("c".to_owned()), CancellationToken::new());
     let until = Instant::now() + Duration::from_secs(600);
-    let pass = Pass { cycle: &cycle, clock: || at(0), until, stop: &stop, dry_run: false };
+    let context = SpawnContext { cycle: &cycle, clock: || at(0), until, stop: &stop, dry_run: false };
     let platform = Scripted { answer, asked: RefCell::default() };
-    let mut body = SpawnReport::default();
-    apply(&mut body, &platform, orders, &pass).await.expect("nothing stops it");
-    (body, platform.asked.into_inner())
+    let mut run = SpawnRun::default();
+    apply(&mut run, &platform, orders, &context).await.expect("nothing stops it");
+    (run.report(), platform.asked.into_inner())
 }
 
 fn held(reason: HoldReason) -> Start {
@@ -57,7 +57,7 @@ fn held(reason: HoldReason) -> Start {
 }
 
 fn holds(body: &SpawnReport) -> Vec<(String, HoldReason)> {
-    body.held.iter().map(|(slot, hold)| (slot.name(), hold.reason)).collect()
+    body.held.iter().map(|(target, hold)| (target.slot.name(), hold.reason)).collect()
 }
 
 fn all_of_first(reason: HoldReason) -> Vec<(String, HoldReason)> {
@@ -70,7 +70,7 @@ fn asked_of_first(asked: &[String]) -> usize {
 
 #[tokio::test]
 async fn a_full_quota_holds_the_rest_of_the_role_unasked_and_no_other_role() {
-    let (body, asked) = applied(|slot| match slot.role.as_str() {
+    let (body, asked) = applied(|slot| match slot.group.as_str() {
         "first" => Ok(held(HoldReason::Quota)),
         _ => Ok(Start::Started { generation: 1 }),
     })
@@ -84,10 +84,14 @@ async fn a_full_quota_holds_the_rest_of_the_role_unasked_and_no_other_role() {
 #[tokio::test]
 async fn any_other_hold_of_the_platform_is_about_its_slot_alone() {
     for reason in [HoldReason::Backoff, HoldReason::Orphan, HoldReason::Unknown, HoldReason::Disk] {
-        assert!(stops_the_role(&Ok(held(reason))).is_none(), "{reason:?}");
+        let mut stopped = StoppedGroups::default();
+        let role = a_role("first", Mode::TaskDriven, 1);
+        let want = role.wants().next().expect("one slot");
+        stopped.note(&want.target(), &Ok(held(reason)));
+        assert!(stopped.hold(&want.slot.group).is_none(), "{reason:?}");
     }
-    let (body, asked) = applied(|slot| match slot.index {
-        0 => Ok(held(HoldReason::Orphan)),
+    let (body, asked) = applied(|slot| match slot.index() {
+        Some(0) => Ok(held(HoldReason::Orphan)),
         _ => Ok(Start::Started { generation: 1 }),
     })
     .await;
@@ -96,7 +100,7 @@ async fn any_other_hold_of_the_platform_is_about_its_slot_alone() {
 
 #[tokio::test]
 async fn a_failure_holds_the_rest_of_the_role_for_another_reason() {
-    let (body, asked) = applied(|slot| match slot.role.as_str() {
+    let (body, asked) = applied(|slot| match slot.group.as_str() {
         "first" => Err(anyhow::anyhow!("no such image")),
         _ => Ok(Start::AlreadyRunning),
     })
@@ -109,15 +113,15 @@ async fn a_failure_holds_the_rest_of_the_role_for_another_reason() {
 
 #[tokio::test]
 async fn after_a_rate_limit_no_start_of_any_role_begins_and_what_is_left_waits_for_its_reset() {
-    let (body, asked) = applied(|slot| match slot.index {
-        0 => Ok(Start::RateLimited(RateLimit { resets_at: Some(at(90)) })),
+    let (body, asked) = applied(|slot| match slot.index() {
+        Some(0) => Ok(Start::RateLimited(RateLimit { resets_at: Some(at(90)) })),
         _ => Ok(Start::Started { generation: 1 }),
     })
     .await;
     assert_eq!(asked.len(), AT_ONCE, "only those that were under way: {asked:?}");
     assert_eq!((body.spawned.len(), body.held.len()), (AT_ONCE - 1, 12 - AT_ONCE + 1));
-    for (slot, hold) in &body.held {
-        assert_eq!((hold.reason, hold.until), (HoldReason::Quota, Some(at(90))), "{}", slot.name());
+    for (target, hold) in &body.held {
+        assert_eq!((hold.reason, hold.until), (HoldReason::Quota, Some(at(90))), "{}", target.slot.name());
     }
     assert_eq!(body.rate_limit, Some(RateLimit { resets_at: Some(at(90)) }));
 }

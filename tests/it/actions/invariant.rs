@@ -1,10 +1,10 @@
-//! Any interleaving of cycles, gates, runners, people and trouble: never two sessions of a slot past the gate. The witness is
+//! Any interleaving of cycles, admissions, runners, people and trouble: never two admitted sessions of a slot. The witness is
 //! the world's (`tests/world/actions/witness.rs`); dropping the fake fails the test when it saw something.
 
 use super::Fleet;
 use crate::coordinator;
 use crate::world::actions::Groups;
-use crate::world::actions::life::Gate;
+use crate::world::actions::life::Admission;
 use crate::world::{Fault, Route};
 
 /// A small generator of its own, so that a seed means the same for ever.
@@ -62,7 +62,7 @@ fn overlapping_cycles(fleet: &Fleet, dice: &mut Dice) {
 
 fn live(fleet: &Fleet) -> Vec<u64> {
     fleet.actions(|actions, _| {
-        actions.runs.values().filter(|run| run.is_past_the_gate()).map(|run| run.id).collect()
+        actions.runs.values().filter(|run| run.is_admitted()).map(|run| run.id).collect()
     })
 }
 
@@ -147,7 +147,7 @@ fn the_witness_sees_what_a_world_without_groups_does() {
     fleet.actions(|actions, now| {
         for id in [first, again] {
             actions.start(id, now);
-            actions.pass_gate(id, Gate::Go, now);
+            actions.end_admission(id, Admission::Go, now);
             actions.start_agent(id, now);
         }
     });

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Fleet, Past};
-use crate::world::actions::life::Gate;
+use crate::world::actions::life::Admission;
 use crate::world::actions::{Groups, Workflow};
 
 #[test]
@@ -123,7 +123,7 @@ fn a_session_that_failed_backs_off_and_one_that_went_well_does_not() {
     assert_eq!(ended("timed_out", 300), held);
     assert_eq!(ended("success", 5), held, "too short is as bad");
     assert_eq!(ended("cancelled", 300), started, "a person ended it: it says nothing about the agent");
-    assert_eq!(ended("skipped", 5), started, "the gate turned it away: it was no session");
+    assert_eq!(ended("skipped", 5), started, "it was not admitted: it was not a session");
 }
 
 #[test]
@@ -147,18 +147,26 @@ fn what_was_cancelled_while_it_waited_is_no_session() {
 }
 
 #[test]
-fn a_gate_that_failed_is_a_failure_of_its_slot() {
+fn an_admission_that_failed_is_a_failure_of_its_slot_under_either_name_of_its_job() {
+    for name in ["admit", "gate"] {
+        the_failure_names(name);
+    }
+}
+
+fn the_failure_names(job: &str) {
     let fleet = Fleet::of(1);
+    fleet.actions(|actions, _| job.clone_into(&mut actions.sessions().jobs[0]));
     fleet.cycle();
     let id = fleet.queued()[0];
     fleet.actions(|actions, now| {
         actions.start(id, now);
-        actions.pass_gate(id, Gate::Failed, now);
+        actions.end_admission(id, Admission::Failed, now);
     });
     let cycle = fleet.cycle();
     let held = cycle.step("spawn")["held"][0].clone();
     assert_eq!(held["reason"], "backoff");
-    assert!(held["detail"].as_str().is_some_and(|detail| detail.contains("gate failed")), "{held}");
+    let expected = format!("its job `{job}` failed");
+    assert!(held["detail"].as_str().is_some_and(|detail| detail.contains(&expected)), "{held}");
 }
 
 #[test]

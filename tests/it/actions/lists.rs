@@ -62,7 +62,7 @@ fn a_list_that_is_cut_off_before_its_time_is_unknown_and_never_less() {
     assert_eq!(
         cycle.slots("spawned"),
         ["ui-builder-s1"],
-        "its group is free, and the gate keeps its backoff"
+        "its group is free, and its admission keeps the backoff"
     );
     let cycle = capped("on_inventory_failure = \"skip\"");
     assert_eq!((cycle.dispatches(), cycle.held().len()), (0, 2));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Fleet, Past};
 use crate::coordinator;
 use crate::world::actions::RunDetails;
-use crate::world::actions::life::Gate;
+use crate::world::actions::life::Admission;
 use crate::world::{Fault, Route};
 
 #[test]
@@ -120,12 +120,12 @@ fn two_coordinators_that_dispatch_one_slot_at_once_get_one_session() {
     });
     let statuses: Vec<&str> = runs.iter().map(|(_, status)| status.as_str()).collect();
     assert_eq!(statuses, ["queued", "pending"], "the second one waits for its turn");
-    assert_eq!(fleet.play(runs[0].0), Gate::Go);
+    assert_eq!(fleet.play(runs[0].0), Admission::Go);
     // The first session ends after the second one's ticket.
     fleet.github.state().clock_offset += 600;
     fleet.actions(|actions, now| actions.end(runs[0].0, "success", now));
-    assert_eq!(fleet.play(runs[1].0), Gate::Skip, "its ticket has expired");
-    // What the gate turned away is no session.
+    assert_eq!(fleet.play(runs[1].0), Admission::Skip, "its ticket has expired");
+    // What was not admitted is not a session.
     let next = fleet.run(&["sessions", "-o", "json"]).finished.json();
     assert_eq!(next["sessions"].as_array().map(Vec::len), Some(1), "{next:#}");
 }
@@ -135,14 +135,14 @@ fn a_second_run_that_starts_within_its_ticket_meets_the_slot_s_history() {
     let fleet = Fleet::of(1);
     fleet.cycle();
     let first = fleet.queued()[0];
-    assert_eq!(fleet.play(first), Gate::Go);
+    assert_eq!(fleet.play(first), Admission::Go);
     // Dispatched twice, by a cycle that saw nothing.
     let again = fleet.actions(|actions, now| {
         let inputs = actions.run(first).inputs.clone();
         actions.trigger("agent-session.yml", "main", inputs, now)
     });
     fleet.actions(|actions, now| actions.end(first, "failure", now));
-    assert_eq!(fleet.play(again), Gate::Skip, "the session that failed holds its slot back");
+    assert_eq!(fleet.play(again), Admission::Skip, "the session that failed holds its slot back");
 }
 
 #[test]

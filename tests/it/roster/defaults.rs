@@ -36,11 +36,11 @@ fn a_fleet_and_a_role_with_a_brief_are_a_roster() {
 
     let [role] = roster.roles.as_slice() else { panic!("one role") };
     assert_eq!((role.name.as_str(), role.count, role.department.as_str()), ("Ui Builder", 1, ""));
-    assert_eq!((role.mode, role.brief_path.as_str()), (Mode::SelfDirected, "briefs/ui_builder.md"));
+    assert_eq!((role.mode, role.spec.brief_path.as_str()), (Mode::SelfDirected, "briefs/ui_builder.md"));
     let spec = &role.spec;
     assert_eq!(spec.command, ["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]);
     assert_eq!(
-        (spec.time_limit, spec.min_free_bytes, spec.retain, spec.retain_work),
+        (spec.time_limit, spec.local.min_free_bytes, spec.local.retain, spec.local.retain_work),
         (seconds(7200), 1 << 30, 5, 1)
     );
     let restraint = spec.restraint;
@@ -153,17 +153,21 @@ fn every_key_about_sessions_arrives() {
     let [bee, other] = roster.roles.as_slice() else { panic!("two roles") };
     assert_eq!((bee.key.as_str(), bee.name.as_str(), bee.count), ("b", "Bee", 0));
     assert_eq!((bee.department.as_str(), bee.mode), ("Hive", Mode::Reviewer));
-    assert_eq!((bee.brief_path.as_str(), bee.spec.brief.as_str()), ("texts/bee.md", "Hums."));
+    assert_eq!((bee.spec.brief_path.as_str(), bee.spec.brief.as_str()), ("texts/bee.md", "Hums."));
     assert_eq!(bee.spec.command, ["agent", ""]);
-    assert_eq!((bee.spec.time_limit, bee.spec.min_free_bytes), (seconds(1), 0));
-    assert_eq!((bee.spec.retain, bee.spec.retain_work), (8, 9));
+    assert_eq!((bee.spec.time_limit, bee.spec.local.min_free_bytes), (seconds(1), 0));
+    assert_eq!((bee.spec.local.retain, bee.spec.local.retain_work), (8, 9));
     let restraint = bee.spec.restraint;
     assert_eq!((restraint.min_runtime, restraint.min_interval), (seconds(2), seconds(3)));
     assert_eq!((restraint.backoff_base, restraint.backoff_cap), (Duration::ZERO, seconds(4)));
 
     assert_eq!(other.spec.command, ["other"]);
-    assert_eq!((other.spec.time_limit, other.spec.min_free_bytes), (seconds(5400), 500_000_000));
-    assert_eq!((other.spec.retain, other.spec.retain_work), (0, 9), "what a role does not set it inherits");
+    assert_eq!((other.spec.time_limit, other.spec.local.min_free_bytes), (seconds(5400), 500_000_000));
+    assert_eq!(
+        (other.spec.local.retain, other.spec.local.retain_work),
+        (0, 9),
+        "what a role does not set it inherits"
+    );
 }
 
 #[test]

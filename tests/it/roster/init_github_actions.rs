@@ -57,10 +57,10 @@ fn a_session_has_the_name_the_lock_and_the_inputs_that_the_coordinator_uses() {
     for line in [
         "run-name: \"coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} c${{ inputs.cycle }}\"\n",
         "concurrency:\n  group: \"coord-${{ inputs.fleet }}-${{ inputs.slot }}\"\n  cancel-in-progress: false\n",
-        "  gate:\n    name: gate\n",
-        "  agent:\n    name: agent\n    needs: gate\n    if: needs.gate.outputs.go == 'true'\n",
+        "  admit:\n    name: admit\n",
+        "  agent:\n    name: agent\n    needs: admit\n    if: needs.admit.outputs.go == 'true'\n",
         "    timeout-minutes: ${{ fromJSON(inputs.time_limit_minutes) }}\n",
-        "        run: coordinator gate\n",
+        "        run: coordinator session-admit\n",
         "          exec coordinator session-agent\n",
     ] {
         assert_eq!(session.matches(line).count(), 1, "{line:?} in\n{session}");

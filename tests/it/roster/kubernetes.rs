@@ -4,17 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use coordinator::fleet::{RoleKey, Slot};
-use coordinator::roster::{Container, KubernetesSettings, PlatformKind, Toleration, Workspace};
+use coordinator::fleet::{Container, Role, RoleKey, Slot};
+use coordinator::roster::{KubernetesSettings, PlatformKind, Roster, Toleration, Workspace};
 
 use super::Folder;
 
+fn whole(roster: &str) -> Roster {
+    Folder::with_briefs(roster).load().unwrap_or_else(|problems| panic!("{problems}"))
+}
+
 fn load(roster: &str) -> KubernetesSettings {
-    let roster = Folder::with_briefs(roster).load().unwrap_or_else(|problems| panic!("{problems}"));
-    match roster.platform.kind {
+    match whole(roster).platform.kind {
         PlatformKind::Kubernetes(settings) => *settings,
         other => panic!("the roster says kubernetes: {other:?}"),
     }
+}
+
+/// What runs the sessions of each role.
+fn containers(roster: &str) -> BTreeMap<RoleKey, Container> {
+    let container = |role: Role| Some((role.key, role.spec.container.clone()?));
+    whole(roster).roles.into_iter().filter_map(container).collect()
 }
 
 fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
@@ -43,13 +52,12 @@ fn an_image_is_all_that_kubernetes_needs() {
         requests: texts([("cpu", "500m"), ("memory", "1Gi")]),
         limits: texts([("cpu", "1000m"), ("memory", "2Gi")]),
     };
-    assert_eq!(settings.containers, BTreeMap::from([(key("a"), container)]));
+    assert_eq!(containers(LEAST), BTreeMap::from([(key("a"), container)]));
 }
 
 #[test]
 fn every_key_arrives() {
-    let settings = load(
-        r#"fleet = "demo"
+    let roster = r#"fleet = "demo"
 [platform]
 kind = "kubernetes"
 [platform.kubernetes]
@@ -70,8 +78,8 @@ workspace = "empty-dir"
 workspace_size = "10Gi"
 [[role]]
 key = "a"
-"#,
-    );
+"#;
+    let settings = load(roster);
     assert_eq!(settings.namespace.as_deref(), Some("agents"));
     assert_eq!(settings.service_account.as_deref(), Some("coordinator-session"));
     assert_eq!(settings.node_selector, texts([("kubernetes.io/arch", "amd64")]));
@@ -85,7 +93,8 @@ key = "a"
     assert_eq!(settings.queue_name.as_deref(), Some("agents"));
     assert_eq!((settings.start_timeout.as_secs(), settings.ttl.as_secs()), (20 * 60, 48 * 60 * 60));
     assert_eq!(settings.workspace, Workspace::EmptyDir { size_limit: text("10Gi") });
-    let container = &settings.containers[&key("a")];
+    let containers = containers(roster);
+    let container = &containers[&key("a")];
     assert_eq!(container.image, "images.example.com:5000/team/agent:1.0");
     assert_eq!(container.env_from, ["model-key", "git.token"]);
     assert_eq!(container.requests, texts([("memory", "4Gi")]));
@@ -98,7 +107,8 @@ fn a_role_replaces_what_it_names_and_keeps_the_rest() {
     let roles = "[[role]]\nkey = \"a\"\n[[role]]\nkey = \"b\"\n[role.kubernetes]\nimage = \"other:2\"\nenv_from = []\nresources.limits = { memory = \"16Gi\" }\n[[role]]\nkey = \"c\"\n";
     let settings = load(&format!("{platform}{roles}"));
     assert_eq!(settings.workspace, Workspace::Claim);
-    let [a, b, c] = ["a", "b", "c"].map(|role| &settings.containers[&key(role)]);
+    let containers = containers(&format!("{platform}{roles}"));
+    let [a, b, c] = ["a", "b", "c"].map(|role| &containers[&key(role)]);
     assert_eq!(a, c);
     assert_eq!((a.image.as_str(), a.env_from.as_slice()), ("agent:1", ["shared".to_owned()].as_slice()));
     assert_eq!((b.image.as_str(), b.env_from.len()), ("other:2", 0));
@@ -109,8 +119,8 @@ fn a_role_replaces_what_it_names_and_keeps_the_rest() {
 fn each_role_may_bring_its_own_image_and_then_the_platform_needs_none() {
     let role = |key: &str| format!("[[role]]\nkey = \"{key}\"\n[role.kubernetes]\nimage = \"{key}:1\"\n");
     let platform = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n";
-    let settings = load(&format!("{platform}{}{}", role("a"), role("b")));
-    let images: Vec<_> = settings.containers.values().map(|container| container.image.as_str()).collect();
+    let containers = containers(&format!("{platform}{}{}", role("a"), role("b")));
+    let images: Vec<_> = containers.values().map(|container| container.image.as_str()).collect();
     assert_eq!(images, ["a:1", "b:1"]);
 }
 
@@ -138,7 +148,7 @@ fn a_thousand_roles_with_their_own_images_are_no_matter() {
         let _ =
             writeln!(roster, "[[role]]\nkey = \"r{index}\"\n[role.kubernetes]\nimage = \"agent:{index}\"");
     }
-    assert_eq!(load(&roster).containers.len(), 1000);
+    assert_eq!(containers(&roster).len(), 1000);
 }
 
 #[test]
@@ -170,14 +180,10 @@ fn every_name_that_a_roster_allows_is_a_name_for_one_job_alone() {
     let mut names = BTreeSet::new();
     for role in &roster.roles {
         for index in [0, 1, 11, 9999] {
-            let name = Slot { role: role.key.clone(), index }.session_name(&roster.fleet);
+            let name = Slot::of_role(&role.key, index).session_name(&roster.fleet);
             assert!(name.len() <= 52, "{name}");
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
-            assert_eq!(
-                Slot::parse(&roster.fleet, &name),
-                Some(Slot { role: role.key.clone(), index }),
-                "{name}"
-            );
+            assert_eq!(Slot::parse(&roster.fleet, &name), Some(Slot::of_role(&role.key, index)), "{name}");
             assert!(names.insert(name));
         }
     }

@@ -37,12 +37,12 @@ pub enum Action {
     Begin {
         run: usize,
     },
-    Gate {
+    Admission {
         run: usize,
         goes: bool,
     },
-    /// The gate's job fails, which counts as a failed session.
-    GateFails {
+    /// The job `admit` fails, which counts as a failed session.
+    AdmissionFails {
         run: usize,
     },
     /// A runner takes the agent's job.
@@ -86,10 +86,10 @@ impl fmt::Display for Action {
             }
             Self::Arrive(dispatch) => write!(f, "a dispatch of g{} arrives late", dispatch.generation),
             Self::Begin { run } => write!(f, "GitHub begins run {run} of those that are not over"),
-            Self::Gate { run, goes: true } => write!(f, "the gate of run {run} says go: its session begins"),
-            Self::Gate { run, goes: false } => write!(f, "the gate of run {run} turns it away"),
+            Self::Admission { run, goes: true } => write!(f, "run {run} is admitted: its session begins"),
+            Self::Admission { run, goes: false } => write!(f, "run {run} is not admitted"),
             Self::Start { run } => write!(f, "a runner takes the agent's job of run {run}"),
-            Self::GateFails { run } => write!(f, "the gate's job of run {run} fails"),
+            Self::AdmissionFails { run } => write!(f, "the job `admit` of run {run} fails"),
             Self::AgentEnds { run, end: End::Well } => write!(f, "the agent of run {run} ends well"),
             Self::AgentEnds { run, end: End::Failed } => write!(f, "the agent of run {run} fails"),
             Self::Cancel { run } => write!(f, "run {run}, which waits, is cancelled"),

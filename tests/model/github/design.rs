@@ -12,7 +12,7 @@ pub enum Group {
     None,
 }
 
-/// What the gate knows of the slot's other runs.
+/// What the admission knows of the slot's other runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
     /// What is so now.
@@ -21,9 +21,9 @@ pub enum Sight {
     Anything,
 }
 
-/// What the gate asks of a run.
+/// What the admission asks of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
+pub enum Admission {
     /// A ticket that has not expired, nothing else in progress, no backoff. Shipped.
     All,
     /// All but the ticket.
@@ -39,15 +39,15 @@ pub enum Gate {
 pub struct Design {
     pub group: Group,
     pub sight: Sight,
-    pub gate: Gate,
+    pub admission: Admission,
     pub cycles: u8,
     /// Lost replies, late and doubled dispatches.
     pub faults: u8,
 }
 
 impl Design {
-    /// What `src/platform/actions/{start,gate}.rs` and `deploy/github-actions/agent-session.yml` do.
+    /// What `src/platform/actions/{start,admit}.rs` and `deploy/github-actions/agent-session.yml` do.
     pub fn shipped(cycles: u8, faults: u8) -> Self {
-        Self { group: Group::OfSlot, sight: Sight::Fresh, gate: Gate::All, cycles, faults }
+        Self { group: Group::OfSlot, sight: Sight::Fresh, admission: Admission::All, cycles, faults }
     }
 }

@@ -35,17 +35,17 @@ fn wants(state: &State) -> bool {
     eager(Some([state.seen(), Seen::Nothing]), 1)[0]
 }
 
-/// All that GitHub and the gates do until nothing but agents is at work.
+/// All that GitHub and the admissions do until nothing but agents is at work.
 fn settle(design: Design, state: &mut State) {
     loop {
         let stages = || state.runs.iter().map(|run| run.stage);
         let admitted = stages().position(|stage| stage == Stage::Admitted);
-        let gate = stages().position(|stage| stage == Stage::Gate);
+        let waiting = stages().position(|stage| stage == Stage::Admission);
         let next = (0..state.runs.len()).find(|place| state.may_begin(design, *place));
-        match (admitted.or(gate), next) {
+        match (admitted.or(waiting), next) {
             (Some(place), _) if admitted.is_some() => state.started(place),
-            (Some(place), _) => state.decided(place, state.gate_says_go(design, place)),
-            (None, Some(place)) => state.runs[place].stage = Stage::Gate,
+            (Some(place), _) => state.decided(place, state.admits(design, place)),
+            (None, Some(place)) => state.runs[place].stage = Stage::Admission,
             (None, None) => return,
         }
     }

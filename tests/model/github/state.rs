@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::design::{Design, Gate, Group};
+use super::design::{Admission, Design, Group};
 use crate::planning::{Clock, End, Seen, may_start};
 
 /// Whether a run may still begin.
@@ -24,9 +24,9 @@ pub struct Dispatch {
 pub enum Stage {
     /// It waits for its group.
     Pending,
-    /// In progress: the gate's job.
-    Gate,
-    /// In progress: the gate has said go, and the agent's job waits for a runner. The session has begun.
+    /// In progress: the job `admit`.
+    Admission,
+    /// In progress: it is admitted, and the agent's job waits for a runner. The session has begun.
     Admitted,
     /// In progress: the agent's job.
     Agent,
@@ -42,7 +42,7 @@ pub struct Run {
 impl Run {
     pub fn is_live(self) -> bool {
         match self.stage {
-            Stage::Pending | Stage::Gate => false,
+            Stage::Pending | Stage::Admission => false,
             Stage::Admitted | Stage::Agent => true,
         }
     }
@@ -67,7 +67,7 @@ pub enum Cycle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Past {
     pub end: End,
-    /// By GitHub's clock, which the gate reads.
+    /// By GitHub's clock, which the admission reads.
     pub clock: Moment,
 }
 
@@ -170,17 +170,17 @@ impl State {
         one.stage == Stage::Pending && !self.runs.iter().any(in_progress)
     }
 
-    /// `decide` of `src/platform/actions/gate.rs`, with the truth before its eyes.
-    pub fn gate_says_go(&self, design: Design, place: usize) -> bool {
+    /// `decide` of `src/platform/actions/admit.rs`, with the truth before its eyes.
+    pub fn admits(&self, design: Design, place: usize) -> bool {
         let mut others = self.runs.iter().enumerate().filter(|(other, _)| *other != place);
         let is_taken = others.any(|(_, run)| run.stage != Stage::Pending);
         self.has_valid_ticket(design, place)
-            && (design.gate == Gate::AllButOther || !is_taken)
-            && (design.gate == Gate::AllButBackoff || !self.backs_off())
+            && (design.admission == Admission::AllButOther || !is_taken)
+            && (design.admission == Admission::AllButBackoff || !self.backs_off())
     }
 
     pub fn has_valid_ticket(&self, design: Design, place: usize) -> bool {
-        design.gate == Gate::AllButTicket || self.runs[place].dispatch.ticket == Ticket::Valid
+        design.admission == Admission::AllButTicket || self.runs[place].dispatch.ticket == Ticket::Valid
     }
 
     /// The shipped backoff, by GitHub's clock.

@@ -2,7 +2,7 @@
 
 use stateright::Property;
 
-use super::design::{Design, Gate, Group, Sight};
+use super::design::{Admission, Design, Group, Sight};
 use super::{Actions, no_haste, nothing_is_killed, nothing_overdue, nothing_unwanted, one_live_session};
 use crate::check::{hold, prove, refute};
 
@@ -12,16 +12,19 @@ fn the_slot_holds_for_four_cycles() {
 }
 
 #[test]
-fn the_group_and_the_ticket_hold_whatever_the_gate_sees() {
+fn the_group_and_the_ticket_hold_whatever_the_admission_sees() {
     let design = Design { sight: Sight::Anything, ..Design::shipped(3, 2) };
     let property = || vec![one_live_session(), nothing_is_killed(), nothing_unwanted()];
-    hold("github, a gate that sees anything", Actions::other(design, property));
+    hold("github, an admission that sees anything", Actions::other(design, property));
 }
 
 #[test]
-fn a_gate_with_fresh_lists_makes_up_for_a_group() {
+fn an_admission_with_fresh_lists_makes_up_for_a_group() {
     let design = Design { group: Group::None, ..Design::shipped(3, 2) };
-    hold("github, no group, a gate with fresh lists", Actions::other(design, || vec![one_live_session()]));
+    hold(
+        "github, no group, an admission with fresh lists",
+        Actions::other(design, || vec![one_live_session()]),
+    );
 }
 
 fn breaks(name: &str, design: Design, property: fn() -> Vec<Property<Actions>>) {
@@ -29,23 +32,23 @@ fn breaks(name: &str, design: Design, property: fn() -> Vec<Property<Actions>>) 
 }
 
 #[test]
-fn without_a_group_two_live_when_the_gate_does_not_look_at_other_runs() {
-    let design = Design { group: Group::None, gate: Gate::AllButOther, ..Design::shipped(2, 0) };
-    breaks("no concurrency group, gate does not look for the older holder", design, || {
+fn without_a_group_two_live_when_the_admission_does_not_look_at_other_runs() {
+    let design = Design { group: Group::None, admission: Admission::AllButOther, ..Design::shipped(2, 0) };
+    breaks("no concurrency group, the admission does not look for the older holder", design, || {
         vec![one_live_session()]
     });
 }
 
 #[test]
-fn without_a_group_two_live_when_the_gates_list_lags() {
+fn without_a_group_two_live_when_the_admissions_list_lags() {
     let design = Design { group: Group::None, sight: Sight::Anything, ..Design::shipped(2, 0) };
-    breaks("no concurrency group, the gate's list lags", design, || vec![one_live_session()]);
+    breaks("no concurrency group, the admission's list lags", design, || vec![one_live_session()]);
 }
 
 #[test]
 fn a_group_of_slot_and_generation_leaves_two_live() {
     let design = Design { group: Group::OfGeneration, sight: Sight::Anything, ..Design::shipped(2, 0) };
-    breaks("concurrency group of slot and generation, the gate's list lags", design, || {
+    breaks("concurrency group of slot and generation, the admission's list lags", design, || {
         vec![one_live_session()]
     });
 }
@@ -57,21 +60,21 @@ fn a_group_that_cancels_kills() {
 }
 
 #[test]
-fn a_gate_that_does_not_ask_for_the_ticket_starts_what_nobody_wants_any_more() {
-    let design = Design { gate: Gate::AllButTicket, ..Design::shipped(2, 0) };
+fn an_admission_that_does_not_ask_for_the_ticket_starts_what_nobody_wants_any_more() {
+    let design = Design { admission: Admission::AllButTicket, ..Design::shipped(2, 0) };
     breaks("ticket without expiry", design, || vec![nothing_unwanted()]);
 }
 
 #[test]
-fn a_gate_that_does_not_ask_for_the_history_starts_what_backs_off() {
-    let design = Design { gate: Gate::AllButBackoff, ..Design::shipped(2, 0) };
-    breaks("gate without the history", design, || vec![no_haste()]);
+fn an_admission_that_does_not_ask_for_the_history_starts_what_backs_off() {
+    let design = Design { admission: Admission::AllButBackoff, ..Design::shipped(2, 0) };
+    breaks("an admission without the history", design, || vec![no_haste()]);
 }
 
 #[test]
-fn a_gate_whose_list_lags_starts_what_backs_off() {
+fn an_admission_whose_list_lags_starts_what_backs_off() {
     let design = Design { sight: Sight::Anything, ..Design::shipped(2, 0) };
-    breaks("a limit: the gate's list lags", design, || vec![no_haste()]);
+    breaks("a limit: the admission's list lags", design, || vec![no_haste()]);
 }
 
 #[test]

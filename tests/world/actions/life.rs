@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use super::workflow::expand;
 use super::{Actions, Job, Run};
 
-/// How the gate of a session's run ended.
+/// How the first job of a session's run ended, which decides whether the agent may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
+pub enum Admission {
     Go,
     Skip,
     /// The job itself failed.
@@ -65,27 +65,27 @@ impl Actions {
         self.runs.values().filter(|run| run.status == "queued").map(|run| run.id).collect()
     }
 
-    /// A runner takes the gate.
+    /// A runner takes the first job.
     pub fn start(&mut self, id: u64, now: SystemTime) {
         let run = self.run(id);
         assert_eq!(run.status, "queued", "run {id} waits for no runner");
         "in_progress".clone_into(&mut run.status);
         run.updated_at = now;
-        run.job_mut("gate").start(now);
+        run.admission_mut().start(now);
     }
 
-    /// The gate has ended; the agent waits for a runner, or the run is over.
-    pub fn pass_gate(&mut self, id: u64, gate: Gate, now: SystemTime) {
+    /// The first job has ended; the agent waits for a runner, or the run is over.
+    pub fn end_admission(&mut self, id: u64, admission: Admission, now: SystemTime) {
         let agent = self.new_job("agent", now);
         let run = self.run(id);
-        run.job_mut("gate").end(if gate == Gate::Failed { "failure" } else { "success" }, now);
+        run.admission_mut().end(if admission == Admission::Failed { "failure" } else { "success" }, now);
         run.jobs.push(agent);
         run.updated_at = now;
-        match gate {
-            Gate::Go => self.witness(id),
-            Gate::Skip | Gate::Failed => {
+        match admission {
+            Admission::Go => self.witness(id),
+            Admission::Skip | Admission::Failed => {
                 run.job_mut("agent").end("skipped", now);
-                self.close(id, if gate == Gate::Skip { "success" } else { "failure" }, now);
+                self.close(id, if admission == Admission::Skip { "success" } else { "failure" }, now);
             }
         }
     }
@@ -93,7 +93,7 @@ impl Actions {
     /// A runner takes the agent.
     pub fn start_agent(&mut self, id: u64, now: SystemTime) {
         let run = self.run(id);
-        assert!(run.is_past_the_gate(), "no agent of run {id} waits for a runner");
+        assert!(run.is_admitted(), "no agent of run {id} waits for a runner");
         run.job_mut("agent").start(now);
         run.updated_at = now;
         self.witness(id);

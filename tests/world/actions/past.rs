@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::life::Gate;
+use super::life::Admission;
 use super::workflow::SESSIONS;
 use super::{Actions, Groups};
 
@@ -13,7 +13,7 @@ pub struct Past<'a> {
     /// Without the fleet: `ui-builder-s0`.
     pub slot: &'a str,
     pub generation: u64,
-    /// How the agent ended; `skipped` when the gate did not let it pass.
+    /// How the agent ended; `skipped` when it was not admitted.
     pub conclusion: &'a str,
     /// Seconds since the end.
     pub ended: u64,
@@ -56,9 +56,9 @@ impl Actions {
         (self.index, self.groups) = (index, groups);
         self.start(id, started);
         if past.conclusion == "skipped" {
-            self.pass_gate(id, Gate::Skip, ended);
+            self.end_admission(id, Admission::Skip, ended);
         } else {
-            self.pass_gate(id, Gate::Go, started);
+            self.end_admission(id, Admission::Go, started);
             self.start_agent(id, started);
             self.end(id, past.conclusion, ended);
         }
@@ -70,7 +70,7 @@ impl Actions {
         let started = now - Duration::from_secs(seconds);
         let id = self.trigger(SESSIONS, "main", inputs(fleet, slot, 1), started);
         self.start(id, started);
-        self.pass_gate(id, Gate::Go, started);
+        self.end_admission(id, Admission::Go, started);
         self.start_agent(id, started);
         id
     }

@@ -72,9 +72,19 @@ impl Run {
         found.unwrap_or_else(|| panic!("run {id} has no job {name}"))
     }
 
-    /// Whether its agent is past the gate and not over: a live session.
-    pub fn is_past_the_gate(&self) -> bool {
-        let passed = self.job("gate").is_some_and(|gate| gate.conclusion.as_deref() == Some("success"));
+    /// The first job, which decides whether the agent may start.
+    fn admission(&self) -> Option<&Job> {
+        self.jobs.first()
+    }
+
+    pub(super) fn admission_mut(&mut self) -> &mut Job {
+        let id = self.id;
+        self.jobs.first_mut().unwrap_or_else(|| panic!("run {id} has no job"))
+    }
+
+    /// Whether it was admitted and is not over: a live session.
+    pub fn is_admitted(&self) -> bool {
+        let passed = self.admission().is_some_and(|job| job.conclusion.as_deref() == Some("success"));
         self.is_live() && passed && self.job("agent").is_some_and(|agent| agent.status != "completed")
     }
 }

@@ -1,4 +1,4 @@
-//! An independent eye on the invariant: at every instant at most one session of a slot is past its gate, and no request
+//! An independent eye on the invariant: at every instant at most one session of a slot is admitted, and no request
 //! ends one.
 
 use super::{Actions, Run};
@@ -11,11 +11,11 @@ impl Actions {
         let live: Vec<u64> = self
             .runs
             .values()
-            .filter(|run| run.is_past_the_gate() && slot(run).as_ref() == Some(&of))
+            .filter(|run| run.is_admitted() && slot(run).as_ref() == Some(&of))
             .map(|run| run.id)
             .collect();
         if live.len() > 1 {
-            self.breaches.push(format!("{of} has {} sessions past the gate: {live:?}", live.len()));
+            self.breaches.push(format!("{of} has {} admitted sessions: {live:?}", live.len()));
         }
     }
 

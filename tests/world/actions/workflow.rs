@@ -54,7 +54,7 @@ impl Workflow {
                 "coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} c${{ inputs.cycle }}"
                     .to_owned(),
             group: Some("coord-${{ inputs.fleet }}-${{ inputs.slot }}".to_owned()),
-            jobs: vec!["gate".to_owned(), "agent".to_owned()],
+            jobs: vec!["admit".to_owned(), "agent".to_owned()],
         }
     }
 

@@ -206,7 +206,6 @@ async fn without_a_kubeconfig_that_is_the_only_finding() {
         ttl: Duration::ZERO,
         workspace: roster::Workspace::Claim,
         template: None,
-        containers: std::collections::BTreeMap::new(),
     };
     let none = Err(anyhow::anyhow!("no cluster: name a kubeconfig in KUBECONFIG"));
     let findings = findings(&[], &settings, none, None, UNIX_EPOCH).await;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{at, platform, role, slot, want, world};
 use crate::cli::Cli;
-use crate::platform::actions::outcome::{AGENT, GATE};
+use crate::platform::actions::outcome::{ADMIT, AGENT};
 use crate::platform::actions::start::group;
 use crate::platform::actions::title::Title;
 use crate::platform::{CycleId, Platform};
@@ -86,8 +86,8 @@ async fn the_workflow_takes_the_inputs_that_a_start_sends_and_no_other() {
 #[test]
 fn the_jobs_have_the_names_by_which_a_run_is_judged() {
     let workflow = workflow();
-    assert_eq!(keys(&workflow["jobs"]), BTreeSet::from([AGENT, GATE].map(str::to_owned)));
-    for name in [AGENT, GATE] {
+    assert_eq!(keys(&workflow["jobs"]), BTreeSet::from([ADMIT, AGENT].map(str::to_owned)));
+    for name in [ADMIT, AGENT] {
         assert_eq!(workflow["jobs"][name]["name"], name);
     }
 }
@@ -96,7 +96,7 @@ fn the_jobs_have_the_names_by_which_a_run_is_judged() {
 async fn the_steps_pass_every_variable_that_their_commands_read_with_the_input_that_it_means() {
     let inputs = inputs().await;
     for (job, command, spent) in [
-        (GATE, "gate", BTreeSet::new()),
+        (ADMIT, "session-admit", BTreeSet::new()),
         (AGENT, "session-agent", BTreeSet::from(["COORDINATOR_EXPIRES_AT".to_owned()])),
     ] {
         let env = step(job, &format!("coordinator {command}"))["env"].clone();

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::pipe::{Heard, hear, left};
+use super::pipe::{Rest, left, read};
 use super::stderr::Log;
 use crate::platform::exec::protocol::LARGEST_ANSWER;
 
@@ -49,9 +49,9 @@ impl Group {
         Ok(Self { child: command.spawn()? })
     }
 
-    /// Says the request, hears the answer until the plugin exits, and ends what is left of the group. Only the plugin's
+    /// Writes the request, reads the answer until the plugin exits, and ends what is left of the group. Only the plugin's
     /// own exit counts: a child of it may keep the pipes open.
-    pub(super) async fn converse(
+    pub(super) async fn exchange(
         &mut self,
         request: &[&[u8]],
         log: &mut Log<'_>,
@@ -66,7 +66,7 @@ impl Group {
         let mut exit = tokio::task::spawn_blocking(move || await_exit(id));
         let mut late = pin!(sleep_until(deadline));
         let mut said = pin!(say(stdin, request));
-        let (mut has_said, mut is_heard, mut is_logged) = (false, false, false);
+        let (mut has_said, mut has_ended, mut is_logged) = (false, false, false);
         loop {
             tokio::select! {
                 exited = &mut exit => {
@@ -75,27 +75,27 @@ impl Group {
                 }
                 () = &mut late => return Err(Trouble::Late),
                 () = &mut said, if !has_said => has_said = true,
-                heard = hear(&mut stdout, &mut answer), if !is_heard => {
+                rest = read(&mut stdout, &mut answer), if !has_ended => {
                     refuse_flood(&answer)?;
-                    is_heard = heard == Heard::End;
+                    has_ended = rest == Rest::End;
                 }
-                heard = hear(&mut stderr, &mut log.pending), if !is_logged => {
-                    log.tell();
-                    is_logged = heard == Heard::End;
+                rest = read(&mut stderr, &mut log.pending), if !is_logged => {
+                    log.log_lines();
+                    is_logged = rest == Rest::End;
                 }
             }
         }
         // The child is not reaped yet, so its id is still the group's and nobody else's.
         self.end();
         let status = self.child.wait().await.map_err(Trouble::Io)?;
-        while left(&stdout, &mut answer) == Heard::More {
+        while left(&stdout, &mut answer) == Rest::More {
             refuse_flood(&answer)?;
         }
         for _ in 0..MOST_LEFT {
-            if left(&stderr, &mut log.pending) == Heard::End {
+            if left(&stderr, &mut log.pending) == Rest::End {
                 break;
             }
-            log.tell();
+            log.log_lines();
         }
         log.finish();
         Ok((status, answer))
@@ -118,7 +118,7 @@ impl Drop for Group {
     }
 }
 
-/// In pieces, a moment apart. A plugin that does not read what it is told has done no wrong.
+/// In pieces, a moment apart. A plugin that does not read its request has done no wrong.
 async fn say(mut stdin: ChildStdin, request: &[&[u8]]) {
     for (number, piece) in request.iter().enumerate() {
         if number > 0 {

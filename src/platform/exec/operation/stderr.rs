@@ -4,21 +4,21 @@ use crate::secrets::Secrets;
 use crate::untrusted::one_line;
 
 /// Lines of one operation that are shown.
-const MOST_LINES: usize = 100;
+const MAX_LINES: usize = 100;
 
 /// What is shown of a line, in characters.
 const SHOWN: usize = 500;
 
 /// A longer line is cut before it is looked at.
-const LONGEST_BYTES: usize = 64 << 10;
+const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// Hears the bytes, tells the lines.
+/// Splits stderr into lines and logs them.
 pub(super) struct Log<'a> {
     head: String,
     secrets: &'a Secrets,
     /// The beginning of a line whose end has not come.
     pub(super) pending: Vec<u8>,
-    told: usize,
+    logged: usize,
     /// The line was too long, and its rest is left out.
     skips: bool,
 }
@@ -26,13 +26,13 @@ pub(super) struct Log<'a> {
 impl<'a> Log<'a> {
     /// `head` stands before each line.
     pub(super) fn new(head: String, secrets: &'a Secrets) -> Self {
-        Self { head, secrets, pending: Vec::new(), told: 0, skips: false }
+        Self { head, secrets, pending: Vec::new(), logged: 0, skips: false }
     }
 
-    /// Tells the lines that are complete.
-    pub(super) fn tell(&mut self) {
-        let heard = std::mem::take(&mut self.pending);
-        let mut rest = heard.as_slice();
+    /// Logs the lines that are complete.
+    pub(super) fn log_lines(&mut self) {
+        let read = std::mem::take(&mut self.pending);
+        let mut rest = read.as_slice();
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             if !std::mem::take(&mut self.skips) {
                 self.line(&rest[..end]);
@@ -42,17 +42,17 @@ impl<'a> Log<'a> {
         if self.skips {
             return;
         }
-        if rest.len() > LONGEST_BYTES {
-            self.line(&rest[..LONGEST_BYTES]);
+        if rest.len() > MAX_LINE_BYTES {
+            self.line(&rest[..MAX_LINE_BYTES]);
             self.skips = true;
         } else {
             self.pending.extend_from_slice(rest);
         }
     }
 
-    /// Tells the last line, which may have no end.
+    /// Logs the last line, which may have no end.
     pub(super) fn finish(&mut self) {
-        self.tell();
+        self.log_lines();
         let last = std::mem::take(&mut self.pending);
         if !last.is_empty() {
             self.line(&last);
@@ -60,10 +60,10 @@ impl<'a> Log<'a> {
     }
 
     fn line(&mut self, line: &[u8]) {
-        self.told += 1;
-        if self.told > MOST_LINES {
-            if self.told == MOST_LINES + 1 {
-                tracing::warn!("{}more than {MOST_LINES} lines on stderr, the rest is left out", self.head);
+        self.logged += 1;
+        if self.logged > MAX_LINES {
+            if self.logged == MAX_LINES + 1 {
+                tracing::warn!("{}more than {MAX_LINES} lines on stderr, the rest is left out", self.head);
             }
             return;
         }

@@ -1,4 +1,4 @@
-//! `coordinator gate`: may the session of this workflow run begin? It needs no roster: the run carries what it takes.
+//! `coordinator session-admit`: may the session of this workflow run begin? It needs no roster: the run carries what it takes.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -13,17 +13,16 @@ use crate::command::Refused;
 use crate::fleet::{FleetName, Slot};
 use crate::github::actions::Workflow;
 use crate::github::{Credentials, Github, transport};
-use crate::platform::actions::gate::{Decision, Skip, Ticket, ask};
-use crate::platform::actions::task::Task;
-use crate::platform::actions::title::slot_named;
+use crate::platform::actions::admit::{Decision, Skip, Ticket, admit};
+use crate::platform::actions::session_input::SessionInput;
 use crate::roster::Repository;
 use crate::untrusted::one_line;
 
 /// The list of runs, and the jobs of some of them.
-const MOST_REQUESTS: u32 = 10;
+const MAX_REQUESTS: u32 = 10;
 
 /// A reason is one line of the run's page.
-const LONGEST_REASON: usize = 500;
+const MAX_REASON_CHARS: usize = 500;
 
 /// Which session a run is for.
 #[derive(Debug, Clone)]
@@ -31,16 +30,16 @@ pub(super) struct Session {
     pub(super) fleet: FleetName,
     pub(super) slot: Slot,
     pub(super) generation: u64,
-    pub(super) task: Task,
+    pub(super) input: SessionInput,
 }
 
-/// Decides, tells the workflow, and gives back the decision as a sentence.
+/// Decides, writes the outputs of the step, and returns the decision as a sentence.
 ///
-/// Fails, as refused, when the inputs are none, and when the step's outputs cannot be written.
-pub async fn run(options: &cli::Gate) -> anyhow::Result<String> {
+/// Fails as refused on inputs that are not those of a dispatch; fails when the step's outputs cannot be written.
+pub async fn run(options: &cli::SessionAdmit) -> anyhow::Result<String> {
     let ticket = ticket(options).map_err(|error| refused(&error))?;
     let workflow = workflow(options).map_err(|error| refused(&error))?;
-    let decision = ask(&ticket, &workflow).await;
+    let decision = admit(&ticket, &workflow).await;
     if let Some(path) = options.step_output.as_deref().filter(|path| !path.as_os_str().is_empty()) {
         append(path, &outputs(&decision))?;
     }
@@ -48,7 +47,7 @@ pub async fn run(options: &cli::Gate) -> anyhow::Result<String> {
 }
 
 fn refused(error: &anyhow::Error) -> anyhow::Error {
-    Refused(one_line(&format!("{error:#}"), LONGEST_REASON)).into()
+    Refused(one_line(&format!("{error:#}"), MAX_REASON_CHARS)).into()
 }
 
 /// Reads what the inputs of the run say.
@@ -56,27 +55,27 @@ pub(super) fn session(options: &cli::Session) -> anyhow::Result<Session> {
     let fleet =
         FleetName::parse(&options.fleet).map_err(|why| wrong("COORDINATOR_FLEET", &options.fleet, why))?;
     let form = "a slot looks like ui-builder-s0, without the fleet";
-    let slot = slot_named(&options.slot).ok_or_else(|| wrong("COORDINATOR_SLOT", &options.slot, form))?;
+    let slot = Slot::named(&options.slot).ok_or_else(|| wrong("COORDINATOR_SLOT", &options.slot, form))?;
     let generation = options.generation.parse().ok().filter(|generation| *generation > 0);
     let generation = generation
         .ok_or_else(|| wrong("COORDINATOR_GENERATION", &options.generation, "it is a number from 1 on"))?;
-    let task = Task::read(&options.task).context("read COORDINATOR_TASK")?;
-    Ok(Session { fleet, slot, generation, task })
+    let input = SessionInput::read(&options.task).context("read COORDINATOR_TASK")?;
+    Ok(Session { fleet, slot, generation, input })
 }
 
 pub(super) fn wrong(name: &str, value: &str, why: impl Display) -> anyhow::Error {
     anyhow::anyhow!("{name} is {value:?}: {why}; only `coordinator reconcile` starts this workflow")
 }
 
-fn ticket(options: &cli::Gate) -> anyhow::Result<Ticket> {
-    let Session { fleet, slot, task, .. } = session(&options.session)?;
+fn ticket(options: &cli::SessionAdmit) -> anyhow::Result<Ticket> {
+    let Session { fleet, slot, input, .. } = session(&options.session)?;
     let expires_at = humantime::parse_rfc3339(&options.expires_at)
         .map_err(|why| wrong("COORDINATOR_EXPIRES_AT", &options.expires_at, why))?;
     let run = options.run_id.parse().map_err(|why| wrong("GITHUB_RUN_ID", &options.run_id, why))?;
-    Ok(Ticket { fleet, slot, run, expires_at, task })
+    Ok(Ticket { fleet, slot, run, expires_at, input })
 }
 
-fn workflow(options: &cli::Gate) -> anyhow::Result<Workflow> {
+fn workflow(options: &cli::SessionAdmit) -> anyhow::Result<Workflow> {
     let name = &options.session.repository;
     let repository = Repository::named(name, &options.api_url, &options.graphql_url)
         .map_err(|why| wrong("GITHUB_REPOSITORY", name, why))?;
@@ -85,7 +84,7 @@ fn workflow(options: &cli::Gate) -> anyhow::Result<Workflow> {
     let credentials = Credentials::from_environment()?;
     let credentials = credentials.context("no GitHub token: give the step GITHUB_TOKEN")?;
     let github = Github::new(transport::over(client()?), &repository, credentials)?;
-    Ok(Workflow::new(github, file, MOST_REQUESTS))
+    Ok(Workflow::new(github, file, MAX_REQUESTS))
 }
 
 /// `owner/repo/.github/workflows/FILE@ref`; a ref may have an `@` and a `/`, a file has no `/`.
@@ -110,7 +109,7 @@ fn outputs(decision: &Decision) -> String {
 }
 
 fn reason(skip: &Skip) -> String {
-    one_line(&skip.to_string(), LONGEST_REASON)
+    one_line(&skip.to_string(), MAX_REASON_CHARS)
 }
 
 fn append(path: &Path, outputs: &str) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
-//! `coordinator gate`: the last word before an agent starts.
+//! `coordinator session-admit`: the last word before an agent starts.
 
 use super::{Fleet, Past};
-use crate::world::actions::life::Gate;
+use crate::world::actions::life::Admission;
 use crate::world::actions::{Groups, Run};
 use crate::world::{Fault, Finished, Route};
 
@@ -19,8 +19,11 @@ fn dispatched(fleet: &Fleet) -> Run {
 fn a_fresh_ticket_for_a_free_slot_may_go() {
     let fleet = Fleet::of(1);
     let run = dispatched(&fleet);
-    let (gate, step) = fleet.gate_step(&run);
-    assert_eq!((gate, step.stdout.as_str()), (Gate::Go, "go: the slot is free, and nothing holds it\n"));
+    let (admission, step) = fleet.admit_step(&run);
+    assert_eq!(
+        (admission, step.stdout.as_str()),
+        (Admission::Go, "go: the slot is free, and nothing holds it\n")
+    );
 }
 
 #[test]
@@ -28,8 +31,8 @@ fn github_s_clock_decides_whether_a_ticket_has_expired() {
     let fleet = Fleet::of(1);
     let run = dispatched(&fleet);
     fleet.github.state().clock_offset = 301;
-    let (gate, step) = fleet.gate_step(&run);
-    assert_eq!(gate, Gate::Skip);
+    let (admission, step) = fleet.admit_step(&run);
+    assert_eq!(admission, Admission::Skip);
     assert!(step.stdout.starts_with("skip: ") && step.stdout.contains("ticket"), "{}", step.stdout);
 }
 
@@ -38,11 +41,11 @@ fn a_slot_that_backs_off_or_waits_for_its_interval_is_skipped() {
     let fleet = Fleet::with(1, "", "min_interval = \"1h\"");
     let run = dispatched(&fleet);
     fleet.past(Past { generation: 1, ended: 600, runtime: 900, ..Past::default() });
-    assert_eq!(fleet.gate_step(&run).0, Gate::Skip, "it started less than an hour ago");
+    assert_eq!(fleet.admit_step(&run).0, Admission::Skip, "it started less than an hour ago");
     let fleet = Fleet::of(1);
     let run = dispatched(&fleet);
     fleet.past(Past { generation: 1, conclusion: "failure", ended: 5, runtime: 60, ..Past::default() });
-    assert_eq!(fleet.gate_step(&run).0, Gate::Skip, "it failed a moment ago");
+    assert_eq!(fleet.admit_step(&run).0, Admission::Skip, "it failed a moment ago");
 }
 
 #[test]
@@ -54,8 +57,8 @@ fn another_run_in_progress_is_reason_enough_whatever_the_group_does() {
         let other = actions.add_live("demo", "ui-builder-s0", 5, now);
         "in_progress".clone_into(&mut actions.run(other).status);
     });
-    let (gate, step) = fleet.gate_step(&run);
-    assert_eq!(gate, Gate::Skip, "{}", step.stdout);
+    let (admission, step) = fleet.admit_step(&run);
+    assert_eq!(admission, Admission::Skip, "{}", step.stdout);
 }
 
 #[test]
@@ -69,8 +72,8 @@ fn a_history_that_cannot_be_read_lets_nothing_through() {
         let fleet = Fleet::of(1);
         let run = dispatched(&fleet);
         fleet.github.always(route, fault);
-        let (gate, step) = fleet.gate_step(&run);
-        assert_eq!((gate, step.code), (Gate::Skip, Some(0)), "{}{}", step.stdout, step.stderr);
+        let (admission, step) = fleet.admit_step(&run);
+        assert_eq!((admission, step.code), (Admission::Skip, Some(0)), "{}{}", step.stdout, step.stderr);
     }
 }
 
@@ -78,8 +81,8 @@ fn with_input(name: &str, value: &str) -> Finished {
     let fleet = Fleet::of(1);
     let mut run = dispatched(&fleet);
     run.inputs.insert(name.to_owned(), value.to_owned());
-    let (gate, step) = fleet.gate_step(&run);
-    assert_ne!(gate, Gate::Go, "{name}");
+    let (admission, step) = fleet.admit_step(&run);
+    assert_ne!(admission, Admission::Go, "{name}");
     step
 }
 

@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::backoff::Restraint;
+use crate::backoff::BackoffSettings;
 use crate::fleet::{SessionSpec, Want};
 use crate::github::actions::Dispatch;
 use crate::platform::CycleId;
 
-/// Of the task's form. A run's workflow may bring an older or a newer coordinator than the one that dispatched it.
+/// Of the form. A run's workflow may bring an older or a newer coordinator than the one that dispatched it.
 const VERSION: u32 = 1;
 
-/// What the session runs, and what the gate needs to know of it: the input `task_json`.
+/// What the session runs, and what its admission needs to know of it: the input `task_json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Task {
+pub(crate) struct SessionInput {
     version: u32,
     /// With its placeholders.
     pub(crate) command: Vec<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Task {
     restraint: Seconds,
 }
 
-/// A [`Restraint`] in whole seconds.
+/// A [`BackoffSettings`] in whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Seconds {
     #[serde(rename = "backoff_base_s")]
@@ -43,7 +43,7 @@ struct Seconds {
     min_interval: u64,
 }
 
-impl Task {
+impl SessionInput {
     fn of(spec: &SessionSpec) -> Self {
         let wants_brief = spec.command.iter().any(|argument| argument.contains("{brief}"));
         let restraint = &spec.restraint;
@@ -63,30 +63,30 @@ impl Task {
         }
     }
 
-    /// Fails, and says what to do, on a text that is no task of this version.
+    /// Fails, and says what to do, on a text that is not a session input of this version.
     pub(crate) fn read(text: &str) -> anyhow::Result<Self> {
         // The parser's own words may quote the text, which is large.
-        let task: Self = serde_json::from_str(text).map_err(|error| {
+        let input: Self = serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            anyhow::anyhow!("the task is no JSON of a task (line {line}, column {column})")
+            anyhow::anyhow!("not the JSON of a session input (line {line}, column {column})")
         })?;
-        let version = task.version;
+        let version = input.version;
         anyhow::ensure!(
             version == VERSION,
-            "the task is of version {version}, and this coordinator reads {VERSION}; let the session workflow install \
+            "the session input has version {version}, and this coordinator reads version {VERSION}; let the session workflow install \
              the version that dispatches it"
         );
-        anyhow::ensure!(!task.command.is_empty(), "the task has an empty command");
-        Ok(task)
+        anyhow::ensure!(!input.command.is_empty(), "the session input has an empty command");
+        Ok(input)
     }
 
     pub(crate) fn time_limit(&self) -> Duration {
         Duration::from_secs(self.time_limit_s)
     }
 
-    pub(crate) fn restraint(&self) -> Restraint {
+    pub(crate) fn restraint(&self) -> BackoffSettings {
         let Seconds { backoff_base, backoff_cap, min_runtime, min_interval } = self.restraint;
-        Restraint {
+        BackoffSettings {
             backoff_base: Duration::from_secs(backoff_base),
             backoff_cap: Duration::from_secs(backoff_cap),
             min_runtime: Duration::from_secs(min_runtime),
@@ -95,28 +95,27 @@ impl Task {
     }
 }
 
-/// Who dispatches a run, and when, by GitHub's clock.
+/// The session that a run is dispatched for, and when, by GitHub's clock.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Birth<'a> {
+pub(super) struct NewSession<'a> {
     pub(super) cycle: &'a CycleId,
     pub(super) generation: u64,
     pub(super) now: SystemTime,
 }
 
 /// The run to start.
-pub(super) fn dispatch(settings: &Settings, want: &Want, birth: Birth<'_>) -> anyhow::Result<Dispatch> {
-    let role = settings.roles.iter().find(|role| role.key == want.slot.role);
-    let expires_at = birth.now + settings.actions.ticket;
+pub(super) fn dispatch(settings: &Settings, want: &Want, new: NewSession<'_>) -> anyhow::Result<Dispatch> {
+    let expires_at = new.now + settings.actions.ticket;
     let inputs = [
         ("fleet", settings.fleet.to_string()),
         ("slot", want.slot.name()),
-        ("role", want.slot.role.to_string()),
-        ("generation", birth.generation.to_string()),
-        ("cycle", birth.cycle.to_string()),
+        ("role", want.role.to_string()),
+        ("generation", new.generation.to_string()),
+        ("cycle", new.cycle.to_string()),
         ("expires_at", humantime::format_rfc3339_seconds(expires_at).to_string()),
-        ("brief_ref", role.map(|role| role.brief_path.clone()).unwrap_or_default()),
+        ("brief_ref", want.spec.brief_path.clone()),
         ("time_limit_minutes", minutes(want.spec.time_limit).to_string()),
-        ("task_json", serde_json::to_string(&Task::of(&want.spec))?),
+        ("task_json", serde_json::to_string(&SessionInput::of(&want.spec))?),
     ];
     Ok(Dispatch { git_ref: settings.actions.git_ref.clone(), inputs: BTreeMap::from(inputs) })
 }

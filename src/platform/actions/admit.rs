@@ -1,5 +1,5 @@
-//! The gate: a run of the session workflow asks whether its session may start. It is the last to look, and the first to
-//! look while it holds the slot's lock.
+//! The admission of a session: the first job of its workflow run decides whether the agent may start. It is the last to
+//! look, and the first to look while it holds the slot's lock.
 //!
 //! A run may have waited behind another one of its slot, or may have been dispatched by a cycle whose inventory had failed.
 //! So the ticket must not have expired, and the slot's history is judged once more. What cannot be judged does not start:
@@ -11,19 +11,20 @@ use std::time::{Duration, SystemTime};
 
 use super::list::history;
 use super::runs::{SlotRun, SlotRuns, sort};
-use super::task::Task;
+use super::session_input::SessionInput;
 use crate::backoff;
 use crate::fleet::{FleetName, HISTORY, Hold, Run, Slot};
 use crate::github::Error;
-use crate::github::actions::{Job, Workflow, WorkflowRun};
+use crate::github::actions::{Workflow, WorkflowJob, WorkflowRun};
 use crate::render::words::sentence;
 
-/// The built-in token of a repository has 1,000 requests an hour for all of its runs, so no gate may ask for ever. What
+/// The built-in token of a repository has 1,000 requests an hour for all of its runs, so an admission reads a
+/// bounded number of pages. What
 /// stands further back than so many pages hardly holds a slot.
-const MOST_PAGES: usize = 5;
+const MAX_PAGES: usize = 5;
 
-/// Runs that the gate itself turned away stand between the sessions.
-const MOST_RUNS: usize = 100;
+/// Runs that were not admitted stand between the sessions.
+const MAX_RUNS: usize = 100;
 
 /// What asks.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub(crate) struct Ticket {
     /// The run that asks.
     pub(crate) run: u64,
     pub(crate) expires_at: SystemTime,
-    pub(crate) task: Task,
+    pub(crate) input: SessionInput,
 }
 
 /// Whether the session may start.
@@ -74,7 +75,7 @@ struct Past {
 }
 
 /// Asks GitHub for the slot's history, and decides by its clock.
-pub(crate) async fn ask(ticket: &Ticket, workflow: &Workflow) -> Decision {
+pub(crate) async fn admit(ticket: &Ticket, workflow: &Workflow) -> Decision {
     let past = past(ticket, workflow).await;
     decide(ticket, &past, workflow.server_time().unwrap_or_else(SystemTime::now))
 }
@@ -92,7 +93,7 @@ fn decide(ticket: &Ticket, past: &Result<Past, Error>, now: SystemTime) -> Decis
         return Decision::Skip(Skip::Taken { url: url.clone() });
     }
     let session = ticket.slot.session_name(&ticket.fleet);
-    match backoff::hold(&session, &past.history, &ticket.task.restraint(), now) {
+    match backoff::hold(&session, &past.history, &ticket.input.restraint(), now) {
         Some(hold) => Decision::Skip(Skip::Held(hold)),
         None => Decision::Go,
     }
@@ -103,10 +104,10 @@ async fn past(ticket: &Ticket, workflow: &Workflow) -> Result<Past, Error> {
     if let Some(other) = runs.in_progress() {
         return Ok(Past { in_progress: Some(other.run.url.clone()), history: Vec::new() });
     }
-    let over = runs.recent(MOST_RUNS);
+    let over = runs.recent(MAX_RUNS);
     let ids: Vec<String> = over.iter().map(|run| run.run.node_id.clone()).collect();
-    let jobs: BTreeMap<String, Vec<Job>> = workflow.jobs(&ids).await?;
-    let mut history = history(over, &jobs, Some(ticket.task.time_limit()));
+    let jobs: BTreeMap<String, Vec<WorkflowJob>> = workflow.jobs(&ids).await?;
+    let mut history = history(over, &jobs, Some(ticket.input.time_limit()));
     history.drain(..history.len().saturating_sub(HISTORY));
     Ok(Past { in_progress: None, history })
 }
@@ -114,10 +115,10 @@ async fn past(ticket: &Ticket, workflow: &Workflow) -> Result<Past, Error> {
 /// The other runs of the slot, as far back as they can hold it.
 async fn runs(ticket: &Ticket, workflow: &Workflow) -> Result<SlotRuns, Error> {
     let mut seen: BTreeMap<u64, WorkflowRun> = BTreeMap::new();
-    for page_number in 1..=MOST_PAGES {
+    for page_number in 1..=MAX_PAGES {
         let page = workflow.runs(page_number).await?;
         let now = workflow.server_time().unwrap_or_else(SystemTime::now);
-        let limit = now.checked_sub(reach(&ticket.task)).unwrap_or(SystemTime::UNIX_EPOCH);
+        let limit = now.checked_sub(reach(&ticket.input)).unwrap_or(SystemTime::UNIX_EPOCH);
         let is_enough = page.runs.last().is_none_or(|oldest| oldest.created_at < limit) || !page.has_next;
         seen.extend(page.runs.into_iter().map(|run| (run.id, run)));
         if is_enough || now >= ticket.expires_at {
@@ -132,10 +133,10 @@ async fn runs(ticket: &Ticket, workflow: &Workflow) -> Result<SlotRuns, Error> {
 
 /// A run that holds its slot ended within the longest wait; the streak that makes the wait the longest took twice as much
 /// before.
-fn reach(task: &Task) -> Duration {
-    let restraint = task.restraint();
+fn reach(input: &SessionInput) -> Duration {
+    let restraint = input.restraint();
     let longest_wait = restraint.backoff_cap.saturating_mul(3).max(restraint.min_interval);
-    task.time_limit().saturating_add(longest_wait)
+    input.time_limit().saturating_add(longest_wait)
 }
 
 impl SlotRuns {
@@ -172,7 +173,7 @@ mod tests {
     use crate::fleet::{HoldReason, Outcome, RoleKey};
     use crate::github::fake::{self, Journal, Reply, Sent};
 
-    const TASK: &str = r#"{"version":1,"command":["agent"],"prompt":"do it","time_limit_s":7200,
+    const INPUT: &str = r#"{"version":1,"command":["agent"],"prompt":"do it","time_limit_s":7200,
         "restraint":{"backoff_base_s":60,"backoff_cap_s":3600,"min_runtime_s":30,"min_interval_s":1800}}"#;
 
     fn at(text: &str) -> SystemTime {
@@ -183,10 +184,10 @@ mod tests {
     fn ticket() -> Ticket {
         Ticket {
             fleet: FleetName::parse("demo").expect("a valid name"),
-            slot: Slot { role: RoleKey::parse("qa").expect("a valid key"), index: 0 },
+            slot: Slot::of_role(&RoleKey::parse("qa").expect("a valid key"), 0),
             run: 50,
             expires_at: at("2026-01-01T12:05:00Z"),
-            task: Task::read(TASK).expect("a task"),
+            input: SessionInput::read(INPUT).expect("a session input"),
         }
     }
 
@@ -199,6 +200,7 @@ mod tests {
             started_at: at(finished_at) - Duration::from_secs(5),
             finished_at: at(finished_at),
             disrupted: false,
+            item: None,
         }
     }
 
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_platform_would_hold_the_gate_holds() {
+    fn what_the_platform_would_hold_is_not_admitted() {
         let Decision::Skip(Skip::Held(hold)) =
             decided(vec![ended(Outcome::Failed, "2026-01-01T11:59:30Z")], "2026-01-01T12:00:00Z")
         else {
@@ -293,7 +295,7 @@ mod tests {
                 NOON,
             ),
         });
-        assert_eq!(ask(&ticket(), &workflow).await, Decision::Go);
+        assert_eq!(admit(&ticket(), &workflow).await, Decision::Go);
         assert_eq!(journal.lock().expect("no test panics with the lock").len(), 1);
     }
 
@@ -303,11 +305,11 @@ mod tests {
             page(&[run(48, "coord demo qa-s0 g4 c1", "in_progress", "2026-01-01T11:56:00Z")], NOON)
         });
         let url = "https://github.com/octo/demo/actions/runs/48".to_owned();
-        assert_eq!(ask(&ticket(), &workflow).await, Decision::Skip(Skip::Taken { url }));
+        assert_eq!(admit(&ticket(), &workflow).await, Decision::Skip(Skip::Taken { url }));
     }
 
     #[tokio::test]
-    async fn runs_that_a_gate_turned_away_do_not_hide_the_failure_before_them() {
+    async fn runs_that_were_not_admitted_do_not_hide_the_failure_before_them() {
         let skips: Vec<Value> = (10..30)
             .rev()
             .map(|id| run(id, "coord demo qa-s0 g4 c1", "completed", "2026-01-01T11:59:50Z"))
@@ -317,7 +319,7 @@ mod tests {
                 return checks(sent, |id| match id {
                     "WFR_5" => json!([job("agent", "FAILURE", "2026-01-01T11:59:40Z")]),
                     _ => json!([
-                        job("gate", "SUCCESS", "2026-01-01T11:59:50Z"),
+                        job("admit", "SUCCESS", "2026-01-01T11:59:50Z"),
                         job("agent", "SKIPPED", "2026-01-01T11:59:50Z")
                     ]),
                 });
@@ -325,7 +327,7 @@ mod tests {
             let failed = run(5, "coord demo qa-s0 g3 c1", "completed", "2026-01-01T11:59:30Z");
             page(&[skips.clone(), vec![failed]].concat(), NOON)
         });
-        let Decision::Skip(Skip::Held(hold)) = ask(&ticket(), &workflow).await else {
+        let Decision::Skip(Skip::Held(hold)) = admit(&ticket(), &workflow).await else {
             panic!("it backs off")
         };
         assert_eq!(hold.reason, HoldReason::Backoff);
@@ -334,21 +336,21 @@ mod tests {
     #[tokio::test]
     async fn an_expired_ticket_is_seen_by_githubs_clock_and_costs_one_request() {
         let (workflow, journal) = workflow(|_| page(&[], "Thu, 01 Jan 2026 12:05:01 GMT"));
-        assert!(matches!(ask(&ticket(), &workflow).await, Decision::Skip(Skip::Expired { .. })));
+        assert!(matches!(admit(&ticket(), &workflow).await, Decision::Skip(Skip::Expired { .. })));
         assert_eq!(journal.lock().expect("no test panics with the lock").len(), 1);
     }
 
     #[tokio::test]
-    async fn jobs_that_cannot_be_read_are_no_start() {
+    async fn jobs_that_cannot_be_read_start_nothing() {
         let (workflow, _) = workflow(|sent| match sent.url.as_str() {
             url if url.ends_with("/graphql") => Reply::json(502, &Value::Null),
             _ => page(&[run(5, "coord demo qa-s0 g3 c1", "completed", "2026-01-01T11:59:30Z")], NOON),
         });
-        assert!(matches!(ask(&ticket(), &workflow).await, Decision::Skip(Skip::Unknown(_))));
+        assert!(matches!(admit(&ticket(), &workflow).await, Decision::Skip(Skip::Unknown(_))));
     }
 
     #[tokio::test]
-    async fn no_gate_asks_for_ever() {
+    async fn an_admission_reads_a_bounded_number_of_pages() {
         let (workflow, journal) = workflow(|sent| {
             if sent.url.ends_with("/graphql") {
                 return checks(sent, |_| json!([]));
@@ -359,8 +361,8 @@ mod tests {
                 .collect();
             page(&runs, NOON)
         });
-        assert_eq!(ask(&ticket(), &workflow).await, Decision::Go);
-        assert_eq!(journal.lock().expect("no test panics with the lock").len(), MOST_PAGES);
+        assert_eq!(admit(&ticket(), &workflow).await, Decision::Go);
+        assert_eq!(journal.lock().expect("no test panics with the lock").len(), MAX_PAGES);
     }
 
     #[test]

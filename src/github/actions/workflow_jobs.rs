@@ -13,13 +13,13 @@ use crate::timestamp;
 use super::{Conclusion, RunStatus, Workflow};
 
 /// `nodes` takes no more ids at once.
-const MOST_RUNS: usize = 100;
+const MAX_RUNS: usize = 100;
 
 const WHAT: &str = "read the jobs of runs";
 
 /// A job of a run, the last one of that name where it was run again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
+pub struct WorkflowJob {
     /// As the workflow names it.
     pub name: String,
     /// How far it is.
@@ -60,7 +60,7 @@ struct CheckRun {
     completed_at: Option<String>,
 }
 
-impl From<CheckRun> for Job {
+impl From<CheckRun> for WorkflowJob {
     fn from(row: CheckRun) -> Self {
         let time = |text: Option<String>| timestamp::parse(&text?);
         Self {
@@ -76,9 +76,9 @@ impl From<CheckRun> for Job {
 impl Workflow {
     /// The jobs of these runs by the run's node id, one request per hundred runs. A run that is gone is left out; one
     /// that cannot be read is an error.
-    pub async fn jobs(&self, node_ids: &[String]) -> Result<BTreeMap<String, Vec<Job>>, Error> {
+    pub async fn jobs(&self, node_ids: &[String]) -> Result<BTreeMap<String, Vec<WorkflowJob>>, Error> {
         let mut jobs = BTreeMap::new();
-        for ids in node_ids.chunks(MOST_RUNS) {
+        for ids in node_ids.chunks(MAX_RUNS) {
             self.reserve(1)?;
             let response = self.github.graphql(WHAT, documents::RUN_JOBS, json!({ "ids": ids })).await?;
             jobs.extend(read(&response)?);
@@ -87,7 +87,7 @@ impl Workflow {
     }
 }
 
-fn read(response: &Response) -> Result<Vec<(String, Vec<Job>)>, Error> {
+fn read(response: &Response) -> Result<Vec<(String, Vec<WorkflowJob>)>, Error> {
     if let Some(error) = response.errors.iter().find(|error| !error.is_not_found()) {
         let why = error.text();
         return Err(failed(&format!("GitHub says: {why}; the token needs `checks: read`")));
@@ -96,10 +96,10 @@ fn read(response: &Response) -> Result<Vec<(String, Vec<Job>)>, Error> {
     nodes.iter().filter(|node| !node.is_null()).map(run).collect()
 }
 
-fn run(node: &Value) -> Result<(String, Vec<Job>), Error> {
+fn run(node: &Value) -> Result<(String, Vec<WorkflowJob>), Error> {
     let node = RunNode::deserialize(node).map_err(|_| failed(NOT_DOCUMENTED))?;
     let rows = node.check_suite.check_runs.nodes.into_iter().flatten();
-    Ok((node.id, rows.map(Job::from).collect()))
+    Ok((node.id, rows.map(WorkflowJob::from).collect()))
 }
 
 const NOT_DOCUMENTED: &str = "GitHub's answer is not what it documents";

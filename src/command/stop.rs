@@ -1,0 +1,53 @@
+//! `coordinator stop`: ends live sessions because a person says so. No cycle can.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+
+use super::{Outcome, slots};
+use crate::cli::{Global, Stop};
+use crate::platform;
+use crate::roster::Roster;
+
+/// Ends the named sessions, with the platform's grace. Asks once where a person sits at a terminal.
+pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
+    let mut meant = Vec::new();
+    for text in &options.slots {
+        meant.extend(slots::meant(roster, text)?.into_iter().take(1));
+    }
+    let names: Vec<String> = meant.iter().map(crate::fleet::Slot::name).collect();
+    if !options.yes && !confirmed(&names.join(", "))? {
+        return Ok(Outcome { stdout: "nothing was stopped\n".to_owned(), code: 1 });
+    }
+    let platform = super::platform(roster, global).await?;
+    let by = person();
+    let (mut stdout, mut code) = (String::new(), 0);
+    for (slot, name) in meant.iter().zip(&names) {
+        let line = match platform.stop(slot, &by).await {
+            Ok(platform::Stop::Asked { .. }) => format!("{name}: stopping"),
+            Ok(platform::Stop::NotLive) => format!("{name}: no session is live"),
+            Err(error) => {
+                code = 1;
+                format!("{name}: {error:#}")
+            }
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(stdout, "{line}");
+    }
+    Ok(Outcome { stdout, code })
+}
+
+/// Off a terminal nobody is there to answer: the command line is the answer.
+fn confirmed(names: &str) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    write!(io::stderr(), "stop {names}? [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// The name under which the end is recorded.
+fn person() -> String {
+    std::env::var("USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned())
+}

@@ -1,0 +1,244 @@
+//! The difference between the sessions that should exist and those that do. Pure: no clock, no I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use crate::backoff;
+use crate::fleet::{FleetName, Group, Hold, HoldReason, Inventory, Listing, Target, Want};
+
+/// The limits of a cycle.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Live sessions in the whole fleet; `None` is no cap.
+    pub max_running: Option<u32>,
+    /// Starts in this cycle.
+    pub max_spawns: u32,
+    /// Live sessions of a source; a group that is not in it has no cap of its own.
+    pub max_concurrent: BTreeMap<Group, u32>,
+    /// What to do without an inventory.
+    pub on_inventory_failure: OnInventoryFailure,
+}
+
+/// What an unknown inventory means for spawning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnInventoryFailure {
+    /// Look at each slot of a role on its own and start where it is certainly free.
+    Spawn,
+    /// Start nothing.
+    Skip,
+}
+
+/// What is to happen to one slot that is not filled.
+#[derive(Debug)]
+pub enum Order {
+    /// Start a session here.
+    Start(Want),
+    /// Leave it empty for now.
+    Hold {
+        /// What was wanted.
+        target: Target,
+        /// Why not now.
+        hold: Hold,
+    },
+}
+
+impl Order {
+    /// What it is about.
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Start(want) => want.target(),
+            Self::Hold { target, .. } => target.clone(),
+        }
+    }
+}
+
+/// The difference between the wanted sessions, most important first, and the inventory.
+///
+/// Of a role `deficit = wanted - live`, surplus sessions of shrunken roles included: its slots are interchangeable, and
+/// the lowest free ones that nothing holds back are filled. Each work item is wanted for itself. Under a cap the earlier
+/// wants win. Without an inventory work items are held: only a list shows what they must follow.
+pub fn plan(
+    fleet: &FleetName,
+    wants: Vec<Want>,
+    inventory: &Inventory,
+    policy: &Policy,
+    now: SystemTime,
+) -> Vec<Order> {
+    match inventory {
+        Inventory::Known(listing) => plan_known(fleet, wants, listing, policy, listing.as_of.unwrap_or(now)),
+        Inventory::Unknown => plan_blind(wants, policy),
+    }
+}
+
+fn plan_known(
+    fleet: &FleetName,
+    wants: Vec<Want>,
+    listing: &Listing,
+    policy: &Policy,
+    now: SystemTime,
+) -> Vec<Order> {
+    let mut live: BTreeMap<&Group, usize> = BTreeMap::new();
+    for (slot, _) in listing.slots.iter().filter(|(_, record)| record.live.is_some()) {
+        *live.entry(&slot.group).or_default() += 1;
+    }
+    let caps = Caps::new(policy, live.values().sum());
+    let mut planner = Planner { fleet, listing, caps, now };
+    let mut orders = Vec::new();
+    for wants in by_group(wants) {
+        let Some(first) = wants.first() else { continue };
+        let group = first.slot.group.clone();
+        let running = live.get(&group).copied().unwrap_or(0);
+        let group_cap = policy.max_concurrent.get(&group).map(|cap| *cap as usize);
+        if first.item.is_some() {
+            orders.extend(planner.items(wants, group_cap.map(|cap| (cap, cap.saturating_sub(running)))));
+        } else {
+            let deficit = wants.len().saturating_sub(running);
+            orders.extend(planner.role(wants, deficit));
+        }
+    }
+    orders
+}
+
+/// What stays the same from group to group, and the caps that they share.
+struct Planner<'a> {
+    fleet: &'a FleetName,
+    listing: &'a Listing,
+    caps: Caps,
+    now: SystemTime,
+}
+
+/// A want whose slot is free.
+enum Free {
+    Ready(Want),
+    Held(Target, Hold),
+}
+
+impl Planner<'_> {
+    /// Fills up to `deficit` free slots of one role; holds are reported for the slots that stay empty because of them.
+    fn role(&mut self, wants: Vec<Want>, deficit: usize) -> Vec<Order> {
+        let (mut ready, mut held) = (Vec::new(), Vec::new());
+        for free in wants.into_iter().filter_map(|want| self.free(want)) {
+            match free {
+                Free::Ready(want) => ready.push(want),
+                Free::Held(target, hold) => held.push(Order::Hold { target, hold }),
+            }
+        }
+        let mut orders: Vec<_> = ready.into_iter().take(deficit).map(|want| self.caps.order(want)).collect();
+        held.truncate(deficit - orders.len());
+        orders.extend(held);
+        orders.sort_by_key(|order| order.target().slot);
+        orders
+    }
+
+    /// One order for each item without a live session. `cap` is the source's own, and what is left of it.
+    fn items(&mut self, wants: Vec<Want>, cap: Option<(usize, usize)>) -> Vec<Order> {
+        let mut left = cap.map_or(usize::MAX, |(_, left)| left);
+        let mut orders = Vec::new();
+        for want in wants {
+            let Some(free) = self.free(want) else { continue };
+            orders.push(match free {
+                Free::Held(target, hold) => Order::Hold { target, hold },
+                Free::Ready(want) if left == 0 => {
+                    let most = cap.map_or(0, |(most, _)| most);
+                    let detail = format!("max_concurrent = {most} is reached");
+                    let hold = Hold { reason: HoldReason::Concurrency, until: None, detail };
+                    Order::Hold { target: want.target(), hold }
+                }
+                Free::Ready(want) => {
+                    let order = self.caps.order(want);
+                    left -= usize::from(matches!(order, Order::Start(_)));
+                    order
+                }
+            });
+        }
+        orders
+    }
+
+    /// `None` for a slot that holds a live session.
+    fn free(&self, want: Want) -> Option<Free> {
+        let record = self.listing.slots.get(&want.slot);
+        if record.is_some_and(|record| record.live.is_some()) {
+            return None;
+        }
+        let history = record.map_or(&[][..], |record| &record.history);
+        let session = want.slot.session_name(self.fleet);
+        Some(match backoff::hold(&session, history, &want.spec.restraint, self.now) {
+            Some(hold) => Free::Held(want.target(), hold),
+            None => Free::Ready(want),
+        })
+    }
+}
+
+/// Without an inventory every slot of a role is looked up by the platform, which starts only where the slot is certainly
+/// free. The caps then bound the slots that are looked at, earlier ones first.
+fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
+    let mut caps = Caps::new(policy, 0);
+    let order = |want: Want| {
+        let why = match (policy.on_inventory_failure, &want.item) {
+            (OnInventoryFailure::Spawn, None) => return caps.order(want),
+            (OnInventoryFailure::Skip, None) => "the inventory failed and on_inventory_failure is \"skip\"",
+            (_, Some(_)) => {
+                "the inventory failed, and only a list shows which session of the item was the last"
+            }
+        };
+        let hold = Hold { reason: HoldReason::Unknown, until: None, detail: why.to_owned() };
+        Order::Hold { target: want.target(), hold }
+    };
+    wants.into_iter().map(order).collect()
+}
+
+/// Wants of one group each, in the order in which the groups first appear. A slot that is wanted twice is wanted once.
+fn by_group(wants: Vec<Want>) -> Vec<Vec<Want>> {
+    let mut groups: Vec<Vec<Want>> = Vec::new();
+    let mut places: BTreeMap<Group, usize> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for want in wants {
+        if !seen.insert(want.slot.clone()) {
+            continue;
+        }
+        let place = *places.entry(want.slot.group.clone()).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(want);
+    }
+    groups
+}
+
+/// What the fleet-wide limits still allow.
+struct Caps {
+    max_running: Option<u32>,
+    running_left: usize,
+    max_spawns: u32,
+    spawns_left: usize,
+}
+
+impl Caps {
+    fn new(policy: &Policy, live: usize) -> Self {
+        let cap = policy.max_running.map_or(usize::MAX, |cap| cap as usize);
+        Self {
+            max_running: policy.max_running,
+            running_left: cap.saturating_sub(live),
+            max_spawns: policy.max_spawns,
+            spawns_left: policy.max_spawns as usize,
+        }
+    }
+
+    fn order(&mut self, want: Want) -> Order {
+        let held = |reason, detail| Hold { reason, until: None, detail };
+        let hold = if self.running_left == 0 {
+            let cap = self.max_running.unwrap_or(u32::MAX);
+            held(HoldReason::Cap, format!("max_running = {cap} is reached"))
+        } else if self.max_spawns == 0 {
+            held(HoldReason::MaxSpawns, "starts are paused by max_spawns = 0".to_owned())
+        } else if self.spawns_left == 0 {
+            let most = self.max_spawns;
+            held(HoldReason::MaxSpawns, format!("max_spawns = {most} is reached; the next cycle goes on"))
+        } else {
+            self.running_left -= 1;
+            self.spawns_left -= 1;
+            return Order::Start(want);
+        };
+        Order::Hold { target: want.target(), hold }
+    }
+}
