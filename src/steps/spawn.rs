@@ -237,6 +237,7 @@ pub async fn apply<P: Platform>(
             Order::Hold { slot, hold } => body.held.push((slot, hold)),
         }
     }
+    platform.expect(waiting.iter());
     let mut stopped_roles: BTreeMap<RoleKey, Hold> = BTreeMap::new();
     let mut under_way = FuturesUnordered::new();
     loop {
@@ -280,7 +281,13 @@ fn stops_the_role(result: &anyhow::Result<Start>) -> Option<Hold> {
     match result {
         Err(_) => Some(role_failed()),
         Ok(Start::Held(hold)) if hold.reason == HoldReason::Quota => Some(hold.clone()),
-        Ok(Start::Held(_) | Start::Started { .. } | Start::AlreadyRunning | Start::RateLimited(_)) => None,
+        Ok(
+            Start::Held(_)
+            | Start::Started { .. }
+            | Start::AlreadyRunning
+            | Start::Failed(_)
+            | Start::RateLimited(_),
+        ) => None,
     }
 }
 
@@ -291,6 +298,7 @@ fn record(body: &mut SpawnReport, slot: Slot, result: anyhow::Result<Start>) {
         }
         Ok(Start::AlreadyRunning) => body.already_running.push(slot),
         Ok(Start::Held(hold)) => body.held.push((slot, hold)),
+        Ok(Start::Failed(error)) => body.failed.push(SpawnFailure { slot, error }),
         Ok(Start::RateLimited(limit)) => {
             body.held.push((slot, rate_limited(&limit)));
             body.rate_limit.get_or_insert(limit);
