@@ -24,12 +24,14 @@ RECORDING = pathlib.Path(__file__).parents[2] / "tests/cases/kubernetes.jsonl"
 NAMESPACE = "/api/v1/namespaces/agents"
 JOBS = "/apis/batch/v1/namespaces/agents/jobs"
 PODS = f"{NAMESPACE}/pods"
+MAPS = f"{NAMESPACE}/configmaps"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/agents"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 RIGHTS = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "create", "delete"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "create", "update", "delete"]},
 ]
 # Different in every run.
 VOLATILE = {
@@ -249,6 +251,29 @@ def lists(to):
     to.ask("pods by phase", "GET", f"{PODS}?fieldSelector=status.phase%21%3DRunning")
 
 
+def ledgers(to):
+    def ledger(data, name="demo-ledger-2027-01-15", **metadata):
+        labels = {"coordinator.dev/ledger": "demo"}
+        metadata = {"name": name, "labels": labels, **metadata}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+    first, day = ledger({"demo-a-s0": "[]"}), f"{MAPS}/demo-ledger-2027-01-15"
+    ours = f"{MAPS}?labelSelector=coordinator.dev/ledger%3Ddemo&limit=500"
+    to.ask("no ledger", "GET", ours)
+    to.ask("a ledger in a dry run", "POST", f"{MAPS}?dryRun=All", first, at="/data")
+    to.ask("a ledger", "POST", MAPS, first, keep={"first": "/metadata/resourceVersion"})
+    to.ask("a ledger that is there already", "POST", MAPS, first)
+    more = {"demo-a-s0": "[]", "demo-a-s1": "[]"}
+    version = to.kept["first"]
+    to.ask("a ledger with a slot more", "PUT", day, ledger(more, resourceVersion=version), keep={"second": "/metadata/resourceVersion"})
+    to.ask("a ledger by an old version", "PUT", day, ledger({}, resourceVersion=version))
+    to.ask("a ledger in a dry run of its replacement", "PUT", f"{day}?dryRun=All", ledger({"demo-a-s2": "[]"}, resourceVersion=to.kept["second"]), at="/data")
+    to.ask("the ledgers of the fleet", "GET", ours, at="/items")
+    to.ask("a ledger that is not there to be replaced", "PUT", f"{MAPS}/demo-ledger-2027-01-16", ledger(more, "demo-ledger-2027-01-16"), loosely=True)
+    to.ask("a ledger that goes", "DELETE", day)
+    to.ask("a ledger that is gone", "DELETE", day)
+
+
 def quota(to):
     quotas = f"{NAMESPACE}/resourcequotas"
     counted = "count/jobs.batch"
@@ -333,7 +358,8 @@ def rights(to):
     fewer = copy.deepcopy(RIGHTS[:2])
     fewer[0]["verbs"] = fewer[1]["verbs"] = ["get"]
     to.server.do("PUT", f"{RBAC}/roles/coordinator", {"metadata": {"name": "coordinator"}, "rules": fewer})
-    for right in ["list jobs", "create jobs", "delete jobs", "list pods", "get pods/log"]:
+    ledger = [f"{verb} configmaps" for verb in RIGHTS[3]["verbs"]]
+    for right in ["list jobs", "create jobs", "delete jobs", "list pods", "get pods/log", *ledger]:
         to.event(f"revoke {right}")
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
     asks = lambda verb: {**review, "spec": {"resourceAttributes": {"namespace": "agents", "verb": verb, "group": "batch", "resource": "jobs"}}}
@@ -347,6 +373,8 @@ def rights(to):
     to.ask("no right to create in a dry run", "POST", f"{JOBS}?dryRun=All", job("d"))
     to.ask("no right to delete", "DELETE", f"{JOBS}/a", {})
     to.ask("no right to list pods", "GET", PODS)
+    to.ask("no right to list ledgers", "GET", MAPS)
+    to.ask("no right to write a ledger", "POST", MAPS, {"metadata": {"name": "demo-ledger-2027-01-15"}})
     to.ask("no right to read logs", "GET", f"{PODS}/{to.kept['pod']}/log?container=agent")
     to.ask("a review of a right that is there", "POST", REVIEWS, asks("get"), at="/status/allowed")
     to.ask("a review of a right that is not there", "POST", REVIEWS, asks("delete"), at="/status/allowed")
@@ -356,7 +384,7 @@ def main():
     server = Server()
     prepare(server)
     recording = Recording(server)
-    for chapter in [creates, refused_creates, deletions, lists, quota, pods, elsewhere, ends, rights]:
+    for chapter in [creates, refused_creates, deletions, lists, ledgers, quota, pods, elsewhere, ends, rights]:
         chapter(recording)
     if "--check" not in sys.argv:
         print(recording.text(), end="")

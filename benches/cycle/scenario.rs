@@ -8,8 +8,8 @@ use crate::world::{Check, Pull, Review};
 const PULLS_A_PAGE: u64 = 50;
 /// Jobs that one request can read without being too big for an API server.
 const JOBS_A_PAGE: u64 = 500;
-/// Starts that are under way at once.
-const STARTS_AT_ONCE: u64 = 8;
+/// Starts that are under way at once, to a cluster far away.
+const STARTS_AT_ONCE: u64 = 32;
 
 /// A state of the world before a cycle.
 #[derive(Debug)]
@@ -93,17 +93,22 @@ impl Scenario {
         }
     }
 
+    /// Slots without a Job have a history in the ledger, if anywhere.
+    fn ledgers(&self, place: Place) -> u64 {
+        u64::from(place == Place::Cluster && self.spawns() > 0)
+    }
+
     /// A list of everything, and one request for each change.
     pub(crate) fn fewest(&self, place: Place) -> Counts {
         Counts {
             github: self.pulls_pages() + self.eligible,
             production: 1,
-            platform: self.list_pages(place) + self.spawns(),
+            platform: self.list_pages(place) + self.ledgers(place) + self.spawns(),
         }
     }
 
     /// The longest chain of requests that wait for each other: pages and then merges, with a `pause` between one's answer
-    /// and the next; or pages and then starts, eight at a time. What happens on this machine is no request.
+    /// and the next; or pages, the ledger and then starts, 32 at a time. What happens on this machine is no request.
     pub(crate) fn floor(&self, place: Place, latency: Duration, pause: Duration) -> Duration {
         let times =
             |count: u64, each: Duration| each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
@@ -111,7 +116,10 @@ impl Scenario {
             + times(self.eligible.saturating_sub(1), pause);
         let spawning = match place {
             Place::Here => Duration::ZERO,
-            Place::Cluster => times(self.list_pages(place) + self.spawns().div_ceil(STARTS_AT_ONCE), latency),
+            Place::Cluster => {
+                let starts = self.spawns().div_ceil(STARTS_AT_ONCE);
+                times(self.list_pages(place) + self.ledgers(place) + starts, latency)
+            }
         };
         merging.max(spawning).max(latency)
     }

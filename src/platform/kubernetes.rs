@@ -2,7 +2,8 @@
 //!
 //! The lock of a slot is the name of its Job: the API server lets one Job have it. A Job that is not terminal holds the
 //! slot, whatever its pod does; a terminal one is replaced by a deletion bound to its uid and a creation that fails when
-//! somebody else was first. The Job carries the history of its slot from one generation to the next.
+//! somebody else was first. The Job carries the history of its slot from one generation to the next; while there is none,
+//! the ledger does.
 
 use std::cell::RefCell;
 use std::time::SystemTime;
@@ -19,11 +20,14 @@ mod api;
 mod connect;
 pub(crate) mod inspect;
 mod job;
+mod ledger;
 mod list;
 mod logs;
 mod merge;
+mod pace;
 mod queue;
 mod record;
+mod repeat;
 mod start;
 mod stop;
 mod stuck;
@@ -31,7 +35,9 @@ mod stuck;
 mod tests;
 
 use api::Api;
+use ledger::Ledger;
 use list::View;
+use record::Job;
 
 /// What the platform needs to know of the roster.
 #[derive(Debug, Clone)]
@@ -48,6 +54,7 @@ pub struct Settings {
 pub struct Kubernetes {
     settings: Settings,
     api: Api,
+    ledger: Ledger,
     /// What the inventory of this run saw; `None` before it, and when it failed.
     view: RefCell<Option<View>>,
     /// Whether the queue can be used; asked once.
@@ -68,7 +75,8 @@ impl Kubernetes {
     pub fn new(settings: Settings, client: kube::Client, namespace: &str, until: Instant) -> Self {
         let namespace = settings.kubernetes.namespace.clone().unwrap_or_else(|| namespace.to_owned());
         let api = Api::new(client, namespace, until);
-        Self { settings, api, view: RefCell::new(None), queue: OnceCell::new() }
+        let ledger = Ledger::new(settings.fleet.clone());
+        Self { settings, api, ledger, view: RefCell::new(None), queue: OnceCell::new() }
     }
 }
 
@@ -78,6 +86,23 @@ impl Platform for Kubernetes {
         let listing = view.listing(&self.settings, self.api.server_time());
         *self.view.borrow_mut() = Some(view);
         Ok(listing)
+    }
+
+    /// The ledger gets the runs of all of them in one write.
+    fn expect<'a>(&self, wants: impl Iterator<Item = &'a Want>) {
+        let view = self.view.borrow();
+        let Some(view) = &*view else { return };
+        if let Some(now) = self.api.server_time() {
+            let successors = view.jobs.values().filter(|job| job.generation() > 1);
+            self.ledger.assume_first(successors.filter_map(Job::created_at), now);
+        }
+        for want in wants {
+            let job = view.jobs.get(&want.slot).filter(|job| job.end().is_some());
+            if let Some(job) = job {
+                let session = want.slot.session_name(&self.settings.fleet);
+                self.ledger.expect(session, job.predecessor(&view.pods).history);
+            }
+        }
     }
 
     async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
@@ -90,5 +115,9 @@ impl Platform for Kubernetes {
 
     fn requests(&self) -> u64 {
         self.api.requests()
+    }
+
+    fn starts_at_once(&self) -> usize {
+        self.api.starts_at_once()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::fleet::Role;
+use crate::fleet::{HoldReason, Role};
 use crate::report::{
     EndpointHealth, HealthVerdict, Interrupt, Reason, RecentMerge, Report, RoleCount, SourceOutcome, Status,
     Step, StepOutcome,
@@ -84,6 +84,12 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
         found.push((Status::Broken, "no agent runs and none could be started".to_owned()));
     } else if failures >= MANY_SPAWN_FAILURES {
         found.push((Status::Degraded, format!("{failures} spawns failed")));
+    }
+    if let held @ 1.. = spawn.held.iter().filter(|(_, hold)| hold.reason == HoldReason::RoleFailed).count() {
+        found.push((
+            Status::Degraded,
+            format!("{held} sessions are held because a spawn of their role failed"),
+        ));
     }
     if spawn.rate_limit.is_some() {
         found.push((Status::Degraded, "a rate limit stopped the spawn step".to_owned()));

@@ -90,6 +90,7 @@ pub async fn apply<P: Platform>(
         };
         run.decisions.push((target, decision));
     }
+    platform.expect(waiting.iter().map(|(_, want)| want));
     let mut stopped = StoppedGroups::default();
     let mut under_way = FuturesUnordered::new();
     loop {
@@ -130,8 +131,7 @@ impl StoppedGroups {
     fn note(&mut self, target: &Target, answer: &anyhow::Result<Start>) {
         let group = &target.slot.group;
         let hold = match answer {
-            Err(_) if target.item.is_none() => role_failed(),
-            Err(_) => {
+            Err(_) | Ok(Start::Failed(_)) if target.item.is_some() => {
                 let failures = self.item_failures.entry(group.clone()).or_default();
                 *failures += 1;
                 if *failures < MAX_ITEM_FAILURES {
@@ -139,12 +139,14 @@ impl StoppedGroups {
                 }
                 source_failed(*failures)
             }
+            Err(_) => role_failed(),
             Ok(Start::Held(hold)) if hold.reason == HoldReason::Quota => hold.clone(),
             Ok(
                 Start::Held(_)
                 | Start::Started { .. }
                 | Start::AlreadyRunning
                 | Start::Superseded
+                | Start::Failed(_)
                 | Start::RateLimited(_),
             ) => return,
         };
@@ -184,6 +186,9 @@ impl SpawnRun {
                 Decision::Answered(Ok(Start::Superseded)) => report.held.push((target, superseded())),
                 Decision::Answered(Ok(Start::RateLimited(limit))) => {
                     report.held.push((target, rate_limited(&limit)));
+                }
+                Decision::Answered(Ok(Start::Failed(error))) => {
+                    report.failed.push(SpawnFailure { target, error });
                 }
                 Decision::Answered(Err(error)) => {
                     report.failed.push(SpawnFailure { target, error: format!("{error:#}") });

@@ -22,7 +22,7 @@ fn a_create_that_meets_a_live_session_of_another_cycle_finds_it_running() {
     let report = fleet.reconcile();
     assert_idle(&report);
     assert_eq!(slots(&report, "already_running"), [SLOT]);
-    assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::Create, Call::Get]);
+    assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ReadLedger, Call::Create, Call::Get]);
 }
 
 #[test]
@@ -111,7 +111,11 @@ fn a_job_that_the_server_finds_invalid_is_reported_with_the_field() {
     fleet.cluster.always(Call::Create, status::invalid("Job", SLOT, &causes));
     let error = failure(&fleet.reconcile());
     assert!(error.contains("spec.template.spec.runtimeClassName") && error.contains("mend"), "{error}");
-    assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::Create], "there is no doubt to look into");
+    assert_eq!(
+        fleet.cluster.calls(),
+        [Call::ListJobs, Call::ReadLedger, Call::Create],
+        "there is no doubt to look into"
+    );
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn a_server_that_asks_for_a_pause_within_the_deadline_gets_it() {
         fleet.cluster.script(Call::Create, [reply]);
         let report = fleet.reconcile();
         assert_eq!(slots(&report, "spawned"), [SLOT], "{report:#}");
-        let expected = [Call::ListJobs, Call::ListJobs, Call::Create, Call::Create];
+        let expected = [Call::ListJobs, Call::ListJobs, Call::ReadLedger, Call::Create, Call::Create];
         assert_eq!(fleet.cluster.calls(), expected);
         let [.., refused, tried] = &fleet.asked(Call::Create)[..] else { panic!("two creates") };
         assert_eq!(refused.body, tried.body);
@@ -157,7 +161,7 @@ fn a_pause_beyond_the_deadline_is_not_waited_for() {
         fleet.cluster.always(Call::Create, reply);
         let error = failure(&fleet.reconcile());
         assert!(error.contains("no time") && error.contains("next cycle"), "{error}");
-        assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::Create]);
+        assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ReadLedger, Call::Create]);
     }
 }
 
@@ -194,7 +198,11 @@ fn a_create_whose_answer_is_lost_is_found_again_by_its_cycle() {
         fleet.cluster.script(Call::Create, [trouble.clone()]);
         let report = fleet.reconcile();
         assert_eq!(slots(&report, "spawned"), [SLOT], "{trouble:?}: {report:#}");
-        assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::Create, Call::Get], "{trouble:?}");
+        assert_eq!(
+            fleet.cluster.calls(),
+            [Call::ListJobs, Call::ReadLedger, Call::Create, Call::Get],
+            "{trouble:?}"
+        );
     }
 }
 
@@ -336,7 +344,7 @@ fn a_proxys_page_is_no_session_though_its_status_is_200() {
     let report = fleet.reconcile();
     assert_eq!(slots(&report, "spawned"), [""; 0]);
     assert!(failure(&report).contains("is a proxy in between?"), "{report:#}");
-    assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::Create, Call::Get]);
+    assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ReadLedger, Call::Create, Call::Get]);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What a cycle on Kubernetes costs, and what it asks for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::kubernetes_fleet::{
     Fleet, OPEN, RECONCILE, SLOT, assert_idle, failure, held, occupy, roster, slots,
 };
+use crate::world::Fault;
 use crate::world::kubernetes::BEARER;
 use crate::world::kubernetes::cluster::Nodes;
 use crate::world::kubernetes::request::Asked;
@@ -15,14 +17,15 @@ use crate::world::server::Gate;
 use crate::world::workplace::RosterText;
 
 #[test]
-fn filling_an_empty_fleet_costs_one_list_and_one_create_per_slot() {
+fn filling_an_empty_fleet_costs_one_list_one_look_at_the_ledger_and_one_create_per_slot() {
     let fleet = Fleet::open(&[("ui_builder", 3), ("tester", 2)]);
     let report = fleet.reconcile();
     assert_eq!(slots(&report, "spawned").len(), 5, "{report:#}");
     let mut calls = fleet.cluster.calls();
     assert_eq!(calls.remove(0), Call::ListJobs);
+    assert_eq!(calls.remove(0), Call::ReadLedger);
     assert_eq!(calls, [Call::Create; 5]);
-    assert_eq!(report["requests"]["platform"], 6);
+    assert_eq!(report["requests"]["platform"], 7);
     let jobs = fleet.cluster.state().jobs();
     let names = ["demo-tester-s0", "demo-tester-s1", SLOT, "demo-ui-builder-s1", "demo-ui-builder-s2"];
     assert_eq!(jobs, names);
@@ -59,7 +62,8 @@ fn every_list_is_consistent_paged_and_of_this_fleet_alone() {
 }
 
 #[test]
-fn replacing_costs_a_deletion_and_a_create_per_slot_and_one_list_of_pods_per_cycle() {
+fn replacing_costs_a_deletion_and_a_create_per_slot_and_one_list_of_pods_and_one_write_of_the_ledger_per_cycle()
+ {
     let fleet = Fleet::open(&[("ui_builder", 3)]);
     fleet.reconcile();
     for slot in [SLOT, "demo-ui-builder-s1"] {
@@ -68,10 +72,11 @@ fn replacing_costs_a_deletion_and_a_create_per_slot_and_one_list_of_pods_per_cyc
     let ended = fleet.uid(SLOT);
     let report = fleet.reconcile_alone();
     assert_eq!(slots(&report, "spawned"), [SLOT, "demo-ui-builder-s1"], "{report:#}");
-    for (call, times) in [(Call::ListJobs, 1), (Call::ListPods, 1), (Call::Delete, 2), (Call::Create, 2)] {
+    let once = [Call::ListJobs, Call::ListPods, Call::WriteLedger].map(|call| (call, 1));
+    for (call, times) in once.into_iter().chain([(Call::Delete, 2), (Call::Create, 2)]) {
         assert_eq!(fleet.cluster.count(call), times, "{call:?}");
     }
-    assert_eq!(fleet.cluster.journal().len(), 6);
+    assert_eq!(fleet.cluster.journal().len(), 7);
     let deletions = fleet.asked(Call::Delete);
     let deletion = deletions.iter().find(|asked| asked.name() == SLOT).expect("the slot was cleared");
     assert_eq!(deletion.body["preconditions"], json!({"uid": ended}));
@@ -110,13 +115,16 @@ fn more_than_five_hundred_jobs_come_in_pages() {
 }
 
 #[test]
-fn eight_requests_are_under_way_at_once_and_no_more() {
+fn thirty_two_creations_are_under_way_at_once_to_a_server_far_away_and_no_more() {
     let fleet = Fleet::open(&[("ui_builder", 40)]);
     let gate = Gate::default();
+    for call in [Call::ListJobs, Call::ReadLedger] {
+        fleet.cluster.always(call, Fault::late(Duration::from_millis(150)));
+    }
     fleet.cluster.always(Call::Create, Trouble::Held(gate.clone()));
     let cycle = fleet.program(RECONCILE).spawn();
-    fleet.cluster.await_calls(Call::Create, 8);
-    assert_eq!(fleet.cluster.count(Call::Create), 8);
+    fleet.cluster.await_calls(Call::Create, 32);
+    assert_eq!(fleet.cluster.count(Call::Create), 32);
     gate.open();
     assert_eq!(slots(&cycle.wait().json(), "spawned").len(), 40);
 }

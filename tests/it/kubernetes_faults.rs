@@ -92,6 +92,7 @@ fn a_crash_between_the_removal_and_the_creation_leaves_a_slot_that_the_next_cycl
     assert_eq!(cycle.wait().code, None);
     assert_eq!(fleet.cluster.state().jobs(), [""; 0], "the old Job was removed");
     assert_eq!(slots(&fleet.reconcile(), "spawned"), [SLOT]);
+    assert_eq!(fleet.generation(SLOT), "2", "the ledger has the history of the slot");
 }
 
 /// The record that decides vanishes between two lists: with generations in names this gives two sessions.

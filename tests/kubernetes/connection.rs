@@ -12,6 +12,6 @@ fn a_server_that_speaks_http_2_is_asked_in_it() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let answers: Vec<&str> =
         finished.stderr.lines().filter(|line| line.contains("the API server answers")).collect();
-    assert_eq!(answers.len(), 13, "a list, and twelve creations: {}", finished.stderr);
+    assert_eq!(answers.len(), 14, "two lists, and twelve creations: {}", finished.stderr);
     assert!(answers.iter().all(|answer| answer.contains("over=HTTP/2.0")), "{answers:#?}");
 }

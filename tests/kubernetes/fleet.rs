@@ -91,6 +91,11 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    /// The kubeconfig of its coordinators.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// The binary in this fleet's folder, with its kubeconfig.
     pub(crate) fn program(&self) -> Program {
         let kubeconfig = self.kubeconfig.to_str().expect("a path in UTF-8");

@@ -15,6 +15,7 @@ mod history;
 mod policy;
 mod proxy;
 mod request;
+mod second_server;
 mod shipped;
 mod witness;
 
@@ -29,6 +30,7 @@ mod manifests;
 mod overlap;
 mod permissions;
 mod rehearsal;
+mod repeats;
 mod restraint;
 mod scale;
 mod storm;

@@ -10,9 +10,11 @@ use http::header::{CONTENT_LENGTH, DATE, HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderValue, Method, Request};
 use http_body_util::BodyExt;
 use kube::client::{Body, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, watch};
 
+use crate::account;
 use crate::fleet::Fleet;
 use crate::world::server::{Ending, Server};
 use crate::world::{Finished, Program, Reply};
@@ -123,7 +125,7 @@ impl Asked {
     }
 
     pub(crate) fn is_creation(&self) -> bool {
-        self.method == Method::POST
+        self.method == Method::POST && self.path.ends_with("/jobs")
     }
 
     /// Of Jobs, any page.
@@ -164,6 +166,7 @@ pub(crate) struct Proxy {
 
 struct Inside {
     client: OnceCell<kube::Client>,
+    kubeconfig: String,
     /// Instead of the coordinator's own `limit`.
     page: Option<u32>,
     decide: Mutex<Decide>,
@@ -174,10 +177,16 @@ struct Inside {
 }
 
 impl Proxy {
-    /// A proxy without faults. Lists come in pages of `page` objects, where that is given.
+    /// A proxy without faults that is an administrator. Lists come in pages of `page` objects, where that is given.
     pub(crate) fn new(page: Option<u32>) -> Self {
+        Self::acting_as(page, account::edited(|_| {}))
+    }
+
+    /// The same, with the rights of this kubeconfig.
+    pub(crate) fn acting_as(page: Option<u32>, kubeconfig: String) -> Self {
         let inside = Arc::new(Inside {
             client: OnceCell::new(),
+            kubeconfig,
             page,
             decide: Mutex::new(Box::new(|_| Fault::None)),
             journal: Mutex::default(),
@@ -334,7 +343,7 @@ impl Inside {
             let asked = &journal[number].asked;
             asked.is_list() && !asked.is_next_page()
         };
-        let client = self.client.get_or_init(administrator).await;
+        let client = self.client.get_or_init(|| acting_as(&self.kubeconfig)).await;
         let request = Request::from_parts(parts, Body::from(body.to_vec()));
         let (parts, body) = client.send(request).await.expect("the API server answers").into_parts();
         let body = body.collect().await.expect("the API server's answer is complete").to_bytes();
@@ -359,8 +368,10 @@ pub(crate) fn user_agent(who: &str) -> String {
 }
 
 /// The kubeconfig's user, whose answers come as they are: no retry by the client.
-async fn administrator() -> kube::Client {
-    let mut config = kube::Config::infer().await.expect("KUBECONFIG names a cluster");
+async fn acting_as(kubeconfig: &str) -> kube::Client {
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig is YAML");
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let mut config = config.expect("it names a cluster");
     config.default_retry = false;
     ClientBuilder::try_from(config).expect("the kubeconfig is good").build()
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -94,10 +94,28 @@ pub(crate) fn install(cluster: &Cluster) -> Bound<'_> {
     bound
 }
 
+/// The shipped quota with room for so many Jobs, and for as many pods.
+pub(crate) fn make_room(cluster: &Cluster, jobs: usize) {
+    let hard = json!({ "count/jobs.batch": jobs.to_string(), "pods": jobs.to_string(),
+        "requests.cpu": jobs.to_string(), "requests.memory": format!("{jobs}Gi") });
+    cluster.patch::<ResourceQuota>("coordinator", &json!({ "spec": { "hard": hard } }));
+    until("the quota has room", || {
+        let quota = cluster.wait(cluster.api::<ResourceQuota>().get("coordinator")).expect("it is shipped");
+        // 6,000 come back as 6k.
+        let hard = quota.status?.hard?;
+        (hard.get("count/jobs.batch")? == quota.spec?.hard?.get("count/jobs.batch")?).then_some(())
+    });
+}
+
 /// A fleet of `count` sessions, kept with the shipped permissions.
 pub(crate) fn fleet(cluster: &Cluster, count: u32) -> Fleet<'_> {
-    let kubernetes = "service_account = \"coordinator-session\"\n".to_owned();
-    let mut fleet = Fleet::new(cluster, Roster { kubernetes, ..Roster::of("ui_builder", count) });
+    of(cluster, Roster::of("ui_builder", count))
+}
+
+/// A fleet by this roster, kept with the shipped permissions.
+pub(crate) fn of(cluster: &Cluster, roster: Roster) -> Fleet<'_> {
+    let kubernetes = format!("service_account = \"coordinator-session\"\n{}", roster.kubernetes);
+    let mut fleet = Fleet::new(cluster, Roster { kubernetes, ..roster });
     fleet.with_kubeconfig(&account::kubeconfig(cluster, ACCOUNT));
     fleet
 }

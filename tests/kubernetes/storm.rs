@@ -11,10 +11,12 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
+use crate::account;
 use crate::audit::Audit;
 use crate::cluster::{Cluster, is_over, until};
 use crate::fleet::{Fleet, Roster, slots};
-use crate::proxy::{Asked, Fault, Gate, Pause, Proxy, user_agent};
+use crate::proxy::{Asked, Exchange, Fault, Gate, Pause, Proxy, user_agent};
+use crate::shipped::{self, ACCOUNT};
 use crate::witness::{Kind, Seen, Witness};
 use crate::world::program::Running;
 
@@ -100,13 +102,13 @@ impl<'a> Storm<'a> {
     fn new(cluster: &'a Cluster, seed: u64) -> Self {
         let mut roster = Roster {
             deadline: "6s".to_owned(),
-            kubernetes: "ttl = \"1s\"".to_owned(),
+            kubernetes: "service_account = \"coordinator-session\"\nttl = \"1s\"".to_owned(),
             behaviour: vec![("random".to_owned(), "true".to_owned())],
             ..Roster::of("builder", COUNT)
         };
         roster.roles.push(("tester".to_owned(), COUNT - 1));
         roster.defaults += "backoff_cap = \"0s\"\n";
-        let proxy = Proxy::new(Some(PAGE));
+        let proxy = Proxy::acting_as(Some(PAGE), account::kubeconfig(cluster, ACCOUNT));
         let held: Arc<Mutex<BTreeMap<String, Gate>>> = Arc::default();
         let (shared, mut dice) = (Arc::clone(&held), Dice(seed ^ 0x9e37_79b9_7f4a_7c15));
         proxy.disturb(move |asked| {
@@ -317,6 +319,37 @@ impl<'a> Storm<'a> {
     }
 }
 
+/// Whatever dies or sleeps between a removal and a creation: a coordinator that begins after a removal goes on from the
+/// generation that was removed. Returns how many creations this was about.
+fn assert_no_slot_begins_anew(journal: &[Exchange]) -> usize {
+    let generation = |asked: &Asked| -> u64 {
+        let label = asked.body["metadata"]["labels"]["coordinator.dev/generation"].as_str();
+        label.and_then(|label| label.parse().ok()).expect("a creation has a generation")
+    };
+    let mut begun: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut newest, mut removed) = (BTreeMap::new(), Vec::new());
+    let mut judged = 0;
+    for (place, one) in journal.iter().enumerate() {
+        let began = *begun.entry(&one.asked.who).or_insert(place);
+        let Some(job) = one.asked.job() else { continue };
+        let is_prompt = matches!(one.fault, Fault::None | Fault::LoseReply);
+        if one.asked.is_creation() {
+            let generation = generation(&one.asked);
+            let before = removed.iter().filter(|(at, name, _)| *at < began && *name == job);
+            if let Some((_, _, removed)) = before.max_by_key(|(_, _, removed)| *removed) {
+                judged += 1;
+                assert!(generation > *removed, "{job}: {generation} after {removed}: {:#}", one.asked.body);
+            }
+            if one.answers.contains(&201) {
+                newest.insert(job, generation);
+            }
+        } else if one.asked.method == http::Method::DELETE && is_prompt && one.answers == [200] {
+            removed.extend(newest.get(job).map(|generation| (place, job, *generation)));
+        }
+    }
+    judged
+}
+
 /// By the API server's own log: each deletion was bound to an identity, and no pod was left behind.
 fn assert_deletions_are_bound(audit: &Audit, storm: &Storm) {
     let ours = user_agent("");
@@ -339,6 +372,7 @@ fn no_storm_of_faults_doubles_a_slot_or_ends_a_live_session() {
     let seed = Dice::seed();
     println!("COORDINATOR_TEST_SEED={seed}");
     let cluster = Cluster::new("overlap");
+    let _policy = shipped::install(&cluster);
     let (witness, audit) = (Witness::new(&cluster), Audit::new());
     let mut storm = Storm::new(&cluster, seed);
     for round in 0..ROUNDS {
@@ -352,5 +386,8 @@ fn no_storm_of_faults_doubles_a_slot_or_ends_a_live_session() {
     assert_eq!(crate::witness::judge(&history), Vec::<String>::new(), "seed {seed}");
     assert_deletions_are_bound(&audit, &storm);
     storm.assert_reports_are_true();
+    let remembered = assert_no_slot_begins_anew(&storm.proxy.journal());
+    println!("creations after a removal by an earlier coordinator: {remembered}");
+    assert!(remembered > 20, "only {remembered} creations had something to remember");
     storm.assert_it_stormed(&history);
 }

@@ -29,6 +29,7 @@ pub const EVENTS: &[&str] = &[
     "a reply is lost",
     "a write is applied twice",
     "a finalizer keeps the name",
+    "the ledger is written",
     "a failed list leads to a start",
     "backoff holds a slot",
 ];
@@ -102,7 +103,8 @@ impl Model for Kubernetes {
 impl Kubernetes {
     /// What is shipped, with all that it promises.
     pub fn shipped(design: Design) -> Self {
-        let property = || vec![one_live_session(), nothing_is_killed(), recovery::property()];
+        let property =
+            || vec![one_live_session(), nothing_is_killed(), nothing_is_forgotten(), recovery::property()];
         Self { design, symmetry: true, property, tally: Tally::of(EVENTS) }
     }
 
@@ -130,7 +132,7 @@ impl Kubernetes {
                 actions.extend(verdicts.map(|may_start| Action::LookUp { cycle, slot, may_start }));
             }
             Task::LookAgain(_) => actions.push(Action::LookAgain { cycle, slot }),
-            Task::Delete(_) | Task::Create { .. } => {
+            Task::Record(_) | Task::Delete(_) | Task::Create { .. } => {
                 let Some(write) = task.write(slot) else { return };
                 let faults = [Fate::ReplyLost, Fate::Late, Fate::Twice, Fate::Held];
                 let faults = faults.into_iter().filter(|fate| {
@@ -233,13 +235,14 @@ impl Kubernetes {
         if let (Task::Create { .. }, Fate::Answered, Answer::TakenByLive) = (task, fate, answer) {
             self.tally.note("two cycles collide and the name decides");
         }
-        state.advance(cycle, slot, task.after(fate, answer));
+        state.advance(cycle, slot, task.after(&self.design, fate, answer));
     }
 
     fn apply(&self, state: &mut State, write: Write) -> Answer {
         let answer = state.cluster.apply(&self.design, write, state.under_way());
         match (write, answer) {
             (Write::Create { .. }, Answer::Done) => self.tally.note("a free slot is filled"),
+            (Write::Record { .. }, Answer::Done) => self.tally.note("the ledger is written"),
             (Write::Delete { .. }, Answer::Done) => self.tally.note("an ended session is replaced"),
             (Write::Delete { .. }, Answer::SomebodyElse) => {
                 self.tally.note("a deletion finds that somebody else was first");
@@ -267,6 +270,12 @@ impl Kubernetes {
 fn one_live_session() -> Property<Kubernetes> {
     Property::always("a slot has at most one live session", |_, state: &State| {
         state.cluster.slots.iter().all(|place| place.processes() <= 1)
+    })
+}
+
+fn nothing_is_forgotten() -> Property<Kubernetes> {
+    Property::always("what a coordinator removed is remembered", |_, state: &State| {
+        state.cluster.slots.iter().all(|place| !place.forgotten)
     })
 }
 

@@ -20,18 +20,24 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
     let asked = Asked::read(request);
     let Some(watched) = scene.watched.get_mut(&who) else { return Purpose::Look };
     let mut verdicts = vec![watched.request()];
-    let is_write = matches!(asked.call, Call::Create | Call::Delete) && !asked.is_dry_run();
-    if is_write {
-        verdicts.push(match asked.call {
-            Call::Create => watched.create_call(asked.name()),
-            _ => watched.delete_call(asked.name()),
-        });
+    let is_write = !asked.is_dry_run();
+    match asked.call {
+        Call::Create if is_write => {
+            verdicts.push(watched.create_call(asked.name()));
+            verdicts.push(watched.goes_on(asked.name(), generation(&asked.body)));
+        }
+        Call::Delete | Call::WriteLedger | Call::DropLedger if is_write => {
+            verdicts.push(watched.other_write(&asked.method, asked.name()));
+        }
+        _ => {}
     }
     let (purpose, name) = match asked.call {
         Call::ListJobs => (Purpose::List, "Jobs"),
         Call::ListPods => (Purpose::List, "pods"),
         Call::MoreJobs | Call::MorePods => (Purpose::Page, "further page"),
-        Call::Create | Call::Delete => (Purpose::Write, "write"),
+        Call::Create => (Purpose::Create, "write"),
+        Call::Delete | Call::WriteLedger | Call::DropLedger => (Purpose::Write, "write"),
+        Call::ReadLedger => (Purpose::List, "ledger"),
         Call::Get | Call::Log | Call::Other => (Purpose::Look, "look"),
     };
     *watched.sent.entry((Place::Kubernetes, name)).or_default() += 1;
@@ -50,6 +56,9 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
         asked.query.insert("limit".to_owned(), "2".to_owned());
     }
     break_in(scene, &mut asked);
+    let removed = (asked.call == Call::Delete).then(|| asked.name().to_owned());
+    let removed =
+        removed.and_then(|name| Some((generation(scene.cluster.namespace().jobs.get(&name)?), name)));
     let reply = match twist {
         Twist::Expired => list::expired(&asked),
         Twist::None | Twist::Stale | Twist::SmallPages | Twist::HalfMerged | Twist::Doubled => {
@@ -63,9 +72,19 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
         scene.counts.total("sessions started");
         scene.note(&format_args!("  {who} has started {}", asked.name()));
     }
+    if let Some((removed, name)) = removed.filter(|_| reply.status == 200 && !asked.is_dry_run()) {
+        let newest = scene.removed.entry(name).or_default();
+        *newest = removed.max(*newest);
+    }
     let date = httpdate::fmt_http_date(scene.cluster.now());
     let told = Told { jobs: jobs(&asked, &reply), ..Told::default() };
     Answered { reply: reply.header("date", date), told }
+}
+
+/// Of a Job.
+fn generation(job: &Value) -> u64 {
+    let label = job["metadata"]["labels"]["coordinator.dev/generation"].as_str();
+    label.and_then(|label| label.parse().ok()).unwrap_or_default()
 }
 
 /// What a page of Jobs shows.
@@ -85,6 +104,9 @@ fn jobs(asked: &Asked, reply: &Reply) -> Option<JobPage> {
 /// What a server that does not keep its promises does first.
 fn break_in(scene: &mut Scene, asked: &mut Asked) {
     match (scene.mutant, asked.call) {
+        (Some(Mutant::ForgetsLedger), Call::WriteLedger) => {
+            asked.query.extend([("dryRun".into(), "All".into())])
+        }
         (Some(Mutant::IgnoresUid), Call::Delete) => asked.body["preconditions"] = Value::Null,
         (Some(Mutant::IgnoresTakenNames), Call::Create) => {
             let revision = scene.cluster.next();

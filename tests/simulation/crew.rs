@@ -166,7 +166,8 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         if scene.mutant == Some(Mutant::LowersCap) {
             bounds.max_running = bounds.max_running.map(|cap| cap - 1);
         }
-        scene.watched.insert(who, Watched::new(bounds));
+        let removed = scene.removed.clone();
+        scene.watched.insert(who, Watched::new(bounds, removed));
     }
     let repository = roster.repository.as_ref().expect("the roster names a repository");
     let credentials = Credentials::token(crate::world::TOKEN).expect("a token");

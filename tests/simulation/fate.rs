@@ -7,6 +7,7 @@ use crate::instead::{base_moved, broken, busy, gateway, login_page, used_up};
 use crate::scene::Scene;
 use crate::table::Place;
 use crate::world::Reply;
+use crate::world::kubernetes::status;
 
 /// What a request is for, as far as its fate depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,9 @@ pub(crate) enum Purpose {
     Page,
     /// One object, or a few.
     Look,
-    /// A Job is created or deleted.
+    /// A Job is created.
+    Create,
+    /// A Job is deleted, the ledger is written.
     Write,
     /// A merge call.
     Merge,
@@ -111,7 +114,13 @@ impl Fate {
             (Place::GitHub, Purpose::Merge) => return Some(self.special_merge(dice)),
             (_, Purpose::List) => (Twist::SmallPages, "a list comes in many small pages"),
             (_, Purpose::Page) => (Twist::Expired, "a list expires between two pages (410)"),
-            (_, Purpose::Write) => return Some(self.twice()),
+            (_, Purpose::Create) if dice.percent(50) => {
+                let conflict = Ending::Instead(status::quota_conflict());
+                return Some(
+                    self.lost(conflict, "creation lost the race for its quota (409 Conflict), nothing done"),
+                );
+            }
+            (_, Purpose::Create | Purpose::Write) => return Some(self.twice()),
             _ => return None,
         };
         self.twist = twist;
@@ -139,7 +148,7 @@ impl Fate {
     }
 
     fn spoil(&mut self, dice: &mut Dice, place: Place, purpose: Purpose) -> &'static str {
-        let writes = matches!(purpose, Purpose::Write | Purpose::Merge);
+        let writes = matches!(purpose, Purpose::Create | Purpose::Write | Purpose::Merge);
         let is_very_late = purpose == Purpose::Merge && dice.percent(50);
         match if is_very_late { 11 } else { dice.between(0, 12) } {
             0 => self.lost(Ending::Silence, "request lost, no answer"),

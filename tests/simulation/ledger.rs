@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use http::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -47,6 +48,8 @@ pub(crate) struct Watched {
     last_call: Option<(u64, Instant)>,
     rate_limited: bool,
     pub(crate) merged: BTreeSet<u64>,
+    /// What coordinators had removed when it began, by slot the newest generation.
+    removed: BTreeMap<String, u64>,
     /// Sessions whose creation it asked for.
     pub(crate) asked_for: BTreeSet<String>,
     pub(crate) writes: u32,
@@ -75,9 +78,10 @@ pub(crate) struct Bounds {
 }
 
 impl Watched {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds, removed: BTreeMap<String, u64>) -> Self {
         Self {
             bounds,
+            removed,
             started: Instant::now(),
             interrupted: None,
             was_frozen: false,
@@ -229,11 +233,22 @@ impl Watched {
         Ok(())
     }
 
-    /// What is wrong with deleting anything.
-    pub(crate) fn delete_call(&mut self, session: &str) -> Result<(), String> {
+    /// What is wrong with creating this session as this generation: one that dies between a removal and a creation must
+    /// not reset a slot.
+    pub(crate) fn goes_on(&self, session: &str, generation: u64) -> Result<(), String> {
+        match self.removed.get(session) {
+            Some(removed) if generation <= *removed => Err(format!(
+                "it creates generation {generation} of {session}, and generation {removed} was removed before it began"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What is wrong with any other write.
+    pub(crate) fn other_write(&mut self, method: &Method, name: &str) -> Result<(), String> {
         self.writes += 1;
         if self.bounds.dry_run {
-            return Err(format!("it deletes {session} in a dry run"));
+            return Err(format!("{method} of {name} in a dry run"));
         }
         Ok(())
     }

@@ -67,6 +67,12 @@ fn a_request_too_many_where_nothing_is_left_to_do_is_found_out() {
 }
 
 #[test]
+fn a_slot_that_begins_anew_after_a_crash_is_found_out() {
+    let violation = found_out(Mutant::ForgetsLedger);
+    assert!(violation.contains("was removed before it began"), "{violation}");
+}
+
+#[test]
 fn a_session_more_than_max_running_is_found_out() {
     let violation = found_out(Mutant::LowersCap);
     assert!(violation.contains("max_running"), "{violation}");

@@ -22,6 +22,8 @@ const MEMORY: usize = 6;
 pub(crate) enum Mutant {
     /// The API server deletes by name, whatever the uid.
     IgnoresUid,
+    /// The API server says that it wrote the ledger, and did not.
+    ForgetsLedger,
     /// The API server creates a Job though its name is taken.
     IgnoresTakenNames,
     /// GitHub merges whatever the head is by now.
@@ -60,6 +62,8 @@ pub(crate) struct Scene {
     pub(crate) watched: BTreeMap<usize, Watched>,
     /// Sessions that were really created, with the cycle that asked for them.
     pub(crate) created: BTreeSet<(String, String)>,
+    /// The newest generation of each slot that a coordinator removed.
+    pub(crate) removed: BTreeMap<String, u64>,
     /// Merged heads, by pull request.
     pub(crate) merged: BTreeMap<u64, String>,
     /// Pull requests with the coordinators whose calls merged them.
@@ -85,6 +89,7 @@ impl Scene {
             numbers: 100,
             watched: BTreeMap::new(),
             created: BTreeSet::new(),
+            removed: BTreeMap::new(),
             merged: BTreeMap::new(),
             merged_by: BTreeSet::new(),
             protection: Protection::default(),

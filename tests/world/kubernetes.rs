@@ -22,6 +22,7 @@ use super::server::{Gate, Reply, Server};
 pub mod admission;
 pub mod api;
 pub mod cluster;
+pub mod config_map;
 pub mod life;
 pub mod list;
 pub mod request;

@@ -181,6 +181,10 @@ fn rehearsed(want: &Want, count: u32, answer: anyhow::Result<Start>) -> Finding 
             format!("a session of {role} would wait: the API server takes no more requests for now"),
             "each cycle tries again",
         ),
+        Ok(Start::Failed(why)) => Finding::fail(
+            format!("a session of {role} could not start (dry run): {why}"),
+            "until then no ended session is replaced",
+        ),
         Err(error) => Finding::fail(
             format!("the cluster would not accept a session of {role} (dry run): {error:#}"),
             "until then none of it starts",

@@ -20,6 +20,8 @@ pub(super) enum Created {
     Refused(String),
     /// It may have been done.
     Unknown(String),
+    /// The same, and the server itself said nothing: it restarts, or something in between broke.
+    Lost(String),
 }
 
 /// What became of a deletion.
@@ -33,6 +35,8 @@ pub(super) enum Deleted {
     Refused(String),
     /// It may have been done.
     Unknown(String),
+    /// The same, and the server itself said nothing: it restarts, or something in between broke.
+    Lost(String),
 }
 
 impl Created {

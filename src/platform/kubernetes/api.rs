@@ -3,7 +3,7 @@
 //! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After` says when to come again, `Date`
 //! what the time is where the records are written.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::innermost;
+use super::pace::Pace;
+use super::repeat::{self, Pauses};
 use crate::timestamp;
 use crate::untrusted::one_line;
 
@@ -39,6 +41,7 @@ pub(super) struct Api {
     requests: Cell<u64>,
     /// The server's time, and when it told it.
     heard: Cell<Option<(SystemTime, Instant)>>,
+    pace: RefCell<Pace>,
 }
 
 /// What to ask.
@@ -64,9 +67,25 @@ pub(super) struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoAnswer(pub(super) String);
 
+/// How one attempt at a request ended without an answer.
+#[derive(Debug)]
+enum Lost {
+    /// The server did not process the request: it is safe to send it again.
+    Unprocessed(NoAnswer),
+    /// It may have been carried out.
+    Unknown(NoAnswer),
+}
+
 impl Api {
     pub(super) fn new(client: kube::Client, namespace: String, until: Instant) -> Self {
-        Self { client, namespace, until, requests: Cell::new(0), heard: Cell::new(None) }
+        Self {
+            client,
+            namespace,
+            until,
+            requests: Cell::new(0),
+            heard: Cell::new(None),
+            pace: RefCell::default(),
+        }
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -87,6 +106,11 @@ impl Api {
         format!("/apis/batch/v1/namespaces/{}/jobs", self.namespace)
     }
 
+    /// The path of the namespace's ConfigMaps.
+    pub(super) fn config_maps(&self) -> String {
+        format!("/api/v1/namespaces/{}/configmaps", self.namespace)
+    }
+
     /// The path of the namespace's Pods.
     pub(super) fn pods(&self) -> String {
         format!("/api/v1/namespaces/{}/pods", self.namespace)
@@ -97,32 +121,60 @@ impl Api {
         Instant::now().checked_add(wait).is_some_and(|end| end < self.until)
     }
 
-    /// Asks, and waits where the server asks for it (429, 503 with `Retry-After`) as long as the deadline allows. These
-    /// answers say that nothing was done, so asking again is safe.
+    /// How many starts the server bears at once.
+    pub(super) fn starts_at_once(&self) -> usize {
+        self.pace.borrow().at_once()
+    }
+
+    /// Sends the request, and again, until the deadline, for as long as the server certainly did nothing:
+    ///
+    /// * 429, and 503 with `Retry-After`, after the pause that the server names;
+    /// * 409 with the reason `Conflict` to a creation: the lock of a quota, or of a name, was lost to another request;
+    /// * a connection that cannot be made, where this run has reached the server before, and a stream that the server
+    ///   refused: it restarts, or closes its connections one by one.
+    ///
+    /// No other request is sent twice.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
+        let mut pauses = Pauses::of(ask);
         loop {
-            let answer = self.ask_once(ask).await?;
-            match answer.retry_after {
-                Some(wait) if answer.is_busy() && self.has_time_for(wait) => {
-                    tokio::time::sleep(wait).await;
-                }
-                Some(_) | None => return Ok(answer),
+            let attempt = self.ask_once(ask).await;
+            let pause = match &attempt {
+                Ok(answer) if answer.is_busy() => answer.retry_after.unwrap_or_else(|| pauses.next()),
+                Ok(answer) if ask.method == Method::POST && answer.is_conflict() => pauses.next(),
+                Err(Lost::Unprocessed(_)) if self.heard.get().is_some() => pauses.next(),
+                Ok(_) | Err(Lost::Unprocessed(_) | Lost::Unknown(_)) => Duration::MAX,
+            };
+            if !self.has_time_for(pause) {
+                return attempt.map_err(|(Lost::Unprocessed(lost) | Lost::Unknown(lost))| lost);
             }
+            tracing::debug!(method = %ask.method, path = ask.path, ?pause, "the server did nothing; once more");
+            tokio::time::sleep(pause).await;
         }
     }
 
-    async fn ask_once(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
-        let request = request(ask)?;
+    async fn ask_once(&self, ask: &Ask<'_>) -> Result<Answer, Lost> {
+        let request = request(ask).map_err(Lost::Unknown)?;
         self.requests.set(self.requests.get() + 1);
-        let end = self.until.min(Instant::now() + LONGEST_REQUEST);
+        let begun = Instant::now();
+        let end = self.until.min(begun + LONGEST_REQUEST);
         let exchange = async {
-            let response = self.client.send(request).await.map_err(|error| NoAnswer(innermost(&error)))?;
+            let response = self.client.send(request).await.map_err(|error| {
+                let lost = NoAnswer(innermost(&error));
+                if repeat::is_unprocessed(&error) { Lost::Unprocessed(lost) } else { Lost::Unknown(lost) }
+            })?;
             self.note_time(response.headers());
             tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
-            Answer::of(response).await
+            Answer::of(response).await.map_err(Lost::Unknown)
         };
-        let answer = timeout_at(end, exchange).await;
-        answer.unwrap_or_else(|_| Err(NoAnswer("the API server did not answer in time".to_owned())))
+        let late = || Err(Lost::Unknown(NoAnswer("the API server did not answer in time".to_owned())));
+        let answer = timeout_at(end, exchange).await.unwrap_or_else(|_| late())?;
+        let mut pace = self.pace.borrow_mut();
+        if answer.is_busy() {
+            pace.refused();
+        } else {
+            pace.answered(begun.elapsed());
+        }
+        Ok(answer)
     }
 
     /// Sends a request whose answer is read as it comes, without a limit in time.
@@ -177,6 +229,11 @@ impl Answer {
             StatusCode::SERVICE_UNAVAILABLE => self.retry_after.is_some(),
             _ => false,
         }
+    }
+
+    /// The server lost an optimistic lock on the way, and did nothing. A name that is taken has another reason.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT && self.error().reason == "Conflict"
     }
 
     /// Whether it is an object of the API: a proxy's page is not.

@@ -33,8 +33,13 @@ const fn on_pods(verb: &'static str) -> Permission {
     Permission { verb, group: "", resource: "pods" }
 }
 
+/// The ledger.
+const fn on_config_maps(verb: &'static str) -> Permission {
+    Permission { verb, group: "", resource: "configmaps" }
+}
+
 /// What a cycle, `sessions` and `logs` ask for.
-pub(crate) const NEEDED: [Permission; 7] = [
+pub(crate) const NEEDED: [Permission; 11] = [
     on_jobs("get"),
     on_jobs("list"),
     on_jobs("create"),
@@ -42,6 +47,10 @@ pub(crate) const NEEDED: [Permission; 7] = [
     on_pods("get"),
     on_pods("list"),
     Permission { resource: "pods/log", ..on_pods("get") },
+    on_config_maps("list"),
+    on_config_maps("create"),
+    on_config_maps("update"),
+    on_config_maps("delete"),
 ];
 
 /// What nothing here asks for, and what could end or change a live session.

@@ -76,8 +76,8 @@ fn identity(settings: &Settings, want: &Want, birth: Birth<'_>, config_hash: &st
         BRIEF_REF: format!("{}@{}", want.role, digest(&want.spec.brief)),
         HISTORY: record::written(birth.predecessor.map_or(&[][..], |predecessor| &predecessor.history)),
     });
-    if let Some(predecessor) = birth.predecessor {
-        annotations[PREDECESSOR] = json!(predecessor.uid);
+    if let Some(uid) = birth.predecessor.and_then(|predecessor| predecessor.uid.as_ref()) {
+        annotations[PREDECESSOR] = json!(uid);
     }
     let labels = labels(settings, want, birth.generation());
     let mut own = labels.clone();

@@ -1,12 +1,14 @@
 //! The inventory: one consistent, paged list of the fleet's Jobs, and their pods where some do not run.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::Settings;
 use super::answer::refusal;
@@ -26,8 +28,10 @@ const MOST_RESTARTS: usize = 2;
 const MOST_PAGES: usize = 400;
 
 /// The fleet's Jobs and pods by slot, as one list showed them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct View {
+    /// When the list was complete: what it does not show was gone by then.
+    pub(super) at: Instant,
     pub(super) jobs: BTreeMap<Slot, Job>,
     pub(super) pods: Pods,
     strangers: Vec<Job>,
@@ -40,11 +44,27 @@ pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
 }
 
+/// The server refuses to list.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    why: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// Asks for all Jobs of the fleet. A partial list is a failed list.
 pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View> {
     let selector = format!("{FLEET}={}", settings.fleet);
     let jobs: Vec<Job> = pages(api, &api.jobs(), &[("labelSelector", &selector)]).await?;
-    let mut view = View::default();
+    let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
+    let mut view = View { at, jobs: BTreeMap::new(), pods, strangers };
     for job in jobs {
         match Slot::parse(&settings.fleet, job.name())
             .filter(|slot| slot.session_name(&settings.fleet) == job.name())
@@ -60,7 +80,7 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
     };
     let wants_pods = |job: &Job| job.end().is_some() || is_late(job);
     if view.jobs.values().any(wants_pods) {
-        view.pods = pods(api, &selector).await;
+        view.pods = self::pods(api, &selector).await;
     }
     Ok(view)
 }
@@ -79,7 +99,11 @@ async fn pods(api: &Api, selector: &str) -> Pods {
 }
 
 /// Never with a resourceVersion: without one the list is consistent.
-async fn pages<T: DeserializeOwned>(api: &Api, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Vec<T>> {
+pub(super) async fn pages<T: DeserializeOwned>(
+    api: &Api,
+    path: &str,
+    query: &[(&str, &str)],
+) -> anyhow::Result<Vec<T>> {
     let mut restarts = 0;
     let mut items: Vec<T> = Vec::new();
     let mut next = String::new();
@@ -106,7 +130,7 @@ async fn pages<T: DeserializeOwned>(api: &Api, path: &str, query: &[(&str, &str)
                 items.clear();
                 next.clear();
             }
-            _ => anyhow::bail!("{}", refusal(&answer)),
+            status => anyhow::bail!(Refused { status, why: refusal(&answer) }),
         }
     }
     anyhow::bail!("the list of the API server does not end: {MOST_PAGES} pages")
@@ -149,7 +173,6 @@ mod tests {
     use http_body_util::{Full, StreamBody};
     use hyper::body::Frame;
     use kube::client::Body;
-    use tokio::time::Instant;
 
     use super::*;
 

@@ -13,7 +13,7 @@ use crate::fleet::{LiveSession, Outcome, Run, SlotRecord, State};
 use crate::untrusted::one_line;
 
 /// Backoff up to an hour needs seven.
-const REMEMBERED: usize = 8;
+pub(super) const REMEMBERED: usize = 8;
 
 /// All annotations of an object share 256 KiB, and every list carries them.
 const LARGEST_HISTORY: usize = 4096;
@@ -61,10 +61,11 @@ pub(super) struct JobSpec {
     pub(super) active_deadline_seconds: Option<u64>,
 }
 
-/// A terminal Job that may be replaced.
+/// The last session of a slot, which the next one follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Predecessor {
-    pub(super) uid: String,
+    /// Of its terminal Job, which may be removed; `None` where only the ledger remembers it.
+    pub(super) uid: Option<String>,
     pub(super) generation: u64,
     /// Its own run included, oldest first.
     pub(super) history: Vec<Run>,
@@ -84,6 +85,14 @@ struct Written {
     runtime_s: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     disrupted: bool,
+}
+
+impl Predecessor {
+    /// What the ledger remembers of a slot without a Job; `None` where that is nothing.
+    pub(super) fn remembered(history: Vec<Run>) -> Option<Self> {
+        let generation = history.last()?.generation;
+        Some(Self { uid: None, generation, history })
+    }
 }
 
 /// The annotation for this history: its last eight runs, their reasons cut until it fits.
@@ -205,7 +214,7 @@ impl Job {
         let mut history = self.earlier_runs();
         history.extend(self.end().map(|end| self.run(end, pods.of(self))));
         history.drain(..history.len().saturating_sub(REMEMBERED));
-        Predecessor { uid: self.uid().to_owned(), generation: self.generation(), history }
+        Predecessor { uid: Some(self.uid().to_owned()), generation: self.generation(), history }
     }
 
     fn run(&self, end: &JobCondition, pod: Option<&Pod>) -> Run {

@@ -4,19 +4,20 @@ use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Kubernetes;
 use super::answer::{Created, Deleted, refusal};
 use super::api::Ask;
 use super::job::{self, Birth, FLEET};
+use super::ledger::{Mode, Unrecorded};
 use super::list::unreachable;
 use super::record::{Job, Pods, Predecessor};
 use crate::backoff::{self, BackoffSettings};
 use crate::fleet::{Hold, HoldReason, Want};
 use crate::platform::{CycleId, Start};
 
-/// The predecessor's share of the quota is free when the quota controller has seen its deletion. A slot that waited for
-/// the next cycle instead would lose its history, and with it the backoff.
+/// The predecessor's share of the quota is free when the quota controller has seen its deletion.
 const QUOTA_PAUSES: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(750), Duration::from_secs(2), Duration::from_secs(5)];
 
@@ -29,7 +30,8 @@ enum Holder {
     Live,
     /// A terminal Job that somebody deleted, and that a finalizer keeps.
     Leaving,
-    /// A terminal Job, which may be replaced.
+    /// Nobody, after a session that ended: a terminal Job, which may be replaced, or one that is gone and that the ledger
+    /// remembers.
     Ended(Predecessor),
     /// A Job that is not of this fleet.
     Stranger,
@@ -46,6 +48,15 @@ enum Step {
     Answer(Start),
     /// Nothing but a person can go on: why, and what to do.
     Fail(String),
+}
+
+/// What became of the removal of an ended session.
+enum Removed {
+    Yes,
+    /// The name is free, and the answer to the removal was lost: another cycle may have replaced the session, too.
+    ByUnknown,
+    /// It stays, or its slot is another cycle's.
+    No(Start),
 }
 
 /// The decision on one slot. Pure.
@@ -87,8 +98,9 @@ impl Kubernetes {
         }
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
-        match decide(&session, holder, &want.spec.restraint, self.api.server_time().unwrap_or(now)) {
-            Step::Create(predecessor) => self.replace(want, &session, cycle, predecessor).await,
+        let now = self.api.server_time().unwrap_or(now);
+        match decide(&session, holder, &want.spec.restraint, now) {
+            Step::Create(predecessor) => self.replace(want, &session, cycle, predecessor, now).await,
             Step::Answer(start) => Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
         }
@@ -101,28 +113,33 @@ impl Kubernetes {
         }
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
-        let predecessor =
-            match decide(&session, holder, &want.spec.restraint, self.api.server_time().unwrap_or(now)) {
-                Step::Create(predecessor) => predecessor,
-                Step::Answer(start) => return Ok(start),
-                Step::Fail(why) => anyhow::bail!(why),
-            };
+        let now = self.api.server_time().unwrap_or(now);
+        let predecessor = match decide(&session, holder, &want.spec.restraint, now) {
+            Step::Create(predecessor) => predecessor,
+            Step::Answer(start) => return Ok(start),
+            Step::Fail(why) => anyhow::bail!(why),
+        };
         self.queue_is_there().await?;
-        if let Some(predecessor) = &predecessor {
-            match self.delete(&session, &predecessor.uid, true).await {
+        let ended =
+            predecessor.as_ref().and_then(|predecessor| Some((predecessor, predecessor.uid.as_ref()?)));
+        if let Some((predecessor, uid)) = ended {
+            if let Some(kept) = self.record(&session, predecessor, now, Mode::DryRun).await {
+                return Ok(kept);
+            }
+            match self.delete(&session, uid, true).await {
                 Deleted::Yes => {}
                 Deleted::SomebodyElse => return Ok(Start::AlreadyRunning),
-                Deleted::Refused(why) | Deleted::Unknown(why) => anyhow::bail!(why),
+                Deleted::Refused(why) | Deleted::Unknown(why) | Deleted::Lost(why) => anyhow::bail!(why),
             }
         }
         let cycle = CycleId("dry-run".to_owned());
         let birth = Birth { cycle: &cycle, predecessor: predecessor.as_ref() };
-        match (self.create(want, birth, true).await?, &predecessor) {
+        match (self.create(want, birth, true).await?, ended) {
             // The predecessor, which a real run deletes first, has the name and its share of the quota.
             (Created::NameTaken | Created::QuotaFull(_), Some(_)) => {
                 Ok(Start::Started { generation: birth.generation() })
             }
-            (Created::Unknown(why), _) => anyhow::bail!(why),
+            (Created::Unknown(why) | Created::Lost(why), _) => anyhow::bail!(why),
             (created, _) => self.conclude(&session, birth, created).await,
         }
     }
@@ -135,25 +152,33 @@ impl Kubernetes {
         session: &str,
         cycle: &CycleId,
         predecessor: Option<Predecessor>,
+        now: SystemTime,
     ) -> anyhow::Result<Start> {
-        // Before the removal: the ended Job holds its slot's history.
         self.queue_is_there().await?;
-        if let Some(predecessor) = &predecessor {
-            match self.delete(session, &predecessor.uid, false).await {
-                Deleted::Yes => {}
-                Deleted::SomebodyElse => return Ok(Start::AlreadyRunning),
-                Deleted::Refused(why) => anyhow::bail!(why),
-                Deleted::Unknown(why) => match self.look_up(session).await {
-                    Ok(None) => {}
-                    Ok(Some(job)) if job.uid() == predecessor.uid => anyhow::bail!(why),
-                    Ok(Some(_)) => return Ok(Start::AlreadyRunning),
-                    Err(_) => anyhow::bail!(why),
-                },
+        let generation = predecessor.as_ref().map_or(0, |predecessor| predecessor.generation);
+        let ended =
+            predecessor.as_ref().and_then(|predecessor| Some((predecessor, predecessor.uid.as_ref()?)));
+        // What another cycle may have done to the slot meanwhile.
+        let mut newest = Holder::None;
+        if let Some((predecessor, uid)) = ended {
+            // Before the removal: until now the ended Job holds its slot's history.
+            if let Some(kept) = self.record(session, predecessor, now, Mode::Write).await {
+                return Ok(kept);
+            }
+            match self.remove(session, uid).await? {
+                Removed::Yes => {}
+                Removed::ByUnknown => newest = self.remembered(session, Instant::now()).await,
+                Removed::No(left) => return Ok(left),
             }
         }
-        let birth = Birth { cycle, predecessor: predecessor.as_ref() };
+        let followed = match &newest {
+            Holder::Ended(newest) if newest.generation > generation => Some(newest),
+            Holder::Unknown(why) => return Ok(Start::Held(hold(HoldReason::Unknown, why.clone()))),
+            _ => predecessor.as_ref(),
+        };
+        let birth = Birth { cycle, predecessor: followed };
         let mut created = self.create(want, birth, false).await?;
-        for pause in QUOTA_PAUSES.iter().filter(|_| predecessor.is_some()) {
+        for pause in QUOTA_PAUSES.iter().filter(|_| ended.is_some()) {
             if !matches!(created, Created::QuotaFull(_)) || !self.api.has_time_for(*pause) {
                 break;
             }
@@ -163,39 +188,92 @@ impl Kubernetes {
         self.conclude(session, birth, created).await
     }
 
+    /// Makes sure that the ledger has the history of an ended session. `None` when it has; else the session's Job stays.
+    async fn record(
+        &self,
+        session: &str,
+        predecessor: &Predecessor,
+        now: SystemTime,
+        mode: Mode,
+    ) -> Option<Start> {
+        match self.ledger.record(&self.api, session, &predecessor.history, now, mode).await {
+            Ok(()) => None,
+            Err(Unrecorded::Failed(why)) => {
+                Some(Start::Failed(format!("{why}; without it this cycle replaces no ended session")))
+            }
+            Err(Unrecorded::FailedBefore(why)) => Some(Start::Held(hold(HoldReason::RoleFailed, why))),
+        }
+    }
+
+    /// Removes an ended session.
+    async fn remove(&self, session: &str, uid: &str) -> anyhow::Result<Removed> {
+        let (why, was_lost) = match self.delete(session, uid, false).await {
+            Deleted::Yes => return Ok(Removed::Yes),
+            Deleted::SomebodyElse => return Ok(Removed::No(Start::AlreadyRunning)),
+            Deleted::Refused(why) => anyhow::bail!(why),
+            Deleted::Unknown(why) => (why, false),
+            Deleted::Lost(why) => (why, true),
+        };
+        match self.look_up(session).await {
+            Ok(None) => Ok(Removed::ByUnknown),
+            Ok(Some(job)) if job.uid() != uid => Ok(Removed::No(Start::AlreadyRunning)),
+            // The server is back, and others need not wait for the next cycle.
+            Ok(Some(_)) if was_lost => {
+                Ok(Removed::No(Start::Failed(format!("{why}; the next cycle goes on"))))
+            }
+            Ok(Some(_)) | Err(_) => anyhow::bail!(why),
+        }
+    }
+
     /// After everything but a clear answer, the Job itself tells who made it.
     async fn conclude(&self, session: &str, birth: Birth<'_>, created: Created) -> anyhow::Result<Start> {
         let started = Start::Started { generation: birth.generation() };
-        let (doubt, found) = match created {
+        let (doubt, was_lost) = match created {
             Created::Yes => return Ok(started),
             Created::NameHeld => return Ok(Start::Held(name_held(session))),
             Created::QuotaFull(why) => return Ok(Start::Held(hold(HoldReason::Quota, why))),
             Created::Refused(why) => anyhow::bail!(why),
-            Created::NameTaken => (None, self.look_up(session).await),
-            Created::Unknown(why) => (Some(why), self.look_up(session).await),
+            Created::NameTaken => (None, false),
+            Created::Unknown(why) => (Some(why), false),
+            Created::Lost(why) => (Some(why), true),
         };
-        match (found, doubt) {
+        let may_start = |why| format!("{why}; it may still start: the next cycle's inventory shows it");
+        match (self.look_up(session).await, doubt) {
             (Ok(Some(job)), _) if job.cycle() == Some(birth.cycle.0.as_str()) => Ok(started),
             (Ok(Some(job)), _) if !self.is_ours(&job) => anyhow::bail!(stranger(session)),
             (_, None) | (Ok(Some(_)), Some(_)) => Ok(Start::AlreadyRunning),
-            (Ok(None) | Err(_), Some(why)) => {
-                anyhow::bail!("{why}; it may still start: the next cycle's inventory shows it")
-            }
+            // The server is back, and others need not wait for the next cycle.
+            (Ok(None), Some(why)) if was_lost => Ok(Start::Failed(may_start(why))),
+            (Ok(None) | Err(_), Some(why)) => anyhow::bail!(may_start(why)),
         }
     }
 
     /// From the inventory of this cycle; without one, the slot is looked up on its own (R1-013).
     async fn holder(&self, want: &Want, session: &str) -> Holder {
-        if let Some(view) = self.view.borrow().as_ref() {
-            return view.jobs.get(&want.slot).map_or(Holder::None, |job| self.holding(job, &view.pods));
+        let seen = self.view.borrow().as_ref().map(|view| {
+            let job = view.jobs.get(&want.slot);
+            job.map_or(Err(view.at), |job| Ok(self.holding(job, &view.pods)))
+        });
+        match seen {
+            Some(Ok(holder)) => return holder,
+            Some(Err(at)) => return self.remembered(session, at).await,
+            None => {}
         }
         match self.look_up(session).await {
-            Ok(None) => Holder::None,
+            Ok(None) => self.remembered(session, Instant::now()).await,
             Ok(Some(job)) if job.end().is_some() && self.is_ours(&job) => {
                 let pods = self.pods_of(session).await.unwrap_or_default();
                 self.holding(&job, &pods)
             }
             Ok(Some(job)) => self.holding(&job, &Pods::default()),
+            Err(why) => Holder::Unknown(why),
+        }
+    }
+
+    /// Who had the name of a slot that had no Job at that time.
+    async fn remembered(&self, session: &str, at: Instant) -> Holder {
+        match self.ledger.history(&self.api, session, at).await {
+            Ok(history) => Predecessor::remembered(history).map_or(Holder::None, Holder::Ended),
             Err(why) => Holder::Unknown(why),
         }
     }
@@ -241,7 +319,7 @@ impl Kubernetes {
             .api
             .ask(&ask)
             .await
-            .map_or_else(|lost| Created::Unknown(unreachable(&lost.0)), |answer| Created::of(&answer)))
+            .map_or_else(|lost| Created::Lost(unreachable(&lost.0)), |answer| Created::of(&answer)))
     }
 
     /// Bound to the uid, so that a deletion which comes late finds nothing; in the background, because a Job's pods
@@ -261,6 +339,6 @@ impl Kubernetes {
         self.api
             .ask(&ask)
             .await
-            .map_or_else(|lost| Deleted::Unknown(unreachable(&lost.0)), |answer| Deleted::of(&answer))
+            .map_or_else(|lost| Deleted::Lost(unreachable(&lost.0)), |answer| Deleted::of(&answer))
     }
 }

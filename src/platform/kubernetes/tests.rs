@@ -95,7 +95,7 @@ fn run(generation: u64, detail: &str) -> Run {
 #[test]
 fn the_job_of_a_session_is_pinned_field_by_field() {
     let history = vec![run(1, "OOMKilled: no memory")];
-    let predecessor = Predecessor { uid: "u-1".to_owned(), generation: 1, history };
+    let predecessor = Predecessor { uid: Some("u-1".to_owned()), generation: 1, history };
     let mut made = made(&settings(), &want(&["claude", "-p", "{prompt}", "{role}"], &[]), Some(&predecessor));
     made["metadata"]["annotations"]["coordinator.dev/config-hash"] = json!("<hash>");
     for path in ["/metadata/labels", "/spec/template/metadata/labels"] {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::fleet::{Mode, StuckReason};
+use crate::fleet::{Hold, Mode, StuckReason};
 use crate::render::sample::{a_role, at, converged, endpoint, merged, role, skip, stuck, target};
 use crate::report::{Advice, RateLimit, SpawnFailure, Spawned};
 
@@ -81,6 +81,19 @@ fn all_spawns_failed_is_broken_only_when_nothing_is_live() {
     });
     check(Status::Degraded, &["2 spawns failed"], |report| report.spawn.body.failed = spawn_failures(2));
     check(Status::Healthy, &[], |report| report.spawn.body.failed = spawn_failures(1));
+}
+
+#[test]
+fn held_work_that_failed_is_degraded_after_one_failure_and_never_healthy() {
+    let held = |reason| Hold { reason, until: None, detail: String::new() };
+    check(Status::Degraded, &["2 sessions are held because a spawn of their role failed"], |report| {
+        report.spawn.body.failed = spawn_failures(1);
+        report.spawn.body.held =
+            (1..3).map(|index| (target("qa", index), held(HoldReason::RoleFailed))).collect();
+    });
+    for reason in [HoldReason::Backoff, HoldReason::Cap, HoldReason::MaxSpawns, HoldReason::Quota] {
+        check(Status::Healthy, &[], |report| report.spawn.body.held = vec![(target("qa", 1), held(reason))]);
+    }
 }
 
 #[test]

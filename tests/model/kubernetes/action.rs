@@ -78,6 +78,7 @@ impl fmt::Display for Write {
             Self::Create { slot, name } => write!(f, "CREATE s{slot}-g{name}"),
             Self::Delete { slot, uid: GONE } => write!(f, "DELETE s{slot} (meant: a Job that is gone)"),
             Self::Delete { slot, .. } => write!(f, "DELETE s{slot} (meant: the Job that is there)"),
+            Self::Record { slot, .. } => write!(f, "the ledger's write for s{slot}"),
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Job {
     pub phase: Phase,
     /// Its process runs.
     pub runs: bool,
+    /// Its run is in the ledger.
+    pub recorded: bool,
     /// The cycles that were under way when it was made, and still are, as bits.
     pub watchers: u8,
 }
@@ -36,13 +38,27 @@ pub struct Job {
 pub struct Place {
     pub jobs: Vec<Job>,
     pub orphans: u8,
+    /// A coordinator deleted the last Job, whose run is in no ledger, and no other Job followed: who asks now finds a slot
+    /// without a history.
+    pub forgotten: bool,
 }
 
 /// A write, as the server gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Write {
-    Create { slot: u8, name: u8 },
-    Delete { slot: u8, uid: Uid },
+    Create {
+        slot: u8,
+        name: u8,
+    },
+    Delete {
+        slot: u8,
+        uid: Uid,
+    },
+    /// The ledger gets the run of this Job.
+    Record {
+        slot: u8,
+        uid: Uid,
+    },
 }
 
 /// What the server answers to a write.
@@ -68,7 +84,7 @@ pub struct Cluster {
 impl Write {
     pub fn slot(self) -> u8 {
         match self {
-            Self::Create { slot, .. } | Self::Delete { slot, .. } => slot,
+            Self::Create { slot, .. } | Self::Delete { slot, .. } | Self::Record { slot, .. } => slot,
         }
     }
 }
@@ -108,7 +124,18 @@ impl Cluster {
         match write {
             Write::Create { slot, name } => self.create(design, slot, name, watchers),
             Write::Delete { slot, uid } => self.delete(design, slot, uid),
+            Write::Record { slot, uid } => self.record(slot, uid),
         }
+    }
+
+    /// What is in the ledger stays there, whatever becomes of the Job.
+    fn record(&mut self, slot: u8, uid: Uid) -> Answer {
+        let place = &mut self.slots[usize::from(slot)];
+        match place.jobs.iter_mut().find(|job| job.uid == uid) {
+            Some(job) => job.recorded = true,
+            None => place.forgotten = false,
+        }
+        Answer::Done
     }
 
     fn create(&mut self, design: &Design, slot: u8, name: u8, watchers: u8) -> Answer {
@@ -122,7 +149,8 @@ impl Cluster {
         }
         let uid = place.jobs.iter().map(|job| job.uid).max().unwrap_or(GONE) + 1;
         let watchers = if design.collector == Collector::OldAndUnwatched { watchers } else { 0 };
-        place.jobs.push(Job { uid, name, phase: Phase::Live, runs: true, watchers });
+        place.jobs.push(Job { uid, name, phase: Phase::Live, runs: true, recorded: false, watchers });
+        place.forgotten = false;
         Answer::Done
     }
 
@@ -136,6 +164,7 @@ impl Cluster {
         };
         let Some(target) = target else { return Answer::SomebodyElse };
         let job = place.jobs.remove(target);
+        place.forgotten = !job.recorded;
         if job.runs && design.removal == Removal::ByNameOrphaning {
             place.orphans += 1;
         } else if job.runs {

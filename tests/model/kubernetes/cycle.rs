@@ -1,7 +1,7 @@
 //! The coordinator's part: `src/platform/kubernetes/start.rs`, one remote call at a time.
 
 use super::cluster::{Answer, Phase, Place, Uid, Write};
-use super::design::{Blind, Design, Naming, Removal};
+use super::design::{Blind, Design, Ledger, Naming, Removal};
 use crate::planning::{End, MOST_SLOTS, Seen, Starts};
 
 /// Who has a slot's name, as `Kubernetes::holder` finds it.
@@ -26,6 +26,8 @@ pub struct Look {
 pub enum Task {
     /// GET, because there was no list.
     LookUp,
+    /// The ledger's write, before the DELETE of the predecessor or after it.
+    Record(Uid),
     /// DELETE of the predecessor.
     Delete(Uid),
     /// GET, because the DELETE had no answer.
@@ -108,7 +110,10 @@ impl Look {
                 (Naming::Generation | Naming::Unique, _) => Task::Create { name },
                 (Naming::Slot, Removal::Never) => Task::Over,
                 (Naming::Slot, Removal::ByUid | Removal::ByName | Removal::ByNameOrphaning) => {
-                    Task::Delete(uid)
+                    match design.ledger {
+                        Ledger::BeforeDelete => Task::Record(uid),
+                        Ledger::AfterDelete | Ledger::Never => Task::Delete(uid),
+                    }
                 }
             },
         }
@@ -119,6 +124,7 @@ impl Task {
     /// What it sends next; `None` where it asks, or nothing.
     pub fn write(self, slot: u8) -> Option<Write> {
         match self {
+            Self::Record(uid) => Some(Write::Record { slot, uid }),
             Self::Delete(uid) => Some(Write::Delete { slot, uid }),
             Self::Create { name } => Some(Write::Create { slot, name }),
             Self::LookUp | Self::LookAgain(_) | Self::Over => None,
@@ -126,9 +132,16 @@ impl Task {
     }
 
     /// `replace`, from one answer to the next request.
-    pub fn after(self, fate: Fate, answer: Answer) -> Self {
+    pub fn after(self, design: &Design, fate: Fate, answer: Answer) -> Self {
         match (self, fate) {
-            (Self::Delete(_), Fate::Answered | Fate::Twice | Fate::Held) => match answer {
+            // An answer that is lost is looked for in the ledger itself.
+            (Self::Record(uid), Fate::Answered | Fate::Twice | Fate::ReplyLost) => match design.ledger {
+                Ledger::BeforeDelete => Self::Delete(uid),
+                Ledger::AfterDelete | Ledger::Never => Self::Create { name: 0 },
+            },
+            (Self::Record(_), Fate::Late | Fate::Held | Fate::Refused) => Self::Over,
+            (Self::Delete(uid), Fate::Answered | Fate::Twice | Fate::Held) => match answer {
+                Answer::Done if design.ledger == Ledger::AfterDelete => Self::Record(uid),
                 Answer::Done => Self::Create { name: 0 },
                 Answer::SomebodyElse | Answer::TakenByLive | Answer::TakenByEnded => Self::Over,
             },

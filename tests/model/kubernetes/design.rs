@@ -66,6 +66,17 @@ pub enum Blind {
     Rest,
 }
 
+/// When a cycle writes the runs of an ended session into the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ledger {
+    /// Before the session's Job is deleted. Shipped.
+    BeforeDelete,
+    /// After it.
+    AfterDelete,
+    /// Never: the next Job alone takes the history over.
+    Never,
+}
+
 /// A design, and the size of the world in which it is searched.
 #[derive(Debug, Clone, Copy)]
 pub struct Design {
@@ -75,6 +86,7 @@ pub struct Design {
     pub collector: Collector,
     pub lists: Lists,
     pub blind: Blind,
+    pub ledger: Ledger,
     pub slots: u8,
     pub cycles: u8,
     /// Lost replies, late writes, doubled writes, finalizers.
@@ -91,6 +103,7 @@ impl Design {
             collector: Collector::Anything,
             lists: Lists::Fresh,
             blind: Blind::LookUp,
+            ledger: Ledger::BeforeDelete,
             slots,
             cycles,
             faults,
@@ -104,6 +117,7 @@ impl Design {
             removal: Removal::Never,
             collector,
             blind: Blind::Rest,
+            ledger: Ledger::Never,
             ..Self::shipped(1, 3, 0)
         }
     }

@@ -59,7 +59,7 @@ fn finish(model: &Kubernetes, cluster: &mut Cluster, slot: u8, mut task: Task) {
     while task != Task::Over {
         let look = Look::at(&cluster.slots[usize::from(slot)], model.design.naming);
         task = match task.write(slot) {
-            Some(write) => task.after(Fate::Answered, cluster.apply(&model.design, write, 0)),
+            Some(write) => task.after(&model.design, Fate::Answered, cluster.apply(&model.design, write, 0)),
             None if task == Task::LookUp => look.decide(&model.design, true),
             None => Task::looked_again(look),
         };

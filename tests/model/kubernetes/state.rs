@@ -81,7 +81,7 @@ impl State {
         }
         for write in &mut self.late {
             match write {
-                Write::Delete { slot, uid } => renamed(usize::from(*slot), uid),
+                Write::Delete { slot, uid } | Write::Record { slot, uid } => renamed(usize::from(*slot), uid),
                 Write::Create { .. } => {}
             }
         }
@@ -97,7 +97,9 @@ impl State {
                 Cycle::Working(tasks) => {
                     for (slot, task) in tasks.iter_mut().enumerate() {
                         match task {
-                            Task::Delete(uid) | Task::LookAgain(uid) => renamed(slot, uid),
+                            Task::Record(uid) | Task::Delete(uid) | Task::LookAgain(uid) => {
+                                renamed(slot, uid)
+                            }
                             Task::LookUp | Task::Create { .. } | Task::Over => {}
                         }
                     }
@@ -105,6 +107,8 @@ impl State {
                 Cycle::Waiting | Cycle::Over => {}
             }
         }
+        // The ledger has what it is told twice once, and a removed Job's run is of no use to anybody here.
+        self.late.retain(|write| !matches!(write, Write::Record { uid: GONE, .. }));
         self.late.sort_unstable();
         if symmetry {
             self.cycles.sort_unstable();

@@ -1,7 +1,7 @@
 //! What is searched.
 
-use super::design::{Blind, Collector, Design, Ending, Lists, Naming, Removal};
-use super::{Kubernetes, nothing_is_killed, one_live_session};
+use super::design::{Blind, Collector, Design, Ending, Ledger, Lists, Naming, Removal};
+use super::{Kubernetes, nothing_is_forgotten, nothing_is_killed, one_live_session};
 use crate::check::{hold, prove, refute};
 
 #[test]
@@ -94,4 +94,20 @@ fn b4_a_platform_that_calls_a_running_session_over_leaves_two_live() {
 fn b_without_test_and_set_leaves_two_live() {
     let design = Design { naming: Naming::Unique, ..Design::shipped(1, 2, 0) };
     two_live("B without test-and-set: a creation is never refused", design);
+}
+
+fn forgets(name: &str, design: Design) {
+    refute(name, Kubernetes::mutant(design, || vec![nothing_is_forgotten()]));
+}
+
+#[test]
+fn a_ledger_that_is_written_after_the_deletion_forgets() {
+    let design = Design { ledger: Ledger::AfterDelete, ..Design::shipped(1, 2, 0) };
+    forgets("B with the ledger after the deletion", design);
+}
+
+#[test]
+fn without_a_ledger_a_cycle_that_dies_between_deletion_and_creation_forgets() {
+    let design = Design { ledger: Ledger::Never, ..Design::shipped(1, 2, 0) };
+    forgets("B without a ledger", design);
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::admission;
 use super::cluster::{ADMIN, Cluster, NAMESPACE, Quota, USER};
+use super::config_map;
 use super::list;
 use super::request::{Asked, Target};
 use super::status::{self, Resource};
@@ -29,6 +30,8 @@ pub fn answer(cluster: &mut Cluster, asked: &Asked, stale: bool) -> Reply {
         ("get", Resource::Pods, "log") => log(cluster, asked, target),
         ("create", Resource::Jobs, "") => create(cluster, asked, target),
         ("delete", Resource::Jobs, "") => delete(cluster, asked, target),
+        ("create" | "update", Resource::ConfigMaps, "") => config_map::write(cluster, asked, target),
+        ("delete", Resource::ConfigMaps, "") => config_map::delete(cluster, target),
         _ => status::no_such_path(),
     }
 }
@@ -73,7 +76,11 @@ fn elsewhere(cluster: &Cluster, user: &str, asked: &Asked) -> Reply {
 fn review(cluster: &Cluster, body: &Value) -> Reply {
     let attributes = &body["spec"]["resourceAttributes"];
     let text = |name: &str| attributes[name].as_str().unwrap_or_default();
-    let resource = if text("resource") == "jobs" { Resource::Jobs } else { Resource::Pods };
+    let resource = match text("resource") {
+        "jobs" => Resource::Jobs,
+        "configmaps" => Resource::ConfigMaps,
+        _ => Resource::Pods,
+    };
     let known = text("resource") == resource.plural() && text("group") == resource.group();
     let target = Target {
         resource,
@@ -91,6 +98,7 @@ fn object<'a>(cluster: &'a Cluster, target: &Target) -> Option<&'a Value> {
     match target.resource {
         Resource::Jobs => objects.jobs.get(&target.name),
         Resource::Pods => objects.pods.get(&target.name),
+        Resource::ConfigMaps => objects.config_maps.get(&target.name),
     }
 }
 

@@ -57,6 +57,7 @@ pub type Change = Box<dyn FnOnce(&mut Cluster) + Send>;
 pub struct Namespace {
     pub jobs: BTreeMap<String, Value>,
     pub pods: BTreeMap<String, Value>,
+    pub config_maps: BTreeMap<String, Value>,
     /// What the pods have written, for as long as they may write.
     pub logs: BTreeMap<String, Log>,
     /// On `count/jobs.batch`.
@@ -95,8 +96,19 @@ pub enum Nodes {
 
 impl Default for Cluster {
     fn default() -> Self {
-        let rights =
-            ["get jobs", "list jobs", "create jobs", "delete jobs", "get pods", "list pods", "get pods/log"];
+        let rights = [
+            "get jobs",
+            "list jobs",
+            "create jobs",
+            "delete jobs",
+            "get pods",
+            "list pods",
+            "get pods/log",
+            "list configmaps",
+            "create configmaps",
+            "update configmaps",
+            "delete configmaps",
+        ];
         let rights = rights.map(|right| right.split_once(' ').expect("verb and resource"));
         Self {
             namespaces: BTreeMap::from([(NAMESPACE.to_owned(), Namespace::default())]),
@@ -184,6 +196,15 @@ impl Cluster {
     /// The names of the Jobs in the fleet's namespace.
     pub fn jobs(&mut self) -> Vec<String> {
         self.namespace().jobs.keys().cloned().collect()
+    }
+
+    /// The generations that the ledger remembers of a slot, oldest first.
+    pub fn ledger(&mut self, session: &str) -> Vec<u64> {
+        let maps = self.namespace().config_maps.values();
+        let lists = maps.filter_map(|map| map["data"][session].as_str());
+        let runs = lists.flat_map(|list| serde_json::from_str::<Vec<Value>>(list).expect("a list of runs"));
+        let generations: BTreeSet<u64> = runs.filter_map(|run| run["gen"].as_u64()).collect();
+        generations.into_iter().collect()
     }
 
     /// The pods of a Job, by their names, which begin with its own.

@@ -86,11 +86,12 @@ fn select(cluster: &Cluster, asked: &Asked, target: &Target, stale: bool) -> Res
         let known = match target.resource {
             Resource::Jobs => ["metadata.name", "metadata.namespace", "status.successful"].as_slice(),
             Resource::Pods => &["metadata.name", "metadata.namespace", "status.phase", "spec.nodeName"],
+            Resource::ConfigMaps => &["metadata.name", "metadata.namespace"],
         };
         if !known.contains(field) {
             let message = match target.resource {
                 Resource::Jobs => format!("field label \"{field}\" not supported for Job"),
-                Resource::Pods => format!("field label not supported: {field}"),
+                Resource::Pods | Resource::ConfigMaps => format!("field label not supported: {field}"),
             };
             return Err(status::bad_request(&message));
         }
@@ -111,6 +112,7 @@ fn of(objects: &Namespace, resource: Resource) -> Vec<&Value> {
     match resource {
         Resource::Jobs => objects.jobs.values().collect(),
         Resource::Pods => objects.pods.values().collect(),
+        Resource::ConfigMaps => objects.config_maps.values().collect(),
     }
 }
 

@@ -48,6 +48,9 @@ impl Target {
                 ((Resource::Jobs, namespace), rest)
             }
             ["api", "v1", "namespaces", namespace, "pods", rest @ ..] => ((Resource::Pods, namespace), rest),
+            ["api", "v1", "namespaces", namespace, "configmaps", rest @ ..] => {
+                ((Resource::ConfigMaps, namespace), rest)
+            }
             _ => return None,
         };
         let part = |place: usize| rest.get(place).copied().unwrap_or_default().to_owned();
@@ -122,6 +125,9 @@ fn call(method: &Method, target: Option<&Target>, further: bool) -> Call {
         (&Method::GET, Resource::Pods, _, "log") => Call::Log,
         (&Method::POST, Resource::Jobs, "", "") => Call::Create,
         (&Method::DELETE, Resource::Jobs, name, "") if !name.is_empty() => Call::Delete,
+        (&Method::GET, Resource::ConfigMaps, "", "") => Call::ReadLedger,
+        (&Method::POST | &Method::PUT, Resource::ConfigMaps, _, "") => Call::WriteLedger,
+        (&Method::DELETE, Resource::ConfigMaps, _, "") => Call::DropLedger,
         _ => Call::Other,
     }
 }

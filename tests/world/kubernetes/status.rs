@@ -10,6 +10,7 @@ use crate::world::server::Reply;
 pub enum Resource {
     Jobs,
     Pods,
+    ConfigMaps,
 }
 
 impl Resource {
@@ -17,7 +18,7 @@ impl Resource {
     pub fn group(self) -> &'static str {
         match self {
             Self::Jobs => "batch",
-            Self::Pods => "",
+            Self::Pods | Self::ConfigMaps => "",
         }
     }
 
@@ -26,6 +27,7 @@ impl Resource {
         match self {
             Self::Jobs => "jobs",
             Self::Pods => "pods",
+            Self::ConfigMaps => "configmaps",
         }
     }
 
@@ -34,6 +36,7 @@ impl Resource {
         match self {
             Self::Jobs => "Job",
             Self::Pods => "Pod",
+            Self::ConfigMaps => "ConfigMap",
         }
     }
 
@@ -41,7 +44,7 @@ impl Resource {
     pub fn api_version(self) -> &'static str {
         match self {
             Self::Jobs => "batch/v1",
-            Self::Pods => "v1",
+            Self::Pods | Self::ConfigMaps => "v1",
         }
     }
 
@@ -50,6 +53,7 @@ impl Resource {
         match self {
             Self::Jobs => "jobs.batch",
             Self::Pods => "pods",
+            Self::ConfigMaps => "configmaps",
         }
     }
 
@@ -148,6 +152,20 @@ pub fn precondition(resource: Resource, name: &str, field: &str, expected: &str,
          not match the {field} in record ({found}). The object might have been {remedy}"
     );
     failure(409, "Conflict", &message, &json!({"name": name, "group": group, "kind": kind}))
+}
+
+/// 409 of a write that names an old `resourceVersion`, or of a quota that two creations charged at once.
+pub fn modified(qualified: &str, name: &str, kind: &str) -> Reply {
+    let message = format!(
+        "Operation cannot be fulfilled on {qualified} \"{name}\": the object has been modified; please apply your changes \
+         to the latest version and try again"
+    );
+    failure(409, "Conflict", &message, &json!({"name": name, "kind": kind}))
+}
+
+/// 409 of a creation that lost the race for its quota, and did nothing.
+pub fn quota_conflict() -> Reply {
+    modified("resourcequotas", "fleet", "resourcequotas")
 }
 
 /// One thing that is wrong with an object.

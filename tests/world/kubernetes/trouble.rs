@@ -22,6 +22,12 @@ pub enum Call {
     Delete,
     /// A pod's log.
     Log,
+    /// The list of the ledger's ConfigMaps.
+    ReadLedger,
+    /// A ConfigMap is made or replaced.
+    WriteLedger,
+    /// A ConfigMap is removed.
+    DropLedger,
     /// Anything else.
     Other,
 }

@@ -31,10 +31,12 @@ fn answer(method: &Method, path: &str, body: &Value) -> (u16, Value) {
             let asked = &body["spec"]["resourceAttributes"];
             let is_needed = ["get", "list", "create"].contains(&asked["verb"].as_str().unwrap_or_default());
             let is_removal = asked["verb"] == "delete" && asked["resource"] == "jobs";
-            (201, json!({ "status": { "allowed": is_needed || is_removal } }))
+            let is_ledger = asked["resource"] == "configmaps";
+            (201, json!({ "status": { "allowed": is_needed || is_removal || is_ledger } }))
         }
         ("GET", "/api/v1/namespaces/agents") => (403, refusal("namespaces \"agents\" is forbidden")),
         ("GET", "/apis/batch/v1/namespaces/agents/jobs") => (200, json!({ "metadata": {}, "items": [] })),
+        ("GET", "/api/v1/namespaces/agents/configmaps") => (200, json!({ "metadata": {}, "items": [] })),
         ("GET", "/apis/kueue.x-k8s.io") => (200, json!({ "kind": "APIGroup" })),
         ("POST", "/apis/batch/v1/namespaces/agents/jobs") => (201, body.clone()),
         _ => (404, refusal("the server could not find the requested resource")),
@@ -139,6 +141,10 @@ async fn each_missing_permission_is_named_with_its_verb_resource_and_role() {
         (
             "alice may not get pods/log in namespace agents",
             "add verb `get` on `pods/log` of API group \"\" to the Role `coordinator` there",
+        ),
+        (
+            "alice may not create configmaps in namespace agents",
+            "add verb `create` on `configmaps` of API group \"\" to the Role `coordinator` there",
         ),
     ];
     assert_eq!(failed, expected);

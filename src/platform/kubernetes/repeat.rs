@@ -1,0 +1,75 @@
+//! Which requests may be sent again, and when.
+
+use std::collections::hash_map::DefaultHasher;
+use std::error::Error;
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use h2::Reason;
+use hyper_util::client::legacy;
+
+use super::api::Ask;
+
+/// The first pause; each further one is twice as long.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+
+/// A server that restarts is looked for this often.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether a request that ended with this error did not reach any handler of the server:
+///
+/// * no connection could be made;
+/// * the connection closed before the request was written to it (hyper's `Canceled` says nothing else);
+/// * the server refused the stream: `RST_STREAM` with `REFUSED_STREAM` (RFC 9113, 8.7);
+/// * the server closed the connection with a `GOAWAY` that names an earlier stream as the last one (RFC 9113, 6.8). h2
+///   fails the streams above that number with the frame's error, and lets those up to it go on. Connection and requests
+///   share one thread here, so that no frame comes between the creation of a stream and the look at its connection.
+///
+/// A connection that breaks leaves another error: its requests may have been carried out.
+pub(super) fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect)
+            || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+            || error.downcast_ref::<h2::Error>().is_some_and(is_refused)
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn is_refused(error: &h2::Error) -> bool {
+    let is_refused_stream = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    error.is_remote() && (error.is_go_away() || is_refused_stream)
+}
+
+/// The pauses between the attempts at one request: longer and longer, with jitter, so that requests which failed together
+/// do not come back together.
+pub(super) struct Pauses {
+    attempts: u32,
+    seed: u64,
+}
+
+impl Pauses {
+    /// The body of a creation names slot and cycle, so that no two have the same pauses.
+    pub(super) fn of(ask: &Ask<'_>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        ask.path.hash(&mut hasher);
+        ask.body.map(|body| &body["metadata"]).map(ToString::to_string).hash(&mut hasher);
+        Self { attempts: 0, seed: hasher.finish() }
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        let full = MIN_PAUSE.saturating_mul(2u32.saturating_pow(self.attempts)).min(MAX_PAUSE);
+        self.attempts += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, self.attempts).hash(&mut hasher);
+        let thousandths = u32::try_from(hasher.finish() % 1_000).unwrap_or_default();
+        full / 2 + full * thousandths / 1_000
+    }
+}
+
+#[cfg(test)]
+mod tests;
