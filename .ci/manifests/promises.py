@@ -14,7 +14,12 @@ CONTAINER_SECURITY = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
-ROLE = {("batch", "jobs"): "create delete get list", ("", "pods"): "get list", ("", "pods/log"): "get"}
+ROLE = {
+    ("batch", "jobs"): "create delete get list",
+    ("", "pods"): "get list",
+    ("", "pods/log"): "get",
+    ("", "events"): "list",
+}
 CRON = {
     "schedule": "*/5 * * * *",
     "timeZone": "Etc/UTC",

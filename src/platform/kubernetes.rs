@@ -17,6 +17,7 @@ use crate::roster::KubernetesSettings;
 mod answer;
 mod api;
 mod connect;
+mod events;
 pub(crate) mod inspect;
 mod job;
 mod list;

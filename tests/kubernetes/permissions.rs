@@ -95,6 +95,11 @@ impl Without<'_> {
         assert_eq!(slots(&self.fleet.cycle(), "spawned"), [FIRST]);
     }
 
+    /// Events say why a session is stuck; nothing is stuck here.
+    fn list_events(&self) {
+        assert_eq!(slots(&self.fleet.cycle(), "spawned"), [FIRST]);
+    }
+
     /// People read pods; a cycle does not need to.
     fn get_pods(&self) {
         assert_eq!(slots(&self.fleet.cycle(), "spawned"), [FIRST]);
@@ -125,6 +130,7 @@ fn each_permission_that_is_missing_is_named_and_the_other_steps_go_on() {
             ("list", "pods") => without.list_pods(),
             ("get", "pods/log") => without.get_logs(),
             ("get", "pods") => without.get_pods(),
+            ("list", "events") => without.list_events(),
             _ => panic!("nothing needs to {verb} {resource}, and the least Role grants it"),
         }
         cluster.patch::<Role>(ACCOUNT, &json!({ "rules": rules }));

@@ -44,6 +44,9 @@ pub(crate) const NEEDED: [Permission; 7] = [
     Permission { resource: "pods/log", ..on_pods("get") },
 ];
 
+/// What explains a session that is stuck. A cycle works without.
+pub(crate) const USEFUL: [Permission; 1] = [Permission { verb: "list", group: "", resource: "events" }];
+
 /// What nothing here asks for, and what could end or change a live session.
 pub(crate) const SURPLUS: [Permission; 4] =
     [on_jobs("patch"), on_jobs("update"), on_jobs("deletecollection"), on_pods("delete")];

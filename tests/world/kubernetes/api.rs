@@ -73,7 +73,11 @@ fn elsewhere(cluster: &Cluster, user: &str, asked: &Asked) -> Reply {
 fn review(cluster: &Cluster, body: &Value) -> Reply {
     let attributes = &body["spec"]["resourceAttributes"];
     let text = |name: &str| attributes[name].as_str().unwrap_or_default();
-    let resource = if text("resource") == "jobs" { Resource::Jobs } else { Resource::Pods };
+    let resource = match text("resource") {
+        "jobs" => Resource::Jobs,
+        "events" => Resource::Events,
+        _ => Resource::Pods,
+    };
     let known = text("resource") == resource.plural() && text("group") == resource.group();
     let target = Target {
         resource,
@@ -91,6 +95,7 @@ fn object<'a>(cluster: &'a Cluster, target: &Target) -> Option<&'a Value> {
     match target.resource {
         Resource::Jobs => objects.jobs.get(&target.name),
         Resource::Pods => objects.pods.get(&target.name),
+        Resource::Events => objects.events.get(&target.name),
     }
 }
 

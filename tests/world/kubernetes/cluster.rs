@@ -57,6 +57,7 @@ pub type Change = Box<dyn FnOnce(&mut Cluster) + Send>;
 pub struct Namespace {
     pub jobs: BTreeMap<String, Value>,
     pub pods: BTreeMap<String, Value>,
+    pub events: BTreeMap<String, Value>,
     /// What the pods have written, for as long as they may write.
     pub logs: BTreeMap<String, Log>,
     /// On `count/jobs.batch`.
@@ -95,8 +96,16 @@ pub enum Nodes {
 
 impl Default for Cluster {
     fn default() -> Self {
-        let rights =
-            ["get jobs", "list jobs", "create jobs", "delete jobs", "get pods", "list pods", "get pods/log"];
+        let rights = [
+            "get jobs",
+            "list jobs",
+            "create jobs",
+            "delete jobs",
+            "get pods",
+            "list pods",
+            "get pods/log",
+            "list events",
+        ];
         let rights = rights.map(|right| right.split_once(' ').expect("verb and resource"));
         Self {
             namespaces: BTreeMap::from([(NAMESPACE.to_owned(), Namespace::default())]),

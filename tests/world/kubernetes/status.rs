@@ -10,6 +10,7 @@ use crate::world::server::Reply;
 pub enum Resource {
     Jobs,
     Pods,
+    Events,
 }
 
 impl Resource {
@@ -17,7 +18,7 @@ impl Resource {
     pub fn group(self) -> &'static str {
         match self {
             Self::Jobs => "batch",
-            Self::Pods => "",
+            Self::Pods | Self::Events => "",
         }
     }
 
@@ -26,6 +27,7 @@ impl Resource {
         match self {
             Self::Jobs => "jobs",
             Self::Pods => "pods",
+            Self::Events => "events",
         }
     }
 
@@ -34,6 +36,7 @@ impl Resource {
         match self {
             Self::Jobs => "Job",
             Self::Pods => "Pod",
+            Self::Events => "Event",
         }
     }
 
@@ -41,7 +44,7 @@ impl Resource {
     pub fn api_version(self) -> &'static str {
         match self {
             Self::Jobs => "batch/v1",
-            Self::Pods => "v1",
+            Self::Pods | Self::Events => "v1",
         }
     }
 
@@ -50,6 +53,7 @@ impl Resource {
         match self {
             Self::Jobs => "jobs.batch",
             Self::Pods => "pods",
+            Self::Events => "events",
         }
     }
 
