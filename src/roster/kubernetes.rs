@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::fleet::RoleKey;
 
+mod credentials;
 mod ownership;
 pub(super) mod settings;
 mod template;
