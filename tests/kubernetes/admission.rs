@@ -173,7 +173,7 @@ fn the_server_gives_no_agent_a_secret_of_the_coordinator_by_whichever_field() {
     }
     let sidecar = json!([{ "name": "proxy", "image": "example.com/p:1", "restartPolicy": "Always" }]);
     let job = changed(&well_formed, "/spec/template/spec/initContainers", sidecar);
-    cluster.rehearse_as(ACCOUNT, &path, &job).expect("a sidecar is no second start");
+    cluster.rehearse_as(ACCOUNT, &path, &job).expect("a sidecar is not a second start");
 }
 
 #[test]

@@ -67,10 +67,10 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
     }
     let now = api.server_time();
     let is_late = |job: &&Job| now.is_some_and(|now| stuck::is_late(job, &settings.kubernetes, now));
-    if view.jobs.values().any(|job| job.end().is_some() || is_late(&job)) {
+    let late: Vec<&Job> = view.jobs.values().filter(is_late).collect();
+    if late.len() > MAX_UIDS || view.jobs.values().any(|job| job.end().is_some()) {
         view.pods = pods(api, &selector).await;
     }
-    let late: Vec<&Job> = view.jobs.values().filter(is_late).collect();
     if !late.is_empty() {
         let explained = timeout(MAX_EXPLAINING, explain(api, &late, &mut view.pods)).await;
         let explained = explained.unwrap_or_else(|_| anyhow::bail!("timed out after {MAX_EXPLAINING:?}"));
@@ -82,7 +82,7 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
     Ok(view)
 }
 
-/// Reads the pods that run and are not ready, and the events where neither Job nor pod says what is wrong.
+/// Reads the pods that are not known yet, which may run, and the events where neither Job nor pod says what is wrong.
 async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Option<Events>> {
     let without: Vec<&str> = late.iter().filter(|job| pods.of(job).is_none()).map(|job| job.uid()).collect();
     for uids in without.chunks(MAX_UIDS) {

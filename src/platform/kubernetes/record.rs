@@ -46,16 +46,14 @@ pub(super) struct Metadata {
     annotations: Option<BTreeMap<String, String>>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
-    #[serde(default)]
-    pub(super) finalizers: Vec<String>,
+    pub(super) finalizers: Option<Vec<String>>,
 }
 
 /// The part of a Pod that is read.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Pod {
     pub(super) metadata: Metadata,
-    #[serde(default)]
-    spec: PodSpec,
+    spec: Option<PodSpec>,
     pub(super) status: Option<PodStatus>,
 }
 
@@ -298,7 +296,7 @@ impl Pod {
     }
 
     pub(super) fn node(&self) -> Option<&str> {
-        self.spec.node_name.as_deref().filter(|name| !name.is_empty())
+        self.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
     }
 
     /// Its containers have started, and not all of them have ended.

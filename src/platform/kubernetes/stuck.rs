@@ -83,7 +83,7 @@ type Finding = (StuckReason, Option<SystemTime>, String);
 fn terminating(job: &Job, signs: Signs<'_>, now: SystemTime) -> Option<Finding> {
     let since = ending_since(job).or_else(|| signs.pod?.deleted_at());
     is_past(since, TERMINATION, now).then(|| {
-        let finalizers = &job.metadata.finalizers;
+        let finalizers = job.metadata.finalizers.as_deref().unwrap_or_default();
         let detail = match signs.pod {
             Some(pod) => with_facts(format!("its pod{} does not end", place(pod)), pod, signs.events),
             None if job.deleted_at().is_some() && !finalizers.is_empty() => {

@@ -472,7 +472,7 @@ fn what_does_not_end_names_its_node_or_its_finalizers() {
     let lost = json!([{ "type": "Ready", "status": "False" }]);
     let node = detail(&job, &running_pod(&lost, &json!({})));
     assert_eq!(node, "its pod on node n1 does not end: Ready is False");
-    job["metadata"]["finalizers"] = json!([]);
+    job["metadata"]["finalizers"] = Value::Null;
     let unknown = detail(&job, &Pods::default());
     assert!(unknown.starts_with("its pod does not end; `kubectl get pods -l"), "{unknown}");
 }

@@ -59,7 +59,7 @@ fn secret<'a>(path: &str, key: &str, value: &'a Value) -> Option<&'a str> {
 }
 
 /// Those that start a container again; the agent's own is refused with the fields of the coordinator. An init container
-/// that is always restarted is a sidecar, which is no second start of the agent.
+/// that is always restarted is a sidecar: the agent does not start a second time.
 fn restart_policies(pod: &Value) -> Vec<(String, &Value)> {
     let lists = ["containers", "initContainers"].into_iter();
     let containers =
