@@ -19,6 +19,7 @@ ROLE = {
     ("", "pods"): "get list",
     ("", "pods/log"): "get",
     ("", "configmaps"): "create delete list update",
+    ("", "events"): "list",
 }
 CRON = {
     "schedule": "*/5 * * * *",
@@ -103,6 +104,31 @@ def the_policy_is_bound_to_the_one_namespace_and_denies(it):
         "validationActions": ["Deny"],
         "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}},
     }
+
+
+def secrets(value):
+    """The names of all Secrets that an object names."""
+    if isinstance(value, list):
+        return set().union(*map(secrets, value))
+    if not isinstance(value, dict):
+        return set()
+    own = {value[key]["name"] for key in value if key.lower().endswith(("secretref", "secretkeyref"))}
+    own |= {value["secretName"]} if "secretName" in value else set()
+    return own.union(*map(secrets, value.values()))
+
+
+def the_policy_keeps_every_secret_that_the_coordinator_reads_from_agents(it):
+    expressions = [rule["expression"] for rule in it[POLICY, it.namespace["name"]]["spec"]["validations"]]
+    patterns = {found for text in expressions for found in re.findall(r"\.matches\('([^']*)'\)", text)}
+    coordinators = secrets(it.pod)
+    settings = [it.roster["platform"], *it.roster.get("role", [])]
+    agents = {name for section in settings for name in section.get("kubernetes", {}).get("env_from", [])}
+    (pattern,) = patterns
+    return (
+        coordinators == {"coordinator-github"}
+        and all(re.search(pattern, name) for name in coordinators)
+        and not any(re.search(pattern, name) for name in agents)
+    )
 
 
 def the_namespace_is_that_of_the_roster_and_its_fleet(it):

@@ -18,6 +18,7 @@ use crate::roster::KubernetesSettings;
 mod answer;
 mod api;
 mod connect;
+mod events;
 pub(crate) mod inspect;
 mod job;
 mod ledger;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod credentials;
 mod ownership;
 pub(super) mod settings;
 mod template;

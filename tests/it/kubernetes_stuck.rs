@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::kubernetes_fleet::{Fleet, OPEN, SLOT, START_TIMEOUT, assert_idle, held, roster, slots};
+use crate::world::kubernetes::cluster::Nodes;
 use crate::world::kubernetes::status;
 use crate::world::kubernetes::trouble::Call;
 
@@ -50,6 +51,94 @@ fn a_pod_whose_image_never_comes_is_stuck_until_the_jobs_deadline_frees_its_slot
     fleet.cluster.state().advance(7_200);
     assert_eq!(slots(&fleet.reconcile(), "spawned"), [SLOT]);
     assert_eq!(fleet.sessions(SLOT)[0]["outcome"], "timed_out");
+}
+
+fn detail(report: &Value) -> String {
+    report["steps"]["inventory"]["stuck"][0]["detail"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A fleet of one whose session runs, one start timeout later.
+fn aged() -> Fleet {
+    let fleet = Fleet::open(ONE);
+    fleet.reconcile();
+    fleet.cluster.state().advance(START_TIMEOUT + 5);
+    fleet
+}
+
+#[test]
+fn a_pod_that_runs_and_is_not_ready_is_named_as_such_and_its_probe_is_quoted() {
+    let fleet = aged();
+    assert_eq!(stuck(&fleet.reconcile_alone()), [], "it is ready");
+    assert_eq!(fleet.cluster.calls(), [Call::ListJobs], "nothing more is asked while nothing is stuck");
+    let mut cluster = fleet.cluster.state();
+    cluster.unready(SLOT, "containers with unready status: [agent]");
+    cluster.warn_of_pod(SLOT, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503");
+    drop(cluster);
+    let report = fleet.reconcile_alone();
+    assert_idle(&report);
+    assert_eq!(stuck(&report), [(SLOT.to_owned(), "pending".to_owned())]);
+    assert_eq!(
+        detail(&report),
+        "its pod runs on node node-1 and is not ready: Ready is False (ContainersNotReady: containers with \
+         unready status: [agent]); Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 503"
+    );
+    assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ListPods, Call::ListEvents]);
+}
+
+#[test]
+fn sessions_whose_node_went_away_are_said_to_be_so_and_wait_for_no_quota() {
+    let fleet = Fleet::open(&[("ui_builder", 3)]);
+    fleet.reconcile();
+    let mut cluster = fleet.cluster.state();
+    cluster.advance(START_TIMEOUT + 5);
+    for index in 0..3 {
+        cluster.lose_node(&format!("demo-ui-builder-s{index}"));
+    }
+    drop(cluster);
+    let report = fleet.reconcile_alone();
+    assert_idle(&report);
+    assert_eq!(stuck(&report).len(), 3, "{report:#}");
+    let expected =
+        "its pod runs on node node-1 and is not ready: Ready is False; NodeNotReady: Node is not ready";
+    assert_eq!(detail(&report), expected);
+    assert_eq!(fleet.cluster.count(Call::ListEvents), 1, "one request explains all");
+    let text = fleet.run(&["reconcile"]).stdout;
+    assert_eq!(text.matches("NodeNotReady").count(), 1, "one cause is said once: {text}");
+    assert!(fleet.cluster.journal().iter().all(|asked| asked.method == "GET"));
+}
+
+#[test]
+fn a_job_whose_pod_is_refused_quotes_its_event_and_guesses_only_without_one() {
+    let fleet = Fleet::open(ONE);
+    fleet.cluster.state().nodes = Nodes::Asleep;
+    fleet.reconcile();
+    fleet.cluster.state().advance(START_TIMEOUT + 5);
+    let guessed = detail(&fleet.reconcile_alone());
+    assert!(guessed.starts_with("it has no pod, and no event says why; `kubectl describe job"), "{guessed}");
+    let refused = format!("Error creating: pods \"{SLOT}-x7f2k\" is forbidden: exceeded quota: fleet");
+    fleet.cluster.state().warn(SLOT, "FailedCreate", &refused);
+    let quoted = detail(&fleet.reconcile_alone());
+    assert_eq!(
+        quoted,
+        "it has no pod: FailedCreate: Error creating: pods is forbidden: exceeded quota: fleet"
+    );
+}
+
+#[test]
+fn a_role_without_the_right_to_events_keeps_its_fleet_and_the_log_says_what_is_missing() {
+    let fleet = Fleet::open(&[("ui_builder", 2)]);
+    fleet.reconcile();
+    let mut cluster = fleet.cluster.state();
+    cluster.revoke("list", "events");
+    cluster.advance(START_TIMEOUT + 5);
+    cluster.unready(SLOT, "containers with unready status: [agent]");
+    cluster.finish("demo-ui-builder-s1", 0, "");
+    drop(cluster);
+    let finished = fleet.run(&["reconcile", "-o", "json"]);
+    assert!(finished.stderr.contains("cannot list resource \"events\""), "{}", finished.stderr);
+    let report = finished.json();
+    assert_eq!(slots(&report, "spawned"), ["demo-ui-builder-s1"], "{report:#}");
+    assert!(detail(&report).contains("is not ready: Ready is False"), "{report:#}");
 }
 
 #[test]

@@ -38,6 +38,9 @@ type Flaw = (&'static str, Value, &'static str);
 fn flaws() -> Vec<Flaw> {
     let ignores = json!({ "rules": [{ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] }] });
     let one_pod = "a session is one pod that is never replaced";
+    let started_once = "a session is started once";
+    let again = json!({ "name": "again", "image": "example.com/a:1", "restartPolicy": "OnFailure" });
+    let token = json!({ "serviceAccountToken": { "path": "token", "expirationSeconds": 3600 } });
     vec![
         ("/metadata/name", json!("demo-other-s0"), "the name of a Job is the lock of its slot"),
         (
@@ -54,6 +57,14 @@ fn flaws() -> Vec<Flaw> {
         ("/spec/template/spec/restartPolicy", json!("OnFailure"), one_pod),
         ("/spec/podFailurePolicy", ignores, one_pod),
         ("/spec/activeDeadlineSeconds", Value::Null, "a session must end some day"),
+        ("/spec/activeDeadlineSeconds", json!(31_536_001), "a session must end some day"),
+        ("/spec/template/spec/containers/0/restartPolicy", json!("OnFailure"), started_once),
+        ("/spec/template/spec/initContainers", json!([again]), started_once),
+        (
+            "/spec/template/spec/volumes",
+            json!([projected(&token)]),
+            "a session gets no access to the cluster",
+        ),
         (
             "/spec/template/spec/automountServiceAccountToken",
             json!(true),
@@ -67,29 +78,117 @@ fn flaws() -> Vec<Flaw> {
     ]
 }
 
-#[test]
-#[ignore = "needs a cluster in KUBECONFIG"]
-fn the_server_takes_only_well_formed_sessions_from_the_coordinator() {
-    let cluster = Cluster::new("policy-create");
-    let _policy = shipped::install(&cluster);
-    shipped::fleet(&cluster, 1).cycle();
-    let created = History::of(&cluster).done("create")[0]["requestObject"].clone();
+fn projected(source: &Value) -> Value {
+    json!({ "name": "given", "projected": { "sources": [source] } })
+}
+
+/// Every field by which a pod can name a Secret: where it goes, and what goes there.
+fn namings(secret: &str) -> Vec<(&'static str, Value)> {
+    let reference = json!({ "name": secret });
+    let key = json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": secret, "key": "x" } } });
+    let init = json!({
+        "name": "first", "image": "example.com/a:1", "securityContext": {
+            "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
+        },
+    });
+    let with = |key: &str, value: Value| {
+        let mut init = init.clone();
+        init[key] = value;
+        json!([init])
+    };
+    let init_containers = "/spec/template/spec/initContainers";
+    let mut namings = vec![
+        ("/spec/template/spec/containers/0/envFrom", json!([{ "secretRef": reference }])),
+        ("/spec/template/spec/containers/0/env", json!([key])),
+        (init_containers, with("envFrom", json!([{ "secretRef": reference }]))),
+        (init_containers, with("env", json!([key]))),
+        ("/spec/template/spec/imagePullSecrets", json!([reference])),
+    ];
+    let volumes = [
+        json!({ "name": "given", "secret": { "secretName": secret } }),
+        projected(&json!({ "secret": reference })),
+        json!({ "name": "given", "csi": { "driver": "example.com", "nodePublishSecretRef": reference } }),
+        json!({ "name": "given", "azureFile": { "secretName": secret, "shareName": "s" } }),
+        json!({ "name": "given", "cephfs": { "monitors": ["m"], "secretRef": reference } }),
+        json!({ "name": "given", "cinder": { "volumeID": "v", "secretRef": reference } }),
+        json!({ "name": "given", "flexVolume": { "driver": "example.com/d", "secretRef": reference } }),
+        json!({ "name": "given", "iscsi": {
+            "targetPortal": "10.0.0.1:3260", "iqn": "iqn.2001-04.com.example:storage", "lun": 0,
+            "chapAuthSession": true, "secretRef": reference,
+        } }),
+        json!({ "name": "given", "rbd": { "monitors": ["m"], "image": "i", "secretRef": reference } }),
+        json!({ "name": "given", "scaleIO": {
+            "gateway": "https://g", "system": "s", "volumeName": "v", "secretRef": reference,
+        } }),
+        json!({ "name": "given", "storageos": { "volumeName": "v", "secretRef": reference } }),
+    ];
+    namings.extend(volumes.into_iter().map(|volume| ("/spec/template/spec/volumes", json!([volume]))));
+    namings
+}
+
+/// A session like those that the coordinator makes, in a slot of its own.
+fn well_formed(cluster: &Cluster) -> Value {
+    shipped::fleet(cluster, 1).cycle();
+    let created = History::of(cluster).done("create")[0]["requestObject"].clone();
     let mut well_formed = json!({ "metadata": {}, "spec": created["spec"] });
     for key in ["labels", "annotations"] {
         well_formed["metadata"][key] = created["metadata"][key].clone();
     }
     well_formed["metadata"]["labels"]["coordinator.dev/slot"] = json!("demo-ui-builder-s9");
     well_formed["metadata"]["name"] = json!("demo-ui-builder-s9");
+    well_formed
+}
+
+/// This value at this place; a list of volumes or of variables grows by it.
+fn changed(job: &Value, pointer: &str, value: Value) -> Value {
+    let mut job = job.clone();
+    let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+    let parent = job.pointer_mut(parent).and_then(Value::as_object_mut).expect("it is there");
+    let key = key.replace("~1", "/");
+    match (parent.get_mut(&key).and_then(Value::as_array_mut), value) {
+        (Some(there), Value::Array(more)) => there.extend(more),
+        (_, value) => drop(parent.insert(key, value)),
+    }
+    job
+}
+
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn the_server_gives_no_agent_a_secret_of_the_coordinator_by_whichever_field() {
+    let cluster = Cluster::new("policy-secrets");
+    let _policy = shipped::install(&cluster);
+    let well_formed = well_formed(&cluster);
+    let path = cluster.jobs_path();
+    for name in ["coordinator-github", "coordinator"] {
+        for (pointer, value) in namings(name) {
+            let job = changed(&well_formed, pointer, value.clone());
+            let refused = cluster.rehearse_as(ACCOUNT, &path, &job).expect_err(&value.to_string());
+            assert!(refused.contains("a session gets no Secret of the coordinator"), "{value}: {refused}");
+        }
+    }
+    for (pointer, value) in namings("coordinators-friends") {
+        let job = changed(&well_formed, pointer, value.clone());
+        let taken = cluster.rehearse_as(ACCOUNT, &path, &job);
+        assert!(taken.is_ok(), "any other Secret is the fleet's own affair: {value}: {taken:?}");
+    }
+    let sidecar = json!([{ "name": "proxy", "image": "example.com/p:1", "restartPolicy": "Always" }]);
+    let job = changed(&well_formed, "/spec/template/spec/initContainers", sidecar);
+    cluster.rehearse_as(ACCOUNT, &path, &job).expect("a sidecar is not a second start");
+}
+
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn the_server_takes_only_well_formed_sessions_from_the_coordinator() {
+    let cluster = Cluster::new("policy-create");
+    let _policy = shipped::install(&cluster);
+    let mut well_formed = well_formed(&cluster);
     let path = cluster.jobs_path();
     cluster.rehearse_as(ACCOUNT, &path, &well_formed).expect("what the coordinator makes is well-formed");
 
     // With one, the server itself insists on some of what the policy asks for.
     well_formed["spec"].as_object_mut().expect("a spec").remove("podFailurePolicy");
     for (pointer, value, why) in flaws() {
-        let mut job = well_formed.clone();
-        let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
-        let parent = job.pointer_mut(parent).and_then(Value::as_object_mut).expect("it is there");
-        parent.insert(key.replace("~1", "/"), value);
+        let job = changed(&well_formed, pointer, value);
         let refused = cluster.rehearse_as(ACCOUNT, &path, &job).expect_err(pointer);
         assert!(refused.contains(why), "{pointer}: {refused}");
     }

@@ -68,6 +68,8 @@ fn the_shipped_account_is_all_right_until_a_permission_is_taken_away() {
     let named = graded(&finished, "fail");
     let missing = ["delete jobs", "get pods", "list pods", "get pods/log"];
     assert_eq!(named.len(), missing.len(), "{named:?}");
+    let useful = graded(&finished, "warn");
+    assert!(useful.len() == 1 && useful[0].contains("may not list events"), "{useful:?}");
     for (named, missing) in named.iter().zip(missing) {
         assert!(named.contains(&format!("may not {missing} in namespace")), "{named}");
         assert!(named.contains("to the Role `coordinator`"), "{named}");

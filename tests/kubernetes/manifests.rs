@@ -1,9 +1,10 @@
 //! The manifests that are shipped, on a real API server: it takes every field, and what they make works.
 
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, until};
 use crate::shipped::{self, kind, path};
 
 #[test]
@@ -24,6 +25,19 @@ fn the_server_takes_every_field_of_every_manifest() {
     for wanted in ["CronJob", "NetworkPolicy", "ResourceQuota", "Role", "ValidatingAdmissionPolicyBinding"] {
         assert!(taken.iter().any(|kind| kind == wanted), "the base has a {wanted}: {taken:?}");
     }
+}
+
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn the_server_finds_no_field_in_the_policy_that_it_does_not_know() {
+    let cluster = Cluster::new("policy-types");
+    let _policy = shipped::install(&cluster);
+    let checked = until("the policy is checked", || {
+        let found = cluster.wait(cluster.all::<ValidatingAdmissionPolicy>().get(cluster.namespace()));
+        found.expect("it is there").status?.type_checking
+    });
+    let warnings = checked.expression_warnings.unwrap_or_default();
+    assert!(warnings.is_empty(), "{warnings:#?}");
 }
 
 /// What `kubectl create job --from=cronjob/coordinator` does.

@@ -104,6 +104,11 @@ impl Without<'_> {
         assert_eq!(self.fleet.cluster.uids(), uids);
     }
 
+    /// Events say why a session is stuck; nothing is stuck here.
+    fn list_events(&self) {
+        assert_eq!(slots(&self.fleet.cycle(), "spawned"), [FIRST]);
+    }
+
     /// People read pods; a cycle does not need to.
     fn get_pods(&self) {
         assert_eq!(slots(&self.fleet.cycle(), "spawned"), [FIRST]);
@@ -137,6 +142,7 @@ fn each_permission_that_is_missing_is_named_and_the_other_steps_go_on() {
             ("list" | "update", "configmaps") => without.list_or_update_config_maps(),
             // The day's ledger is there already; old ones stay.
             ("create" | "delete", "configmaps") => without.get_pods(),
+            ("list", "events") => without.list_events(),
             _ => panic!("nothing needs to {verb} {resource}, and the least Role grants it"),
         }
         cluster.patch::<Role>(ACCOUNT, &json!({ "rules": rules }));

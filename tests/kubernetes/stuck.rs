@@ -1,13 +1,14 @@
 //! Live sessions that do not get on: they are reported, hold their slots, and nothing touches them.
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::DeleteParams;
+use k8s_openapi::api::core::v1::{Event, Pod, ResourceQuota};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, has_condition, is_over, uid, until};
+use crate::cluster::{Cluster, has_condition, is_over, read, uid, until};
 use crate::fleet::{Fleet, Roster, slots, text};
 use crate::history::History;
+use crate::shipped;
 
 const FIRST: &str = "demo-ui-builder-s0";
 
@@ -64,6 +65,76 @@ fn a_session_that_no_node_takes_is_reported_as_unschedulable() {
 
     assert_eq!(text(&report, "/steps/inventory/stuck/0/reason"), "pending", "{report:#}");
     assert_eq!(cluster.uids().len(), 1);
+}
+
+/// With the shipped account, which may list events.
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn a_pod_that_runs_and_is_not_ready_is_reported_with_its_conditions_and_its_newest_event() {
+    let cluster = Cluster::new("not-ready");
+    let _policy = shipped::install(&cluster);
+    let mut fleet = shipped::fleet(&cluster, 1);
+    fleet.edit(|roster| roster.kubernetes += "start_timeout = \"1s\"\n");
+    fleet.cycle();
+    cluster.running(FIRST);
+    let pod = cluster.pods(FIRST).pop().expect("its pod is there");
+    let name = pod.metadata.name.clone().expect("a pod has a name");
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).expect("it has a node");
+    let why = "containers with unready status: [agent]";
+    let condition = |kind: &str| {
+        json!({
+            "type": kind, "status": "False", "reason": "ContainersNotReady", "message": why,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    let status = json!({ "status": { "conditions": [condition("ContainersReady"), condition("Ready")] } });
+    let pods = cluster.api::<Pod>();
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(&status));
+    cluster.wait(pods.patch_status(&name, &parameters, &patch)).expect("a kubelet may say so");
+    let probe = "Readiness probe failed: HTTP probe failed with statuscode: 503";
+    cluster.create::<Event>(json!({
+        "metadata": { "name": format!("{name}.probe") }, "type": "Warning", "reason": "Unhealthy", "message": probe,
+        "involvedObject": { "kind": "Pod", "namespace": cluster.namespace(), "name": name, "uid": uid(&pod) },
+        "lastTimestamp": "2026-01-01T00:00:01Z",
+    }));
+
+    let expected = format!(
+        "its pod runs on node {node} and is not ready: Ready is False (ContainersNotReady: {why}); \
+         Unhealthy: {probe}"
+    );
+    let report = until("the pod is reported as not ready", || {
+        let report = stuck(&fleet);
+        (text(&report, "/steps/inventory/stuck/0/detail") == expected).then_some(report)
+    });
+    assert_eq!(text(&report, "/steps/inventory/stuck/0/reason"), "pending", "{report:#}");
+    assert_eq!(text(&report, "/steps/inventory/stuck/0/since"), "2026-01-01T00:00:00Z", "{report:#}");
+    assert_eq!(report["steps"]["inventory"]["running"], 1, "it is live: {report:#}");
+}
+
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn a_pod_that_the_quota_refuses_is_explained_by_the_event_of_its_job() {
+    let cluster = Cluster::new("no-pods");
+    cluster.create::<ResourceQuota>(
+        json!({ "metadata": { "name": "none" }, "spec": { "hard": { "pods": "0" } } }),
+    );
+    let container = json!({ "name": "one", "image": "example.com/one:1" });
+    let one: Pod = read(json!({ "metadata": { "name": "one" }, "spec": { "containers": [container] } }));
+    let rehearsal = PostParams { dry_run: true, field_manager: None };
+    until("the quota is enforced", || cluster.wait(cluster.api::<Pod>().create(&rehearsal, &one)).err());
+    let mut roster = Roster::of("ui_builder", 1);
+    roster.kubernetes = "start_timeout = \"1s\"\n".to_owned();
+    let fleet = Fleet::new(&cluster, roster);
+    fleet.cycle();
+
+    let report = until("the event is there", || {
+        let report = stuck(&fleet);
+        text(&report, "/steps/inventory/stuck/0/detail").contains("FailedCreate").then_some(report)
+    });
+
+    let detail = text(&report, "/steps/inventory/stuck/0/detail");
+    let expected = "it has no pod: FailedCreate: Error creating: pods is forbidden: exceeded quota: none";
+    assert!(detail.starts_with(expected), "{detail}");
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
     let (purpose, name) = match asked.call {
         Call::ListJobs => (Purpose::List, "Jobs"),
         Call::ListPods => (Purpose::List, "pods"),
+        Call::ListEvents => (Purpose::List, "events"),
         Call::MoreJobs | Call::MorePods => (Purpose::Page, "further page"),
         Call::Create => (Purpose::Create, "write"),
         Call::Delete | Call::WriteLedger | Call::DropLedger => (Purpose::Write, "write"),

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use crate::finding::{Finding, Grade, clock};
 use crate::fleet::{Container, Follows, Listing, Role, Slot, Want};
 use crate::platform::kubernetes::Kubernetes;
-use crate::platform::kubernetes::inspect::{self, NEEDED, Permission, SURPLUS, Version};
+use crate::platform::kubernetes::inspect::{self, NEEDED, Permission, SURPLUS, USEFUL, Version};
 use crate::platform::{Platform, Start};
 use crate::roster::KubernetesSettings;
 
@@ -73,7 +73,7 @@ impl Cluster<'_> {
     }
 
     async fn permissions(&self, user: &str) -> Vec<Finding> {
-        let all: Vec<Permission> = NEEDED.into_iter().chain(SURPLUS).collect();
+        let all: Vec<Permission> = NEEDED.into_iter().chain(USEFUL).chain(SURPLUS).collect();
         let answers = join_all(all.iter().map(|permission| self.kubernetes.may(*permission))).await;
         match answers.into_iter().collect::<anyhow::Result<Vec<bool>>>() {
             Ok(allowed) => rights(user, self.kubernetes.namespace(), &allowed),
@@ -134,14 +134,17 @@ fn server(version: &Version, source: &str, namespace: &str) -> Finding {
     Finding::warn(what, remedy)
 }
 
-/// `allowed` answers for [`NEEDED`] and then for [`SURPLUS`].
+/// `allowed` answers for [`NEEDED`], then for [`USEFUL`], then for [`SURPLUS`].
 fn rights(user: &str, namespace: &str, allowed: &[bool]) -> Vec<Finding> {
-    let (needed, surplus) = allowed.split_at(NEEDED.len().min(allowed.len()));
+    let (needed, others) = allowed.split_at(NEEDED.len().min(allowed.len()));
+    let (useful, surplus) = others.split_at(USEFUL.len().min(others.len()));
     let missing = NEEDED.into_iter().zip(needed).filter(|(_, allowed)| !**allowed);
     let mut findings: Vec<Finding> = missing.map(|(missing, _)| refused(missing, user, namespace)).collect();
     if findings.is_empty() {
         findings.push(Finding::ok(format!("they may do all that is needed in namespace {namespace}")));
     }
+    let unexplained = USEFUL.into_iter().zip(useful).filter(|(_, allowed)| !**allowed);
+    findings.extend(unexplained.map(|(missing, _)| unexplained_without(missing, user, namespace)));
     let surplus = SURPLUS.into_iter().zip(surplus).filter(|(_, allowed)| **allowed);
     let surplus: Vec<String> = surplus.map(|(surplus, _)| surplus.to_string()).collect();
     if !surplus.is_empty() {
@@ -154,10 +157,18 @@ fn rights(user: &str, namespace: &str, allowed: &[bool]) -> Vec<Finding> {
 }
 
 fn refused(missing: Permission, user: &str, namespace: &str) -> Finding {
-    let Permission { verb, group, resource } = missing;
-    let remedy =
-        format!("add verb `{verb}` on `{resource}` of API group \"{group}\" to the Role `coordinator` there");
-    Finding::fail(format!("{user} may not {missing} in namespace {namespace}"), remedy)
+    Finding::fail(format!("{user} may not {missing} in namespace {namespace}"), grant(missing))
+}
+
+fn unexplained_without(missing: Permission, user: &str, namespace: &str) -> Finding {
+    let what = format!(
+        "{user} may not {missing} in namespace {namespace}: why a session is stuck stays unexplained"
+    );
+    Finding::warn(what, grant(missing))
+}
+
+fn grant(Permission { verb, group, resource }: Permission) -> String {
+    format!("add verb `{verb}` on `{resource}` of API group \"{group}\" to the Role `coordinator` there")
 }
 
 /// Beyond the role's `count` a full quota is as it should be.

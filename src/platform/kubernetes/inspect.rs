@@ -53,6 +53,9 @@ pub(crate) const NEEDED: [Permission; 11] = [
     on_config_maps("delete"),
 ];
 
+/// What explains a session that is stuck. A cycle works without.
+pub(crate) const USEFUL: [Permission; 1] = [Permission { verb: "list", group: "", resource: "events" }];
+
 /// What nothing here asks for, and what could end or change a live session.
 pub(crate) const SURPLUS: [Permission; 4] =
     [on_jobs("patch"), on_jobs("update"), on_jobs("deletecollection"), on_pods("delete")];

@@ -2,30 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Settings;
 use super::answer::refusal;
 use super::api::{Api, Ask};
+use super::events::{self, Events};
 use super::job::{FLEET, SLOT};
-use super::record::{Job, Pod, Pods};
-use super::stuck;
+use super::record::{CONTROLLER_UID, Job, Pod, Pods};
+use super::stuck::{self, Signs};
 use crate::fleet::{Listing, Slot, Unmanaged};
 
 /// What `kubectl` asks for, too.
-const PAGE: &str = "500";
+pub(super) const PAGE: &str = "500";
 
 /// A list of the first page to the last, begun again when the server forgot it in between.
 const MOST_RESTARTS: usize = 2;
 
 /// More Jobs than a fleet can have, and an end for a server that always has a next page.
 const MOST_PAGES: usize = 400;
+
+/// Job uids in one label selector: the request's line stays well below the 8 KiB that proxies take.
+const MAX_UIDS: usize = 100;
+
+/// Why a session is stuck is worth this much of the inventory's time.
+const MAX_EXPLAINING: Duration = Duration::from_secs(10);
 
 /// The fleet's Jobs and pods by slot, as one list showed them.
 #[derive(Debug)]
@@ -34,13 +41,15 @@ pub(super) struct View {
     pub(super) at: Instant,
     pub(super) jobs: BTreeMap<Slot, Job>,
     pub(super) pods: Pods,
+    /// `None` where none were needed, or none could be read.
+    events: Option<Events>,
     strangers: Vec<Job>,
 }
 
 /// A list, or a part of it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page<T> {
-    metadata: ListMeta,
+    pub(super) metadata: ListMeta,
     pub(super) items: Vec<T>,
 }
 
@@ -64,7 +73,7 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
     let selector = format!("{FLEET}={}", settings.fleet);
     let jobs: Vec<Job> = pages(api, &api.jobs(), &[("labelSelector", &selector)]).await?;
     let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
-    let mut view = View { at, jobs: BTreeMap::new(), pods, strangers };
+    let mut view = View { at, jobs: BTreeMap::new(), pods, events: None, strangers };
     for job in jobs {
         match Slot::parse(&settings.fleet, job.name())
             .filter(|slot| slot.session_name(&settings.fleet) == job.name())
@@ -75,14 +84,34 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
             None => view.strangers.push(job),
         }
     }
-    let is_late = |job: &Job| {
-        api.server_time().is_some_and(|now| stuck::is_pending_too_long(job, &settings.kubernetes, now))
-    };
-    let wants_pods = |job: &Job| job.end().is_some() || is_late(job);
-    if view.jobs.values().any(wants_pods) {
+    let now = api.server_time();
+    let is_late = |job: &&Job| now.is_some_and(|now| stuck::is_late(job, &settings.kubernetes, now));
+    let late: Vec<&Job> = view.jobs.values().filter(is_late).collect();
+    if late.len() > MAX_UIDS || view.jobs.values().any(|job| job.end().is_some()) {
         view.pods = self::pods(api, &selector).await;
     }
+    if !late.is_empty() {
+        let explained = timeout(MAX_EXPLAINING, explain(api, &late, &mut view.pods)).await;
+        let explained = explained.unwrap_or_else(|_| anyhow::bail!("timed out after {MAX_EXPLAINING:?}"));
+        view.events = explained.unwrap_or_else(|error| {
+            tracing::warn!("why sessions are stuck is not known in full: {error:#}");
+            None
+        });
+    }
     Ok(view)
+}
+
+/// Reads the pods that are not known yet, which may run, and the events where neither Job nor pod says what is wrong.
+async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Option<Events>> {
+    let without: Vec<&str> = late.iter().filter(|job| pods.of(job).is_none()).map(|job| job.uid()).collect();
+    for uids in without.chunks(MAX_UIDS) {
+        let selector = format!("{CONTROLLER_UID} in ({})", uids.join(","));
+        pods.add(pages(api, &api.pods(), &[("labelSelector", &selector)]).await?);
+    }
+    if late.iter().all(|job| stuck::is_explained(pods.of(job))) {
+        return Ok(None);
+    }
+    events::read(api).await.map(Some)
 }
 
 /// Pods tell exit codes, last words, and why a session does not start. The fleet can be kept without.
@@ -136,6 +165,18 @@ pub(super) async fn pages<T: DeserializeOwned>(
     anyhow::bail!("the list of the API server does not end: {MOST_PAGES} pages")
 }
 
+/// One page of a list.
+pub(super) async fn page<T: DeserializeOwned>(
+    api: &Api,
+    path: &str,
+    query: &[(&str, &str)],
+) -> anyhow::Result<Page<T>> {
+    let ask = Ask { method: Method::GET, path: path.to_owned(), query, body: None };
+    let answer = api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+    anyhow::ensure!(answer.status == StatusCode::OK, "{}", refusal(&answer));
+    answer.parse().map_err(|lost| anyhow::anyhow!("{}", lost.0))
+}
+
 /// What to do when there was no answer.
 pub(super) fn unreachable(why: &str) -> String {
     format!("no answer from the API server (is the cluster up, and does the kubeconfig name it?): {why}")
@@ -145,10 +186,10 @@ impl View {
     /// The same in the terms of every platform, at `now` by the server's clock.
     pub(super) fn listing(&self, settings: &Settings, now: Option<SystemTime>) -> Listing {
         let slots = self.jobs.iter().map(|(slot, job)| (slot.clone(), job.slot_record(&self.pods)));
-        let stuck = self
-            .jobs
-            .iter()
-            .filter_map(|(slot, job)| stuck::stuck(slot, job, self.pods.of(job), &settings.kubernetes, now?));
+        let stuck = self.jobs.iter().filter_map(|(slot, job)| {
+            let signs = Signs { pod: self.pods.of(job), events: self.events.as_ref() };
+            stuck::stuck(slot, job, signs, &settings.kubernetes, now?)
+        });
         let live = self.strangers.iter().filter(|job| job.end().is_none());
         let unmanaged = live.map(|job| Unmanaged {
             session: job.name().to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,9 @@ const LARGEST_HISTORY: usize = 4096;
 const LONGEST_REASONS: [usize; 4] = [LONGEST_REASON, 160, 40, 0];
 
 const LONGEST_REASON: usize = 320;
+
+/// A pod's label with the uid of its Job, as the Job controller writes it (Kubernetes 1.27 and later).
+pub(super) const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 
 /// The part of a Job that is read.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,13 +46,22 @@ pub(super) struct Metadata {
     annotations: Option<BTreeMap<String, String>>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
+    pub(super) finalizers: Option<Vec<String>>,
 }
 
 /// The part of a Pod that is read.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Pod {
     pub(super) metadata: Metadata,
+    spec: Option<PodSpec>,
     pub(super) status: Option<PodStatus>,
+}
+
+/// The part of a Pod's spec that is read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSpec {
+    node_name: Option<String>,
 }
 
 /// The part of a Job's spec that is read.
@@ -258,14 +270,18 @@ pub(super) struct Pods(BTreeMap<String, Pod>);
 
 impl Pods {
     pub(super) fn new(pods: Vec<Pod>) -> Self {
-        let mut newest = BTreeMap::<String, Pod>::new();
+        let mut newest = Self::default();
+        newest.add(pods);
+        newest
+    }
+
+    pub(super) fn add(&mut self, pods: Vec<Pod>) {
         for pod in pods {
             let Some(owner) = pod.owner().map(str::to_owned) else { continue };
-            if newest.get(&owner).is_none_or(|known| known.created_at() <= pod.created_at()) {
-                newest.insert(owner, pod);
+            if self.0.get(&owner).is_none_or(|known| known.created_at() <= pod.created_at()) {
+                self.0.insert(owner, pod);
             }
         }
-        Self(newest)
     }
 
     /// The Job's newest pod.
@@ -275,25 +291,46 @@ impl Pods {
 }
 
 impl Pod {
-    /// The uid of its Job, as the Job controller writes it (Kubernetes 1.27 and later).
+    /// The uid of its Job.
     fn owner(&self) -> Option<&str> {
-        self.metadata.labels.as_ref()?.get("batch.kubernetes.io/controller-uid").map(String::as_str)
+        self.metadata.labels.as_ref()?.get(CONTROLLER_UID).map(String::as_str)
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
     }
 
     fn created_at(&self) -> Option<SystemTime> {
         self.metadata.creation_timestamp.as_ref().map(system_time)
     }
+
+    /// When it was told to end.
+    pub(super) fn deleted_at(&self) -> Option<SystemTime> {
+        self.metadata.deletion_timestamp.as_ref().map(system_time)
+    }
+
+    pub(super) fn node(&self) -> Option<&str> {
+        self.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// Its containers have started, and not all of them have ended.
+    pub(super) fn runs(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"))
+    }
+
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &PodCondition> {
+        self.status.iter().flat_map(|status| status.conditions.iter().flatten())
+    }
 }
 
-fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
+pub(super) fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
     let mut containers = pod.status.as_ref()?.container_statuses.iter().flatten();
     containers.find(|container| container.name == AGENT)?.state.as_ref()?.terminated.as_ref()
 }
 
 /// An eviction, a preemption, a node that went away.
 fn is_disrupted(pod: &Pod) -> bool {
-    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == DISRUPTION && condition.status == "True")
+    pod.conditions().any(|condition| condition.type_ == DISRUPTION && condition.status == "True")
 }
 
 /// The same where the pod is gone: the Job's only failure policy is about this condition.

@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::Settings;
+use super::events::Events;
 use super::job::{Birth, HISTORY, job};
 use super::record::{self, Job, Pods, Predecessor};
-use super::stuck::stuck;
+use super::stuck::{Signs, stuck};
 use crate::backoff::BackoffSettings;
 use crate::fleet::{
     Container, FleetName, Follows, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want,
@@ -299,7 +300,8 @@ fn a_session_that_does_not_get_on_says_why() {
     let created = humantime::parse_rfc3339("2027-01-15T08:00:00Z").expect("a time");
     let found = |job: &Job, pods: &Pods, after: u64| {
         let now = created + Duration::from_secs(after);
-        stuck(&slot, job, pods.of(job), &settings, now).map(|stuck| (stuck.reason, stuck.detail))
+        stuck(&slot, job, Signs { pod: pods.of(job), events: None }, &settings, now)
+            .map(|stuck| (stuck.reason, stuck.detail))
     };
     let waiting = json!({ "containerStatuses": [{
         "name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
@@ -325,4 +327,157 @@ fn a_session_that_does_not_get_on_says_why() {
     assert_eq!(found(&terminating, &Pods::default(), 331).map(|one| one.0), Some(StuckReason::Terminating));
     let over = job_with(&ended("Failed", "DeadlineExceeded"), "[]");
     assert_eq!(found(&over, &Pods::default(), 9999), None);
+}
+
+fn running_pod(conditions: &Value, extra: &Value) -> Pods {
+    let mut status = json!({ "conditions": conditions });
+    for (key, value) in extra.as_object().expect("a table") {
+        status[key] = value.clone();
+    }
+    let mut pods = pod_of("u-9", "Running", &status);
+    let mut pod = json!({
+        "metadata": {
+            "name": "p", "uid": "p-1", "creationTimestamp": "2027-01-15T08:00:02Z",
+            "labels": { "batch.kubernetes.io/controller-uid": "u-9" },
+        },
+        "spec": { "nodeName": "n1" },
+        "status": { "phase": "Running" },
+    });
+    for (key, value) in status.as_object().expect("a table") {
+        pod["status"][key] = value.clone();
+    }
+    pods.add(vec![serde_json::from_value(pod).expect("it is a Pod")]);
+    pods
+}
+
+fn events(of: &[(&str, &str, &str, &str)]) -> Events {
+    let mut events = Events::default();
+    for (uid, at, reason, message) in of {
+        let event = json!({
+            "involvedObject": { "uid": uid }, "lastTimestamp": at, "reason": reason, "message": message,
+        });
+        events.add(serde_json::from_value(event).expect("it is an event"));
+    }
+    events
+}
+
+/// Why the session of a Job without a ready pod is stuck, an hour after its creation.
+fn explained(pods: &Pods, events: Option<&Events>) -> (StuckReason, Option<SystemTime>, String) {
+    let job = job_with(&json!({ "active": 1, "startTime": "2027-01-15T08:00:00Z" }), "[]");
+    let now = humantime::parse_rfc3339("2027-01-15T09:00:00Z").expect("a time");
+    let signs = Signs { pod: pods.of(&job), events };
+    let slot = want(&["a"], &[]).slot;
+    let found = stuck(&slot, &job, signs, &settings().kubernetes, now).expect("it is stuck");
+    (found.reason, found.since, found.detail)
+}
+
+#[test]
+fn a_pod_that_runs_and_is_not_ready_is_named_as_such_with_its_conditions() {
+    let conditions = json!([
+        { "type": "Initialized", "status": "True" },
+        { "type": "ContainersReady", "status": "False", "reason": "ContainersNotReady",
+          "message": "containers with unready status: [proxy]" },
+        { "type": "Ready", "status": "False", "reason": "ContainersNotReady",
+          "message": "containers with unready status: [proxy]", "lastTransitionTime": "2027-01-15T08:30:00Z" },
+    ]);
+    let (reason, since, detail) = explained(&running_pod(&conditions, &json!({})), None);
+    assert_eq!(reason, StuckReason::Pending);
+    assert_eq!(since, humantime::parse_rfc3339("2027-01-15T08:30:00Z").ok());
+    let ready = "Ready is False (ContainersNotReady: containers with unready status: [proxy])";
+    assert_eq!(detail, format!("its pod runs on node n1 and is not ready: {ready}"));
+    let probe = events(&[
+        ("p-1", "2027-01-15T08:59:00Z", "Unhealthy", "Readiness probe failed: status 503"),
+        ("p-1", "2027-01-15T08:40:00Z", "Failed", "older"),
+        ("u-8", "2027-01-15T09:00:00Z", "FailedCreate", "of another Job"),
+    ]);
+    let (_, _, detail) = explained(&running_pod(&conditions, &json!({})), Some(&probe));
+    assert!(detail.ends_with(&format!("{ready}; Unhealthy: Readiness probe failed: status 503")), "{detail}");
+}
+
+#[test]
+fn a_node_that_went_away_shows_in_a_condition_without_a_reason_and_in_an_event() {
+    let conditions = json!([
+        { "type": "Ready", "status": "False", "lastTransitionTime": "2027-01-15T08:58:00Z" },
+        { "type": "ContainersReady", "status": "True" },
+        { "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager" },
+    ]);
+    let gone = events(&[("p-1", "2027-01-15T08:58:00Z", "NodeNotReady", "Node is not ready")]);
+    let (_, _, detail) = explained(&running_pod(&conditions, &json!({})), Some(&gone));
+    assert_eq!(
+        detail,
+        "its pod runs on node n1 and is not ready: Ready is False; DisruptionTarget is True \
+         (DeletionByTaintManager); NodeNotReady: Node is not ready"
+    );
+}
+
+#[test]
+fn a_container_beside_the_agent_is_named_when_it_waits_and_when_it_outlives_the_agent() {
+    let container = |name: &str, state: &Value| json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+    let running = json!({ "running": { "startedAt": "2027-01-15T08:00:03Z" } });
+    let crash = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s" } });
+    let statuses = json!({ "containerStatuses": [container("agent", &running), container("proxy", &crash)] });
+    let (_, _, detail) = explained(&running_pod(&json!([]), &statuses), None);
+    assert!(detail.ends_with("container proxy: CrashLoopBackOff: back-off 5m0s"), "{detail}");
+    let ended = json!({ "terminated": { "exitCode": 3 } });
+    let statuses = json!({ "containerStatuses": [container("agent", &ended), container("proxy", &running)] });
+    let (_, _, detail) = explained(&running_pod(&json!([]), &statuses), None);
+    assert!(detail.contains("its agent ended with exit code 3, and another container runs on"), "{detail}");
+}
+
+#[test]
+fn events_explain_a_job_without_a_pod_and_a_pod_that_says_nothing() {
+    let quota = events(&[(
+        "u-9",
+        "2027-01-15T08:30:00Z",
+        "FailedCreate",
+        "Error creating: pods \"demo-ui-builder-s2-x7f2k\" is forbidden: exceeded quota: fleet",
+    )]);
+    let (_, _, detail) = explained(&Pods::default(), Some(&quota));
+    assert_eq!(
+        detail, "it has no pod: FailedCreate: Error creating: pods is forbidden: exceeded quota: fleet",
+        "without the pod's name, so that all that one quota refuses say the same"
+    );
+    let (_, _, detail) = explained(&Pods::default(), Some(&Events::default()));
+    assert!(detail.starts_with("it has no pod, and no event says why; `kubectl describe job"), "{detail}");
+    let creating = json!({ "containerStatuses": [{
+        "name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": { "waiting": { "reason": "ContainerCreating" } },
+    }] });
+    let mut pods = Pods::default();
+    let pod = json!({
+        "metadata": { "name": "p", "uid": "p-1", "labels": { "batch.kubernetes.io/controller-uid": "u-9" } },
+        "status": { "phase": "Pending", "containerStatuses": creating["containerStatuses"] },
+    });
+    pods.add(vec![serde_json::from_value(pod).expect("it is a Pod")]);
+    let mount = events(&[("p-1", "2027-01-15T08:30:00Z", "FailedMount", "secret \"model\" not found")]);
+    let (_, _, detail) = explained(&pods, Some(&mount));
+    assert_eq!(detail, "ContainerCreating: FailedMount: secret \"model\" not found");
+}
+
+#[test]
+fn what_does_not_end_names_its_node_or_its_finalizers() {
+    let now = humantime::parse_rfc3339("2027-01-15T09:00:00Z").expect("a time");
+    let slot = want(&["a"], &[]).slot;
+    let mut job = json!({
+        "metadata": {
+            "name": "demo-ui-builder-s2", "uid": "u-9", "deletionTimestamp": "2027-01-15T08:00:00Z",
+            "finalizers": ["example.com/archive"],
+        },
+        "status": { "active": 1, "ready": 1 },
+    });
+    let detail = |job: &Value, pods: &Pods| {
+        let job: Job = serde_json::from_value(job.clone()).expect("it is a Job");
+        let signs = Signs { pod: pods.of(&job), events: None };
+        let found = stuck(&slot, &job, signs, &settings().kubernetes, now).expect("it is stuck");
+        assert_eq!(found.reason, StuckReason::Terminating);
+        found.detail
+    };
+    let held = detail(&job, &Pods::default());
+    assert_eq!(held, "it is being deleted, and its finalizers hold it: example.com/archive");
+    let lost = json!([{ "type": "Ready", "status": "False" }]);
+    let node = detail(&job, &running_pod(&lost, &json!({})));
+    assert_eq!(node, "its pod on node n1 does not end: Ready is False");
+    job["metadata"]["finalizers"] = Value::Null;
+    let unknown = detail(&job, &Pods::default());
+    assert!(unknown.starts_with("its pod does not end; `kubectl get pods -l"), "{unknown}");
 }

@@ -10,10 +10,13 @@ use crate::roster::load::Surroundings;
 use crate::roster::problem::Problem;
 use crate::roster::section::Values;
 
-use super::{KubernetesSettings, Toleration, Workspace, template};
+use super::{KubernetesSettings, Toleration, Workspace, credentials, template};
 
 /// Each list of the fleet brings every Job whole, and the API server takes none that is much larger.
 const LARGEST_JOB: usize = 256 * 1024;
+
+/// The admission policy accepts no Job that may last longer.
+const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Whether the roster's sessions run on Kubernetes.
 pub(in crate::roster) fn is_chosen(document: &Values) -> bool {
@@ -33,10 +36,12 @@ pub(in crate::roster) fn read(
     let tolerations =
         values.sections("tolerations").iter().map(|entry| toleration(entry, problems)).collect();
     let template = template::read(document, values, around, problems);
+    credentials::check(document, values, problems);
     if !is_chosen(document) {
         return None;
     }
     check_ttl(document, values, problems);
+    check_deadlines(document, values, roles, problems);
     check_sizes(document, roles, problems);
     let mut containers = containers(document, platform, values, problems)?;
     for role in roles {
@@ -133,6 +138,28 @@ fn listed(keys: &[&str]) -> String {
     }
 }
 
+/// A Job's deadline leaves time for the start and for the session.
+fn check_deadlines(document: &Values, values: &Values, roles: &[Role], problems: &mut Vec<Problem>) {
+    let start_timeout = values.duration("start_timeout");
+    let longest = roles.iter().max_by_key(|role| role.spec.time_limit);
+    let Some(role) = longest.filter(|role| role.spec.time_limit + start_timeout > MAX_DEADLINE) else {
+        return;
+    };
+    let is_role = |values: &&Values| values.is("key", role.key.as_str());
+    let own = document.sections("role").iter().find(is_role).and_then(|values| values.span("time_limit"));
+    let inherited = || document.section("defaults").and_then(|defaults| defaults.span("time_limit"));
+    let place = own.or_else(inherited).or_else(|| values.span("start_timeout"));
+    let days = MAX_DEADLINE.as_secs() / 86_400;
+    let message = format!(
+        "a Job of `{}` could last longer than {days} days: its `time_limit` and `start_timeout` together",
+        role.key
+    );
+    problems.push(
+        Problem::new(message, place)
+            .hint("the admission policy accepts no such Job: lower `time_limit` or `start_timeout`"),
+    );
+}
+
 /// A Job that goes takes the history of its slot along, and with it what holds the slot back.
 fn check_ttl(document: &Values, values: &Values, problems: &mut Vec<Problem>) {
     let none = Values::default();
@@ -184,5 +211,17 @@ fn check_sizes(document: &Values, roles: &[Role], problems: &mut Vec<Problem>) {
             let hint = "put large texts into the image, or into a Secret that `env_from` names";
             problems.push(Problem::new(message, place).hint(hint));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admission_policy_bounds_a_deadline_as_the_roster_does() {
+        let policy = include_str!("../../../deploy/kubernetes/base/admission.yaml");
+        let bound = format!(".orValue({}) <= {}", MAX_DEADLINE.as_secs() + 1, MAX_DEADLINE.as_secs());
+        assert!(policy.contains(&format!("activeDeadlineSeconds{bound}")), "{bound}");
     }
 }

@@ -13,6 +13,7 @@ use crate::roster::section::Values;
 use super::JobTemplate;
 use super::ownership;
 
+mod credentials;
 mod shape;
 
 /// With more than this and the generated parts, the API server takes no Job.
@@ -40,6 +41,7 @@ pub(super) fn read(
     let job = load(named, around).and_then(|job| {
         let mut found = shape::mistakes(named, &job);
         found.extend(trespasses(named, &job, is_set, |name| variables.contains(name)));
+        found.extend(credentials::mistakes(named, &job));
         if found.is_empty() { Ok(job) } else { Err(found) }
     });
     match job {

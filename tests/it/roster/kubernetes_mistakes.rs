@@ -232,3 +232,40 @@ fn the_schema_and_the_program_agree_on_what_a_cluster_takes() {
         assert_eq!(loaded.is_ok(), is_valid, "program: {key} = {value}");
     }
 }
+
+#[test]
+fn a_secret_of_the_coordinator_is_refused_wherever_the_roster_names_it() {
+    let hint = "name another Secret: `coordinator` and all that begin with `coordinator-`";
+    let told = |key: &str, name: &str| format!("`{key}` gives the coordinator's Secret `{name}` to agents");
+    for key in ["env_from", "image_pull_secrets"] {
+        let line = format!("{key} = [\"agents\", \"coordinator-github\"]");
+        let place = format!("6:{}", key.len() + 4);
+        refused(&platform(&line), &place, &[&told(key, "coordinator-github"), hint]);
+    }
+    let own = "[role.kubernetes]\nenv_from = [\"coordinator\"]";
+    refused(&role(own), "9:12", &[&told("env_from", "coordinator"), hint]);
+    let account = platform("service_account = \"coordinator\"");
+    refused(
+        &account,
+        "6:19",
+        &["`service_account` is `coordinator`, the coordinator's own", "coordinator-session"],
+    );
+    accepted(&platform("env_from = [\"coordinators\", \"my-coordinator-github\"]"));
+    accepted(&platform("service_account = \"coordinator-session\""));
+}
+
+#[test]
+fn a_deadline_beyond_the_largest_that_the_cluster_accepts_is_refused() {
+    let told = "its `time_limit` and `start_timeout` together";
+    let longest = "a Job of `a` could last longer than 365 days";
+    refused(
+        &role("time_limit = \"365d\""),
+        "8:14",
+        &[longest, told, "lower `time_limit` or `start_timeout`"],
+    );
+    let defaults = platform("[defaults]\ntime_limit = \"365d\"");
+    refused(&defaults, "7:14", &[longest, told]);
+    let start = platform("start_timeout = \"365d\"");
+    refused(&start, "6:17", &[longest, told]);
+    accepted(&role("time_limit = \"364d\""));
+}

@@ -152,6 +152,77 @@ fn what_the_coordinator_owns_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
+    let pod = "spec.template.spec";
+    let reference = json!({ "name": "coordinator-github" });
+    let variable =
+        json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": "coordinator-github", "key": "x" } } });
+    let fields = [
+        (format!("{pod}.containers[agent]"), json!({ "envFrom": [{ "secretRef": reference }] })),
+        (format!("{pod}.containers[agent]"), json!({ "env": [variable] })),
+        (format!("{pod}.containers"), json!([{ "name": "proxy", "envFrom": [{ "secretRef": reference }] }])),
+        (format!("{pod}.initContainers"), json!([{ "name": "first", "env": [variable] }])),
+        (format!("{pod}.ephemeralContainers"), json!([{ "name": "later", "env": [variable] }])),
+        (format!("{pod}.imagePullSecrets"), json!([reference])),
+    ];
+    let volumes = [
+        json!({ "secret": { "secretName": "coordinator-github" } }),
+        json!({ "projected": { "sources": [{ "configMap": { "name": "a" } }, { "secret": reference }] } }),
+        json!({ "csi": { "driver": "x", "nodePublishSecretRef": reference } }),
+        json!({ "azureFile": { "secretName": "coordinator-github" } }),
+        json!({ "rbd": { "secretRef": reference } }),
+        json!({ "ofTomorrow": { "someSecretRef": reference } }),
+    ];
+    let volumes = volumes.map(|mut volume| {
+        volume["name"] = "given".into();
+        (format!("{pod}.volumes"), json!([volume]))
+    });
+    for (path, value) in fields.into_iter().chain(volumes) {
+        let parts = [
+            "names `coordinator-github`, a Secret of the coordinator, in the template job.yaml",
+            "name another",
+        ];
+        refused(with(&path, &value), &parts);
+        let harmless = value.to_string().replace("coordinator-github", "agents");
+        let harmless: Value = serde_json::from_str(&harmless).expect("it was JSON");
+        load(&with(&path, &harmless));
+    }
+    // A ConfigMap, a container and a claim may be called as they like.
+    let shared = json!({ "envFrom": [{ "configMapRef": { "name": "coordinator-github" } }] });
+    load(&with(&format!("{pod}.containers[agent]"), &shared));
+    load(&with(&format!("{pod}.initContainers"), &json!([{ "name": "coordinator-github", "image": "a:1" }])));
+}
+
+#[test]
+fn a_token_of_the_cluster_and_a_second_start_are_refused_too() {
+    let pod = "spec.template.spec";
+    let none = "an agent gets no credentials of the cluster";
+    for source in ["serviceAccountToken", "podCertificate"] {
+        let projected = json!([{ "name": "t", "projected": { "sources": [{ source: { "path": "t" } }] } }]);
+        let path = format!("{pod}.volumes[t].projected.sources[0].{source} is set");
+        refused(with(&format!("{pod}.volumes"), &projected), &[&path, none]);
+    }
+    refused(with(&format!("{pod}.automountServiceAccountToken"), &json!(true)), &["is true", none]);
+    load(&with(&format!("{pod}.automountServiceAccountToken"), &json!(false)));
+    for key in ["serviceAccountName", "serviceAccount"] {
+        let field = format!("{pod}.{key}");
+        refused(with(&field, &json!("coordinator")), &[&format!("{field} is `coordinator`"), "name another"]);
+        load(&with(&field, &json!("agents")));
+    }
+    let restarted = |policy: &str| json!([{ "name": "proxy", "image": "p:1", "restartPolicy": policy }]);
+    let once = "a session is started once";
+    for policy in ["Always", "OnFailure", "Never"] {
+        let path = format!("{pod}.containers[proxy].restartPolicy");
+        refused(with(&format!("{pod}.containers"), &restarted(policy)), &[&path, once]);
+    }
+    refused(
+        with(&format!("{pod}.initContainers"), &restarted("OnFailure")),
+        &["initContainers[proxy]", once],
+    );
+    load(&with(&format!("{pod}.initContainers"), &restarted("Always")));
+}
+
+#[test]
 fn what_the_roster_says_is_refused_with_its_key() {
     let agent = "spec.template.spec.containers[agent]";
     let keys = [

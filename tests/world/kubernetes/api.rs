@@ -79,6 +79,7 @@ fn review(cluster: &Cluster, body: &Value) -> Reply {
     let resource = match text("resource") {
         "jobs" => Resource::Jobs,
         "configmaps" => Resource::ConfigMaps,
+        "events" => Resource::Events,
         _ => Resource::Pods,
     };
     let known = text("resource") == resource.plural() && text("group") == resource.group();
@@ -99,6 +100,7 @@ fn object<'a>(cluster: &'a Cluster, target: &Target) -> Option<&'a Value> {
         Resource::Jobs => objects.jobs.get(&target.name),
         Resource::Pods => objects.pods.get(&target.name),
         Resource::ConfigMaps => objects.config_maps.get(&target.name),
+        Resource::Events => objects.events.get(&target.name),
     }
 }
 

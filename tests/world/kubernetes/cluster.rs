@@ -58,6 +58,7 @@ pub struct Namespace {
     pub jobs: BTreeMap<String, Value>,
     pub pods: BTreeMap<String, Value>,
     pub config_maps: BTreeMap<String, Value>,
+    pub events: BTreeMap<String, Value>,
     /// What the pods have written, for as long as they may write.
     pub logs: BTreeMap<String, Log>,
     /// On `count/jobs.batch`.
@@ -108,6 +109,7 @@ impl Default for Cluster {
             "create configmaps",
             "update configmaps",
             "delete configmaps",
+            "list events",
         ];
         let rights = rights.map(|right| right.split_once(' ').expect("verb and resource"));
         Self {

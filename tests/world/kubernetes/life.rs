@@ -162,6 +162,62 @@ impl Cluster {
         self.touch(job);
     }
 
+    /// The agent runs, and a probe or another container keeps the pod from being ready, the kubelet says.
+    pub fn unready(&mut self, job: &str, message: &str) {
+        self.mark_unready(job, &["Ready", "ContainersReady"], Some(message));
+    }
+
+    /// The node does not answer: its controller marks the pod, and says so in an event.
+    pub fn lose_node(&mut self, job: &str) {
+        self.mark_unready(job, &["Ready"], None);
+        let pod = self.pod(job)["metadata"]["name"].clone();
+        self.warn_of("Pod", pod.as_str().expect("a pod has a name"), "NodeNotReady", "Node is not ready");
+    }
+
+    fn mark_unready(&mut self, job: &str, marked: &[&str], message: Option<&str>) {
+        let now = self.stamp();
+        let conditions =
+            self.pod(job)["status"]["conditions"].as_array_mut().expect("a pod that runs has them");
+        for condition in conditions.iter_mut().filter(|one| marked.iter().any(|kind| one["type"] == *kind)) {
+            condition["status"] = "False".into();
+            condition["lastTransitionTime"] = now.clone().into();
+            if let Some(message) = message {
+                condition["reason"] = "ContainersNotReady".into();
+                condition["message"] = message.into();
+            }
+        }
+        self.job(job)["status"]["ready"] = 0.into();
+        self.touch(job);
+    }
+
+    /// A warning about the Job.
+    pub fn warn(&mut self, job: &str, reason: &str, message: &str) {
+        self.warn_of("Job", job, reason, message);
+    }
+
+    /// A warning about the Job's pod.
+    pub fn warn_of_pod(&mut self, job: &str, reason: &str, message: &str) {
+        let pod = self.pod(job)["metadata"]["name"].clone();
+        self.warn_of("Pod", pod.as_str().expect("a pod has a name"), reason, message);
+    }
+
+    fn warn_of(&mut self, kind: &str, name: &str, reason: &str, message: &str) {
+        let now = self.stamp();
+        let objects = self.namespace();
+        let object = if kind == "Job" { &objects.jobs[name] } else { &objects.pods[name] };
+        let uid = object["metadata"]["uid"].clone();
+        let mut event = json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": NAMESPACE}, "type": "Warning",
+            "involvedObject": {"kind": kind, "namespace": NAMESPACE, "name": name, "uid": uid},
+            "reason": reason, "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now,
+            "eventTime": null, "source": {"component": "world"},
+        });
+        self.stamp_new(&mut event);
+        let event_name = format!("{name}.{:016x}", self.revision);
+        event["metadata"]["name"] = event_name.clone().into();
+        self.namespace().events.insert(event_name, event);
+    }
+
     /// Somebody, or a queue, suspends the Job: its pod is ended.
     pub fn suspend(&mut self, job: &str) {
         self.lose_pod(job);

@@ -87,11 +87,14 @@ fn select(cluster: &Cluster, asked: &Asked, target: &Target, stale: bool) -> Res
             Resource::Jobs => ["metadata.name", "metadata.namespace", "status.successful"].as_slice(),
             Resource::Pods => &["metadata.name", "metadata.namespace", "status.phase", "spec.nodeName"],
             Resource::ConfigMaps => &["metadata.name", "metadata.namespace"],
+            Resource::Events => &["type", "reason", "involvedObject.kind", "involvedObject.uid"],
         };
         if !known.contains(field) {
             let message = match target.resource {
                 Resource::Jobs => format!("field label \"{field}\" not supported for Job"),
-                Resource::Pods | Resource::ConfigMaps => format!("field label not supported: {field}"),
+                Resource::Pods | Resource::ConfigMaps | Resource::Events => {
+                    format!("field label not supported: {field}")
+                }
             };
             return Err(status::bad_request(&message));
         }
@@ -113,6 +116,7 @@ fn of(objects: &Namespace, resource: Resource) -> Vec<&Value> {
         Resource::Jobs => objects.jobs.values().collect(),
         Resource::Pods => objects.pods.values().collect(),
         Resource::ConfigMaps => objects.config_maps.values().collect(),
+        Resource::Events => objects.events.values().collect(),
     }
 }
 
@@ -121,6 +125,7 @@ enum Operator {
     Is,
     IsNot,
     Exists,
+    In,
 }
 
 impl Operator {
@@ -129,12 +134,17 @@ impl Operator {
             Self::Is => found == Some(wanted),
             Self::IsNot => found != Some(wanted),
             Self::Exists => found.is_some(),
+            Self::In => found.is_some_and(|found| wanted.split(',').any(|one| one.trim() == found)),
         }
     }
 }
 
-/// The equality-based form of a selector; the set-based one is not known here.
+/// The equality-based form of a selector, or one `key in (a, b)`.
 fn requirements(selector: &str) -> Vec<(&str, Operator, &str)> {
+    if let Some((key, values)) = selector.split_once(" in (") {
+        let values = values.strip_suffix(')').expect("a set ends with a parenthesis");
+        return vec![(key, Operator::In, values)];
+    }
     let parts = selector.split(',').filter(|part| !part.is_empty());
     parts
         .map(|part| {

@@ -51,6 +51,9 @@ impl Target {
             ["api", "v1", "namespaces", namespace, "configmaps", rest @ ..] => {
                 ((Resource::ConfigMaps, namespace), rest)
             }
+            ["api", "v1", "namespaces", namespace, "events", rest @ ..] => {
+                ((Resource::Events, namespace), rest)
+            }
             _ => return None,
         };
         let part = |place: usize| rest.get(place).copied().unwrap_or_default().to_owned();
@@ -121,6 +124,7 @@ fn call(method: &Method, target: Option<&Target>, further: bool) -> Call {
         (&Method::GET, Resource::Jobs, "", "") => Call::ListJobs,
         (&Method::GET, Resource::Pods, "", "") if further => Call::MorePods,
         (&Method::GET, Resource::Pods, "", "") => Call::ListPods,
+        (&Method::GET, Resource::Events, "", "") => Call::ListEvents,
         (&Method::GET, Resource::Jobs, _, "") => Call::Get,
         (&Method::GET, Resource::Pods, _, "log") => Call::Log,
         (&Method::POST, Resource::Jobs, "", "") => Call::Create,

@@ -11,6 +11,7 @@ pub enum Resource {
     Jobs,
     Pods,
     ConfigMaps,
+    Events,
 }
 
 impl Resource {
@@ -18,7 +19,7 @@ impl Resource {
     pub fn group(self) -> &'static str {
         match self {
             Self::Jobs => "batch",
-            Self::Pods | Self::ConfigMaps => "",
+            Self::Pods | Self::ConfigMaps | Self::Events => "",
         }
     }
 
@@ -28,6 +29,7 @@ impl Resource {
             Self::Jobs => "jobs",
             Self::Pods => "pods",
             Self::ConfigMaps => "configmaps",
+            Self::Events => "events",
         }
     }
 
@@ -37,6 +39,7 @@ impl Resource {
             Self::Jobs => "Job",
             Self::Pods => "Pod",
             Self::ConfigMaps => "ConfigMap",
+            Self::Events => "Event",
         }
     }
 
@@ -44,7 +47,7 @@ impl Resource {
     pub fn api_version(self) -> &'static str {
         match self {
             Self::Jobs => "batch/v1",
-            Self::Pods | Self::ConfigMaps => "v1",
+            Self::Pods | Self::ConfigMaps | Self::Events => "v1",
         }
     }
 
@@ -54,6 +57,7 @@ impl Resource {
             Self::Jobs => "jobs.batch",
             Self::Pods => "pods",
             Self::ConfigMaps => "configmaps",
+            Self::Events => "events",
         }
     }
 

@@ -14,6 +14,8 @@ pub enum Call {
     ListPods,
     /// A further page of pods.
     MorePods,
+    /// A page of events.
+    ListEvents,
     /// One Job.
     Get,
     /// A Job is made.

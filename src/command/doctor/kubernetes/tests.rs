@@ -152,6 +152,20 @@ async fn each_missing_permission_is_named_with_its_verb_resource_and_role() {
 }
 
 #[tokio::test]
+async fn without_the_right_to_read_events_the_fleet_is_kept_and_doctor_says_what_is_lost() {
+    let oddity: Oddity = |_, path, body| {
+        let is_meant = path.contains("selfsubjectaccessreviews")
+            && body["spec"]["resourceAttributes"]["resource"] == "events";
+        is_meant.then(|| (201, json!({ "status": { "allowed": false } })))
+    };
+    let (findings, _) = found("", oddity, 0).await;
+    let (grade, what, remedy) = the_only_trouble(&findings);
+    assert_eq!(grade, Grade::Warn);
+    assert!(what.contains("may not list events") && what.contains("stuck"), "{what}");
+    assert!(remedy.starts_with("add verb `list` on `events`"), "{remedy}");
+}
+
+#[tokio::test]
 async fn more_rights_than_needed_are_a_warning() {
     let oddity: Oddity = |_, path, _| {
         path.contains("selfsubjectaccessreviews").then(|| (201, json!({ "status": { "allowed": true } })))

@@ -25,13 +25,13 @@ pub(super) static PLATFORM: Section = Section {
             name: "service_account",
             kind: Kind::Formed(&DNS_NAME),
             default: Fallback::Derived("the namespace's default"),
-            doc: "Service account of the sessions; they get no token of it.",
+            doc: "Service account of the sessions; they get no token of it. Not the coordinator's own, `coordinator`.",
         },
         Key {
             name: "env_from",
             kind: Kind::ListOf(&DNS_NAME),
             default: Fallback::Toml("[]"),
-            doc: "Secrets whose entries the agents get as environment variables.",
+            doc: "Secrets whose entries the agents get as environment variables. Not the coordinator's own: those called `coordinator`, or `coordinator-` and more.",
         },
         Key {
             name: "resources",
