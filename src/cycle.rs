@@ -10,7 +10,8 @@ use crate::github::Github;
 use crate::platform::{CycleId, Platform};
 use crate::render::progress::Progress;
 use crate::report::{
-    HealthReport, InventoryReport, MergeReport, Report, Requests, SpawnReport, Status, Step, StepOutcome,
+    Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SpawnReport, Status,
+    Step, StepOutcome,
 };
 use crate::roster::Roster;
 use crate::steps::{health, inventory, merge, report, spawn};
@@ -75,6 +76,7 @@ pub async fn run<P: Platform>(cycle: &Cycle<'_, P>, stop: &Stop) -> Report {
         health,
         advice: Vec::new(),
         requests: requests(cycle, probes.get()),
+        contacts: contacts(cycle),
         interrupted: stop.interrupt(),
     };
     report::conclude(&mut report, &cycle.roster.roles);
@@ -87,6 +89,12 @@ fn requests<P: Platform>(cycle: &Cycle<'_, P>, health: u64) -> Requests {
         platform: cycle.platform.as_ref().map_or(0, P::requests),
         health,
     }
+}
+
+fn contacts<P: Platform>(cycle: &Cycle<'_, P>) -> Contacts {
+    let github = cycle.github.as_ref().map_or(Contact::NotTried, Github::contact);
+    let platform = cycle.platform.as_ref().map_or_else(|_| Contacts::default(), P::contacts);
+    Contacts { github: github.or(platform.github), ..platform }
 }
 
 async fn take_inventory<P: Platform>(

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::fleet::{FleetName, Listing, Want};
 use crate::platform::{CycleId, Platform, Start};
+use crate::report::Contacts;
 use crate::roster::KubernetesSettings;
 
 mod answer;
@@ -89,5 +90,9 @@ impl Platform for Kubernetes {
 
     fn requests(&self) -> u64 {
         self.api.requests()
+    }
+
+    fn contacts(&self) -> Contacts {
+        Contacts { cluster: self.api.contact(), ..Contacts::default() }
     }
 }

@@ -18,6 +18,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::innermost;
+use crate::client::cause;
+use crate::report::{Cause, Contact};
 use crate::timestamp;
 use crate::untrusted::one_line;
 
@@ -39,6 +41,7 @@ pub(super) struct Api {
     requests: Cell<u64>,
     /// The server's time, and when it told it.
     heard: Cell<Option<(SystemTime, Instant)>>,
+    contact: Cell<Contact>,
 }
 
 /// What to ask.
@@ -66,7 +69,14 @@ pub(super) struct NoAnswer(pub(super) String);
 
 impl Api {
     pub(super) fn new(client: kube::Client, namespace: String, until: Instant) -> Self {
-        Self { client, namespace, until, requests: Cell::new(0), heard: Cell::new(None) }
+        Self {
+            client,
+            namespace,
+            until,
+            requests: Cell::new(0),
+            heard: Cell::default(),
+            contact: Cell::default(),
+        }
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -76,6 +86,13 @@ impl Api {
     /// The time by the server's clock, to a second; `None` before its first answer.
     pub(super) fn server_time(&self) -> Option<SystemTime> {
         self.heard.get().map(|(date, at)| date + at.elapsed())
+    }
+
+    /// Whether the server could be reached until now.
+    pub(super) fn contact(&self) -> Contact {
+        let contact = self.contact.take();
+        self.contact.set(contact.clone());
+        contact
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -116,7 +133,8 @@ impl Api {
         self.requests.set(self.requests.get() + 1);
         let end = self.until.min(Instant::now() + LONGEST_REQUEST);
         let exchange = async {
-            let response = self.client.send(request).await.map_err(|error| NoAnswer(innermost(&error)))?;
+            let response = self.client.send(request).await.map_err(|error| self.no_answer(&error))?;
+            self.note_contact(None);
             self.note_time(response.headers());
             tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
             Answer::of(response).await
@@ -129,7 +147,19 @@ impl Api {
     pub(super) async fn open(&self, ask: &Ask<'_>) -> Result<Response<Body>, NoAnswer> {
         let request = request(ask)?;
         self.requests.set(self.requests.get() + 1);
-        self.client.send(request).await.map_err(|error| NoAnswer(innermost(&error)))
+        self.client.send(request).await.map_err(|error| self.no_answer(&error))
+    }
+
+    fn no_answer(&self, error: &kube::Error) -> NoAnswer {
+        self.note_contact(Some(&cause(error)));
+        NoAnswer(innermost(error))
+    }
+
+    /// Notes whether the server was there.
+    fn note_contact(&self, failure: Option<&Cause>) {
+        let mut contact = self.contact.take();
+        contact.note(failure);
+        self.contact.set(contact);
     }
 
     fn note_time(&self, headers: &HeaderMap) {
