@@ -92,7 +92,10 @@ pub fn cause(error: &(dyn Error + 'static)) -> Cause {
     if let Some(tls) = find::<rustls::Error>(error) {
         return match tls {
             rustls::Error::InvalidCertificate(fault) => Cause::Certificate(certificate_fault(fault)),
-            _ => Cause::NotHttp,
+            // Only our own verifier makes it: see `roots`.
+            rustls::Error::General(_) => Cause::Certificate(CertificateFault::NoRoots),
+            rustls::Error::InvalidMessage(_) => Cause::NotHttp,
+            _ => Cause::Other,
         };
     }
     if find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_dns) {
@@ -197,6 +200,7 @@ fn certificate(error: &(dyn Error + 'static), fault: CertificateFault) -> String
                                            which is not a server's"
                 .to_owned()
         }
+        CertificateFault::NoRoots => "this machine has no root certificates".to_owned(),
         CertificateFault::Other => {
             format!("the server's certificate is refused: {}", one_line(&innermost(error), 200))
         }

@@ -62,6 +62,8 @@ pub enum CertificateFault {
     UnknownIssuer,
     /// It is the certificate of a certificate authority.
     OwnAuthority,
+    /// This machine trusts no issuer at all.
+    NoRoots,
     /// Anything else.
     Other,
 }
@@ -81,6 +83,7 @@ impl CertificateFault {
                 "let that authority issue a certificate for the server (CA:FALSE), and trust the authority's own in \
                  SSL_CERT_FILE"
             }
+            Self::NoRoots => "install its package ca-certificates, or name a bundle in SSL_CERT_FILE",
             Self::Other => "have the server's certificate issued anew",
         }
     }

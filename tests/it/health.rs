@@ -1,5 +1,7 @@
 //! Step 4, seen from outside: one GET per endpoint, and a verdict on its answer.
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -302,6 +304,25 @@ fn one_dropped_connection_is_tried_again_at_once_and_both_answers_are_reported()
         assert_eq!(error.matches("no HTTP answer: ").count(), 2, "{error}");
         assert_eq!(finished.json()["requests"]["health"], 2);
     }
+}
+
+#[test]
+fn a_connection_that_drops_before_tls_is_made_is_tried_again_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://{}/", listener.local_addr().expect("an address"));
+    let dropping = std::thread::spawn(move || {
+        for connection in listener.incoming().take(2) {
+            // A connection with unread bytes is reset; one whose bytes are read ends.
+            let mut hello = [0; 4096];
+            let read = connection.and_then(|mut stream| stream.read(&mut hello));
+            assert!(read.expect("a connection can be read") > 0);
+        }
+    });
+    let (endpoint, finished) = check_url(&url, "");
+    dropping.join().expect("two connections came");
+    assert_eq!(finished.json()["requests"]["health"], 2);
+    let error = endpoint["error"].as_str().expect("both");
+    assert_eq!(error.matches("no connection: ").count(), 2, "{error}");
 }
 
 #[test]

@@ -13,8 +13,8 @@ const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
     let mut advice = Vec::new();
     let mut say = |signal: String, action: String| advice.push(Advice { signal, action });
-    if let Some(Offline { reason, action }) = offline(report) {
-        say(reason, action);
+    if let Some(Offline { action, .. }) = offline(report) {
+        say("offline".to_owned(), action);
     } else {
         for endpoint in report.health.body.endpoints.iter().filter(|endpoint| is_not_up(endpoint)) {
             say(answer(endpoint), remedy(endpoint, report, roles));
