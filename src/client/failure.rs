@@ -101,7 +101,8 @@ pub fn cause(error: &(dyn Error + 'static)) -> Cause {
     if find::<reqwest::Error>(error).is_some_and(reqwest::Error::is_dns) {
         return Cause::Name;
     }
-    let io = find::<io::Error>(error);
+    // hyper-rustls wraps one in another.
+    let io = chain(error).filter_map(|error| error.downcast_ref::<io::Error>()).last();
     if is_connecting(error) {
         return io.map_or(Cause::Other, of_connection);
     }
@@ -118,7 +119,8 @@ pub fn cause(error: &(dyn Error + 'static)) -> Cause {
 
 fn of_connection(error: &io::Error) -> Cause {
     use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut,
+        AddrNotAvailable, ConnectionRefused, HostUnreachable, InvalidData, InvalidInput, NetworkDown,
+        NetworkUnreachable, Other, TimedOut,
     };
     match error.kind() {
         ConnectionRefused => Cause::Refused,
@@ -126,6 +128,8 @@ fn of_connection(error: &io::Error) -> Cause {
             Cause::Unreachable
         }
         kind if is_drop(kind) => Cause::Dropped,
+        // What TLS makes of its own.
+        Other | InvalidData | InvalidInput => Cause::Other,
         // The system's name lookup has no error numbers; everything else here has one.
         _ if error.raw_os_error().is_none() && error.get_ref().is_some() => Cause::Name,
         _ => Cause::Other,
@@ -239,6 +243,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 
 #[cfg(test)]
 mod tests {
+    use std::net::ToSocketAddrs;
     use std::sync::Arc;
 
     use rustls::pki_types::{ServerName, UnixTime};
@@ -293,7 +298,10 @@ mod tests {
         assert_eq!(of(io::ErrorKind::NetworkUnreachable), Cause::Unreachable);
         assert_eq!(of(io::ErrorKind::TimedOut), Cause::Unreachable);
         assert_eq!(of(io::ErrorKind::ConnectionReset), Cause::Dropped);
-        assert_eq!(of_connection(&io::Error::other("no such name")), Cause::Name);
+        assert_eq!(of_connection(&io::Error::other("odd")), Cause::Other);
+        // Too long for a question to a name server: it fails without the network.
+        let looked_up = ("a".repeat(64) + ".invalid", 80).to_socket_addrs();
+        assert_eq!(of_connection(&looked_up.expect_err("no such name")), Cause::Name);
         let late = |is_connecting| Failure::late(Duration::from_secs(1), is_connecting);
         assert_eq!((late(true).cause, late(false).cause), (Cause::Unreachable, Cause::Timeout));
     }

@@ -319,8 +319,8 @@ fn a_connection_that_drops_before_tls_is_made_is_tried_again_too() {
         }
     });
     let (endpoint, finished) = check_url(&url, "");
+    assert_eq!(finished.json()["requests"]["health"], 2, "{endpoint}");
     dropping.join().expect("two connections came");
-    assert_eq!(finished.json()["requests"]["health"], 2);
     let error = endpoint["error"].as_str().expect("both");
     assert_eq!(error.matches("no connection: ").count(), 2, "{error}");
 }
