@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use coordinator::fleet::{FleetName, Inventory};
 use coordinator::render::{json, markdown, metrics};
-use coordinator::report::{Report, Requests, SpawnReport, Spawned, Status, Step};
+use coordinator::report::{Contacts, Report, Requests, SpawnReport, Spawned, Status, Step};
 use coordinator::steps::merge::verdict::verdict;
 use coordinator::steps::{inventory, spawn};
 use criterion::measurement::WallTime;
@@ -114,6 +114,7 @@ fn report(slots: usize) -> Report {
         health: Step::default(),
         advice: Vec::new(),
         requests: Requests::default(),
+        contacts: Contacts::default(),
         interrupted: None,
     }
 }

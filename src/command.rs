@@ -18,7 +18,7 @@ use crate::platform::exec::Purpose;
 use crate::platform::process;
 use crate::platforms::AnyPlatform;
 use crate::render::Screen;
-use crate::roster::{self, Problems, Roster};
+use crate::roster::{self, Problem, Problems, Roster};
 use crate::runner::{Inert, Reader};
 use crate::secrets::{self, MaskedStderr, Secrets};
 
@@ -127,6 +127,9 @@ fn with_roster(cli: &Cli) -> ExitCode {
     };
     let secrets = Secrets::from_environment(&roster.secret_names);
     log::start(&cli.global, &secrets);
+    if let Err(problems) = refuse_missing_variables(cli, &roster) {
+        return refuse(&problems, cli.global.color);
+    }
     match run(cli, &roster, &secrets) {
         Ok(outcome) if cli.global.output == Output::Json => {
             print(&secrets.mask_json(&outcome.stdout), Output::Json, outcome.code)
@@ -137,6 +140,19 @@ fn with_roster(cli: &Cli) -> ExitCode {
             fail(&secrets, &format!("error: {error:#}\n"), code)
         }
     }
+}
+
+/// A missing variable stops only a command that would start sessions, or a plugin, without it.
+fn refuse_missing_variables(cli: &Cli, roster: &Roster) -> Result<(), Problems> {
+    let Command::Reconcile(options) = &cli.command else { return Ok(()) };
+    let missing = reconcile::missing(roster, options);
+    if options.dry_run {
+        for Problem { message, hint, .. } in &missing {
+            tracing::warn!("{message}; {}", hint.as_deref().unwrap_or_default());
+        }
+        return Ok(());
+    }
+    if missing.is_empty() { Ok(()) } else { Err(roster::complaints(&cli.global.config, missing)) }
 }
 
 fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
@@ -229,6 +245,10 @@ async fn logs(
 fn check(global: &Global) -> ExitCode {
     let answer = check::run(&global.config, global.output, &variable);
     let printed = print(&answer.stdout, global.output, 0);
+    if let Some(warnings) = answer.warnings {
+        let secrets = Secrets::from_environment(&BTreeSet::new());
+        fail(&secrets, &warnings.render_warnings(Screen::stderr(global.color).color), 0);
+    }
     answer.problems.map_or(printed, |problems| refuse(&problems, global.color))
 }
 

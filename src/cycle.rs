@@ -14,8 +14,8 @@ use crate::github::Github;
 use crate::platform::{CycleId, Platform};
 use crate::render::progress::Progress;
 use crate::report::{
-    HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect, SpawnReport, Status, Step,
-    StepOutcome,
+    Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect,
+    SpawnReport, Status, Step, StepOutcome,
 };
 use crate::roster::Roster;
 use crate::source::{Effect, Source};
@@ -83,6 +83,7 @@ pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -
         health,
         advice: Vec::new(),
         requests: requests(cycle, probes.get()),
+        contacts: contacts(cycle),
         interrupted: stop.interrupt(),
     };
     report::conclude(&mut report, &cycle.roster.roles);
@@ -95,6 +96,12 @@ fn requests<P: Platform, S>(cycle: &Cycle<'_, P, S>, health: u64) -> Requests {
         platform: cycle.platform.as_ref().map_or(0, P::requests),
         health,
     }
+}
+
+fn contacts<P: Platform, S>(cycle: &Cycle<'_, P, S>) -> Contacts {
+    let github = cycle.github.as_ref().map_or(Contact::NotTried, Github::contact);
+    let platform = cycle.platform.as_ref().map_or_else(|_| Contacts::default(), P::contacts);
+    Contacts { github: github.or(platform.github), ..platform }
 }
 
 /// What the inventory found out, for the step after it.

@@ -4,8 +4,8 @@
 //! alone. Nothing is retried, and no redirect is followed: the token goes to the two addresses of the roster only.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use octocrab::{AuthState, OctoBody, Octocrab, OctocrabBuilder};
 use tokio::sync::OnceCell;
 use tower::{BoxError, Service};
 
+use crate::report::{Cause, Contact};
 use crate::roster::Repository;
 
 pub use credentials::Credentials;
@@ -50,6 +51,9 @@ pub struct Github {
     /// The header of an App's installation, asked for once: it outlives every run.
     installation: OnceCell<HeaderValue>,
     requests: AtomicU64,
+    contact: Mutex<Contact>,
+    /// Why the last request without an answer has none.
+    failure: Mutex<Option<Cause>>,
 }
 
 impl Github {
@@ -84,12 +88,19 @@ impl Github {
             credentials,
             installation: OnceCell::new(),
             requests: AtomicU64::new(0),
+            contact: Mutex::default(),
+            failure: Mutex::default(),
         })
     }
 
     /// Requests sent so far, those for an App's token included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether it could be reached until now.
+    pub fn contact(&self) -> Contact {
+        self.contact.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The repository that it works on.

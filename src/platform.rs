@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::fleet::{Hold, HoldReason, Listing, Want};
-use crate::report::RateLimit;
+use crate::report::{Contacts, RateLimit};
 
 pub mod actions;
 pub mod exec;
@@ -90,6 +90,11 @@ pub trait Platform {
 
     /// Calls made so far: one per list and per start, or what the platform really counts.
     fn requests(&self) -> u64;
+
+    /// Whether the platform's server could be reached until now; a platform without one has nothing to reach.
+    fn contacts(&self) -> Contacts {
+        Contacts::default()
+    }
 
     /// How many starts may be under way at once by now, at least one. They wait for a server, so a few do not burden it.
     fn starts_at_once(&self) -> usize {

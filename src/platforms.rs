@@ -11,6 +11,7 @@ use crate::platform::exec::Exec;
 use crate::platform::kubernetes::Kubernetes;
 use crate::platform::process::Process;
 use crate::platform::{CycleId, Platform, Start, Stop};
+use crate::report::Contacts;
 
 /// A platform of this program.
 pub enum AnyPlatform {
@@ -31,6 +32,15 @@ impl Platform for AnyPlatform {
             Self::Kubernetes(platform) => platform.list().await,
             Self::Actions(platform) => platform.list().await,
             Self::Exec(platform) => platform.list().await,
+        }
+    }
+
+    fn expect<'a>(&self, wants: impl Iterator<Item = &'a Want>) {
+        match self {
+            Self::Process(platform) => platform.expect(wants),
+            Self::Kubernetes(platform) => platform.expect(wants),
+            Self::Actions(platform) => platform.expect(wants),
+            Self::Exec(platform) => platform.expect(wants),
         }
     }
 
@@ -58,6 +68,15 @@ impl Platform for AnyPlatform {
             Self::Kubernetes(platform) => platform.requests(),
             Self::Actions(platform) => platform.requests(),
             Self::Exec(platform) => platform.requests(),
+        }
+    }
+
+    fn contacts(&self) -> Contacts {
+        match self {
+            Self::Process(platform) => platform.contacts(),
+            Self::Kubernetes(platform) => platform.contacts(),
+            Self::Actions(platform) => platform.contacts(),
+            Self::Exec(platform) => platform.contacts(),
         }
     }
 

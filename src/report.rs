@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 use crate::fleet::{FleetName, Hold, RoleKey, Slot, Stuck, Target, Unmanaged};
 use crate::source::EffectReport;
 
+mod cause;
 mod mask;
+
+pub use cause::{Cause, CertificateFault, Contact, Contacts};
 
 /// The result of one run.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Report {
     pub advice: Vec<Advice>,
     /// What the cycle cost.
     pub requests: Requests,
+    /// Whom it could reach.
+    pub contacts: Contacts,
     /// The signal that ended the cycle early.
     pub interrupted: Option<Interrupt>,
 }
@@ -366,8 +371,12 @@ pub struct EndpointHealth {
     pub verdict: HealthVerdict,
     /// From the first byte sent to the answer's head, or to the failure.
     pub latency: Duration,
-    /// Why no status came.
+    /// Why no status came, or not the expected one; of an endpoint that is up, what came before the answer.
     pub error: Option<String>,
+    /// The same for verdict and advice.
+    pub cause: Option<Cause>,
+    /// A server was there, be it one that redirects elsewhere.
+    pub reached: bool,
 }
 
 /// What an answer means (R1-051).

@@ -25,8 +25,10 @@ pub struct Roster {
     pub merge: MergePolicy,
     /// What to watch.
     pub health: Vec<Endpoint>,
-    /// Variables that some `${...}` names: secrets, kept from every session that does not name them.
+    /// Variables that some `${...}` names, everyday ones aside: secrets, kept from every session that does not name them.
     pub secret_names: BTreeSet<String>,
+    /// Variables that some `${...}` names and the environment does not have, by name.
+    pub missing: Vec<Missing>,
 }
 
 /// `[platform]`.
@@ -186,6 +188,20 @@ pub struct Endpoint {
     pub expect: Vec<u16>,
     /// For the whole answer's head, redirects included.
     pub timeout: Duration,
+    /// Which redirects are followed.
+    pub redirects: Redirects,
+}
+
+/// `redirects`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Redirects {
+    /// Those that stay on the endpoint's host.
+    #[default]
+    SameHost,
+    /// All.
+    Follow,
+    /// None.
+    None,
 }
 
 mod actions;
@@ -208,5 +224,6 @@ pub use crate::plan::OnInventoryFailure;
 pub use actions::ActionsSettings;
 pub use exec::ExecSettings;
 pub use kubernetes::{JobTemplate, KubernetesSettings, Toleration, Workspace};
-pub use load::{complaint, load};
+pub use load::{complaint, complaints, load};
 pub use problem::{Located, Problem, Problems};
+pub use variables::Missing;

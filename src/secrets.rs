@@ -11,11 +11,23 @@ use anyhow::Context;
 use crate::runner::{Inert, Reader};
 
 /// Variables that hold the coordinator's own credentials.
-pub const CREDENTIAL_NAMES: [&str; 5] =
-    ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_ID", "GITHUB_APP_INSTALLATION_ID", "GITHUB_APP_PRIVATE_KEY"];
+const CREDENTIAL_NAMES: [&str; 4] = ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "REDIS_URL"];
 
-/// Ids, not secrets: masking a short number would garble the report.
-const PUBLIC_NAMES: [&str; 2] = ["GITHUB_APP_ID", "GITHUB_APP_INSTALLATION_ID"];
+/// Variables that say where and as which user a program runs. They are not secrets, even if a
+/// `${...}` names them.
+const EVERYDAY_NAMES: [&str; 11] =
+    ["HOME", "PATH", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR", "PWD", "HOSTNAME"];
+
+/// Whether a variable is the coordinator's own: no session inherits it. Of `GITHUB_*` some are
+/// credentials, and the others describe the workflow run that the coordinator is part of.
+pub fn is_own(name: &str) -> bool {
+    CREDENTIAL_NAMES.contains(&name) || name.starts_with("GITHUB_")
+}
+
+/// Whether a variable stays in every session and is shown, although a `${...}` names it.
+pub fn is_everyday(name: &str) -> bool {
+    EVERYDAY_NAMES.contains(&name) || name.starts_with("LC_") || name.starts_with("XDG_")
+}
 
 /// A shorter value masks too much by accident and protects nothing.
 const SHORTEST_BYTES: usize = 4;
@@ -42,10 +54,8 @@ pub struct Secrets {
 impl Secrets {
     /// The credentials of this process and the values of the variables in `names`, read from the environment.
     pub fn from_environment(names: &BTreeSet<String>) -> Self {
-        let credentials = CREDENTIAL_NAMES.into_iter().filter(|name| !PUBLIC_NAMES.contains(name));
-        let values =
-            credentials.chain(names.iter().map(String::as_str)).filter_map(|name| env::var(name).ok());
-        Self::new(values)
+        let names = CREDENTIAL_NAMES.into_iter().chain(names.iter().map(String::as_str));
+        Self::new(names.filter_map(|name| env::var(name).ok()))
     }
 
     /// These values, each line of a multi-line value on its own, and as they look inside JSON.
@@ -140,6 +150,16 @@ mod tests {
         let secrets = Secrets::new(["ghp_abc".to_owned(), "ghp_abcdef".to_owned(), "quo\"ted".to_owned()]);
         assert_eq!(secrets.mask("x ghp_abcdef y ghp_abc"), "x *** y ***");
         assert_eq!(secrets.mask(r#"{"error":"quo\"ted"}"#), r#"{"error":"***"}"#);
+    }
+
+    #[test]
+    fn everyday_variables_are_known_by_name_and_by_prefix_and_no_other_is_one() {
+        for name in ["HOME", "PATH", "LC_ALL", "XDG_RUNTIME_DIR", "TMPDIR"] {
+            assert!(is_everyday(name) && !is_own(name), "{name}");
+        }
+        for name in ["HOMES", "PATH_TOKEN", "LC", "ANTHROPIC_API_KEY", "REDIS_URL", "GITHUB_TOKEN"] {
+            assert!(!is_everyday(name), "{name}");
+        }
     }
 
     #[test]

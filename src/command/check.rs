@@ -24,6 +24,8 @@ pub struct Answer {
     pub stdout: String,
     /// What is wrong: for standard error, and exit code 2.
     pub problems: Option<Problems>,
+    /// What only some commands need: for standard error.
+    pub warnings: Option<Problems>,
 }
 
 /// Validates the roster at `config` and shows it.
@@ -33,28 +35,38 @@ pub fn run(config: &Path, output: Output, environment: &dyn Fn(&str) -> Option<S
         Ok((roster, plugin))
     });
     match checked {
-        Ok((roster, plugin)) => Answer { stdout: show(&roster, plugin, output), problems: None },
+        Ok((roster, plugin)) => {
+            let warnings = roster.missing.iter().map(|missing| missing.problem.clone()).collect::<Vec<_>>();
+            let warnings = (!warnings.is_empty()).then(|| roster::complaints(config, warnings));
+            let located = warnings.as_ref().map(Problems::located).unwrap_or_default();
+            Answer { stdout: show(&roster, plugin, &located, output), problems: None, warnings }
+        }
         Err(problems) => {
             let stdout = match output {
-                Output::Json => document(&[], &problems.located()),
+                Output::Json => document(&[], &problems.located(), &[]),
                 Output::Text | Output::Markdown => String::new(),
             };
-            Answer { stdout, problems: Some(problems) }
+            Answer { stdout, problems: Some(problems), warnings: None }
         }
     }
 }
 
-fn show(roster: &Roster, plugin: Memory, output: Output) -> String {
+fn show(roster: &Roster, plugin: Memory, warnings: &[Located], output: Output) -> String {
     match output {
-        Output::Json => document(&roster.roles, &[]),
+        Output::Json => document(&roster.roles, &[], warnings),
         Output::Text => format!("{}\n{}", table(roster).text(), totals(roster, plugin)),
         Output::Markdown => format!("{}\n{}", table(roster).markdown(), totals(roster, plugin)),
     }
 }
 
-fn document(roles: &[Role], problems: &[Located]) -> String {
+fn document(roles: &[Role], problems: &[Located], warnings: &[Located]) -> String {
     let roles: Vec<Value> = roles.iter().map(role).collect();
-    let document = json!({ "schema": "coordinator.check/v1", "roles": roles, "problems": problems });
+    let document = json!({
+        "schema": "coordinator.check/v1",
+        "roles": roles,
+        "problems": problems,
+        "warnings": warnings,
+    });
     format!("{document:#}\n")
 }
 

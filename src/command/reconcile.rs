@@ -17,7 +17,7 @@ use crate::platform::exec::Purpose;
 use crate::render::progress::Progress;
 use crate::render::{self, Screen, metrics};
 use crate::report::{Interrupt, Report};
-use crate::roster::Roster;
+use crate::roster::{Missing, Problem, Roster};
 use crate::secrets::Secrets;
 use crate::source::Source;
 use crate::sources;
@@ -47,6 +47,24 @@ pub async fn run(
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
     Ok(Outcome { stdout, code })
+}
+
+/// The variables that are missing for a step that runs: spawn fills the environment of the sessions
+/// that it may start, and inventory and spawn both start the plugin.
+pub fn missing(roster: &Roster, options: &Reconcile) -> Vec<Problem> {
+    let steps = selection(options);
+    let spawns = steps.contains(&StepName::Spawn);
+    let starts_plugin = spawns || steps.contains(&StepName::Inventory);
+    let is_served = |key: &RoleKey| options.role.is_empty() || options.role.contains(key);
+    let starts = |missing: &Missing| {
+        roster
+            .roles
+            .iter()
+            .any(|role| role.count > 0 && is_served(&role.key) && missing.roles.contains(&role.key))
+    };
+    let needed =
+        roster.missing.iter().filter(|missing| spawns && starts(missing) || starts_plugin && missing.plugin);
+    needed.map(|missing| missing.problem.clone()).collect()
 }
 
 /// One cycle, on the platform where a step needs one.

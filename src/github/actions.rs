@@ -11,7 +11,7 @@ use http::{HeaderName, Method};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::report::RateLimit;
+use crate::report::{Contact, RateLimit};
 use crate::timestamp;
 
 use super::request::Answer;
@@ -110,6 +110,11 @@ impl Workflow {
     /// Its file below `.github/workflows/`.
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// Whether GitHub could be reached until now.
+    pub fn contact(&self) -> Contact {
+        self.github.contact()
     }
 
     /// Requests sent so far, those for an App's token included.

@@ -8,6 +8,7 @@ use super::graphql::{FieldError, Response};
 use super::request::shown;
 use super::{Credentials, Error, Github, documents};
 use crate::finding::{Finding, clock};
+use crate::report::Cause;
 use crate::roster::LastPushApproval;
 
 /// A token that ends within this time is worth a word.
@@ -20,7 +21,7 @@ impl Github {
         let variables = json!({ "owner": repository.owner, "name": repository.name });
         let response = match self.graphql("ask about the repository", documents::DOCTOR, variables).await {
             Ok(response) => response,
-            Err(error) => return vec![unanswered(&error)],
+            Err(error) => return vec![unanswered(&error, self.failure().as_ref())],
         };
         let node = &response.data["repository"];
         let mut findings = vec![identity(&self.credentials, &response)];
@@ -44,13 +45,32 @@ impl Github {
     }
 }
 
-fn unanswered(error: &Error) -> Finding {
-    let remedy = match error {
-        Error::RateLimited(_) => "wait until then, or use a GitHub App, whose limit is its own",
-        Error::Overloaded(_) => "try again in a minute",
-        Error::Failed(_) => "check the token, and `api_url` and `graphql_url` in [repository]",
+/// `failure` is why there was no answer at all.
+fn unanswered(error: &Error, failure: Option<&Cause>) -> Finding {
+    let remedy = match (error, failure) {
+        (Error::RateLimited(_), _) => "wait until then, or use a GitHub App, whose limit is its own",
+        (Error::Overloaded(_), _) => "try again in a minute",
+        (Error::Failed(_), Some(cause)) => unreached(cause),
+        (Error::Failed(_), None) => "check the token, and `api_url` and `graphql_url` in [repository]",
     };
     Finding::fail(error.to_string(), remedy)
+}
+
+fn unreached(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Name => {
+            "correct `api_url` and `graphql_url` in [repository], or look at this machine's name service"
+        }
+        Cause::Proxy(_) => "look at the proxy, or list GitHub's host in NO_PROXY",
+        Cause::UnusableProxy => "correct the variable where the coordinator is started",
+        Cause::Certificate(_) => "no token is sent there until then",
+        Cause::Refused | Cause::Unreachable | Cause::Timeout | Cause::Dropped => {
+            "look at this machine's network, and at `api_url` and `graphql_url` in [repository]"
+        }
+        Cause::NotHttp | Cause::TooManyHeaders | Cause::Redirect | Cause::Other => {
+            "check `api_url` and `graphql_url` in [repository]"
+        }
+    }
 }
 
 fn identity(credentials: &Credentials, response: &Response) -> Finding {

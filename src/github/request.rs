@@ -1,5 +1,6 @@
 //! One request, one answer: sent once, counted, bounded in time and size.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +12,8 @@ use octocrab::OctoBody;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::report::RateLimit;
+use crate::client::{Attempt, Failure};
+use crate::report::{Cause, RateLimit};
 use crate::untrusted::one_line;
 
 use super::credentials::{Credentials, bearer};
@@ -63,18 +65,37 @@ impl Github {
             .body(body.map_or_else(OctoBody::empty, OctoBody::from))
             .map_err(|error| format!("the address {url} is no address: {error}"))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
+        let attempt = Attempt::default();
         // The time comes first: a process that was stopped and goes on after it sends nothing by what it saw before.
         tokio::select! {
             biased;
             () = tokio::time::sleep(CALL_TIMEOUT) => {
+                self.note(Some(&Failure::late(CALL_TIMEOUT, attempt.is_connecting()).cause));
                 Err(format!("GitHub did not answer within {} s", CALL_TIMEOUT.as_secs()))
             }
-            answer = self.transfer(request) => answer.map(|answer| answer.without(&authorization)),
+            answer = attempt.of(self.transfer(request)) => answer.map(|answer| answer.without(&authorization)),
         }
     }
 
+    /// Why the last request has no answer; `None` when it has one.
+    pub(super) fn failure(&self) -> Option<Cause> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes whether GitHub was there.
+    fn note(&self, failure: Option<&Cause>) {
+        self.contact.lock().unwrap_or_else(PoisonError::into_inner).note(failure);
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure.cloned();
+    }
+
     async fn transfer(&self, request: http::Request<OctoBody>) -> Result<Answer, String> {
-        let response = self.octocrab.send(request).await.map_err(|error| no_answer(&error))?;
+        let url = request.uri().to_string().parse().ok();
+        let response = self.octocrab.send(request).await.map_err(|error| {
+            let failure = failure(&error, url.as_ref());
+            self.note(Some(&failure.cause));
+            said(&failure)
+        })?;
+        self.note(None);
         let (head, body) = response.into_parts();
         let body = Limited::new(body, LARGEST_BODY_BYTES)
             .collect()
@@ -233,13 +254,25 @@ pub(super) fn shown(message: &str) -> String {
     one_line(message, LONGEST_MESSAGE_CHARS)
 }
 
+fn failure(error: &octocrab::Error, url: Option<&reqwest::Url>) -> Failure {
+    match error {
+        octocrab::Error::Service { source, .. } => Failure::of(source.as_ref(), url),
+        other => Failure::of(other, url),
+    }
+}
+
 /// Why a request had no answer, in one line.
 pub(super) fn no_answer(error: &octocrab::Error) -> String {
-    let cause: &dyn std::error::Error = match error {
-        octocrab::Error::Service { source, .. } => source.as_ref(),
-        other => other,
-    };
-    format!("no answer from GitHub: {}", root_cause(cause))
+    said(&failure(error, None))
+}
+
+/// The failure in one line, with what to do where the cause says it.
+fn said(failure: &Failure) -> String {
+    let why = shown(&failure.why);
+    match failure.cause {
+        Cause::Certificate(fault) => format!("no answer from GitHub: {why}; {}", fault.remedy()),
+        _ => format!("no answer from GitHub: {why}"),
+    }
 }
 
 /// What caused it in the end, in one line: libraries keep the telling part for the last.

@@ -17,7 +17,7 @@ pub fn over(
         let client = client.clone();
         async move {
             let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))?;
-            Ok(http::Response::from(client.execute(request).await?))
+            Ok(http::Response::from(crate::client::send(&client, request).await?))
         }
     })
 }

@@ -15,6 +15,7 @@ use crate::fleet::{FleetName, Listing, Role, Want};
 use crate::github::Github;
 use crate::github::actions::Workflow;
 use crate::platform::{CycleId, Platform, Start};
+use crate::report::Contacts;
 use crate::roster::ActionsSettings;
 
 pub(crate) mod admit;
@@ -80,5 +81,9 @@ impl Platform for Actions {
 
     fn requests(&self) -> u64 {
         self.workflow.requests()
+    }
+
+    fn contacts(&self) -> Contacts {
+        Contacts { github: self.workflow.contact(), ..Contacts::default() }
     }
 }

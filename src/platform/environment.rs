@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 use crate::fleet::{FleetName, RoleKey, Slot, WorkItem};
-use crate::secrets::CREDENTIAL_NAMES;
+use crate::secrets::is_own;
 
 /// All variables of this program start so. Those of an outer session would mislead the new one.
 pub(super) const OWN_PREFIX: &str = "COORDINATOR_";
@@ -67,7 +67,7 @@ pub(super) fn passed_on(
 
 fn is_passed_on(name: &OsStr, secret_names: &BTreeSet<String>) -> bool {
     let Some(name) = name.to_str() else { return true };
-    !(CREDENTIAL_NAMES.contains(&name)
+    !(is_own(name)
         || DIRECTORY_NAMES.contains(&name)
         || name.starts_with(OWN_PREFIX)
         || secret_names.contains(name))

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::fleet::{FleetName, Listing, Want};
 use crate::platform::{CycleId, Platform, Start};
+use crate::report::Contacts;
 use crate::roster::KubernetesSettings;
 
 mod answer;
@@ -120,5 +121,9 @@ impl Platform for Kubernetes {
 
     fn starts_at_once(&self) -> usize {
         self.api.starts_at_once()
+    }
+
+    fn contacts(&self) -> Contacts {
+        Contacts { cluster: self.api.contact(), ..Contacts::default() }
     }
 }

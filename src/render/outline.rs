@@ -102,11 +102,13 @@ fn answer(endpoint: &EndpointHealth) -> String {
     let name = safe(&endpoint.name);
     let error = endpoint.error.as_deref().map(sentence);
     let Some(status) = endpoint.status else {
-        return format!("{name}: {} (potential outage)", error.as_deref().unwrap_or("no answer"));
+        let verdict = endpoint.verdict.word().replace('_', " ");
+        return format!("{name}: {} ({verdict})", error.as_deref().unwrap_or("no answer"));
     };
     let answer = format!("{name} {status} in {}", span(endpoint.latency));
     match (endpoint.verdict, error) {
-        (HealthVerdict::Up, _) => answer,
+        (HealthVerdict::Up, None) => answer,
+        (HealthVerdict::Up, Some(error)) => format!("{answer} ({error})"),
         (verdict, None) => format!("{answer}: {}", verdict.word()),
         (verdict, Some(error)) => format!("{answer}: {}, {error}", verdict.word()),
     }

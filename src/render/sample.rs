@@ -9,9 +9,9 @@ use crate::fleet::{
     Unmanaged,
 };
 use crate::report::{
-    Advice, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged, NotMerged,
-    Reason, RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport, Spawned, Status, Step,
-    StepOutcome,
+    Advice, Contacts, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged,
+    NotMerged, Reason, RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport, Spawned, Status,
+    Step, StepOutcome,
 };
 
 pub(crate) fn at(minute: u64) -> SystemTime {
@@ -54,6 +54,8 @@ pub(crate) fn endpoint(name: &str, status: Option<u16>, verdict: HealthVerdict, 
         verdict,
         latency: Duration::from_millis(ms),
         error: None,
+        cause: None,
+        reached: status.is_some(),
     }
 }
 
@@ -115,6 +117,7 @@ pub(crate) fn converged() -> Report {
         ),
         advice: Vec::new(),
         requests: Requests { github: 1, platform: 1, health: 1 },
+        contacts: Contacts::default(),
         interrupted: None,
     }
 }

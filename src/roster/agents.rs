@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::reference::MOST;
 use super::section::Values;
 use super::value::Value;
-use super::variables::{Destination, Variables};
+use super::variables::{Destination, MissingVariables, Variables};
 
 /// A prompt becomes one argument or one environment variable; Linux takes 128 KiB for either.
 const LARGEST_PROMPT: usize = 96 * 1024;
@@ -25,6 +25,7 @@ const LARGEST_TEXT: usize = 128 * 1024;
 pub(super) struct Agents {
     pub(super) roles: Vec<Role>,
     pub(super) secret_names: BTreeSet<String>,
+    pub(super) missing: MissingVariables,
 }
 
 /// All roles that could be read, with a problem for each that could not.
@@ -33,19 +34,26 @@ pub(super) fn read(document: &Values, around: &Surroundings<'_>, problems: &mut 
     let defaults = document.section("defaults").unwrap_or(&none);
     let mut variables = Variables::new(around.environment, destination(document));
     let shared = variables.expand(defaults);
+    let mut missing = MissingVariables::default();
+    missing.note(&shared);
     let mut briefs = Briefs::new(around.folder);
     let mut roles = Vec::new();
     for values in document.sections("role") {
-        let mut env = shared.clone();
-        env.extend(variables.expand(values));
+        let own = variables.expand(values);
+        missing.note(&own);
+        let env = own.over(shared.clone());
         let mut values = values.clone();
         values.inherit(defaults);
-        roles.extend(role(document, &values, env, &mut briefs, problems));
+        let role = role(document, &values, env.env.clone(), &mut briefs, problems);
+        if let Some(role) = &role {
+            missing.note_role(&env, &role.key);
+        }
+        roles.extend(role);
     }
     problems.append(&mut variables.problems);
     check_keys(document, problems);
     check_total(document, problems);
-    Agents { roles, secret_names: variables.named }
+    Agents { roles, secret_names: variables.named, missing }
 }
 
 fn destination(document: &Values) -> Destination {

@@ -9,7 +9,7 @@ use super::load::{Surroundings, resolve};
 use super::problem::Problem;
 use super::section::Values;
 use super::settings::state_dir;
-use super::variables::{Destination, Variables};
+use super::variables::{Destination, MissingVariables, Variables};
 
 /// `[platform.exec]`.
 #[derive(Debug, Clone)]
@@ -32,23 +32,26 @@ pub struct ExecSettings {
 pub(super) fn read(
     platform: &Values,
     around: &Surroundings<'_>,
+    missing: &mut MissingVariables,
     problems: &mut Vec<Problem>,
 ) -> Option<ExecSettings> {
     let values = platform.section("exec")?;
     let is_chosen = platform.is("kind", "exec");
     let mut variables = Variables::new(around.environment, Destination::Agent);
     let env = variables.expand(values);
+    missing.note(&env);
     problems.append(&mut variables.problems);
     if !is_chosen {
         return None;
     }
+    missing.note_plugin(&env);
     let plugin = plugin(platform, values, around, problems);
     let state_dir = state_dir(values, "[platform.exec]", around, problems);
     Some(ExecSettings {
         plugin: plugin?,
         place: values.span("plugin"),
         timeout: values.duration("timeout"),
-        env,
+        env: env.env,
         secret_names: variables.named,
         state_dir: state_dir?,
     })

@@ -32,8 +32,13 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
 
 /// What was found out about a valid roster only by asking others.
 pub fn complaint(path: &Path, problem: Problem) -> Problems {
+    complaints(path, vec![problem])
+}
+
+/// What is wrong with a valid roster for one command.
+pub fn complaints(path: &Path, list: Vec<Problem>) -> Problems {
     let source = read(path).map_or_else(|(source, _)| source, |(_, source)| source);
-    problems(path, source, vec![problem])
+    problems(path, source, list)
 }
 
 fn problems(path: &Path, source: String, list: Vec<Problem>) -> Problems {
@@ -46,7 +51,7 @@ fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Ros
     let values = section::document(&document, &mut list);
     let mut agents = agents::read(&values, around, &mut list);
     let health = settings::health(&values, &mut list);
-    let platform = settings::platform(&values, &mut agents.roles, around, &mut list);
+    let platform = settings::platform(&values, &mut agents.roles, around, &mut agents.missing, &mut list);
     let fleet = values.text("fleet").and_then(|name| FleetName::parse(name).ok());
     let list = with_syntax(source, &syntax_errors, list);
     let mut secret_names = agents.secret_names;
@@ -64,6 +69,7 @@ fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Ros
             merge: settings::merge(&values),
             health,
             secret_names,
+            missing: agents.missing.into_list(),
         }),
         _ => Err(list),
     }

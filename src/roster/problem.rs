@@ -89,16 +89,29 @@ impl Problems {
 
     /// All of it for people, in the manner of a compiler, with a closing line that counts.
     pub fn render(&self, color: bool) -> String {
+        let mut text = self.render_as(&Paint { color, word: "error", style: RED });
+        let noun = if self.total == 1 { "problem" } else { "problems" };
+        let _ = writeln!(text, "{} {noun}; nothing was changed", self.total);
+        text
+    }
+
+    /// The same of what does not make the roster invalid.
+    pub fn render_warnings(&self, color: bool) -> String {
+        let mut text = self.render_as(&Paint { color, word: "warning", style: YELLOW });
+        let noun = if self.total == 1 { "warning" } else { "warnings" };
+        let _ = writeln!(text, "{} {noun}", self.total);
+        text
+    }
+
+    fn render_as(&self, paint: &Paint) -> String {
         let mut text = String::new();
         for problem in &self.list {
-            self.render_one(&mut text, problem, &Paint { color });
+            self.render_one(&mut text, problem, paint);
         }
         let more = self.total - self.list.len();
         if more > 0 {
             let _ = writeln!(text, "... and {more} more\n");
         }
-        let noun = if self.total == 1 { "problem" } else { "problems" };
-        let _ = writeln!(text, "{} {noun}; nothing was changed", self.total);
         text
     }
 
@@ -107,7 +120,7 @@ impl Problems {
         let number = at.as_ref().map(|at| at.line.to_string()).unwrap_or_default();
         let gutter = number.len().max(1);
         let bar = paint.dim("|");
-        let _ = writeln!(text, "{}: {}", paint.error("error"), shown(&problem.message));
+        let _ = writeln!(text, "{}: {}", paint.strong(paint.word), shown(&problem.message));
         let place = at.as_ref().map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
         let _ = writeln!(
             text,
@@ -126,7 +139,7 @@ impl Problems {
                 "{:gutter$} {bar} {:before$}{}",
                 "",
                 "",
-                paint.error(&format!("{marks} {}", shown(label)))
+                paint.strong(&format!("{marks} {}", shown(label)))
             );
         }
         if let Some(hint) = &problem.hint {
@@ -220,13 +233,19 @@ fn floor(source: &str, index: usize) -> usize {
     (0..=index.min(source.len())).rev().find(|&i| source.is_char_boundary(i)).unwrap_or(0)
 }
 
+const RED: &str = "\u{1b}[1;31m";
+const YELLOW: &str = "\u{1b}[1;33m";
+
 struct Paint {
     color: bool,
+    /// Begins each problem.
+    word: &'static str,
+    style: &'static str,
 }
 
 impl Paint {
-    fn error(&self, text: &str) -> String {
-        self.wrap("\u{1b}[1;31m", text)
+    fn strong(&self, text: &str) -> String {
+        self.wrap(self.style, text)
     }
 
     fn dim(&self, text: &str) -> String {

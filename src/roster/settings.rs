@@ -10,9 +10,10 @@ use super::problem::Problem;
 use super::section::Values;
 use super::text;
 use super::value::Value;
+use super::variables::MissingVariables;
 use super::{
     CheckMode, CommitMessage, Endpoint, LastPushApproval, MergePolicy, OnInventoryFailure, PlatformKind,
-    PlatformSettings, Repository, StaleApprovals,
+    PlatformSettings, Redirects, Repository, StaleApprovals,
 };
 use super::{actions, exec, kubernetes};
 
@@ -20,12 +21,13 @@ pub(super) fn platform(
     document: &Values,
     roles: &mut [Role],
     around: &Surroundings<'_>,
+    missing: &mut MissingVariables,
     problems: &mut Vec<Problem>,
 ) -> Option<PlatformSettings> {
     let values = document.section("platform")?;
     let kubernetes = kubernetes::settings::read(document, roles, around, problems);
     let actions = actions::read(document, roles, problems);
-    let exec = exec::read(values, around, problems);
+    let exec = exec::read(values, around, missing, problems);
     let kind = match values.text("kind")? {
         "kubernetes" => PlatformKind::Kubernetes(Box::new(kubernetes?)),
         "github-actions" => PlatformKind::GithubActions(actions?),
@@ -165,5 +167,10 @@ fn endpoint(values: &Values) -> Endpoint {
             _ => Vec::new(),
         },
         timeout: values.duration("timeout"),
+        redirects: match values.text("redirects") {
+            Some("follow") => Redirects::Follow,
+            Some("none") => Redirects::None,
+            _ => Redirects::SameHost,
+        },
     }
 }

@@ -1,28 +1,31 @@
 //! Step 4: asks production how it is, and changes nothing (R1-050 to R1-053). Only status lines are read.
 
 use std::cell::Cell;
-use std::error::Error;
-use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use reqwest::{Client, Response, StatusCode, Url, header};
+use reqwest::{Client, Method, Request, Response, StatusCode, Url, header};
 
-use crate::report::{EndpointHealth, HealthReport, HealthVerdict};
-use crate::roster::Endpoint;
+use crate::client::{self, Attempt, Failure};
+use crate::report::{Cause, EndpointHealth, HealthReport, HealthVerdict};
+use crate::roster::{Endpoint, Redirects};
 use crate::untrusted::one_line;
 
-const MAX_REDIRECTS: usize = 3;
+const MAX_REDIRECTS: usize = 8;
 
-/// Asks all endpoints at once; redirects are followed here, not by the client. `body` has the answers in roster order,
-/// each from the moment it came, so that whoever drops this future keeps them; `requests` counts one per endpoint,
-/// redirects included.
+/// Of the address that a redirect leads to, at most this much is shown.
+const MAX_LOCATION_CHARS: usize = 200;
+
+/// Sends one request to each endpoint, all at once; redirects are followed here, not by the client.
+/// `body` has the answers in roster order, each from the moment it came, so that a caller that drops
+/// this future keeps them. `requests` counts one per endpoint, redirects included, and one more where
+/// a dropped connection is tried again.
 pub async fn run(body: &mut HealthReport, client: &Client, endpoints: &[Endpoint], requests: &Cell<u64>) {
     let mut answers: FuturesUnordered<_> = endpoints
         .iter()
         .enumerate()
-        .map(|(position, endpoint)| async move { (position, ask(client, endpoint).await) })
+        .map(|(position, endpoint)| async move { (position, ask(client, endpoint, requests).await) })
         .collect();
     requests.set(requests.get() + endpoints.len() as u64);
     let mut positions = Vec::new();
@@ -53,44 +56,113 @@ pub fn without_credentials(url: &str) -> String {
     }
 }
 
-/// The head of the last answer, and whether it was one redirect too many.
+/// The head of the last answer, and why it is the last one when it redirects on.
 struct Answer {
     status: u16,
-    redirected_too_often: bool,
+    stray: Option<String>,
 }
 
-async fn ask(client: &Client, endpoint: &Endpoint) -> EndpointHealth {
+/// What happened on the way to the answer, also when it never comes.
+#[derive(Default)]
+struct Progress {
+    /// Some server answered.
+    reached: Cell<bool>,
+    /// The first connection that dropped.
+    dropped: Cell<Option<Failure>>,
+}
+
+async fn ask(client: &Client, endpoint: &Endpoint, requests: &Cell<u64>) -> EndpointHealth {
     let started = Instant::now();
-    let answer = tokio::time::timeout(endpoint.timeout, follow(client, endpoint)).await;
-    let latency = started.elapsed();
-    let (status, verdict, error) = match answer {
-        Ok(Ok(Answer { status, redirected_too_often })) => {
-            let error = redirected_too_often.then(|| format!("redirected more than {MAX_REDIRECTS} times"));
-            (Some(status), judge(status, &endpoint.expect), error)
-        }
-        Ok(Err(error)) => (None, HealthVerdict::PotentialOutage, Some(explain(&error))),
-        Err(_) => (None, HealthVerdict::PotentialOutage, Some(too_slow(endpoint.timeout))),
+    let (progress, attempt) = (Progress::default(), Attempt::default());
+    let answer = attempt.of(follow(client, endpoint, requests, &progress));
+    let answer = match tokio::time::timeout(endpoint.timeout, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Failure::late(endpoint.timeout, attempt.is_connecting())),
     };
+    let latency = started.elapsed();
+    let (status, verdict, error, cause) = match answer {
+        Ok(Answer { status, stray }) => {
+            let verdict = judge(status, &endpoint.expect);
+            let cause = stray.is_some().then_some(Cause::Redirect);
+            (Some(status), verdict, stray, cause)
+        }
+        Err(Failure { cause: Cause::TooManyHeaders, sentence, .. }) => {
+            (None, HealthVerdict::Unexpected, Some(sentence), Some(Cause::TooManyHeaders))
+        }
+        Err(Failure { cause, sentence, .. }) => {
+            (None, HealthVerdict::PotentialOutage, Some(sentence), Some(cause))
+        }
+    };
+    let reached = progress.reached.get() || !cause.as_ref().is_some_and(Cause::is_unreachable);
+    let error = both(progress.dropped.take(), status, error);
     let url = without_credentials(&endpoint.url);
-    EndpointHealth { name: endpoint.name.clone(), url, status, verdict, latency, error }
+    EndpointHealth { name: endpoint.name.clone(), url, status, verdict, latency, error, cause, reached }
+}
+
+/// Both answers, where the first connection dropped.
+fn both(dropped: Option<Failure>, status: Option<u16>, error: Option<String>) -> Option<String> {
+    let Some(first) = dropped else { return error };
+    let second = match (status, error) {
+        (Some(status), None) => status.to_string(),
+        (Some(status), Some(error)) => format!("{status}, {error}"),
+        (None, error) => error.unwrap_or_else(|| "no answer".to_owned()),
+    };
+    Some(format!("first {first}; tried again at once: {second}"))
 }
 
 /// Follows redirects by hand, because an endpoint may expect one: `expect = [301]`. A body is never read: dropping
 /// the response ends the transfer.
-async fn follow(client: &Client, endpoint: &Endpoint) -> reqwest::Result<Answer> {
-    let mut response = client.get(&endpoint.url).send().await?;
-    for _ in 0..MAX_REDIRECTS {
+async fn follow(
+    client: &Client,
+    endpoint: &Endpoint,
+    requests: &Cell<u64>,
+    progress: &Progress,
+) -> Result<Answer, Failure> {
+    let Ok(start) = Url::parse(&endpoint.url) else {
+        return Err(Failure::of_url());
+    };
+    let mut visited = vec![start.clone()];
+    loop {
+        let url = visited.last().unwrap_or(&start);
+        let response = get(client, url, requests, progress).await?;
+        progress.reached.set(true);
         let status = response.status().as_u16();
-        match next(&response) {
-            Some(url) if !endpoint.expect.contains(&status) => response = client.get(url).send().await?,
-            _ => return Ok(Answer { status, redirected_too_often: false }),
+        let next = next(&response).filter(|_| !endpoint.expect.contains(&status));
+        match next {
+            None => return Ok(Answer { status, stray: None }),
+            Some(next) => match stray(&next, &visited, endpoint.redirects) {
+                Some(why) => return Ok(Answer { status, stray: Some(why) }),
+                None => visited.push(next),
+            },
         }
     }
-    let status = response.status().as_u16();
-    let redirected_too_often = next(&response).is_some() && !endpoint.expect.contains(&status);
-    Ok(Answer { status, redirected_too_often })
 }
 
+/// One GET. The first connection of an endpoint that drops before its answer is tried once more at
+/// once: a server that restarts, or a middlebox, drops one now and then.
+async fn get(
+    client: &Client,
+    url: &Url,
+    requests: &Cell<u64>,
+    progress: &Progress,
+) -> Result<Response, Failure> {
+    loop {
+        let answer = client::send(client, Request::new(Method::GET, url.clone())).await;
+        let failure = match answer {
+            Ok(response) => return Ok(response),
+            Err(error) => Failure::of(error.as_ref(), Some(url)),
+        };
+        let earlier = progress.dropped.take();
+        let is_first = earlier.is_none() && failure.cause == Cause::Dropped;
+        progress.dropped.set(if is_first { Some(failure.clone()) } else { earlier });
+        if !is_first {
+            return Err(failure);
+        }
+        requests.set(requests.get() + 1);
+    }
+}
+
+/// Where the answer redirects to.
 fn next(response: &Response) -> Option<Url> {
     let redirects = [
         StatusCode::MOVED_PERMANENTLY,
@@ -100,28 +172,49 @@ fn next(response: &Response) -> Option<Url> {
         StatusCode::PERMANENT_REDIRECT,
     ];
     let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
-    let url = response.url().join(location).ok()?;
-    (redirects.contains(&response.status()) && matches!(url.scheme(), "http" | "https")).then_some(url)
+    let mut url = response.url().join(location).ok()?;
+    // No request carries it, and two addresses that differ in it alone are one.
+    url.set_fragment(None);
+    redirects.contains(&response.status()).then_some(url)
 }
 
-fn too_slow(timeout: Duration) -> String {
-    format!("no answer within {}", humantime::format_duration(timeout))
-}
-
-/// The innermost cause in words for people. The outer ones name the URL, which may carry credentials.
-fn explain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+/// Why a redirect to `next` is not followed. `visited` begins with the endpoint's own URL.
+fn stray(next: &Url, visited: &[Url], redirects: Redirects) -> Option<String> {
+    let to = shown(next);
+    if !matches!(next.scheme(), "http" | "https") {
+        return Some(format!("redirects to {to}, which is not http or https"));
     }
-    let cause = match cause.downcast_ref::<io::Error>() {
-        Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
-        Some(error) => error.to_string(),
-        None if cause.is::<reqwest::Error>() => "the request could not be built".to_owned(),
-        None => cause.to_string(),
+    match redirects {
+        Redirects::None => {
+            return Some(format!("redirects to {to}, and `redirects = \"none\"` follows none"));
+        }
+        Redirects::SameHost if visited.first().is_some_and(|start| !is_same_host(start, next)) => {
+            return Some(format!("redirects to another host: {to}"));
+        }
+        Redirects::SameHost | Redirects::Follow => {}
+    }
+    if visited.contains(next) {
+        return Some(format!("redirects in a loop: back to {to}"));
+    }
+    (visited.len() > MAX_REDIRECTS)
+        .then(|| format!("redirects more than {MAX_REDIRECTS} times, last to {to}"))
+}
+
+/// Whatever the scheme and the port, and with or without a leading `www.`.
+fn is_same_host(one: &Url, other: &Url) -> bool {
+    let bare = |url: &Url| {
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_owned();
+        host.strip_prefix("www.").map_or(host.clone(), str::to_owned)
     };
-    let what = if error.is_connect() { "no connection" } else { "no HTTP answer" };
-    one_line(&format!("{what}: {cause}"), 300)
+    bare(one) == bare(other)
+}
+
+/// A query may carry what a login page was sent with.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    one_line(&without_credentials(url.as_str()), MAX_LOCATION_CHARS)
 }
 
 #[cfg(test)]

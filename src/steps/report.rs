@@ -4,11 +4,14 @@ use std::time::SystemTime;
 
 use crate::fleet::{HoldReason, Role};
 use crate::report::{
-    EndpointHealth, HealthVerdict, Interrupt, Reason, RecentMerge, Report, RoleCount, SourceOutcome, Status,
-    Step, StepOutcome,
+    Cause, EndpointHealth, HealthVerdict, Interrupt, Reason, RecentMerge, Report, RoleCount, SourceOutcome,
+    Status, Step, StepOutcome,
 };
 
 mod advice;
+mod offline;
+
+use offline::offline;
 
 /// A longer review queue wants more reviewers (R1-065).
 const LONGEST_REVIEW_QUEUE: u32 = 10;
@@ -20,7 +23,7 @@ const MANY_SPAWN_FAILURES: usize = 2;
 /// Fills in what follows from the four steps: `status`, `reasons`, `advice`, and the merges that may have broken
 /// production. Call it once, when everything else in the report is final.
 pub fn conclude(report: &mut Report, roles: &[Role]) {
-    if report.health.body.endpoints.iter().any(is_not_up) {
+    if report.health.body.endpoints.iter().any(is_not_up) && offline(report).is_none() {
         report.health.body.recent_merges = recent_merges(report);
     }
     let (status, reasons) = assess(report);
@@ -46,9 +49,16 @@ pub fn exit_code(report: &Report, strict: bool, detailed_exitcode: bool) -> u8 {
 /// The worst that was found and every reason for it, the worst first. It judges this cycle alone (R1-063).
 pub fn assess(report: &Report) -> (Status, Vec<Reason>) {
     let mut found = Vec::new();
-    judge_health(report, &mut found);
-    judge_fleet(report, &mut found);
-    judge_merge(report, &mut found);
+    let is_offline = offline(report).map(|offline| found.push((Status::Broken, offline.reason))).is_some();
+    // What only follows from being offline is not a reason.
+    let has_fleet = !is_offline || report.inventory.outcome.error().is_none();
+    if !is_offline {
+        judge_health(report, &mut found);
+        judge_merge(report, &mut found);
+    }
+    if has_fleet {
+        judge_fleet(report, &mut found);
+    }
     if let Some(signal) = report.interrupted {
         found.push((Status::Degraded, format!("interrupted by {}", signal.word())));
     }
@@ -166,9 +176,10 @@ fn is_not_up(endpoint: &EndpointHealth) -> bool {
 }
 
 fn answer(endpoint: &EndpointHealth) -> String {
-    match endpoint.status {
-        Some(status) => format!("{} answers {status}", endpoint.name),
-        None => format!("{} does not answer", endpoint.name),
+    match (endpoint.status, &endpoint.cause) {
+        (Some(status), _) => format!("{} answers {status}", endpoint.name),
+        (None, Some(Cause::TooManyHeaders)) => format!("{} answers with too many headers", endpoint.name),
+        (None, _) => format!("{} does not answer", endpoint.name),
     }
 }
 

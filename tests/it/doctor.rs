@@ -102,3 +102,34 @@ fn an_empty_configuration_variable_is_as_good_as_none() {
     let finished = coordinator(&workplace).env("COORDINATOR_CONFIG", "").args(["check"]).run();
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
 }
+
+#[test]
+fn what_keeps_github_out_of_reach_has_a_remedy_that_fits() {
+    let (github, refusing) = (GitHub::start(Repository::with([])), Refusing::start());
+    let text = RosterText::default().merging(&github, "").text();
+    let refused = doctor(&Workplace::new(&text.replace(&github.url(), &refusing.url())));
+    let found = line(&refused, "no answer from GitHub");
+    assert!(found.contains("connection refused") && found.contains("this machine's network"), "{found}");
+    assert!(!found.contains("token"), "{found}");
+
+    let (workplace, proxy) = (Workplace::new(&text), refusing.url());
+    let program = coordinator(&workplace).env("HTTP_PROXY", &proxy);
+    let proxied = program.args(["doctor"]).run();
+    let found = line(&proxied, "no answer from GitHub");
+    assert!(found.contains("through the proxy 127.0.0.1:") && found.contains("NO_PROXY"), "{found}");
+
+    let program = coordinator(&workplace).env("ALL_PROXY", "socks5://127.0.0.1:1080");
+    let socks = program.args(["doctor"]).run();
+    let found = line(&socks, "no answer from GitHub");
+    assert!(found.contains("ALL_PROXY names a socks5 proxy, which is not supported"), "{found}");
+}
+
+#[test]
+fn production_behind_a_proxy_is_not_looked_up_here() {
+    let workplace = RosterText::default().watching("production", "http://no-such-host.invalid/", "").write();
+    let program = coordinator(&workplace).env("HTTP_PROXY", "http://me:hunter22@proxy.example:3128");
+    let finished = program.args(["doctor"]).run();
+    let found = line(&finished, "production is reached through the proxy proxy.example:3128 (HTTP_PROXY)");
+    assert!(found.starts_with("ok "), "{found}");
+    assert!(!finished.stdout.contains("hunter22"), "{}", finished.stdout);
+}

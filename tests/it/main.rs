@@ -11,6 +11,7 @@ mod backoff;
 mod contract;
 mod cycle;
 mod doctor;
+mod environment;
 #[cfg(target_os = "linux")]
 mod exec_commands;
 #[cfg(target_os = "linux")]

@@ -143,10 +143,44 @@ fn a_server_whose_certificate_nobody_vouches_for_never_hears_the_token() {
     let finished = coordinator(&github_over_tls(port)).args(MERGE).run();
     let step = finished.json()["steps"]["merge"].clone();
     assert_eq!(step["outcome"], "failed", "{step:#}");
-    assert!(step["error"].to_string().contains("certificate"), "{step:#}");
+    let error = step["error"].as_str().expect("why");
+    assert!(error.contains("certificate authority (CA:TRUE)") && error.contains("CA:FALSE"), "{error}");
     let (received, end) = served.join().expect("the server ends");
     assert!(received.is_empty(), "{} bytes came through", received.len());
     assert!(end.to_string().contains("alert") || end.kind() == std::io::ErrorKind::InvalidData, "{end:?}");
+}
+
+#[test]
+fn production_with_a_certificate_that_is_refused_is_an_outage_with_the_certificate_s_remedy() {
+    let certificate = include_bytes!("self_signed/certificate.pem");
+    let (port, served) = tls_server(certificate, include_bytes!("self_signed/key.pem"), &[]);
+    let url = format!("https://127.0.0.1:{port}/healthz");
+    let workplace = RosterText::default().watching("production", &url, "").write();
+    let report = coordinator(&workplace).args(["reconcile", "--only", "health", "-o", "json"]).run().json();
+    let endpoint = &report["steps"]["health"]["endpoints"][0];
+    assert_eq!(endpoint["verdict"], "potential_outage", "{report:#}");
+    let error = endpoint["error"].as_str().expect("why");
+    assert!(error.contains("the certificate of a certificate authority (CA:TRUE)"), "{error}");
+    let advice = report["advice"].to_string();
+    assert!(advice.contains("CA:FALSE") && !advice.contains("revert"), "{advice}");
+    let (received, _) = served.join().expect("the server ends");
+    assert!(received.is_empty());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_any_root_certificate_the_remedy_is_this_machine_s() {
+    let certificate = include_bytes!("vouched/certificate.pem");
+    let (port, served) = tls_server(certificate, include_bytes!("vouched/key.pem"), &[]);
+    let url = format!("https://127.0.0.1:{port}/healthz");
+    let workplace = RosterText::default().watching("production", &url, "").write();
+    let none = workplace.path().join("none.pem");
+    let program = coordinator(&workplace).env("SSL_CERT_FILE", none.to_str().expect("UTF-8"));
+    let report = program.args(["reconcile", "--only", "health", "-o", "json"]).run().json();
+    let error = &report["steps"]["health"]["endpoints"][0]["error"];
+    assert_eq!(error, "no connection: this machine has no root certificates");
+    assert!(report["advice"].to_string().contains("ca-certificates"), "{report:#}");
+    served.join().expect("the server ends");
 }
 
 #[test]

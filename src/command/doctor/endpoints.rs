@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::Url;
 
+use crate::client::{proxy_for, variable};
 use crate::finding::Finding;
 use crate::roster::Endpoint;
 
@@ -23,6 +24,14 @@ async fn resolve(Endpoint { name, url, .. }: &Endpoint) -> Finding {
         return Finding::fail(format!("the URL of {name} cannot be read"), "correct it in [[health]]");
     };
     let host = url.host_str().unwrap_or_default().to_owned();
+    match proxy_for(&url, &variable) {
+        Ok(None) => {}
+        // The proxy looks the name up.
+        Ok(Some(proxy)) => {
+            return Finding::ok(format!("{name} is reached through the proxy {proxy}: {host}"));
+        }
+        Err(why) => return Finding::fail(format!("{name}: {why}"), "correct the variable"),
+    }
     let lookup = tokio::task::spawn_blocking(move || url.socket_addrs(|| None));
     let remedy = "correct `url` in [[health]], or let this machine know the name";
     match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
@@ -42,11 +51,16 @@ async fn resolve(Endpoint { name, url, .. }: &Endpoint) -> Finding {
 mod tests {
     use super::*;
     use crate::finding::Grade;
+    use crate::roster::Redirects;
 
     async fn check(url: &str) -> Finding {
-        let timeout = Duration::from_secs(1);
-        let endpoint =
-            Endpoint { name: "production".to_owned(), url: url.to_owned(), expect: Vec::new(), timeout };
+        let endpoint = Endpoint {
+            name: "production".to_owned(),
+            url: url.to_owned(),
+            expect: Vec::new(),
+            timeout: Duration::from_secs(1),
+            redirects: Redirects::default(),
+        };
         findings(&[endpoint]).await.pop().expect("one finding per endpoint")
     }
 

@@ -11,10 +11,11 @@ use super::root;
 use crate::finding::Finding;
 use crate::fleet::Role;
 use crate::platform::process;
-use crate::roster::{PlatformKind, Roster};
+use crate::roster::{Missing, PlatformKind, Problem, Roster};
 
 pub(super) fn findings(roster: &Roster) -> Vec<Finding> {
     let mut findings = vec![agents(roster)];
+    findings.extend(roster.missing.iter().map(|missing| unset(roster, missing)));
     match &roster.platform.kind {
         PlatformKind::Process { state_dir } => {
             findings.push(platform(state_dir));
@@ -40,6 +41,17 @@ fn agents(roster: &Roster) -> Finding {
         Finding::warn(what, "nothing is started until some role has a `count`")
     } else {
         Finding::ok(what)
+    }
+}
+
+/// A cycle that would start a session or a plugin without the variable does not run.
+fn unset(roster: &Roster, missing: &Missing) -> Finding {
+    let Problem { message, hint, .. } = &missing.problem;
+    let hint = hint.as_deref().unwrap_or_default();
+    if missing.plugin || running(roster).any(|role| missing.roles.contains(&role.key)) {
+        Finding::fail(message, hint)
+    } else {
+        Finding::warn(message, hint)
     }
 }
 

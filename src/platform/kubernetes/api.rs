@@ -20,6 +20,8 @@ use tokio::time::{Instant, timeout_at};
 use super::connect::innermost;
 use super::pace::Pace;
 use super::repeat::{self, Pauses};
+use crate::client::cause;
+use crate::report::{Cause, Contact};
 use crate::timestamp;
 use crate::untrusted::one_line;
 
@@ -42,6 +44,7 @@ pub(super) struct Api {
     /// The server's time, and when it told it.
     heard: Cell<Option<(SystemTime, Instant)>>,
     pace: RefCell<Pace>,
+    contact: Cell<Contact>,
 }
 
 /// What to ask.
@@ -83,8 +86,9 @@ impl Api {
             namespace,
             until,
             requests: Cell::new(0),
-            heard: Cell::new(None),
+            heard: Cell::default(),
             pace: RefCell::default(),
+            contact: Cell::default(),
         }
     }
 
@@ -95,6 +99,13 @@ impl Api {
     /// The time by the server's clock, to a second; `None` before its first answer.
     pub(super) fn server_time(&self) -> Option<SystemTime> {
         self.heard.get().map(|(date, at)| date + at.elapsed())
+    }
+
+    /// Whether the server could be reached until now.
+    pub(super) fn contact(&self) -> Contact {
+        let contact = self.contact.take();
+        self.contact.set(contact.clone());
+        contact
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -159,9 +170,11 @@ impl Api {
         let end = self.until.min(begun + LONGEST_REQUEST);
         let exchange = async {
             let response = self.client.send(request).await.map_err(|error| {
-                let lost = NoAnswer(innermost(&error));
-                if repeat::is_unprocessed(&error) { Lost::Unprocessed(lost) } else { Lost::Unknown(lost) }
+                let is_unprocessed = repeat::is_unprocessed(&error);
+                let lost = self.no_answer(&error);
+                if is_unprocessed { Lost::Unprocessed(lost) } else { Lost::Unknown(lost) }
             })?;
+            self.note_contact(None);
             self.note_time(response.headers());
             tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
             Answer::of(response).await.map_err(Lost::Unknown)
@@ -181,7 +194,19 @@ impl Api {
     pub(super) async fn open(&self, ask: &Ask<'_>) -> Result<Response<Body>, NoAnswer> {
         let request = request(ask)?;
         self.requests.set(self.requests.get() + 1);
-        self.client.send(request).await.map_err(|error| NoAnswer(innermost(&error)))
+        self.client.send(request).await.map_err(|error| self.no_answer(&error))
+    }
+
+    fn no_answer(&self, error: &kube::Error) -> NoAnswer {
+        self.note_contact(Some(&cause(error)));
+        NoAnswer(innermost(error))
+    }
+
+    /// Notes whether the server was there.
+    fn note_contact(&self, failure: Option<&Cause>) {
+        let mut contact = self.contact.take();
+        contact.note(failure);
+        self.contact.set(contact);
     }
 
     fn note_time(&self, headers: &HeaderMap) {

@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn no_secret_of_the_coordinator_reaches_a_session_that_does_not_name_it() {
         let inherited =
-            [("GITHUB_TOKEN", "t"), ("GH_TOKEN", "t"), ("GITHUB_APP_PRIVATE_KEY", "t"), ("MODEL_KEY", "t")];
+            ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "GITHUB_PAT", "REDIS_URL", "MODEL_KEY"];
+        let inherited = inherited.map(|name| (name, "t"));
         let mut without = spec(&["agent"]);
         without.env.clear();
         let environment = environment_of(&inherited, &without);

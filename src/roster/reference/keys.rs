@@ -212,7 +212,7 @@ static AGENT: &[Key] = &[
         name: "env",
         kind: Kind::Variables,
         default: Fallback::Toml("{}"),
-        doc: "Added to the agent's environment. `${NAME}` takes a value from the coordinator's own; such a variable is a secret, and only the roles that name it get it. On `kubernetes`, secrets come from `env_from`.",
+        doc: "Added to the agent's environment. `${NAME}` takes a value from the coordinator's own; such a variable is a secret, and only the roles that name it get it; `HOME`, `PATH` and other everyday variables are not. On `kubernetes`, secrets come from `env_from`.",
     },
 ];
 
@@ -414,7 +414,7 @@ static MERGE: Section = Section {
 
 static HEALTH: Section = Section {
     heading: "[[health]]",
-    doc: "A production endpoint: one GET per cycle, the status decides.",
+    doc: "A production endpoint: one GET per cycle, the status decides; a dropped connection is tried once more.",
     keys: &[
         Key { name: "name", kind: Kind::Line, default: Fallback::Required, doc: "Unique; for people." },
         Key {
@@ -434,6 +434,12 @@ static HEALTH: Section = Section {
             kind: Kind::Duration { min_ms: 1 },
             default: Fallback::Toml(r#""10s""#),
             doc: "For the answer's head, redirects included.",
+        },
+        Key {
+            name: "redirects",
+            kind: Kind::Word(&["same-host", "follow", "none"]),
+            default: Fallback::Toml(r#""same-host""#),
+            doc: "Which redirects are followed, up to 8 in a row: `same-host` those to the host of `url`, whatever scheme, port and leading `www.`; `follow` all; `none` none. One that is not followed is `unexpected`, unless `expect` lists its status.",
         },
     ],
     inherits: &[],

@@ -2,6 +2,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use super::*;
 use crate::client::client;
@@ -60,7 +61,13 @@ impl Production {
 
     fn endpoint(&self, name: &str, path: &str, expect: &[u16]) -> Endpoint {
         let url = format!("http://{}{path}", self.address);
-        Endpoint { name: name.to_owned(), url, expect: expect.to_vec(), timeout: Duration::from_secs(20) }
+        Endpoint {
+            name: name.to_owned(),
+            url,
+            expect: expect.to_vec(),
+            timeout: Duration::from_secs(20),
+            redirects: Redirects::default(),
+        }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -122,15 +129,43 @@ async fn each_endpoint_is_asked_once_and_answers_stand_in_roster_order() {
 }
 
 #[tokio::test]
-async fn three_redirects_are_followed_and_a_fourth_is_not() {
+async fn eight_redirects_are_followed_and_a_ninth_is_not() {
     let production = Production::start(by_path);
-    let endpoints = ["/redirect/3", "/redirect/4"].map(|path| production.endpoint("production", path, &[]));
+    let endpoints = ["/redirect/8", "/redirect/9"].map(|path| production.endpoint("production", path, &[]));
     let body = check(&endpoints).await;
     assert_eq!((body.endpoints[0].status, body.endpoints[0].verdict), (Some(200), HealthVerdict::Up));
     let one_too_many = &body.endpoints[1];
     assert_eq!((one_too_many.status, one_too_many.verdict), (Some(302), HealthVerdict::Unexpected));
-    assert_eq!(one_too_many.error.as_deref(), Some("redirected more than 3 times"));
-    assert_eq!(production.asked().len(), 4 + 4);
+    let to = format!("http://{}/redirect/0", production.address);
+    let error = format!("redirects more than 8 times, last to {to}");
+    assert_eq!(one_too_many.error, Some(error));
+    assert_eq!(production.asked().len(), 9 + 9);
+}
+
+#[test]
+fn only_the_host_without_a_leading_www_decides_whether_a_redirect_stays() {
+    let start = "https://app.example/healthz";
+    for (next, stays) in [
+        ("https://app.example/other", true),
+        ("https://www.app.example/", true),
+        ("http://APP.example:8080/", true),
+        ("https://app.example./", true),
+        ("https://app.example.evil/", false),
+        ("https://login.app.example/", false),
+        ("https://example/", false),
+    ] {
+        let url = |text| Url::parse(text).expect("a URL");
+        let why = stray(&url(next), &[url(start)], Redirects::SameHost);
+        assert_eq!(why.is_none(), stays, "{next}: {why:?}");
+        assert_eq!(stray(&url(next), &[url(start)], Redirects::Follow), None, "{next}");
+        assert!(stray(&url(next), &[url(start)], Redirects::None).is_some(), "{next}");
+    }
+}
+
+#[test]
+fn neither_the_query_nor_the_credentials_of_where_a_redirect_leads_are_shown() {
+    let url = Url::parse("https://u:hunter22@sso.example/login?state=hunter22#hunter22").expect("a URL");
+    assert_eq!(shown(&url), "https://***@sso.example/login");
 }
 
 #[tokio::test]
@@ -175,12 +210,40 @@ async fn no_connection_is_a_potential_outage_with_its_cause() {
         url: format!("http://user:hunter22@{address}/"),
         expect: Vec::new(),
         timeout: Duration::from_secs(20),
+        redirects: Redirects::default(),
     };
     let body = check(&[endpoint]).await;
     let health = &body.endpoints[0];
     assert_eq!((health.status, health.verdict), (None, HealthVerdict::PotentialOutage));
     assert_eq!(health.error.as_deref(), Some("no connection: connection refused"));
     assert!(!format!("{health:?}").contains("hunter22"), "{health:?}");
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_connection_that_is_never_made_reaches_nothing() {
+    // Linux leaves a connection unanswered when the queue of those to be accepted is full.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let listener = socket.listen(0).expect("it listens");
+    let address = listener.local_addr().expect("an address");
+    let wait = Duration::from_millis(100);
+    let mut held = Vec::new();
+    while let Ok(connection) = TcpStream::connect_timeout(&address, wait) {
+        held.push(connection);
+    }
+    let endpoint = Endpoint {
+        name: "production".to_owned(),
+        url: format!("http://{address}/"),
+        expect: Vec::new(),
+        timeout: wait,
+        redirects: Redirects::default(),
+    };
+    let body = check(&[endpoint]).await;
+    let health = &body.endpoints[0];
+    assert_eq!((health.verdict, health.reached), (HealthVerdict::PotentialOutage, false));
+    assert_eq!(health.cause, Some(Cause::Unreachable));
+    assert_eq!(health.error.as_deref(), Some("no connection within 100ms"));
 }
 
 #[tokio::test]
@@ -192,10 +255,12 @@ async fn silence_is_a_potential_outage() {
         url: format!("http://{}/", listener.local_addr().expect("an address")),
         expect: Vec::new(),
         timeout: Duration::from_millis(50),
+        redirects: Redirects::default(),
     };
     let body = check(&[endpoint]).await;
     assert_eq!(body.endpoints[0].verdict, HealthVerdict::PotentialOutage);
     assert_eq!(body.endpoints[0].error.as_deref(), Some("no answer within 50ms"));
+    assert_eq!((&body.endpoints[0].cause, body.endpoints[0].reached), (&Some(Cause::Timeout), true));
 }
 
 #[tokio::test]
@@ -220,8 +285,13 @@ async fn what_was_answered_stays_when_the_step_is_dropped() {
     });
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}/", silent.local_addr().expect("an address"));
-    let slow =
-        Endpoint { name: "slow".to_owned(), url, expect: Vec::new(), timeout: Duration::from_secs(600) };
+    let slow = Endpoint {
+        name: "slow".to_owned(),
+        url,
+        expect: Vec::new(),
+        timeout: Duration::from_secs(600),
+        redirects: Redirects::default(),
+    };
     let endpoints = [slow, production.endpoint("fast", "/", &[])];
     let (mut body, requests) = (HealthReport::default(), Cell::new(0));
     let client = client().expect("a client");

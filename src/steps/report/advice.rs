@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::offline::{Offline, offline};
 use super::{LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, wholly_backing_off};
 use crate::fleet::{Mode, Role, Slot, StuckReason};
-use crate::report::{Advice, NotMerged, Report};
+use crate::report::{Advice, Cause, EndpointHealth, NotMerged, Report};
 
 const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -12,8 +13,12 @@ const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
     let mut advice = Vec::new();
     let mut say = |signal: String, action: String| advice.push(Advice { signal, action });
-    for endpoint in report.health.body.endpoints.iter().filter(|endpoint| is_not_up(endpoint)) {
-        say(answer(endpoint), repair(report, roles));
+    if let Some(Offline { action, .. }) = offline(report) {
+        say("offline".to_owned(), action);
+    } else {
+        for endpoint in report.health.body.endpoints.iter().filter(|endpoint| is_not_up(endpoint)) {
+            say(answer(endpoint), remedy(endpoint, report, roles));
+        }
     }
     for role in wholly_backing_off(report) {
         let slot = Slot::of_role(&role.role, 0).name();
@@ -142,6 +147,42 @@ fn advise_on_token(report: &Report) -> Vec<Advice> {
         advice.push(Advice { signal, action });
     }
     advice
+}
+
+/// What fits the cause. Only what a merge may have broken is worth a revert.
+fn remedy(endpoint: &EndpointHealth, report: &Report, roles: &[Role]) -> String {
+    let repair = || repair(report, roles);
+    match (&endpoint.cause, endpoint.status) {
+        (Some(Cause::Redirect), _) => {
+            "set `url` in [[health]] to the page that should answer, or choose other `redirects`".to_owned()
+        }
+        (Some(Cause::TooManyHeaders), _) => "watch a page with fewer headers".to_owned(),
+        (Some(Cause::Name), _) => {
+            "correct `url` in [[health]], or the name's entry in the name service".to_owned()
+        }
+        (Some(Cause::Proxy(proxy)), _) => format!("look at the proxy {proxy}, or list the host in NO_PROXY"),
+        (Some(Cause::UnusableProxy), _) => {
+            "correct the proxy's variable where the coordinator is started".to_owned()
+        }
+        (Some(Cause::Certificate(fault)), _) => fault.remedy().to_owned(),
+        (Some(Cause::Refused), _) => format!("nothing listens there: start it; {}", repair()),
+        (Some(Cause::NotHttp), _) => {
+            format!("correct scheme or port of `url` in [[health]] if another service is there; {}", repair())
+        }
+        (_, Some(429)) => {
+            "let the coordinator's requests pass its rate limit, or run it less often".to_owned()
+        }
+        (_, Some(401 | 403 | 407)) => {
+            "watch a page that needs no login, or list the status in `expect`".to_owned()
+        }
+        (_, Some(..500)) => {
+            format!("correct `url` or `expect` in [[health]] if that answer is right; {}", repair())
+        }
+        (
+            Some(Cause::Unreachable | Cause::Timeout | Cause::Dropped | Cause::Other) | None,
+            Some(500..) | None,
+        ) => repair(),
+    }
 }
 
 fn repair(report: &Report, roles: &[Role]) -> String {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::fleet::{Hold, Mode, StuckReason};
 use crate::render::sample::{a_role, at, converged, endpoint, merged, role, skip, stuck, target};
-use crate::report::{Advice, RateLimit, SpawnFailure, Spawned};
+use crate::report::{Advice, Cause, CertificateFault, Contact, Contacts, RateLimit, SpawnFailure, Spawned};
 
 fn roles() -> [Role; 3] {
     [
@@ -299,4 +299,141 @@ fn the_exit_code_is_the_first_that_applies() {
     assert_eq!(exit_code(&report, true, true), 143);
     report.interrupted = Some(Interrupt::Sigint);
     assert_eq!(exit_code(&report, true, true), 130);
+}
+
+/// Production that gave this answer, or none for this cause.
+fn trouble(status: Option<u16>, cause: Option<Cause>) -> Report {
+    after(|report| {
+        let verdict = match status {
+            Some(500..) => HealthVerdict::Down,
+            Some(_) => HealthVerdict::Unexpected,
+            None => HealthVerdict::PotentialOutage,
+        };
+        report.health.body.endpoints = production(status, verdict);
+        report.health.body.endpoints[0].cause = cause;
+        report.health.body.endpoints[0].reached = true;
+    })
+}
+
+#[test]
+fn advice_fits_the_cause_and_a_revert_is_for_what_a_merge_can_break() {
+    let proxy = || Some(Cause::Proxy("p:3128 (HTTPS_PROXY)".to_owned()));
+    let fault = CertificateFault::Expired(None);
+    for (status, cause, part, reverts) in [
+        (Some(503), None, "reverts", true),
+        (Some(404), None, "correct `url` or `expect`", true),
+        (Some(429), None, "rate limit", false),
+        (Some(401), None, "no login", false),
+        (Some(302), Some(Cause::Redirect), "`redirects`", false),
+        (None, Some(Cause::TooManyHeaders), "fewer headers", false),
+        (None, Some(Cause::Name), "name service", false),
+        (None, proxy(), "the proxy p:3128 (HTTPS_PROXY)", false),
+        (None, Some(Cause::UnusableProxy), "the proxy's variable", false),
+        (None, Some(Cause::Certificate(fault)), "renew", false),
+        (None, Some(Cause::Refused), "nothing listens there", true),
+        (None, Some(Cause::Unreachable), "reverts", true),
+        (None, Some(Cause::Timeout), "reverts", true),
+        (None, Some(Cause::Dropped), "reverts", true),
+        (None, Some(Cause::NotHttp), "scheme or port", true),
+    ] {
+        let report = trouble(status, cause.clone());
+        let [advice] = report.advice.as_slice() else { panic!("one: {:?}", report.advice) };
+        assert!(advice.action.contains(part), "{status:?} {cause:?}: {advice:?}");
+        assert_eq!(advice.action.contains("revert"), reverts, "{status:?} {cause:?}: {advice:?}");
+    }
+}
+
+/// Neither GitHub, nor a cluster, nor production, for these causes; `None` was reached.
+fn unreached(github: Contact, cluster: Contact, endpoints: &[Option<Cause>]) -> Report {
+    after(|report| {
+        report.merge.outcome = failed("no answer from GitHub");
+        report.merge.body.open = 0;
+        report.merge.body.recent = vec![RecentMerge { number: 3, title: "Old".to_owned(), merged_at: at(0) }];
+        report.contacts = Contacts { github, cluster };
+        let endpoint = |cause: &Option<Cause>| EndpointHealth {
+            cause: cause.clone(),
+            reached: cause.is_none(),
+            ..endpoint("production", None, HealthVerdict::PotentialOutage, 9)
+        };
+        report.health.body.endpoints = endpoints.iter().map(endpoint).collect();
+    })
+}
+
+#[test]
+fn a_machine_that_reaches_nothing_is_offline_and_advises_no_revert() {
+    let out = |cause: Cause| Contact::Unreachable(cause);
+    let proxy = || Cause::Proxy("p:3128 (HTTPS_PROXY)".to_owned());
+    for (github, cluster, endpoints, reason) in [
+        (
+            out(Cause::Refused),
+            Contact::NotTried,
+            vec![Some(Cause::Refused)],
+            "offline: neither GitHub nor production can be reached; this machine seems to be offline",
+        ),
+        (
+            out(Cause::Name),
+            out(Cause::Unreachable),
+            vec![Some(Cause::Name), Some(Cause::Unreachable)],
+            "offline: neither GitHub nor the cluster nor any of 2 endpoints can be reached; this machine seems \
+             to be offline",
+        ),
+        (
+            out(Cause::Name),
+            Contact::NotTried,
+            vec![],
+            "offline: GitHub cannot be reached; this machine seems to be offline",
+        ),
+        (
+            out(proxy()),
+            Contact::NotTried,
+            vec![Some(proxy())],
+            "offline: neither GitHub nor production can be reached; the proxy p:3128 (HTTPS_PROXY) seems to be \
+             offline",
+        ),
+        (
+            out(proxy()),
+            Contact::NotTried,
+            vec![Some(Cause::Name)],
+            "offline: neither GitHub nor production can be reached; this machine or its proxy p:3128 \
+             (HTTPS_PROXY) seems to be offline",
+        ),
+    ] {
+        let report = unreached(github, cluster, &endpoints);
+        let reasons: Vec<_> = report.reasons.iter().map(|reason| reason.text.as_str()).collect();
+        assert_eq!((report.status, reasons.as_slice()), (Status::Broken, &[reason][..]));
+        let [advice] = report.advice.as_slice() else { panic!("one: {:?}", report.advice) };
+        assert!(!advice.action.contains("revert"), "{advice:?}");
+        assert!(report.health.body.recent_merges.is_empty(), "nothing is suspected");
+    }
+}
+
+#[test]
+fn production_alone_out_of_reach_is_an_outage_and_so_is_a_single_server_that_refuses() {
+    let refused = || Contact::Unreachable(Cause::Refused);
+    let is_offline = |report: &Report| report.reasons.iter().any(|reason| reason.text.starts_with("offline"));
+    for (github, cluster, endpoints) in [
+        (Contact::Reached, Contact::NotTried, vec![Some(Cause::Refused)]),
+        (Contact::NotTried, Contact::NotTried, vec![Some(Cause::Refused)]),
+        (Contact::NotTried, Contact::NotTried, vec![Some(Cause::Name), Some(Cause::Name)]),
+        (refused(), Contact::NotTried, vec![]),
+        (refused(), Contact::Reached, vec![Some(Cause::Refused)]),
+        (refused(), Contact::NotTried, vec![Some(Cause::Refused), None]),
+    ] {
+        let report = unreached(github.clone(), cluster, &endpoints);
+        assert_eq!(report.status, Status::Broken, "{github:?} {endpoints:?}");
+        assert!(!is_offline(&report), "{github:?} {endpoints:?}: {:?}", report.reasons);
+    }
+    let down = unreached(Contact::Reached, Contact::NotTried, &[Some(Cause::Refused)]);
+    assert!(down.advice.iter().any(|advice| advice.action.contains("revert")), "{:?}", down.advice);
+}
+
+#[test]
+fn what_only_this_machine_says_of_its_fleet_stays_a_reason_when_it_is_offline() {
+    let report = after(|report| {
+        report.contacts.github = Contact::Unreachable(Cause::Name);
+        report.health.body.endpoints.clear();
+        report.spawn.body.failed = spawn_failures(2);
+    });
+    let texts: Vec<_> = report.reasons.iter().map(|reason| reason.text.as_str()).collect();
+    assert!(texts[0].starts_with("offline: ") && texts.contains(&"2 spawns failed"), "{texts:?}");
 }

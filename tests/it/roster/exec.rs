@@ -63,11 +63,15 @@ fn what_cannot_be_is_refused_with_its_place_and_what_to_do() {
     refused(&kind_alone, "3:8", &["[platform.exec] has no `plugin`"]);
     refused(&roster("plugin = \"plugins/none\""), "5:10", &["there is no program plugins/none"]);
     refused(&roster("plugin = \"x\"\ntimeout = \"0s\""), "6:11", &["1s to 365days"]);
-    refused(
-        &roster("plugin = \"x\"\nenv = { K = \"${NO}\" }"),
-        "6:13",
-        &["environment variable `NO` is not set"],
-    );
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_left_out_and_remembered() {
+    let (roster, settings) =
+        load(&Folder::with_briefs(&roster("plugin = \"x\"\nenv = { K = \"a ${NO}\", L = \"b\" }")));
+    assert_eq!(settings.env, BTreeMap::from([("L".to_owned(), "b".to_owned())]));
+    let [missing] = roster.missing.as_slice() else { panic!("one: {:?}", roster.missing) };
+    assert_eq!((missing.variable.as_str(), missing.plugin, missing.roles.len()), ("NO", true, 0));
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn what_the_system_would_refuse_at_the_start_is_refused_here() {
 }
 
 #[test]
-fn all_undefined_variables_are_listed_and_no_value_is_shown() {
+fn what_names_no_variable_is_refused_and_no_value_is_shown() {
     let roster = format!(
         "{FLEET}[defaults]\nenv = {{ A = \"${{ONE}}\", B = \"pa55word ${{TWO}}\" }}\n{ROLE}env = {{ C = \"${{x\" }}\n"
     );
@@ -172,6 +172,17 @@ fn all_undefined_variables_are_listed_and_no_value_is_shown() {
     let Run { stdout, stderr, code } = folder.run(&["check"]);
     assert_eq!((stdout.as_str(), code), ("", Some(2)));
     insta::assert_snapshot!("variables", stderr);
+    assert!(!stderr.contains("pa55word"), "{stderr}");
+}
+
+#[test]
+fn all_undefined_variables_are_warned_of_and_no_value_is_shown() {
+    let env = "env = { A = \"${ONE}\", B = \"pa55word ${TWO}\", C = \"${ONE}\" }";
+    let folder = Folder::with_briefs(&format!("{FLEET}[defaults]\n{env}\n{ROLE}"));
+    let Run { stdout, stderr, code } = folder.run(&["check"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("1 role, 1 agent"), "{stdout}");
+    insta::assert_snapshot!("undefined_variables", stderr);
     assert!(!stderr.contains("pa55word"), "{stderr}");
 }
 
