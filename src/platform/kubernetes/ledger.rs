@@ -2,7 +2,7 @@
 //!
 //! A Job carries the history of its slot. Between the deletion of an ended Job and the creation of its successor there
 //! is none, and a cycle that dies there would leave a slot without generation and backoff. So a cycle writes the runs of
-//! all that it is about to replace into a ConfigMap before its first deletion, and reads them where a slot has no Job.
+//! all that it is about to replace into a `ConfigMap` before its first deletion, and reads them where a slot has no Job.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ use volume::{Day, Volume, VolumeName};
 
 mod volume;
 
-/// Which fleet's ledger a ConfigMap belongs to.
+/// Which fleet's ledger a `ConfigMap` belongs to.
 const LABEL: &str = "coordinator.dev/ledger";
 
 /// Each conflict is a write of another cycle.
@@ -83,6 +83,15 @@ pub(super) enum Mode {
     DryRun,
 }
 
+/// One write, as the caller wants it.
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'a> {
+    pub(super) api: &'a Api,
+    /// By the server's clock.
+    pub(super) now: SystemTime,
+    pub(super) mode: Mode,
+}
+
 /// What became of one write.
 enum Written {
     Yes(Volume),
@@ -119,14 +128,7 @@ impl Ledger {
     }
 
     /// Makes sure that these runs of an ended Job are in the ledger. Everything that is due is written at once.
-    pub(super) async fn record(
-        &self,
-        api: &Api,
-        session: &str,
-        runs: &[Run],
-        now: SystemTime,
-        mode: Mode,
-    ) -> Result<(), Unrecorded> {
+    pub(super) async fn record(&self, pass: Pass<'_>, session: &str, runs: &[Run]) -> Result<(), Unrecorded> {
         if self.recorded.borrow().contains(session) {
             return Ok(());
         }
@@ -139,15 +141,15 @@ impl Ledger {
             return Err(Unrecorded::FailedBefore(why));
         }
         let due = std::mem::take(&mut *self.due.borrow_mut());
-        if let Err(why) = self.write(api, &mut read, &due, now, mode).await {
+        if let Err(why) = self.write(pass, &mut read, &due).await {
             self.failure.replace(Some(why.clone()));
             return Err(Unrecorded::Failed(why));
         }
         self.recorded.borrow_mut().extend(due.into_keys());
         if let (Some(Read { volumes: Ok(volumes), .. }), Mode::Write, false) =
-            (&*read, mode, self.has_pruned.replace(true))
+            (&*read, pass.mode, self.has_pruned.replace(true))
         {
-            self.prune(api, volumes, now).await;
+            self.prune(pass, volumes).await;
         }
         Ok(())
     }
@@ -169,22 +171,20 @@ impl Ledger {
 
     async fn write(
         &self,
-        api: &Api,
+        pass: Pass<'_>,
         read: &mut Option<Read>,
         due: &BTreeMap<String, Vec<Run>>,
-        now: SystemTime,
-        mode: Mode,
     ) -> Result<(), String> {
         if read.is_none() && self.is_first.get() {
             *read = Some(Read::empty());
         } else if read.as_ref().is_none_or(|read| read.volumes.is_err()) {
-            *read = Some(self.look(api).await);
+            *read = Some(self.look(pass.api).await);
         }
         let (mut obstacle, mut is_unknown) = (String::new(), false);
         for _ in 0..MAX_CONFLICTS {
             let current =
                 read.get_or_insert_with(Read::empty).volumes.as_mut().map_err(|unread| unread.why())?;
-            let changed = volume::add(current, due, now);
+            let changed = volume::add(current, due, pass.now);
             if changed.is_empty() {
                 return Ok(());
             }
@@ -192,7 +192,7 @@ impl Ledger {
                 return Err(obstacle);
             }
             for volume in changed {
-                match self.put(api, volume, mode).await {
+                match self.put(pass, volume).await {
                     Written::Yes(volume) => take_over(current, volume),
                     Written::Refused(why) => return Err(why),
                     Written::Conflict(why) => obstacle = why,
@@ -205,7 +205,7 @@ impl Ledger {
             if obstacle.is_empty() {
                 return Ok(());
             }
-            *read = Some(self.look(api).await);
+            *read = Some(self.look(pass.api).await);
             if !is_unknown {
                 obstacle.clear();
             }
@@ -229,7 +229,7 @@ impl Ledger {
     }
 
     /// Creates the volume, or replaces exactly the version that was read.
-    async fn put(&self, api: &Api, volume: Volume, mode: Mode) -> Written {
+    async fn put(&self, Pass { api, mode, .. }: Pass<'_>, volume: Volume) -> Written {
         let name = volume.name.written(&self.fleet);
         let body = self.config_map(&name, &volume);
         let (method, path) = match volume.version {
@@ -276,7 +276,7 @@ impl Ledger {
     }
 
     /// Removes what nothing reads any more. What stays is removed by a later cycle.
-    async fn prune(&self, api: &Api, volumes: &[Volume], now: SystemTime) {
+    async fn prune(&self, Pass { api, now, .. }: Pass<'_>, volumes: &[Volume]) {
         for expired in volume::expired(volumes, now) {
             let name = expired.written(&self.fleet);
             let path = format!("{}/{name}", api.config_maps());
@@ -307,7 +307,7 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == StatusCode::FORBIDDEN)
 }
 
-/// The part of a ConfigMap that is read.
+/// The part of a `ConfigMap` that is read.
 #[derive(Deserialize)]
 struct ConfigMap {
     metadata: Metadata,

@@ -10,7 +10,7 @@ use super::Kubernetes;
 use super::answer::{Created, Deleted, refusal};
 use super::api::Ask;
 use super::job::{self, Birth, FLEET};
-use super::ledger::{Mode, Unrecorded};
+use super::ledger::{Mode, Pass, Unrecorded};
 use super::list::unreachable;
 use super::record::{Job, Pods, Predecessor};
 use crate::backoff::{self, Restraint};
@@ -48,6 +48,13 @@ enum Step {
     Answer(Start),
     /// Nothing but a person can go on: why, and what to do.
     Fail(String),
+}
+
+/// Who starts, and when.
+struct Turn<'a> {
+    cycle: &'a CycleId,
+    /// By the server's clock.
+    now: SystemTime,
 }
 
 /// What became of the removal of an ended session.
@@ -97,7 +104,7 @@ impl Kubernetes {
         let holder = self.holder(want, &session).await;
         let now = self.api.server_time().unwrap_or(now);
         match decide(&session, holder, &want.spec.restraint, now) {
-            Step::Create(predecessor) => self.replace(want, &session, cycle, predecessor, now).await,
+            Step::Create(predecessor) => self.replace(want, Turn { cycle, now }, predecessor).await,
             Step::Answer(start) => Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
         }
@@ -143,11 +150,10 @@ impl Kubernetes {
     async fn replace(
         &self,
         want: &Want,
-        session: &str,
-        cycle: &CycleId,
+        turn: Turn<'_>,
         predecessor: Option<Predecessor>,
-        now: SystemTime,
     ) -> anyhow::Result<Start> {
+        let (Turn { cycle, now }, session) = (turn, &*want.slot.session_name(&self.settings.fleet));
         self.queue_is_there().await?;
         let generation = predecessor.as_ref().map_or(0, |predecessor| predecessor.generation);
         let ended =
@@ -190,7 +196,7 @@ impl Kubernetes {
         now: SystemTime,
         mode: Mode,
     ) -> Option<Start> {
-        match self.ledger.record(&self.api, session, &predecessor.history, now, mode).await {
+        match self.ledger.record(Pass { api: &self.api, now, mode }, session, &predecessor.history).await {
             Ok(()) => None,
             Err(Unrecorded::Failed(why)) => {
                 Some(Start::Failed(format!("{why}; without it this cycle replaces no ended session")))

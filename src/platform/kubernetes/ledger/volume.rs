@@ -1,4 +1,4 @@
-//! The ConfigMaps of the ledger: their names, what is added to them, what they remember. Pure.
+//! The `ConfigMap`s of the ledger: their names, what is added to them, what they remember. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use crate::fleet::{FleetName, Outcome, Run};
 use crate::platform::kubernetes::record::REMEMBERED;
 use crate::untrusted::one_line;
 
-/// A ConfigMap holds 1 MiB; what is not data has room in the rest.
+/// A `ConfigMap` holds 1 MiB; what is not data has room in the rest.
 const MAX_VOLUME_BYTES: usize = 900 * 1024;
 
 /// In characters: most of what is written is numbers.
@@ -63,7 +63,7 @@ impl VolumeName {
     }
 }
 
-/// One ConfigMap of the ledger.
+/// One `ConfigMap` of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Volume {
     pub(super) name: VolumeName,
