@@ -124,6 +124,11 @@ impl Asked {
         self.method != Method::GET
     }
 
+    /// Not the ledger.
+    pub(crate) fn changes_a_job(&self) -> bool {
+        self.is_write() && self.job().is_some()
+    }
+
     pub(crate) fn is_creation(&self) -> bool {
         self.method == Method::POST && self.path.ends_with("/jobs")
     }
