@@ -182,7 +182,8 @@ struct Inside {
 }
 
 impl Proxy {
-    /// A proxy without faults that is an administrator. Lists come in pages of `page` objects, where that is given.
+    /// A proxy without faults that is an administrator. Lists come in pages of `page` objects,
+    /// where that is given.
     pub(crate) fn new(page: Option<u32>) -> Self {
         Self::acting_as(page, account::edited(|_| {}))
     }

@@ -1,5 +1,5 @@
-//! What a real API server does to many writes at once: quota conflicts, GOAWAY, a restart within the cycle; and what a slot
-//! remembers when coordinators are killed.
+//! What a real API server does to many writes at once: quota conflicts, GOAWAY, a restart within
+//! the cycle; and what a slot remembers when coordinators are killed.
 
 #![allow(clippy::print_stdout, reason = "what happened is there to be read")]
 
@@ -165,7 +165,8 @@ fn coordinators_that_are_killed_at_any_moment_begin_no_slot_anew() {
     );
 }
 
-/// Creations that were carried out after a deletion of their slot, and those of them that began at 1.
+/// Creations that were carried out after a deletion of their slot, and those of them that began at
+/// 1.
 fn creations_of_slots_with_history(audit: &Audit, cluster: &Cluster) -> (Vec<String>, usize) {
     let mut removed: BTreeMap<String, Value> = BTreeMap::new();
     let (mut anew, mut all) = (Vec::new(), 0);

@@ -319,9 +319,10 @@ impl<'a> Storm<'a> {
     }
 }
 
-/// Whatever dies or sleeps between a removal and a creation: a coordinator that begins after a removal, and finds no Job,
-/// goes on from the generation that was removed. (A Job that it finds may be of a creation that came late, and of any
-/// generation.) Returns how many creations this was about.
+/// Whatever dies or sleeps between a removal and a creation: a coordinator that begins after a
+/// removal, and finds no Job, goes on from the generation that was removed. (A Job that it finds
+/// may be of a creation that came late, and of any generation.) Returns how many creations this was
+/// about.
 fn assert_no_slot_begins_anew(journal: &[Exchange]) -> usize {
     let generation = |asked: &Asked| -> u64 {
         let label = asked.body["metadata"]["labels"]["coordinator.dev/generation"].as_str();

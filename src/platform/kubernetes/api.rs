@@ -26,7 +26,7 @@ use crate::untrusted::one_line;
 /// The server cuts a request at 60 s; a list that takes half as long is not worth waiting for.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
-/// A server that was away knows neither accounts nor rights for its first seconds.
+/// A server that restarted has not read accounts and rights in its first seconds.
 const RECOVERY: Duration = Duration::from_secs(15);
 
 /// A page of 500 Jobs, each with the longest prompt that a roster may have, is half as large.
@@ -136,13 +136,16 @@ impl Api {
         self.pace.borrow().at_once()
     }
 
-    /// Sends the request, and again, until the deadline, for as long as the server certainly did nothing:
+    /// Sends the request, and again, until the deadline, for as long as the server certainly did
+    /// nothing:
     ///
-    /// * 429, and 503 with `Retry-After`, after the pause that the server names;
-    /// * 409 with the reason `Conflict` to a creation: the lock of a quota, or of a name, was lost to another request;
-    /// * a connection that cannot be made, where this run has reached the server before, and a stream that the server
-    ///   refused: it restarts, or closes its connections one by one;
-    /// * 401, and 403 of the authorizer, from a server that was away just now and has not read accounts and rights yet.
+    /// * 429, and 503 with `Retry-After`, after the pause in the answer;
+    /// * 409 with the reason `Conflict` to a creation: the lock of a quota, or of a name, was lost
+    ///   to another request;
+    /// * a connection that cannot be made, where this run has reached the server before, and a
+    ///   stream that the server refused: it restarts, or closes its connections one by one;
+    /// * 401, and 403 of the authorizer, from a server that was away just now and has not read
+    ///   accounts and rights yet.
     ///
     /// No other request is sent twice.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
@@ -244,12 +247,13 @@ impl Answer {
         }
     }
 
-    /// The server lost an optimistic lock on the way, and did nothing. A name that is taken has another reason.
+    /// The server lost an optimistic lock on the way, and did nothing. A name that is taken has
+    /// another reason.
     pub(super) fn is_conflict(&self) -> bool {
         self.status == StatusCode::CONFLICT && self.error().reason == "Conflict"
     }
 
-    /// The server does not know the account, or says that it may not do this.
+    /// Refused for the account or its rights.
     fn is_premature(&self) -> bool {
         match self.status {
             StatusCode::UNAUTHORIZED => true,

@@ -1,8 +1,9 @@
 //! The ledger: what a slot's sessions came to, for as long as no Job of the slot says it.
 //!
-//! A Job carries the history of its slot. Between the deletion of an ended Job and the creation of its successor there
-//! is none, and a cycle that dies there would leave a slot without generation and backoff. So a cycle writes the runs of
-//! all that it is about to replace into a `ConfigMap` before its first deletion, and reads them where a slot has no Job.
+//! A Job carries the history of its slot. Between the deletion of an ended Job and the creation of
+//! its successor there is none, and a cycle that dies there would leave a slot without generation
+//! and backoff. So a cycle writes the runs of all that it is about to replace into a `ConfigMap`
+//! before its first deletion, and reads them where a slot has no Job.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,9 +39,10 @@ pub(super) struct Ledger {
     recorded: RefCell<BTreeSet<String>>,
     /// Why the write failed. This run replaces nothing any more.
     failure: RefCell<Option<String>>,
-    /// `None` until it is read. One at a time reads and writes; who waits then finds its runs written, too.
+    /// `None` until it is read. Reads and writes are one at a time; a start that waits then finds
+    /// its runs written, too.
     read: Mutex<Option<Read>>,
-    /// The cycle seems to be the first of the day that replaces anything: the day's volume need not be looked for.
+    /// No listed Job replaced another one today: the day's volume is created without a look for it.
     is_first: Cell<bool>,
     has_pruned: Cell<bool>,
 }
@@ -120,14 +122,16 @@ impl Ledger {
         self.due.borrow_mut().insert(session, runs);
     }
 
-    /// No Job that was created on this day replaced another one. Where that is wrong, the first write says so.
+    /// `created` is when each Job that replaced another one was created. A wrong guess costs one
+    /// write that conflicts.
     pub(super) fn assume_first(&self, created: impl Iterator<Item = SystemTime>, now: SystemTime) {
         let today = Day::of(now);
         let mut days = created.map(Day::of);
         self.is_first.set(!days.any(|day| day == today));
     }
 
-    /// Makes sure that these runs of an ended Job are in the ledger. Everything that is due is written at once.
+    /// Makes sure that these runs of an ended Job are in the ledger. Everything that is due is
+    /// written at once.
     pub(super) async fn record(&self, pass: Pass<'_>, session: &str, runs: &[Run]) -> Result<(), Unrecorded> {
         if self.recorded.borrow().contains(session) {
             return Ok(());
@@ -163,7 +167,8 @@ impl Ledger {
             if is_old { read.insert(self.look(api).await) } else { read.get_or_insert_with(Read::empty) };
         match &current.volumes {
             Ok(volumes) => Ok(volume::history(volumes, session)),
-            // A coordinator that may not read the ledger has none: its slots' history is in their Jobs alone.
+            // A coordinator that may not read the ledger has none: its slots' history is in their
+            // Jobs alone.
             Err(Unread::Forbidden(_)) => Ok(Vec::new()),
             Err(unread) => Err(unread.why()),
         }
@@ -249,7 +254,7 @@ impl Ledger {
                 Err(lost) => Written::Refused(failed(lost.0)),
             },
             StatusCode::CONFLICT => Written::Conflict(failed(refusal(&answer))),
-            // Somebody removed it.
+            // It was removed meanwhile.
             StatusCode::NOT_FOUND if volume.version.is_some() => Written::Conflict(failed(refusal(&answer))),
             status if status.is_server_error() && !answer.is_busy() => {
                 Written::Unknown(failed(refusal(&answer)))

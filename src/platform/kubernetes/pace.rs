@@ -1,7 +1,7 @@
 //! How many starts may be under way at once. Pure.
 //!
-//! A start waits for answers, so the distance to the server decides how many it takes to keep the server busy; and the
-//! server's own load decides how many it bears.
+//! A start waits for answers, so the distance to the server decides how many it takes to keep the
+//! server busy; and the server's own load decides how many it bears.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ const MAX_AT_ONCE: usize = 32;
 /// One more for each of these until the answer.
 const DISTANCE: Duration = Duration::from_millis(2);
 
-/// A server whose answers take this many times as long as its fastest, and [`TOLERANCE`] more, is overloaded.
+/// A server whose answers take this many times as long as its fastest, and [`TOLERANCE`] more, is
+/// overloaded.
 const MAX_SLOWDOWN: u32 = 4;
 
 const TOLERANCE: Duration = Duration::from_millis(200);
@@ -63,7 +64,8 @@ impl Pace {
         }
     }
 
-    /// The server has no time (429, 503). What was under way when it said so is refused along with it, and counts once.
+    /// The server is busy (429, 503). Requests that were under way at that moment are refused as
+    /// well, and count once.
     pub(super) fn refused(&mut self) {
         self.since += 1;
         if self.since >= self.at_once() || self.bearable == MAX_AT_ONCE {

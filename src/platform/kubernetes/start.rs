@@ -30,8 +30,8 @@ enum Holder {
     Live,
     /// A terminal Job that somebody deleted, and that a finalizer keeps.
     Leaving,
-    /// Nobody, after a session that ended: a terminal Job, which may be replaced, or one that is gone and that the ledger
-    /// remembers.
+    /// A session that ended: a terminal Job, which may be replaced, or one that is gone and that is
+    /// in the ledger.
     Ended(Predecessor),
     /// A Job that is not of this fleet.
     Stranger,
@@ -60,7 +60,8 @@ struct Turn<'a> {
 /// What became of the removal of an ended session.
 enum Removed {
     Yes,
-    /// The name is free, and the answer to the removal was lost: another cycle may have replaced the session, too.
+    /// The name is free, and the answer to the removal was lost: another cycle may have replaced
+    /// the session, too.
     ByUnknown,
     /// It stays, or its slot is another cycle's.
     No(Start),
@@ -188,7 +189,8 @@ impl Kubernetes {
         self.conclude(session, birth, created).await
     }
 
-    /// Makes sure that the ledger has the history of an ended session. `None` when it has; else the session's Job stays.
+    /// Makes sure that the ledger has the history of an ended session. `None` when it has; else the
+    /// session's Job stays.
     async fn record(
         &self,
         session: &str,

@@ -127,7 +127,7 @@ impl Volume {
         Self { name: VolumeName { day, number }, version: None, data: BTreeMap::new() }
     }
 
-    /// A key whose value somebody garbled remembers nothing.
+    /// A value that was garbled by hand counts as empty.
     fn entries(&self, session: &str) -> Vec<Value> {
         self.data.get(session).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
@@ -150,8 +150,9 @@ impl Volume {
 
 /// The volumes to write so that these runs are in the ledger, in the order in which to write them.
 ///
-/// Runs are added and never overwritten, so that overlapping cycles lose nothing of each other. A run is known by its
-/// generation. What the last volume of the day has no room for goes to the next one.
+/// Runs are added and never overwritten, so that overlapping cycles lose nothing of each other. A
+/// run is known by its generation. What the last volume of the day has no room for goes to the next
+/// one.
 pub(super) fn add(volumes: &[Volume], runs: &BTreeMap<String, Vec<Run>>, now: SystemTime) -> Vec<Volume> {
     let today = Day::of(now);
     // Older volumes are removed before their runs are too old to count.
