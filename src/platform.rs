@@ -41,7 +41,8 @@ pub enum Start {
     Superseded,
     /// The platform looked at the slot itself and holds it back.
     Held(Hold),
-    /// It failed, or may have, in a way that says nothing of other slots: the rest of the role goes on.
+    /// It failed, or may have, in a way that says nothing of other slots: the rest of the role goes
+    /// on.
     Failed(String),
     /// The platform wants no more requests for now: neither for this slot nor for any other.
     RateLimited(RateLimit),
@@ -72,7 +73,8 @@ pub trait Platform {
     /// Every session of the fleet that is live or remembered. A partial answer is an error.
     fn list(&self) -> impl Future<Output = anyhow::Result<Listing>>;
 
-    /// All that is going to be started, before the first of it is, so that the platform can prepare in one go.
+    /// All that is going to be started, before the first of it is, so that the platform can prepare
+    /// in one go.
     fn expect<'a>(&self, _wants: impl Iterator<Item = &'a Want>) {}
 
     /// Starts a session where the slot is certainly free, nothing ran in it since [`Want::follows`] was decided, and
@@ -96,7 +98,8 @@ pub trait Platform {
         Contacts::default()
     }
 
-    /// How many starts may be under way at once by now, at least one. They wait for a server, so a few do not burden it.
+    /// How many starts may be under way at once by now, at least one. They wait for a server, so a
+    /// few do not burden it.
     fn starts_at_once(&self) -> usize {
         8
     }

@@ -107,8 +107,9 @@ impl Scenario {
         }
     }
 
-    /// The longest chain of requests that wait for each other: pages and then merges, with a `pause` between one's answer
-    /// and the next; or pages, the ledger and then starts, 32 at a time. What happens on this machine is no request.
+    /// The longest chain of requests that wait for each other: pages and then merges, with a
+    /// `pause` between one's answer and the next; or pages, the ledger and then starts, 32 at a
+    /// time. What happens on this machine is no request.
     pub(crate) fn floor(&self, place: Place, latency: Duration, pause: Duration) -> Duration {
         let times =
             |count: u64, each: Duration| each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));

@@ -1,9 +1,9 @@
 //! Sessions as Jobs on a Kubernetes cluster.
 //!
-//! The lock of a slot is the name of its Job: the API server lets one Job have it. A Job that is not terminal holds the
-//! slot, whatever its pod does; a terminal one is replaced by a deletion bound to its uid and a creation that fails when
-//! somebody else was first. The Job carries the history of its slot from one generation to the next; while there is none,
-//! the ledger does.
+//! The lock of a slot is the name of its Job: the API server lets one Job have it. A Job that is
+//! not terminal holds the slot, whatever its pod does; a terminal one is replaced by a deletion
+//! bound to its uid and a creation that fails when somebody else was first. The Job carries the
+//! history of its slot from one generation to the next; while there is none, the ledger does.
 
 use std::cell::RefCell;
 use std::time::SystemTime;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::kubernetes_fleet::{Fleet, OPEN, RECONCILE, SLOT, assert_idle, held, roster, slots};
 use crate::world::Fault;
 use crate::world::kubernetes::cluster::Cluster;
+use crate::world::kubernetes::request::Asked;
 use crate::world::kubernetes::status;
 use crate::world::kubernetes::trouble::{Call, Trouble};
 
@@ -209,6 +210,6 @@ fn a_dry_run_asks_whether_the_ledger_could_be_written_and_writes_nothing() {
     let report = fleet.run(&["reconcile", "--dry-run", "-o", "json"]).json();
     assert_eq!(slots(&report, "spawned"), [SLOT], "{report:#}");
     let asked = fleet.asked(Call::WriteLedger);
-    assert!(!asked.is_empty() && asked.iter().all(|asked| asked.is_dry_run()));
+    assert!(!asked.is_empty() && asked.iter().all(Asked::is_dry_run));
     assert_eq!(ledger(&fleet), [0; 0]);
 }

@@ -140,8 +140,12 @@ fn an_api_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role()
     fleet.workplace().write("door.yaml", way);
     let kubeconfig = fleet.workplace().path().join("door.yaml");
     let closes = door.closes.clone();
-    fleet.cluster.when(Route::At(Call::Create, "demo-ui-builder-s20".to_owned()), move |_| {
+    fleet.cluster.when(Route::At(Call::Create, "demo-ui-builder-s20".to_owned()), move |cluster| {
         closes.send(Duration::from_secs(1)).expect("the door is kept");
+        // A server that starts does not know the rights yet.
+        let early =
+            status::denied_by(status::Resource::Jobs, SLOT, "User \"x\" cannot get resource \"jobs\"");
+        cluster.faults.script(Route::Of(Call::Get), vec![early.into(); 3]);
         // The answers that are on their way are cut off.
         thread::sleep(Duration::from_millis(50));
     });

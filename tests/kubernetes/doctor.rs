@@ -66,7 +66,9 @@ fn the_shipped_account_is_all_right_until_a_permission_is_taken_away() {
     let finished = doctor(&fleet);
     assert_eq!(finished.code, Some(1), "{}", finished.stdout);
     let named = graded(&finished, "fail");
-    let missing = ["delete jobs", "get pods", "list pods", "get pods/log"];
+    let jobs_and_pods = ["delete jobs", "get pods", "list pods", "get pods/log"];
+    let ledger = ["list", "create", "update", "delete"].map(|verb| format!("{verb} configmaps"));
+    let missing: Vec<String> = jobs_and_pods.map(str::to_owned).into_iter().chain(ledger).collect();
     assert_eq!(named.len(), missing.len(), "{named:?}");
     let useful = graded(&finished, "warn");
     assert!(useful.len() == 1 && useful[0].contains("may not list events"), "{useful:?}");

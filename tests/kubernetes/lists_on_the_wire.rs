@@ -15,7 +15,7 @@ fn is_first_page(asked: &Asked) -> bool {
 }
 
 fn writes(exchanges: &[Exchange]) -> Vec<&Exchange> {
-    exchanges.iter().filter(|one| one.asked.is_write()).collect()
+    exchanges.iter().filter(|one| one.asked.changes_a_job()).collect()
 }
 
 /// A fleet of three whose lists need two pages, all running.

@@ -124,6 +124,11 @@ impl Asked {
         self.method != Method::GET
     }
 
+    /// Not the ledger.
+    pub(crate) fn changes_a_job(&self) -> bool {
+        self.is_write() && self.job().is_some()
+    }
+
     pub(crate) fn is_creation(&self) -> bool {
         self.method == Method::POST && self.path.ends_with("/jobs")
     }
@@ -177,7 +182,8 @@ struct Inside {
 }
 
 impl Proxy {
-    /// A proxy without faults that is an administrator. Lists come in pages of `page` objects, where that is given.
+    /// A proxy without faults that is an administrator. Lists come in pages of `page` objects,
+    /// where that is given.
     pub(crate) fn new(page: Option<u32>) -> Self {
         Self::acting_as(page, account::edited(|_| {}))
     }

@@ -99,7 +99,8 @@ impl Cost {
         assert_eq!(self.report["requests"]["platform"], total, "{}", self.what);
     }
 
-    /// The same, but for creations that the quota's own conflict turned away, and that were sent again.
+    /// The same, but for creations that the quota's own conflict turned away, and that were sent
+    /// again.
     fn is_with_repeats(&self, expected: &[(&'static str, usize)]) {
         let creations = self.requests.get("create jobs").copied().unwrap_or(0);
         assert!(creations >= SESSIONS, "{}: {creations} creations", self.what);

@@ -1,4 +1,5 @@
-//! A second API server of the same control plane, which a test may stop, start again, and give flags of its own.
+//! A second API server of the same control plane, which a test may stop, start again, and give
+//! flags of its own.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};

@@ -97,9 +97,13 @@ impl<'a> Witness<'a> {
     /// All changes up to now, in the order in which they were made.
     pub(crate) fn history(&self) -> Vec<Seen> {
         let mark = format!("mark-{}", self.marks.fetch_add(1, Ordering::SeqCst));
-        let containers = json!([{ "name": "none", "image": "example.com/none:1" }]);
-        let spec =
-            json!({ "containers": containers, "restartPolicy": "Never", "nodeSelector": { "none": "" } });
+        // As a restricted namespace with a quota asks for it.
+        let few = json!({ "cpu": "1m", "memory": "1Mi" });
+        let containers = json!([{ "name": "none", "image": "example.com/none:1",
+            "resources": { "requests": few },
+            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } } }]);
+        let spec = json!({ "containers": containers, "restartPolicy": "Never", "nodeSelector": { "none": "" },
+            "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } } });
         self.cluster.create::<Pod>(json!({ "metadata": { "name": mark }, "spec": spec }));
         self.cluster.create::<Job>(
             json!({ "metadata": { "name": mark }, "spec": { "suspend": true, "template": { "spec": spec } } }),

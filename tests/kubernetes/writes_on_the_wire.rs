@@ -41,9 +41,9 @@ fn asleep_before(
     (slow, gate)
 }
 
-/// The methods and answers of its writes.
+/// The methods and answers of its writes of Jobs.
 fn writes(proxy: &Proxy, who: &str) -> Vec<(String, Vec<u16>)> {
-    let writes = proxy.of(who).into_iter().filter(|one| one.asked.is_write());
+    let writes = proxy.of(who).into_iter().filter(|one| one.asked.changes_a_job());
     writes.map(|one| (one.asked.method.to_string(), one.answers)).collect()
 }
 
@@ -80,7 +80,7 @@ fn a_deletion_that_another_cycles_replacement_overtook_removes_nothing_and_creat
     let (fleet, proxy, witness) = one(&cluster);
     fleet.cycle();
     cluster.end(SESSION, 0, "done");
-    let (slow, gate) = asleep_before(&proxy, &fleet, Asked::is_write);
+    let (slow, gate) = asleep_before(&proxy, &fleet, Asked::changes_a_job);
     let fast = fleet.cycle();
     assert_eq!(slots(&fast, "spawned"), [SESSION], "{fast:#}");
     let live = uid(&cluster);
@@ -107,7 +107,7 @@ fn a_deletion_that_comes_after_the_clusters_own_and_a_new_session_removes_nothin
     });
     fleet.cycle();
     cluster.end(SESSION, 0, "done");
-    let (slow, gate) = asleep_before(&proxy, &fleet, Asked::is_write);
+    let (slow, gate) = asleep_before(&proxy, &fleet, Asked::changes_a_job);
     until("its time to live is over", || cluster.job(SESSION).is_none().then_some(()));
     fleet.cycle();
     let live = uid(&cluster);

@@ -24,7 +24,10 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
     match asked.call {
         Call::Create if is_write => {
             verdicts.push(watched.create_call(asked.name()));
-            verdicts.push(watched.goes_on(asked.name(), generation(&asked.body)));
+            // A Job that it follows may be of a creation that came late, and of any generation.
+            if asked.body["metadata"]["annotations"]["coordinator.dev/prev-uid"].is_null() {
+                verdicts.push(watched.goes_on(asked.name(), generation(&asked.body)));
+            }
         }
         Call::Delete | Call::WriteLedger | Call::DropLedger if is_write => {
             verdicts.push(watched.other_write(&asked.method, asked.name()));

@@ -233,8 +233,8 @@ impl Watched {
         Ok(())
     }
 
-    /// What is wrong with creating this session as this generation: one that dies between a removal and a creation must
-    /// not reset a slot.
+    /// What is wrong with creating this session as this generation: one that dies between a removal
+    /// and a creation must not reset a slot.
     pub(crate) fn goes_on(&self, session: &str, generation: u64) -> Result<(), String> {
         match self.removed.get(session) {
             Some(removed) if generation <= *removed => Err(format!(

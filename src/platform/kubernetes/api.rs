@@ -28,6 +28,9 @@ use crate::untrusted::one_line;
 /// The server cuts a request at 60 s; a list that takes half as long is not worth waiting for.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
+/// A server that restarted has not read accounts and rights in its first seconds.
+const RECOVERY: Duration = Duration::from_secs(15);
+
 /// A page of 500 Jobs, each with the longest prompt that a roster may have, is half as large.
 const LARGEST_BODY_BYTES: usize = 128 << 20;
 
@@ -43,6 +46,8 @@ pub(super) struct Api {
     requests: Cell<u64>,
     /// The server's time, and when it told it.
     heard: Cell<Option<(SystemTime, Instant)>>,
+    /// When a connection to a server that had answered before was last lost, or not to be had.
+    lost: Cell<Option<Instant>>,
     pace: RefCell<Pace>,
     contact: Cell<Contact>,
 }
@@ -87,6 +92,7 @@ impl Api {
             until,
             requests: Cell::new(0),
             heard: Cell::default(),
+            lost: Cell::default(),
             pace: RefCell::default(),
             contact: Cell::default(),
         }
@@ -117,7 +123,7 @@ impl Api {
         format!("/apis/batch/v1/namespaces/{}/jobs", self.namespace)
     }
 
-    /// The path of the namespace's ConfigMaps.
+    /// The path of the namespace's `ConfigMaps`.
     pub(super) fn config_maps(&self) -> String {
         format!("/api/v1/namespaces/{}/configmaps", self.namespace)
     }
@@ -132,17 +138,25 @@ impl Api {
         Instant::now().checked_add(wait).is_some_and(|end| end < self.until)
     }
 
+    fn is_recovering(&self) -> bool {
+        self.lost.get().is_some_and(|lost| lost.elapsed() < RECOVERY)
+    }
+
     /// How many starts the server bears at once.
     pub(super) fn starts_at_once(&self) -> usize {
         self.pace.borrow().at_once()
     }
 
-    /// Sends the request, and again, until the deadline, for as long as the server certainly did nothing:
+    /// Sends the request, and again, until the deadline, for as long as the server certainly did
+    /// nothing:
     ///
-    /// * 429, and 503 with `Retry-After`, after the pause that the server names;
-    /// * 409 with the reason `Conflict` to a creation: the lock of a quota, or of a name, was lost to another request;
-    /// * a connection that cannot be made, where this run has reached the server before, and a stream that the server
-    ///   refused: it restarts, or closes its connections one by one.
+    /// * 429, and 503 with `Retry-After`, after the pause in the answer;
+    /// * 409 with the reason `Conflict` to a creation: the lock of a quota, or of a name, was lost
+    ///   to another request;
+    /// * a connection that cannot be made, where this run has reached the server before, and a
+    ///   stream that the server refused: it restarts, or closes its connections one by one;
+    /// * 401, and 403 of the authorizer, from a server that was away just now and has not read
+    ///   accounts and rights yet.
     ///
     /// No other request is sent twice.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
@@ -152,6 +166,7 @@ impl Api {
             let pause = match &attempt {
                 Ok(answer) if answer.is_busy() => answer.retry_after.unwrap_or_else(|| pauses.next()),
                 Ok(answer) if ask.method == Method::POST && answer.is_conflict() => pauses.next(),
+                Ok(answer) if self.is_recovering() && answer.is_premature() => pauses.next(),
                 Err(Lost::Unprocessed(_)) if self.heard.get().is_some() => pauses.next(),
                 Ok(_) | Err(Lost::Unprocessed(_) | Lost::Unknown(_)) => Duration::MAX,
             };
@@ -172,6 +187,9 @@ impl Api {
             let response = self.client.send(request).await.map_err(|error| {
                 let is_unprocessed = repeat::is_unprocessed(&error);
                 let lost = self.no_answer(&error);
+                if self.heard.get().is_some() {
+                    self.lost.set(Some(Instant::now()));
+                }
                 if is_unprocessed { Lost::Unprocessed(lost) } else { Lost::Unknown(lost) }
             })?;
             self.note_contact(None);
@@ -256,9 +274,19 @@ impl Answer {
         }
     }
 
-    /// The server lost an optimistic lock on the way, and did nothing. A name that is taken has another reason.
+    /// The server lost an optimistic lock on the way, and did nothing. A name that is taken has
+    /// another reason.
     pub(super) fn is_conflict(&self) -> bool {
         self.status == StatusCode::CONFLICT && self.error().reason == "Conflict"
+    }
+
+    /// Refused for the account or its rights.
+    fn is_premature(&self) -> bool {
+        match self.status {
+            StatusCode::UNAUTHORIZED => true,
+            StatusCode::FORBIDDEN => self.error().message.contains("\" cannot "),
+            _ => false,
+        }
     }
 
     /// Whether it is an object of the API: a proxy's page is not.

@@ -1,8 +1,9 @@
 //! The ledger: what a slot's sessions came to, for as long as no Job of the slot says it.
 //!
-//! A Job carries the history of its slot. Between the deletion of an ended Job and the creation of its successor there
-//! is none, and a cycle that dies there would leave a slot without generation and backoff. So a cycle writes the runs of
-//! all that it is about to replace into a ConfigMap before its first deletion, and reads them where a slot has no Job.
+//! A Job carries the history of its slot. Between the deletion of an ended Job and the creation of
+//! its successor there is none, and a cycle that dies there would leave a slot without generation
+//! and backoff. So a cycle writes the runs of all that it is about to replace into a `ConfigMap`
+//! before its first deletion, and reads them where a slot has no Job.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,7 @@ use volume::{Day, Volume, VolumeName};
 
 mod volume;
 
-/// Which fleet's ledger a ConfigMap belongs to.
+/// Which fleet's ledger a `ConfigMap` belongs to.
 const LABEL: &str = "coordinator.dev/ledger";
 
 /// Each conflict is a write of another cycle.
@@ -38,9 +39,10 @@ pub(super) struct Ledger {
     recorded: RefCell<BTreeSet<String>>,
     /// Why the write failed. This run replaces nothing any more.
     failure: RefCell<Option<String>>,
-    /// `None` until it is read. One at a time reads and writes; who waits then finds its runs written, too.
+    /// `None` until it is read. Reads and writes are one at a time; a start that waits then finds
+    /// its runs written, too.
     read: Mutex<Option<Read>>,
-    /// The cycle seems to be the first of the day that replaces anything: the day's volume need not be looked for.
+    /// No listed Job replaced another one today: the day's volume is created without a look for it.
     is_first: Cell<bool>,
     has_pruned: Cell<bool>,
 }
@@ -83,6 +85,15 @@ pub(super) enum Mode {
     DryRun,
 }
 
+/// One write, as the caller wants it.
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'a> {
+    pub(super) api: &'a Api,
+    /// By the server's clock.
+    pub(super) now: SystemTime,
+    pub(super) mode: Mode,
+}
+
 /// What became of one write.
 enum Written {
     Yes(Volume),
@@ -111,22 +122,17 @@ impl Ledger {
         self.due.borrow_mut().insert(session, runs);
     }
 
-    /// No Job that was created on this day replaced another one. Where that is wrong, the first write says so.
+    /// `created` is when each Job that replaced another one was created. A wrong guess costs one
+    /// write that conflicts.
     pub(super) fn assume_first(&self, created: impl Iterator<Item = SystemTime>, now: SystemTime) {
         let today = Day::of(now);
         let mut days = created.map(Day::of);
         self.is_first.set(!days.any(|day| day == today));
     }
 
-    /// Makes sure that these runs of an ended Job are in the ledger. Everything that is due is written at once.
-    pub(super) async fn record(
-        &self,
-        api: &Api,
-        session: &str,
-        runs: &[Run],
-        now: SystemTime,
-        mode: Mode,
-    ) -> Result<(), Unrecorded> {
+    /// Makes sure that these runs of an ended Job are in the ledger. Everything that is due is
+    /// written at once.
+    pub(super) async fn record(&self, pass: Pass<'_>, session: &str, runs: &[Run]) -> Result<(), Unrecorded> {
         if self.recorded.borrow().contains(session) {
             return Ok(());
         }
@@ -139,15 +145,15 @@ impl Ledger {
             return Err(Unrecorded::FailedBefore(why));
         }
         let due = std::mem::take(&mut *self.due.borrow_mut());
-        if let Err(why) = self.write(api, &mut read, &due, now, mode).await {
+        if let Err(why) = self.write(pass, &mut read, &due).await {
             self.failure.replace(Some(why.clone()));
             return Err(Unrecorded::Failed(why));
         }
         self.recorded.borrow_mut().extend(due.into_keys());
         if let (Some(Read { volumes: Ok(volumes), .. }), Mode::Write, false) =
-            (&*read, mode, self.has_pruned.replace(true))
+            (&*read, pass.mode, self.has_pruned.replace(true))
         {
-            self.prune(api, volumes, now).await;
+            self.prune(pass, volumes).await;
         }
         Ok(())
     }
@@ -161,7 +167,8 @@ impl Ledger {
             if is_old { read.insert(self.look(api).await) } else { read.get_or_insert_with(Read::empty) };
         match &current.volumes {
             Ok(volumes) => Ok(volume::history(volumes, session)),
-            // A coordinator that may not read the ledger has none: its slots' history is in their Jobs alone.
+            // A coordinator that may not read the ledger has none: its slots' history is in their
+            // Jobs alone.
             Err(Unread::Forbidden(_)) => Ok(Vec::new()),
             Err(unread) => Err(unread.why()),
         }
@@ -169,22 +176,20 @@ impl Ledger {
 
     async fn write(
         &self,
-        api: &Api,
+        pass: Pass<'_>,
         read: &mut Option<Read>,
         due: &BTreeMap<String, Vec<Run>>,
-        now: SystemTime,
-        mode: Mode,
     ) -> Result<(), String> {
         if read.is_none() && self.is_first.get() {
             *read = Some(Read::empty());
         } else if read.as_ref().is_none_or(|read| read.volumes.is_err()) {
-            *read = Some(self.look(api).await);
+            *read = Some(self.look(pass.api).await);
         }
         let (mut obstacle, mut is_unknown) = (String::new(), false);
         for _ in 0..MAX_CONFLICTS {
             let current =
                 read.get_or_insert_with(Read::empty).volumes.as_mut().map_err(|unread| unread.why())?;
-            let changed = volume::add(current, due, now);
+            let changed = volume::add(current, due, pass.now);
             if changed.is_empty() {
                 return Ok(());
             }
@@ -192,7 +197,7 @@ impl Ledger {
                 return Err(obstacle);
             }
             for volume in changed {
-                match self.put(api, volume, mode).await {
+                match self.put(pass, volume).await {
                     Written::Yes(volume) => take_over(current, volume),
                     Written::Refused(why) => return Err(why),
                     Written::Conflict(why) => obstacle = why,
@@ -205,7 +210,7 @@ impl Ledger {
             if obstacle.is_empty() {
                 return Ok(());
             }
-            *read = Some(self.look(api).await);
+            *read = Some(self.look(pass.api).await);
             if !is_unknown {
                 obstacle.clear();
             }
@@ -229,7 +234,7 @@ impl Ledger {
     }
 
     /// Creates the volume, or replaces exactly the version that was read.
-    async fn put(&self, api: &Api, volume: Volume, mode: Mode) -> Written {
+    async fn put(&self, Pass { api, mode, .. }: Pass<'_>, volume: Volume) -> Written {
         let name = volume.name.written(&self.fleet);
         let body = self.config_map(&name, &volume);
         let (method, path) = match volume.version {
@@ -249,7 +254,7 @@ impl Ledger {
                 Err(lost) => Written::Refused(failed(lost.0)),
             },
             StatusCode::CONFLICT => Written::Conflict(failed(refusal(&answer))),
-            // Somebody removed it.
+            // It was removed meanwhile.
             StatusCode::NOT_FOUND if volume.version.is_some() => Written::Conflict(failed(refusal(&answer))),
             status if status.is_server_error() && !answer.is_busy() => {
                 Written::Unknown(failed(refusal(&answer)))
@@ -276,7 +281,7 @@ impl Ledger {
     }
 
     /// Removes what nothing reads any more. What stays is removed by a later cycle.
-    async fn prune(&self, api: &Api, volumes: &[Volume], now: SystemTime) {
+    async fn prune(&self, Pass { api, now, .. }: Pass<'_>, volumes: &[Volume]) {
         for expired in volume::expired(volumes, now) {
             let name = expired.written(&self.fleet);
             let path = format!("{}/{name}", api.config_maps());
@@ -307,7 +312,7 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == StatusCode::FORBIDDEN)
 }
 
-/// The part of a ConfigMap that is read.
+/// The part of a `ConfigMap` that is read.
 #[derive(Deserialize)]
 struct ConfigMap {
     metadata: Metadata,

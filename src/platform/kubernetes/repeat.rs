@@ -19,11 +19,13 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Whether a request that ended with this error did not reach any handler of the server:
 ///
 /// * no connection could be made;
-/// * the connection closed before the request was written to it (hyper's `Canceled` says nothing else);
+/// * the connection closed before the request was written to it (hyper's `Canceled` says nothing
+///   else);
 /// * the server refused the stream: `RST_STREAM` with `REFUSED_STREAM` (RFC 9113, 8.7);
-/// * the server closed the connection with a `GOAWAY` that names an earlier stream as the last one (RFC 9113, 6.8). h2
-///   fails the streams above that number with the frame's error, and lets those up to it go on. Connection and requests
-///   share one thread here, so that no frame comes between the creation of a stream and the look at its connection.
+/// * the server closed the connection with a `GOAWAY` that names an earlier stream as the last one
+///   (RFC 9113, 6.8). h2 fails the streams above that number with the frame's error, and lets those
+///   up to it go on. Connection and requests share one thread here, so that no frame comes between
+///   the creation of a stream and the look at its connection.
 ///
 /// A connection that breaks leaves another error: its requests may have been carried out.
 pub(super) fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
@@ -45,8 +47,8 @@ fn is_refused(error: &h2::Error) -> bool {
     error.is_remote() && (error.is_go_away() || is_refused_stream)
 }
 
-/// The pauses between the attempts at one request: longer and longer, with jitter, so that requests which failed together
-/// do not come back together.
+/// The pauses between the attempts at one request: longer and longer, with jitter, so that requests
+/// which failed together do not come back together.
 pub(super) struct Pauses {
     attempts: u32,
     seed: u64,

@@ -10,7 +10,7 @@ use super::Kubernetes;
 use super::answer::{Created, Deleted, refusal};
 use super::api::Ask;
 use super::job::{self, Birth, FLEET};
-use super::ledger::{Mode, Unrecorded};
+use super::ledger::{Mode, Pass, Unrecorded};
 use super::list::unreachable;
 use super::record::{Job, Pods, Predecessor};
 use crate::backoff::{self, BackoffSettings};
@@ -30,8 +30,8 @@ enum Holder {
     Live,
     /// A terminal Job that somebody deleted, and that a finalizer keeps.
     Leaving,
-    /// Nobody, after a session that ended: a terminal Job, which may be replaced, or one that is gone and that the ledger
-    /// remembers.
+    /// A session that ended: a terminal Job, which may be replaced, or one that is gone and that is
+    /// in the ledger.
     Ended(Predecessor),
     /// A Job that is not of this fleet.
     Stranger,
@@ -50,10 +50,18 @@ enum Step {
     Fail(String),
 }
 
+/// Who starts, and when.
+struct Turn<'a> {
+    cycle: &'a CycleId,
+    /// By the server's clock.
+    now: SystemTime,
+}
+
 /// What became of the removal of an ended session.
 enum Removed {
     Yes,
-    /// The name is free, and the answer to the removal was lost: another cycle may have replaced the session, too.
+    /// The name is free, and the answer to the removal was lost: another cycle may have replaced
+    /// the session, too.
     ByUnknown,
     /// It stays, or its slot is another cycle's.
     No(Start),
@@ -100,7 +108,7 @@ impl Kubernetes {
         let holder = self.holder(want, &session).await;
         let now = self.api.server_time().unwrap_or(now);
         match decide(&session, holder, &want.spec.restraint, now) {
-            Step::Create(predecessor) => self.replace(want, &session, cycle, predecessor, now).await,
+            Step::Create(predecessor) => self.replace(want, Turn { cycle, now }, predecessor).await,
             Step::Answer(start) => Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
         }
@@ -149,11 +157,10 @@ impl Kubernetes {
     async fn replace(
         &self,
         want: &Want,
-        session: &str,
-        cycle: &CycleId,
+        turn: Turn<'_>,
         predecessor: Option<Predecessor>,
-        now: SystemTime,
     ) -> anyhow::Result<Start> {
+        let (Turn { cycle, now }, session) = (turn, &*want.slot.session_name(&self.settings.fleet));
         self.queue_is_there().await?;
         let generation = predecessor.as_ref().map_or(0, |predecessor| predecessor.generation);
         let ended =
@@ -188,7 +195,8 @@ impl Kubernetes {
         self.conclude(session, birth, created).await
     }
 
-    /// Makes sure that the ledger has the history of an ended session. `None` when it has; else the session's Job stays.
+    /// Makes sure that the ledger has the history of an ended session. `None` when it has; else the
+    /// session's Job stays.
     async fn record(
         &self,
         session: &str,
@@ -196,7 +204,7 @@ impl Kubernetes {
         now: SystemTime,
         mode: Mode,
     ) -> Option<Start> {
-        match self.ledger.record(&self.api, session, &predecessor.history, now, mode).await {
+        match self.ledger.record(Pass { api: &self.api, now, mode }, session, &predecessor.history).await {
             Ok(()) => None,
             Err(Unrecorded::Failed(why)) => {
                 Some(Start::Failed(format!("{why}; without it this cycle replaces no ended session")))

@@ -38,8 +38,8 @@ pub struct Job {
 pub struct Place {
     pub jobs: Vec<Job>,
     pub orphans: u8,
-    /// A coordinator deleted the last Job, whose run is in no ledger, and no other Job followed: who asks now finds a slot
-    /// without a history.
+    /// A coordinator deleted the last Job, whose run is in no ledger, and no other Job followed:
+    /// who asks now finds a slot without a history.
     pub forgotten: bool,
 }
 

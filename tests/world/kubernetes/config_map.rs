@@ -1,4 +1,4 @@
-//! ConfigMaps: made, replaced by version, removed.
+//! `ConfigMap`s: made, replaced by version, removed.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::request::{Asked, Target};
 use super::status::{self, Resource};
 use crate::world::server::Reply;
 
-/// All values of one ConfigMap together.
+/// All values of one `ConfigMap` together.
 const MAX_DATA_BYTES: usize = 1 << 20;
 
 /// A POST, or a PUT that may name the version that it replaces.

@@ -158,7 +158,8 @@ pub fn precondition(resource: Resource, name: &str, field: &str, expected: &str,
     failure(409, "Conflict", &message, &json!({"name": name, "group": group, "kind": kind}))
 }
 
-/// 409 of a write that names an old `resourceVersion`, or of a quota that two creations charged at once.
+/// 409 of a write that names an old `resourceVersion`, or of a quota that two creations charged at
+/// once.
 pub fn modified(qualified: &str, name: &str, kind: &str) -> Reply {
     let message = format!(
         "Operation cannot be fulfilled on {qualified} \"{name}\": the object has been modified; please apply your changes \

@@ -24,11 +24,11 @@ pub enum Call {
     Delete,
     /// A pod's log.
     Log,
-    /// The list of the ledger's ConfigMaps.
+    /// The list of the ledger's `ConfigMap`s.
     ReadLedger,
-    /// A ConfigMap is made or replaced.
+    /// A `ConfigMap` is made or replaced.
     WriteLedger,
-    /// A ConfigMap is removed.
+    /// A `ConfigMap` is removed.
     DropLedger,
     /// Anything else.
     Other,

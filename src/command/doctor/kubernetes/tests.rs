@@ -35,8 +35,9 @@ fn answer(method: &Method, path: &str, body: &Value) -> (u16, Value) {
             (201, json!({ "status": { "allowed": is_needed || is_removal || is_ledger } }))
         }
         ("GET", "/api/v1/namespaces/agents") => (403, refusal("namespaces \"agents\" is forbidden")),
-        ("GET", "/apis/batch/v1/namespaces/agents/jobs") => (200, json!({ "metadata": {}, "items": [] })),
-        ("GET", "/api/v1/namespaces/agents/configmaps") => (200, json!({ "metadata": {}, "items": [] })),
+        ("GET", "/apis/batch/v1/namespaces/agents/jobs" | "/api/v1/namespaces/agents/configmaps") => {
+            (200, json!({ "metadata": {}, "items": [] }))
+        }
         ("GET", "/apis/kueue.x-k8s.io") => (200, json!({ "kind": "APIGroup" })),
         ("POST", "/apis/batch/v1/namespaces/agents/jobs") => (201, body.clone()),
         _ => (404, refusal("the server could not find the requested resource")),

@@ -1,4 +1,4 @@
-//! The ConfigMaps of the ledger: their names, what is added to them, what they remember. Pure.
+//! The `ConfigMap`s of the ledger: their names, what is added to them, what they remember. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use crate::fleet::{FleetName, ItemRun, Outcome, Run};
 use crate::platform::kubernetes::record::REMEMBERED;
 use crate::untrusted::one_line;
 
-/// A ConfigMap holds 1 MiB; what is not data has room in the rest.
+/// A `ConfigMap` holds 1 MiB; what is not data has room in the rest.
 const MAX_VOLUME_BYTES: usize = 900 * 1024;
 
 /// In characters: most of what is written is numbers.
@@ -63,7 +63,7 @@ impl VolumeName {
     }
 }
 
-/// One ConfigMap of the ledger.
+/// One `ConfigMap` of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Volume {
     pub(super) name: VolumeName,
@@ -131,7 +131,7 @@ impl Volume {
         Self { name: VolumeName { day, number }, version: None, data: BTreeMap::new() }
     }
 
-    /// A key whose value somebody garbled remembers nothing.
+    /// A value that was garbled by hand counts as empty.
     fn entries(&self, session: &str) -> Vec<Value> {
         self.data.get(session).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
@@ -154,8 +154,9 @@ impl Volume {
 
 /// The volumes to write so that these runs are in the ledger, in the order in which to write them.
 ///
-/// Runs are added and never overwritten, so that overlapping cycles lose nothing of each other. A run is known by its
-/// generation. What the last volume of the day has no room for goes to the next one.
+/// Runs are added and never overwritten, so that overlapping cycles lose nothing of each other. A
+/// run is known by its generation. What the last volume of the day has no room for goes to the next
+/// one.
 pub(super) fn add(volumes: &[Volume], runs: &BTreeMap<String, Vec<Run>>, now: SystemTime) -> Vec<Volume> {
     let today = Day::of(now);
     // Older volumes are removed before their runs are too old to count.

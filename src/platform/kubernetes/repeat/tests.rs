@@ -88,8 +88,8 @@ async fn serve(mut stream: TcpStream, script: &[Act]) -> usize {
     }
 }
 
-/// Two requests, one after the other, to a server whose connections go by these scripts: the second answer, and how many
-/// requests each connection read.
+/// Two requests, one after the other, to a server whose connections go by these scripts: the second
+/// answer, and how many requests each connection read.
 async fn second(scripts: Vec<Vec<Act>>, method: Method) -> (Result<Answer, NoAnswer>, Vec<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");

@@ -136,7 +136,7 @@ fn a_volume_stays_for_two_days_after_its_own_and_its_runs_are_written_again_befo
 }
 
 #[test]
-fn what_somebody_garbled_remembers_nothing_and_stops_nothing() {
+fn a_value_that_was_garbled_by_hand_counts_as_empty_and_stops_nothing() {
     let mut ledger = after(Vec::new(), add(&[], &runs("demo-a-s0", 1..=2), noon()));
     for garbled in ["", "{}", "[1]", r#"[{"gen":"x"}]"#, r#"[{"gen":1,"outcome":"?"}]"#] {
         ledger[0].data.insert("demo-a-s0".to_owned(), garbled.to_owned());
