@@ -47,6 +47,7 @@ fn pull(number: u64, now: SystemTime) -> Pull {
         review_decision: ReviewDecision::NotRequired,
         reviews: Page { items: reviews, complete: true },
         checks: checks(&head, check),
+        gaps: std::collections::BTreeMap::new(),
         head,
     }
 }

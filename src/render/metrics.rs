@@ -170,7 +170,7 @@ fn merge(report: &Report, metrics: &mut Metrics) {
         "Pull requests seen in the last cycle, by what became of them.",
         results,
     );
-    let skipped = tally(merge.skipped.iter().map(|pull| pull.reason));
+    let skipped = tally(merge.skipped.iter().map(|pull| pull.reason.word()));
     metrics.add("last_cycle_not_merged", "Pull requests skipped in the last cycle, by reason.", skipped);
     if report.merge.outcome == StepOutcome::Ok {
         let one = |value| [(Vec::new(), f64::from(value))];

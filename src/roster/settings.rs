@@ -122,6 +122,7 @@ pub(super) fn merge(document: &Values) -> MergePolicy {
         protected_paths: Some(globs("protected_paths")).filter(|set| !set.is_empty()),
         pause: values.duration("pause"),
         max_merges: values.number("max_merges"),
+        hold_when_down: values.flag("hold_when_down"),
         commit_message: if values.is("commit_message", "repository") {
             CommitMessage::Repository
         } else {

@@ -9,7 +9,7 @@ use crate::time;
 use crate::world::kubernetes::witness::is_live_job;
 
 /// How many pull requests one question reads again.
-const TOGETHER: u64 = 10;
+const TOGETHER: u64 = 50;
 
 /// The requests of a cycle, by what they are for.
 pub(crate) type Sent = BTreeMap<(Place, &'static str), u64>;
