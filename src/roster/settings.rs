@@ -135,6 +135,18 @@ fn bare(login: &str) -> String {
     login.strip_suffix("[bot]").unwrap_or(login).to_owned()
 }
 
+/// What `hold_when_down` waits for must be there.
+pub(super) fn check_hold(document: &Values, health: &[Endpoint], problems: &mut Vec<Problem>) {
+    let Some(values) = document.section("merge").filter(|values| values.flag("hold_when_down")) else {
+        return;
+    };
+    if health.is_empty() {
+        let message = "`hold_when_down` without a [[health]] would hold every merge";
+        let problem = Problem::new(message, values.span("hold_when_down"));
+        problems.push(problem.hint("add a [[health]] with the address of production"));
+    }
+}
+
 pub(super) fn health(document: &Values, problems: &mut Vec<Problem>) -> Vec<Endpoint> {
     let mut names = BTreeMap::new();
     let sections = document.sections("health");

@@ -110,7 +110,9 @@ fn variables_of(body: &Value) -> Option<JsonMap> {
 /// GitHub puts an error's type beside its message.
 fn error(error: &GraphQLError) -> Value {
     let mut value = serde_json::to_value(error).unwrap_or_default();
-    let told = error.message.split_once(": ");
+    let message = error.message.strip_prefix("resolver error: ").unwrap_or(&error.message);
+    value["message"] = Value::from(message);
+    let told = message.split_once(": ");
     if let Some((kind, message)) =
         told.filter(|(kind, _)| kind.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
     {

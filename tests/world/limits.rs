@@ -16,6 +16,14 @@ pub struct Limits {
     pub reread: Option<Limit>,
 }
 
+impl Limits {
+    /// No more than so many pull requests are shown, the others are null.
+    pub fn nulls(shown: usize) -> Self {
+        let limit = Limit { above: shown, answer: json!("nulls"), readable: shown };
+        Self { list: Some(limit.clone()), reread: Some(limit) }
+    }
+}
+
 /// A limit.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

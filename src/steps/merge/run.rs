@@ -187,7 +187,8 @@ impl MergeRun<'_> {
 
     /// Reads the head of the queue again: all that may still be merged, as far as one question takes them.
     async fn refresh(&mut self, queue: &mut VecDeque<Candidate>) -> Vec<Pull> {
-        let left = usize::try_from(self.policy.max_merges - self.progress.merges).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.policy.max_merges.saturating_sub(self.progress.merges))
+            .unwrap_or(usize::MAX);
         let count = queue.len().min(left).min(self.github.reread_size());
         let stale = queue.drain(..count).map(|candidate| candidate.pull).collect();
         let mut judged = self.reread(stale, Missing::Mergeability).await;
