@@ -1,5 +1,6 @@
-//! Pull requests as the merge step judges them: our own types, no SDK's. What GitHub did not say, or said in a word
-//! that we do not know, is a value of its own here, so that it cannot be taken for a yes.
+//! Pull requests as the merge step judges them: our own types, no SDK's. What GitHub did not say,
+//! or said in a word that we do not know, is a value of its own here, so that it cannot be taken
+//! for a yes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -82,7 +83,8 @@ pub enum PullState {
     Unknown,
 }
 
-/// Who did something. Two actors are the same only when kind and login agree: an app and a person may share a login.
+/// Who did something. Two actors are the same only when kind and login agree: an app and a person
+/// may share a login.
 #[derive(Debug, Clone, Eq)]
 pub struct Actor {
     /// Person or app.
@@ -192,8 +194,8 @@ pub enum MergeState {
     Dirty,
     /// Still a draft.
     Draft,
-    /// An older GitHub Enterprise Server does not have the field. Its answer to a merge call says what its rules forbid,
-    /// unless the token is an administrator's.
+    /// An older GitHub Enterprise Server does not have the field. Its answer to a merge call says
+    /// what its rules forbid, unless the token is an administrator's.
     Hidden,
     /// Not computed yet, could not be read, or a word that we do not know.
     Unknown,

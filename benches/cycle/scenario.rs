@@ -91,7 +91,8 @@ impl Scenario {
         needing.div_ceil(PULLS_A_PAGE)
     }
 
-    /// How often what is left to be merged is read again: no merge goes by what is older than five seconds.
+    /// How often what is left to be merged is read again: no merge goes by what is older than five
+    /// seconds.
     fn rereads(&self, pace: Pace) -> u64 {
         let (mut rereads, mut age) = (0, Duration::ZERO);
         for _ in 0..self.eligible {
@@ -124,9 +125,10 @@ impl Scenario {
         }
     }
 
-    /// The longest chain of requests that wait for each other: pages, the last question about single checks (the others
-    /// are asked at the same time as the pages), and then merges, with a `pause` between one's answer and the next, and
-    /// a reread every five seconds; or pages and then starts, eight at a time. What happens on this machine is no request.
+    /// The longest chain of requests that wait for each other: pages, the last question about
+    /// single checks (the others are asked at the same time as the pages), and then merges, with a
+    /// `pause` between one's answer and the next, and a reread every five seconds; or pages and
+    /// then starts, eight at a time. What happens on this machine is no request.
     pub(crate) fn floor(&self, place: Place, pace: Pace) -> Duration {
         let times =
             |count: u64, each: Duration| each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
@@ -161,8 +163,8 @@ fn green(pull: Pull) -> Pull {
     Pull { checks, ..pull }
 }
 
-/// Held by a check that is red, pending or red after a rerun, beside one that was skipped; or by its reviews, whatever
-/// its checks say.
+/// Held by a check that is red, pending or red after a rerun, beside one that was skipped; or by
+/// its reviews, whatever its checks say.
 fn held(pull: Pull) -> Pull {
     let build = |id, conclusion| Check::run("build", id, conclusion);
     let (green, skipped) = (Check::run("e2e", 3, "SUCCESS"), Check::run("docs", 4, "SKIPPED"));

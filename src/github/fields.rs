@@ -1,11 +1,12 @@
-//! Fields that an older GitHub Enterprise Server lacks: they are left out, and what they were for is said to be
-//! unavailable.
+//! Fields that an older GitHub Enterprise Server lacks: they are left out, and what they were for
+//! is said to be unavailable.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// A field that a cycle can do without, and what is then missing. None of them lets in what the others would hold:
-/// GitHub itself refuses the merge, or the checks are read one by one, or the pull request is not judged.
+/// A field that a cycle can do without, and what is then missing. None of them lets in what the
+/// others would hold: GitHub itself refuses the merge, or the checks are read one by one, or the
+/// pull request is not judged.
 const OPTIONAL: [(&str, &str); 9] = [
     ("isInMergeQueue", "merge queues cannot be seen"),
     ("isMergeQueueEnabled", "merge queues cannot be seen"),

@@ -1,5 +1,6 @@
-//! Every open pull request of the repository, with what a verdict normally needs: one request per page. A page that is
-//! too much for GitHub is asked for again at half the size, down to a single pull request.
+//! Every open pull request of the repository, with what a verdict normally needs: one request per
+//! page. A page that is too much for GitHub is asked for again at half the size, down to a single
+//! pull request.
 
 use std::time::SystemTime;
 
@@ -15,7 +16,8 @@ use super::{Error, Github, documents};
 
 const PAGE_SIZE: usize = 50;
 
-/// An end for a server that always has a next page. 400 pages of the full size are more than anybody has.
+/// An end for a server that always has a next page. 400 pages of the full size are more than
+/// anybody has.
 const MAX_REQUESTS: u32 = 2_000;
 
 const WHAT: &str = "list the open pull requests";
@@ -75,7 +77,8 @@ pub struct Pages<'g> {
 }
 
 impl Github {
-    /// All open pull requests, with the latest commits of the default branch and of each of `bases`.
+    /// All open pull requests, with the latest commits of the default branch and of each of
+    /// `bases`.
     pub fn pages(&self, bases: &[String]) -> Pages<'_> {
         Pages {
             github: self,
@@ -96,7 +99,8 @@ impl Pages<'_> {
         self.head.as_ref()
     }
 
-    /// The next page; `None` after the last one. After an error there is no list: a part of it is none.
+    /// The next page; `None` after the last one. After an error there is no list: a part of it is
+    /// none.
     pub async fn next(&mut self) -> Result<Option<PullPage>, Error> {
         let document = documents::candidates(self.bases.len());
         while !self.is_over {
@@ -136,7 +140,8 @@ impl Pages<'_> {
         variables
     }
 
-    /// The page in an answer. A single pull request is taken as it is; of more, each must have been shown.
+    /// The page in an answer. A single pull request is taken as it is; of more, each must have been
+    /// shown.
     fn read(&mut self, response: &Response) -> Result<ReadPage, Unread> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -230,7 +235,8 @@ impl Pages<'_> {
         Ok(page)
     }
 
-    /// A single pull request that GitHub cannot show: its number and the place of the next one are asked for alone.
+    /// A single pull request that GitHub cannot show: its number and the place of the next one are
+    /// asked for alone.
     async fn pass_by(&mut self, why: String, sent: Instant) -> Result<PullPage, Error> {
         let Some((nodes, next)) = self.numbers(1).await? else {
             return Err(Error::Overloaded(format!("{why}, also where a single one was asked for")));
@@ -263,8 +269,8 @@ impl Pages<'_> {
         Ok(())
     }
 
-    /// Numbers and titles of the page at this place, and where the next one starts; `None` where GitHub does not show
-    /// them.
+    /// Numbers and titles of the page at this place, and where the next one starts; `None` where
+    /// GitHub does not show them.
     async fn numbers(&mut self, size: usize) -> Result<Option<Numbers>, Error> {
         if self.hides_numbers {
             return Ok(None);
@@ -315,7 +321,8 @@ impl From<Error> for Unread {
     }
 }
 
-/// What asking for less may bring to light: a part that GitHub left out, and that the token may see.
+/// What asking for less may bring to light: a part that GitHub left out, and that the token may
+/// see.
 pub(super) fn too_large(row: &Result<Pull, Torn>) -> Option<String> {
     let gap = match row {
         Ok(pull) => pull.gaps.values().find(|gap| gap.cause == GapCause::TooLarge)?,
@@ -328,8 +335,8 @@ pub(super) fn too_large(row: &Result<Pull, Torn>) -> Option<String> {
     Some(gap.sentence.clone())
 }
 
-/// When an answer that has just come was true: as its request was sent, or where GitHub took long, so little ago that
-/// it can still be used.
+/// When an answer that has just come was true: as its request was sent, or where GitHub took long,
+/// so little ago that it can still be used.
 pub(super) fn read_at(sent: Instant) -> Instant {
     const MAX_AGE: std::time::Duration = std::time::Duration::from_millis(2_500);
     let now = Instant::now();
@@ -367,7 +374,8 @@ impl PageSize {
         self.largest = self.largest.max(Some(self.now));
     }
 
-    /// A pull request cannot be shown even alone: the pages that it was on may have been small enough.
+    /// A pull request cannot be shown even alone: the pages that it was on may have been small
+    /// enough.
     fn was_not_to_blame(&mut self) {
         if self.now > 1 {
             return self.worked();

@@ -1,4 +1,5 @@
-//! Pull requests read again, with every check row: one request for as many as GitHub can show at once.
+//! Pull requests read again, with every check row: one request for as many as GitHub can show at
+//! once.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -8,12 +9,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::pull::{Checks, Gap, GapCause, Pull, Rollup, Unreadable};
+use crate::report::RateLimit;
 
 use super::list::{read_at, too_large};
 use super::wire::{self, PageInfo, Torn};
 use super::{Error, Github, documents};
 
-/// The most that one request asks for. Where that is too much, half as many are asked for, down to a single one.
+/// The most that one request asks for. Where that is too much, half as many are asked for, down to
+/// a single one.
 pub const MAX_PULLS: usize = 50;
 
 /// A hundred rows a page: more than 500 rows are not read.
@@ -32,7 +35,15 @@ pub struct Rereads {
     pub unanswered: Option<(Vec<Pull>, Error)>,
 }
 
-/// How many pull requests one request asks for: it shrinks, and what worked is kept for the rest of the cycle.
+impl Rereads {
+    /// The rate limit that refused the rest, if that is why.
+    pub fn rate_limit(&self) -> Option<&RateLimit> {
+        self.unanswered.as_ref().and_then(|(_, error)| error.rate_limit())
+    }
+}
+
+/// How many pull requests one request asks for: it shrinks, and what worked is kept for the rest of
+/// the cycle.
 #[derive(Debug)]
 pub(super) struct RereadSize(AtomicUsize);
 
@@ -61,8 +72,9 @@ impl Github {
         self.rereads.get()
     }
 
-    /// Reads pull requests again. More check rows than one page cost one more request per page for all of them together;
-    /// rows that are not all read leave the checks undecided. No further request starts once `is_stopped`.
+    /// Reads pull requests again. More check rows than one page cost one more request per page for
+    /// all of them together; rows that are not all read leave the checks undecided. No further
+    /// request starts once `is_stopped`.
     pub async fn recheck(&self, pulls: Vec<Pull>, is_stopped: impl Fn() -> bool) -> Rereads {
         let mut rereads = Rereads::default();
         let mut left = pulls;
@@ -194,8 +206,8 @@ fn unreadable(asked: &Pull, gap: Gap) -> Unreadable {
     Unreadable { number: asked.number, title: asked.title.clone(), gap }
 }
 
-/// The newer facts with the rows of both pages. Pages of two commits, or of two states of one, do not add up: then the
-/// number of rows is not the total, and the checks stay undecided.
+/// The newer facts with the rows of both pages. Pages of two commits, or of two states of one, do
+/// not add up: then the number of rows is not the total, and the checks stay undecided.
 fn join(earlier: Reread, newer: Reread) -> Reread {
     let (mut earlier, mut newer) = (earlier?, newer?);
     newer.checks = match (earlier.checks, newer.checks) {

@@ -1,7 +1,9 @@
-//! Step 3: merges every open pull request that is approved and green, and says of every other why not.
+//! Step 3: merges every open pull request that is approved and green, and says of every other why
+//! not.
 //!
-//! [`verdict::verdict`] decides and touches nothing; [`run`] reads, asks it, and sends one merge call per verdict, bound to the
-//! head that was judged. Nothing is ever merged twice: a call without a clear answer is not repeated.
+//! [`verdict::verdict`] decides and touches nothing; [`run`] reads, asks it, and sends one merge
+//! call per verdict, bound to the head that was judged. Nothing is ever merged twice: a call
+//! without a clear answer is not repeated.
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +41,8 @@ pub struct MergeContext {
     pub merge_until: Instant,
     /// No merge starts once it is cancelled.
     pub stop: CancellationToken,
-    /// What to wait for before the first merge that is not a revert; `None`: merges do not depend on production.
+    /// What to wait for before the first merge that is not a revert; `None`: merges do not depend
+    /// on production.
     pub production: Option<ProductionWatch>,
 }
 
@@ -50,10 +53,11 @@ impl MergeContext {
     }
 }
 
-/// Lists, judges and merges. `body` is filled when the run ends, also where this future is dropped: a merge call that is
-/// under way then stands in it as `merge_outcome_unknown`.
+/// Lists, judges and merges. `body` is filled when the run ends, also where this future is dropped:
+/// a merge call that is under way then stands in it as `merge_outcome_unknown`.
 ///
-/// Fails when the list fails; then nothing is merged. A single merge that fails is an entry of `body`.
+/// Fails when the list fails; then nothing is merged. A single merge that fails is an entry of
+/// `body`.
 pub async fn run(
     body: &mut MergeReport,
     github: &Github,

@@ -1,4 +1,5 @@
-//! What was decided about each pull request. The report is made from it once, also where the step is cut off.
+//! What was decided about each pull request. The report is made from it once, also where the step
+//! is cut off.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

@@ -1,5 +1,6 @@
 //! Reads, decides, and merges one pull request after the other.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use crate::github::{Error, Github, ListHead, MAX_PULLS, MergeCall};
+use crate::github::{Error, Github, ListHead, MAX_PULLS, MergeCall, Rereads};
 use crate::pull::{Pull, Sha};
 use crate::report::RateLimit;
 use crate::roster::MergePolicy;
@@ -64,7 +65,8 @@ impl MergeRun<'_> {
         })?;
         let mut undecided = judged.mergeability_missing;
         undecided.extend(self.merge_all(judged.candidates).await);
-        // GitHub works mergeability out when it is asked, and anew after each merge: by now it may know.
+        // GitHub works mergeability out when it is asked, and anew after each merge: by now it may
+        // know.
         while !undecided.is_empty() && self.stop_reason().is_none() {
             let calls = self.progress.calls;
             undecided.sort_by_key(|pull| pull.number);
@@ -77,11 +79,12 @@ impl MergeRun<'_> {
         Ok(())
     }
 
-    /// Reads all open pull requests. The checks of those that need it are asked for in full at the same time as the next
-    /// page, as many at a time as one question takes.
+    /// Reads all open pull requests. The checks of those that need it are asked for in full at the
+    /// same time as the next page, as many at a time as one question takes.
     async fn read(&mut self) -> Result<Judged, Error> {
         let (github, context) = (self.github, self.context);
-        let look = |pulls: Vec<Pull>| github.recheck(pulls, || context.is_stopped());
+        let is_refused = Cell::new(false);
+        let look = |pulls| github.recheck(pulls, || context.is_stopped() || is_refused.get());
         let mut pages = github.pages(&self.policy.bases);
         let mut judged = Judged::default();
         let mut rows = FuturesUnordered::new();
@@ -99,6 +102,10 @@ impl MergeRun<'_> {
             };
             self.head = self.head.take().or_else(|| pages.head().cloned());
             let Some(page) = page else { break };
+            if let Some(limit) = looked_at.iter().find_map(Rereads::rate_limit) {
+                // No further page is welcome either.
+                return Err(Error::RateLimited(limit.clone()));
+            }
             for pull in page.pulls {
                 self.judge(pull, page.read_at, &mut judged);
             }
@@ -115,7 +122,11 @@ impl MergeRun<'_> {
             self.decisions.listed(head);
         }
         while let Some(rereads) = rows.next().await {
+            is_refused.set(is_refused.get() || rereads.rate_limit().is_some());
             looked_at.push(rereads);
+        }
+        if let Some(limit) = looked_at.iter().find_map(Rereads::rate_limit) {
+            self.rate_limited(limit.clone());
         }
         for rereads in looked_at {
             let again = self.judge_again(rereads, Missing::CheckRows);
@@ -130,8 +141,8 @@ impl MergeRun<'_> {
         self.judge_again(rereads, missing)
     }
 
-    /// Oldest first: GitHub numbers pull requests as they are opened. Those come back of which GitHub has not said yet
-    /// whether they can be merged.
+    /// Oldest first: GitHub numbers pull requests as they are opened. Those come back of which
+    /// GitHub has not said yet whether they can be merged.
     async fn merge_all(&mut self, mut candidates: Vec<Candidate>) -> Vec<Pull> {
         candidates.sort_by_key(|candidate| candidate.pull.number);
         let mut queue = VecDeque::from(candidates);
@@ -185,7 +196,8 @@ impl MergeRun<'_> {
         self.decisions.decide(pull, Decision::Merged(None));
     }
 
-    /// Reads the head of the queue again: all that may still be merged, as far as one question takes them.
+    /// Reads the head of the queue again: all that may still be merged, as far as one question
+    /// takes them.
     async fn refresh(&mut self, queue: &mut VecDeque<Candidate>) -> Vec<Pull> {
         let left = usize::try_from(self.policy.max_merges.saturating_sub(self.progress.merges))
             .unwrap_or(usize::MAX);
@@ -199,8 +211,8 @@ impl MergeRun<'_> {
         judged.mergeability_missing
     }
 
-    /// One merge call. `true` where GitHub said that it did nothing because the base moved, for the first time: then it
-    /// is tried once more.
+    /// One merge call. `true` where GitHub said that it did nothing because the base moved, for the
+    /// first time: then it is tried once more.
     async fn merge(&mut self, candidate: &Candidate) -> bool {
         let pull = &candidate.pull;
         let text = commit_text(self.policy.commit_message, &pull.title, pull.number);

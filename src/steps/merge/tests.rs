@@ -421,6 +421,31 @@ async fn a_pull_request_that_two_pages_show_is_merged_once_as_the_later_one_show
 }
 
 #[tokio::test]
+async fn after_a_rate_limit_that_refuses_rows_neither_rows_nor_pages_are_asked_for() {
+    let limit = || Reply::json(403, &json!({ "message": "You have exceeded a secondary rate limit" }));
+    let script = move |sent: &Sent| {
+        if fake::is_recheck(sent) {
+            return limit();
+        }
+        let start =
+            sent.body["variables"]["after"].as_str().map_or(0, |after| after.parse().expect("a number"));
+        let rows = [fake::row("build", 10, "CANCELLED"), fake::row("build", 20, "SUCCESS")];
+        let pulls = (start + 1..=start + 50).map(|number: u64| {
+            let mut pull = fake::pull(number);
+            pull["statusCheckRollup"] = fake::rollup(&format!("head-{number}"), &rows, 1);
+            pull
+        });
+        let next = (start < 450).then(|| (start + 50).to_string());
+        Reply::json(200, &fake::page(&pulls.collect::<Vec<_>>(), next.as_deref()))
+    };
+    let ran = ran(script, &policy(), &context()).await;
+    assert!(ran.result.is_err() && ran.body.rate_limit.is_some() && ran.merge_calls().is_empty());
+    let journal = ran.journal.lock().expect("no test panics with the lock");
+    let refused = journal.iter().position(fake::is_recheck).expect("rows were asked for");
+    assert!(journal.len() <= refused + 2, "a page may have been under way: {}", journal.len());
+}
+
+#[tokio::test]
 async fn a_list_that_breaks_off_leaves_nothing_in_the_report_and_asks_for_no_rows_of_it() {
     let (github, _) = fake::github(|sent| match sent.body["variables"]["after"].as_str() {
         None => Reply::json(200, &fake::page(&[fake::pull(1)], Some("c2"))),
