@@ -105,7 +105,7 @@ impl Case {
         let finished = coordinator(&workplace).args(arguments).run();
         let report = finished.json();
         let told = format!("case {}\n{report:#}\n{}", self.id, finished.stderr);
-        self.judge_words(&report, &told);
+        judge_words(&report, &told);
         match self.kind.as_str() {
             "decision" => self.judge_decision(&github, &report, &told),
             "scenario" => self.judge_scenario(&github, &report, &told),
@@ -267,15 +267,6 @@ impl Case {
         }
     }
 
-    /// Whatever the case: no pull request has the number 0.
-    fn judge_words(&self, report: &Value, told: &str) {
-        assert!(!told.contains("#0"), "{told}");
-        for key in ["merged", "skipped", "failed"] {
-            let rows = report["steps"]["merge"][key].as_array().into_iter().flatten();
-            assert!(rows.into_iter().all(|row| row["number"] != 0), "{told}");
-        }
-    }
-
     fn judge_message(&self, github: &GitHub, told: &str) {
         let mut state = github.state();
         let commits = &state.repository().branches["main"];
@@ -310,6 +301,15 @@ impl Put {
 
 fn approvals_of(head: &str) -> Vec<Review> {
     vec![Review { author: Some(Author::user("alice")), ..Review::approval("alice", head) }]
+}
+
+/// Whatever the case: no pull request has the number 0.
+fn judge_words(report: &Value, told: &str) {
+    assert!(!told.contains("#0"), "{told}");
+    for key in ["merged", "skipped", "failed"] {
+        let rows = report["steps"]["merge"][key].as_array().into_iter().flatten();
+        assert!(rows.into_iter().all(|row| row["number"] != 0), "{told}");
+    }
 }
 
 /// Each of the words is somewhere in the output.
