@@ -241,7 +241,7 @@ impl Pages<'_> {
         let Some((nodes, next)) = self.numbers(1).await? else {
             return Err(Error::Overloaded(format!("{why}, also where a single one was asked for")));
         };
-        let gap = Gap { cause: GapCause::TooLarge, sentence: why };
+        let gap = Gap { cause: GapCause::TooLarge, sentence: said(WHAT, &why) };
         let mut page = PullPage {
             pulls: Vec::new(),
             unreadable: Vec::new(),
@@ -387,6 +387,12 @@ impl PageSize {
         };
         self.tried_again = true;
     }
+}
+
+/// The server's part of an error's text.
+pub(super) fn said(what: &str, why: &str) -> String {
+    let prefix = format!("could not {what}: ");
+    why.strip_prefix(&prefix).unwrap_or(why).to_owned()
 }
 
 fn failed(why: &str) -> Error {

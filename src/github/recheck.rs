@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::pull::{Checks, Gap, GapCause, Pull, Rollup, Unreadable};
 use crate::report::RateLimit;
 
-use super::list::{read_at, too_large};
+use super::list::{read_at, said, too_large};
 use super::wire::{self, PageInfo, Torn};
 use super::{Error, Github, documents};
 
@@ -97,8 +97,8 @@ impl Github {
                     self.rereads.halve(size);
                     left.splice(0..0, asked);
                 }
-                Err(Error::Overloaded(sentence)) => {
-                    let gap = Gap { cause: GapCause::TooLarge, sentence };
+                Err(Error::Overloaded(why)) => {
+                    let gap = Gap { cause: GapCause::TooLarge, sentence: said(WHAT, &why) };
                     rereads.unreadable.extend(asked.iter().map(|pull| unreadable(pull, gap.clone())));
                 }
                 Err(error) => {

@@ -219,6 +219,8 @@ async fn what_cannot_be_read_alone_is_named_and_does_not_make_the_other_pages_sm
         assert_eq!((listed.pulls.len(), listed.unnamed.len()), (119, 0));
         let [unreadable] = &listed.unreadable[..] else { panic!("one cannot be read") };
         assert_eq!((unreadable.number, unreadable.title.as_str()), (60, "Huge"));
+        let sentence = if whole { "GitHub answered 502" } else { "GitHub does not show it" };
+        assert_eq!(unreadable.gap.sentence, sentence);
         assert_eq!(sizes(&journal).last(), Some(&50), "{:?}", sizes(&journal));
         assert!(github.requests() < 20, "{:?}", sizes(&journal));
     }

@@ -1,7 +1,7 @@
 //! Step 3: merges every open pull request that is approved and green, and says of every other why
 //! not.
 //!
-//! [`verdict::verdict`] decides and touches nothing; [`run`] reads, asks it, and sends one merge
+//! [`verdict::verdict`] decides and touches nothing; [`run()`] reads, asks it, and sends one merge
 //! call per verdict, bound to the head that was judged. Nothing is ever merged twice: a call
 //! without a clear answer is not repeated.
 

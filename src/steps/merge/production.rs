@@ -14,7 +14,7 @@ pub enum Production {
     Answers,
     /// An endpoint is down or does not answer: which, and how.
     Down(String),
-    /// Nobody looked, or not to the end: why.
+    /// The health step did not run, or not to its end: why.
     Unknown(String),
 }
 
@@ -42,9 +42,9 @@ impl Production {
         let why = match self {
             Self::Answers => return None,
             Self::Down(why) => format!("production is down: {why}"),
-            Self::Unknown(why) => format!("it is unknown whether production is down: {why}"),
+            Self::Unknown(why) => format!("whether production is down is unknown: {why}"),
         };
-        let detail = format!("{why}; with `hold_when_down` only reverts are merged until then");
+        let detail = format!("{why}; with `hold_when_down` only reverts are merged meanwhile");
         Some(Skip::new(Reason::Deferred, detail))
     }
 }
