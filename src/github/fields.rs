@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 /// A field that a cycle can do without, and what is then missing. None of them lets in what the
 /// others would hold: GitHub itself refuses the merge, or the checks are read one by one, or the
 /// pull request is not judged.
-const OPTIONAL: [(&str, &str); 9] = [
+const OPTIONAL: [(&str, &str); 10] = [
     ("isInMergeQueue", "merge queues cannot be seen"),
     ("isMergeQueueEnabled", "merge queues cannot be seen"),
     ("mergeStateStatus", "branch protection is only known by GitHub's answer to the merge call"),
@@ -17,6 +17,7 @@ const OPTIONAL: [(&str, &str); 9] = [
     ("deleteBranchOnMerge", "whether merged branches stay is unknown"),
     ("rules", "whether heads must be up to date is unknown"),
     ("mergeQueue", "whether the default branch has a merge queue is unknown"),
+    ("requireLastPushApproval", "whether the last pusher's approval counts is unknown"),
 ];
 
 /// The fields that this server turned out not to have.
