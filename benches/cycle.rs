@@ -116,8 +116,8 @@ fn play(
     let (wall, cpu) = (sorted(|round| round.usage.wall), sorted(|round| round.usage.cpu));
     let first = sorted(|round| round.first_request);
     let peak_bytes = samples.iter().map(|round| round.usage.peak_bytes).max().unwrap_or_default();
-    let Counts { github, production, platform } = scenario.fewest(place);
-    let floor = scenario.floor(place, latency, Duration::ZERO);
+    let Counts { github, production, platform } = scenario.fewest(place, pace);
+    let floor = scenario.floor(place, pace);
     let paused = paused(scenario, place, latency, is_smoke, attic)?;
     let [latency, least, median, cpu] = [latency, wall[0], wall[rounds / 2], cpu[rounds / 2]].map(millis);
     let (ratio, floor) = (ratio(wall[rounds / 2], floor), millis(floor));
@@ -139,8 +139,9 @@ fn paused(
     if is_smoke || latency.is_zero() || scenario.eligible == 0 {
         return Ok("- | -".to_owned());
     }
-    let round = stage::round(scenario, place, Pace { latency, pause: PAUSE }, attic)?;
-    let floor = scenario.floor(place, latency, PAUSE);
+    let pace = Pace { latency, pause: PAUSE };
+    let round = stage::round(scenario, place, pace, attic)?;
+    let floor = scenario.floor(place, pace);
     Ok(format!("{} | {}", millis(round.usage.wall), millis(floor)))
 }
 

@@ -61,14 +61,20 @@ pub struct Cycle<'a, P, S> {
 pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -> Report {
     let clock = Clock::start(cycle.roster.deadline, (cycle.clock)());
     let probes = Cell::new(0);
+    let (verdict, production) = merge::ProductionWatch::new();
+    let production = cycle.roster.merge.hold_when_down.then_some(production);
     let ((inventory, spawn), merge, health) = tokio::join!(
         async {
             let (inventory, observed) = take_inventory(cycle, &clock, stop).await;
             let spawn = spawn_deficit(cycle, observed, &clock, stop).await;
             (inventory, spawn)
         },
-        merge_pulls(cycle, &clock, stop),
-        check_health(cycle, &clock, stop, &probes),
+        merge_pulls(cycle, &clock, stop, production),
+        async {
+            let health = check_health(cycle, &clock, stop, &probes).await;
+            verdict.send_replace(Some(merge::Production::of(&health)));
+            health
+        },
     );
     let mut report = Report {
         fleet: cycle.roster.fleet.clone(),
@@ -241,7 +247,12 @@ async fn write<P, S: Source>(
     }
 }
 
-async fn merge_pulls<P, S>(cycle: &Cycle<'_, P, S>, clock: &Clock, stop: &Stop) -> Step<MergeReport> {
+async fn merge_pulls<P, S>(
+    cycle: &Cycle<'_, P, S>,
+    clock: &Clock,
+    stop: &Stop,
+    production: Option<merge::ProductionWatch>,
+) -> Step<MergeReport> {
     if !cycle.steps.contains(&StepName::Merge) {
         return Step::default();
     }
@@ -249,10 +260,14 @@ async fn merge_pulls<P, S>(cycle: &Cycle<'_, P, S>, clock: &Clock, stop: &Stop) 
     if cycle.roster.repository.is_none() || !policy.enabled {
         return Step { outcome: StepOutcome::NotConfigured, ..Step::default() };
     }
-    let pass =
-        merge::Pass { dry_run: cycle.dry_run, merge_until: clock.merge_until(), stop: stop.token.clone() };
+    let context = merge::MergeContext {
+        dry_run: cycle.dry_run,
+        merge_until: clock.merge_until(),
+        stop: stop.token.clone(),
+        production,
+    };
     isolated(cycle, StepName::Merge, clock.end, stop, async |body| {
-        merge::run(body, usable(&cycle.github)?, policy, &pass).await
+        merge::run(body, usable(&cycle.github)?, policy, &context).await
     })
     .await
 }

@@ -5,13 +5,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context;
 use bytes::Bytes;
 use http::header::{ACCEPT, HeaderName, HeaderValue, USER_AGENT};
 use octocrab::service::middleware::extra_headers::ExtraHeadersLayer;
 use octocrab::{AuthState, OctoBody, Octocrab, OctocrabBuilder};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 use tower::{BoxError, Service};
 
@@ -20,15 +21,16 @@ use crate::roster::Repository;
 
 pub use credentials::Credentials;
 pub use error::Error;
-pub use list::{ServerClock, Snapshot};
+pub use list::{ListHead, Pages, PullPage, ServerClock};
 pub use merge::{MergeAnswer, MergeCall, Merged};
-pub use recheck::{MOST_PULLS, Reread};
+pub use recheck::{MAX_PULLS, Rereads};
 
 pub mod actions;
 mod credentials;
 mod diagnose;
 pub mod documents;
 mod error;
+mod fields;
 mod files;
 mod graphql;
 mod list;
@@ -54,6 +56,11 @@ pub struct Github {
     contact: Mutex<Contact>,
     /// Why the last request without an answer has none.
     failure: Mutex<Option<Cause>>,
+    /// What an older GitHub Enterprise Server turned out not to have.
+    lacking: fields::LackingFields,
+    rereads: recheck::RereadSize,
+    /// The repository's name, where it is another one by now.
+    renamed: OnceLock<Repository>,
 }
 
 impl Github {
@@ -90,6 +97,9 @@ impl Github {
             requests: AtomicU64::new(0),
             contact: Mutex::default(),
             failure: Mutex::default(),
+            lacking: fields::LackingFields::default(),
+            rereads: recheck::RereadSize::default(),
+            renamed: OnceLock::new(),
         })
     }
 
@@ -103,9 +113,37 @@ impl Github {
         self.contact.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The repository that it works on.
+    /// The repository that it works on, by the name in the roster.
     pub fn repository(&self) -> &Repository {
         &self.repository
+    }
+
+    /// The repository's name, where GitHub has turned out to know it under another one.
+    pub fn renamed_to(&self) -> Option<String> {
+        self.renamed.get().map(Repository::full_name)
+    }
+
+    /// What this GitHub has turned out not to have, one sentence each.
+    pub fn unavailable(&self) -> Vec<String> {
+        self.lacking.sentences()
+    }
+
+    /// Compares the name in an answer with the roster's: GraphQL answers under both, REST under the new one alone.
+    fn note_name(&self, name_with_owner: &Value) {
+        let Repository { api_url, graphql_url, .. } = &self.repository;
+        let name =
+            name_with_owner.as_str().filter(|name| !name.eq_ignore_ascii_case(&self.repository.full_name()));
+        let found = name.and_then(|name| Repository::named(name, api_url, graphql_url).ok());
+        if let Some(found) = found {
+            // The name of the first answer is kept for the cycle.
+            let _ = self.renamed.set(found);
+        }
+    }
+
+    /// The address of the repository in REST.
+    fn rest_url(&self) -> String {
+        let Repository { owner, name, api_url, .. } = self.renamed.get().unwrap_or(&self.repository);
+        format!("{api_url}/repos/{owner}/{name}")
     }
 }
 

@@ -1,6 +1,8 @@
-//! Pull requests as the merge step judges them: our own types, no SDK's. What GitHub did not say, or said in a word
-//! that we do not know, is a value of its own here, so that it cannot be taken for a yes.
+//! Pull requests as the merge step judges them: our own types, no SDK's. What GitHub did not say,
+//! or said in a word that we do not know, is a value of its own here, so that it cannot be taken
+//! for a yes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -59,6 +61,8 @@ pub struct Pull {
     pub reviews: Page<Review>,
     /// The checks of its head.
     pub checks: Checks,
+    /// Fields that GitHub did not show, by their name in GraphQL.
+    pub gaps: BTreeMap<String, Gap>,
 }
 
 /// A list, and whether it is all of it.
@@ -83,7 +87,8 @@ pub enum PullState {
     Unknown,
 }
 
-/// Who did something. Two actors are the same only when kind and login agree: an app and a person may share a login.
+/// Who did something. Two actors are the same only when kind and login agree: an app and a person
+/// may share a login.
 #[derive(Debug, Clone, Eq)]
 pub struct Actor {
     /// Person or app.
@@ -202,6 +207,9 @@ pub enum MergeState {
     Dirty,
     /// Still a draft.
     Draft,
+    /// An older GitHub Enterprise Server does not have the field. Its answer to a merge call says
+    /// what its rules forbid, unless the token is an administrator's.
+    Hidden,
     /// Not computed yet, could not be read, or a word that we do not know.
     Unknown,
 }
@@ -222,21 +230,30 @@ pub enum MergeQueue {
 /// A pull request of which too little could be read to judge it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its number; 0 when not even that is known.
+    /// Its number.
     pub number: u64,
     /// Its title, as far as known: untrusted text.
     pub title: String,
-    /// What GitHub said.
-    pub detail: String,
+    /// Why.
+    pub gap: Gap,
 }
 
-/// All open pull requests of a repository.
+/// Something that GitHub did not show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
-    /// The repository.
-    pub repository: RepositoryFacts,
-    /// Those that can be judged, lowest number first.
-    pub pulls: Vec<Pull>,
-    /// The others.
-    pub unreadable: Vec<Unreadable>,
+pub struct Gap {
+    /// What kind of remedy may help.
+    pub cause: GapCause,
+    /// GitHub's own words, or ours where it said nothing.
+    pub sentence: String,
+}
+
+/// Why GitHub did not show something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GapCause {
+    /// The token may not see it.
+    Refused,
+    /// It takes GitHub too long, even alone.
+    TooLarge,
+    /// Anything else.
+    Other,
 }

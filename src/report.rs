@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::fleet::{FleetName, Hold, RoleKey, Slot, Stuck, Target, Unmanaged};
+use crate::pull::GapCause;
 use crate::source::EffectReport;
+use crate::steps::merge::reason::Reason as PullReason;
 
 mod cause;
 mod mask;
@@ -295,6 +297,12 @@ pub struct MergeReport {
     pub review_queue: u32,
     /// Open pull requests that conflict with their base.
     pub conflicts: u32,
+    /// Open pull requests that could not be judged, because GitHub did not show enough of them.
+    pub unjudged: Vec<Unjudged>,
+    /// The repository's new name, where it is not the roster's any more.
+    pub renamed_to: Option<String>,
+    /// What this GitHub cannot say, one sentence each.
+    pub unavailable: Vec<String>,
     /// Set when a rate limit ended the step early.
     pub rate_limit: Option<RateLimit>,
     /// What the base took in the last 30 minutes, newest first, before this cycle.
@@ -306,10 +314,12 @@ pub struct MergeReport {
 }
 
 /// A rate limit of GitHub, or of the platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RateLimit {
     /// When requests are welcome again, where that is known.
     pub resets_at: Option<SystemTime>,
+    /// The server's own words; may be empty.
+    pub said: String,
 }
 
 /// A pull request that was merged.
@@ -332,10 +342,21 @@ pub struct NotMerged {
     pub number: u64,
     /// Its title, as GitHub has it: untrusted text.
     pub title: String,
-    /// The reason word.
-    pub reason: &'static str,
+    /// Why.
+    pub reason: PullReason,
     /// The reason in a sentence; may quote untrusted text.
     pub detail: String,
+}
+
+/// An open pull request that could not be judged. It is in `skipped`, too, where its number is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unjudged {
+    /// `None` where GitHub does not even show that.
+    pub number: Option<u64>,
+    /// What kind of remedy may help.
+    pub cause: GapCause,
+    /// GitHub's own words.
+    pub sentence: String,
 }
 
 /// A pull request that the base took a short time ago.

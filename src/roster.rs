@@ -84,9 +84,15 @@ impl Repository {
             graphql_url: graphql_url.to_owned(),
         })
     }
+
+    /// `owner/name`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
 }
 
 /// `[merge]`.
+#[expect(clippy::struct_excessive_bools, reason = "these are switches of the roster")]
 #[derive(Debug, Clone)]
 pub struct MergePolicy {
     /// `false`: the step is not configured.
@@ -128,6 +134,8 @@ pub struct MergePolicy {
     pub pause: Duration,
     /// Per cycle; 0 pauses.
     pub max_merges: u32,
+    /// While production is down, reverts alone are merged.
+    pub hold_when_down: bool,
     /// What the squash commit says.
     pub commit_message: CommitMessage,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::stage::Pace;
 use crate::world::{Check, Pull, Review};
 
 /// Pull requests that one request can read without being too big for GitHub.
@@ -10,6 +11,8 @@ const PULLS_A_PAGE: u64 = 50;
 const JOBS_A_PAGE: u64 = 500;
 /// Starts that are under way at once, to a cluster far away.
 const STARTS_AT_ONCE: u64 = 32;
+/// What was read longer ago is read again before it is merged.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// A state of the world before a cycle.
 #[derive(Debug)]
@@ -82,6 +85,26 @@ impl Scenario {
         self.open.div_ceil(PULLS_A_PAGE)
     }
 
+    /// Questions about the checks of those whose verdict they decide, one by one.
+    fn row_pages(&self) -> u64 {
+        let needing = self.pulls().filter(needs_rows).count() as u64;
+        needing.div_ceil(PULLS_A_PAGE)
+    }
+
+    /// How often what is left to be merged is read again: no merge goes by what is older than five
+    /// seconds.
+    fn rereads(&self, pace: Pace) -> u64 {
+        let (mut rereads, mut age) = (0, Duration::ZERO);
+        for _ in 0..self.eligible {
+            if age > FRESH {
+                rereads += 1;
+                age = pace.latency;
+            }
+            age += pace.latency + pace.pause;
+        }
+        rereads
+    }
+
     fn spawns(&self) -> u64 {
         self.roster.agents() - self.running
     }
@@ -98,23 +121,25 @@ impl Scenario {
         u64::from(place == Place::Cluster && self.spawns() > 0)
     }
 
-    /// A list of everything, and one request for each change.
-    pub(crate) fn fewest(&self, place: Place) -> Counts {
+    /// A list of everything, what must be read in detail, and one request for each change.
+    pub(crate) fn fewest(&self, place: Place, pace: Pace) -> Counts {
         Counts {
-            github: self.pulls_pages() + self.eligible,
+            github: self.pulls_pages() + self.row_pages() + self.eligible + self.rereads(pace),
             production: 1,
             platform: self.list_pages(place) + self.ledgers(place) + self.spawns(),
         }
     }
 
-    /// The longest chain of requests that wait for each other: pages and then merges, with a
-    /// `pause` between one's answer and the next; or pages, the ledger and then starts, 32 at a
-    /// time. What happens on this machine is no request.
-    pub(crate) fn floor(&self, place: Place, latency: Duration, pause: Duration) -> Duration {
+    /// The longest chain of requests that wait for each other: pages, the last question about
+    /// single checks (the others are asked at the same time as the pages), and then merges, with a
+    /// `pause` between one's answer and the next, and a reread every five seconds; or pages, the
+    /// ledger and then starts, 32 at a time. What happens on this machine is no request.
+    pub(crate) fn floor(&self, place: Place, pace: Pace) -> Duration {
         let times =
             |count: u64, each: Duration| each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
-        let merging = times(self.pulls_pages() + self.eligible, latency)
-            + times(self.eligible.saturating_sub(1), pause);
+        let Pace { latency, pause } = pace;
+        let reading = self.pulls_pages() + self.row_pages().min(1) + self.rereads(pace);
+        let merging = times(reading + self.eligible, latency) + times(self.eligible.saturating_sub(1), pause);
         let spawning = match place {
             Place::Here => Duration::ZERO,
             Place::Cluster => {
@@ -125,24 +150,63 @@ impl Scenario {
         merging.max(spawning).max(latency)
     }
 
-    /// The eligible ones are spread over the list; the others are held for three different reasons.
+    /// The eligible ones are spread over the list; the others are held for different reasons.
     pub(crate) fn pulls(&self) -> impl Iterator<Item = Pull> {
         (1..=self.open).map(|number| {
             let pull = Pull::eligible(number).titled(&format!("Rename the settings of module {number}"));
             let is_eligible = number * self.eligible / self.open > (number - 1) * self.eligible / self.open;
-            if is_eligible { pull } else { held(pull) }
+            if is_eligible { green(pull) } else { held(pull) }
         })
     }
 }
 
+/// Green at once, after a rerun, or beside a check that was skipped.
+fn green(pull: Pull) -> Pull {
+    let build = |id, conclusion| Check::run("build", id, conclusion);
+    let checks = match pull.number % 3 {
+        0 => vec![build(1, "SUCCESS"), Check::run("e2e", 2, "SUCCESS")],
+        1 => vec![build(1, "CANCELLED"), build(2, "SUCCESS")],
+        _ => vec![build(1, "SUCCESS"), Check::run("docs", 2, "SKIPPED")],
+    };
+    Pull { checks, ..pull }
+}
+
+/// Held by a check that is red, pending or red after a rerun, beside one that was skipped; or by
+/// its reviews, whatever its checks say.
 fn held(pull: Pull) -> Pull {
-    match pull.number % 3 {
-        0 => Pull { reviews: Vec::new(), ..pull },
-        1 => Pull { checks: vec![Check::run("build", 1, "FAILURE")], ..pull },
-        _ => {
-            let review = Review::approval("bob", &pull.head);
-            let asked = Review { state: "CHANGES_REQUESTED".to_owned(), ..review };
-            Pull { reviews: vec![pull.reviews[0].clone(), asked], ..pull }
+    let build = |id, conclusion| Check::run("build", id, conclusion);
+    let (green, skipped) = (Check::run("e2e", 3, "SUCCESS"), Check::run("docs", 4, "SKIPPED"));
+    let checks = match pull.number % 6 {
+        0 | 1 => vec![build(1, "FAILURE"), green, skipped],
+        2 | 3 => vec![running("build", 1), green, skipped],
+        4 => vec![build(1, "SUCCESS"), build(2, "FAILURE"), skipped],
+        _ => vec![build(1, "FAILURE")],
+    };
+    let reviews = match pull.number % 6 {
+        0 => Vec::new(),
+        2 => {
+            let asked = Review::approval("bob", &pull.head);
+            vec![pull.reviews[0].clone(), Review { state: "CHANGES_REQUESTED".to_owned(), ..asked }]
         }
+        _ => pull.reviews,
+    };
+    Pull { reviews, checks, ..pull }
+}
+
+fn running(name: &str, id: u64) -> Check {
+    let mut check = Check::run(name, id, "SUCCESS");
+    if let Check::CheckRun { status, conclusion, .. } = &mut check {
+        "IN_PROGRESS".clone_into(status);
+        *conclusion = None;
     }
+    check
+}
+
+/// Whether it is approved, and the counts of its checks leave open how they stand.
+fn needs_rows(pull: &Pull) -> bool {
+    let is_approved =
+        !pull.reviews.is_empty() && pull.reviews.iter().all(|review| review.state == "APPROVED");
+    let states: Vec<&str> = pull.checks.iter().map(Check::counted_state).collect();
+    let all = |wanted: &[&str]| states.iter().all(|state| wanted.contains(state));
+    is_approved && !all(&["SUCCESS", "SKIPPED"]) && !all(&["FAILURE"]) && !all(&["IN_PROGRESS"])
 }

@@ -185,7 +185,7 @@ impl Stage {
         }
         let (report, usage) = self.run("reconcile --output json")?;
         let report: Value = serde_json::from_str(&report).context("parse the report")?;
-        self.expect_requests(scenario, &report)?;
+        self.expect_requests(scenario, pace, &report)?;
         let merged = self.github.merged().len();
         ensure!(merged == usize::try_from(scenario.eligible)?, "{merged} pull requests were merged");
         self.expect_agents(scenario.roster.agents())?;
@@ -195,7 +195,7 @@ impl Stage {
     }
 
     /// As the report counts them, and as they arrived.
-    fn expect_requests(&self, scenario: &Scenario, report: &Value) -> anyhow::Result<()> {
+    fn expect_requests(&self, scenario: &Scenario, pace: Pace, report: &Value) -> anyhow::Result<()> {
         let counted = |api: &str| report["requests"][api].as_u64().unwrap_or_default();
         let reported = Counts {
             github: counted("github"),
@@ -203,7 +203,7 @@ impl Stage {
             platform: counted("platform"),
         };
         let place = if self.cluster.is_some() { Place::Cluster } else { Place::Here };
-        let fewest = scenario.fewest(place);
+        let fewest = scenario.fewest(place, pace);
         ensure!(reported == fewest, "{reported:?} requests were reported instead of {fewest:?}");
         let arrived = Counts {
             github: self.github.journal().len() as u64,

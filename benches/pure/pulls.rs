@@ -49,6 +49,7 @@ fn pull(number: u64, now: SystemTime) -> Pull {
         reviews: Page { items: reviews, complete: true },
         checks: checks(&head, check),
         last_push: LastPush::By(vec![Actor::new(ActorKind::User, "agent")]),
+        gaps: std::collections::BTreeMap::new(),
         head,
     }
 }

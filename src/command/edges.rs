@@ -54,7 +54,7 @@ fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
         fleet: roster.fleet.clone(),
         roster: roster.path.clone(),
         state_dir: state_dir.to_owned(),
-        repository: roster.repository.as_ref().map(full_name),
+        repository: roster.repository.as_ref().map(Repository::full_name),
         secret_names: roster.secret_names.clone(),
         program: process::own_program()?,
     })
@@ -69,7 +69,7 @@ pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -
     let before = |end: Duration| now + end.saturating_sub(EXEC_RESERVE.min(end / 4));
     let settings = exec::Settings {
         fleet: roster.fleet.clone(),
-        repository: roster.repository.as_ref().map(full_name),
+        repository: roster.repository.as_ref().map(Repository::full_name),
         roles: roster.roles.iter().map(|role| role.key.clone()).collect(),
         on_inventory_failure: roster.platform.on_inventory_failure,
         exec: settings.clone(),
@@ -86,7 +86,7 @@ pub(super) async fn kubernetes(
 ) -> anyhow::Result<Kubernetes> {
     let settings = kubernetes::Settings {
         fleet: roster.fleet.clone(),
-        repository: roster.repository.as_ref().map(full_name),
+        repository: roster.repository.as_ref().map(Repository::full_name),
         kubernetes: settings.clone(),
     };
     let until = Instant::now() + roster.deadline;
@@ -106,10 +106,6 @@ pub(super) fn actions(
         actions: settings.clone(),
     };
     Ok(github(roster, client)?.map(|github| Actions::new(settings, github)))
-}
-
-fn full_name(repository: &Repository) -> String {
-    format!("{}/{}", repository.owner, repository.name)
 }
 
 /// GitHub over this client; inside, why it cannot be reached. Half an App is a mistake in the configuration, and refused.

@@ -14,7 +14,7 @@ use crate::render::Screen;
 use crate::render::markdown::escaped;
 use crate::report::MergeReport;
 use crate::roster::{MergePolicy, Roster};
-use crate::steps::merge::{self, Pass};
+use crate::steps::merge::{self, MergeContext};
 use crate::untrusted::one_line;
 
 /// A table wider than this helps nobody.
@@ -40,7 +40,26 @@ pub struct PullRow {
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
     let github = edges::github(roster, &client())??;
     let rows = judged(&github, &roster.merge, roster.deadline).await?;
-    Ok(Outcome::ok(render(&rows, global.output, Screen::stdout(global.color))?))
+    let mut stdout = render(&rows, global.output, Screen::stdout(global.color))?;
+    for note in notes(&github) {
+        match global.output {
+            // The document has no place for it.
+            Output::Json => tracing::warn!("{note}"),
+            Output::Text | Output::Markdown => {
+                // A String takes everything.
+                let _ = writeln!(stdout, "{note}");
+            }
+        }
+    }
+    Ok(Outcome::ok(stdout))
+}
+
+/// What concerns all pull requests.
+fn notes(github: &Github) -> Vec<String> {
+    let renamed = github
+        .renamed_to()
+        .map(|name| format!("the repository is `{name}` by now; correct `name` in [repository]"));
+    renamed.into_iter().chain(github.unavailable()).collect()
 }
 
 /// Asks GitHub and judges; merges nothing.
@@ -53,8 +72,9 @@ pub async fn judged(
 ) -> anyhow::Result<Vec<PullRow>> {
     let mut body = MergeReport::default();
     let merge_until = Instant::now() + deadline;
-    let pass = Pass { dry_run: true, merge_until, stop: CancellationToken::new() };
-    merge::run(&mut body, github, policy, &pass).await?;
+    let context =
+        MergeContext { dry_run: true, merge_until, stop: CancellationToken::new(), production: None };
+    merge::run(&mut body, github, policy, &context).await?;
     Ok(rows(&body))
 }
 
@@ -69,7 +89,7 @@ pub fn rows(body: &MergeReport) -> Vec<PullRow> {
     let others = body.skipped.iter().chain(&body.failed).map(|entry| PullRow {
         number: entry.number,
         title: entry.title.clone(),
-        verdict: entry.reason,
+        verdict: entry.reason.word(),
         detail: entry.detail.clone(),
     });
     let mut rows: Vec<PullRow> = merged.chain(others).collect();
@@ -171,6 +191,7 @@ fn conclusion(rows: &[PullRow]) -> String {
 mod tests {
     use super::*;
     use crate::report::{Merged, NotMerged};
+    use crate::steps::merge::reason::Reason;
 
     fn body() -> MergeReport {
         MergeReport {
@@ -183,7 +204,7 @@ mod tests {
             skipped: vec![NotMerged {
                 number: 3,
                 title: "\u{1b}[31mred | <b>\n@all".to_owned(),
-                reason: "ci_pending",
+                reason: Reason::CiPending,
                 detail: "`build` is in progress".to_owned(),
             }],
             ..MergeReport::default()

@@ -135,7 +135,7 @@ impl Workflow {
     /// Sets so many requests aside, all or none. Whoever does not send them gives them back.
     pub fn reserve(&self, requests: u32) -> Result<(), Short> {
         if let Some(left) = self.left.get().filter(|left| left.requests < u64::from(requests)) {
-            return Err(Short::RateLimited(RateLimit { resets_at: left.resets_at }));
+            return Err(Short::RateLimited(RateLimit { resets_at: left.resets_at, said: String::new() }));
         }
         let spent = self.spent.get().saturating_add(requests);
         if spent > self.max_requests {

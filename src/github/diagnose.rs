@@ -30,24 +30,70 @@ impl Github {
         findings.extend(response.date.map(|date| clock("GitHub's", date, now, remedy)));
         findings.extend(response.scopes.as_deref().map(scopes));
         if node.is_null() {
-            let name = format!("{}/{}", repository.owner, repository.name);
-            findings.push(Finding::fail(
-                format!("{name} does not exist, or the token may not read it"),
-                "correct `name` in [repository], or give the token access to it",
-            ));
+            findings.push(unseen(&repository.full_name(), &response.errors));
             return findings;
         }
+        self.note_name(&node["nameWithOwner"]);
+        findings.extend(self.renamed_to().map(|name| {
+            let what = format!("{} is `{name}` by now", repository.full_name());
+            Finding::warn(what, "correct `name` in [repository]")
+        }));
         findings.push(permission(&node["viewerPermission"]));
         findings.push(readable_checks(&response.errors));
         findings.extend(settings(node));
         findings.push(pairs_of_eyes(node, last_push));
+        findings.extend(elsewhere(&response.errors));
+        let lacking = self.unavailable().into_iter();
+        findings.extend(
+            lacking.map(|what| Finding::warn(what, "update GitHub Enterprise Server, or go on without")),
+        );
         findings
     }
+}
+
+/// A repository that is not shown, in GitHub's own words where it has some.
+fn unseen(name: &str, errors: &[FieldError]) -> Finding {
+    match errors.first().map(FieldError::text) {
+        Some(sentence) if is_single_sign_on(&sentence) => {
+            Finding::fail(format!("GitHub says: {sentence}"), SINGLE_SIGN_ON)
+        }
+        said => {
+            let said = said.map_or_else(String::new, |sentence| format!("; GitHub says: {sentence}"));
+            Finding::fail(
+                format!("{name} does not exist, or the token may not read it{said}"),
+                "correct `name` in [repository], or give the token access to it",
+            )
+        }
+    }
+}
+
+/// What GitHub did not show beside the checks.
+fn elsewhere(errors: &[FieldError]) -> impl Iterator<Item = Finding> {
+    let path = CHECKS.map(Value::from);
+    let others = errors.iter().filter(move |error| error.below(&path).is_none());
+    others.map(|error| {
+        let remedy = if is_single_sign_on(&error.text()) {
+            SINGLE_SIGN_ON
+        } else {
+            "give the token access to it, or go on without"
+        };
+        Finding::warn(format!("not all could be read; GitHub says: {}", error.text()), remedy)
+    })
+}
+
+const SINGLE_SIGN_ON: &str = "authorize the token for the organization's single sign-on";
+
+/// The field whose errors are those of the checks.
+const CHECKS: [&str; 3] = ["repository", "defaultBranchRef", "target"];
+
+fn is_single_sign_on(sentence: &str) -> bool {
+    sentence.contains("SAML")
 }
 
 /// `failure` is why there was no answer at all.
 fn unanswered(error: &Error, failure: Option<&Cause>) -> Finding {
     let remedy = match (error, failure) {
+        (Error::Failed(why), _) if is_single_sign_on(why) => SINGLE_SIGN_ON,
         (Error::RateLimited(_), _) => "wait until then, or use a GitHub App, whose limit is its own",
         (Error::Overloaded(_), _) => "try again in a minute",
         (Error::Failed(_), Some(cause)) => unreached(cause),
@@ -127,7 +173,7 @@ fn permission(word: &Value) -> Finding {
 }
 
 fn readable_checks(errors: &[FieldError]) -> Finding {
-    let path = ["repository", "defaultBranchRef", "target"].map(Value::from);
+    let path = CHECKS.map(Value::from);
     match errors.iter().find(|error| error.below(&path).is_some()) {
         None => Finding::ok("checks can be read"),
         Some(error) => Finding::fail(

@@ -9,6 +9,9 @@ const PULL: &str = include_str!("pull.graphql");
 /// What `doctor` asks; variables `owner` and `name`.
 pub const DOCTOR: &str = include_str!("doctor.graphql");
 
+/// Numbers and titles of open pull requests; variables `owner`, `name`, `first`, `after`.
+pub const NUMBERS: &str = include_str!("numbers.graphql");
+
 /// The jobs of workflow runs; variable `ids`, at most 100 node ids.
 pub const RUN_JOBS: &str = include_str!("run_jobs.graphql");
 

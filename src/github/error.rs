@@ -9,7 +9,7 @@ use crate::report::RateLimit;
 pub enum Error {
     /// No further request is welcome before the time it names.
     RateLimited(RateLimit),
-    /// 502 or 504: the question was too big, or GitHub too slow.
+    /// 502, 504, or a 200 that says so: the question was too big, or GitHub too slow.
     Overloaded(String),
     /// Anything else.
     Failed(String),
@@ -28,16 +28,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RateLimited(limit) => match limit.resets_at {
-                Some(time) => {
-                    write!(
-                        f,
-                        "GitHub's rate limit is used up until {}",
-                        humantime::format_rfc3339_seconds(time)
-                    )
+            Self::RateLimited(limit) => {
+                f.write_str("GitHub's rate limit is used up")?;
+                if let Some(time) = limit.resets_at {
+                    write!(f, " until {}", humantime::format_rfc3339_seconds(time))?;
                 }
-                None => f.write_str("GitHub's rate limit is used up"),
-            },
+                if limit.said.is_empty() { Ok(()) } else { write!(f, "; GitHub says: {}", limit.said) }
+            }
             Self::Overloaded(why) | Self::Failed(why) => f.write_str(why),
         }
     }

@@ -20,12 +20,10 @@ impl Github {
             #[serde(default)]
             previous_filename: Option<String>,
         }
-        let repository = self.repository();
-        let (api, owner, name) = (&repository.api_url, &repository.owner, &repository.name);
+        let repository = self.rest_url();
         let mut paths = Vec::new();
         for page in 1..=MOST_PAGES {
-            let url =
-                format!("{api}/repos/{owner}/{name}/pulls/{number}/files?per_page={PAGE_SIZE}&page={page}");
+            let url = format!("{repository}/pulls/{number}/files?per_page={PAGE_SIZE}&page={page}");
             let answer =
                 self.call(Method::GET, &url, None).await?.succeeded("list the files of a pull request")?;
             let files: Vec<File> = answer.json()?;

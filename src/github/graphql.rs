@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::{Answer, shown};
-use super::{Error, Github};
+use super::{Error, Github, fields};
+use crate::pull::GapCause;
+use crate::report::RateLimit;
 
 /// What came back: data, perhaps with holes.
 pub(super) struct Response {
@@ -31,6 +33,14 @@ pub(super) struct FieldError {
     kind: Option<String>,
     message: String,
     path: Option<Vec<Value>>,
+    extensions: Option<Extensions>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Extensions {
+    code: Option<String>,
+    field_name: Option<String>,
 }
 
 impl FieldError {
@@ -53,6 +63,29 @@ impl FieldError {
         self.kind.as_deref() == Some("NOT_FOUND")
     }
 
+    /// Too much was asked for: less of it can be read.
+    pub(super) fn is_too_large(&self) -> bool {
+        let text = self.message.to_lowercase();
+        self.kind.as_deref().is_some_and(|kind| kind == "RESOURCE_LIMITS_EXCEEDED")
+            || ["timeout", "timed out", "resource limits"].iter().any(|words| text.contains(words))
+    }
+
+    /// Why something could not be read.
+    pub(super) fn cause(&self) -> GapCause {
+        match self.kind.as_deref() {
+            _ if self.is_too_large() => GapCause::TooLarge,
+            Some("FORBIDDEN" | "INSUFFICIENT_SCOPES" | "UNAUTHORIZED") => GapCause::Refused,
+            Some(_) | None => GapCause::Other,
+        }
+    }
+
+    /// The field of the document that this server does not know.
+    fn undefined_field(&self) -> Option<&str> {
+        let extensions = self.extensions.as_ref();
+        let named = extensions.filter(|it| it.code.as_deref() == Some("undefinedField"));
+        named.and_then(|it| it.field_name.as_deref()).or_else(|| fields::undefined(&self.message))
+    }
+
     fn is_rate_limit(&self) -> bool {
         let text = self.message.to_lowercase();
         self.kind.as_deref().is_some_and(|kind| kind == "RATE_LIMITED" || kind == "RATE_LIMIT")
@@ -62,43 +95,68 @@ impl FieldError {
 }
 
 impl Github {
-    /// Asks once. `what` completes "could not ...".
+    /// Asks once; once more, where an older GitHub Enterprise Server lacks fields that can be left out. `what` completes
+    /// "could not ...".
     pub(super) async fn graphql(
         &self,
         what: &str,
         document: &str,
         variables: Value,
     ) -> Result<Response, Error> {
+        let answer = self.ask(what, &self.lacking.left_out_of(document), &variables).await?;
+        match parse(what, &answer) {
+            Err(error) if self.lacks_fields(&answer) => {
+                tracing::debug!("{error}; asked again without that");
+                let answer = self.ask(what, &self.lacking.left_out_of(document), &variables).await?;
+                parse(what, &answer)
+            }
+            parsed => parsed,
+        }
+    }
+
+    /// Whether the question failed for fields alone that can be left out from now on.
+    fn lacks_fields(&self, answer: &Answer) -> bool {
+        let envelope: Result<Envelope, _> = answer.json();
+        let errors = envelope.ok().and_then(|envelope| envelope.errors).unwrap_or_default();
+        let lacking = errors.iter().map(|error| error.undefined_field());
+        let Some(lacking) = lacking.collect::<Option<Vec<&str>>>() else { return false };
+        let new = lacking.iter().filter(|field| self.lacking.add(field)).count();
+        new > 0 && lacking.iter().all(|field| self.lacking.has(field))
+    }
+
+    async fn ask(&self, what: &str, document: &str, variables: &Value) -> Result<Answer, Error> {
         let body = json!({ "query": document, "variables": variables });
-        let answer = self
-            .call(Method::POST, &self.repository().graphql_url, Some(&body))
-            .await
-            .map_err(|error| match error {
-                Error::Failed(why) => Error::Failed(format!("could not {what}: {why}")),
-                Error::Overloaded(_) | Error::RateLimited(_) => error,
-            })?
-            .succeeded(what)?;
-        parse(what, &answer)
+        let answer =
+            self.call(Method::POST, &self.repository().graphql_url, Some(&body)).await.map_err(|error| {
+                match error {
+                    Error::Failed(why) => Error::Failed(format!("could not {what}: {why}")),
+                    Error::Overloaded(_) | Error::RateLimited(_) => error,
+                }
+            })?;
+        answer.succeeded(what)
     }
 }
 
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    data: Value,
+    #[serde(default)]
+    errors: Option<Vec<FieldError>>,
+}
+
 fn parse(what: &str, answer: &Answer) -> Result<Response, Error> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        #[serde(default)]
-        data: Value,
-        #[serde(default)]
-        errors: Option<Vec<FieldError>>,
-    }
     let envelope: Envelope =
         answer.json().map_err(|error| Error::Failed(format!("could not {what}: {error}")))?;
     let errors = envelope.errors.unwrap_or_default();
-    if errors.iter().any(FieldError::is_rate_limit) {
-        return Err(Error::RateLimited(answer.limit()));
+    if let Some(error) = errors.iter().find(|error| error.is_rate_limit()) {
+        return Err(Error::RateLimited(RateLimit { said: error.text(), ..answer.limit() }));
     }
     if !envelope.data.is_object() {
         let why = errors.first().map_or_else(|| "it answered without data".to_owned(), FieldError::text);
-        return Err(Error::Failed(format!("could not {what}: GitHub says: {why}")));
+        let why = format!("could not {what}: GitHub says: {why}");
+        let is_too_large = errors.iter().any(FieldError::is_too_large);
+        return Err(if is_too_large { Error::Overloaded(why) } else { Error::Failed(why) });
     }
     let rate = &envelope.data["rateLimit"];
     tracing::debug!(cost = %rate["cost"], remaining = %rate["remaining"], "GraphQL points");

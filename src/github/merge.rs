@@ -53,11 +53,7 @@ pub struct Merged {
 impl Github {
     /// Sends the merge call, once.
     pub async fn merge(&self, call: &MergeCall) -> MergeAnswer {
-        let repository = self.repository();
-        let url = format!(
-            "{}/repos/{}/{}/pulls/{}/merge",
-            repository.api_url, repository.owner, repository.name, call.number
-        );
+        let url = format!("{}/pulls/{}/merge", self.rest_url(), call.number);
         let mut body = Map::new();
         body.insert("sha".to_owned(), json!(call.head.0));
         body.insert("merge_method".to_owned(), json!("squash"));

@@ -237,7 +237,7 @@ impl Answer {
             let text = self.header(&HeaderName::from_static("x-ratelimit-reset"))?;
             timestamp::from_epoch(text).filter(|_| self.is_used_up())
         };
-        RateLimit { resets_at: after.or_else(reset) }
+        RateLimit { resets_at: after.or_else(reset), said: self.message() }
     }
 
     fn is_used_up(&self) -> bool {

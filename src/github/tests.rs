@@ -3,11 +3,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::fake::{self, Reply, Sent, TOKEN};
-use super::{Error, MergeAnswer, MergeCall};
+use super::{Error, Github, ListHead, MergeAnswer, MergeCall, Rereads};
 use crate::finding::Grade;
 use crate::pull::{
-    Actor, ActorKind, Checks, LastPush, MergeQueue, MergeState, Mergeable, Permission, ReviewDecision,
-    RowSource, Sha,
+    Actor, ActorKind, Checks, Gap, GapCause, LastPush, MergeQueue, MergeState, Mergeable, Permission, Pull,
+    ReviewDecision, RowSource, Sha, Unreadable,
 };
 use crate::roster::LastPushApproval;
 
@@ -15,10 +15,34 @@ fn bases() -> Vec<String> {
     vec!["main".to_owned()]
 }
 
+/// All pages together.
+struct Listed {
+    pulls: Vec<Pull>,
+    unreadable: Vec<Unreadable>,
+    unnamed: Vec<Gap>,
+    head: ListHead,
+}
+
+async fn list(github: &Github) -> Result<Listed, Error> {
+    let mut pages = github.pages(&bases());
+    let (mut pulls, mut unreadable, mut unnamed) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(mut page) = pages.next().await? {
+        pulls.append(&mut page.pulls);
+        unreadable.append(&mut page.unreadable);
+        unnamed.append(&mut page.unnamed);
+    }
+    let head = pages.head().expect("a page was read").clone();
+    Ok(Listed { pulls, unreadable, unnamed, head })
+}
+
+async fn recheck(github: &Github, pulls: Vec<Pull>) -> Rereads {
+    github.recheck(pulls, || false).await
+}
+
 /// The error of a list that is answered like this.
 async fn list_error(reply: impl Fn() -> Reply + Send + 'static) -> Error {
     let (github, _) = fake::github(move |_| reply());
-    github.list(&bases()).await.expect_err("the answer is no list")
+    list(&github).await.err().expect("the answer is no list")
 }
 
 #[tokio::test]
@@ -28,19 +52,19 @@ async fn a_list_is_one_request_with_the_token_to_the_graphql_address() {
             .with("date", "Thu, 01 Jan 2026 00:10:00 GMT")
             .with("github-authentication-token-expiration", "2026-01-08 00:00:00 UTC")
     });
-    let snapshot = github.list(&bases()).await.expect("a good list");
+    let snapshot = list(&github).await.expect("a good list");
     let journal = journal.lock().expect("no test panics with the lock").clone();
     assert_eq!(journal.len(), 1);
     assert_eq!(github.requests(), 1);
     assert_eq!(journal[0].url, "https://api.example.com/graphql");
     assert_eq!(journal[0].authorization, format!("Bearer {TOKEN}"));
     assert_eq!(journal[0].body["variables"]["base_0"], "refs/heads/main");
-    assert_eq!(snapshot.listing.repository.permission, Permission::Write);
-    assert_eq!(snapshot.listing.repository.history("main").map(|page| page.items.len()), Some(2));
-    assert_eq!(snapshot.listing.pulls.len(), 1);
+    assert_eq!(snapshot.head.repository.permission, Permission::Write);
+    assert_eq!(snapshot.head.repository.history("main").map(|page| page.items.len()), Some(2));
+    assert_eq!(snapshot.pulls.len(), 1);
     let at = |text| humantime::parse_rfc3339(text).expect("a time");
-    assert_eq!(snapshot.clock.time, at("2026-01-01T00:10:00Z"));
-    assert_eq!(snapshot.token_expires_at, Some(at("2026-01-08T00:00:00Z")));
+    assert_eq!(snapshot.head.clock.time, at("2026-01-01T00:10:00Z"));
+    assert_eq!(snapshot.head.token_expires_at, Some(at("2026-01-08T00:00:00Z")));
 }
 
 #[tokio::test]
@@ -50,9 +74,9 @@ async fn every_page_is_read() {
         Some("c2") => Reply::json(200, &fake::page(&[fake::pull(2), fake::pull(3)], None)),
         Some(_) => Reply::Reset,
     });
-    let snapshot = github.list(&bases()).await.expect("a good list");
-    let numbers: Vec<u64> = snapshot.listing.pulls.iter().map(|pull| pull.number).collect();
-    assert_eq!(numbers, [1, 2, 3]);
+    let snapshot = list(&github).await.expect("a good list");
+    let numbers: Vec<u64> = snapshot.pulls.iter().map(|pull| pull.number).collect();
+    assert_eq!(numbers, [1, 2, 2, 3], "who reads the pages takes the later one");
     assert_eq!(github.requests(), 2);
 }
 
@@ -62,7 +86,7 @@ async fn a_list_of_which_a_page_fails_is_no_list() {
         None => Reply::json(200, &fake::page(&[fake::pull(1)], Some("c2"))),
         Some(_) => Reply::json(500, &json!({ "message": "Server Error" })),
     });
-    let error = github.list(&bases()).await.expect_err("half a list is none");
+    let error = list(&github).await.err().expect("half a list is none");
     assert_eq!(error.to_string(), "could not list the open pull requests: GitHub answered 500: Server Error");
 }
 
@@ -76,18 +100,182 @@ async fn pages_that_do_not_end_are_an_error() {
     }
 }
 
+/// The pull requests that a question about a list of `total` asks for, and where the next page starts.
+fn window(sent: &Sent, total: u64) -> (Vec<u64>, Option<String>) {
+    let variables = &sent.body["variables"];
+    let start: u64 = variables["after"].as_str().map_or(0, |after| after.parse().expect("a cursor"));
+    let end = total.min(start + variables["first"].as_u64().expect("a size"));
+    ((start + 1..=end).collect(), (end < total).then(|| end.to_string()))
+}
+
+/// Whether numbers alone are asked for.
+fn asks_numbers(sent: &Sent) -> bool {
+    sent.body["query"].as_str().is_some_and(|query| query.contains("query Numbers"))
+}
+
+/// A list of `total` that shows every page as it is.
+fn shown(sent: &Sent, total: u64) -> Value {
+    let (numbers, next) = window(sent, total);
+    let pulls: Vec<Value> = numbers.into_iter().map(fake::pull).collect();
+    fake::page(&pulls, next.as_deref())
+}
+
+fn sizes(journal: &fake::Journal) -> Vec<u64> {
+    let journal = journal.lock().expect("no test panics with the lock");
+    journal.iter().filter_map(|sent| sent.body["variables"]["first"].as_u64()).collect()
+}
+
+/// The same page with its pull requests null.
+fn nulls(mut page: Value, kind: Option<&str>) -> Value {
+    let nodes = page["data"]["repository"]["pullRequests"]["nodes"].as_array_mut().expect("nodes");
+    let errors: Vec<Value> = (0..nodes.len())
+        .map(|index| {
+            let path = json!(["repository", "pullRequests", "nodes", index]);
+            let message = match kind {
+                Some("FORBIDDEN") => "Resource not accessible by integration",
+                _ => "Resource limits for this query exceeded.",
+            };
+            json!({ "type": kind, "path": path, "message": message })
+        })
+        .collect();
+    nodes.fill(Value::Null);
+    if kind.is_some() {
+        page["errors"] = json!(errors);
+    }
+    page
+}
+
 #[tokio::test]
-async fn a_page_that_is_too_big_is_halved_once_and_nothing_else_is_repeated() {
-    for (status, requests) in [(502, 2), (504, 2), (500, 1), (503, 1), (401, 1), (404, 1)] {
+async fn a_page_that_is_too_large_is_halved_down_to_one_and_nothing_else_is_repeated() {
+    for (status, requests) in [(502, 7), (504, 7), (500, 1), (503, 1), (401, 1), (404, 1)] {
         let (github, _) = fake::github(move |_| Reply::json(status, &json!({ "message": "no" })));
-        github.list(&bases()).await.expect_err("no answer is a list");
+        list(&github).await.err().expect("no answer is a list");
         assert_eq!(github.requests(), requests, "{status}");
     }
-    let (github, _) = fake::github(|sent| match sent.body["variables"]["first"].as_u64() {
-        Some(50) => Reply::Answer(504, Vec::new(), "<html>".to_owned()),
-        _ => Reply::json(200, &fake::list(&[fake::pull(1)])),
+}
+
+#[tokio::test]
+async fn the_size_that_worked_is_kept_for_the_rest_of_the_list() {
+    let (github, journal) = fake::github(|sent| match window(sent, 30).0.len() {
+        0..=10 => Reply::json(200, &shown(sent, 30)),
+        _ => Reply::Answer(504, Vec::new(), "<html>".to_owned()),
     });
-    assert_eq!(github.list(&bases()).await.expect("half a page works").listing.pulls.len(), 1);
+    assert_eq!(list(&github).await.expect("small pages work").pulls.len(), 30);
+    assert_eq!(sizes(&journal), [50, 25, 12, 6, 6, 6, 6, 6]);
+}
+
+#[tokio::test]
+async fn every_way_to_say_that_too_much_was_asked_for_asks_for_less() {
+    let limits = |path: Value| json!([{ "type": "RESOURCE_LIMITS_EXCEEDED", "path": path, "message": "Resource limits exceeded." }]);
+    let answers: [fn(Value, Value) -> Value; 5] = [
+        |page, _| nulls(page, Some("RESOURCE_LIMITS_EXCEEDED")),
+        |page, _| nulls(page, None),
+        |mut page, errors| {
+            page["data"]["repository"]["pullRequests"]["nodes"][3]["statusCheckRollup"] = Value::Null;
+            page["errors"] = errors;
+            page
+        },
+        |_, _| {
+            json!({ "data": { "repository": null }, "errors": [
+                { "type": "RESOURCE_LIMITS_EXCEEDED", "path": ["repository"], "message": "too much" },
+            ] })
+        },
+        |_, _| {
+            let message =
+                "Something went wrong while executing your query. This may be the result of a timeout";
+            json!({ "data": null, "errors": [{ "message": message }] })
+        },
+    ];
+    for answer in answers {
+        let errors = limits(json!(["repository", "pullRequests", "nodes", 3, "statusCheckRollup"]));
+        let (github, journal) = fake::github(move |sent| match window(sent, 30).0.len() {
+            0..=25 => Reply::json(200, &shown(sent, 30)),
+            _ => Reply::json(200, &answer(shown(sent, 30), errors.clone())),
+        });
+        let listed = list(&github).await.expect("half a page works");
+        assert_eq!((listed.pulls.len(), listed.unreadable.len(), listed.unnamed.len()), (30, 0, 0));
+        assert_eq!(sizes(&journal), [50, 25, 25]);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_alone_is_named_and_does_not_make_the_other_pages_small() {
+    for whole in [true, false] {
+        let (github, journal) = fake::github(move |sent| {
+            let (numbers, next) = window(sent, 120);
+            let pulls = numbers.iter().map(|number| match number {
+                60 if asks_numbers(sent) => json!({ "number": 60, "title": "Huge" }),
+                60 => Value::Null,
+                number => fake::pull(*number),
+            });
+            let page = fake::page(&pulls.collect::<Vec<_>>(), next.as_deref());
+            let is_hidden = numbers.contains(&60) && !asks_numbers(sent);
+            if whole && is_hidden {
+                Reply::Answer(502, Vec::new(), String::new())
+            } else {
+                Reply::json(200, &page)
+            }
+        });
+        let listed = list(&github).await.expect("the others can be read");
+        assert_eq!((listed.pulls.len(), listed.unnamed.len()), (119, 0));
+        let [unreadable] = &listed.unreadable[..] else { panic!("one cannot be read") };
+        assert_eq!((unreadable.number, unreadable.title.as_str()), (60, "Huge"));
+        let sentence = if whole { "GitHub answered 502" } else { "GitHub does not show it" };
+        assert_eq!(unreadable.gap.sentence, sentence);
+        assert_eq!(sizes(&journal).last(), Some(&50), "{:?}", sizes(&journal));
+        assert!(github.requests() < 20, "{:?}", sizes(&journal));
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_read_each_is_counted_and_the_requests_stay_few() {
+    let (github, _) =
+        fake::github(|sent| Reply::json(200, &nulls(shown(sent, 30), Some("RESOURCE_LIMITS_EXCEEDED"))));
+    let listed = list(&github).await.expect("the list has an end");
+    assert_eq!((listed.pulls.len(), listed.unreadable.len(), listed.unnamed.len()), (0, 0, 30));
+    assert_eq!(listed.unnamed[0].cause, GapCause::TooLarge);
+    assert!(github.requests() <= 60, "{} requests", github.requests());
+}
+
+#[tokio::test]
+async fn pull_requests_that_the_token_may_not_see_are_named_at_once_and_not_asked_for_again() {
+    let (github, _) = fake::github(|sent| {
+        let page = shown(sent, 60);
+        Reply::json(200, &if asks_numbers(sent) { page } else { nulls(page, Some("FORBIDDEN")) })
+    });
+    let listed = list(&github).await.expect("the list has an end");
+    let numbers: Vec<u64> = listed.unreadable.iter().map(|pull| pull.number).collect();
+    assert_eq!((numbers, listed.unnamed.len()), ((1..=60).collect(), 0));
+    assert_eq!(listed.unreadable[0].gap.cause, GapCause::Refused);
+    assert_eq!(github.requests(), 4, "two pages, and the numbers of each");
+}
+
+#[tokio::test]
+async fn rereads_that_are_too_large_are_halved_and_what_was_shown_is_not_asked_for_again() {
+    let asked = |sent: &Sent| -> Vec<u64> {
+        let variables = sent.body["variables"].as_object().expect("variables");
+        let ids = (0..).map_while(|place| variables.get(&format!("id_{place}")));
+        ids.map(|id| id.as_str().and_then(|id| id.strip_prefix("PR_")?.parse().ok()).expect("an id"))
+            .collect()
+    };
+    let numbers: Vec<u64> = (1..=12).collect();
+    let pulls = listed(&numbers).await;
+    let (github, journal) = fake::github(move |sent| match asked(sent) {
+        numbers if numbers.len() > 5 => Reply::Answer(504, Vec::new(), String::new()),
+        numbers => {
+            let pulls =
+                numbers.iter().map(|number| if *number == 7 { Value::Null } else { fake::pull(*number) });
+            Reply::json(200, &fake::recheck(&pulls.collect::<Vec<_>>()))
+        }
+    });
+    let rereads = recheck(&github, pulls.clone()).await;
+    let read: Vec<u64> = rereads.read.iter().map(|(pull, _)| pull.number).collect();
+    assert_eq!(read, [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12]);
+    assert_eq!(rereads.unreadable.iter().map(|pull| pull.number).collect::<Vec<_>>(), [7]);
+    let sent: Vec<usize> =
+        journal.lock().expect("no test panics with the lock").iter().map(|sent| asked(sent).len()).collect();
+    assert_eq!(sent[..3], [12, 6, 3]);
+    assert!(github.reread_size() < 6);
 }
 
 #[tokio::test]
@@ -112,7 +300,7 @@ async fn every_form_of_a_rate_limit_is_recognised_with_its_end() {
     ] {
         let mut reply = Some(reply);
         let (github, _) = fake::github(move |_| reply.take().unwrap_or(Reply::Reset));
-        let error = github.list(&bases()).await.expect_err("a rate limit is no list");
+        let error = list(&github).await.err().expect("a rate limit is no list");
         let limit = error.rate_limit().expect("a rate limit");
         assert_eq!(limit.resets_at, resets_at, "{error}");
         assert_eq!(github.requests(), 1);
@@ -138,7 +326,7 @@ async fn errors_are_one_line_and_tell_neither_token_nor_body() {
     ] {
         let mut reply = Some(reply);
         let (github, journal) = fake::github(move |_| reply.take().unwrap_or(Reply::Never));
-        let text = github.list(&bases()).await.expect_err("no list").to_string();
+        let text = list(&github).await.err().expect("no list").to_string();
         assert!(!text.contains(TOKEN) && !text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
         assert!(text.chars().count() < 400, "{text}");
         let journal = journal.lock().expect("no test panics with the lock");
@@ -180,7 +368,7 @@ async fn an_error_outside_of_single_pull_requests_fails_the_list() {
 }
 
 /// The second of two pull requests, of which `field` has an error.
-async fn torn(field: &'static str) -> crate::pull::Listing {
+async fn torn(field: &'static str) -> Listed {
     let (github, _) = fake::github(move |_| {
         let mut body = fake::list(&[fake::pull(1), fake::pull(2)]);
         body["data"]["repository"]["pullRequests"]["nodes"][1][field] = Value::Null;
@@ -190,7 +378,7 @@ async fn torn(field: &'static str) -> crate::pull::Listing {
         }]);
         Reply::json(200, &body)
     });
-    github.list(&bases()).await.expect("the others can be judged").listing
+    list(&github).await.expect("the others can be judged")
 }
 
 #[tokio::test]
@@ -220,13 +408,6 @@ async fn a_hole_that_no_single_rule_covers_leaves_the_pull_request_unjudged() {
 }
 
 #[tokio::test]
-async fn a_pull_request_that_is_null_is_counted_and_never_judged() {
-    let (github, _) = fake::github(|_| Reply::json(200, &fake::list(&[fake::pull(1), Value::Null])));
-    let listing = github.list(&bases()).await.expect("the other can be judged").listing;
-    assert_eq!((listing.pulls.len(), listing.unreadable.len()), (1, 1));
-}
-
-#[tokio::test]
 async fn words_that_are_not_known_fail_closed() {
     let (github, _) = fake::github(|_| {
         let mut pull = fake::pull(1);
@@ -236,7 +417,7 @@ async fn words_that_are_not_known_fail_closed() {
         pull["statusCheckRollup"]["contexts"]["nodes"][0]["conclusion"] = json!("BRAND_NEW");
         Reply::json(200, &fake::list(&[pull]))
     });
-    let listing = github.list(&bases()).await.expect("it can be read").listing;
+    let listing = list(&github).await.expect("it can be read");
     let pull = &listing.pulls[0];
     assert_eq!(pull.state, crate::pull::PullState::Unknown);
     assert_eq!(pull.mergeable, Mergeable::Unknown);
@@ -246,10 +427,10 @@ async fn words_that_are_not_known_fail_closed() {
     assert!(matches!(rollup.rows.items[0].result, crate::pull::CheckResult::Failed(_)));
 }
 
-async fn listed(numbers: &[u64]) -> Vec<crate::pull::Pull> {
+async fn listed(numbers: &[u64]) -> Vec<Pull> {
     let pulls: Vec<Value> = numbers.iter().map(|number| fake::pull(*number)).collect();
     let (github, _) = fake::github(move |_| Reply::json(200, &fake::list(&pulls)));
-    github.list(&bases()).await.expect("a good list").listing.pulls
+    list(&github).await.expect("a good list").pulls
 }
 
 #[tokio::test]
@@ -268,12 +449,13 @@ async fn a_recheck_reads_all_rows_of_all_pull_requests_page_by_page() {
         Reply::json(200, &fake::recheck(&[fake::pull(1), long]))
     };
     let (github, _) = fake::github(answer);
-    let answers = github.recheck(&pulls).await.expect("both can be read");
+    let rereads = recheck(&github, pulls).await;
     assert_eq!(github.requests(), 2);
-    let counts: Vec<(u64, usize, bool)> = answers
+    let counts: Vec<(u64, usize, bool)> = rereads
+        .read
         .into_iter()
-        .map(|answer| match answer.expect("readable") {
-            crate::pull::Pull { number, checks: Checks::Rollup(it), .. } => {
+        .map(|(pull, _)| match pull {
+            Pull { number, checks: Checks::Rollup(it), .. } => {
                 (number, it.rows.items.len(), it.rows.complete)
             }
             other => panic!("no checks in {other:?}"),
@@ -292,9 +474,11 @@ async fn rows_without_an_end_stay_undecided_after_five_pages() {
         contexts["totalCount"] = json!(501);
         Reply::json(200, &fake::recheck(&[pull]))
     });
-    let answers = github.recheck(&pulls).await.expect("it answers");
+    let rereads = recheck(&github, pulls).await;
     assert_eq!(github.requests(), 5);
-    let Ok(crate::pull::Pull { checks: Checks::Rollup(rollup), .. }) = &answers[0] else { panic!("checks") };
+    let Some((Pull { checks: Checks::Rollup(rollup), .. }, _)) = rereads.read.first() else {
+        panic!("checks")
+    };
     assert!(!rollup.rows.complete);
 }
 
@@ -302,8 +486,9 @@ async fn rows_without_an_end_stay_undecided_after_five_pages() {
 async fn an_answer_about_another_pull_request_is_none() {
     let pulls = listed(&[1]).await;
     let (github, _) = fake::github(|_| Reply::json(200, &fake::recheck(&[fake::pull(2)])));
-    let answers = github.recheck(&pulls).await.expect("it answers");
-    assert_eq!(answers[0].as_ref().map_err(|unreadable| unreadable.number), Err(1));
+    let rereads = recheck(&github, pulls).await;
+    assert_eq!(rereads.unreadable.iter().map(|pull| pull.number).collect::<Vec<_>>(), [1]);
+    assert!(rereads.read.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -413,6 +598,93 @@ async fn doctor_grades_what_it_finds_and_says_what_to_do() {
     assert_eq!(grades(unreadable).await, Grade::Fail);
 }
 
+/// What `doctor` finds where GitHub answers this.
+async fn findings(answer: Value) -> String {
+    let (github, _) = fake::github(move |_| Reply::json(200, &answer));
+    let findings = github.diagnose(SystemTime::UNIX_EPOCH, LastPushApproval::Github).await;
+    let lines = findings.iter().map(|it| format!("{} {}; {:?}", it.grade.word(), it.what, it.remedy));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn doctor_repeats_the_words_of_github_and_names_the_remedy_that_fits() {
+    let saml = "Resource protected by organization SAML enforcement. You must grant your token access.";
+    let error = |path: Value| json!([{ "type": "FORBIDDEN", "path": path, "message": saml }]);
+    let null = json!({ "data": { "repository": null }, "errors": error(json!(["repository"])) });
+    let told = findings(null).await;
+    assert!(told.contains(saml) && told.contains("single sign-on"), "{told}");
+    let part = json!({
+        "data": { "repository": { "nameWithOwner": "octo/demo", "isArchived": false, "mergeQueue": null } },
+        "errors": error(json!(["repository", "mergeQueue"])),
+    });
+    let told = findings(part).await;
+    assert!(told.contains(saml) && told.contains("single sign-on"), "{told}");
+    let limited = json!({ "errors": [{ "message": "You have exceeded a secondary rate limit." }] });
+    let told = findings(limited).await;
+    assert!(told.contains("You have exceeded a secondary rate limit."), "{told}");
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_found_by_doctor_and_merged_into_under_its_new_name() {
+    let told = findings(json!({ "data": { "repository": { "nameWithOwner": "acme/gadgets" } } })).await;
+    assert!(told.contains("warn octo/demo is `acme/gadgets` by now"), "{told}");
+    let same = findings(json!({ "data": { "repository": { "nameWithOwner": "Octo/Demo" } } })).await;
+    assert!(!same.contains("by now"), "{same}");
+
+    let (github, journal) = fake::github(|_| {
+        let mut page = fake::list(&[fake::pull(1)]);
+        page["data"]["repository"]["nameWithOwner"] = json!("acme/gadgets");
+        Reply::json(200, &page)
+    });
+    list(&github).await.expect("a list");
+    assert_eq!(github.renamed_to().as_deref(), Some("acme/gadgets"));
+    let call = MergeCall { number: 1, head: Sha("head-1".to_owned()), title: None, message: None };
+    github.merge(&call).await;
+    let urls: Vec<String> =
+        journal.lock().expect("no test panics with the lock").iter().map(|sent| sent.url.clone()).collect();
+    assert_eq!(urls[1], "https://api.example.com/v3/repos/acme/gadgets/pulls/1/merge");
+}
+
+#[tokio::test]
+async fn fields_that_an_older_github_enterprise_lacks_are_left_out_once_and_said_to_be_unavailable() {
+    let (github, journal) = fake::github(|sent| {
+        let query = sent.body["query"].as_str().unwrap_or_default();
+        let lacking: Vec<Value> = ["isInMergeQueue", "isMergeQueueEnabled", "checkRunCountsByState"]
+            .into_iter()
+            .filter(|field| query.contains(field))
+            .map(|field| {
+                json!({
+                    "message": format!("Field '{field}' doesn't exist on type 'PullRequest'"),
+                    "path": ["fragment Pull", field],
+                    "extensions": { "code": "undefinedField", "typeName": "PullRequest", "fieldName": field },
+                })
+            })
+            .collect();
+        if !lacking.is_empty() {
+            return Reply::json(200, &json!({ "errors": lacking }));
+        }
+        let mut pull = fake::pull(1);
+        for field in ["isInMergeQueue", "isMergeQueueEnabled"] {
+            pull[field].take();
+        }
+        Reply::json(200, &fake::list(&[pull]))
+    });
+    let listed = list(&github).await.expect("a list without them");
+    assert_eq!(listed.pulls[0].merge_queue, MergeQueue::None);
+    list(&github).await.expect("and once more");
+    assert_eq!(journal.lock().expect("no test panics with the lock").len(), 3);
+    assert_eq!(github.unavailable().len(), 3, "{:?}", github.unavailable());
+}
+
+#[tokio::test]
+async fn a_field_that_no_cycle_can_do_without_is_named_in_the_words_of_github() {
+    let message = "Field 'latestOpinionatedReviews' doesn't exist on type 'PullRequest'";
+    let (github, _) = fake::github(move |_| Reply::json(200, &json!({ "errors": [{ "message": message }] })));
+    let error = list(&github).await.err().expect("no list");
+    assert!(error.to_string().contains(message), "{error}");
+    assert_eq!(github.requests(), 1);
+}
+
 #[tokio::test]
 async fn doctor_says_when_neither_github_nor_the_roster_asks_for_a_second_pair_of_eyes() {
     let grade = async |default_branch: Value, last_push: LastPushApproval| {
@@ -442,7 +714,7 @@ async fn doctor_says_when_neither_github_nor_the_roster_asks_for_a_second_pair_o
 #[tokio::test]
 async fn what_a_check_and_a_head_are_made_of_is_read() {
     let (github, _) = fake::github(|_| Reply::json(200, &fake::list(&[fake::pull(3)])));
-    let listing = github.list(&bases()).await.expect("a good list").listing;
+    let listing = list(&github).await.expect("a good list");
     let pull = &listing.pulls[0];
     assert_eq!(pull.created_at, humantime::parse_rfc3339("2026-01-01T00:00:00Z").ok());
     assert_eq!(pull.last_push, LastPush::By(vec![Actor::new(ActorKind::User, "agent-a"); 2]));
@@ -467,7 +739,7 @@ async fn a_head_that_cannot_be_read_leaves_its_makers_unknown_and_the_rest_known
         }]);
         Reply::json(200, &body)
     });
-    let listing = github.list(&bases()).await.expect("a good list").listing;
+    let listing = list(&github).await.expect("a good list");
     assert!(listing.unreadable.is_empty() && listing.pulls[0].reviews.complete);
     assert!(matches!(listing.pulls[0].last_push, LastPush::Unknown(_)), "{:?}", listing.pulls[0].last_push);
 }
@@ -481,7 +753,7 @@ async fn commits_of_a_base_that_were_not_all_read_are_told_from_a_base_without_c
             body["data"]["repository"]["defaultBranchRef"] = Value::Null;
             Reply::json(200, &body)
         });
-        let repository = github.list(&bases()).await.expect("a good list").listing.repository;
+        let repository = list(&github).await.expect("a good list").head.repository;
         repository.history("main").map(|commits| commits.complete)
     };
     assert_eq!(complete(json!(null)).await, Some(true));

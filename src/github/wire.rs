@@ -1,13 +1,16 @@
 //! GraphQL answers turned into our types. Whatever is null, unknown or cut becomes a value that fails closed.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::pull::{
-    Actor, ActorKind, BaseCommit, BranchHistory, Checks, LastPush, MergeQueue, MergeState, Mergeable, Page,
-    Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision, ReviewState, Sha, Unreadable,
+    Actor, ActorKind, BaseCommit, BranchHistory, Checks, Gap, GapCause, LastPush, MergeQueue, MergeState,
+    Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision, ReviewState, Sha,
 };
 
+use super::fields::LackingFields;
 use super::graphql::FieldError;
 use super::request::shown;
 use crate::timestamp;
@@ -129,33 +132,61 @@ struct PullNode {
     status_check_rollup: Option<RollupNode>,
 }
 
-/// A pull request with the holes that `errors` below `prefix` tore into it, and where its check rows go on.
+/// A pull request of which too little was shown.
+pub(super) struct Torn {
+    pub(super) number: Option<u64>,
+    pub(super) title: String,
+    pub(super) gap: Gap,
+    /// There is none of this id.
+    pub(super) is_gone: bool,
+}
+
+/// A pull request with the holes that `errors` below `prefix` tore into it, and where its check rows go on. What the
+/// server lacks is no hole.
 pub(super) fn pull(
     node: &Value,
     prefix: &[Value],
     errors: &[FieldError],
-) -> Result<(Pull, Option<PageInfo>), Unreadable> {
+    lacking: &LackingFields,
+) -> Result<(Pull, Option<PageInfo>), Torn> {
     let holes: Vec<(&FieldError, &[Value])> =
         errors.iter().filter_map(|error| Some((error, error.below(prefix)?))).collect();
-    let unreadable = |why: &str| Unreadable {
-        number: node["number"].as_u64().unwrap_or_default(),
+    let torn = |gap| Torn {
+        number: node["number"].as_u64(),
         title: node["title"].as_str().unwrap_or_default().to_owned(),
-        detail: format!("it could not be read: {why}"),
+        gap,
+        is_gone: holes.iter().any(|(error, _)| error.is_not_found()),
     };
+    let other = |sentence: String| Gap { cause: GapCause::Other, sentence };
     if node.is_null() {
-        let why =
-            holes.first().map_or_else(|| "GitHub does not show it".to_owned(), |(error, _)| error.text());
-        return Err(unreadable(&why));
+        let gap = holes.first().map(|(error, _)| gap(error));
+        return Err(torn(gap.unwrap_or_else(|| other("GitHub does not show it".to_owned()))));
     }
-    let parsed = PullNode::deserialize(node).map_err(|error| unreadable(&shown(&error.to_string())))?;
+    let parsed = PullNode::deserialize(node).map_err(|error| torn(other(shown(&error.to_string()))))?;
     let (mut pull, more) = from_node(parsed);
-    for (error, path) in holes {
+    complete(&mut pull, lacking);
+    for (error, path) in &holes {
         let field = path.first().and_then(Value::as_str).unwrap_or_default();
         if !tear(&mut pull, field, error) {
-            return Err(unreadable(&error.text()));
+            return Err(torn(gap(error)));
         }
+        pull.gaps.entry(field.to_owned()).or_insert_with(|| gap(error));
     }
     Ok((pull, more))
+}
+
+fn gap(error: &FieldError) -> Gap {
+    Gap { cause: error.cause(), sentence: error.text() }
+}
+
+/// What fields stand for that were not asked for, because the server lacks them.
+fn complete(pull: &mut Pull, lacking: &LackingFields) {
+    if lacking.has("isInMergeQueue") || lacking.has("isMergeQueueEnabled") {
+        pull.merge_queue = MergeQueue::None;
+    }
+    if lacking.has("mergeStateStatus") {
+        pull.merge_state = MergeState::Hidden;
+    }
 }
 
 /// Marks a field as unread; `false` where no single rule depends on the field, so that nothing can be judged.
@@ -219,6 +250,7 @@ fn from_node(node: PullNode) -> (Pull, Option<PageInfo>) {
         },
         reviews: page(node.latest_opinionated_reviews, |review| Some(Review::from(review))),
         checks,
+        gaps: BTreeMap::new(),
     };
     (pull, more)
 }

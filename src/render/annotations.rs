@@ -98,7 +98,8 @@ mod tests {
     fn what_needs_a_person_is_said_once_and_the_worst_comes_first() {
         let mut busy = eventful();
         busy.inventory.outcome = StepOutcome::Failed("the list, page 2:\n50% is missing".to_owned());
-        busy.merge.body.failed = vec![skip(9, "Add: a, b", "forbidden", "the token may not")];
+        busy.merge.body.failed =
+            vec![skip(9, "Add: a, b", crate::steps::merge::reason::Reason::Forbidden, "the token may not")];
         busy.reasons.push(reason(Status::Degraded, "inventory failed: the list, page 2:\n50% is missing"));
         busy.reasons.push(reason(Status::Degraded, "failed to merge #9"));
         assert_snapshot!(report(&busy), @r"
@@ -141,7 +142,7 @@ mod tests {
     fn a_rate_limit_is_no_error() {
         let mut limited = converged();
         limited.merge.outcome = StepOutcome::Failed("GitHub wants no more requests".to_owned());
-        limited.merge.body.rate_limit = Some(RateLimit { resets_at: None });
+        limited.merge.body.rate_limit = Some(RateLimit { resets_at: None, said: String::new() });
         assert_eq!(report(&limited), "");
     }
 

@@ -170,11 +170,17 @@ fn merge(report: &Report, metrics: &mut Metrics) {
         "Pull requests seen in the last cycle, by what became of them.",
         results,
     );
-    let skipped = tally(merge.skipped.iter().map(|pull| pull.reason));
+    let skipped = tally(merge.skipped.iter().map(|pull| pull.reason.word()));
     metrics.add("last_cycle_not_merged", "Pull requests skipped in the last cycle, by reason.", skipped);
     if report.merge.outcome == StepOutcome::Ok {
         let one = |value| [(Vec::new(), f64::from(value))];
         metrics.add("pull_requests_open", "Open pull requests.", one(merge.open));
+        let unjudged = [(Vec::new(), number(merge.unjudged.len() as u64))];
+        metrics.add(
+            "pull_requests_unjudged",
+            "Open pull requests that could not be judged: GitHub did not show enough of them.",
+            unjudged,
+        );
         metrics.add("review_queue", "Open pull requests that wait for a review.", one(merge.review_queue));
         metrics.add("conflicts", "Open pull requests that conflict with their base.", one(merge.conflicts));
     }

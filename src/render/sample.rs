@@ -10,9 +10,10 @@ use crate::fleet::{
 };
 use crate::report::{
     Advice, Contacts, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged,
-    NotMerged, Reason, RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport, Spawned, Status,
-    Step, StepOutcome,
+    NotMerged, RateLimit, Reason, RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport,
+    Spawned, Status, Step, StepOutcome,
 };
+use crate::steps::merge::reason::Reason as PullReason;
 
 pub(crate) fn at(minute: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + 60 * minute)
@@ -59,7 +60,7 @@ pub(crate) fn endpoint(name: &str, status: Option<u16>, verdict: HealthVerdict, 
     }
 }
 
-pub(crate) fn skip(number: u64, title: &str, reason: &'static str, detail: &str) -> NotMerged {
+pub(crate) fn skip(number: u64, title: &str, reason: PullReason, detail: &str) -> NotMerged {
     NotMerged { number, title: title.to_owned(), reason, detail: detail.to_owned() }
 }
 
@@ -79,8 +80,8 @@ pub(crate) fn merged(number: u64, title: &str) -> Merged {
 /// Nothing to do: the five short lines.
 pub(crate) fn converged() -> Report {
     let pull = |number, reason| skip(number, "Some title", reason, "some detail");
-    let reasons = [("not_approved", 7), ("ci_pending", 3), ("conflict", 2)];
-    let skipped = reasons.iter().flat_map(|(reason, n)| (0..*n).map(|number| pull(number, reason)));
+    let reasons = [(PullReason::NotApproved, 7), (PullReason::CiPending, 3), (PullReason::Conflict, 2)];
+    let skipped = reasons.iter().flat_map(|(reason, n)| (0..*n).map(|number| pull(number, *reason)));
     Report {
         fleet: FleetName::parse("demo").expect("a valid name"),
         started_at: at(5),
@@ -153,9 +154,9 @@ pub(crate) fn eventful() -> Report {
         open: 5,
         merged: vec![merged(7, "Add login form"), merged(9, "Fix the flaky parser test")],
         skipped: vec![
-            skip(8, "Rename config keys", "ci_pending", "`build` is in progress"),
-            skip(12, "Bump serde", "not_approved", "0 of 1 approvals on the head commit"),
-            skip(13, "Move handlers", "conflict", "conflict with main"),
+            skip(8, "Rename config keys", PullReason::CiPending, "`build` is in progress"),
+            skip(12, "Bump serde", PullReason::NotApproved, "0 of 1 approvals on the head commit"),
+            skip(13, "Move handlers", PullReason::Conflict, "conflict with main"),
         ],
         ..MergeReport::default()
     };
@@ -180,7 +181,7 @@ pub(crate) fn eventful() -> Report {
 pub(crate) fn filled_with(text: &str) -> Report {
     let text = || text.to_owned();
     let failed = || StepOutcome::Failed(text());
-    let not_merged = |number| skip(number, &text(), "forbidden", &text());
+    let not_merged = |number| skip(number, &text(), PullReason::Forbidden, &text());
     let hold = |reason, until| Hold { reason, until, detail: text() };
     let mut report = eventful();
     report.reasons = vec![reason(Status::Broken, &text()), reason(Status::Degraded, &text())];
@@ -202,6 +203,7 @@ pub(crate) fn filled_with(text: &str) -> Report {
     report.merge.body.merged = vec![merged(1, &text())];
     report.merge.body.skipped = vec![not_merged(2)];
     report.merge.body.failed = vec![not_merged(3)];
+    report.merge.body.rate_limit = Some(RateLimit { resets_at: None, said: text() });
     report.health.outcome = failed();
     let endpoint = endpoint("", None, HealthVerdict::PotentialOutage, 9);
     report.health.body.endpoints =

@@ -208,11 +208,11 @@ fn how_a_step_ended_is_said_in_words() {
     report.inventory.outcome = StepOutcome::Failed("cannot read the records\nof the fleet".to_owned());
     report.inventory.body.running = None;
     report.spawn.outcome = StepOutcome::Skipped;
-    report.spawn.body.rate_limit = Some(RateLimit { resets_at: Some(at(45)) });
+    report.spawn.body.rate_limit = Some(RateLimit { resets_at: Some(at(45)), said: String::new() });
     report.merge.outcome = StepOutcome::Failed("the deadline came first".to_owned());
     report.merge.body.merged = vec![merged(1, "One")];
     report.merge.body.skipped.truncate(1);
-    report.merge.body.rate_limit = Some(RateLimit { resets_at: Some(at(30)) });
+    report.merge.body.rate_limit = Some(RateLimit { resets_at: Some(at(30)), said: String::new() });
     report.health.outcome = StepOutcome::NotConfigured;
     report.health.body.endpoints.clear();
     assert_snapshot!(text(&report, None), @r#"

@@ -42,6 +42,8 @@ fn texts(report: &mut Report) -> Vec<&mut String> {
     texts.extend(merge.merged.iter_mut().map(|merged| &mut merged.title));
     let not_merged = merge.skipped.iter_mut().chain(&mut merge.failed);
     texts.extend(not_merged.flat_map(|NotMerged { title, detail, .. }| [title, detail]));
+    texts.extend(merge.unjudged.iter_mut().map(|pull| &mut pull.sentence));
+    texts.extend(merge.rate_limit.iter_mut().map(|limit| &mut limit.said));
 
     texts.extend(health.body.recent_merges.iter_mut().map(|merge| &mut merge.title));
     let endpoints = health.body.endpoints.iter_mut();

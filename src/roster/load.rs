@@ -51,6 +51,7 @@ fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Ros
     let values = section::document(&document, &mut list);
     let mut agents = agents::read(&values, around, &mut list);
     let health = settings::health(&values, &mut list);
+    settings::check_hold(&values, &health, &mut list);
     let platform = settings::platform(&values, &mut agents.roles, around, &mut agents.missing, &mut list);
     let fleet = values.text("fleet").and_then(|name| FleetName::parse(name).ok());
     let list = with_syntax(source, &syntax_errors, list);

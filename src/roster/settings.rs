@@ -129,6 +129,7 @@ pub(super) fn merge(document: &Values) -> MergePolicy {
         protected_paths: Some(globs("protected_paths")).filter(|set| !set.is_empty()),
         pause: values.duration("pause"),
         max_merges: values.number("max_merges"),
+        hold_when_down: values.flag("hold_when_down"),
         commit_message: if values.is("commit_message", "repository") {
             CommitMessage::Repository
         } else {
@@ -139,6 +140,18 @@ pub(super) fn merge(document: &Values) -> MergePolicy {
 
 fn bare(login: &str) -> String {
     login.strip_suffix("[bot]").unwrap_or(login).to_owned()
+}
+
+/// What `hold_when_down` waits for must be there.
+pub(super) fn check_hold(document: &Values, health: &[Endpoint], problems: &mut Vec<Problem>) {
+    let Some(values) = document.section("merge").filter(|values| values.flag("hold_when_down")) else {
+        return;
+    };
+    if health.is_empty() {
+        let message = "`hold_when_down` without a [[health]] would hold every merge";
+        let problem = Problem::new(message, values.span("hold_when_down"));
+        problems.push(problem.hint("add a [[health]] with the address of production"));
+    }
 }
 
 pub(super) fn health(document: &Values, problems: &mut Vec<Problem>) -> Vec<Endpoint> {

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use crate::fleet::{HoldReason, Role};
 use crate::report::{
-    Cause, EndpointHealth, HealthVerdict, Interrupt, Reason, RecentMerge, Report, RoleCount, SourceOutcome,
-    Status, Step, StepOutcome,
+    Cause, EndpointHealth, HealthVerdict, Interrupt, MergeReport, Reason, RecentMerge, Report, RoleCount,
+    SourceOutcome, Status, Step, StepOutcome, Unjudged,
 };
 
 mod advice;
@@ -19,6 +19,8 @@ const LONGEST_REVIEW_QUEUE: u32 = 10;
 const MANY_CONFLICTS: u32 = 3;
 /// One failed spawn is left to the next cycle (R1-063).
 const MANY_SPAWN_FAILURES: usize = 2;
+/// More pull requests than these are counted.
+const MAX_NAMED: usize = 10;
 
 /// Fills in what follows from the four steps: `status`, `reasons`, `advice`, and the merges that may have broken
 /// production. Call it once, when everything else in the report is final.
@@ -140,6 +142,11 @@ fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
             judge_end("merge", &report.merge, found);
         }
     }
+    if !merge.unjudged.is_empty() {
+        let none_was = merge.unjudged.len() as u64 >= u64::from(merge.open);
+        let status = if none_was { Status::Broken } else { Status::Degraded };
+        found.push((status, unjudged(merge)));
+    }
     if !merge.failed.is_empty() {
         let numbers = numbers(merge.failed.iter().map(|failed| failed.number));
         found.push((Status::Degraded, format!("failed to merge {numbers}")));
@@ -149,6 +156,33 @@ fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
     }
     if merge.conflicts >= MANY_CONFLICTS {
         found.push((Status::Degraded, format!("{} pull requests conflict", merge.conflicts)));
+    }
+}
+
+/// How many, which, and GitHub's own words for the first of them.
+fn unjudged(merge: &MergeReport) -> String {
+    let sentence = merge.unjudged.first().map_or("", |pull| &pull.sentence);
+    let (count, open) = (merge.unjudged.len(), merge.open);
+    format!("{count} of {open} pull requests could not be judged ({}): {sentence}", which(&merge.unjudged))
+}
+
+/// Their numbers, as far as they are known.
+fn which<'a>(unjudged: impl IntoIterator<Item = &'a Unjudged>) -> String {
+    let (mut named, mut unnamed) = (Vec::new(), 0);
+    for pull in unjudged {
+        match pull.number {
+            Some(number) => named.push(number),
+            None => unnamed += 1,
+        }
+    }
+    let more = named.len().saturating_sub(MAX_NAMED);
+    let named = numbers(named.into_iter().take(MAX_NAMED));
+    let named = if more > 0 { format!("{named} and {more} more") } else { named };
+    match (named.as_str(), unnamed) {
+        (named, 0) => named.to_owned(),
+        ("", 1) => "its number is unknown".to_owned(),
+        ("", _) => "their numbers are unknown".to_owned(),
+        (named, unnamed) => format!("{named} and {unnamed} whose number is unknown"),
     }
 }
 

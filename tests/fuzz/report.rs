@@ -1,6 +1,7 @@
 //! The renderers, with text of anybody's in every place that can have some.
 
 use coordinator::report::{Advice, NotMerged, Reason, Status, StepOutcome};
+use coordinator::steps::merge::reason::Reason as PullReason;
 
 use super::chance::Chance;
 use super::server::Server;
@@ -19,8 +20,12 @@ pub(crate) fn report(bytes: &[u8]) -> Verdict {
         let merge = &mut report.merge.body;
         merge.merged.iter_mut().for_each(|one| one.title = chance.text());
         merge.skipped.iter_mut().for_each(|one| (one.title, one.detail) = (chance.text(), chance.text()));
-        let failed =
-            NotMerged { number: 9, title: chance.text(), reason: "forbidden", detail: chance.text() };
+        let failed = NotMerged {
+            number: 9,
+            title: chance.text(),
+            reason: PullReason::Forbidden,
+            detail: chance.text(),
+        };
         merge.failed.push(failed);
     }
     shown::check(&mut report);

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::assert_conforms;
 use crate::coordinator;
+use crate::world::limits::Limits;
 use crate::world::workplace::RosterText;
 use crate::world::{Author, Check, Fault, GitHub, Kind, Pull, Repository, Review, Route, commit_id};
 
@@ -38,6 +39,13 @@ struct Case {
     puts: Vec<Put>,
     #[serde(default)]
     dry_run: bool,
+    /// Another command than `reconcile`.
+    command: Option<String>,
+    #[serde(default)]
+    limits: Limits,
+    /// What changes once a pull request is merged, by its number and by those that change.
+    #[serde(default)]
+    after_merge: BTreeMap<u64, BTreeMap<u64, Map<String, Value>>>,
     #[serde(default)]
     fill: BTreeMap<String, u64>,
     #[serde(default)]
@@ -94,11 +102,13 @@ impl Case {
         let github = GitHub::start(self.repository());
         self.script(&github);
         let workplace = RosterText::default().merging(&github, &toml_lines(&self.config)).write();
-        let mut arguments = vec!["reconcile", "--only", "merge", "-o", "json"];
+        let command = self.command.as_deref().unwrap_or("reconcile --only merge");
+        let mut arguments: Vec<&str> = command.split(' ').chain(["-o", "json"]).collect();
         arguments.extend(self.dry_run.then_some("--dry-run"));
         let finished = coordinator(&workplace).args(arguments).run();
         let report = finished.json();
         let told = format!("case {}\n{report:#}\n{}", self.id, finished.stderr);
+        judge_words(&report, &told);
         match self.kind.as_str() {
             "decision" => self.judge_decision(&github, &report, &told),
             "scenario" => self.judge_scenario(&github, &report, &told),
@@ -130,6 +140,9 @@ impl Case {
                 .map(|pull| Pull { reviews: approvals_of(&pull.head), ..pull.clone() })
                 .collect(),
         };
+        let named: Vec<u64> = pulls.iter().map(|pull| pull.number).collect();
+        let others = (1..=self.list["count"].as_u64().unwrap_or_default()).filter(|n| !named.contains(n));
+        pulls.extend(others.map(|number| Pull { reviews: Vec::new(), ..Pull::eligible(number) }));
         self.fill_up(&mut pulls);
         let mut repository = Repository::with(pulls);
         let flag = |name: &str, default: bool| self.repo[name].as_bool().unwrap_or(default);
@@ -186,6 +199,18 @@ impl Case {
             let status = u16::try_from(status).expect("an HTTP status");
             github.always(Route::GraphQl, Fault::status(status, "Server Error"));
         }
+        if let Some(name) = self.repo["renamed_to"].as_str() {
+            github.state().rename(name);
+        }
+        github.state().limits = self.limits.clone();
+        for (merged, changes) in self.after_merge.clone() {
+            github.when(Route::Merge(merged), move |state| {
+                for (number, fields) in changes {
+                    let pull = state.repository().pulls.get_mut(&number).expect("it is there");
+                    change(pull, fields);
+                }
+            });
+        }
         for put in &self.puts {
             let fault = if put.status == 200 { Fault::none() } else { put.fault() };
             github.script(Route::Merge(put.number), [fault]);
@@ -235,6 +260,15 @@ impl Case {
                     assert_eq!(body["sha"], json!(head), "{told}");
                     assert_eq!(body["merge_method"], wanted["merge_method"], "{told}");
                 }),
+                "status" => {
+                    let words = wanted.as_array().into_iter().flatten();
+                    assert!(words.into_iter().any(|word| *word == report["status"]), "{told}");
+                }
+                "open" => assert_eq!(&report["steps"]["merge"]["open"], wanted, "{told}"),
+                "says" => assert!(is_said(wanted, told), "{wanted} is not said: {told}"),
+                "total_requests_max" => {
+                    assert!(json!(github.journal().len()).as_u64() <= wanted.as_u64(), "{told}");
+                }
                 "total_requests" => assert_eq!(json!(github.journal().len()), *wanted, "{told}"),
                 other => panic!("nothing expects {other}"),
             }
@@ -275,6 +309,33 @@ impl Put {
 
 fn approvals_of(head: &str) -> Vec<Review> {
     vec![Review { author: Some(Author::user("alice")), ..Review::approval("alice", head) }]
+}
+
+/// Whatever the case: no pull request has the number 0.
+fn judge_words(report: &Value, told: &str) {
+    assert!(!told.contains("#0"), "{told}");
+    for key in ["merged", "skipped", "failed"] {
+        let rows = report["steps"]["merge"][key].as_array().into_iter().flatten();
+        assert!(rows.into_iter().all(|row| row["number"] != 0), "{told}");
+    }
+}
+
+/// Each of the words is somewhere in the output.
+fn is_said(words: &Value, told: &str) -> bool {
+    words.as_array().into_iter().flatten().all(|word| told.contains(word.as_str().expect("words")))
+}
+
+fn change(pull: &mut Pull, fields: Map<String, Value>) {
+    for (field, value) in fields {
+        let read = "a field of a pull request";
+        match field.as_str() {
+            "labels" => pull.labels = serde_json::from_value(value).expect(read),
+            "reviews" => pull.reviews = serde_json::from_value(value).expect(read),
+            "checks" => pull.checks = serde_json::from_value(value).expect(read),
+            "draft" => pull.draft = serde_json::from_value(value).expect(read),
+            other => panic!("no such field: {other}"),
+        }
+    }
 }
 
 fn each(wanted: &Value, judge: impl Fn(u64, &Value)) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::contract::assert_conforms;
 use crate::coordinator;
 use crate::world::workplace::RosterText;
-use crate::world::{Check, Fault, GitHub, Kind, Pull, Repository, Route, Workplace};
+use crate::world::{Check, Fault, GitHub, Kind, Production, Pull, Reply, Repository, Route, Workplace};
 
 const MERGE: [&str; 5] = ["reconcile", "--only", "merge", "-o", "json"];
 
@@ -141,7 +141,7 @@ fn mergeability_that_github_works_out_meanwhile_is_read_once_more() {
 fn what_a_reread_shows_decides() {
     let rerun = |number| {
         let mut pull = Pull::eligible(number);
-        let superseded = crate::world::Check::run("build", 0, "CANCELLED");
+        let superseded = Check::run("build", 0, "CANCELLED");
         pull.checks.insert(0, superseded);
         pull
     };
@@ -248,9 +248,9 @@ fn approvals_settle_by_githubs_clock() {
 }
 
 #[test]
-fn a_page_that_github_cannot_make_in_time_is_halved_once() {
+fn a_page_that_github_cannot_make_in_time_is_asked_for_at_half_the_size() {
     let github = github((1..=3).map(Pull::eligible));
-    github.script(Route::List, [Fault::status(502, "Server Error")]);
+    github.script(Route::List, [Fault::status(502, "Server Error"), Fault::status(504, "Server Error")]);
     let step = merge(&github);
     assert_eq!(merged(&step), json!([1, 2, 3]));
     let sizes: Vec<Value> = github
@@ -259,8 +259,123 @@ fn a_page_that_github_cannot_make_in_time_is_halved_once() {
         .filter(|entry| entry.kind == Kind::List)
         .map(|entry| entry.body["variables"]["first"].clone())
         .collect();
-    let (first, second) = (sizes[0].as_u64(), sizes[1].as_u64());
-    assert_eq!((sizes.len(), second), (2, first.map(|first| first / 2)), "{sizes:?}");
+    assert_eq!(sizes, [50, 25, 12]);
+}
+
+/// Approved, and its checks must be read one by one: the first run of one was cancelled.
+fn rerun(number: u64) -> Pull {
+    let mut pull = Pull::eligible(number);
+    pull.checks.insert(0, Check::run("build", 0, "CANCELLED"));
+    pull
+}
+
+#[test]
+fn rows_are_asked_for_fifty_at_a_time_while_the_next_page_is_read_and_only_where_they_decide() {
+    let unapproved = |number| Pull { reviews: Vec::new(), ..rerun(number) };
+    let github =
+        github((1..=200).map(|number| if number % 2 == 0 { rerun(number) } else { unapproved(number) }));
+    github.always(Route::Any, Fault::late(Duration::from_millis(50)));
+    let workplace = RosterText::default().merging(&github, "max_merges = 1").write();
+    let report = coordinator(&workplace).args(MERGE).run().json();
+    let kinds: Vec<Kind> = github.journal().iter().map(|entry| entry.kind).collect();
+    let count = |kind| kinds.iter().filter(|it| **it == kind).count();
+    assert_eq!((count(Kind::List), count(Kind::Detail), count(Kind::Merge)), (4, 2, 1), "{kinds:?}");
+    let [first, last] = [Kind::Detail, Kind::List].map(|kind| match kind {
+        Kind::Detail => kinds.iter().position(|it| *it == kind),
+        _ => kinds.iter().rposition(|it| *it == kind),
+    });
+    assert!(first < last, "the first rows are asked for before the last page: {kinds:?}");
+    assert_eq!(merged(&report["steps"]["merge"]), json!([2]));
+    assert_conforms(&github);
+}
+
+#[test]
+fn what_could_not_be_judged_fails_a_strict_run_and_is_in_the_metrics() {
+    let huge = Pull {
+        broken_fields: vec![("author".to_owned(), "RESOURCE_LIMITS_EXCEEDED".to_owned())],
+        ..Pull::eligible(2)
+    };
+    let github = github([Pull::eligible(1), huge]);
+    let workplace = workplace(&github);
+    let strict = MERGE.iter().copied().chain(["--strict", "--metrics-file", "coordinator.prom"]);
+    let finished = coordinator(&workplace).args(strict).run();
+    let report = finished.json();
+    assert_eq!((finished.code, &report["status"]), (Some(1), &json!("degraded")), "{report:#}");
+    let reasons = report["reasons"].to_string();
+    assert!(reasons.contains("1 of 2 pull requests could not be judged (#2)"), "{reasons}");
+    assert!(reasons.contains("Something went wrong while executing your query."), "{reasons}");
+    assert!(!report["advice"].to_string().contains("token"), "{:#}", report["advice"]);
+    let metrics = std::fs::read_to_string(workplace.path().join("coordinator.prom")).expect("metrics");
+    for sample in ["status=\"degraded\"} 1", "coordinator_pull_requests_unjudged{fleet=\"demo\"} 1"] {
+        assert!(metrics.contains(sample), "{metrics}");
+    }
+}
+
+#[test]
+fn an_older_github_enterprise_is_judged_without_the_fields_that_it_lacks() {
+    let github = github([Pull::eligible(1), rerun(2)]);
+    github.state().lacking =
+        ["isInMergeQueue", "mergeStateStatus", "checkRunCountsByState", "isRequired", "rules", "mergeQueue"]
+            .map(str::to_owned)
+            .to_vec();
+    let report = coordinator(&workplace(&github)).args(MERGE).run().json();
+    assert_eq!(merged(&report["steps"]["merge"]), json!([1, 2]), "{report:#}");
+    let advice = report["advice"].to_string();
+    for field in ["isInMergeQueue", "mergeStateStatus", "checkRunCountsByState", "isRequired"] {
+        assert!(advice.contains(&format!("this GitHub has no field `{field}`")), "{advice}");
+    }
+    let finished = coordinator(&workplace(&github)).args(["doctor"]).run();
+    for field in ["rules", "mergeQueue"] {
+        assert!(
+            finished.stdout.contains(&format!("this GitHub has no field `{field}`")),
+            "{}",
+            finished.stdout
+        );
+    }
+    assert_conforms(&github);
+}
+
+#[test]
+fn an_administrators_token_merges_nothing_where_branch_protection_is_hidden() {
+    let github = github([Pull::eligible(1)]);
+    github.state().lacking = vec!["mergeStateStatus".to_owned()];
+    github.state().repository().viewer_permission = Some("ADMIN".to_owned());
+    let step = merge(&github);
+    assert_eq!((left_alone(&step), github.merge_calls()), (json!([[1, "mergeability_unknown"]]), Vec::new()));
+}
+
+#[test]
+fn with_hold_when_down_a_revert_alone_is_merged_while_production_is_down() {
+    let revert = Pull::eligible(2).titled("Revert \"Change 1\"");
+    let hold = "hold_when_down = true";
+    for (status, expected) in [(503, json!([2])), (200, json!([1, 2]))] {
+        let github = github([Pull::eligible(1), revert.clone()]);
+        let production = Production::start(Reply::new(status, "").after(Duration::from_millis(200)));
+        let roster =
+            RosterText::default().merging(&github, hold).watching("production", &production.url(), "");
+        let finished =
+            coordinator(&roster.write()).args(["reconcile", "--skip", "spawn", "-o", "json"]).run();
+        let step = finished.json()["steps"]["merge"].clone();
+        assert_eq!(merged(&step), expected, "{step:#}");
+        if status == 503 {
+            assert_eq!(left_alone(&step), json!([[1, "deferred"]]));
+            assert!(step.to_string().contains("production is down: production answers 503"), "{step:#}");
+        }
+    }
+}
+
+#[test]
+fn with_hold_when_down_a_run_without_its_health_step_holds_and_says_why() {
+    let github = github([Pull::eligible(1)]);
+    let production = Production::up();
+    let hold = "hold_when_down = true";
+    let roster = RosterText::default().merging(&github, hold).watching("production", &production.url(), "");
+    let step = coordinator(&roster.write()).args(MERGE).run().json()["steps"]["merge"].clone();
+    assert_eq!((merged(&step), left_alone(&step)), (json!([]), json!([[1, "deferred"]])));
+    assert!(step.to_string().contains("the health step is left out of this run"), "{step:#}");
+    let finished = coordinator(&RosterText::default().merging(&github, hold).write()).args(["check"]).run();
+    assert_eq!(finished.code, Some(2), "{}", finished.stdout);
+    assert!(finished.stderr.contains("without a [[health]]"), "{}", finished.stderr);
 }
 
 #[test]
@@ -274,7 +389,7 @@ fn a_list_that_breaks_off_after_its_first_page_merges_nothing() {
 #[test]
 fn a_reread_that_fails_closes_what_needed_it_and_nothing_else() {
     let mut rerun = Pull::eligible(1);
-    rerun.checks.insert(0, crate::world::Check::run("build", 0, "CANCELLED"));
+    rerun.checks.insert(0, Check::run("build", 0, "CANCELLED"));
     for fault in [Fault::status(500, "Server Error"), Fault::html(), Fault::reset()] {
         let github = github([rerun.clone(), Pull::eligible(2)]);
         github.always(Route::Recheck, fault);

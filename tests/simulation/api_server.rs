@@ -65,9 +65,12 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
         removed.and_then(|name| Some((generation(scene.cluster.namespace().jobs.get(&name)?), name)));
     let reply = match twist {
         Twist::Expired => list::expired(&asked),
-        Twist::None | Twist::Stale | Twist::SmallPages | Twist::HalfMerged | Twist::Doubled => {
-            api::answer(&mut scene.cluster, &asked, false)
-        }
+        Twist::None
+        | Twist::Stale
+        | Twist::SmallPages
+        | Twist::Nulls
+        | Twist::HalfMerged
+        | Twist::Doubled => api::answer(&mut scene.cluster, &asked, false),
     };
     if asked.call == Call::Create && reply.status == 201 && !asked.is_dry_run() {
         let cycle =

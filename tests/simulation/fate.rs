@@ -50,6 +50,8 @@ pub(crate) enum Twist {
     Stale,
     /// A page holds two rows.
     SmallPages,
+    /// All but the first pull request of a page or a reread are null: too much was asked for.
+    Nulls,
     /// The token of a further page is too old.
     Expired,
     /// The commit is put on the base, and then the server breaks: the pull request stays open.
@@ -107,6 +109,9 @@ impl Fate {
         let (twist, name) = match (place, purpose) {
             (Place::GitHub, Purpose::List) if dice.percent(50) => {
                 (Twist::SmallPages, "a list comes in many small pages")
+            }
+            (Place::GitHub, Purpose::List | Purpose::Look | Purpose::Page) if dice.percent(40) => {
+                (Twist::Nulls, "most of an answer is null: too much was asked for")
             }
             (Place::GitHub, Purpose::List | Purpose::Look | Purpose::Page) => {
                 (Twist::Stale, "an answer shows what was some changes ago")

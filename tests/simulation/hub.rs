@@ -12,6 +12,7 @@ use crate::scene::{Mutant, Scene};
 use crate::table::Place;
 use crate::told::{Shown, Told};
 use crate::wire::Answered;
+use crate::world::limits::{self, Limits};
 use crate::world::state::Repository;
 use crate::world::{Reply, commit_id, graphql, rest};
 
@@ -69,7 +70,10 @@ fn query(scene: &mut Scene, who: usize, mut body: Value, twist: Twist) -> Answer
     let is_first = body["variables"]["after"].is_null();
     let old = scene.past.front().cloned().filter(|_| twist == Twist::Stale);
     let now = old.map(|old| std::mem::replace(scene.github.repository(), old));
-    let reply = shown(scene, &body);
+    let mut reply = shown(scene, &body);
+    if twist == Twist::Nulls {
+        reply = limits::apply(&Limits::nulls(1), reply);
+    }
     let rules = scene.watched.get(&who).map(|watched| watched.bounds.rules.clone());
     let told =
         rules.map(|rules| told(scene.github.repository(), &rules, &reply, is_first)).unwrap_or_default();

@@ -12,9 +12,8 @@ use crate::table::Place;
 use crate::told::{Shown, Told};
 use crate::{time, titles};
 
-/// How long after an answer a merge may still go by it: what is older is read again, and a list of files or a first
-/// call that found the base moved may come in between.
-const FRESH: Duration = Duration::from_secs(30);
+/// How long after an answer a merge may still go by it: what is older is read again.
+const FRESH: Duration = Duration::from_secs(5);
 /// How long a call may take, and so how long after the decision it may be sent by a coordinator that was frozen in between.
 const CALL: Duration = Duration::from_secs(20);
 const BASE_SETTLES: Duration = Duration::from_secs(2);
@@ -194,10 +193,8 @@ impl Watched {
         if self.merged.len() >= self.bounds.max_merges {
             return wrong("which is more than max_merges".to_owned());
         }
-        let files = if self.bounds.rules.protects { CALL } else { Duration::ZERO };
-        let repeated = if calls_sent > 1 { CALL + BASE_SETTLES } else { Duration::ZERO };
         let age = now - *seen;
-        if age > FRESH + files + repeated + self.frozen(CALL) {
+        if age > FRESH + self.frozen(CALL) {
             return wrong(format!("which it saw {age:?} ago"));
         }
         if now > self.started + self.bounds.deadline - MERGE_RESERVE + self.frozen(CALL) {

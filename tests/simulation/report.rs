@@ -112,9 +112,9 @@ fn of_merges(scene: &Scene, watched: &Watched, merge: &MergeReport) -> Vec<Strin
 fn of_what_it_merged(scene: &Scene, who: usize, merge: &MergeReport) -> Vec<String> {
     let skipped = merge.skipped.iter().chain(&merge.failed);
     let wrong = skipped.filter(|skip| {
-        scene.merged_by.contains(&(skip.number, who)) && !AFTER_A_MERGE.contains(&skip.reason)
+        scene.merged_by.contains(&(skip.number, who)) && !AFTER_A_MERGE.contains(&skip.reason.word())
     });
-    wrong.map(|skip| format!("{} of #{}, which it has merged", skip.reason, skip.number)).collect()
+    wrong.map(|skip| format!("{} of #{}, which it has merged", skip.reason.word(), skip.number)).collect()
 }
 
 /// A request that was begun counts, also where the cycle ended before it went out.

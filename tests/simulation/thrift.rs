@@ -12,7 +12,7 @@ use crate::time;
 use crate::world::kubernetes::witness::is_live_job;
 
 /// How many pull requests one question reads again.
-const TOGETHER: u64 = 10;
+const TOGETHER: u64 = 50;
 
 /// Of every roster.
 const START_TIMEOUT: Duration = Duration::from_secs(600);

@@ -11,6 +11,7 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema};
 use serde_json::{Value, json};
 
+use super::limits;
 use super::server::Reply;
 use super::state::State;
 use super::view;
@@ -59,8 +60,30 @@ pub fn lists_pulls(body: &Value) -> bool {
 
 /// The answer to a GraphQL request: status 200 whatever is wrong with it, as on GitHub.
 pub fn answer(state: &State, body: &Value) -> Reply {
+    if let Some(refused) = lacking(state, body) {
+        return Reply::json(200, &refused);
+    }
     let answer = execute(state, body).unwrap_or_else(|problem| json!({"errors": [{"message": problem}]}));
-    Reply::json(200, &answer)
+    limits::apply(&state.limits, Reply::json(200, &answer))
+}
+
+/// What an older GitHub Enterprise Server says of fields that it does not have.
+fn lacking(state: &State, body: &Value) -> Option<Value> {
+    let document = body["query"].as_str().unwrap_or_default();
+    let words: Vec<&str> = document.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let errors: Vec<Value> = state
+        .lacking
+        .iter()
+        .filter(|field| words.contains(&field.as_str()))
+        .map(|field| {
+            json!({
+                "message": format!("Field '{field}' doesn't exist on type 'PullRequest'"),
+                "path": ["fragment Pull", field],
+                "extensions": {"code": "undefinedField", "typeName": "PullRequest", "fieldName": field},
+            })
+        })
+        .collect();
+    (!errors.is_empty()).then(|| json!({"errors": errors}))
 }
 
 fn execute(state: &State, body: &Value) -> Result<Value, String> {
@@ -87,7 +110,9 @@ fn variables_of(body: &Value) -> Option<JsonMap> {
 /// GitHub puts an error's type beside its message.
 fn error(error: &GraphQLError) -> Value {
     let mut value = serde_json::to_value(error).unwrap_or_default();
-    let told = error.message.split_once(": ");
+    let message = error.message.strip_prefix("resolver error: ").unwrap_or(&error.message);
+    value["message"] = Value::from(message);
+    let told = message.split_once(": ");
     if let Some((kind, message)) =
         told.filter(|(kind, _)| kind.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
     {

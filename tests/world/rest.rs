@@ -13,6 +13,9 @@ use super::state::{Repository, State};
 /// The answer to a request that is no GraphQL.
 pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Reply {
     let path = request.uri().path().trim_start_matches('/').to_owned();
+    if let Some(moved) = moved(state, request, &path) {
+        return moved;
+    }
     let parts: Vec<&str> = path.split('/').collect();
     match (request.method(), parts.as_slice()) {
         (&Method::PUT, ["repos", owner, name, "pulls", number, "merge"]) => {
@@ -45,6 +48,16 @@ pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Repl
         }
         _ => not_found(),
     }
+}
+
+/// The old name of a repository leads to its new one, on the same host.
+fn moved(state: &State, request: &Request<Bytes>, path: &str) -> Option<Reply> {
+    let rest = path.strip_prefix("repos/")?.strip_prefix(state.old_name.as_deref()?)?.strip_prefix('/')?;
+    let name = state.repositories.keys().next()?;
+    let host = request.headers().get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let status = if request.method() == Method::GET { 301 } else { 307 };
+    let url = format!("http://{host}/repos/{name}/{rest}");
+    Some(error(status, "Moved Permanently").header("location", url))
 }
 
 /// An error as GitHub writes it.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::actions::Actions;
 use super::fault::{Faults, Route};
 use super::journal::Entry;
+use super::limits::Limits;
 use super::pull::{Pull, commit_id, from_now};
 
 /// Everything, behind one lock.
@@ -28,6 +29,12 @@ pub struct State {
     pub faults: Faults,
     /// What changes when a request comes.
     pub changes: Changes,
+    /// Which questions ask for too much.
+    pub limits: Limits,
+    /// The first repository's name before it was renamed.
+    pub old_name: Option<String>,
+    /// Fields that this server lacks, as an older one does.
+    pub lacking: Vec<String>,
     /// What happened.
     pub journal: Vec<Entry>,
 }
@@ -57,6 +64,9 @@ impl State {
             installation: None,
             faults: Faults::default(),
             changes: Changes::default(),
+            limits: Limits::default(),
+            old_name: None,
+            lacking: Vec::new(),
             journal: Vec::new(),
         }
     }
@@ -64,6 +74,20 @@ impl State {
     /// The first repository: most worlds have one.
     pub fn repository(&mut self) -> &mut Repository {
         self.repositories.values_mut().next().expect("a world has a repository")
+    }
+
+    /// The repository of this name, or one that had it before.
+    pub fn named(&self, name: &str) -> Option<&Repository> {
+        let renamed = || self.repositories.values().next().filter(|_| self.old_name.as_deref() == Some(name));
+        self.repositories.get(name).or_else(renamed)
+    }
+
+    /// Gives the first repository another name.
+    pub fn rename(&mut self, name: &str) {
+        let (old, mut repository) = self.repositories.pop_first().expect("a world has a repository");
+        name.clone_into(&mut repository.name);
+        self.repositories.insert(name.to_owned(), repository);
+        self.old_name = Some(old);
     }
 
     /// The time by GitHub's clock.

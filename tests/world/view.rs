@@ -29,7 +29,7 @@ impl ObjectValue for Query<'_> {
             "repository" => {
                 let name = format!("{}/{}", argument("owner"), argument("name"));
                 let message = format!("NOT_FOUND: Could not resolve to a Repository with the name '{name}'.");
-                let found = self.0.repositories.get(&name).ok_or(FieldError { message })?;
+                let found = self.0.named(&name).ok_or(FieldError { message })?;
                 let Value::Object(fields) = repository(found) else { unreachable!("it is an object") };
                 return Ok(ResolvedValue::object(RepositoryView(found, View(fields))));
             }

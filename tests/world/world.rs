@@ -22,6 +22,7 @@ pub mod fault;
 pub mod journal;
 pub mod server;
 pub mod kubernetes;
+pub mod limits;
 pub mod plugin;
 pub mod production;
 pub mod workplace;

@@ -142,7 +142,7 @@ async fn what_github_says_is_left_is_respected_and_graphql_has_a_limit_of_its_ow
     });
     workflow.jobs(&["WFR_1".to_owned()]).await.expect("jobs");
     workflow.runs(1).await.expect("a page");
-    let limit = RateLimit { resets_at: Some(at("2026-01-01T01:00:00Z")) };
+    let limit = RateLimit { resets_at: Some(at("2026-01-01T01:00:00Z")), said: String::new() };
     assert_eq!(workflow.reserve(2), Err(Short::RateLimited(limit)));
     assert_eq!(workflow.reserve(1), Ok(()));
 }
@@ -155,9 +155,10 @@ async fn after_a_refusal_by_a_rate_limit_nothing_more_is_sent() {
             .with("retry-after", "60")
             .with("x-ratelimit-remaining", "900")
     });
-    let limit = RateLimit { resets_at: Some(at("2026-01-01T00:01:00Z")) };
+    let limit = RateLimit { resets_at: Some(at("2026-01-01T00:01:00Z")), said: "slow down".to_owned() };
     assert_eq!(workflow.group("coord-demo-qa-s0").await, Err(Error::RateLimited(limit.clone())));
-    assert_eq!(workflow.runs(1).await, Err(Error::RateLimited(limit)));
+    let unsent = RateLimit { said: String::new(), ..limit };
+    assert_eq!(workflow.runs(1).await, Err(Error::RateLimited(unsent)));
     assert_eq!(sent(&journal).len(), 1);
 }
 

@@ -156,7 +156,9 @@ fn refused(failure: Failure, now: SystemTime) -> anyhow::Result<Start> {
                     let detail = sentence;
                     Ok(Start::Held(Hold { reason: HoldReason::Quota, until, detail }))
                 }
-                Code::RateLimited => Ok(Start::RateLimited(RateLimit { resets_at: until })),
+                Code::RateLimited => {
+                    Ok(Start::RateLimited(RateLimit { resets_at: until, said: String::new() }))
+                }
                 Code::Conflict => Ok(Start::AlreadyRunning),
                 Code::Unavailable
                 | Code::Denied

@@ -286,7 +286,7 @@ impl RateLimitView {
 impl NotMergedView {
     fn of(pull: &NotMerged) -> Self {
         let (title, detail) = (safe(&pull.title), sentence(&pull.detail));
-        Self { number: pull.number, title, reason: pull.reason, detail }
+        Self { number: pull.number, title, reason: pull.reason.word(), detail }
     }
 }
 

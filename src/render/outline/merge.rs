@@ -3,6 +3,7 @@
 use super::{Entry, Line, Mark, StepOutline, Tone, summarize, until};
 use crate::render::words::{safe, safe_lines};
 use crate::report::{MergeReport, NotMerged, Report};
+use crate::steps::merge::reason::Reason;
 
 /// More are counted: `coordinator pulls` names all.
 const NAMED: usize = 30;
@@ -13,7 +14,9 @@ pub(super) fn outline(report: &Report) -> StepOutline {
     let summary = summary(merge, report.dry_run);
     let mut lines = vec![summarize(&report.merge.outcome, summary, merge.open > 0)];
     if let Some(limit) = &merge.rate_limit {
-        let text = format!("stopped by a rate limit of GitHub{}", until(limit.resets_at, report.started_at));
+        let said = if limit.said.is_empty() { String::new() } else { format!(": {}", safe(&limit.said)) };
+        let until = until(limit.resets_at, report.started_at);
+        let text = format!("stopped by a rate limit of GitHub{until}{said}");
         lines.push(Line { tone: Tone::Held, text });
     }
     let entries = if quiet { Vec::new() } else { entries(merge) };
@@ -62,9 +65,9 @@ fn entries(merge: &MergeReport) -> Vec<Entry> {
 fn entry(mark: Mark, pull: &NotMerged) -> Entry {
     let mut detail = safe_lines(&pull.detail);
     match detail.first_mut() {
-        Some(line) if line.starts_with(pull.reason) => {}
-        Some(line) => *line = format!("{}: {line}", pull.reason),
-        None => detail.push(pull.reason.to_owned()),
+        Some(line) if line.starts_with(pull.reason.word()) => {}
+        Some(line) => *line = format!("{}: {line}", pull.reason.word()),
+        None => detail.push(pull.reason.word().to_owned()),
     }
     Entry { mark, name: format!("#{}", pull.number), title: safe(&pull.title), detail }
 }
@@ -88,27 +91,29 @@ fn by_reason(pulls: &[NotMerged]) -> String {
 }
 
 /// A reason after a number, for one and for several. A word without a phrase speaks for itself.
-fn phrase(reason: &'static str) -> (&'static str, &'static str) {
+fn phrase(reason: Reason) -> (&'static str, &'static str) {
     match reason {
-        "review_required" | "not_approved" | "stale_approval" => ("needs review", "need review"),
-        "changes_requested" => ("needs changes", "need changes"),
-        "ci_pending" => ("waits for checks", "wait for checks"),
-        "ci_failed" => ("fails its checks", "fail their checks"),
-        "no_checks" | "ci_missing_required" => ("lacks checks", "lack checks"),
-        "ci_unreadable" => ("has unreadable checks", "have unreadable checks"),
-        "conflict" => ("conflicts", "conflict"),
-        "draft" => ("is a draft", "are drafts"),
-        "settling" => ("settles", "settle"),
-        "behind_base" => ("is behind its base", "are behind their base"),
-        "blocked_label" | "missing_label" | "blocked_title" => {
+        Reason::ReviewRequired | Reason::NotApproved | Reason::StaleApproval => {
+            ("needs review", "need review")
+        }
+        Reason::ChangesRequested => ("needs changes", "need changes"),
+        Reason::CiPending => ("waits for checks", "wait for checks"),
+        Reason::CiFailed => ("fails its checks", "fail their checks"),
+        Reason::NoChecks | Reason::CiMissingRequired => ("lacks checks", "lack checks"),
+        Reason::CiUnreadable => ("has unreadable checks", "have unreadable checks"),
+        Reason::Conflict => ("conflicts", "conflict"),
+        Reason::Draft => ("is a draft", "are drafts"),
+        Reason::Settling => ("settles", "settle"),
+        Reason::BehindBase => ("is behind its base", "are behind their base"),
+        Reason::BlockedLabel | Reason::MissingLabel | Reason::BlockedTitle => {
             ("is held by label or title", "are held by label or title")
         }
-        "blocked_by_protection" => ("is blocked by protection", "are blocked by protection"),
-        "in_merge_queue" => ("is in the merge queue", "are in the merge queue"),
-        "protected_path" => ("is left to people", "are left to people"),
-        "deferred" => ("is deferred", "are deferred"),
-        "fork" => ("comes from a fork", "come from forks"),
-        "base_not_allowed" => ("has another base", "have another base"),
-        word => (word, word),
+        Reason::BlockedByProtection => ("is blocked by protection", "are blocked by protection"),
+        Reason::InMergeQueue => ("is in the merge queue", "are in the merge queue"),
+        Reason::ProtectedPath => ("is left to people", "are left to people"),
+        Reason::Deferred => ("is deferred", "are deferred"),
+        Reason::Fork => ("comes from a fork", "come from forks"),
+        Reason::BaseNotAllowed => ("has another base", "have another base"),
+        other => (other.word(), other.word()),
     }
 }

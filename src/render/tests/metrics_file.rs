@@ -76,6 +76,7 @@ fn metrics_speak_of_the_last_cycle() {
     coordinator_last_cycle_not_merged{fleet="demo",reason="conflict"} 1
     coordinator_last_cycle_not_merged{fleet="demo",reason="not_approved"} 1
     coordinator_pull_requests_open{fleet="demo"} 5
+    coordinator_pull_requests_unjudged{fleet="demo"} 0
     coordinator_review_queue{fleet="demo"} 0
     coordinator_conflicts{fleet="demo"} 0
     coordinator_rate_limited{fleet="demo"} 0

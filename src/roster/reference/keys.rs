@@ -403,6 +403,12 @@ static MERGE: Section = Section {
             doc: "Per cycle; 0 merges none: the pause switch.",
         },
         Key {
+            name: "hold_when_down",
+            kind: Kind::Flag,
+            default: Fallback::Toml("false"),
+            doc: "While a `[[health]]` endpoint is down or does not answer, only reverts are merged: title `Revert \"...\"` or label `revert`. Merges wait for the health step of the same run; where that does not run, they are held.",
+        },
+        Key {
             name: "commit_message",
             kind: Kind::Word(&["title", "repository"]),
             default: Fallback::Toml(r#""title""#),

@@ -179,7 +179,10 @@ mod tests {
         let lost = MergeAnswer::Lost("connection reset".to_owned());
         assert_eq!(word(&lost), "merge_outcome_unknown");
         assert!(matches!(classify(&lost), Outcome::NotMerged(skip) if skip.reason.is_failure()));
-        assert_eq!(word(&MergeAnswer::RateLimited(RateLimit { resets_at: None })), "rate_limited");
+        assert_eq!(
+            word(&MergeAnswer::RateLimited(RateLimit { resets_at: None, said: String::new() })),
+            "rate_limited"
+        );
     }
 
     proptest! {

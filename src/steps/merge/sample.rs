@@ -36,6 +36,7 @@ pub(super) fn policy() -> MergePolicy {
         protected_paths: None,
         pause: Duration::ZERO,
         max_merges: 20,
+        hold_when_down: false,
         commit_message: CommitMessage::Title,
     }
 }
@@ -151,5 +152,6 @@ pub(super) fn pull() -> Pull {
         review_decision: ReviewDecision::NotRequired,
         reviews: Page { items: vec![approval(user("alice"), "h1")], complete: true },
         checks: in_list(checks(vec![run("build", 1, CheckResult::Succeeded)])),
+        gaps: std::collections::BTreeMap::new(),
     }
 }

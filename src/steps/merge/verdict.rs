@@ -81,7 +81,7 @@ pub fn verdict(pull: &Pull, repository: &RepositoryFacts, policy: &MergePolicy, 
     match checks::judge(pull, policy) {
         CheckVerdict::Skip(skip) => Verdict::Skip(skip),
         CheckVerdict::NeedsRows => Verdict::Recheck(Missing::CheckRows),
-        CheckVerdict::Green => mergeability(pull),
+        CheckVerdict::Green => mergeability(pull, repository),
     }
 }
 
@@ -184,12 +184,17 @@ fn conflict(pull: &Pull) -> Option<Skip> {
     conflicts.then(|| Skip::new(Reason::Conflict, format!("conflicts with {}", pull.base)))
 }
 
-fn mergeability(pull: &Pull) -> Verdict {
+fn mergeability(pull: &Pull, repository: &RepositoryFacts) -> Verdict {
     if pull.mergeable != Mergeable::Yes {
         return Verdict::Recheck(Missing::Mergeability);
     }
     match pull.merge_state {
         MergeState::Clean | MergeState::HasHooks | MergeState::Unstable => Verdict::Merge,
+        MergeState::Hidden if repository.permission != Permission::Admin => Verdict::Merge,
+        MergeState::Hidden => Verdict::Skip(Skip::new(
+            Reason::MergeabilityUnknown,
+            "this GitHub does not show whether branch protection holds it, and an administrator's token goes past that",
+        )),
         MergeState::Blocked => Verdict::Skip(Skip::new(
             Reason::BlockedByProtection,
             "branch protection or a ruleset holds it back",

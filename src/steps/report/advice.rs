@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::offline::{Offline, offline};
-use super::{LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, wholly_backing_off};
+use super::{LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, which, wholly_backing_off};
 use crate::fleet::{Mode, Role, Slot, StuckReason};
-use crate::report::{Advice, Cause, EndpointHealth, NotMerged, Report};
+use crate::pull::GapCause;
+use crate::report::{Advice, Cause, EndpointHealth, NotMerged, Report, Unjudged};
+use crate::steps::merge::reason::Reason as PullReason;
 
 const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -41,6 +43,8 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
         say(format!("{} pull requests conflict", merge.conflicts), action.to_owned());
     }
     advice.extend(advise_on_stuck(report));
+    advice.extend(advise_on_repository(report));
+    advice.extend(advise_on_unjudged(report));
     advice.extend(advise_on_reasons(report));
     advice.extend(advise_on_token(report));
     advice
@@ -86,26 +90,69 @@ fn free(reason: StuckReason) -> &'static str {
     }
 }
 
+/// What concerns all pull requests.
+fn advise_on_repository(report: &Report) -> Vec<Advice> {
+    let merge = &report.merge.body;
+    let renamed = merge.renamed_to.iter().map(|name| Advice {
+        signal: format!("the repository is `{name}` by now"),
+        action: "correct `name` in [repository]".to_owned(),
+    });
+    let unavailable = merge.unavailable.iter().map(|sentence| Advice {
+        signal: sentence.clone(),
+        action: "update GitHub Enterprise Server, or go on without".to_owned(),
+    });
+    renamed.chain(unavailable).collect()
+}
+
+/// By its cause: a size limit is not a missing permission.
+fn advise_on_unjudged(report: &Report) -> Vec<Advice> {
+    let merge = &report.merge.body;
+    [GapCause::Refused, GapCause::TooLarge, GapCause::Other]
+        .into_iter()
+        .filter_map(|cause| {
+            let pulls: Vec<&Unjudged> = merge.unjudged.iter().filter(|pull| pull.cause == cause).collect();
+            let sentence = &pulls.first()?.sentence;
+            let signal = format!("could not be judged: {}", which(pulls.iter().copied()));
+            Some(Advice { signal, action: show_again(cause, sentence).to_owned() })
+        })
+        .collect()
+}
+
+/// What brings to light what GitHub did not show.
+fn show_again(cause: GapCause, sentence: &str) -> &'static str {
+    match cause {
+        GapCause::Refused if sentence.contains("SAML") => {
+            "authorize the token for the organization's single sign-on"
+        }
+        GapCause::Refused => {
+            "let the token read checks and commit statuses; `coordinator doctor` says what it lacks"
+        }
+        GapCause::TooLarge => {
+            "GitHub cannot show it in time, even alone: review and merge it by hand if that lasts"
+        }
+        GapCause::Other => "the next cycle reads it again; if it lasts, look at it on GitHub",
+    }
+}
+
 /// Reasons that only a person can remove.
-const REMEDIES: [(&str, &str); 7] = [
-    ("already_on_base", "an earlier merge of it half succeeded: compare it with the base, then close it"),
-    ("merge_outcome_unknown", "look whether it was merged; the next cycle finds out by itself, too"),
+const REMEDIES: [(PullReason, &str); 6] = [
     (
-        "forbidden",
+        PullReason::AlreadyOnBase,
+        "an earlier merge of it half succeeded: compare it with the base, then close it",
+    ),
+    (PullReason::MergeOutcomeUnknown, "look whether it was merged; the next cycle finds out by itself, too"),
+    (
+        PullReason::Forbidden,
         "give the token write access to contents and pull requests; merge changes of workflows by hand",
     ),
-    (
-        "ci_unreadable",
-        "let the token read checks and commit statuses; `coordinator doctor` says what it lacks",
-    ),
-    ("no_write_permission", "give the token write access to contents and pull requests"),
-    ("squash_disabled", "allow squash merging in the repository's settings"),
-    ("repo_archived", "remove [repository] from the roster, or unarchive it"),
+    (PullReason::NoWritePermission, "give the token write access to contents and pull requests"),
+    (PullReason::SquashDisabled, "allow squash merging in the repository's settings"),
+    (PullReason::RepoArchived, "remove [repository] from the roster, or unarchive it"),
 ];
 
 fn advise_on_reasons(report: &Report) -> Vec<Advice> {
     let merge = &report.merge.body;
-    let with = |reason: &str| {
+    let with = |reason: PullReason| {
         let all = merge.failed.iter().chain(&merge.skipped);
         all.filter(|pull| pull.reason == reason).collect::<Vec<&NotMerged>>()
     };
@@ -113,11 +160,11 @@ fn advise_on_reasons(report: &Report) -> Vec<Advice> {
     for (reason, remedy) in REMEDIES {
         let pulls = with(reason);
         if !pulls.is_empty() {
-            let signal = format!("{reason}: {}", numbers(pulls.iter().map(|pull| pull.number)));
+            let signal = format!("{}: {}", reason.word(), numbers(pulls.iter().map(|pull| pull.number)));
             advice.push(Advice { signal, action: remedy.to_owned() });
         }
     }
-    let behind = with("behind_base").len();
+    let behind = with(PullReason::BehindBase).len();
     if behind >= 2 || (behind == 1 && !merge.merged.is_empty()) {
         let signal = format!("left behind their base by strict protection: {behind}");
         let action =

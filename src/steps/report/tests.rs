@@ -2,8 +2,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::{Hold, Mode, StuckReason};
+use crate::pull::GapCause;
 use crate::render::sample::{a_role, at, converged, endpoint, merged, role, skip, stuck, target};
-use crate::report::{Advice, Cause, CertificateFault, Contact, Contacts, RateLimit, SpawnFailure, Spawned};
+use crate::report::{
+    Advice, Cause, CertificateFault, Contact, Contacts, RateLimit, SpawnFailure, Spawned, Unjudged,
+};
+use crate::steps::merge::reason::Reason as PullReason;
 
 fn roles() -> [Role; 3] {
     [
@@ -141,10 +145,10 @@ fn pull_requests_that_could_not_be_listed_are_broken_a_rate_limit_is_degraded() 
     check(Status::Broken, &["merge failed: no token"], not_listed);
     check(Status::Degraded, &["a rate limit stopped the merge step"], |report| {
         not_listed(report);
-        report.merge.body.rate_limit = Some(RateLimit { resets_at: None });
+        report.merge.body.rate_limit = Some(RateLimit { resets_at: None, said: String::new() });
     });
     check(Status::Degraded, &["a rate limit stopped the spawn step"], |report| {
-        report.spawn.body.rate_limit = Some(RateLimit { resets_at: None });
+        report.spawn.body.rate_limit = Some(RateLimit { resets_at: None, said: String::new() });
     });
     check(Status::Degraded, &["merge failed: the deadline came first"], |report| {
         report.merge.outcome = failed("the deadline came first");
@@ -158,7 +162,7 @@ fn pull_requests_that_could_not_be_listed_are_broken_a_rate_limit_is_degraded() 
 #[test]
 fn each_sign_of_trouble_at_its_limit_is_degraded_and_below_it_healthy() {
     check(Status::Degraded, &["failed to merge #9"], |report| {
-        report.merge.body.failed = vec![skip(9, "t", "validation_failed", "")];
+        report.merge.body.failed = vec![skip(9, "t", PullReason::ValidationFailed, "")];
     });
     check(Status::Healthy, &[], |report| report.merge.body.review_queue = 10);
     check(Status::Degraded, &["11 pull requests wait for review"], |report| {
@@ -262,11 +266,63 @@ fn a_token_is_spoken_of_when_it_expires_within_seven_days_or_may_administrate() 
     assert_eq!(report.status, Status::Healthy);
 }
 
+fn unjudged(number: Option<u64>, cause: GapCause, sentence: &str) -> Unjudged {
+    Unjudged { number, cause, sentence: sentence.to_owned() }
+}
+
+#[test]
+fn pull_requests_that_could_not_be_judged_are_degraded_and_broken_where_none_could() {
+    let limits = || unjudged(Some(3), GapCause::TooLarge, "Resource limits for this query exceeded.");
+    let reason = "1 of 2 pull requests could not be judged (#3): Resource limits for this query exceeded.";
+    check(Status::Degraded, &[reason], |report| {
+        report.merge.body.open = 2;
+        report.merge.body.unjudged = vec![limits()];
+    });
+    let reason = "2 of 2 pull requests could not be judged (#3 and 1 whose number is unknown): Resource limits for \
+                  this query exceeded.";
+    check(Status::Broken, &[reason], |report| {
+        report.merge.body.open = 2;
+        report.merge.body.unjudged = vec![limits(), unjudged(None, GapCause::TooLarge, "the same")];
+    });
+}
+
+#[test]
+fn advice_on_what_could_not_be_judged_fits_its_cause() {
+    let action = |cause, sentence| {
+        let report = after(|report| {
+            report.merge.body.open = 2;
+            report.merge.body.unjudged = vec![unjudged(Some(3), cause, sentence)];
+        });
+        let [advice] = &report.advice[..] else { panic!("one advice: {:?}", report.advice) };
+        assert!(advice.signal.contains("#3"), "{advice:?}");
+        advice.action.clone()
+    };
+    let refused = action(GapCause::Refused, "Resource not accessible by personal access token");
+    assert!(refused.contains("token read checks"), "{refused}");
+    let saml = action(GapCause::Refused, "Resource protected by organization SAML enforcement.");
+    assert!(saml.contains("single sign-on"), "{saml}");
+    let large = action(GapCause::TooLarge, "Resource limits for this query exceeded.");
+    assert!(large.contains("by hand") && !large.contains("token"), "{large}");
+    let other = action(GapCause::Other, "Something went wrong");
+    assert!(other.contains("next cycle") && !other.contains("token"), "{other}");
+}
+
+#[test]
+fn a_new_name_and_what_this_github_lacks_are_spoken_of_and_leave_the_status_as_it_is() {
+    let report = after(|report| {
+        report.merge.body.renamed_to = Some("acme/gadgets".to_owned());
+        report.merge.body.unavailable = vec!["this GitHub has no field `rules`".to_owned()];
+    });
+    assert_eq!((report.status, report.advice.len()), (Status::Healthy, 2));
+    assert!(report.advice[0].signal.contains("acme/gadgets"), "{:?}", report.advice);
+}
+
 #[test]
 fn pull_requests_left_behind_are_spoken_of() {
     let behind = |numbers: u64, merges: u64| {
         after(|report| {
-            report.merge.body.skipped = (0..numbers).map(|n| skip(n, "t", "behind_base", "")).collect();
+            report.merge.body.skipped =
+                (0..numbers).map(|n| skip(n, "t", PullReason::BehindBase, "")).collect();
             report.merge.body.merged = (0..merges).map(|n| merged(n, "t")).collect();
         })
     };
@@ -289,7 +345,7 @@ fn the_exit_code_is_the_first_that_applies() {
     report.merge.body.merged = vec![merged(7, "t")];
     assert_eq!((exit_code(&report, false, true), exit_code(&report, false, false)), (3, 0));
     report.status = Status::Degraded;
-    report.spawn.body.rate_limit = Some(RateLimit { resets_at: None });
+    report.spawn.body.rate_limit = Some(RateLimit { resets_at: None, said: String::new() });
     assert_eq!((exit_code(&report, false, true), exit_code(&report, true, true)), (75, 1));
     report.merge.body.rate_limit = report.spawn.body.rate_limit.take();
     assert_eq!((exit_code(&report, false, true), exit_code(&report, true, true)), (75, 1));

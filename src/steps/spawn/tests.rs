@@ -114,7 +114,7 @@ async fn a_failure_holds_the_rest_of_the_role_for_another_reason() {
 #[tokio::test]
 async fn after_a_rate_limit_no_start_of_any_role_begins_and_what_is_left_waits_for_its_reset() {
     let (body, asked) = applied(|slot| match slot.index() {
-        Some(0) => Ok(Start::RateLimited(RateLimit { resets_at: Some(at(90)) })),
+        Some(0) => Ok(Start::RateLimited(RateLimit { resets_at: Some(at(90)), said: String::new() })),
         _ => Ok(Start::Started { generation: 1 }),
     })
     .await;
@@ -123,5 +123,5 @@ async fn after_a_rate_limit_no_start_of_any_role_begins_and_what_is_left_waits_f
     for (target, hold) in &body.held {
         assert_eq!((hold.reason, hold.until), (HoldReason::Quota, Some(at(90))), "{}", target.slot.name());
     }
-    assert_eq!(body.rate_limit, Some(RateLimit { resets_at: Some(at(90)) }));
+    assert_eq!(body.rate_limit, Some(RateLimit { resets_at: Some(at(90)), said: String::new() }));
 }
