@@ -13,12 +13,20 @@ use stateright::{Checker, HasDiscoveries, Model};
 #[derive(Debug)]
 pub struct Tally {
     events: &'static [&'static str],
+    /// Those that must happen.
+    expected: Vec<&'static str>,
     counts: Vec<AtomicU64>,
 }
 
 impl Tally {
     pub fn of(events: &'static [&'static str]) -> Self {
-        Self { events, counts: events.iter().map(|_| AtomicU64::new(0)).collect() }
+        let counts = events.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { events, expected: events.to_vec(), counts }
+    }
+
+    /// Of the events, these must happen; the others belong to other designs.
+    pub fn expecting(self, expected: Vec<&'static str>) -> Self {
+        Self { expected, ..self }
     }
 
     /// Panics on an event that is not in the list.
@@ -28,14 +36,19 @@ impl Tally {
     }
 
     fn print(&self) {
-        for (event, count) in self.events.iter().zip(&self.counts) {
-            println!("    sometimes: {event}: {} times", count.load(Ordering::Relaxed));
+        for (event, count) in self.expected() {
+            println!("    sometimes: {event}: {count} times");
         }
     }
 
-    fn missing(&self) -> Vec<&'static str> {
+    fn expected(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counted = self.events.iter().zip(&self.counts);
-        counted.filter(|(_, count)| count.load(Ordering::Relaxed) == 0).map(|(event, _)| *event).collect()
+        let counted = counted.filter(|(event, _)| self.expected.contains(event));
+        counted.map(|(event, count)| (*event, count.load(Ordering::Relaxed)))
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        self.expected().filter(|(_, count)| *count == 0).map(|(event, _)| event).collect()
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod check;
 mod github;
+mod items;
 mod kubernetes;
 mod lock;
 mod planning;

@@ -188,7 +188,8 @@ fn inventory(view: View) -> Inventory {
     Inventory::Known(Listing { slots: slots.collect(), ..Listing::default() })
 }
 
-fn run(end: End) -> Run {
+/// A finished session, the first of its slot.
+pub fn run(end: End) -> Run {
     let (outcome, runtime) = match end {
         End::Well => (Outcome::Succeeded, Duration::from_secs(3600)),
         End::Failed => (Outcome::Failed, Duration::from_secs(1)),
@@ -209,7 +210,8 @@ fn ended_at() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000)
 }
 
-fn now(clock: Clock) -> SystemTime {
+/// What a cycle's clock shows.
+pub fn now(clock: Clock) -> SystemTime {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     match clock {
         Clock::Early => ended_at() + Duration::from_secs(1),
@@ -218,7 +220,7 @@ fn now(clock: Clock) -> SystemTime {
     }
 }
 
-fn fleet() -> FleetName {
+pub fn fleet() -> FleetName {
     FleetName::parse("demo").expect("a valid name")
 }
 
