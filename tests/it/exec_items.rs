@@ -3,13 +3,13 @@
 
 use std::cell::Cell;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
-use coordinator::fleet::{Inventory, Listing, Outcome, SlotRecord};
+use coordinator::fleet::{Inventory, ItemRun, Listing, Outcome, SlotRecord, Want};
 use coordinator::platform::exec::{self, Exec, Purpose, Stopping};
 use coordinator::platform::{CycleId, Platform, Start};
 use coordinator::render::progress::Progress;
@@ -123,6 +123,22 @@ impl Fleet {
         self.tasks.store.borrow().state(id)
     }
 
+    /// A cycle that lists and plans one start, and then sleeps while others run the attempt.
+    async fn planned(&self) -> (Exec, Want) {
+        let platform = self.platform();
+        let sessions = Inventory::Known(platform.list().await.expect("it can be listed"));
+        let state = self.tasks.observe(SystemTime::now()).await.expect("it can be read");
+        let mut plan = self.tasks.plan(&state, &sessions, SystemTime::now());
+        assert_eq!(plan.wants.len(), 1, "one task is wanted");
+        (platform, plan.wants.remove(0))
+    }
+
+    /// The tmux plugin's register of a task.
+    fn register(&self, id: &str) -> PathBuf {
+        let slot = self.tasks.slot(id).session_name(&self.roster.fleet);
+        self.workplace.path().join(format!("coordinator-tmux/{slot}/register.json"))
+    }
+
     fn request(&self) -> Value {
         let request = std::fs::read_to_string(self.workplace.path().join("request")).expect("a request");
         serde_json::from_str(&request).expect("JSON")
@@ -199,17 +215,12 @@ async fn a_failed_task_is_tried_as_often_as_allowed_and_its_counts_come_back_in_
 async fn a_start_that_was_planned_before_another_session_ran_is_refused_by_the_plugin() {
     let fleet = Fleet::new("exit 1");
     fleet.open("1");
-    // A cycle that lists and plans, and then sleeps while others run the attempt.
-    let slow = fleet.platform();
-    let sessions = Inventory::Known(slow.list().await.expect("it can be listed"));
-    let state = fleet.tasks.observe(SystemTime::now()).await.expect("it can be read");
-    let stale = fleet.tasks.plan(&state, &sessions, SystemTime::now());
-    let [late] = stale.wants.as_slice() else { panic!("one task is wanted") };
+    let (slow, late) = fleet.planned().await;
     assert_eq!(started(&fleet.cycle().await).len(), 1);
     fleet.ended("1").await;
     let (cycle, now) = (CycleId("late".to_owned()), SystemTime::now());
-    assert_eq!(slow.preview(late, now).await.expect("it answers"), Start::Superseded);
-    assert_eq!(slow.start(late, &cycle, now).await.expect("it answers"), Start::Superseded);
+    assert_eq!(slow.preview(&late, now).await.expect("it answers"), Start::Superseded);
+    assert_eq!(slow.start(&late, &cycle, now).await.expect("it answers"), Start::Superseded);
     assert_eq!(fleet.record("1").await.generation, 1, "nothing started");
     assert_eq!(started(&fleet.cycle().await), [("1".to_owned(), 2, 2)]);
 }
@@ -343,16 +354,27 @@ async fn a_plugin_without_stop_is_not_asked_to() {
 }
 
 /// Works for as long as it may, or fails in its first attempt.
-const AGENT: &str = "case $COORDINATOR_ITEM in long) exec sleep 600;; esac; [ $COORDINATOR_ATTEMPT = 2 ]";
+const AGENT: &str =
+    "case $COORDINATOR_ITEM in long) exec sleep 600;; esac; sleep 1; [ $COORDINATOR_ATTEMPT = 2 ]";
+
+#[expect(clippy::print_stdout, reason = "the suite shows an item's life")]
+fn say(line: &str) {
+    println!("{line}");
+}
 
 fn shown(what: &str, record: &SlotRecord) {
-    let live = record.live.as_ref().map(|live| (live.state.word(), &live.item));
-    println!("{what}: generation {}, live {live:?}", record.generation);
+    let attempt = |of: &ItemRun| of.item.counts.attempt;
+    let live = record.live.as_ref().map(|live| (live.state.word(), live.item.as_ref().map(attempt)));
+    say(&format!("{what}: generation {}, live {live:?}", record.generation));
     for run in &record.history {
-        let attempt = run.item.as_ref().map(|of| of.item.counts.attempt);
+        let attempt = run.item.as_ref().map(attempt);
         let (outcome, code, detail) = (run.outcome.word(), run.exit_code, &run.detail);
-        println!("  generation {} attempt {attempt:?} {outcome} {code:?} {detail:?}", run.generation);
+        say(&format!("  generation {} attempt {attempt:?} {outcome} {code:?} {detail:?}", run.generation));
     }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("a file can be read")
 }
 
 /// The plugin's operation, past the coordinator.
@@ -391,10 +413,8 @@ impl Drop for Server {
     }
 }
 
-#[tokio::test]
-#[ignore = "needs tmux: .ci/suites/plugins.sh runs it"]
-async fn an_item_lives_on_tmux_and_its_register_outlives_the_server() {
-    let name = format!("ti{:x}", std::process::id());
+fn on_tmux(number: u32) -> (Server, Fleet) {
+    let name = format!("ti{number}x{:x}", std::process::id());
     let server = Server { name: format!("coordinator-{name}") };
     let workplace = text(AGENT, "").fleet(&name).write();
     install(&workplace, "plugin.sh", include_str!("../../deploy/plugins/tmux"));
@@ -402,32 +422,41 @@ async fn an_item_lives_on_tmux_and_its_register_outlives_the_server() {
     let PlatformKind::Exec(settings) = &mut fleet.roster.platform.kind else { panic!("the roster says so") };
     // What finds Python may depend on it.
     settings.env.remove("HOME");
+    (server, fleet)
+}
 
+#[tokio::test]
+#[ignore = "needs tmux: .ci/suites/plugins.sh runs it"]
+async fn an_item_lives_on_tmux() {
+    let (server, fleet) = on_tmux(1);
     fleet.open("bd-4jz");
-    let slow = fleet.platform();
-    let sessions = Inventory::Known(slow.list().await.expect("it can be listed"));
-    let state = fleet.tasks.observe(SystemTime::now()).await.expect("it can be read");
-    let stale = fleet.tasks.plan(&state, &sessions, SystemTime::now());
-    let [late] = stale.wants.as_slice() else { panic!("one task is wanted") };
+    let (slow, late) = fleet.planned().await;
     assert_eq!(started(&fleet.cycle().await), [("bd-4jz".to_owned(), 1, 1)]);
     shown("started", &fleet.record("bd-4jz").await);
     let record = fleet.ended("bd-4jz").await;
     shown("failed", &record);
     assert_eq!(record.history[0].exit_code, Some(1));
     let cycle = CycleId("late".to_owned());
-    let answer = slow.start(late, &cycle, SystemTime::now()).await.expect("it answers");
-    println!("the start that was planned before: {answer:?}");
+    let answer = slow.start(&late, &cycle, SystemTime::now()).await.expect("it answers");
+    say(&format!("the start that was planned before: {answer:?}"));
     assert_eq!(answer, Start::Superseded);
     let (one, two) = tokio::join!(fleet.cycle(), fleet.cycle());
     let both = [started(&one), started(&two)].concat();
-    println!("two cycles at once start {both:?}");
+    say(&format!("two cycles at once start {both:?}"));
     assert_eq!(both, [("bd-4jz".to_owned(), 2, 2)]);
     shown("ended", &fleet.ended("bd-4jz").await);
     assert_eq!(started(&fleet.cycle().await), []);
-    println!("the task: {:?}", fleet.state("bd-4jz"));
+    say(&format!("the task: {:?}", fleet.state("bd-4jz")));
     assert_eq!(fleet.state("bd-4jz"), Some(TaskState::Done));
+    forget(&fleet, &server);
+}
 
+#[tokio::test]
+#[ignore = "needs tmux: .ci/suites/plugins.sh runs it"]
+async fn an_item_is_remembered_whatever_becomes_of_tmux() {
+    let (server, fleet) = on_tmux(2);
     fleet.open("long");
+    let (slow, late) = fleet.planned().await;
     assert_eq!(started(&fleet.cycle().await), [("long".to_owned(), 1, 1)]);
     let stopping = fleet.platform().stop(&fleet.tasks.slot("long"), "alice").await.expect("it answers");
     assert_eq!(stopping, Stopping::UnderWay { generation: 1 });
@@ -435,15 +464,18 @@ async fn an_item_lives_on_tmux_and_its_register_outlives_the_server() {
     shown("stopped", &record);
     let run = &record.history[0];
     assert_eq!((run.outcome, run.detail.as_deref()), (Outcome::Stopped, Some("stopped by alice")));
-    assert_eq!(started(&fleet.cycle().await), [("long".to_owned(), 2, 2)]);
+    // A start that died between its register and its session: a generation, and no attempt.
+    let register = fleet.register("long");
+    let mut of: Value = serde_json::from_str(&read(&register)).expect("JSON");
+    let fields = of.as_object_mut().expect("an object");
+    fields.retain(|name, _| name != "began" && name != "ended");
+    fields.extend([("generation".to_owned(), json!(2)), ("id".to_owned(), json!("died"))]);
+    std::fs::write(&register, of.to_string()).expect("a file can be written");
+    shown("after a start that died", &fleet.record("long").await);
+    assert_eq!(started(&fleet.cycle().await), [("long".to_owned(), 2, 3)]);
     // Before its agent begins, nothing has been attempted.
-    let register = format!(
-        "coordinator-tmux/{}/register.json",
-        fleet.tasks.slot("long").session_name(&fleet.roster.fleet)
-    );
-    let register = fleet.workplace.path().join(register);
     let end = Instant::now() + Duration::from_secs(60);
-    while !std::fs::read_to_string(&register).expect("there is a register").contains("\"began\"") {
+    while !read(&register).contains("\"began\"") {
         assert!(Instant::now() < end, "the session does not begin");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -452,16 +484,38 @@ async fn an_item_lives_on_tmux_and_its_register_outlives_the_server() {
     shown("without a server", &record);
     let run = record.history.last().expect("it is remembered");
     let of = run.item.as_ref().expect("it worked on an item");
-    assert_eq!((record.generation, of.item.counts.attempt, run.disrupted), (2, 2, true));
-    let answer = slow.start(late, &cycle, SystemTime::now()).await.expect("it answers");
+    assert_eq!((record.generation, of.item.counts.attempt, run.disrupted), (3, 2, true));
+    let cycle = CycleId("late".to_owned());
+    let answer = slow.start(&late, &cycle, SystemTime::now()).await.expect("it answers");
     assert_eq!(answer, Start::Superseded, "the register outlives the server");
-    assert_eq!(started(&fleet.cycle().await), [("long".to_owned(), 3, 3)]);
-
-    let request = json!({ "fleet": name });
+    fleet.open("other");
+    assert_eq!(started(&fleet.cycle().await).len(), 2);
+    fleet.ended("other").await;
+    fleet.tasks.store.borrow_mut().tasks.remove("other");
+    let long_ago = SystemTime::now() - Duration::from_secs(31 * 24 * 3600);
+    let forgotten = fleet.register("other");
+    let file = std::fs::File::open(&forgotten).expect("there is a register");
+    file.set_modified(long_ago).expect("a time can be set");
+    fleet.open("third");
+    assert_eq!(started(&fleet.cycle().await), [("third".to_owned(), 1, 1)]);
+    assert!(!forgotten.exists() && register.exists(), "an item is forgotten after 30 days, and no other");
+    let request = json!({ "fleet": fleet.roster.fleet.as_str() });
     assert_eq!(plugin(&fleet, "forget", &request)["error"]["code"], "conflict", "one is live");
     fleet.platform().stop(&fleet.tasks.slot("long"), "alice").await.expect("it answers");
-    fleet.ended("long").await;
-    assert_eq!(plugin(&fleet, "forget", &request), json!({ "ok": true }));
-    assert!(fleet.workplace.processes().is_empty(), "neither sessions nor the server are left");
+    for id in ["long", "third"] {
+        fleet.ended(id).await;
+    }
+    forget(&fleet, &server);
+}
+
+/// Has the plugin forget a fleet whose sessions have ended.
+fn forget(fleet: &Fleet, server: &Server) {
+    let request = json!({ "fleet": fleet.roster.fleet.as_str() });
+    assert_eq!(plugin(fleet, "forget", &request), json!({ "ok": true }));
+    let end = Instant::now() + Duration::from_secs(20);
+    while !fleet.workplace.processes().is_empty() {
+        assert!(Instant::now() < end, "neither sessions nor the server stay");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     assert!(!server.socket().exists());
 }

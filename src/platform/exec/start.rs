@@ -9,7 +9,7 @@ use super::lease::Lease;
 use super::protocol::{Capabilities, Code, Operation, Session, Spawned, State, Verdict};
 use super::spec::{self, Ticket};
 use super::{Exec, Failure};
-use crate::backoff::{self, BackoffSettings};
+use crate::backoff;
 use crate::fleet::{Follows, Hold, HoldReason, SlotRecord, Want};
 use crate::platform::{CycleId, Start};
 use crate::report::RateLimit;
@@ -37,26 +37,19 @@ enum Step {
 }
 
 /// The decision on a slot with this record, whose newest session is `last`. Pure.
-fn decide(
-    name: &str,
-    record: &SlotRecord,
-    last: Option<&Session>,
-    follows: Follows,
-    restraint: &BackoffSettings,
-    now: SystemTime,
-) -> Step {
+fn decide(want: &Want, name: &str, record: &SlotRecord, last: Option<&Session>, now: SystemTime) -> Step {
     if record.live.is_some() {
         return Step::Answer(Start::AlreadyRunning);
     }
-    if !follows.allows(record.generation) {
+    if !want.follows.allows(record.generation) {
         return Step::Answer(Start::Superseded);
     }
-    match backoff::hold(name, &record.history, restraint, now) {
+    match backoff::hold(name, &record.history, &want.spec.restraint, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
         None => Step::Spawn(NewSession {
             generation: record.generation.saturating_add(1),
             predecessor: last.map(|last| last.id.clone()),
-            follows: match follows {
+            follows: match want.follows {
                 Follows::Anything => None,
                 Follows::Generation(generation) => Some(generation),
             },
@@ -120,7 +113,7 @@ impl Exec {
             Some(view) => {
                 let now = view.as_of.unwrap_or(now);
                 let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
-                decide(&name, &record, last, want.follows, &want.spec.restraint, now)
+                decide(want, &name, &record, last, now)
             }
             None if want.item.is_some() => {
                 unknown("the plugin's sessions are not known, and an item follows one of them".to_owned())
@@ -207,8 +200,11 @@ fn refused(failure: Failure, now: SystemTime) -> anyhow::Result<Start> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::fleet::{FleetName, Slot};
+    use crate::backoff::BackoffSettings;
+    use crate::fleet::{FleetName, RoleKey, SessionSpec, Slot};
     use crate::platform::exec::view::View;
 
     const RESTRAINT: BackoffSettings = BackoffSettings {
@@ -228,8 +224,12 @@ mod tests {
         let fleet = FleetName::parse("demo").expect("a valid name");
         let view = View::of(listed, &fleet).expect("a list that can be used");
         let now = humantime::parse_rfc3339(now).expect("a time");
-        let slot = Slot::named("qa-s0").expect("a slot");
-        decide("demo-qa-s0", &view.record(&slot), view.sessions(&slot).last(), follows, &RESTRAINT, now)
+        let role = RoleKey::parse("qa").expect("a valid key");
+        let slot = Slot::of_role(&role, 0);
+        let spec = Arc::new(SessionSpec { restraint: RESTRAINT, ..SessionSpec::default() });
+        let want = Want { slot, role, spec, item: None, follows };
+        let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
+        decide(&want, "demo-qa-s0", &record, last, now)
     }
 
     const FAILED: &str = r#"[{"id":"old","slot":{"role":"qa","index":0},"generation":4,"state":"finished","outcome":"failure",
