@@ -50,7 +50,7 @@ pub enum Start {
 
 /// What became of a person's wish to end a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopAnswer {
     /// The platform ends it, with its grace, and records it as stopped.
     Asked {
         /// Which session it is, where that is known.

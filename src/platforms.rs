@@ -10,7 +10,7 @@ use crate::platform::actions::{Actions, LogText};
 use crate::platform::exec::Exec;
 use crate::platform::kubernetes::Kubernetes;
 use crate::platform::process::Process;
-use crate::platform::{CycleId, Platform, Start, Stop};
+use crate::platform::{CycleId, Platform, Start, StopAnswer};
 use crate::report::Contacts;
 
 /// A platform of this program.
@@ -160,12 +160,12 @@ impl AnyPlatform {
     }
 
     /// Ends the slot's live session because the person `by` says so. A cycle has no value through which it could.
-    pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<Stop> {
+    pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         match self {
             Self::Process(platform) => platform.stop(slot, by),
             Self::Kubernetes(platform) => platform.stop(slot, by).await,
             Self::Actions(_) => anyhow::bail!("cancel the run on its page: `coordinator logs` names it"),
-            Self::Exec(_) => anyhow::bail!("this plugin cannot stop a session"),
+            Self::Exec(platform) => platform.stop(slot, by).await,
         }
     }
 }

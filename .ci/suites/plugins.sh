@@ -56,6 +56,17 @@ mux() { env -u TMUX_TMPDIR tmux -L "coordinator-$fleet" "$@"; }
 "$coordinator" plugin-test "$plugin" | tee "$work/tried"
 tested=$(sed -n 's/^fleet \(ct[0-9a-f]*\):.*/\1/p' "$work/tried")
 holds "the plugin passes the whole conformance test" grep -q ', 0 failed, 0 skipped$' "$work/tried"
+# left FLEET: what runs of its server, its socket and its records.
+left() {
+  pgrep -f "tmux .*coordinator-$1" || true
+  find "/tmp/tmux-$(id -u)" "$XDG_STATE_HOME" -name "coordinator-$1" -o -name "$1-*"
+}
+holds "which leaves neither a server nor a record behind" test -z "$(left "$tested")"
+
+cargo test --quiet --locked --test it -- --ignored --nocapture --test-threads 1 exec_items:: |
+  tee "$work/item"
+holds "items start, fail, start again, are superseded, stopped, done and remembered" \
+  grep -q ' 2 passed; 0 failed' "$work/item"
 
 mkdir "$work/fleet" "$work/fleet/briefs" "$work/fleet/plugins"
 cd "$work/fleet"
@@ -120,6 +131,26 @@ gone() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) ==
 holds "a session that a person ends is gone" soon gone
 "$coordinator" reconcile >/dev/null 2>&1
 holds "and the next cycle fills its slot" live
+
+end_s1() {
+  python3 - "$fleet" <<'STOP'
+import json, subprocess, sys
+def ask(operation, request):
+    done = subprocess.run(["plugins/tmux", operation], input=json.dumps(request), capture_output=True, text=True)
+    return json.loads(done.stdout)
+listed = ask("list", {"fleet": sys.argv[1], "roles": [], "include_finished_since": "2026-01-01T00:00:00Z"})
+slot = {"role": "ui_builder", "index": 1}
+session, = [one for one in listed["sessions"] if one["slot"] == slot and one["state"] == "running"]
+order = {"slot": slot, "id": session["id"], "generation": session["generation"], "by": "alice"}
+assert ask("stop", order)["result"] == "stopping"
+assert ask("stop", {**order, "id": order["id"] + "0"})["error"]["code"] == "invalid"
+STOP
+}
+holds "a session can be stopped by its id" end_s1
+stopped() { sessions | json 'any(s["role"] == "ui_builder" and s["outcome"] == "stopped" for s in d["sessions"])'; }
+holds "and is listed as stopped" soon stopped
+others() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 3'; }
+holds "while the others run on" others
 
 pids=$(mux list-panes -a -F '#{pane_pid}')
 mux kill-server

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::command::Refused;
 use crate::cycle::inventory_limit;
+use crate::fleet::Group;
 use crate::github::{Credentials, Github, transport};
 use crate::platform::actions::{self, Actions};
 use crate::platform::exec::{self, Exec, Purpose};
@@ -70,7 +71,7 @@ pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -
     let settings = exec::Settings {
         fleet: roster.fleet.clone(),
         repository: roster.repository.as_ref().map(Repository::full_name),
-        roles: roster.roles.iter().map(|role| role.key.clone()).collect(),
+        groups: roster.roles.iter().map(|role| Group::from(&role.key)).collect(),
         on_inventory_failure: roster.platform.on_inventory_failure,
         exec: settings.clone(),
         secret_names: roster.secret_names.clone(),

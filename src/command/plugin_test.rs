@@ -11,6 +11,7 @@ use crate::render::Screen;
 use row::{Grade, Row, Shortfall, Tried};
 use subject::{Place, Subject};
 
+mod items;
 mod life;
 mod lock;
 mod row;
@@ -19,14 +20,17 @@ mod subject;
 mod view;
 
 /// The slots of the rows.
-const CONTESTED: Place = Place(0);
-const FAILING: Place = Place(1);
-const WIDE: Place = Place(2);
-const SLOW: Place = Place(3);
-const OVERLONG: Place = Place(4);
-const TALKATIVE: Place = Place(5);
-const EXPIRED: Place = Place(6);
-const KILLED: [Place; 6] = [Place(7), Place(8), Place(9), Place(10), Place(11), Place(12)];
+const CONTESTED: Place = Place::Role(0);
+const FAILING: Place = Place::Role(1);
+const WIDE: Place = Place::Role(2);
+const SLOW: Place = Place::Role(3);
+const OVERLONG: Place = Place::Role(4);
+const TALKATIVE: Place = Place::Role(5);
+const EXPIRED: Place = Place::Role(6);
+const KILLED: [Place; 6] =
+    [Place::Role(7), Place::Role(8), Place::Role(9), Place::Role(10), Place::Role(11), Place::Role(12)];
+const STOPPED: Place = Place::Role(13);
+const ITEM: Place = Place::Item("Task \"7\", über alles");
 
 /// Exits with 1 when a row fails.
 ///
@@ -70,6 +74,7 @@ async fn rows(subject: &mut Subject) -> Vec<Row> {
     let talkative = life::start_talkative(subject, TALKATIVE).await;
     rows.push(Row::new("unknown_fields", speech::unknown_fields(subject, WIDE).await));
     rows.push(Row::new("slow_request", speech::slow_request(subject, SLOW).await));
+    let item = items::start_first(subject, ITEM).await;
     rows.push(Row::new("killed", lock::killed(subject, &KILLED).await));
     rows.push(Row::new("garbage", speech::garbage(subject).await));
     rows.push(Row::new("unknown_operation", speech::unknown_operation(subject).await));
@@ -79,7 +84,11 @@ async fn rows(subject: &mut Subject) -> Vec<Row> {
     rows.push(Row::new("next_generation", life::next_generation(subject, CONTESTED).await));
     rows.push(Row::new("time_limit", after(overlong, life::time_limit(subject, OVERLONG)).await));
     rows.push(Row::new("logs", after(talkative, life::logs(subject, TALKATIVE)).await));
+    rows.push(Row::new("items", after(item, items::life(subject, ITEM)).await));
+    rows.push(Row::new("superseded", items::superseded(subject, ITEM).await));
+    rows.push(Row::new("stop", life::stop(subject, STOPPED).await));
     rows.push(Row::new("nothing_left", life::nothing_left(subject).await));
+    rows.push(Row::new("forget", life::forget(subject).await));
     rows
 }
 

@@ -23,8 +23,8 @@ pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Re
     let (mut stdout, mut code) = (String::new(), 0);
     for (slot, name) in meant.iter().zip(&names) {
         let line = match platform.stop(slot, &by).await {
-            Ok(platform::Stop::Asked { .. }) => format!("{name}: stopping"),
-            Ok(platform::Stop::NotLive) => format!("{name}: no session is live"),
+            Ok(platform::StopAnswer::Asked { .. }) => format!("{name}: stopping"),
+            Ok(platform::StopAnswer::NotLive) => format!("{name}: no session is live"),
             Err(error) => {
                 code = 1;
                 format!("{name}: {error:#}")

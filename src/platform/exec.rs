@@ -13,8 +13,8 @@ use anyhow::{Context, bail};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::fleet::{FleetName, Listing, RoleKey, Slot, Want};
-use crate::platform::{CycleId, Platform, Start};
+use crate::fleet::{FleetName, Group, Listing, Slot, Want};
+use crate::platform::{CycleId, Platform, Start, StopAnswer};
 use crate::roster::{ExecSettings, OnInventoryFailure};
 
 mod fitness;
@@ -26,10 +26,13 @@ pub mod operation;
 pub mod protocol;
 
 pub use fitness::Incompatible;
+pub(crate) use fitness::item_refusal;
 pub use operation::{Failure, Plugin};
 
 use lease::Lease;
-use protocol::{Capabilities, Capable, List, Listed, Log, Logs, Operation, SlotExclusive};
+use protocol::{
+    Capabilities, Capable, List, Listed, Log, Logs, Operation, SlotExclusive, StopResult, Stopped,
+};
 use view::View;
 
 /// Older sessions say nothing about the next one: the longest failing streak that counts is shorter.
@@ -45,8 +48,8 @@ pub struct Settings {
     pub fleet: FleetName,
     /// `owner/repo`, told to every session.
     pub repository: Option<String>,
-    /// The roles of the roster.
-    pub roles: Vec<RoleKey>,
+    /// The groups whose sessions the roster asks for: a hint for `list`.
+    pub groups: Vec<Group>,
     /// What the roster wants of an unknown inventory.
     pub on_inventory_failure: OnInventoryFailure,
     /// `[platform.exec]`.
@@ -130,7 +133,7 @@ impl Exec {
         self.lease(capabilities).await?;
         let request = List {
             fleet: self.settings.fleet.as_str(),
-            roles: self.settings.roles.iter().map(RoleKey::as_str).collect(),
+            roles: self.settings.groups.iter().map(Group::as_str).collect(),
             include_finished_since: SystemTime::now() - REMEMBERED,
         };
         let listed: Listed = self.plugin.ask_until(self.list_until, Operation::List, &request).await?;
@@ -140,7 +143,8 @@ impl Exec {
                 self.settings.exec.plugin.display()
             );
         }
-        Ok(View::of(listed))
+        let plugin = self.settings.exec.plugin.display();
+        View::of(listed, &self.settings.fleet).with_context(|| format!("plugin {plugin} list"))
     }
 
     /// The end of what the session wrote: the one of this generation, else the live one, else the newest.
@@ -164,6 +168,24 @@ impl Exec {
             tracing::warn!("only the end of the log of {name}: the plugin has more");
         }
         Ok(log.text)
+    }
+
+    /// Ends the slot's live session, with the plugin's grace; it is then listed with the outcome `stopped`. For commands
+    /// alone: a cycle never ends a session.
+    pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
+        if !self.fit().await?.stop {
+            bail!("the plugin cannot stop a session; end it where it runs");
+        }
+        let view = self.look().await?;
+        let live = view.sessions(slot).iter().rev().find(|session| view::is_live(session));
+        let Some(session) = live else { return Ok(StopAnswer::NotLive) };
+        let generation = session.generation;
+        let request = protocol::Stop { slot: &session.slot, id: &session.id, generation, by };
+        let stopped: Stopped = self.plugin.ask(Operation::Stop, &request).await?;
+        Ok(match stopped.result {
+            StopResult::Stopping => StopAnswer::Asked { generation: Some(generation) },
+            StopResult::Finished => StopAnswer::NotLive,
+        })
     }
 }
 

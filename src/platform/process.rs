@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use crate::fleet::{FleetName, Listing, Slot, SlotSessions, Want};
-use crate::platform::{CycleId, Platform, Start, Stop};
+use crate::platform::{CycleId, Platform, Start, StopAnswer};
 
 mod descriptors;
 mod directory;
@@ -110,7 +110,7 @@ impl Process {
     }
 
     /// Asks the shim of the slot's live session to end it, and records who did.
-    pub(crate) fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<Stop> {
+    pub(crate) fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         stop::stop(&self.settings, slot, by)
     }
 }

@@ -172,7 +172,7 @@ pub(super) fn kubernetes_pods() -> Value {
 pub(super) fn capabilities() -> Value {
     json!({
         "ok": true, "protocol": [1], "name": "test", "slot_exclusive": "create", "blind_spawn": true, "history": true,
-        "logs": true, "dry_run": true,
+        "logs": true, "dry_run": true, "items": true, "stop": true,
     })
 }
 
@@ -186,9 +186,13 @@ pub(super) fn sessions() -> Value {
             "url": "https://example.com/a", "cycle": "1f",
         })
     };
+    let slot = json!({ "group": "queue", "item": "7", "name": "demo-queue-i7" });
+    let mut of_item = session("c", 0, "finished");
+    of_item["slot"] = slot.clone();
+    of_item["item"] = json!({ "role": "builder", "id": "7", "attempt": 2, "cost_usd": 1.5 });
     json!({ "ok": true, "complete": true, "as_of": "2026-01-01T01:00:00Z", "sessions": [
-        session("a", 0, "running"), session("b", 1, "finished"),
-    ] })
+        session("a", 0, "running"), session("b", 1, "finished"), of_item,
+    ], "items": [{ "slot": slot, "generation": 5 }] })
 }
 
 /// A plugin's answer to a spawn.

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use coordinator::cli::StepName;
+use coordinator::fleet::Group;
 use coordinator::platform::exec::{Exec, Purpose, Settings};
 use coordinator::report::StepOutcome;
 use coordinator::roster::PlatformKind;
@@ -54,7 +55,7 @@ pub(crate) fn plugin(bytes: &[u8]) -> Verdict {
     let settings = Settings {
         fleet: roster.fleet.clone(),
         repository: None,
-        roles: roster.roles.iter().map(|role| role.key.clone()).collect(),
+        groups: roster.roles.iter().map(|role| Group::from(&role.key)).collect(),
         on_inventory_failure: roster.platform.on_inventory_failure,
         exec,
         secret_names: roster.secret_names.clone(),

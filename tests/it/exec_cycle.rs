@@ -81,6 +81,8 @@ fn a_plugin_is_told_what_to_run_and_gets_no_secret_but_its_own() {
     assert!(!request.contains(TOKEN));
     let request: Value = serde_json::from_str(&request).expect("JSON");
     assert_eq!(request["idempotency_key"], "demo/qa/0/1");
+    assert_eq!(request["slot"], serde_json::json!({ "role": "qa", "index": 0 }));
+    assert!(request.get("follows").is_none() && request.get("item").is_none(), "{request:#}");
     assert_eq!((&request["generation"], &request["expected_predecessor"]), (&1.into(), &Value::Null));
     let spec = &request["spec"];
     assert_eq!(spec["command"], serde_json::json!(["agent", "demo-qa-s0"]));

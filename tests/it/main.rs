@@ -17,6 +17,8 @@ mod exec_commands;
 #[cfg(target_os = "linux")]
 mod exec_cycle;
 #[cfg(target_os = "linux")]
+mod exec_items;
+#[cfg(target_os = "linux")]
 mod exec_overlap;
 #[cfg(target_os = "linux")]
 mod exec_trouble;

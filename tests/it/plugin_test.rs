@@ -67,6 +67,17 @@ const MUTANTS: &[Mutant] = &[
         rows: &["next_generation"],
     },
     Mutant { from: "\"$(number tail_bytes)\" \"$place/log\"", to: "99 \"$place/log\"", rows: &["logs"] },
+    Mutant { from: "item=,$(object item)", to: "item=", rows: &["items"] },
+    Mutant { from: "|| refuse superseded", to: "|| :", rows: &["superseded"] },
+    // The comparison looks at what runs, and not at what ran.
+    Mutant {
+        from: "\"${ran:-0}\" ] || refuse superseded",
+        to: "\"$((generation - 1))\" ] || refuse superseded",
+        rows: &["superseded"],
+    },
+    Mutant { from: "outcome=\"\\\"stopped\\\"", to: "outcome=\"\\\"cancelled\\\"", rows: &["stop"] },
+    Mutant { from: "    kill \"$(cat \"$place/pid\")\"\n", to: "", rows: &["stop"] },
+    Mutant { from: "  rm -rf \"$state/$(text fleet)\"-*\n", to: "", rows: &["forget"] },
     // What it leaves behind still runs when the session is finished.
     Mutant {
         from: "  exec 9>&-\n",
@@ -139,7 +150,7 @@ fn a_plugin_that_keeps_the_protocol_passes_every_row() {
     assert_eq!((&document["name"], &document["slot_exclusive"]), (&"fake".into(), &"create".into()));
     assert_eq!(
         (&document["passed"], &document["failed"], &document["skipped"]),
-        (&20.into(), &0.into(), &0.into())
+        (&24.into(), &0.into(), &0.into())
     );
 }
 
@@ -171,9 +182,17 @@ fn a_plugin_without_a_lock_is_not_asked_for_one_and_the_roster_is_told() {
         PLUGIN.replace(r#""slot_exclusive":"create","blind_spawn":true"#, r#""slot_exclusive":"none""#);
     let (code, document) = Plugin::new(&script).tried();
     assert_eq!(code, Some(0), "{document:#}");
-    assert_eq!(rows_that("skipped", &document), ["one_of_many", "taken", "killed"]);
+    assert_eq!(rows_that("skipped", &document), ["one_of_many", "taken", "killed", "items", "superseded"]);
     let demand = document["demand"].as_str().expect("it demands something");
     assert!(demand.contains("on_inventory_failure = \"skip\""), "{demand}");
+}
+
+#[test]
+fn a_plugin_of_roles_alone_is_not_asked_for_more() {
+    let script = PLUGIN.replace(r#","items":true,"stop":true,"forget":true"#, "");
+    let (code, document) = Plugin::new(&script).tried();
+    assert_eq!(code, Some(0), "{document:#}");
+    assert_eq!(rows_that("skipped", &document), ["items", "superseded", "stop", "forget"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use super::workplace::{RosterText, Workplace};
 
 /// What the plugins of these tests say of themselves, unless a test wants something else.
-pub const CAPABLE: &str = r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","blind_spawn":true,"history":true,"logs":true,"dry_run":true}"#;
+pub const CAPABLE: &str = r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","blind_spawn":true,"history":true,"stop":true,"logs":true,"dry_run":true}"#;
 
 /// Nobody refuses a second session.
 pub const OPEN: &str =
@@ -24,6 +24,7 @@ pub struct Plugin {
     pub list: String,
     pub spawn: String,
     pub logs: String,
+    pub stop: String,
 }
 
 impl Default for Plugin {
@@ -37,6 +38,7 @@ impl Default for Plugin {
                  echo \"{\\\"ok\\\":true,\\\"result\\\":\\\"$result\\\"}\""
                 .to_owned(),
             logs: r#"printf '%s' '{"ok":true,"text":"what it wrote\n","truncated":false}'"#.to_owned(),
+            stop: "rmdir \"$HOME/store/$slot\" && echo '{\"ok\":true,\"result\":\"stopping\"}'".to_owned(),
         }
     }
 }
@@ -53,7 +55,7 @@ impl Plugin {
     }
 
     fn text(&self) -> String {
-        let Self { capabilities, list, spawn, logs } = self;
+        let Self { capabilities, list, spawn, logs, stop } = self;
         format!(
             "#!/bin/sh\n\
              echo \"$1\" >> \"$HOME/journal\"\n\
@@ -77,17 +79,14 @@ impl Plugin {
              list) {list}\n;;\n\
              spawn) read_request; {spawn}\n;;\n\
              logs) read_request; {logs}\n;;\n\
+             stop) read_request; {stop}\n;;\n\
              esac\n"
         )
     }
 
     /// Puts it into this workplace, whose roster names it `plugin.sh`.
     pub fn install(&self, workplace: &Workplace) {
-        // A file that this process has open for writing could not be run, were another test to start a program meanwhile.
-        workplace.write("plugin.txt", self.text());
-        let path = workplace.path().join("plugin.sh");
-        copy(&workplace.path().join("plugin.txt"), &path);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode can be set");
+        install(workplace, "plugin.sh", &self.text());
     }
 
     /// A workplace of this roster, with this plugin.
@@ -96,6 +95,15 @@ impl Plugin {
         self.install(&workplace);
         workplace
     }
+}
+
+/// Puts a program into a workplace.
+pub fn install(workplace: &Workplace, name: &str, text: &str) {
+    // A file that this process has open for writing could not be run, were another test to start a program meanwhile.
+    workplace.write("plugin.txt", text);
+    let path = workplace.path().join(name);
+    copy(&workplace.path().join("plugin.txt"), &path);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode can be set");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -9,7 +9,10 @@ use tokio::time::{Instant, sleep};
 use super::lock::not_created;
 use super::row::{Shortfall, Tried, demand, promised};
 use super::subject::{Order, Place, Subject, told};
-use crate::platform::exec::protocol::{Log, Logs, Operation, Outcome, Session, State, Verdict};
+use crate::platform::exec::Failure;
+use crate::platform::exec::protocol::{
+    Forget, Forgotten, Log, Logs, Operation, Outcome, Session, State, Stop, StopResult, Stopped, Verdict,
+};
 
 /// What the session of the row about logs writes.
 const SAID: &str = "a line of the session";
@@ -109,6 +112,52 @@ async fn read(subject: &Subject, id: &str, tail_bytes: u64) -> Result<Log, Short
     Ok(subject.plugin().ask(Operation::Logs, &Logs { id, tail_bytes }).await?)
 }
 
+/// A person's word ends this session, and no other.
+pub(super) async fn stop(subject: &Subject, place: Place) -> Tried {
+    promised(subject.capabilities.stop, "`stop`")?;
+    subject.spawn(&Order::first(place, &["sleep", "60"])).await?;
+    let live = |sessions: &[Session]| sessions.iter().find(|one| one.state != State::Finished).cloned();
+    let session = subject.until(place, "a session that sleeps is live", live).await?;
+    let answer = end(subject, &session).await?;
+    demand(answer.result == StopResult::Stopping, || "a live session is said to be finished".to_owned())?;
+    if subject.capabilities.history {
+        let ended = finished(subject, place, "a stopped session is finished").await?;
+        demand(ended.outcome == Some(Outcome::Stopped), || {
+            format!("a stopped session is listed as {:?}, not stopped", ended.outcome)
+        })?;
+        demand(ended.stopped_by.as_deref() == Some(STOPPED_BY), || {
+            format!("`{STOPPED_BY}` stopped it, and `stopped_by` is {:?}", ended.stopped_by)
+        })?;
+        let again = end(subject, &session).await?;
+        demand(again.result == StopResult::Finished, || "a finished session is stopped again".to_owned())?;
+    }
+    let stranger = Session { id: format!("{}0", session.id), ..session };
+    let unknown: Result<Stopped, Failure> = end(subject, &stranger).await;
+    match unknown {
+        Err(Failure::Refused { .. }) => Ok("a session is stopped, and listed as such".to_owned()),
+        Ok(_) => Err(Shortfall::Failed("it stops a session with an `id` that it never gave".to_owned())),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Who asks for the stop of the row about it.
+const STOPPED_BY: &str = "plugin-test";
+
+async fn end(subject: &Subject, session: &Session) -> Result<Stopped, Failure> {
+    let (slot, id, generation) = (&session.slot, &session.id, session.generation);
+    subject.plugin().ask(Operation::Stop, &Stop { slot, id, generation, by: STOPPED_BY }).await
+}
+
+/// The last row: what the plugin remembers of this fleet goes.
+pub(super) async fn forget(subject: &mut Subject) -> Tried {
+    promised(subject.capabilities.forget, "`forget`")?;
+    let _: Forgotten = subject.plugin().ask(Operation::Forget, &Forget { fleet: subject.fleet() }).await?;
+    let left = subject.list().await?;
+    demand(left.is_empty(), || format!("it should have forgotten all; {}", told(&left)))?;
+    subject.is_forgotten = true;
+    Ok("its records of the fleet are gone".to_owned())
+}
+
 /// Every session ends by itself, and then no process of any is left on this machine.
 pub(super) async fn nothing_left(subject: &Subject) -> Tried {
     let end = Instant::now() + subject.patience();
@@ -137,7 +186,7 @@ fn processes(fleet: &str) -> BTreeSet<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(of_fleet).collect()
 }
 
-async fn finished(subject: &Subject, place: Place, what: &str) -> Result<Session, Shortfall> {
+pub(super) async fn finished(subject: &Subject, place: Place, what: &str) -> Result<Session, Shortfall> {
     let newest = |sessions: &[Session]| {
         let newest = sessions.iter().max_by_key(|session| session.generation)?;
         (newest.state == State::Finished).then(|| newest.clone())

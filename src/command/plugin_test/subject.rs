@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::row::Shortfall;
+use crate::fleet::{Counts, ItemKey, ItemRun, RoleKey, Usd, WorkItem};
 use crate::platform::exec::protocol::{
     Capabilities, List, Listed, Operation, Session, SlotExclusive, SlotKey, Spawn, Spawned, Spec,
 };
@@ -19,9 +20,16 @@ const ROLE: &str = "plugin_test";
 /// Between two looks at the list.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+const SOURCE: &str = "tests";
+
 /// A slot that is free at first; each row has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place(pub u32);
+pub(super) enum Place {
+    /// Of the one role, by its index.
+    Role(u32),
+    /// Of the work item with this id.
+    Item(&'static str),
+}
 
 /// What a spawn of the test asks for; the rest is the same for all.
 #[derive(Debug, Clone)]
@@ -42,6 +50,12 @@ pub(super) struct Order {
     pub(super) expires_in_s: i64,
     /// Start nothing.
     pub(super) dry_run: bool,
+}
+
+/// What the sessions of an item have used up, different for each generation.
+pub(super) fn counts(generation: u64) -> Counts {
+    let attempt = u32::try_from(generation).unwrap_or(u32::MAX);
+    Counts { attempt, reworks: 3, cost_usd: Usd::from_dollars(1.25), ..Counts::default() }
 }
 
 impl Order {
@@ -69,6 +83,8 @@ pub(super) struct Subject {
     pub(super) capabilities: Capabilities,
     /// How long an operation takes here.
     pub(super) pace: Duration,
+    /// The plugin has removed its records of the fleet.
+    pub(super) is_forgotten: bool,
 }
 
 impl Subject {
@@ -92,6 +108,9 @@ impl Subject {
             history: false,
             logs: false,
             dry_run: false,
+            items: false,
+            stop: false,
+            forget: false,
             max_spec_bytes: None,
         };
         Self {
@@ -99,6 +118,7 @@ impl Subject {
             fleet: format!("ct{:012x}", number & 0xffff_ffff_ffff),
             capabilities,
             pace: Duration::ZERO,
+            is_forgotten: false,
         }
     }
 
@@ -122,6 +142,32 @@ impl Subject {
         Duration::from_secs(self.hold_s() + 10)
     }
 
+    /// The slot of a place, as the coordinator sends it.
+    pub(super) fn slot(&self, place: Place) -> SlotKey {
+        match place {
+            Place::Role(index) => SlotKey::Role { role: ROLE.to_owned(), index },
+            Place::Item(id) => SlotKey::Item {
+                group: SOURCE.to_owned(),
+                item: id.to_owned(),
+                name: self.session_name(place),
+            },
+        }
+    }
+
+    fn session_name(&self, place: Place) -> String {
+        match place {
+            Place::Role(index) => format!("{}-{}-s{index}", self.fleet, ROLE.replace('_', "-")),
+            Place::Item(id) => format!("{}-{SOURCE}-i{}", self.fleet, ItemKey::of(id).as_str()),
+        }
+    }
+
+    /// What the session of an order says of its work item.
+    pub(super) fn item(order: &Order) -> Option<ItemRun> {
+        let Place::Item(id) = order.place else { return None };
+        let item = WorkItem { id: id.to_owned(), counts: counts(order.generation) };
+        RoleKey::parse(ROLE).ok().map(|role| ItemRun { role, item })
+    }
+
     /// A complete list.
     pub(super) async fn list(&self) -> Result<Vec<Session>, Shortfall> {
         let since = SystemTime::UNIX_EPOCH;
@@ -136,7 +182,7 @@ impl Subject {
 
     /// The sessions of one place.
     pub(super) async fn at(&self, place: Place) -> Result<Vec<Session>, Shortfall> {
-        let slot = SlotKey { role: ROLE.to_owned(), index: place.0 };
+        let slot = self.slot(place);
         Ok(self.list().await?.into_iter().filter(|session| session.slot == slot).collect())
     }
 
@@ -168,8 +214,13 @@ impl Subject {
 
     /// The request of an order, as the coordinator says it.
     pub(super) fn request(&self, order: &Order) -> Value {
-        let index = order.place.0;
-        let session = format!("{}-{}-s{index}", self.fleet, ROLE.replace('_', "-"));
+        let session = self.session_name(order.place);
+        let (follows, place) = match order.place {
+            Place::Role(index) => (None, format!("{ROLE}/{index}")),
+            Place::Item(id) => {
+                (Some(order.generation - 1), format!("{SOURCE}/i{}", ItemKey::of(id).as_str()))
+            }
+        };
         let own = |name: &str, value: &str| (format!("COORDINATOR_{name}"), value.to_owned());
         let env = [
             own("FLEET", &self.fleet),
@@ -181,10 +232,12 @@ impl Subject {
         let expires = SystemTime::now();
         let off = Duration::from_secs(order.expires_in_s.unsigned_abs());
         let request = Spawn {
-            slot: SlotKey { role: ROLE.to_owned(), index },
+            slot: self.slot(order.place),
             generation: order.generation,
             expected_predecessor: order.predecessor.as_deref(),
-            idempotency_key: format!("{}/{ROLE}/{index}/{}", self.fleet, order.generation),
+            follows,
+            item: Self::item(order),
+            idempotency_key: format!("{}/{place}/{}", self.fleet, order.generation),
             cycle: &order.cycle,
             expires_at: if order.expires_in_s < 0 { expires - off } else { expires + off },
             spec: Spec {

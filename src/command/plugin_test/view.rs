@@ -55,7 +55,12 @@ fn text(subject: &Subject, rows: &[Row], screen: Screen) -> String {
         format!("{grade}{name:NAME_WIDTH$}{}\n", sentence(&row.detail))
     };
     let lines: String = rows.iter().map(line).collect();
-    let fleet = format!("fleet {}: what the plugin remembers of it may be removed", subject.fleet());
+    let left = if subject.is_forgotten {
+        "the plugin has forgotten it"
+    } else {
+        "what the plugin remembers of it may be removed"
+    };
+    let fleet = format!("fleet {}: {left}", subject.fleet());
     format!("{lines}\n{fleet}\n{}\n{}\n", class(&subject.capabilities), summary(rows))
 }
 

@@ -50,6 +50,23 @@ pub(super) fn may_start_blind(capabilities: &Capabilities) -> bool {
     }
 }
 
+/// Why the plugin must not see a work item; `None` when it may.
+///
+/// Where nothing refuses a second session, no lock of this machine makes the comparison of `follows` and the start one
+/// step. Without ended sessions nothing carries an item's counts.
+pub(crate) fn item_refusal(capabilities: &Capabilities) -> Option<&'static str> {
+    match capabilities.slot_exclusive {
+        _ if !capabilities.items => Some("the plugin runs no work items (its `items` is not true)"),
+        SlotExclusive::None => Some(
+            "the plugin cannot refuse a second session in a slot (its `slot_exclusive` is \"none\"), so an item could run twice",
+        ),
+        SlotExclusive::Create | SlotExclusive::Execution if !capabilities.history => Some(
+            "the plugin lists no ended sessions (its `history` is not true), so attempts could not be counted",
+        ),
+        SlotExclusive::Create | SlotExclusive::Execution => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +93,21 @@ mod tests {
         assert!(!blind("") && !blind(r#","slot_exclusive":"none""#));
         assert!(blind(r#","slot_exclusive":"create""#) && blind(r#","slot_exclusive":"execution""#));
         assert!(!may_start_blind(&capabilities(r#","slot_exclusive":"create""#)));
+    }
+
+    #[test]
+    fn a_plugin_gets_work_items_only_when_it_compares_excludes_and_remembers() {
+        let fit = r#","items":true,"history":true,"slot_exclusive":"create""#;
+        assert_eq!(item_refusal(&capabilities(fit)), None);
+        assert_eq!(item_refusal(&capabilities(&fit.replace("create", "execution"))), None);
+        for (unfit, why) in [
+            (fit.replace(r#""items":true,"#, ""), "`items`"),
+            (fit.replace(r#""history":true,"#, ""), "`history`"),
+            (fit.replace("create", "none"), "`slot_exclusive`"),
+        ] {
+            let refusal = item_refusal(&capabilities(&unfit));
+            assert!(refusal.is_some_and(|refusal| refusal.contains(why)), "{unfit}: {refusal:?}");
+        }
     }
 
     #[test]

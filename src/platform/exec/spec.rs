@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::Settings;
 use super::protocol::{SlotKey, Spawn, Spec};
 use super::start::NewSession;
-use crate::fleet::Want;
+use crate::fleet::{FleetName, Seat, Slot, Want};
 use crate::platform::CycleId;
 use crate::platform::environment::Identity;
 use crate::platform::placeholders::{command, takes_prompt};
@@ -19,19 +19,24 @@ pub(super) fn request<'a>(
 ) -> Spawn<'a> {
     let (fleet, slot) = (&settings.fleet, &want.slot);
     Spawn {
-        slot: SlotKey::from(slot),
+        slot: SlotKey::new(fleet, slot, want.item.as_ref()),
         generation: new.generation,
         expected_predecessor: new.predecessor.as_deref(),
-        idempotency_key: format!(
-            "{fleet}/{}/{}/{}",
-            slot.group,
-            slot.index().unwrap_or_default(),
-            new.generation
-        ),
+        follows: new.follows,
+        item: want.item_run(),
+        idempotency_key: idempotency_key(fleet, slot, new.generation),
         cycle: &ticket.cycle.0,
         expires_at: ticket.expires_at,
         spec: spec(settings, want, new, ticket.cycle),
         dry_run: ticket.dry_run,
+    }
+}
+
+fn idempotency_key(fleet: &FleetName, slot: &Slot, generation: u64) -> String {
+    let group = &slot.group;
+    match &slot.seat {
+        Seat::Index(index) => format!("{fleet}/{group}/{index}/{generation}"),
+        seat @ Seat::Item(_) => format!("{fleet}/{group}/{seat}/{generation}"),
     }
 }
 

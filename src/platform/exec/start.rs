@@ -4,14 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::bail;
 
-use super::fitness::may_start_blind;
+use super::fitness::{item_refusal, may_start_blind};
 use super::lease::Lease;
-use super::protocol::{Capabilities, Code, Operation, Session, Spawned, Verdict};
+use super::protocol::{Capabilities, Code, Operation, Session, Spawned, State, Verdict};
 use super::spec::{self, Ticket};
-use super::view;
 use super::{Exec, Failure};
-use crate::backoff::{self, BackoffSettings};
-use crate::fleet::{Hold, HoldReason, Want};
+use crate::backoff;
+use crate::fleet::{Follows, Hold, HoldReason, SlotRecord, Want};
 use crate::platform::{CycleId, Start};
 use crate::report::RateLimit;
 
@@ -24,6 +23,8 @@ pub(super) struct NewSession {
     pub(super) generation: u64,
     /// The plugin's id of the newest session before.
     pub(super) predecessor: Option<String>,
+    /// For a work item, the generation that it must follow: the plugin compares it.
+    pub(super) follows: Option<u64>,
 }
 
 /// What to do about a slot.
@@ -35,17 +36,23 @@ enum Step {
     Answer(Start),
 }
 
-/// The decision on a slot with these sessions, oldest first. Pure.
-fn decide(name: &str, sessions: &[Session], restraint: &BackoffSettings, now: SystemTime) -> Step {
-    let record = view::record(sessions);
+/// The decision on a slot with this record, whose newest session is `last`. Pure.
+fn decide(want: &Want, name: &str, record: &SlotRecord, last: Option<&Session>, now: SystemTime) -> Step {
     if record.live.is_some() {
         return Step::Answer(Start::AlreadyRunning);
     }
-    match backoff::hold(name, &record.history, restraint, now) {
+    if !want.follows.allows(record.generation) {
+        return Step::Answer(Start::Superseded);
+    }
+    match backoff::hold(name, &record.history, &want.spec.restraint, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
         None => Step::Spawn(NewSession {
-            generation: sessions.last().map_or(0, |last| last.generation).saturating_add(1),
-            predecessor: sessions.last().map(|last| last.id.clone()),
+            generation: record.generation.saturating_add(1),
+            predecessor: last.map(|last| last.id.clone()),
+            follows: match want.follows {
+                Follows::Anything => None,
+                Follows::Generation(generation) => Some(generation),
+            },
         }),
     }
 }
@@ -54,12 +61,19 @@ fn unknown(detail: String) -> Step {
     Step::Answer(Start::Held(Hold { reason: HoldReason::Unknown, until: None, detail }))
 }
 
+/// Why a work item is held whatever its slot holds.
+fn unsupported(want: &Want, capabilities: &Capabilities) -> Option<Hold> {
+    want.item.as_ref()?;
+    let detail = item_refusal(capabilities)?.to_owned();
+    Some(Hold { reason: HoldReason::Unsupported, until: None, detail })
+}
+
 impl Exec {
     pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
-        if want.item.is_some() {
-            return Ok(Start::unsupported());
-        }
         let capabilities = self.fit().await?;
+        if let Some(hold) = unsupported(want, capabilities) {
+            return Ok(Start::Held(hold));
+        }
         if let Some(Lease::Theirs) = self.lease(capabilities).await? {
             return Ok(Start::Held(Hold {
                 reason: HoldReason::Unknown,
@@ -78,10 +92,10 @@ impl Exec {
 
     /// The same decision; the plugin is asked for its own when it can give it without starting anything.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
-        if want.item.is_some() {
-            return Ok(Start::unsupported());
-        }
         let capabilities = self.fit().await?;
+        if let Some(hold) = unsupported(want, capabilities) {
+            return Ok(Start::Held(hold));
+        }
         match self.step(want, capabilities, now) {
             Step::Spawn(new) if capabilities.dry_run => {
                 let cycle = CycleId("dry-run".to_owned());
@@ -98,10 +112,14 @@ impl Exec {
         match self.view.borrow().as_ref() {
             Some(view) => {
                 let now = view.as_of.unwrap_or(now);
-                decide(&name, view.sessions(&want.slot), &want.spec.restraint, now)
+                let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
+                decide(want, &name, &record, last, now)
+            }
+            None if want.item.is_some() => {
+                unknown("the plugin's sessions are not known, and an item follows one of them".to_owned())
             }
             None if may_start_blind(capabilities) => {
-                Step::Spawn(NewSession { generation: 1, predecessor: None })
+                Step::Spawn(NewSession { generation: 1, predecessor: None, follows: None })
             }
             None => {
                 unknown("the plugin's sessions are not known, and it must not be asked blindly".to_owned())
@@ -138,8 +156,14 @@ impl Exec {
         match asked {
             Ok(Spawned { result: Verdict::Created | Verdict::Deferred, .. }) => Ok(started),
             Ok(Spawned { result: Verdict::Exists, session }) => {
-                let is_ours = session.is_some_and(|session| session.cycle.as_deref() == Some(request.cycle));
-                Ok(if is_ours { started } else { Start::AlreadyRunning })
+                let is_ours =
+                    session.as_ref().is_some_and(|session| session.cycle.as_deref() == Some(request.cycle));
+                let is_over = session.is_some_and(|session| session.state == State::Finished);
+                Ok(match (is_ours, is_over && want.item.is_some()) {
+                    (true, _) => started,
+                    (false, true) => Start::Superseded,
+                    (false, false) => Start::AlreadyRunning,
+                })
             }
             Err(failure) => refused(failure, ticket.expires_at - TICKET),
         }
@@ -160,6 +184,7 @@ fn refused(failure: Failure, now: SystemTime) -> anyhow::Result<Start> {
                     Ok(Start::RateLimited(RateLimit { resets_at: until, said: String::new() }))
                 }
                 Code::Conflict => Ok(Start::AlreadyRunning),
+                Code::Superseded => Ok(Start::Superseded),
                 Code::Unavailable
                 | Code::Denied
                 | Code::Invalid
@@ -177,7 +202,12 @@ fn refused(failure: Failure, now: SystemTime) -> anyhow::Result<Start> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::backoff::BackoffSettings;
+    use crate::fleet::{FleetName, RoleKey, SessionSpec, Slot};
+    use crate::platform::exec::view::View;
 
     const RESTRAINT: BackoffSettings = BackoffSettings {
         backoff_base: Duration::from_secs(60),
@@ -187,9 +217,21 @@ mod tests {
     };
 
     fn step(sessions: &str, now: &str) -> Step {
-        let sessions: Vec<Session> = serde_json::from_str(sessions).expect("sessions");
+        following(Follows::Anything, sessions, now)
+    }
+
+    fn following(follows: Follows, sessions: &str, now: &str) -> Step {
+        let listed = format!(r#"{{"complete":true,"sessions":{sessions}}}"#);
+        let listed = serde_json::from_str(&listed).expect("a list");
+        let fleet = FleetName::parse("demo").expect("a valid name");
+        let view = View::of(listed, &fleet).expect("a list that can be used");
         let now = humantime::parse_rfc3339(now).expect("a time");
-        decide("demo-qa-s0", &sessions, &RESTRAINT, now)
+        let role = RoleKey::parse("qa").expect("a valid key");
+        let slot = Slot::of_role(&role, 0);
+        let spec = Arc::new(SessionSpec { restraint: RESTRAINT, ..SessionSpec::default() });
+        let want = Want { slot, role, spec, item: None, follows };
+        let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
+        decide(&want, "demo-qa-s0", &record, last, now)
     }
 
     const FAILED: &str = r#"[{"id":"old","slot":{"role":"qa","index":0},"generation":4,"state":"finished","outcome":"failure",
@@ -197,12 +239,23 @@ mod tests {
 
     #[test]
     fn the_next_generation_follows_the_newest_session() {
-        let expected = NewSession { generation: 5, predecessor: Some("old".to_owned()) };
+        let expected = NewSession { generation: 5, predecessor: Some("old".to_owned()), follows: None };
         assert_eq!(step(FAILED, "2026-01-01T01:00:00Z"), Step::Spawn(expected));
         assert_eq!(
             step("[]", "2026-01-01T01:00:00Z"),
-            Step::Spawn(NewSession { generation: 1, predecessor: None })
+            Step::Spawn(NewSession { generation: 1, predecessor: None, follows: None })
         );
+    }
+
+    #[test]
+    fn a_start_that_follows_another_session_than_the_newest_is_superseded_before_the_plugin_is_asked() {
+        let later = "2026-01-01T01:00:00Z";
+        for stale in [0, 3, 5] {
+            let step = following(Follows::Generation(stale), FAILED, later);
+            assert_eq!(step, Step::Answer(Start::Superseded), "{stale}");
+        }
+        let step = following(Follows::Generation(4), FAILED, later);
+        assert!(matches!(step, Step::Spawn(NewSession { generation: 5, follows: Some(4), .. })), "{step:?}");
     }
 
     #[test]

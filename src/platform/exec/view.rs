@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use anyhow::bail;
+
 use super::protocol::{Listed, Outcome, Session, State};
-use crate::fleet::{
-    self, FleetName, HISTORY, Listing, LiveSession, RoleKey, Run, Slot, SlotRecord, Unmanaged,
-};
+use crate::fleet::{self, FleetName, HISTORY, Listing, LiveSession, Run, Slot, SlotRecord, Unmanaged};
 use crate::untrusted::one_line;
 
 /// What is shown of a plugin's words, in characters.
@@ -17,6 +17,8 @@ const SHOWN: usize = 80;
 pub(super) struct View {
     /// Oldest first.
     slots: BTreeMap<Slot, Vec<Session>>,
+    /// The newest generation of item slots, where the plugin gives it beside the sessions.
+    generations: BTreeMap<Slot, u64>,
     /// In no slot that can be.
     strangers: Vec<Session>,
     /// When, by the plugin's clock.
@@ -24,21 +26,36 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn of(listed: Listed) -> Self {
-        let mut view = Self { slots: BTreeMap::new(), strangers: Vec::new(), as_of: listed.as_of };
+    /// Refuses a list in which an ended session of a work item does not say what it worked on: its attempts could not be
+    /// counted.
+    pub(super) fn of(listed: Listed, fleet: &FleetName) -> anyhow::Result<Self> {
+        let mut view = Self {
+            slots: BTreeMap::new(),
+            generations: BTreeMap::new(),
+            strangers: Vec::new(),
+            as_of: listed.as_of,
+        };
         for session in listed.sessions {
-            match RoleKey::parse(&session.slot.role) {
-                Ok(role) => {
-                    let slot = Slot::of_role(&role, session.slot.index);
-                    view.slots.entry(slot).or_default().push(session);
+            match session.slot.slot(fleet) {
+                Some(slot) if slot.index().is_none() && !is_live(&session) && session.item.is_none() => {
+                    let (id, name) = (one_line(&session.id, SHOWN), slot.session_name(fleet));
+                    bail!(
+                        "the ended session {id} of {name} has no `item`, so its attempts cannot be counted"
+                    );
                 }
-                Err(_) => view.strangers.push(session),
+                Some(slot) => view.slots.entry(slot).or_default().push(session),
+                None => view.strangers.push(session),
             }
         }
         for sessions in view.slots.values_mut() {
             sessions.sort_by_key(|session| (session.generation, started(session), session.finished_at));
         }
-        view
+        for of in listed.items {
+            let Some(slot) = of.slot.slot(fleet) else { continue };
+            let newest = view.generations.entry(slot).or_default();
+            *newest = of.generation.max(*newest);
+        }
+        Ok(view)
     }
 
     /// The sessions of one slot, oldest first.
@@ -46,9 +63,17 @@ impl View {
         self.slots.get(slot).map_or(&[], Vec::as_slice)
     }
 
+    /// What is known of one slot.
+    pub(super) fn record(&self, slot: &Slot) -> SlotRecord {
+        let mut record = record(self.sessions(slot));
+        record.generation = record.generation.max(self.generations.get(slot).copied().unwrap_or(0));
+        record
+    }
+
     /// The same in the terms of every platform.
     pub(super) fn listing(&self, fleet: &FleetName) -> Listing {
-        let slots = self.slots.iter().map(|(slot, sessions)| (slot.clone(), record(sessions)));
+        let slots = self.slots.keys().chain(self.generations.keys());
+        let slots = slots.map(|slot| (slot.clone(), self.record(slot)));
         let strangers = self.strangers.iter().filter(|session| is_live(session)).map(stranger(fleet));
         let seconds = self.slots.iter().flat_map(|(slot, sessions)| {
             let live = sessions.iter().filter(|session| is_live(session)).rev();
@@ -71,9 +96,9 @@ impl View {
 
 fn stranger(fleet: &FleetName) -> impl Fn(&Session) -> Unmanaged {
     move |session| Unmanaged {
-        session: one_line(&format!("{fleet}-{}-s{}", session.slot.role, session.slot.index), SHOWN),
+        session: one_line(&session.slot.session_name(fleet), SHOWN),
         reason: format!(
-            "the plugin lists {} in a role that no roster can have; nothing counts or touches it",
+            "the plugin lists {} in a slot that no roster can have; nothing counts or touches it",
             one_line(&session.id, SHOWN)
         ),
     }
@@ -87,7 +112,7 @@ pub(super) fn is_live(session: &Session) -> bool {
 }
 
 /// Of sessions of one slot, oldest first.
-pub(super) fn record(sessions: &[Session]) -> SlotRecord {
+fn record(sessions: &[Session]) -> SlotRecord {
     let live = sessions.iter().rev().find(|session| is_live(session));
     let mut history: Vec<Run> = sessions.iter().filter(|session| !is_live(session)).map(run).collect();
     history.drain(..history.len().saturating_sub(HISTORY));
@@ -99,7 +124,12 @@ fn live_session(session: &Session) -> LiveSession {
         State::Running => fleet::State::Running,
         State::Queued | State::Unknown | State::Finished => fleet::State::Starting,
     };
-    LiveSession { generation: Some(session.generation), state, started_at: started(session), item: None }
+    LiveSession {
+        generation: Some(session.generation),
+        state,
+        started_at: started(session),
+        item: session.item.clone(),
+    }
 }
 
 fn started(session: &Session) -> Option<SystemTime> {
@@ -114,6 +144,7 @@ fn run(session: &Session) -> Run {
         Some(Outcome::Failure) => (fleet::Outcome::Failed, None),
         Some(Outcome::Timeout) => (fleet::Outcome::TimedOut, None),
         Some(Outcome::Cancelled) => (fleet::Outcome::Failed, Some("cancelled".to_owned())),
+        Some(Outcome::Stopped) => (fleet::Outcome::Stopped, stopped_by(session)),
         Some(Outcome::Lost) | None => (fleet::Outcome::Lost, None),
     };
     Run {
@@ -124,8 +155,13 @@ fn run(session: &Session) -> Run {
         started_at: started(session).unwrap_or(finished),
         finished_at: finished,
         disrupted: session.outcome == Some(Outcome::Cancelled),
-        item: None,
+        item: session.item.clone(),
     }
+}
+
+fn stopped_by(session: &Session) -> Option<String> {
+    let by = session.stopped_by.as_ref()?;
+    Some(format!("stopped by {}", one_line(by, SHOWN)))
 }
 
 #[cfg(test)]
@@ -135,7 +171,8 @@ mod tests {
     fn listing(sessions: &str) -> Listing {
         let listed = format!(r#"{{"complete":true,"sessions":[{sessions}]}}"#);
         let listed: Listed = serde_json::from_str(&listed).expect("a list");
-        View::of(listed).listing(&FleetName::parse("demo").expect("a valid name"))
+        let fleet = FleetName::parse("demo").expect("a valid name");
+        View::of(listed, &fleet).expect("a list that can be used").listing(&fleet)
     }
 
     fn session(role: &str, generation: u64, more: &str) -> String {
@@ -165,6 +202,7 @@ mod tests {
             ("\"failure\"", fleet::Outcome::Failed, false),
             ("\"timeout\"", fleet::Outcome::TimedOut, false),
             ("\"cancelled\"", fleet::Outcome::Failed, true),
+            ("\"stopped\"", fleet::Outcome::Stopped, false),
             ("\"eaten\"", fleet::Outcome::Lost, false),
             ("null", fleet::Outcome::Lost, false),
         ] {
@@ -187,6 +225,55 @@ mod tests {
         let live = listing(&session("Not A Role", 1, r#""state":"running""#));
         assert_eq!((live.slots.len(), live.unmanaged[0].session.as_str()), (0, "demo-Not A Role-s0"));
         assert!(listing(&session("Not A Role", 1, r#""state":"finished""#)).unmanaged.is_empty());
+    }
+
+    const OF_ITEM: &str = r#"{"id":"a","slot":{"group":"issues","item":"7","name":"demo-issues-i7"},"generation":2,
+        "state":"STATE","outcome":"stopped","stopped_by":"alice",
+        "item":{"role":"builder","id":"7","attempt":2,"cost_usd":1.5}}"#;
+
+    #[test]
+    fn a_session_of_an_item_says_what_it_works_on() {
+        for state in ["running", "finished"] {
+            let listing = listing(&OF_ITEM.replace("STATE", state));
+            let slot = Slot::named("issues-i7").expect("a slot");
+            let record = &listing.slots[&slot];
+            let of = record.item().expect("it works on an item");
+            assert_eq!((of.role.as_str(), of.item.id.as_str(), of.item.counts.attempt), ("builder", "7", 2));
+            assert_eq!(record.generation, 2);
+            let detail = record.history.first().and_then(|run| run.detail.as_deref());
+            assert_eq!(detail.is_some_and(|detail| detail == "stopped by alice"), state == "finished");
+        }
+    }
+
+    #[test]
+    fn a_generation_that_was_given_out_is_the_newest_also_without_its_session() {
+        let given = r#"{"slot":{"group":"issues","item":"7","name":"demo-issues-i7"},"generation":3}"#;
+        let fleet = FleetName::parse("demo").expect("a valid name");
+        for (sessions, live) in [("", false), (&*OF_ITEM.replace("STATE", "running"), true)] {
+            let listed = format!(r#"{{"complete":true,"sessions":[{sessions}],"items":[{given}]}}"#);
+            let listed = serde_json::from_str(&listed).expect("a list");
+            let listing = View::of(listed, &fleet).expect("a list that can be used").listing(&fleet);
+            let record = only(&listing);
+            assert_eq!((record.generation, record.live.is_some()), (3, live));
+        }
+    }
+
+    #[test]
+    fn an_ended_session_that_does_not_say_its_item_makes_the_list_unusable() {
+        let nameless = OF_ITEM.replace("STATE", "finished").replace("\"item\":{", "\"other\":{");
+        let listed = format!(r#"{{"complete":true,"sessions":[{nameless}]}}"#);
+        let listed = serde_json::from_str(&listed).expect("a list");
+        let fleet = FleetName::parse("demo").expect("a valid name");
+        let why = View::of(listed, &fleet).expect_err("it cannot be used").to_string();
+        assert!(why.contains("`item`") && why.contains("demo-issues-i7"), "{why}");
+    }
+
+    #[test]
+    fn the_name_of_another_fleet_or_of_a_role_is_not_the_slot_of_an_item() {
+        for name in ["shop-issues-i7", "demo-issues-s7", "demo-issues-i07", "issues-i7", ""] {
+            let listing = listing(&OF_ITEM.replace("STATE", "running").replace("demo-issues-i7", name));
+            assert_eq!((listing.slots.len(), listing.unmanaged.len()), (0, 1), "{name}");
+        }
     }
 
     #[test]

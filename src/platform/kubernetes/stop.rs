@@ -10,14 +10,14 @@ use super::api::Ask;
 use super::job::STOPPED_BY;
 use super::list::unreachable;
 use crate::fleet::Slot;
-use crate::platform::Stop;
+use crate::platform::StopAnswer;
 
 impl Kubernetes {
     /// Asks the Job controller to end the slot's live session; `by` is recorded with it.
-    pub(crate) async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<Stop> {
+    pub(crate) async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         let session = slot.session_name(&self.settings.fleet);
         let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
-        let Some(job) = job.filter(|job| job.end().is_none()) else { return Ok(Stop::NotLive) };
+        let Some(job) = job.filter(|job| job.end().is_none()) else { return Ok(StopAnswer::NotLive) };
         let patch = json!({
             // Another Job that took the name meanwhile is not meant.
             "metadata": { "uid": job.uid(), "annotations": { STOPPED_BY: by } },
@@ -27,8 +27,8 @@ impl Kubernetes {
         let ask = Ask { method: Method::PATCH, path, query: &[], body: Some(&patch) };
         let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
         match answer.status {
-            StatusCode::OK => Ok(Stop::Asked { generation: Some(job.generation()) }),
-            StatusCode::NOT_FOUND => Ok(Stop::NotLive),
+            StatusCode::OK => Ok(StopAnswer::Asked { generation: Some(job.generation()) }),
+            StatusCode::NOT_FOUND => Ok(StopAnswer::NotLive),
             _ => anyhow::bail!("{}", refusal(&answer)),
         }
     }

@@ -11,7 +11,7 @@ use super::directory::Directory;
 use super::record::{self, VERSION};
 use super::survey;
 use crate::fleet::Slot;
-use crate::platform::Stop;
+use crate::platform::StopAnswer;
 
 /// `stop.json`: who ended the session. Written before the shim is signalled, read by it when the agent has ended.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,11 +27,11 @@ pub(super) fn stopped_by(home: &Path) -> Option<String> {
 }
 
 /// Asks the shim of the slot's live session to end it.
-pub(super) fn stop(settings: &Settings, slot: &Slot, by: &str) -> anyhow::Result<Stop> {
+pub(super) fn stop(settings: &Settings, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
     let directory = Directory::new(&settings.state_dir, &settings.fleet);
     let found = survey::one(&directory, slot)?;
     if !found.is_held {
-        return Ok(Stop::NotLive);
+        return Ok(StopAnswer::NotLive);
     }
     let name = slot.name();
     let Some(holder) = found.holder() else {
@@ -50,7 +50,7 @@ pub(super) fn stop(settings: &Settings, slot: &Slot, by: &str) -> anyhow::Result
     let stop = StopRecord { version: VERSION, by: by.to_owned() };
     record::write(&holder.directory.join("stop.json"), &stop)?;
     process.terminate().with_context(|| format!("signal the shim of {name}"))?;
-    Ok(Stop::Asked { generation: Some(holder.generation) })
+    Ok(StopAnswer::Asked { generation: Some(holder.generation) })
 }
 
 /// A process that is the same one whoever gets its number later.

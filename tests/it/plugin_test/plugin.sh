@@ -11,13 +11,19 @@ if [ "$1" = run ]; then
   cat >"$place.new/record"
   mv "$place.new" "$place"
   exec 9>&-
-  timeout -k 5 "$limit" "$@" >"$place/log" 2>&1 </dev/null
+  timeout -k 5 "$limit" "$@" >"$place/log" 2>&1 </dev/null &
+  echo $! >"$place/pid.new"
+  mv "$place/pid.new" "$place/pid"
+  wait $!
   code=$?
   case $code in
     0) outcome='"success","exit_code":0' ;;
     124) outcome='"timeout","exit_code":null' ;;
     *) outcome="\"failure\",\"exit_code\":$code" ;;
   esac
+  if [ -e "$place/stopped_by" ]; then
+    outcome="\"stopped\",\"exit_code\":null,\"stopped_by\":\"$(cat "$place/stopped_by")\""
+  fi
   printf '"state":"finished","outcome":%s,"finished_at":"%s"' "$outcome" "$(date -u +%FT%TZ)" >"$place/end.new"
   mv "$place/end.new" "$place/end"
   exit
@@ -25,6 +31,7 @@ fi
 
 request=$(cat)
 text() { printf '%s' "$request" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
+object() { printf '%s' "$request" | sed -n "s/.*\(\"$1\":{[^}]*}\).*/\1/p"; }
 number() { printf '%s' "$request" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
 refuse() {
   printf '{"ok":false,"error":{"code":"%s","message":"no"}}' "$1"
@@ -47,7 +54,7 @@ flock 9
 case $1 in
 capabilities)
   printf '{"ok":true,"protocol":[1],"name":"fake","slot_exclusive":"create","blind_spawn":true,'
-  printf '"history":true,"logs":true,"dry_run":true}'
+  printf '"history":true,"logs":true,"dry_run":true,"items":true,"stop":true,"forget":true}'
   ;;
 list)
   printf '{"ok":true,"complete":true,"sessions":['
@@ -62,21 +69,27 @@ list)
   ;;
 spawn)
   place=$state/$(text session)
-  generation=$(number generation)
-  for known in "$place" "$place".g*; do
-    grep -qs "\"key\":\"$(text idempotency_key)\"" "$known/record" && answer exists "$known"
-  done
-  newest=
+  generation=$(number generation) newest= follows= item=
   if [ -e "$place/record" ]; then
-    [ -e "$place/end" ] || answer exists "$place"
-    newest=$(sed 's/.*"id":"\([^"]*\)".*/\1/' "$place/record")
+    newest=$(sed 's/^"id":"\([^"]*\)".*/\1/' "$place/record")
+    ran=$(sed 's/.*"generation":\([0-9]*\).*/\1/' "$place/record")
   fi
-  [ "$newest" = "$(text expected_predecessor)" ] || refuse conflict
+  case $request in *'"follows":'*) follows=$(number follows) item=,$(object item) ;; esac
+  if [ "$follows" ]; then
+    [ ! "$newest" ] || [ -e "$place/end" ] || answer exists "$place"
+    [ "$follows" = "${ran:-0}" ] || refuse superseded
+  else
+    for known in "$place" "$place".g*; do
+      grep -qs "\"key\":\"$(text idempotency_key)\"" "$known/record" && answer exists "$known"
+    done
+    [ ! "$newest" ] || [ -e "$place/end" ] || answer exists "$place"
+    [ "$newest" = "$(text expected_predecessor)" ] || refuse conflict
+  fi
   [ "$(date -u +%FT%TZ)" \< "$(text expires_at)" ] || refuse unavailable
   case $request in *'"dry_run":true'*) printf '{"ok":true,"result":"created"}' && exit ;; esac
   if [ "$newest" ]; then mv "$place" "$place.g$((generation - 1))"; fi
-  record=$(printf '"id":"%s.%s","slot":{"role":"plugin_test","index":%s},"generation":%s,"cycle":"%s","key":"%s"' \
-    "$(text session)" "$$" "$(number index)" "$generation" "$(text cycle)" "$(text idempotency_key)")
+  record=$(printf '"id":"%s.%s",%s,"generation":%s,"cycle":"%s","key":"%s"%s' "$(text session)" "$$" \
+    "$(object slot)" "$generation" "$(text cycle)" "$(text idempotency_key)" "$item")
   limit=$(number time_limit_s)
   words=$(printf '%s' "$request" | sed 's/.*"command":\["\([^]]*\)"\].*/\1/; s/","/\n/g')
   set --
@@ -99,6 +112,25 @@ logs)
     exit
   done
   refuse invalid
+  ;;
+stop)
+  for place in "$state"/*/; do
+    grep -qs "^\"id\":\"$(text id)\"" "$place/record" || continue
+    if [ -e "$place/end" ]; then printf '{"ok":true,"result":"finished"}' && exit; fi
+    until [ -e "$place/pid" ]; do sleep 0.01; done
+    printf '%s' "$(text by)" >"$place/stopped_by"
+    kill "$(cat "$place/pid")"
+    printf '{"ok":true,"result":"stopping"}'
+    exit
+  done
+  refuse invalid
+  ;;
+forget)
+  for place in "$state/$(text fleet)"-*/; do
+    if [ -e "$place/record" ] && [ ! -e "$place/end" ]; then refuse conflict; fi
+  done
+  rm -rf "$state/$(text fleet)"-*
+  printf '{"ok":true}'
   ;;
 *) refuse unsupported ;;
 esac

@@ -6,6 +6,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::SlotKey;
+use crate::fleet::ItemRun;
 use crate::timestamp;
 
 /// To `capabilities`.
@@ -31,6 +32,15 @@ pub struct Capabilities {
     /// Whether `spawn` knows `dry_run`.
     #[serde(default)]
     pub dry_run: bool,
+    /// Whether it runs work items: compares `follows` under its own lock, and remembers.
+    #[serde(default)]
+    pub items: bool,
+    /// Whether `stop` is there.
+    #[serde(default)]
+    pub stop: bool,
+    /// Whether `forget` is there.
+    #[serde(default)]
+    pub forget: bool,
     /// The largest `spec` that it takes, as JSON in bytes; none: any.
     #[serde(default)]
     pub max_spec_bytes: Option<u64>,
@@ -70,6 +80,18 @@ pub struct Listed {
     pub as_of: Option<SystemTime>,
     /// In any order.
     pub sessions: Vec<Session>,
+    /// Generations of item slots that are newer than those of the listed sessions.
+    #[serde(default)]
+    pub items: Vec<ItemGeneration>,
+}
+
+/// The newest generation that was ever given out in the slot of a work item.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ItemGeneration {
+    /// Where.
+    pub slot: SlotKey,
+    /// The newest one.
+    pub generation: u64,
 }
 
 /// One session.
@@ -104,6 +126,12 @@ pub struct Session {
     /// As it was given at the spawn.
     #[serde(default)]
     pub cycle: Option<String>,
+    /// As it was given at the spawn: what it works on, where its slot is a work item's.
+    #[serde(default)]
+    pub item: Option<ItemRun>,
+    /// Who had it ended by `stop`.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
 }
 
 /// Where a session is in its life.
@@ -143,6 +171,8 @@ pub enum Outcome {
     Timeout,
     /// Ended by somebody for reasons of theirs: it says nothing about the agent.
     Cancelled,
+    /// Ended by `stop`, because a person said so.
+    Stopped,
     /// Nobody knows, and every word that is not known.
     Lost,
 }
@@ -154,6 +184,7 @@ impl From<String> for Outcome {
             "failure" => Self::Failure,
             "timeout" => Self::Timeout,
             "cancelled" => Self::Cancelled,
+            "stopped" => Self::Stopped,
             _ => Self::Lost,
         }
     }
@@ -190,6 +221,27 @@ pub struct Log {
     #[serde(default)]
     pub truncated: bool,
 }
+
+/// To `stop`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Stopped {
+    /// What came of it.
+    pub result: StopResult,
+}
+
+/// What came of a stop. A word that is not known is not an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopResult {
+    /// The session was asked to end, and is killed when its grace is over.
+    Stopping,
+    /// It had ended already.
+    Finished,
+}
+
+/// To `forget`: nothing beside `ok`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Forgotten {}
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };

@@ -33,6 +33,8 @@ pub enum Code {
     Invalid,
     /// The slot is not what the coordinator believed: somebody else was first.
     Conflict,
+    /// Another session of the work item ran since the start was planned; nothing was done.
+    Superseded,
     /// It has no such operation.
     Unsupported,
     /// It does not know whether it was done.
@@ -51,6 +53,7 @@ impl Code {
             Self::Denied => "denied",
             Self::Invalid => "invalid",
             Self::Conflict => "conflict",
+            Self::Superseded => "superseded",
             Self::Unsupported => "unsupported",
             Self::Ambiguous => "ambiguous",
             Self::Internal => "internal",
@@ -65,6 +68,7 @@ impl Code {
             Self::Denied => "give it better credentials by `env` in [platform.exec]",
             Self::Invalid => "change what it does not take; its documentation says what it does",
             Self::Conflict => "somebody else was first, and the next inventory shows who",
+            Self::Superseded => "the next cycle plans anew",
             Self::Unsupported => "it cannot do this; another version of it may",
             Self::Ambiguous => "it may have happened, and the next inventory shows it",
             Self::Internal => "its lines in the log may say more",
@@ -81,6 +85,7 @@ impl From<String> for Code {
             Self::Denied,
             Self::Invalid,
             Self::Conflict,
+            Self::Superseded,
             Self::Unsupported,
             Self::Ambiguous,
         ];

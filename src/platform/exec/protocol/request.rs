@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 use super::SlotKey;
+use crate::fleet::ItemRun;
 
 /// `capabilities`: `{}`.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -16,7 +17,7 @@ pub struct Capable {}
 pub struct List<'a> {
     /// Whose sessions.
     pub fleet: &'a str,
-    /// The roles of the roster. A session of the fleet in another role is listed, too.
+    /// The groups of the roster, as a hint. A session of the fleet in another group is listed, too.
     pub roles: Vec<&'a str>,
     /// Sessions that finished since are wanted; older ones are welcome.
     #[serde(serialize_with = "time")]
@@ -33,7 +34,15 @@ pub struct Spawn<'a> {
     /// The newest session of the slot that is known, which has finished. When the plugin knows of another one, somebody
     /// else was first: `conflict`.
     pub expected_predecessor: Option<&'a str>,
-    /// `<fleet>/<role>/<index>/<generation>`, the same when the same start is asked for again: data.
+    /// For a work item: the generation that it must follow, 0 when nothing ran yet. When the newest generation of the slot
+    /// is another one, the plugin starts nothing: `superseded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<u64>,
+    /// For a work item: its id, role, attempt and counts. The plugin gives it back with the session, as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemRun>,
+    /// `<fleet>/<group>/<seat>/<generation>`, where the seat is an index or `i` and an item's key; the same when the same
+    /// start is asked for again: data.
     pub idempotency_key: String,
     /// Who asks. The plugin keeps it with the session.
     pub cycle: &'a str,
@@ -49,7 +58,7 @@ pub struct Spawn<'a> {
 /// What runs in a session.
 #[derive(Debug, Clone, Serialize)]
 pub struct Spec<'a> {
-    /// The session's full name, `<fleet>-<role>-s<index>`.
+    /// The session's full name, `<fleet>-<role>-s<index>` or `<fleet>-<group>-i<key>`.
     pub session: String,
     /// The key of its role.
     pub role: &'a str,
@@ -74,6 +83,26 @@ pub struct Logs<'a> {
     pub id: &'a str,
     /// So much of the end is wanted.
     pub tail_bytes: u64,
+}
+
+/// `stop`: end this session and no other one.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stop<'a> {
+    /// Where it is, as the plugin listed it.
+    pub slot: &'a SlotKey,
+    /// Its `id`, as the plugin listed it: what decides.
+    pub id: &'a str,
+    /// Its generation.
+    pub generation: u64,
+    /// Who asks, for the record.
+    pub by: &'a str,
+}
+
+/// `forget`: a fleet whose sessions have all ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Forget<'a> {
+    /// Whose records.
+    pub fleet: &'a str,
 }
 
 /// RFC 3339, in UTC.
