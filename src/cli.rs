@@ -197,6 +197,9 @@ pub struct Session {
     /// `owner/repo`
     #[arg(long, env = "GITHUB_REPOSITORY")]
     pub repository: String,
+    /// Which start of the run this is, from 1
+    #[arg(long, env = "GITHUB_RUN_ATTEMPT", default_value = "1")]
+    pub run_attempt: String,
 }
 
 /// Options of `session-admit`.

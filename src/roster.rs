@@ -1,10 +1,10 @@
 //! `roster.toml`: what should run, what may merge, what to watch. Read once, validated whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::fleet::{FleetName, Role};
+use crate::fleet::{FleetName, Group, Role};
 
 /// A valid roster with its briefs read and its `${NAME}` values taken from the environment.
 #[derive(Debug, Clone)]
@@ -29,6 +29,22 @@ pub struct Roster {
     pub secret_names: BTreeSet<String>,
     /// Variables that some `${...}` names and the environment does not have, by name.
     pub missing: Vec<Missing>,
+}
+
+impl Roster {
+    /// How long a session of any role may run, or hold its slot back afterwards.
+    pub fn longest_memory(&self) -> Duration {
+        let of_role = |role: &Role| {
+            let restraint = &role.spec.restraint;
+            role.spec.time_limit.max(restraint.backoff_cap).max(restraint.min_interval)
+        };
+        self.roles.iter().map(of_role).max().unwrap_or_default()
+    }
+
+    /// The time limits of the roles' own slots.
+    pub fn time_limits(&self) -> BTreeMap<Group, Duration> {
+        self.roles.iter().map(|role| (Group::from(&role.key), role.spec.time_limit)).collect()
+    }
 }
 
 /// `[platform]`.

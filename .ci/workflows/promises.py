@@ -14,7 +14,11 @@ import tempfile
 import yaml
 
 INPUTS = "fleet slot role generation cycle expires_at brief_ref time_limit_minutes task_json".split()
-RUN_NAME = "coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} c${{ inputs.cycle }}"
+# Sent with the session of a work item alone.
+OPTIONAL = ["item"]
+RUN_NAME = (
+    "coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} c${{ inputs.cycle }}${{ inputs.item }}"
+)
 GROUP = "coord-${{ inputs.fleet }}-${{ inputs.slot }}"
 COORDINATOR = {
     "contents": "write",
@@ -119,8 +123,10 @@ def the_session_is_started_by_a_dispatch_alone_with_the_inputs_that_the_program_
     inputs = it.session.triggers["workflow_dispatch"]["inputs"]
     return (
         set(it.session.triggers) == {"workflow_dispatch"}
-        and list(inputs) == INPUTS
-        and all(given["type"] == "string" and given["required"] for given in inputs.values())
+        and list(inputs) == INPUTS + OPTIONAL
+        and all(given["type"] == "string" for given in inputs.values())
+        and all(inputs[name]["required"] for name in INPUTS)
+        and all(inputs[name]["required"] is False and inputs[name]["default"] == "" for name in OPTIONAL)
     )
 
 

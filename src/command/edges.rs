@@ -103,7 +103,8 @@ pub(super) fn actions(
 ) -> Result<anyhow::Result<Actions>, Refused> {
     let settings = actions::Settings {
         fleet: roster.fleet.clone(),
-        roles: roster.roles.clone(),
+        longest: roster.longest_memory(),
+        time_limits: roster.time_limits(),
         actions: settings.clone(),
     };
     Ok(github(roster, client)?.map(|github| Actions::new(settings, github)))

@@ -10,7 +10,7 @@ use anyhow::Context;
 use crate::cli;
 use crate::client::client;
 use crate::command::Refused;
-use crate::fleet::{FleetName, Slot};
+use crate::fleet::{FleetName, Seat, Slot};
 use crate::github::actions::Workflow;
 use crate::github::{Credentials, Github, transport};
 use crate::platform::actions::admit::{Decision, Skip, Ticket, admit};
@@ -60,7 +60,25 @@ pub(super) fn session(options: &cli::Session) -> anyhow::Result<Session> {
     let generation = generation
         .ok_or_else(|| wrong("COORDINATOR_GENERATION", &options.generation, "it is a number from 1 on"))?;
     let input = SessionInput::read(&options.task).context("read COORDINATOR_TASK")?;
+    match (&slot.seat, &input.item) {
+        (Seat::Index(_), None) => {}
+        (Seat::Item(_), Some(item)) if item.fits(&slot, generation) => first_attempt(&options.run_attempt)?,
+        (Seat::Item(_), _) | (Seat::Index(_), Some(_)) => {
+            let why = "the session input is not about this slot and generation";
+            return Err(wrong("COORDINATOR_SLOT", &options.slot, why));
+        }
+    }
     Ok(Session { fleet, slot, generation, input })
+}
+
+/// A run that a person starts again would be a session that nothing planned. Failing keeps the
+/// record of the session that it was.
+fn first_attempt(attempt: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        attempt == "1",
+        "GITHUB_RUN_ATTEMPT is {attempt:?}: the run of a work item is not started again; the coordinator starts its next attempt"
+    );
+    Ok(())
 }
 
 pub(super) fn wrong(name: &str, value: &str, why: impl Display) -> anyhow::Error {
@@ -68,11 +86,11 @@ pub(super) fn wrong(name: &str, value: &str, why: impl Display) -> anyhow::Error
 }
 
 fn ticket(options: &cli::SessionAdmit) -> anyhow::Result<Ticket> {
-    let Session { fleet, slot, input, .. } = session(&options.session)?;
+    let Session { fleet, slot, generation, input } = session(&options.session)?;
     let expires_at = humantime::parse_rfc3339(&options.expires_at)
         .map_err(|why| wrong("COORDINATOR_EXPIRES_AT", &options.expires_at, why))?;
     let run = options.run_id.parse().map_err(|why| wrong("GITHUB_RUN_ID", &options.run_id, why))?;
-    Ok(Ticket { fleet, slot, run, expires_at, input })
+    Ok(Ticket { fleet, slot, generation, run, expires_at, input })
 }
 
 fn workflow(options: &cli::SessionAdmit) -> anyhow::Result<Workflow> {

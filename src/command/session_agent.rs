@@ -52,8 +52,13 @@ fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
     if slot.index().is_some() && slot.group != role {
         return Err(wrong("COORDINATOR_ROLE", &options.role, format!("the slot is one of {}", slot.group)));
     }
+    if given.item.as_ref().is_some_and(|item| item.of.role != role) {
+        return Err(wrong("COORDINATOR_ROLE", &options.role, "the work item's session is another role's"));
+    }
     let brief = given.brief.as_deref().unwrap_or_default();
-    let values = Values { fleet: &fleet, slot: &slot, role: &role, item: "", prompt: &given.prompt, brief };
+    let item = given.item.as_ref().map(|ticket| &ticket.of.item);
+    let id = item.map_or("", |item| &item.id);
+    let values = Values { fleet: &fleet, slot: &slot, role: &role, item: id, prompt: &given.prompt, brief };
     let mut words = filled(&given.command, values).into_iter();
     let mut command = Command::new(words.next().context("the session input has an empty command")?);
     command.args(words).envs(&given.env);
@@ -64,7 +69,7 @@ fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
         fleet: &fleet,
         slot: &slot,
         role: &role,
-        item: None,
+        item,
         generation,
         cycle: &options.session.cycle,
         prompt: &given.prompt,

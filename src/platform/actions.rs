@@ -6,12 +6,14 @@
 //! that reads the slot's history before the agent's job may start. With an unknown inventory a slot's history is unknown
 //! here, too: then the admission alone keeps the backoff.
 //!
-//! The runs are the records: their titles tell slot and generation, their jobs how a session ended.
+//! The runs are the records: their titles tell slot and generation, their jobs how a session ended. They are the register
+//! of work items, too: see [`item`].
 
-use std::cell::RefCell;
-use std::time::SystemTime;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
-use crate::fleet::{FleetName, Listing, Role, Want};
+use crate::fleet::{FleetName, Group, Listing, Want};
 use crate::github::Github;
 use crate::github::actions::Workflow;
 use crate::platform::{CycleId, Platform, Start};
@@ -20,6 +22,7 @@ use crate::roster::ActionsSettings;
 
 pub(crate) mod admit;
 mod inspect;
+pub(crate) mod item;
 mod list;
 mod logs;
 mod outcome;
@@ -41,8 +44,10 @@ use list::View;
 pub struct Settings {
     /// Whose sessions.
     pub fleet: FleetName,
-    /// The roster's roles, whose limits tell how far back to look.
-    pub roles: Vec<Role>,
+    /// How long a session may be live, or hold its slot back afterwards: it tells how far back to look.
+    pub longest: Duration,
+    /// The time limits of roles' sessions. The title of a work item's session has its own.
+    pub time_limits: BTreeMap<Group, Duration>,
     /// `[platform.github-actions]`.
     pub actions: ActionsSettings,
 }
@@ -53,13 +58,15 @@ pub struct Actions {
     workflow: Workflow,
     /// What the inventory of this run saw; `None` before it, and when it failed.
     view: RefCell<Option<View>>,
+    /// Until the session workflow refuses a work item: one of before does.
+    takes_items: Cell<bool>,
 }
 
 impl Actions {
     /// The platform on this client, which nothing else uses: its requests are the platform's.
     pub fn new(settings: Settings, github: Github) -> Self {
         let workflow = Workflow::new(github, &settings.actions.workflow, settings.actions.max_requests);
-        Self { settings, workflow, view: RefCell::new(None) }
+        Self { settings, workflow, view: RefCell::new(None), takes_items: Cell::new(true) }
     }
 }
 

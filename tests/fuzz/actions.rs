@@ -23,8 +23,12 @@ pub(crate) fn actions(bytes: &[u8]) -> Verdict {
         let PlatformKind::GithubActions(actions) = &roster.platform.kind else {
             panic!("the roster says so")
         };
-        let settings =
-            Settings { fleet: roster.fleet.clone(), roles: roster.roles.clone(), actions: actions.clone() };
+        let settings = Settings {
+            fleet: roster.fleet.clone(),
+            longest: roster.longest_memory(),
+            time_limits: roster.time_limits(),
+            actions: actions.clone(),
+        };
         Actions::new(settings, STAGE.github(&server))
     };
     let slot = Slot::of_role(&STAGE.roster.roles[0].key, 1);

@@ -16,6 +16,7 @@ mod answers;
 mod admit;
 mod invariant;
 mod inventory;
+mod items;
 mod lists;
 mod logs;
 mod starts;
@@ -114,6 +115,7 @@ impl Fleet {
             ("COORDINATOR_TASK", input("task_json")),
             ("GITHUB_REPOSITORY", "demo/app".to_owned()),
             ("GITHUB_RUN_ID", run.id.to_string()),
+            ("GITHUB_RUN_ATTEMPT", run.attempt.to_string()),
             ("GITHUB_API_URL", url.clone()),
             ("GITHUB_GRAPHQL_URL", format!("{url}/graphql")),
             (

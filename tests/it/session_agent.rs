@@ -79,6 +79,55 @@ fn the_agents_environment_names_the_session_and_has_the_jobs_secrets_but_not_the
     }
 }
 
+/// A session of task `bd-4jz`, its second attempt.
+fn of_item(workplace: &Workplace, command: &Value) -> Program {
+    let mut task = task(command);
+    task["version"] = json!(2);
+    task["item"] = json!({
+        "role": "ui_builder", "id": "bd-4jz", "attempt": 2, "context_restarts": 0, "reworks": 0,
+        "uncounted": 0, "cost_usd": 0.5, "follows": 3, "follows_run": 17, "since_s": 1_767_225_600,
+    });
+    step(workplace, "session-agent", &task).env("COORDINATOR_SLOT", "queue-ibd4jzx4d0d5384fa")
+}
+
+#[test]
+fn the_agent_of_a_work_item_is_told_its_source_its_item_and_its_attempt() {
+    let workplace = workplace();
+    let words = json!(["/usr/bin/printf", "%s|", "{item}", "{slot}", "{role}"]);
+    let finished = of_item(&workplace, &words).run();
+    let expected = "bd-4jz|demo-queue-ibd4jzx4d0d5384fa|ui_builder|";
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), expected), "{}", finished.stderr);
+    let environment = of_item(&workplace, &json!(["/usr/bin/env"])).env("GITHUB_TOKEN", "the-jobs-own");
+    let finished = environment.run();
+    for line in [
+        "COORDINATOR_SOURCE=queue",
+        "COORDINATOR_ITEM=bd-4jz",
+        "COORDINATOR_ATTEMPT=2",
+        "COORDINATOR_ROLE=ui_builder",
+        "COORDINATOR_SESSION=demo-queue-ibd4jzx4d0d5384fa-g4-18f-1",
+    ] {
+        assert!(finished.stdout.lines().any(|found| found == line), "{line}\n{}", finished.stdout);
+    }
+}
+
+#[test]
+fn the_agent_of_a_work_item_starts_once_and_for_its_own_slot_and_role_alone() {
+    let workplace = workplace();
+    for (name, value, words) in [
+        ("GITHUB_RUN_ATTEMPT", "2", "the coordinator starts its next attempt"),
+        ("COORDINATOR_ROLE", "code_reviewer", "another role's"),
+        ("COORDINATOR_SLOT", "queue-i7", "not about this slot and generation"),
+        ("COORDINATOR_GENERATION", "3", "not about this slot and generation"),
+    ] {
+        let finished = of_item(&workplace, &json!(["/usr/bin/env"])).env(name, value).run();
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{name}");
+        assert!(finished.stderr.contains(words), "{}", finished.stderr);
+    }
+    // A role's run may be started again: its slot's lock is all that it needs.
+    let again = agent(&workplace, &json!(["/bin/true"])).env("GITHUB_RUN_ATTEMPT", "2").run();
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+}
+
 #[test]
 fn the_prompt_is_standard_input_unless_the_command_takes_it_and_leaves_no_file() {
     let workplace = workplace();

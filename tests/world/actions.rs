@@ -40,6 +40,8 @@ pub struct Actions {
     pub logs: Option<logs::Shelf>,
     /// What must not have happened.
     pub breaches: Vec<String>,
+    /// The newest id, which is not given out again when its run is deleted.
+    last_id: u64,
 }
 
 /// How the list of runs is served.
@@ -86,9 +88,8 @@ impl Actions {
     }
 
     /// The next id of a run or a job: beyond 32 bits, as on GitHub.
-    fn next_id(&self) -> u64 {
-        let jobs = self.runs.values().flat_map(|run| &run.jobs).map(|job| job.id);
-        let last = self.runs.keys().copied().chain(jobs).max();
-        last.unwrap_or(17_000_000_000) + 1
+    fn next_id(&mut self) -> u64 {
+        self.last_id = self.last_id.max(17_000_000_000) + 1;
+        self.last_id
     }
 }

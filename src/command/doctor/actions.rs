@@ -87,6 +87,7 @@ fn requests(settings: &ActionsSettings, left: RequestsLeft) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use serde_json::{Value, json};
@@ -106,7 +107,13 @@ mod tests {
         };
         let fleet = FleetName::parse("demo").expect("a valid name");
         let (github, journal) = fake::github(script);
-        let actions = Actions::new(Settings { fleet, roles: Vec::new(), actions: settings.clone() }, github);
+        let of_fleet = Settings {
+            fleet,
+            longest: Duration::ZERO,
+            time_limits: BTreeMap::new(),
+            actions: settings.clone(),
+        };
+        let actions = Actions::new(of_fleet, github);
         let findings = findings(&settings, Ok(actions)).await;
         let journal = journal.lock().expect("no test panics with the lock");
         assert!(journal.iter().all(|sent| sent.method == "GET"), "it starts nothing");

@@ -3,12 +3,13 @@
 //!
 //! A run may have waited behind another one of its slot, or may have been dispatched by a cycle whose inventory had failed.
 //! So the ticket must not have expired, and the slot's history is judged once more. What cannot be judged does not start:
-//! a skipped run counts for nothing, and the next cycle tries again.
+//! a skipped run counts for nothing, and the next cycle tries again. A work item's run compares first: see [`super::item`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::item;
 use super::list::history;
 use super::runs::{SlotRun, SlotRuns, sort};
 use super::session_input::SessionInput;
@@ -21,7 +22,7 @@ use crate::render::words::sentence;
 /// The built-in token of a repository has 1,000 requests an hour for all of its runs, so an admission reads a
 /// bounded number of pages. What
 /// stands further back than so many pages hardly holds a slot.
-const MAX_PAGES: usize = 5;
+pub(super) const MAX_PAGES: usize = 5;
 
 /// Runs that were not admitted stand between the sessions.
 const MAX_RUNS: usize = 100;
@@ -31,6 +32,7 @@ const MAX_RUNS: usize = 100;
 pub(crate) struct Ticket {
     pub(crate) fleet: FleetName,
     pub(crate) slot: Slot,
+    pub(crate) generation: u64,
     /// The run that asks.
     pub(crate) run: u64,
     pub(crate) expires_at: SystemTime,
@@ -61,55 +63,58 @@ pub(crate) enum Skip {
     },
     /// The slot's history holds it.
     Held(Hold),
+    /// Another session of the work item ran since this start was planned.
+    Superseded {
+        /// Of that session.
+        generation: u64,
+        /// The page of its run.
+        url: String,
+    },
+    /// The list of runs does not show the run that asks.
+    Behind,
+    /// The title of the run that asks is not the one of its session.
+    Mislabelled,
     /// The history cannot be read. Why.
     Unknown(String),
 }
 
-/// What GitHub knows of the slot beside the run that asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Past {
-    /// The page of another run that is in progress.
-    in_progress: Option<String>,
-    /// Its sessions, oldest first.
-    history: Vec<Run>,
-}
-
 /// Asks GitHub for the slot's history, and decides by its clock.
 pub(crate) async fn admit(ticket: &Ticket, workflow: &Workflow) -> Decision {
-    let past = past(ticket, workflow).await;
-    decide(ticket, &past, workflow.server_time().unwrap_or_else(SystemTime::now))
+    let past = match &ticket.input.item {
+        Some(item) => item::past(ticket, item, workflow).await,
+        None => past(ticket, workflow).await,
+    };
+    decide(ticket, past, workflow.server_time().unwrap_or_else(SystemTime::now))
 }
 
-/// The decision. Pure.
-fn decide(ticket: &Ticket, past: &Result<Past, Error>, now: SystemTime) -> Decision {
+/// The decision by the slot's sessions, oldest first, or by what stands in the way. Pure.
+fn decide(ticket: &Ticket, past: Result<Vec<Run>, Skip>, now: SystemTime) -> Decision {
     if now >= ticket.expires_at {
         return Decision::Skip(Skip::Expired { since: ticket.expires_at });
     }
-    let past = match past {
-        Ok(past) => past,
-        Err(error) => return Decision::Skip(Skip::Unknown(error.to_string())),
+    let history = match past {
+        Ok(history) => history,
+        Err(skip) => return Decision::Skip(skip),
     };
-    if let Some(url) = &past.in_progress {
-        return Decision::Skip(Skip::Taken { url: url.clone() });
-    }
     let session = ticket.slot.session_name(&ticket.fleet);
-    match backoff::hold(&session, &past.history, &ticket.input.restraint(), now) {
+    match backoff::hold(&session, &history, &ticket.input.restraint(), now) {
         Some(hold) => Decision::Skip(Skip::Held(hold)),
         None => Decision::Go,
     }
 }
 
-async fn past(ticket: &Ticket, workflow: &Workflow) -> Result<Past, Error> {
+/// The sessions of a role's slot, oldest first.
+async fn past(ticket: &Ticket, workflow: &Workflow) -> Result<Vec<Run>, Skip> {
     let runs = runs(ticket, workflow).await?;
     if let Some(other) = runs.in_progress() {
-        return Ok(Past { in_progress: Some(other.run.url.clone()), history: Vec::new() });
+        return Err(Skip::Taken { url: other.run.url.clone() });
     }
     let over = runs.recent(MAX_RUNS);
     let ids: Vec<String> = over.iter().map(|run| run.run.node_id.clone()).collect();
     let jobs: BTreeMap<String, Vec<WorkflowJob>> = workflow.jobs(&ids).await?;
     let mut history = history(over, &jobs, Some(ticket.input.time_limit()));
     history.drain(..history.len().saturating_sub(HISTORY));
-    Ok(Past { in_progress: None, history })
+    Ok(history)
 }
 
 /// The other runs of the slot, as far back as they can hold it.
@@ -145,6 +150,12 @@ impl SlotRuns {
     }
 }
 
+impl From<Error> for Skip {
+    fn from(error: Error) -> Self {
+        Self::Unknown(error.to_string())
+    }
+}
+
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -160,6 +171,17 @@ impl fmt::Display for Skip {
             Self::Held(Hold { reason, until: None, detail }) => {
                 write!(f, "{}: {}", reason.word(), sentence(detail))
             }
+            Self::Superseded { generation, url } => write!(
+                f,
+                "superseded: session {generation} of the item ran since this start was planned, and the next cycle plans anew: {url}"
+            ),
+            Self::Behind => f.write_str(
+                "the list of runs does not show this run yet, and may lack others; the next cycle tries again",
+            ),
+            Self::Mislabelled => f.write_str(
+                "the title of this run does not name its session and work item; renew the session workflow with \
+                 `coordinator init --github-actions`",
+            ),
             Self::Unknown(why) => write!(f, "the history of the slot is not known: {}", sentence(why)),
         }
     }
@@ -185,6 +207,7 @@ mod tests {
         Ticket {
             fleet: FleetName::parse("demo").expect("a valid name"),
             slot: Slot::of_role(&RoleKey::parse("qa").expect("a valid key"), 0),
+            generation: 4,
             run: 50,
             expires_at: at("2026-01-01T12:05:00Z"),
             input: SessionInput::read(INPUT).expect("a session input"),
@@ -205,7 +228,7 @@ mod tests {
     }
 
     fn decided(history: Vec<Run>, now: &str) -> Decision {
-        decide(&ticket(), &Ok(Past { in_progress: None, history }), at(now))
+        decide(&ticket(), Ok(history), at(now))
     }
 
     #[test]
@@ -213,9 +236,9 @@ mod tests {
         assert_eq!(decided(Vec::new(), "2026-01-01T12:04:59Z"), Decision::Go);
         let expired = Decision::Skip(Skip::Expired { since: at("2026-01-01T12:05:00Z") });
         assert_eq!(decided(Vec::new(), "2026-01-01T12:05:00Z"), expired);
-        let unreadable = Err(Error::Failed("no".to_owned()));
+        let unreadable = Err(Skip::Unknown("no".to_owned()));
         assert_eq!(
-            decide(&ticket(), &unreadable, at("2026-01-01T12:06:00Z")),
+            decide(&ticket(), unreadable, at("2026-01-01T12:06:00Z")),
             expired,
             "and that comes first"
         );
@@ -240,13 +263,18 @@ mod tests {
     }
 
     #[test]
-    fn another_run_in_progress_or_an_unknown_history_is_no_start() {
-        let past = Past { in_progress: Some("https://github.com/x".to_owned()), history: Vec::new() };
+    fn whatever_stands_in_the_way_is_no_start() {
         let noon = at("2026-01-01T12:00:00Z");
-        let taken = decide(&ticket(), &Ok(past), noon);
-        assert_eq!(taken, Decision::Skip(Skip::Taken { url: "https://github.com/x".to_owned() }));
-        let unknown = decide(&ticket(), &Err(Error::Failed("no answer".to_owned())), noon);
-        assert_eq!(unknown, Decision::Skip(Skip::Unknown("no answer".to_owned())));
+        let url = "https://github.com/x".to_owned();
+        for skip in [
+            Skip::Taken { url: url.clone() },
+            Skip::Superseded { generation: 4, url },
+            Skip::Behind,
+            Skip::Mislabelled,
+            Skip::Unknown("no answer".to_owned()),
+        ] {
+            assert_eq!(decide(&ticket(), Err(skip.clone()), noon), Decision::Skip(skip));
+        }
     }
 
     fn run(id: u64, title: &str, status: &str, time: &str) -> Value {
@@ -381,6 +409,12 @@ mod tests {
                 Skip::Taken { url: "https://x".to_owned() },
                 "another run of the slot is in progress: https://x",
             ),
+            (
+                Skip::Superseded { generation: 4, url: "https://x".to_owned() },
+                "superseded: session 4 of the item ran since this start was planned",
+            ),
+            (Skip::Behind, "does not show this run yet"),
+            (Skip::Mislabelled, "renew the session workflow"),
             (Skip::Held(hold), "backoff until 2026-01-01T12:01:00Z: failed"),
             (Skip::Unknown("no\u{1b} answer".to_owned()), "not known: no answer"),
         ] {

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::outcome::{judge, roughly};
-use super::runs::{SlotRun, Sorted, sort};
+use super::outcome::{is_settled, judge, roughly};
+use super::runs::{SlotRun, SlotRuns, Sorted, sort};
 use super::{Settings, stuck};
-use crate::fleet::{HISTORY, Listing, Role, Run, Slot, SlotRecord};
+use crate::fleet::{HISTORY, Listing, Run, Seat, Slot, SlotRecord};
 use crate::github::Error;
 use crate::github::actions::{PAGE_SIZE, RunPage, Workflow, WorkflowJob, WorkflowRun};
 
@@ -19,19 +19,18 @@ const LONGEST_QUEUE: Duration = Duration::from_secs(24 * 3600);
 /// No run lives longer (GitHub Docs, "Actions limits").
 const LONGEST_RUN: Duration = Duration::from_secs(35 * 24 * 3600);
 
+/// Runs of an item's slot whose jobs are read: those that were not admitted stand between its
+/// sessions.
+pub(super) const MAX_ITEM_RUNS: usize = 100;
+
 /// How far back a list must go: to the oldest run that may be live, or that may still hold its slot back.
-pub(super) fn reach(roles: &[Role]) -> Duration {
-    let of_role = |role: &Role| {
-        let restraint = &role.spec.restraint;
-        role.spec.time_limit.max(restraint.backoff_cap).max(restraint.min_interval)
-    };
-    let longest = roles.iter().map(of_role).max().unwrap_or_default();
+pub(super) fn reach(longest: Duration) -> Duration {
     longest.saturating_add(LONGEST_QUEUE).min(LONGEST_RUN)
 }
 
 /// What to do after a page.
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// Ask for the next one.
     Page,
     /// It went back far enough, or there are no more.
@@ -41,7 +40,7 @@ enum Next {
 }
 
 /// `before` are the runs on earlier pages; `limit` is the time to go back to.
-fn next(page: &RunPage, before: u64, limit: SystemTime) -> Next {
+pub(super) fn next(page: &RunPage, before: u64, limit: SystemTime) -> Next {
     let shown = before + page.runs.len() as u64;
     match page.runs.last() {
         Some(last) if last.created_at < limit => Next::Done,
@@ -51,16 +50,17 @@ fn next(page: &RunPage, before: u64, limit: SystemTime) -> Next {
     }
 }
 
-/// The runs of the last `reach`, newest first.
-pub(super) async fn runs(workflow: &Workflow, reach: Duration) -> Result<Vec<WorkflowRun>, Error> {
+/// The runs of the last `reach`, newest first, and when their list began, by GitHub's clock.
+pub(super) async fn runs(
+    workflow: &Workflow,
+    reach: Duration,
+) -> Result<(Vec<WorkflowRun>, SystemTime), Error> {
     let mut runs: BTreeMap<u64, WorkflowRun> = BTreeMap::new();
-    let mut limit = None;
+    let mut began = None;
     for page_number in 1.. {
         let page = workflow.runs(page_number).await?;
-        let limit = *limit.get_or_insert_with(|| {
-            let now = workflow.server_time().unwrap_or_else(SystemTime::now);
-            now.checked_sub(reach).unwrap_or(SystemTime::UNIX_EPOCH)
-        });
+        let began = *began.get_or_insert_with(|| workflow.server_time().unwrap_or_else(SystemTime::now));
+        let limit = began.checked_sub(reach).unwrap_or(SystemTime::UNIX_EPOCH);
         let next = next(&page, (page_number as u64 - 1) * PAGE_SIZE as u64, limit);
         // New runs push the others from page to page: what is seen twice counts once, as it was last.
         runs.extend(page.runs.into_iter().map(|run| (run.id, run)));
@@ -70,19 +70,23 @@ pub(super) async fn runs(workflow: &Workflow, reach: Duration) -> Result<Vec<Wor
             Next::Capped { shown } => return Err(Error::Failed(capped(shown))),
         }
     }
-    Ok(runs.into_values().rev().collect())
+    Ok((runs.into_values().rev().collect(), began.unwrap_or_else(SystemTime::now)))
 }
 
-fn capped(shown: u64) -> String {
+pub(super) fn capped(shown: u64) -> String {
     format!(
         "the list of runs ends after {shown}, and older ones may be live: GitHub says that there are more"
     )
 }
 
 /// The runs of the fleet by slot, and the jobs of those that count.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct View {
     pub(super) slots: BTreeMap<Slot, Known>,
+    /// When the list began.
+    pub(super) as_of: SystemTime,
+    /// When the newest run was dispatched that the list shows, whatever it is.
+    pub(super) newest_run: Option<SystemTime>,
     sorted: Sorted,
 }
 
@@ -91,37 +95,84 @@ pub(super) struct View {
 pub(super) struct Known {
     pub(super) record: SlotRecord,
     pub(super) next_generation: u64,
+    /// The run that was the newest session of an item; `None` where nothing ran, and in the slot of
+    /// a role.
+    pub(super) last_session: Option<u64>,
 }
 
 /// Asks for all of it.
 pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<View, Error> {
-    let runs = runs(workflow, reach(&settings.roles)).await?;
+    let (runs, as_of) = runs(workflow, reach(settings.longest)).await?;
+    let newest_run = runs.iter().map(|run| run.created_at).max();
     let sorted = sort(&settings.fleet, workflow.file(), runs);
-    let free = sorted.slots.values().filter(|runs| runs.holder().is_none());
-    let ids: Vec<String> =
-        free.flat_map(|runs| runs.recent(HISTORY)).map(|run| run.run.node_id.clone()).collect();
+    let ids = sorted.slots.iter().flat_map(|(slot, runs)| judged_by_jobs(slot, runs));
+    let ids: Vec<String> = ids.map(|run| run.run.node_id.clone()).collect();
     let jobs = workflow.jobs(&ids).await?;
-    let limits: BTreeMap<&str, Duration> =
-        settings.roles.iter().map(|role| (role.key.as_str(), role.spec.time_limit)).collect();
     let known = sorted.slots.iter().map(|(slot, runs)| {
-        let history = match runs.holder() {
-            Some(_) => runs.recent(HISTORY).iter().rev().filter_map(roughly).collect(),
-            None => history(runs.recent(HISTORY), &jobs, limits.get(slot.group.as_str()).copied()),
+        let known = match slot.seat {
+            Seat::Index(_) => of_role(runs, &jobs, settings.time_limits.get(&slot.group).copied()),
+            Seat::Item(_) => of_item(runs, &jobs, as_of),
         };
-        let generation = runs.next_generation() - 1;
-        let record = SlotRecord { live: runs.holder().map(SlotRun::live), history, generation };
-        (slot.clone(), Known { record, next_generation: runs.next_generation() })
+        (slot.clone(), known)
     });
-    Ok(View { slots: known.collect(), sorted })
+    Ok(View { slots: known.collect(), as_of, newest_run, sorted })
+}
+
+/// The runs that are over whose jobs matter. Of a role's slot that is taken none do: nothing
+/// depends on its history.
+fn judged_by_jobs<'a>(slot: &Slot, runs: &'a SlotRuns) -> &'a [SlotRun] {
+    match slot.seat {
+        Seat::Item(_) => runs.recent(MAX_ITEM_RUNS),
+        Seat::Index(_) if runs.holder().is_none() => runs.recent(HISTORY),
+        Seat::Index(_) => &[],
+    }
+}
+
+type Jobs = BTreeMap<String, Vec<WorkflowJob>>;
+
+/// Its generation is the greatest that was ever dispatched.
+fn of_role(runs: &SlotRuns, jobs: &Jobs, time_limit: Option<Duration>) -> Known {
+    let history = match runs.holder() {
+        Some(_) => runs.recent(HISTORY).iter().rev().filter_map(roughly).collect(),
+        None => history(runs.recent(HISTORY), jobs, time_limit),
+    };
+    let next_generation = runs.next_generation();
+    let live = runs.holder().map(SlotRun::live);
+    let record = SlotRecord { live, history, generation: next_generation - 1 };
+    Known { record, next_generation, last_session: None }
+}
+
+/// Its generation is that of the newest session: what was not admitted did not run, and nothing
+/// follows it.
+fn of_item(runs: &SlotRuns, jobs: &Jobs, now: SystemTime) -> Known {
+    let over = runs.recent(MAX_ITEM_RUNS);
+    let holder = runs.holder().or_else(|| over.iter().find(|run| !is_known(run, jobs, now)));
+    let mut sessions = sessions(over, jobs, None);
+    sessions.retain(|(run, _)| holder.is_none_or(|holder| holder.run.id != *run));
+    sessions.drain(..sessions.len().saturating_sub(HISTORY));
+    let last_session = sessions.last().map(|(run, _)| *run);
+    let history = sessions.into_iter().map(|(_, session)| session).collect();
+    let record = SlotRecord::of(holder.map(SlotRun::live), history);
+    Known { record, next_generation: runs.next_generation(), last_session }
+}
+
+/// Whether it is certain how a run that is over ended. A run without an answer has been deleted
+/// meanwhile.
+pub(super) fn is_known(run: &SlotRun, jobs: &Jobs, now: SystemTime) -> bool {
+    jobs.get(&run.run.node_id).is_none_or(|jobs| is_settled(run, jobs, now))
 }
 
 /// The sessions of these runs that are over, which come newest first; oldest first, by the jobs of the runs.
-pub(super) fn history(
-    over: &[SlotRun],
-    jobs: &BTreeMap<String, Vec<WorkflowJob>>,
-    time_limit: Option<Duration>,
-) -> Vec<Run> {
-    let judged = over.iter().rev().filter_map(|run| judge(run, jobs.get(&run.run.node_id)?, time_limit));
+pub(super) fn history(over: &[SlotRun], jobs: &Jobs, time_limit: Option<Duration>) -> Vec<Run> {
+    sessions(over, jobs, time_limit).into_iter().map(|(_, session)| session).collect()
+}
+
+/// The same, with the id of each run.
+pub(super) fn sessions(over: &[SlotRun], jobs: &Jobs, time_limit: Option<Duration>) -> Vec<(u64, Run)> {
+    let judged = over.iter().rev().filter_map(|run| {
+        let session = judge(run, jobs.get(&run.run.node_id)?, time_limit)?;
+        Some((run.run.id, session))
+    });
     judged.collect()
 }
 

@@ -43,7 +43,7 @@ impl Actions {
     ///
     /// Fails when there is no such run.
     pub async fn logs(&self, slot: &Slot, generation: Option<u64>) -> anyhow::Result<Log> {
-        let runs = list::runs(&self.workflow, reach(&self.settings.roles)).await?;
+        let (runs, _) = list::runs(&self.workflow, reach(self.settings.longest)).await?;
         let mut sorted = sort(&self.settings.fleet, self.workflow.file(), runs);
         let runs = sorted.slots.remove(slot).unwrap_or_default();
         let Some(found) = runs.newest(generation) else {

@@ -2,12 +2,12 @@
 //!
 //! A run that was not admitted ends as well as one whose agent did, so the conclusion of the run alone tells nothing.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::runs::SlotRun;
 use super::session_input::minutes;
 use crate::fleet::{Outcome, Run};
-use crate::github::actions::{Conclusion, WorkflowJob, WorkflowRun};
+use crate::github::actions::{Conclusion, RunStatus, WorkflowJob, WorkflowRun};
 
 /// The job that decides whether the session may start.
 pub(super) const ADMIT: &str = "admit";
@@ -21,15 +21,40 @@ pub(super) const AGENT: &str = "agent";
 /// A job ends at its limit as if it had been cancelled, and not to the second.
 const LIMIT_TOLERANCE: Duration = Duration::from_secs(60);
 
+/// GitHub may show the jobs of a run later than the end of the run. After so long, what it shows is
+/// all.
+const JOBS_LAG: Duration = Duration::from_secs(300);
+
+fn job<'a>(jobs: &'a [WorkflowJob], name: &str) -> Option<&'a WorkflowJob> {
+    jobs.iter().filter(|job| job.name == name).max_by_key(|job| job.started_at)
+}
+
+fn admission(jobs: &[WorkflowJob]) -> Option<&WorkflowJob> {
+    job(jobs, ADMIT).or_else(|| job(jobs, FORMER_ADMIT))
+}
+
+/// Whether the jobs of a run that is over show, at `now` by GitHub's clock, if its agent ran and
+/// how it ended. Until they do, the slot of a work item counts as taken: a session that is
+/// overlooked would run again.
+pub(super) fn is_settled(run: &SlotRun, jobs: &[WorkflowJob], now: SystemTime) -> bool {
+    let shows_all = match job(jobs, AGENT) {
+        Some(agent) => agent.status == RunStatus::Completed,
+        None => admission(jobs)
+            .and_then(|job| job.conclusion)
+            .is_some_and(|conclusion| conclusion != Conclusion::Success),
+    };
+    shows_all || run.run.updated_at + JOBS_LAG <= now
+}
+
 /// The session that the run was; `None` where no agent was to start: it was not admitted, or it was cancelled while it
-/// waited. `time_limit` is the role's, where the roster still has it.
+/// waited. `time_limit` holds where the run's title tells none.
 pub(super) fn judge(run: &SlotRun, jobs: &[WorkflowJob], time_limit: Option<Duration>) -> Option<Run> {
-    let job = |name: &str| jobs.iter().filter(|job| job.name == name).max_by_key(|job| job.started_at);
-    let agent = job(AGENT).filter(|job| ran(job));
+    let time_limit = run.item.as_ref().map(|item| item.time_limit).or(time_limit);
+    let agent = job(jobs, AGENT).filter(|job| ran(job));
     if let Some(agent) = agent {
         return Some(of_agent(run, agent, time_limit));
     }
-    let admission = job(ADMIT).or_else(|| job(FORMER_ADMIT));
+    let admission = admission(jobs);
     match admission.and_then(|job| job.conclusion).or(run.run.conclusion) {
         Some(Conclusion::Success | Conclusion::Cancelled | Conclusion::Skipped) => None,
         Some(Conclusion::Failure | Conclusion::StartupFailure | Conclusion::TimedOut) => {
@@ -100,7 +125,7 @@ pub(super) fn roughly(run: &SlotRun) -> Option<Run> {
 
 /// The remedy, where to look, stands behind a semicolon: tables leave it out.
 fn ended(run: &SlotRun, job: Option<&WorkflowJob>, outcome: Outcome, what: &str) -> Run {
-    let SlotRun { generation, run: WorkflowRun { url, started_at, updated_at, .. } } = run;
+    let SlotRun { generation, item, run: WorkflowRun { url, started_at, updated_at, .. } } = run;
     let started_at = job.and_then(|job| job.started_at).unwrap_or(*started_at);
     Run {
         generation: *generation,
@@ -110,16 +135,13 @@ fn ended(run: &SlotRun, job: Option<&WorkflowJob>, outcome: Outcome, what: &str)
         started_at,
         finished_at: job.and_then(|job| job.completed_at).unwrap_or(*updated_at),
         disrupted: false,
-        item: None,
+        item: item.as_ref().map(|item| item.run.clone()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
-    use crate::github::actions::RunStatus;
 
     fn second(second: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + second)
@@ -138,7 +160,7 @@ mod tests {
             updated_at: second(10_000),
             url: "https://github.com/x".to_owned(),
         };
-        SlotRun { generation: 3, run }
+        SlotRun { generation: 3, item: None, run }
     }
 
     /// A job from second 100 on.
@@ -208,6 +230,24 @@ mod tests {
         assert_eq!(judged(Conclusion::Failure, &broken), failed);
         assert_eq!(judged(Conclusion::StartupFailure, &[]), failed, "GitHub could not read the workflow");
         assert_eq!(judged(Conclusion::Other, &[]), Some((Outcome::Lost, false)));
+    }
+
+    #[test]
+    fn a_run_is_settled_when_its_jobs_show_how_it_ended_or_have_had_the_time_to() {
+        let goes_on = WorkflowJob { status: RunStatus::InProgress, ..job(AGENT, Conclusion::Success, 60) };
+        let admitted = job(ADMIT, Conclusion::Success, 5);
+        for (jobs, expected) in [
+            (vec![], false),
+            (vec![admitted.clone()], false),
+            (vec![admitted.clone(), goes_on], false),
+            (vec![admitted.clone(), job(AGENT, Conclusion::Failure, 60)], true),
+            (vec![admitted, job(AGENT, Conclusion::Skipped, 0)], true),
+            (vec![job(ADMIT, Conclusion::Failure, 5)], true),
+        ] {
+            let run = run(Conclusion::Success);
+            assert_eq!(is_settled(&run, &jobs, second(10_299)), expected, "{jobs:?}");
+            assert!(is_settled(&run, &jobs, second(10_300)), "{jobs:?}");
+        }
     }
 
     #[test]

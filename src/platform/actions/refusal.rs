@@ -2,6 +2,12 @@
 
 use crate::roster::{ActionsSettings, Repository};
 
+/// Whether the workflow refused a dispatch because it has no input `item`: it was written before
+/// there were work items.
+pub(super) fn takes_no_items(status: u16, message: &str) -> bool {
+    status == 422 && message.to_lowercase().contains("unexpected inputs") && message.contains("\"item\"")
+}
+
 /// A definite refusal of a dispatch, in one sentence.
 pub(super) fn refusal(
     status: u16,
@@ -41,6 +47,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_workflow_without_the_input_for_items_is_told_from_other_refusals() {
+        assert!(takes_no_items(422, "Unexpected inputs provided: [\"item\"]"));
+        for (status, message) in [
+            (422, "Unexpected inputs provided: [\"slot\"]"),
+            (422, "Required input 'item' not provided"),
+            (404, "Unexpected inputs provided: [\"item\"]"),
+        ] {
+            assert!(!takes_no_items(status, message), "{status} {message}");
+        }
+    }
 
     #[test]
     fn every_refusal_says_what_to_do() {

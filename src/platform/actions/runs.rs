@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::title::Title;
+use super::title::{ItemTitle, Title};
 use crate::fleet::{FleetName, LiveSession, Slot, State, Unmanaged};
 use crate::github::actions::{RunStatus, WorkflowRun};
 use crate::untrusted::one_line;
@@ -14,6 +14,8 @@ const LONGEST_TITLE: usize = 80;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SlotRun {
     pub(super) generation: u64,
+    /// Of a work item's run, as far as its title can be read.
+    pub(super) item: Option<ItemTitle>,
     pub(super) run: WorkflowRun,
 }
 
@@ -37,10 +39,10 @@ pub(super) fn sort(fleet: &FleetName, file: &str, runs: Vec<WorkflowRun>) -> Sor
     for run in runs {
         let is_over = run.status == RunStatus::Completed;
         match Title::read(fleet, &run.title) {
-            Title::Ours { slot, generation } => {
+            Title::Ours { slot, generation, item } => {
                 let runs = sorted.slots.entry(slot).or_default();
                 let runs = if is_over { &mut runs.over } else { &mut runs.live };
-                runs.push(SlotRun { generation, run });
+                runs.push(SlotRun { generation, item, run });
             }
             Title::Foreign if !is_over => sorted.unmanaged.push(foreign(file, &run)),
             Title::Foreign | Title::OtherFleet => {}
@@ -64,6 +66,16 @@ impl SlotRuns {
     pub(super) fn holder(&self) -> Option<&SlotRun> {
         let running = self.live.iter().find(|run| run.run.status == RunStatus::InProgress);
         running.or(self.live.last())
+    }
+
+    /// The runs that are not over, newest first.
+    pub(super) fn live(&self) -> &[SlotRun] {
+        &self.live
+    }
+
+    /// How many runs are over.
+    pub(super) fn over(&self) -> usize {
+        self.over.len()
     }
 
     /// The last runs that are over, newest first, at most so many.
@@ -95,7 +107,7 @@ impl SlotRun {
             generation: Some(self.generation),
             state: if self.run.status == RunStatus::InProgress { State::Running } else { State::Starting },
             started_at: Some(self.run.started_at),
-            item: None,
+            item: self.item.as_ref().map(|item| item.run.clone()),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
+use super::item::ItemTicket;
+use super::title::ItemTitle;
 use crate::backoff::BackoffSettings;
 use crate::fleet::{SessionSpec, Want};
 use crate::github::actions::Dispatch;
@@ -13,6 +15,10 @@ use crate::platform::CycleId;
 
 /// Of the form. A run's workflow may bring an older or a newer coordinator than the one that dispatched it.
 const VERSION: u32 = 1;
+
+/// Of the form with an item. A coordinator that reads version 1 alone would run it without
+/// comparing.
+const ITEM_VERSION: u32 = 2;
 
 /// What the session runs, and what its admission needs to know of it: the input `task_json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +34,9 @@ pub(crate) struct SessionInput {
     pub(crate) env: BTreeMap<String, String>,
     time_limit_s: u64,
     restraint: Seconds,
+    /// In the slot of a work item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) item: Option<ItemTicket>,
 }
 
 /// A [`BackoffSettings`] in whole seconds.
@@ -44,11 +53,11 @@ struct Seconds {
 }
 
 impl SessionInput {
-    fn of(spec: &SessionSpec) -> Self {
+    fn of(spec: &SessionSpec, item: Option<ItemTicket>) -> Self {
         let wants_brief = spec.command.iter().any(|argument| argument.contains("{brief}"));
         let restraint = &spec.restraint;
         Self {
-            version: VERSION,
+            version: if item.is_some() { ITEM_VERSION } else { VERSION },
             command: spec.command.clone(),
             prompt: spec.prompt.clone(),
             brief: wants_brief.then(|| spec.brief.clone()),
@@ -60,6 +69,7 @@ impl SessionInput {
                 min_runtime: whole_seconds(restraint.min_runtime),
                 min_interval: whole_seconds(restraint.min_interval),
             },
+            item,
         }
     }
 
@@ -71,9 +81,10 @@ impl SessionInput {
             anyhow::anyhow!("not the JSON of a session input (line {line}, column {column})")
         })?;
         let version = input.version;
+        let expected = if input.item.is_some() { ITEM_VERSION } else { VERSION };
         anyhow::ensure!(
-            version == VERSION,
-            "the session input has version {version}, and this coordinator reads version {VERSION}; let the session workflow install \
+            version == expected,
+            "the session input has version {version}, and this coordinator reads version {expected}; let the session workflow install \
              the version that dispatches it"
         );
         anyhow::ensure!(!input.command.is_empty(), "the session input has an empty command");
@@ -96,28 +107,41 @@ impl SessionInput {
 }
 
 /// The session that a run is dispatched for, and when, by GitHub's clock.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct NewSession<'a> {
     pub(super) cycle: &'a CycleId,
     pub(super) generation: u64,
     pub(super) now: SystemTime,
+    /// In the slot of a work item.
+    pub(super) item: Option<ItemTicket>,
+}
+
+/// What the title of the want's run says of its item.
+pub(super) fn item_title(want: &Want) -> Option<ItemTitle> {
+    let time_limit = Duration::from_secs(whole_seconds(want.spec.time_limit));
+    want.item_run().map(|run| ItemTitle { run, time_limit })
 }
 
 /// The run to start.
 pub(super) fn dispatch(settings: &Settings, want: &Want, new: NewSession<'_>) -> anyhow::Result<Dispatch> {
     let expires_at = new.now + settings.actions.ticket;
+    let NewSession { cycle, generation, item, .. } = new;
+    let of_item = item_title(want).map(|item| ("item", item.part()));
     let inputs = [
         ("fleet", settings.fleet.to_string()),
         ("slot", want.slot.name()),
         ("role", want.role.to_string()),
-        ("generation", new.generation.to_string()),
-        ("cycle", new.cycle.to_string()),
+        ("generation", generation.to_string()),
+        ("cycle", cycle.to_string()),
         ("expires_at", humantime::format_rfc3339_seconds(expires_at).to_string()),
         ("brief_ref", want.spec.brief_path.clone()),
         ("time_limit_minutes", minutes(want.spec.time_limit).to_string()),
-        ("task_json", serde_json::to_string(&SessionInput::of(&want.spec))?),
+        ("task_json", serde_json::to_string(&SessionInput::of(&want.spec, item))?),
     ];
-    Ok(Dispatch { git_ref: settings.actions.git_ref.clone(), inputs: BTreeMap::from(inputs) })
+    // A workflow of before has no input `item`: it takes the sessions of roles, and refuses those
+    // of items.
+    let inputs = inputs.into_iter().chain(of_item).collect();
+    Ok(Dispatch { git_ref: settings.actions.git_ref.clone(), inputs })
 }
 
 /// The `timeout-minutes` of the agent's job.

@@ -6,10 +6,12 @@
 use std::time::SystemTime;
 
 use super::Actions;
-use super::list::Known;
-use super::refusal::refusal;
-use super::session_input::{NewSession, dispatch};
-use crate::backoff::{self, BackoffSettings};
+use super::item::ItemTicket;
+use super::list::View;
+use super::refusal::{refusal, takes_no_items};
+use super::session_input::{NewSession, dispatch, item_title};
+use super::title::MAX_ITEM_PART;
+use crate::backoff;
 use crate::fleet::{FleetName, Hold, HoldReason, Slot, Want};
 use crate::github::Error;
 use crate::github::actions::{DispatchAnswer, Group, Short, used_up};
@@ -22,20 +24,35 @@ const REQUESTS: u32 = 2;
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Start a session of this generation where GitHub says that the slot is free.
-    Dispatch { generation: u64 },
+    Dispatch { generation: u64, item: Option<ItemTicket> },
     /// Leave it alone.
     Answer(Start),
 }
 
-/// The decision by what the inventory knows of the slot: nothing, where it failed or never saw it. Pure.
-fn decide(session: &str, known: Option<&Known>, restraint: &BackoffSettings, now: SystemTime) -> Step {
-    let Some(known) = known else { return Step::Dispatch { generation: 1 } };
-    if known.record.live.is_some() {
+/// The decision by what the inventory knows of the slot: nothing, where it failed or never saw it.
+/// Without an inventory an item does not start. Pure.
+fn decide(session: &str, view: Option<&View>, want: &Want, now: SystemTime) -> Step {
+    let known = view.and_then(|view| view.slots.get(&want.slot));
+    if known.is_some_and(|known| known.record.live.is_some()) {
         return Step::Answer(Start::AlreadyRunning);
     }
-    match backoff::hold(session, &known.record.history, restraint, now) {
+    let newest = known.map_or(0, |known| known.record.generation);
+    let item = match (want.item_run(), view) {
+        (None, _) => None,
+        (Some(_), None) => {
+            let why = "the inventory failed, and only a list shows which session of the item was the last";
+            return Step::Answer(held(HoldReason::Unknown, why.to_owned()));
+        }
+        (Some(_), Some(_)) if !want.follows.allows(newest) => return Step::Answer(Start::Superseded),
+        (Some(of), Some(view)) => {
+            let last_session = known.and_then(|known| known.last_session);
+            Some(ItemTicket::new(of, newest, last_session, view))
+        }
+    };
+    let history = known.map_or(&[][..], |known| &known.record.history);
+    match backoff::hold(session, history, &want.spec.restraint, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
-        None => Step::Dispatch { generation: known.next_generation },
+        None => Step::Dispatch { generation: known.map_or(1, |known| known.next_generation), item },
     }
 }
 
@@ -50,19 +67,22 @@ fn held(reason: HoldReason, detail: String) -> Start {
 
 impl Actions {
     pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
-        if want.item.is_some() {
-            return Ok(Start::unsupported());
-        }
-        let generation = match self.ready(want, now).await {
-            Step::Dispatch { generation } => generation,
+        let (generation, item) = match self.ready(want, now).await {
+            Step::Dispatch { generation, item } => (generation, item),
             Step::Answer(start) => return Ok(start),
         };
         let now = self.workflow.server_time().unwrap_or(now);
-        let run = dispatch(&self.settings, want, NewSession { cycle, generation, now })?;
+        let run = dispatch(&self.settings, want, NewSession { cycle, generation, now, item })?;
         match self.workflow.dispatch(&run).await {
             DispatchAnswer::Accepted { url } => {
                 tracing::info!(slot = want.slot.name(), generation, url, "dispatched");
                 Ok(Start::Started { generation })
+            }
+            DispatchAnswer::Refused { status, message }
+                if want.item.is_some() && takes_no_items(status, &message) =>
+            {
+                self.takes_items.set(false);
+                Ok(self.no_items())
             }
             DispatchAnswer::Refused { status, message } => {
                 let repository = self.workflow.repository();
@@ -77,21 +97,42 @@ impl Actions {
 
     /// The same up to the dispatch.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> Start {
-        if want.item.is_some() {
-            return Start::unsupported();
-        }
         match self.ready(want, now).await {
-            Step::Dispatch { generation } => Start::Started { generation },
+            Step::Dispatch { generation, .. } => Start::Started { generation },
             Step::Answer(start) => start,
         }
     }
 
+    fn no_items(&self) -> Start {
+        let workflow = &self.settings.actions.workflow;
+        let detail = format!(
+            "{workflow} was written before there were work items: renew it with `coordinator init --github-actions`"
+        );
+        held(HoldReason::Unsupported, detail)
+    }
+
+    /// Why the item cannot run here, whatever its slot holds.
+    fn unsupported(&self, want: &Want) -> Option<Start> {
+        let length = item_title(want)?.part().len();
+        if !self.takes_items.get() {
+            return Some(self.no_items());
+        }
+        (length > MAX_ITEM_PART).then(|| {
+            let detail = format!(
+                "its id is too long for the title of a run: {length} characters with what goes with it, of at most {MAX_ITEM_PART}"
+            );
+            held(HoldReason::Unsupported, detail)
+        })
+    }
+
     /// Whether the slot may be filled now. The dispatch then has its place in the budget.
     async fn ready(&self, want: &Want, now: SystemTime) -> Step {
+        if let Some(answer) = self.unsupported(want) {
+            return Step::Answer(answer);
+        }
         let now = self.workflow.server_time().unwrap_or(now);
         let session = want.slot.session_name(&self.settings.fleet);
-        let known = self.view.borrow().as_ref().map(|view| view.slots.get(&want.slot).cloned());
-        let step = decide(&session, known.flatten().as_ref(), &want.spec.restraint, now);
+        let step = decide(&session, self.view.borrow().as_ref(), want, now);
         if let Step::Answer(_) = step {
             return step;
         }

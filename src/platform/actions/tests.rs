@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 use super::{Actions, LogText, Settings};
 use crate::backoff::BackoffSettings;
 use crate::fleet::{
-    FleetName, Follows, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State, StuckReason, Want,
+    Counts, FleetName, Follows, Group, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State,
+    StuckReason, Want, WorkItem,
 };
 use crate::github::fake::{self, Journal, Reply, Sent};
 use crate::platform::{CycleId, Platform, Start};
 use crate::roster::ActionsSettings;
 
 mod deployed;
+mod items;
 
 const DATE: &str = "Thu, 01 Jan 2026 12:00:00 GMT";
 
@@ -60,6 +62,17 @@ fn want(index: u32) -> Want {
     Want { slot: slot(index), role: role().key, spec: role().spec, item: None, follows: Follows::Anything }
 }
 
+/// For an item of the source `queue`.
+fn item_want(id: &str, counts: Counts, follows: u64) -> Want {
+    let group = Group::parse("queue").expect("a valid name");
+    Want {
+        slot: Slot::of_item(&group, id),
+        item: Some(WorkItem { id: id.to_owned(), counts }),
+        follows: Follows::Generation(follows),
+        ..want(0)
+    }
+}
+
 /// A platform that may send so many requests, which `script` answers.
 fn platform_with(
     max_requests: u32,
@@ -68,7 +81,8 @@ fn platform_with(
     let (github, journal) = fake::github(script);
     let settings = Settings {
         fleet: FleetName::parse("demo").expect("a valid name"),
-        roles: vec![role()],
+        longest: Duration::from_secs(7201),
+        time_limits: BTreeMap::from([(Group::from(&role().key), Duration::from_secs(7201))]),
         actions: ActionsSettings {
             workflow: "agent-session.yml".to_owned(),
             git_ref: "main".to_owned(),

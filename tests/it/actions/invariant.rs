@@ -8,17 +8,17 @@ use crate::world::actions::life::Admission;
 use crate::world::{Fault, Route};
 
 /// A small generator of its own, so that a seed means the same for ever.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) % sides
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
         let count = from.len() as u64;
         (count > 0).then(|| from[usize::try_from(self.roll(count)).expect("small")])
     }
@@ -82,7 +82,7 @@ fn forget_one(fleet: &Fleet, dice: &mut Dice) {
     }
 }
 
-fn trouble(fleet: &Fleet, dice: &mut Dice) {
+pub(super) fn trouble(fleet: &Fleet, dice: &mut Dice) {
     let route = dice.pick(&[0, 1, 2, 3]).expect("there are some");
     let route = [Route::Runs, Route::Group, Route::Dispatch, Route::GraphQl][route].clone();
     let fault = match dice.roll(4) {

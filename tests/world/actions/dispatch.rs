@@ -36,7 +36,8 @@ pub fn answer(state: &mut State, repository: &str, file: &str, body: &Value) -> 
         .flatten()
         .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
         .collect();
-    let unexpected: Vec<&String> = inputs.keys().filter(|name| !known.contains(*name)).collect();
+    let is_known = |name: &String| known.contains(name) || workflow.optional.contains(name);
+    let unexpected: Vec<&String> = inputs.keys().filter(|name| !is_known(name)).collect();
     if !unexpected.is_empty() {
         return error(422, &format!("Unexpected inputs provided: {unexpected:?}"));
     }

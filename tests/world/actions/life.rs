@@ -24,8 +24,8 @@ impl Actions {
         inputs: BTreeMap<String, String>,
         now: SystemTime,
     ) -> u64 {
-        let workflow = self.workflows.get(file).expect("a workflow that exists is triggered");
         let id = self.next_id();
+        let workflow = self.workflows.get(file).expect("a workflow that exists is triggered");
         let run = Run {
             id,
             workflow: file.to_owned(),
@@ -48,7 +48,7 @@ impl Actions {
         id
     }
 
-    pub(super) fn new_job(&self, name: &str, now: SystemTime) -> Job {
+    pub(super) fn new_job(&mut self, name: &str, now: SystemTime) -> Job {
         Job {
             id: self.next_id(),
             name: name.to_owned(),

@@ -18,6 +18,9 @@ const INPUTS: [&str; 9] = [
     "task_json",
 ];
 
+const FORMER_RUN_NAME: &str =
+    "coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} c${{ inputs.cycle }}";
+
 /// A workflow file.
 #[derive(Debug, Clone)]
 pub struct Workflow {
@@ -32,6 +35,8 @@ pub struct Workflow {
     pub refs: BTreeSet<String>,
     /// Its inputs, when `on: workflow_dispatch` is there.
     pub inputs: Option<BTreeSet<String>>,
+    /// Further ones, which a dispatch may leave out.
+    pub optional: BTreeSet<String>,
     /// The title of a run, with expressions.
     pub run_name: String,
     /// The workflow's concurrency group, with expressions.
@@ -50,12 +55,16 @@ impl Workflow {
             state: "active".to_owned(),
             refs: BTreeSet::from(["main".to_owned()]),
             inputs: Some(INPUTS.map(str::to_owned).into()),
-            run_name:
-                "coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} c${{ inputs.cycle }}"
-                    .to_owned(),
+            optional: BTreeSet::from(["item".to_owned()]),
+            run_name: format!("{FORMER_RUN_NAME}${{{{ inputs.item }}}}"),
             group: Some("coord-${{ inputs.fleet }}-${{ inputs.slot }}".to_owned()),
             jobs: vec!["admit".to_owned(), "agent".to_owned()],
         }
+    }
+
+    /// The same, as `init` wrote it before there were work items.
+    pub fn of_sessions_before_items() -> Self {
+        Self { optional: BTreeSet::new(), run_name: FORMER_RUN_NAME.to_owned(), ..Self::of_sessions() }
     }
 
     /// Somebody else's workflow, without inputs and group.
@@ -65,6 +74,7 @@ impl Workflow {
             id: 161_336,
             name: file.trim_end_matches(".yml").to_owned(),
             inputs: Some(BTreeSet::new()),
+            optional: BTreeSet::new(),
             run_name: format!("Run {file}"),
             group: None,
             jobs: vec!["build".to_owned()],

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::CommandFactory;
 use serde_json::Value;
 
-use super::{at, platform, role, slot, want, world};
+use super::{at, item_want, platform, role, slot, want, world};
 use crate::cli::Cli;
+use crate::fleet::{Counts, Want};
 use crate::platform::actions::outcome::{ADMIT, AGENT};
 use crate::platform::actions::start::group;
 use crate::platform::actions::title::Title;
@@ -17,11 +18,16 @@ fn workflow() -> Value {
     serde_saphyr::from_str(text).expect("it is YAML")
 }
 
-/// The inputs of a dispatch, as the platform sends them.
+/// The inputs of a dispatch for a role's slot, as the platform sends them.
 async fn inputs() -> BTreeMap<String, String> {
+    inputs_of(&want(2)).await
+}
+
+async fn inputs_of(want: &Want) -> BTreeMap<String, String> {
     let (platform, journal) = platform(world(Vec::new(), Vec::new()));
     let cycle = CycleId("18f0-1a".to_owned());
-    platform.start(&want(2), &cycle, at("2026-01-01T12:00:00Z")).await.expect("it starts");
+    platform.list().await.expect("an empty list");
+    platform.start(want, &cycle, at("2026-01-01T12:00:00Z")).await.expect("it starts");
     let journal = journal.lock().expect("no test panics with the lock");
     let dispatch = journal.last().expect("it was dispatched");
     serde_json::from_value(dispatch.body["inputs"].clone()).expect("texts by name")
@@ -33,6 +39,7 @@ fn filled(template: &Value, inputs: &BTreeMap<String, String>) -> String {
     for (name, value) in inputs {
         text = text.replace(&format!("${{{{ inputs.{name} }}}}"), value);
     }
+    text = text.replace("${{ inputs.item }}", "");
     assert!(!text.contains("${{"), "an expression is left: {text}");
     text
 }
@@ -65,7 +72,21 @@ async fn the_title_of_a_dispatched_run_reads_back_as_its_slot_and_generation() {
     let title = filled(&workflow()["run-name"], &inputs().await);
     assert_eq!(title, "coord demo ui-builder-s2 g1 c18f0-1a");
     let fleet = crate::fleet::FleetName::parse("demo").expect("a valid name");
-    assert_eq!(Title::read(&fleet, &title), Title::Ours { slot: slot(2), generation: 1 });
+    assert_eq!(Title::read(&fleet, &title), Title::Ours { slot: slot(2), generation: 1, item: None });
+}
+
+#[tokio::test]
+async fn the_title_of_an_items_run_reads_back_as_all_that_travels_with_it() {
+    let counts = Counts { attempt: 2, context_restarts: 1, ..Counts::default() };
+    let want = item_want("bd-4jz", counts, 0);
+    let title = filled(&workflow()["run-name"], &inputs_of(&want).await);
+    let part = ";role=ui_builder;attempt=2;restarts=1;limit=7201;id=bd-4jz";
+    assert_eq!(title, format!("coord demo queue-ibd4jzx4d0d5384fa g1 c18f0-1a{part}"));
+    let fleet = crate::fleet::FleetName::parse("demo").expect("a valid name");
+    let Title::Ours { slot, generation, item } = Title::read(&fleet, &title) else { panic!("{title}") };
+    let item = item.expect("it can be read");
+    assert_eq!((&slot, generation, Some(item.run)), (&want.slot, 1, want.item_run()));
+    assert_eq!(item.time_limit, want.spec.time_limit);
 }
 
 #[tokio::test]
@@ -79,8 +100,14 @@ async fn the_concurrency_group_of_a_run_is_the_one_that_a_start_asks_for() {
 
 #[tokio::test]
 async fn the_workflow_takes_the_inputs_that_a_start_sends_and_no_other() {
-    let sent: BTreeSet<String> = inputs().await.into_keys().collect();
-    assert_eq!(keys(&workflow()["on"]["workflow_dispatch"]["inputs"]), sent);
+    let of_role: BTreeSet<String> = inputs().await.into_keys().collect();
+    let want = item_want("7", Counts::default(), 0);
+    let of_item: BTreeSet<String> = inputs_of(&want).await.into_keys().collect();
+    let inputs = workflow()["on"]["workflow_dispatch"]["inputs"].clone();
+    assert_eq!(keys(&inputs), of_item);
+    let is_required = |name: &String| inputs[name.as_str()]["required"] == true;
+    let required: BTreeSet<String> = keys(&inputs).into_iter().filter(is_required).collect();
+    assert_eq!(required, of_role, "a role's session needs no input that workflows of before lack");
 }
 
 #[test]
