@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::fleet::{FleetName, ItemRun, Outcome, Run};
 use crate::platform::kubernetes::record::REMEMBERED;
+use crate::timestamp;
 use crate::untrusted::one_line;
 
 /// A `ConfigMap` holds 1 MiB; what is not data has room in the rest.
@@ -26,7 +27,9 @@ const KEPT_DAYS: u32 = 2;
 pub(super) struct Day(String);
 
 impl Day {
+    /// A time that cannot be written, by a clock that is far off, counts as the first day of all.
     pub(super) fn of(time: SystemTime) -> Self {
+        let time = timestamp::writable(time).unwrap_or(SystemTime::UNIX_EPOCH);
         Self(humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect())
     }
 

@@ -152,3 +152,13 @@ fn only_the_newest_eight_runs_of_a_slot_count() {
     let ledger = after(ledger.clone(), add(&ledger, &runs("demo-a-s0", 5..=12), noon()));
     assert_eq!(generations(&ledger, "demo-a-s0"), (5..=12).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_clock_before_1970_or_after_all_times_still_has_a_day() {
+    for off in [SystemTime::UNIX_EPOCH - DAY, SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)] {
+        assert_eq!(Day::of(off), Day::of(SystemTime::UNIX_EPOCH), "{off:?}");
+    }
+    let changed =
+        add(&[], &BTreeMap::from([("demo-qa-s0".to_owned(), vec![run(1)])]), SystemTime::UNIX_EPOCH);
+    assert_eq!(changed.len(), 1);
+}
