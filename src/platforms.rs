@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
+use crate::finding::Finding;
 use crate::fleet::{Listing, Slot, SlotSessions, Want};
 use crate::platform::actions::{Actions, LogText};
 use crate::platform::exec::Exec;
@@ -12,6 +13,7 @@ use crate::platform::kubernetes::Kubernetes;
 use crate::platform::process::Process;
 use crate::platform::{CycleId, Platform, Start, StopAnswer};
 use crate::report::Contacts;
+use crate::roster::Roster;
 
 /// A platform of this program.
 pub enum AnyPlatform {
@@ -159,12 +161,22 @@ impl AnyPlatform {
         })
     }
 
+    /// Whether sessions can be kept there: `doctor`. `context` is the kubeconfig's.
+    pub async fn check(&self, roster: &Roster, context: Option<&str>, now: SystemTime) -> Vec<Finding> {
+        match self {
+            Self::Process(platform) => platform.check(roster),
+            Self::Kubernetes(platform) => platform.check(&roster.roles, context, now).await,
+            Self::Actions(platform) => platform.check().await,
+            Self::Exec(platform) => platform.check(now).await,
+        }
+    }
+
     /// Ends the slot's live session because the person `by` says so. A cycle has no value through which it could.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         match self {
             Self::Process(platform) => platform.stop(slot, by),
             Self::Kubernetes(platform) => platform.stop(slot, by).await,
-            Self::Actions(_) => anyhow::bail!("cancel the run on its page: `coordinator logs` names it"),
+            Self::Actions(platform) => platform.stop(slot).await,
             Self::Exec(platform) => platform.stop(slot, by).await,
         }
     }

@@ -30,6 +30,7 @@ const OPERATIONS = [
   ['get', '/repos/{owner}/{repo}/actions/concurrency_groups/{concurrency_group_name}', []],
   ['get', '/repos/{owner}/{repo}/actions/runs/{run_id}/jobs', []],
   ['get', '/repos/{owner}/{repo}/actions/jobs/{job_id}/logs', []],
+  ['post', '/repos/{owner}/{repo}/actions/runs/{run_id}/cancel', []],
   ['get', '/repos/{owner}/{repo}/branches/{branch}', ['commit', 'protection', '_links']],
 ];
 

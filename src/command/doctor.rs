@@ -6,20 +6,17 @@ use futures_util::future::join3;
 
 use crate::cli::Global;
 use crate::client::client;
-use crate::command::{Outcome, Refused, edges};
+use crate::command::edges::{self, Use};
+use crate::command::{Outcome, Refused};
 use crate::cycle::MERGE_RESERVE;
 use crate::finding::{Finding, Grade};
 use crate::github::Github;
 use crate::platform::exec::Purpose;
 use crate::render::Screen;
-use crate::roster::{PlatformKind, Roster};
+use crate::roster::Roster;
 
-mod actions;
 mod endpoints;
-mod kubernetes;
 mod machine;
-mod plugin;
-mod root;
 mod view;
 
 /// Exits with 1 when something stands in the way.
@@ -32,8 +29,8 @@ pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
     Ok(Outcome { stdout, code: u8::from(failed) })
 }
 
-/// Looks at this machine, at the platform when it is elsewhere, at production's names and at GitHub, which is asked only
-/// when the roster wants merges.
+/// Looks at the roster, at the platform, at production's names and at GitHub, which is asked only when the roster wants
+/// merges.
 async fn findings(
     roster: &Roster,
     global: &Global,
@@ -50,24 +47,19 @@ async fn findings(
     Ok([machine::findings(roster), platform?, merging, production].concat())
 }
 
-/// A platform that is elsewhere; this machine is looked at by itself.
+/// What the platform says of itself, where it can be used at all.
 async fn platform(
     roster: &Roster,
     global: &Global,
     client: &anyhow::Result<reqwest::Client>,
     now: SystemTime,
 ) -> Result<Vec<Finding>, Refused> {
-    Ok(match &roster.platform.kind {
-        PlatformKind::Process { .. } => Vec::new(),
-        PlatformKind::Exec(settings) => {
-            plugin::findings(&edges::exec(roster, settings, Purpose::Look), settings, now).await
-        }
-        PlatformKind::Kubernetes(settings) => {
-            let kubernetes = edges::kubernetes(roster, settings, global.context.as_deref()).await;
-            kubernetes::findings(&roster.roles, settings, kubernetes, global.context.as_deref(), now).await
-        }
-        PlatformKind::GithubActions(settings) => {
-            actions::findings(settings, edges::actions(roster, settings, client)?).await
+    let context = global.context.as_deref();
+    let platform = edges::platform(roster, Use { purpose: Purpose::Look, context }, client).await?;
+    Ok(match platform {
+        Ok(platform) => platform.check(roster, context, now).await,
+        Err(error) => {
+            vec![Finding::fail(format!("{error:#}"), "no session is listed or started until then")]
         }
     })
 }

@@ -57,10 +57,20 @@ fn row(
     let generation = newest.unwrap_or_else(|| found.history.last().map(|run| run.generation));
     let ended = || found.history.last().map(|run| last(run, found.recent(), restraint));
     let last = found.stuck.as_ref().map(|stuck| quoted(&in_the_table(&stuck.detail))).or_else(ended);
-    let slot = found.slot.name();
-    let log = format!("coordinator logs {slot}");
+    let slot = shown(found, quoted);
+    let log = format!("coordinator logs {}", found.slot.name());
     let generation = generation.map_or_else(String::new, |number| number.to_string());
     [slot, state, since, generation, last.unwrap_or_default(), log]
+}
+
+/// A work item's slot by the item's id, where a session says it.
+fn shown(found: &SlotSessions, quoted: fn(&str) -> String) -> String {
+    let live = found.live.as_ref().and_then(|live| live.item.as_ref());
+    let item = live.or_else(|| found.history.last()?.item.as_ref());
+    item.map_or_else(
+        || found.slot.name(),
+        |of| format!("{}/{}", found.slot.group, quoted(&in_the_table(&of.item.id))),
+    )
 }
 
 fn state(

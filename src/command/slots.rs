@@ -2,12 +2,19 @@
 
 use anyhow::bail;
 
-use crate::fleet::{FleetName, Slot};
+use crate::fleet::{FleetName, Group, Slot};
 use crate::roster::Roster;
 
 /// What a slot's name may mean, the likeliest first: a role's name may begin like the fleet's, and only the roster tells
 /// which of the two readings it has.
+///
+/// `SOURCE/ID` is the slot of a work item.
 pub(super) fn meant(roster: &Roster, text: &str) -> anyhow::Result<Vec<Slot>> {
+    if let Some((source, id)) = text.split_once('/')
+        && let Ok(group) = Group::parse(source)
+    {
+        return Ok(vec![Slot::of_item(&group, id)]);
+    }
     let mut slots = readings(&roster.fleet, text);
     if slots.is_empty() {
         bail!("no slot named `{text}`; slots look like ui-builder-s0, see `coordinator sessions`");

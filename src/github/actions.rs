@@ -24,6 +24,7 @@ pub use log::{JobLog, RunJob};
 pub use runs::{Conclusion, PAGE_SIZE, RunPage, RunStatus, WorkflowRun};
 pub use workflow_jobs::WorkflowJob;
 
+mod cancel;
 mod dispatch;
 mod group;
 mod inspect;

@@ -7,7 +7,7 @@
 //! here, too: then the admission alone keeps the backoff.
 //!
 //! The runs are the records: their titles tell slot and generation, their jobs how a session ended. They are the register
-//! of work items, too: see [`item`].
+//! of work items, too: see `item.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use crate::report::Contacts;
 use crate::roster::ActionsSettings;
 
 pub(crate) mod admit;
+mod check;
 mod inspect;
 pub(crate) mod item;
 mod list;
@@ -30,6 +31,7 @@ mod refusal;
 mod runs;
 pub(crate) mod session_input;
 mod start;
+mod stop;
 mod stuck;
 #[cfg(test)]
 mod tests;

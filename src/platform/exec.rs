@@ -17,6 +17,7 @@ use crate::fleet::{FleetName, Group, Listing, Slot, Want};
 use crate::platform::{CycleId, Platform, Start, StopAnswer};
 use crate::roster::{ExecSettings, OnInventoryFailure};
 
+mod check;
 mod fitness;
 mod lease;
 mod spec;

@@ -18,9 +18,10 @@ use crate::roster::KubernetesSettings;
 
 mod answer;
 mod api;
+mod check;
 mod connect;
 mod events;
-pub(crate) mod inspect;
+mod inspect;
 mod job;
 mod ledger;
 mod list;

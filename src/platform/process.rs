@@ -15,9 +15,12 @@ use anyhow::Context;
 use bytes::Bytes;
 use futures_util::Stream;
 
+use crate::finding::Finding;
 use crate::fleet::{FleetName, Listing, Slot, SlotSessions, Want};
 use crate::platform::{CycleId, Platform, Start, StopAnswer};
+use crate::roster::Roster;
 
+mod check;
 mod descriptors;
 mod directory;
 mod environment;
@@ -27,6 +30,7 @@ mod log;
 mod proc;
 mod record;
 mod refusal;
+mod root;
 mod shim;
 mod stage;
 mod start;
@@ -77,6 +81,11 @@ impl Process {
 
     fn directory(&self) -> Directory {
         Directory::new(&self.settings.state_dir, &self.settings.fleet)
+    }
+
+    /// Whether sessions can be kept on this machine.
+    pub(crate) fn check(&self, roster: &Roster) -> Vec<Finding> {
+        check::findings(roster, &self.settings.state_dir)
     }
 
     /// Every slot with all that is remembered of it, and why the others cannot be read.

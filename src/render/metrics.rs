@@ -15,7 +15,9 @@ use anyhow::Context;
 
 use super::words::safe;
 use crate::fleet::StuckReason;
-use crate::report::{HealthVerdict, Report, RoleCount, Status, Step, StepOutcome};
+use crate::report::{
+    HealthVerdict, Report, RoleCount, SourceOutcome, SourceReport, Status, Step, StepOutcome,
+};
 
 /// The report in the text exposition format, version 0.0.4.
 pub fn report(report: &Report) -> String {
@@ -23,6 +25,7 @@ pub fn report(report: &Report) -> String {
     cycle(report, &mut metrics);
     steps(report, &mut metrics);
     inventory(report, &mut metrics);
+    sources(report, &mut metrics);
     spawn(report, &mut metrics);
     merge(report, &mut metrics);
     health(report, &mut metrics);
@@ -132,6 +135,26 @@ fn inventory(report: &Report, metrics: &mut Metrics) {
         let stuck = StuckReason::ALL.map(|reason| stuck(report, reason));
         metrics.add("agents_stuck", "Live sessions that do not get on, by reason.", stuck);
     }
+}
+
+/// What the sources beside the roster say of their items.
+fn sources(report: &Report, metrics: &mut Metrics) {
+    let sources = &report.inventory.body.sources;
+    let label = |source: &SourceReport| ("source", source.source.clone());
+    let read = sources
+        .iter()
+        .map(|source| (vec![label(source)], flag(!matches!(source.outcome, SourceOutcome::Failed(_)))));
+    metrics.add("source_readable", "1 when the source could be read.", read);
+    let running = sources.iter().filter_map(|it| Some((vec![label(it)], f64::from(it.running?))));
+    metrics.add("items_running", "Live sessions of the source's items.", running);
+    let waiting = sources.iter().flat_map(|source| {
+        let samples = source.waiting.iter();
+        samples
+            .map(|(reason, count)| (vec![label(source), ("reason", (*reason).to_owned())], f64::from(*count)))
+    });
+    metrics.add("items_waiting", "Items that are not wanted now, by reason.", waiting);
+    let people = sources.iter().map(|source| (vec![label(source)], f64::from(source.needs_human)));
+    metrics.add("items_need_human", "Items on which a person must act.", people);
 }
 
 /// A reason that has gone has a sample of 0: an alert on it ends.

@@ -6,6 +6,7 @@ use super::*;
 use crate::fleet::{Hold, HoldReason, StuckReason, Unmanaged};
 use crate::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
 
+mod items;
 mod metrics_file;
 mod untrusted;
 

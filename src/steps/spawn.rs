@@ -71,7 +71,7 @@ pub struct SpawnRun {
 
 /// Carries the orders out in order, as many at once as the platform takes. After a failure, or when the platform's quota
 /// is full, no further start of that role begins; of a source's items the next one is tried, up to
-/// [`MAX_ITEM_FAILURES`]; after a rate limit none at all. Ends early, with an error, when it is stopped.
+/// five failures; after a rate limit none at all. Ends early, with an error, when it is stopped.
 pub async fn apply<P: Platform>(
     run: &mut SpawnRun,
     platform: &P,

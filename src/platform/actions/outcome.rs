@@ -102,7 +102,7 @@ fn of_agent(run: &SlotRun, agent: &WorkflowJob, time_limit: Option<Duration>) ->
 
 /// By its time limit, or by a person.
 fn cancelled(run: &SlotRun, agent: &WorkflowJob, time_limit: Option<Duration>) -> Run {
-    let person = Run { disrupted: true, ..ended(run, Some(agent), Outcome::Failed, "somebody cancelled it") };
+    let person = ended(run, Some(agent), Outcome::Stopped, "its run was cancelled");
     let limit = time_limit.map(|limit| Duration::from_secs(minutes(limit) * 60));
     if limit.is_some_and(|limit| person.runtime() + LIMIT_TOLERANCE >= limit) {
         return ended(run, Some(agent), Outcome::TimedOut, "its time limit");
@@ -188,8 +188,8 @@ mod tests {
             (Conclusion::Failure, 60, (Outcome::Failed, false)),
             (Conclusion::StartupFailure, 0, (Outcome::Failed, false)),
             (Conclusion::TimedOut, 60, (Outcome::TimedOut, false)),
-            (Conclusion::Cancelled, 60, (Outcome::Failed, true)),
-            (Conclusion::Cancelled, 7199, (Outcome::Failed, true)),
+            (Conclusion::Cancelled, 60, (Outcome::Stopped, false)),
+            (Conclusion::Cancelled, 7199, (Outcome::Stopped, false)),
             (Conclusion::Cancelled, 7200, (Outcome::TimedOut, false)),
             (Conclusion::Other, 60, (Outcome::Lost, false)),
         ] {

@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use super::slots::{Shown, by_group, entry, grouped};
-use super::{Entry, Mark, StepOutline, summarize};
+use super::{Entry, Line, Mark, StepOutline, Tone, summarize};
 use crate::fleet::{Stuck, Unmanaged};
-use crate::render::words::{clock, safe, safe_lines};
-use crate::report::{InventoryReport, Report};
+use crate::render::words::{clock, safe, safe_lines, sentence};
+use crate::report::{InventoryReport, Report, SourceOutcome, SourceReport};
 
 pub(super) fn outline(report: &Report) -> StepOutline {
     let body = &report.inventory.body;
@@ -17,8 +17,30 @@ pub(super) fn outline(report: &Report) -> StepOutline {
         "beyond the role's count, left to finish",
     ));
     entries.extend(body.unmanaged.iter().map(unmanaged));
-    let line = summarize(&report.inventory.outcome, summary(body), body.running.is_some());
-    StepOutline { name: "inventory", lines: vec![line], entries }
+    let mut lines = vec![summarize(&report.inventory.outcome, summary(body), body.running.is_some())];
+    lines.extend(body.sources.iter().map(source));
+    StepOutline { name: "inventory", lines, entries }
+}
+
+/// `issues: 2 running, 5 wait (3 blocked, 2 claimed)`.
+fn source(report: &SourceReport) -> Line {
+    let name = &report.source;
+    let failed = |error: &str| Line { tone: Tone::Failed, text: format!("{name}: {}", sentence(error)) };
+    if let SourceOutcome::Failed(error) = &report.outcome {
+        return failed(&format!("could not be read: {error}"));
+    }
+    let running = report.running.map_or_else(|| "unknown how many".to_owned(), |n| n.to_string());
+    let waiting: u32 = report.waiting.values().sum();
+    let reasons = report.waiting.iter().map(|(reason, count)| format!("{count} {reason}"));
+    let reasons = reasons.collect::<Vec<_>>().join(", ");
+    let text = match waiting {
+        0 => format!("{name}: {running} running of {} open", report.items),
+        waiting => format!("{name}: {running} running of {} open, {waiting} wait ({reasons})", report.items),
+    };
+    match &report.outcome {
+        SourceOutcome::Partial(error) => failed(&format!("{text}; not all of it could be read: {error}")),
+        SourceOutcome::Ok | SourceOutcome::Failed(_) => Line { tone: Tone::Plain, text },
+    }
 }
 
 fn summary(inventory: &InventoryReport) -> String {

@@ -122,7 +122,7 @@ fn a_session_that_failed_backs_off_and_one_that_went_well_does_not() {
     assert_eq!(ended("failure", 300), held);
     assert_eq!(ended("timed_out", 300), held);
     assert_eq!(ended("success", 5), held, "too short is as bad");
-    assert_eq!(ended("cancelled", 300), started, "a person ended it: it says nothing about the agent");
+    assert_eq!(ended("cancelled", 300), started, "a person stopped it: it says nothing about the agent");
     assert_eq!(ended("skipped", 5), started, "it was not admitted: it was not a session");
 }
 

@@ -123,3 +123,15 @@ fn doctor_looks_for_the_workflow_its_branch_and_the_runs() {
     });
     assert!(code == Some(1) && text.contains("401"), "{text}");
 }
+
+#[test]
+fn a_person_stops_a_session_and_what_waits_behind_it_by_cancelling_its_runs() {
+    let fleet = Fleet::of(1);
+    fleet.live("ui-builder-s0");
+    let run = fleet.run(&["stop", "ui-builder-s0", "-y"]).finished;
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "ui-builder-s0: stopping\n"), "{}", run.stderr);
+    let run = fleet.run(&["sessions", "-o", "json"]).finished;
+    assert!(run.stdout.contains("\"outcome\": \"stopped\""), "{}", run.stdout);
+    let run = fleet.run(&["stop", "ui-builder-s0"]).finished;
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "ui-builder-s0: no session is live\n"));
+}

@@ -20,6 +20,9 @@ pub fn answer(
     if let (&Method::POST, ["workflows", file, "dispatches"]) = (request.method(), parts) {
         return dispatch::answer(state, repository, file, body);
     }
+    if let (&Method::POST, ["runs", id, "cancel"]) = (request.method(), parts) {
+        return cancel(state, repository, id);
+    }
     let Some(repository) = state.repositories.get(repository) else { return error(404, "Not Found") };
     let actions = &repository.actions;
     match (request.method(), parts) {
@@ -34,6 +37,21 @@ pub fn answer(
         }
         (&Method::GET, ["jobs", id, "logs"]) => log(actions, id.parse().unwrap_or_default()),
         _ => not_found(),
+    }
+}
+
+/// A person's client cancels a run. One that is over cannot be cancelled.
+fn cancel(state: &mut State, repository: &str, id: &str) -> Reply {
+    let now = state.now();
+    let Some(repository) = state.repositories.get_mut(repository) else { return not_found() };
+    let actions = &mut repository.actions;
+    match id.parse().ok().and_then(|id: u64| Some((id, actions.runs.get(&id)?.is_live()))) {
+        Some((id, true)) => {
+            actions.cancel(id, now);
+            Reply::json(202, &json!({}))
+        }
+        Some((_, false)) => error(409, "Cannot cancel a workflow run that is completed."),
+        None => not_found(),
     }
 }
 

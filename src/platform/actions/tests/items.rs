@@ -73,7 +73,7 @@ async fn role_item_attempt_and_what_was_used_up_come_back_live_and_ended() {
 
 #[tokio::test]
 async fn the_time_limit_of_an_items_session_is_the_one_in_its_title() {
-    for (limit, expected) in [(600, Outcome::TimedOut), (7201, Outcome::Failed)] {
+    for (limit, expected) in [(600, Outcome::TimedOut), (7201, Outcome::Stopped)] {
         let title = title(1, 1).replace("limit=7201", &format!("limit={limit}"));
         let runs = vec![run(1, &title, ("completed", Some("cancelled")), "11:20:00")];
         let record = record(runs, vec![(1, worked("CANCELLED", 11, 20))]).await;

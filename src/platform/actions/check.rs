@@ -1,21 +1,23 @@
 //! What GitHub says: whether sessions can be kept as runs of the session workflow.
 
+use super::Actions;
 use crate::finding::{Finding, Grade};
 use crate::github::actions::{RequestsLeft, WorkflowFile};
 use crate::platform::Platform;
-use crate::platform::actions::Actions;
 use crate::roster::ActionsSettings;
 
-/// Asks GitHub, where `actions` could be set up.
-pub(super) async fn findings(settings: &ActionsSettings, actions: anyhow::Result<Actions>) -> Vec<Finding> {
-    let actions = match actions {
-        Ok(actions) => actions,
-        Err(error) => return vec![stops_all(&error)],
-    };
-    let mut findings = vec![workflow(settings, &actions).await];
+impl Actions {
+    /// Whether sessions can be kept as runs of the session workflow.
+    pub(crate) async fn check(&self) -> Vec<Finding> {
+        findings(&self.settings.actions, self).await
+    }
+}
+
+async fn findings(settings: &ActionsSettings, actions: &Actions) -> Vec<Finding> {
+    let mut findings = vec![workflow(settings, actions).await];
     if findings[0].grade != Grade::Fail {
-        findings.push(branch(settings, &actions).await);
-        findings.push(list(&actions).await);
+        findings.push(branch(settings, actions).await);
+        findings.push(list(actions).await);
         findings.extend(actions.requests_left().map(|left| requests(settings, left)));
         findings.push(Finding::ok(
             "whether the token may start runs (`actions: write`) shows only when it starts one",
@@ -114,7 +116,7 @@ mod tests {
             actions: settings.clone(),
         };
         let actions = Actions::new(of_fleet, github);
-        let findings = findings(&settings, Ok(actions)).await;
+        let findings = findings(&settings, &actions).await;
         let journal = journal.lock().expect("no test panics with the lock");
         assert!(journal.iter().all(|sent| sent.method == "GET"), "it starts nothing");
         findings

@@ -90,7 +90,7 @@ async fn found(lines: &str, oddity: Oddity, late: u64) -> (Vec<Finding>, Vec<Str
     let PlatformKind::Kubernetes(settings) = &roster.platform.kind else { panic!("it says kubernetes") };
     let (kubernetes, journal) = cluster(settings, oddity);
     let now = UNIX_EPOCH + Duration::from_secs(NOON + late);
-    let findings = findings(&roster.roles, settings, Ok(kubernetes), Some("test"), now).await;
+    let findings = kubernetes.check(&roster.roles, Some("test"), now).await;
     let journal = journal.lock().expect("nobody panicked").clone();
     (findings, journal)
 }
@@ -210,28 +210,6 @@ async fn refused_credentials_and_none_at_all_are_the_last_word() {
     };
     let (findings, _) = found("", nobody, 0).await;
     assert!(the_only_trouble(&findings).1.contains("does not know who asks"), "{findings:#?}");
-}
-
-#[tokio::test]
-async fn without_a_kubeconfig_that_is_the_only_finding() {
-    let settings = KubernetesSettings {
-        namespace: None,
-        service_account: None,
-        node_selector: std::collections::BTreeMap::new(),
-        tolerations: Vec::new(),
-        image_pull_secrets: Vec::new(),
-        priority_class: None,
-        runtime_class: None,
-        queue_name: None,
-        start_timeout: Duration::ZERO,
-        ttl: Duration::ZERO,
-        workspace: roster::Workspace::Claim,
-        template: None,
-    };
-    let none = Err(anyhow::anyhow!("no cluster: name a kubeconfig in KUBECONFIG"));
-    let findings = findings(&[], &settings, none, None, UNIX_EPOCH).await;
-    let remedy = "no session is listed or started until then";
-    assert_eq!(findings, [Finding::fail("no cluster: name a kubeconfig in KUBECONFIG", remedy)]);
 }
 
 #[tokio::test]

@@ -2,15 +2,21 @@
 
 use std::time::SystemTime;
 
+use super::Exec;
+use super::protocol::{Capabilities, SlotExclusive};
 use crate::finding::{Finding, clock};
 use crate::platform::Platform;
-use crate::platform::exec::Exec;
-use crate::platform::exec::protocol::{Capabilities, SlotExclusive};
 use crate::roster::ExecSettings;
 use crate::untrusted::one_line;
 
-/// Asks it what it can do, then for its sessions.
-pub(super) async fn findings(exec: &Exec, settings: &ExecSettings, now: SystemTime) -> Vec<Finding> {
+impl Exec {
+    /// Asks the plugin what it can do, then for its sessions.
+    pub(crate) async fn check(&self, now: SystemTime) -> Vec<Finding> {
+        findings(self, &self.settings.exec, now).await
+    }
+}
+
+async fn findings(exec: &Exec, settings: &ExecSettings, now: SystemTime) -> Vec<Finding> {
     let capabilities = match exec.capabilities().await {
         Ok(capabilities) => capabilities,
         Err(error) => return vec![stops_all(&error)],

@@ -5,27 +5,20 @@ use std::time::SystemTime;
 
 use futures_util::future::join_all;
 
+use super::Kubernetes;
+use super::inspect::{self, NEEDED, Permission, SURPLUS, USEFUL, Version};
 use crate::finding::{Finding, Grade, clock};
 use crate::fleet::{Container, Follows, Listing, Role, Slot, Want};
-use crate::platform::kubernetes::Kubernetes;
-use crate::platform::kubernetes::inspect::{self, NEEDED, Permission, SURPLUS, USEFUL, Version};
 use crate::platform::{Platform, Start};
 use crate::roster::KubernetesSettings;
 
 /// Before, a Job could count as finished while its pod still ended (KEP-4368).
 const OLDEST: (u32, u32) = (1, 31);
 
-/// Asks the cluster, which `kubernetes` could not be set up for when it is an error. `context` is the kubeconfig's.
-pub(super) async fn findings(
-    roles: &[Role],
-    settings: &KubernetesSettings,
-    kubernetes: anyhow::Result<Kubernetes>,
-    context: Option<&str>,
-    now: SystemTime,
-) -> Vec<Finding> {
-    match kubernetes {
-        Ok(kubernetes) => Cluster { roles, settings, kubernetes }.findings(context, now).await,
-        Err(error) => vec![stops_all(&error)],
+impl Kubernetes {
+    /// Whether sessions can be kept on this cluster. `context` is the kubeconfig's.
+    pub(crate) async fn check(&self, roles: &[Role], context: Option<&str>, now: SystemTime) -> Vec<Finding> {
+        Cluster { roles, settings: &self.settings.kubernetes, kubernetes: self }.findings(context, now).await
     }
 }
 
@@ -36,7 +29,7 @@ fn stops_all(error: &anyhow::Error) -> Finding {
 struct Cluster<'a> {
     roles: &'a [Role],
     settings: &'a KubernetesSettings,
-    kubernetes: Kubernetes,
+    kubernetes: &'a Kubernetes,
 }
 
 impl Cluster<'_> {
