@@ -1,11 +1,12 @@
 //! Which platform a roster chooses: the one match over them.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use crate::fleet::{Listing, Slot, SlotSessions, Want};
+use crate::fleet::{Group, Listing, Slot, SlotSessions, Want};
 use crate::platform::actions::{Actions, LogText};
 use crate::platform::exec::Exec;
 use crate::platform::kubernetes::Kubernetes;
@@ -34,6 +35,15 @@ impl Platform for AnyPlatform {
         }
     }
 
+    fn expect<'a>(&self, wants: impl Iterator<Item = &'a Want>) {
+        match self {
+            Self::Process(platform) => platform.expect(wants),
+            Self::Kubernetes(platform) => platform.expect(wants),
+            Self::Actions(platform) => platform.expect(wants),
+            Self::Exec(platform) => platform.expect(wants),
+        }
+    }
+
     async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
         match self {
             Self::Process(platform) => platform.start(want, cycle, now).await,
@@ -49,6 +59,15 @@ impl Platform for AnyPlatform {
             Self::Kubernetes(platform) => platform.preview(want, now).await,
             Self::Actions(platform) => platform.preview(want, now).await,
             Self::Exec(platform) => platform.preview(want, now).await,
+        }
+    }
+
+    async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
+        match self {
+            Self::Process(platform) => platform.sweep(present, groups, now).await,
+            Self::Kubernetes(platform) => platform.sweep(present, groups, now).await,
+            Self::Actions(platform) => platform.sweep(present, groups, now).await,
+            Self::Exec(platform) => platform.sweep(present, groups, now).await,
         }
     }
 
