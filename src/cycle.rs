@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::cli::StepName;
 use crate::fleet::{Group, Inventory, Slot, Want};
@@ -19,6 +19,7 @@ use crate::report::{
 };
 use crate::roster::Roster;
 use crate::source::{Effect, Source};
+use crate::sources::ROSTER;
 use crate::steps::inventory::Plans;
 use crate::steps::spawn::SpawnRun;
 use crate::steps::{health, inventory, merge, report, spawn};
@@ -174,6 +175,7 @@ async fn spawn_deficit<P: Platform, S: Source>(
         let Observed { sessions, plans } = observed;
         let platform = usable(&cycle.platform)?;
         let policy = policy(cycle, &plans);
+        let read = ReadItems::of(&cycle.sources, &plans);
         let (wants, effects) = shares(plans);
         let orders = spawn::plan(&cycle.roster.fleet, wants, &sessions, &policy, (cycle.clock)());
         let context = spawn::SpawnContext {
@@ -188,10 +190,37 @@ async fn spawn_deficit<P: Platform, S: Source>(
         let applied = spawn::apply(run, platform, orders, &context).await;
         let due = with_start.into_iter().map(|effects| due(effects, run)).collect();
         write(cycle, run, due).await;
+        if !cycle.dry_run && !stop.token.is_cancelled() {
+            let sweep = platform.sweep(&read.present, &read.groups, (cycle.clock)());
+            // What is not done in time is the next cycle's.
+            let _ = timeout_at(clock.spawn_until(), sweep).await;
+        }
         applied
     })
     .await;
     step.map(SpawnRun::report)
+}
+
+/// The items of the sources that were read whole.
+struct ReadItems {
+    present: BTreeSet<Slot>,
+    groups: BTreeSet<Group>,
+}
+
+impl ReadItems {
+    fn of<S: Source>(sources: &[S], plans: &Plans<S::Change>) -> Self {
+        let (mut present, mut groups) = (BTreeSet::new(), BTreeSet::new());
+        for (source, plan) in sources.iter().zip(plans) {
+            let Some(plan) = plan.as_ref().filter(|plan| plan.unread.is_none()) else { continue };
+            if source.name() == ROSTER {
+                continue;
+            }
+            groups.extend(Group::parse(source.name()));
+            present.extend(plan.wants.iter().map(|want| want.slot.clone()));
+            present.extend(plan.waiting.iter().map(|waiting| waiting.slot.clone()));
+        }
+        Self { present, groups }
+    }
 }
 
 /// The limits of the roster, and those of each source.

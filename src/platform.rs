@@ -1,9 +1,10 @@
 //! Where sessions run. The platform, not the coordinator, keeps the invariant: creation in a taken slot fails.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::fleet::{Hold, HoldReason, Listing, Want};
+use crate::fleet::{Group, Hold, HoldReason, Listing, Slot, Want};
 use crate::report::{Contacts, RateLimit};
 
 pub mod actions;
@@ -16,6 +17,10 @@ pub(crate) mod placeholders;
 
 mod lock;
 mod private;
+
+/// A platform keeps what it remembers of a work item for so long after the item left its source and its last session
+/// ended.
+pub(crate) const KEPT_AFTER_ITEM: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// Identity of one run of the coordinator; every session records which cycle created it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +94,17 @@ pub trait Platform {
 
     /// What [`Platform::start`] would answer now, with nothing started or changed: the dry run.
     fn preview(&self, want: &Want, now: SystemTime) -> impl Future<Output = anyhow::Result<Start>>;
+
+    /// Keeps what the platform remembers of work items, after the starts of a cycle. `present` are the slots of all items
+    /// of the sources `groups`, which were read whole: what is remembered of other items of theirs goes after a while.
+    fn sweep(
+        &self,
+        _present: &BTreeSet<Slot>,
+        _groups: &BTreeSet<Group>,
+        _now: SystemTime,
+    ) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
 
     /// Calls made so far: one per list and per start, or what the platform really counts.
     fn requests(&self) -> u64;

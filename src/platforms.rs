@@ -1,12 +1,13 @@
 //! Which platform a roster chooses: the one match over them.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::finding::Finding;
-use crate::fleet::{Listing, Slot, SlotSessions, Want};
+use crate::fleet::{Group, Listing, Slot, SlotSessions, Want};
 use crate::platform::actions::{Actions, LogText};
 use crate::platform::exec::Exec;
 use crate::platform::kubernetes::Kubernetes;
@@ -61,6 +62,15 @@ impl Platform for AnyPlatform {
             Self::Kubernetes(platform) => platform.preview(want, now).await,
             Self::Actions(platform) => platform.preview(want, now).await,
             Self::Exec(platform) => platform.preview(want, now).await,
+        }
+    }
+
+    async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
+        match self {
+            Self::Process(platform) => platform.sweep(present, groups, now).await,
+            Self::Kubernetes(platform) => platform.sweep(present, groups, now).await,
+            Self::Actions(platform) => platform.sweep(present, groups, now).await,
+            Self::Exec(platform) => platform.sweep(present, groups, now).await,
         }
     }
 

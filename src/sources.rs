@@ -31,6 +31,11 @@ pub fn configured<'a>(
     vec![AnySource::Roster(RosterSource::new(&roster.roles, only_roles, serves_roles))]
 }
 
+/// Whether anything beside the roster wants sessions: work items.
+pub fn has_items(roster: &Roster) -> bool {
+    configured(roster, &[], &[]).iter().any(|source| source.name() != ROSTER)
+}
+
 impl Source for AnySource<'_> {
     type State = ();
     type Change = Infallible;

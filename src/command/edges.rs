@@ -15,6 +15,7 @@ use crate::platform::kubernetes::{self, Kubernetes};
 use crate::platform::process::{self, Process};
 use crate::platforms::AnyPlatform;
 use crate::roster::{ActionsSettings, ExecSettings, KubernetesSettings, PlatformKind, Repository, Roster};
+use crate::sources;
 
 /// What a command is going to do with the platform.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +90,7 @@ pub(super) async fn kubernetes(
         fleet: roster.fleet.clone(),
         repository: roster.repository.as_ref().map(Repository::full_name),
         kubernetes: settings.clone(),
+        has_items: sources::has_items(roster),
     };
     let until = Instant::now() + roster.deadline;
     Kubernetes::connect(settings, context, until).await

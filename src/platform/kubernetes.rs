@@ -3,15 +3,17 @@
 //! The lock of a slot is the name of its Job: the API server lets one Job have it. A Job that is
 //! not terminal holds the slot, whatever its pod does; a terminal one is replaced by a deletion
 //! bound to its uid and a creation that fails when somebody else was first. The Job carries the
-//! history of its slot from one generation to the next; while there is none, the ledger does.
+//! history of its slot from one generation to the next; while there is none, the ledger does. Of a
+//! work item the register does, and its generation is compared and raised before anything else.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::fleet::{FleetName, Listing, Want};
+use crate::fleet::{FleetName, Group, Listing, Slot, Want};
 use crate::platform::{CycleId, Platform, Start};
 use crate::report::Contacts;
 use crate::roster::KubernetesSettings;
@@ -20,6 +22,7 @@ mod answer;
 mod api;
 mod check;
 mod connect;
+mod entry;
 mod events;
 mod inspect;
 mod job;
@@ -30,10 +33,12 @@ mod merge;
 mod pace;
 mod queue;
 mod record;
+mod register;
 mod repeat;
 mod start;
 mod stop;
 mod stuck;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +56,8 @@ pub struct Settings {
     pub repository: Option<String>,
     /// `[platform.kubernetes]`.
     pub kubernetes: KubernetesSettings,
+    /// Something beside the roster wants sessions, so that an inventory reads the registers of work items, too.
+    pub has_items: bool,
 }
 
 /// The Kubernetes platform of one fleet, for one run.
@@ -60,6 +67,8 @@ pub struct Kubernetes {
     ledger: Ledger,
     /// What the inventory of this run saw; `None` before it, and when it failed.
     view: RefCell<Option<View>>,
+    /// Items whose register this run has written since.
+    written: RefCell<BTreeSet<Slot>>,
     /// Whether the queue can be used; asked once.
     queue: OnceCell<Result<(), String>>,
 }
@@ -79,7 +88,14 @@ impl Kubernetes {
         let namespace = settings.kubernetes.namespace.clone().unwrap_or_else(|| namespace.to_owned());
         let api = Api::new(client, namespace, until);
         let ledger = Ledger::new(settings.fleet.clone());
-        Self { settings, api, ledger, view: RefCell::new(None), queue: OnceCell::new() }
+        Self {
+            settings,
+            api,
+            ledger,
+            view: RefCell::new(None),
+            written: RefCell::default(),
+            queue: OnceCell::new(),
+        }
     }
 }
 
@@ -91,15 +107,16 @@ impl Platform for Kubernetes {
         Ok(listing)
     }
 
-    /// The ledger gets the runs of all of them in one write.
+    /// The ledger gets the runs of all of them in one write; those of work items are in their registers.
     fn expect<'a>(&self, wants: impl Iterator<Item = &'a Want>) {
         let view = self.view.borrow();
         let Some(view) = &*view else { return };
         if let Some(now) = self.api.server_time() {
-            let successors = view.jobs.values().filter(|job| job.generation() > 1);
+            let of_roles = view.jobs.iter().filter(|(slot, _)| slot.index().is_some());
+            let successors = of_roles.map(|(_, job)| job).filter(|job| job.generation() > 1);
             self.ledger.assume_first(successors.filter_map(Job::created_at), now);
         }
-        for want in wants {
+        for want in wants.filter(|want| want.item.is_none()) {
             let job = view.jobs.get(&want.slot).filter(|job| job.end().is_some());
             if let Some(job) = job {
                 let session = want.slot.session_name(&self.settings.fleet);
@@ -114,6 +131,10 @@ impl Platform for Kubernetes {
 
     async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         self.rehearse(want, now).await
+    }
+
+    async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
+        self.keep_registers(present, groups, now).await;
     }
 
     fn requests(&self) -> u64 {

@@ -1,4 +1,4 @@
-//! A lock, such as a slot's: `flock` on a file that is never unlinked. The kernel frees it when its last holder is gone.
+//! A lock, such as a slot's: `flock` on a file that only a holder of the lock unlinks. The kernel frees it when its last holder is gone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -48,16 +48,23 @@ pub(super) enum Probe {
 
 /// Asks who holds the lock without taking it away from anyone.
 pub(super) fn probe(path: &Path) -> anyhow::Result<Probe> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Probe::Free { _guard: None }),
-        other => other.with_context(|| format!("look at {}", path.display()))?,
-    };
-    let file = open_private(path, OpenOptions::new().read(true).write(true))?;
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Probe::Free { _guard: Some(file) }),
-        Err(TryLockError::WouldBlock) => Ok(Probe::Held),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+    for _ in 0..REOPENINGS {
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Probe::Free { _guard: None }),
+            other => other.with_context(|| format!("look at {}", path.display()))?,
+        };
+        let file = open_private(path, OpenOptions::new().read(true).write(true))?;
+        match file.try_lock_shared() {
+            // Of a file that a sweep has removed, it would say nothing.
+            Ok(()) if is_in_place(&file, path)? => return Ok(Probe::Free { _guard: Some(file) }),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Probe::Held),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("lock {}", path.display()));
+            }
+        }
     }
+    bail!("{} is replaced again and again; stop whatever removes lock files", path.display())
 }
 
 fn try_exclusive(file: &File, path: &Path) -> anyhow::Result<bool> {

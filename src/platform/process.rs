@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use crate::finding::Finding;
-use crate::fleet::{FleetName, Listing, Slot, SlotSessions, Want};
+use crate::fleet::{FleetName, Group, Listing, Slot, SlotSessions, Want};
 use crate::platform::{CycleId, Platform, Start, StopAnswer};
 use crate::roster::Roster;
 
@@ -38,6 +38,7 @@ mod stop;
 mod storage;
 mod supervision;
 mod survey;
+mod sweep;
 
 use directory::Directory;
 use files::SlotFiles;
@@ -141,6 +142,14 @@ impl Platform for Process {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (settings, want) = (Arc::clone(&self.settings), want.clone());
         blocking(move || start::preview(&settings, &want, now)).await
+    }
+
+    async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
+        let (directory, present, groups) = (self.directory(), present.clone(), groups.clone());
+        let swept = blocking(move || sweep::sweep(&directory, &present, &groups, now)).await;
+        if let Err(error) = swept {
+            tracing::warn!("records of items that have left stay: {error:#}");
+        }
     }
 
     fn requests(&self) -> u64 {

@@ -24,8 +24,12 @@ pub(crate) fn kubernetes(bytes: &[u8]) -> Verdict {
     let server = Server::new(bytes, answer);
     let roster = &STAGE.roster;
     let PlatformKind::Kubernetes(kubernetes) = &roster.platform.kind else { panic!("the roster says so") };
-    let settings =
-        Settings { fleet: roster.fleet.clone(), repository: None, kubernetes: (**kubernetes).clone() };
+    let settings = Settings {
+        fleet: roster.fleet.clone(),
+        repository: None,
+        kubernetes: (**kubernetes).clone(),
+        has_items: false,
+    };
     let mut report = block_on(async {
         let until = Instant::now() + Duration::from_secs(10);
         let platform = Kubernetes::new(settings, server.kubernetes(), "agents", until);

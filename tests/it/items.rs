@@ -1,6 +1,7 @@
 //! Work items on local processes: a source whose store the test sets, the shipped cycle, and the real binary as the
 //! keeper of each session.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -88,6 +89,21 @@ impl Fleet {
 
     fn open(&self, id: &str) {
         self.tasks.store.borrow_mut().open(id);
+    }
+
+    /// What a sweep leaves so many hours from now, when the source has these items: folder and lock of the task `1`.
+    async fn swept(&self, hours: u64, present: &[&str]) -> (bool, bool) {
+        let slots: BTreeSet<_> = present.iter().map(|id| self.tasks.slot(id)).collect();
+        let now = SystemTime::now() + Duration::from_secs(hours * 3600);
+        self.platform().sweep(&slots, &BTreeSet::from([self.tasks.group.clone()]), now).await;
+        let (folder, lock) = self.files("1");
+        (folder.exists(), lock.exists())
+    }
+
+    /// The folder of a task's records, and its lock.
+    fn files(&self, id: &str) -> (PathBuf, PathBuf) {
+        let (state, name) = (self.workplace.path().join("state/demo"), self.tasks.slot(id).name());
+        (state.join("sessions").join(&name), state.join("slots").join(format!("{name}.lock")))
     }
 
     fn state(&self, id: &str) -> Option<TaskState> {
@@ -244,4 +260,67 @@ async fn without_an_inventory_no_item_starts() {
     std::fs::write(slot.join("start.json"), "garbage").expect("a file can be written");
     let report = fleet.cycle().await;
     assert_eq!(held(&report), ["unknown"], "{:?}", report.inventory.outcome);
+}
+
+const THERE: (bool, bool) = (true, true);
+
+#[tokio::test]
+async fn what_is_remembered_of_an_item_goes_two_days_after_it_has_left_and_no_sooner() {
+    let fleet = Fleet::new("exit 0");
+    fleet.open("1");
+    fleet.open("2");
+    fleet.cycle().await;
+    fleet.ended("1").await;
+    fleet.ended("2").await;
+    // Both are done: this cycle finds them gone from their source.
+    fleet.cycle().await;
+    fleet.cycle().await;
+    assert!(fleet.files("1").0.join("left.json").exists(), "a cycle sweeps");
+    assert_eq!(fleet.swept(47, &["2"]).await, THERE);
+    assert_eq!(fleet.swept(49, &["2"]).await, (false, false));
+    assert!(fleet.files("2").0.exists() && !fleet.files("2").0.join("left.json").exists(), "it came back");
+    let listing = fleet.list().await;
+    assert_eq!(listing.slots.keys().cloned().collect::<Vec<_>>(), [fleet.tasks.slot("2")]);
+    // The slot works as a new one.
+    fleet.open("1");
+    fleet.tasks.store.borrow_mut().tasks.get_mut("1").expect("it is there").since = 0;
+    assert_eq!(started(&fleet.cycle().await), [("1".to_owned(), 1, 1)]);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_while_a_session_of_the_item_holds_its_slot() {
+    let fleet = Fleet::new("exec sleep 600");
+    fleet.open("1");
+    fleet.cycle().await;
+    for hours in [0, 49, 1000] {
+        assert_eq!(fleet.swept(hours, &[]).await, THERE);
+    }
+    assert!(!fleet.files("1").0.join("left.json").exists());
+    let record = fleet.list().await.slots.remove(&fleet.tasks.slot("1")).expect("it is remembered");
+    assert!(record.live.is_some());
+}
+
+#[tokio::test]
+async fn an_item_that_comes_back_starts_where_it_was() {
+    let fleet = Fleet::new("exit 1");
+    fleet.open("1");
+    fleet.cycle().await;
+    fleet.ended("1").await;
+    assert_eq!(fleet.swept(0, &[]).await, THERE);
+    assert!(fleet.files("1").0.join("left.json").exists());
+    assert_eq!(started(&fleet.cycle().await), [("1".to_owned(), 2, 2)]);
+    assert!(!fleet.files("1").0.join("left.json").exists(), "it is not counted as gone any more");
+    fleet.ended("1").await;
+    assert_eq!(fleet.swept(49, &[]).await, THERE, "the two days begin anew");
+}
+
+#[tokio::test]
+async fn a_source_that_was_not_read_whole_loses_nothing() {
+    let fleet = Fleet::new("exit 1");
+    fleet.open("1");
+    fleet.cycle().await;
+    fleet.ended("1").await;
+    fleet.tasks.store.borrow_mut().broken = Some("locked".to_owned());
+    fleet.cycle().await;
+    assert!(!fleet.files("1").0.join("left.json").exists());
 }

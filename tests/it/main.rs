@@ -35,6 +35,7 @@ mod kubernetes_cycle;
 mod kubernetes_faults;
 mod kubernetes_fleet;
 mod kubernetes_history;
+mod kubernetes_items;
 mod kubernetes_ledger;
 mod kubernetes_names;
 mod kubernetes_recorded;

@@ -1,6 +1,8 @@
 //! `coordinator stop`: a person ends a session; no cycle can.
 
 use crate::process_fleet::{Fleet, OPEN, SLEEPER, held, slots};
+use crate::world::kubernetes::trouble::Call;
+use crate::world::kubernetes::{ADMINISTRATOR, BEARER};
 
 fn stop(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = fleet.command(&[&["stop"], arguments].concat());
@@ -47,4 +49,35 @@ fn an_agent_that_ignores_the_signal_is_ended_after_its_grace_by_the_shim_alone()
     assert_eq!(stop(&fleet, &["stubborn-s0", "-y"]).0, Some(0));
     fleet.await_witness("heard");
     assert_eq!(fleet.newest("stubborn-s0")["state"], "running", "its grace has not passed");
+}
+
+#[test]
+fn on_a_cluster_a_person_stops_a_session_and_the_coordinators_own_account_cannot() {
+    let fleet = crate::kubernetes_fleet::Fleet::open(&[("ui_builder", 2)]);
+    fleet.reconcile();
+    let refused = fleet.run(&["stop", "ui-builder-s0", "-y"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stdout.contains("cannot patch resource \"jobs\""), "{}", refused.stdout);
+    let kubeconfig = fleet.cluster.kubeconfig().replace(BEARER, ADMINISTRATOR);
+    fleet.workplace().write("person.yaml", kubeconfig);
+    let file = fleet.workplace().path().join("person.yaml");
+    let person = |slot: &str| {
+        let program = fleet.program(["stop", slot, "-y"]).env("USER", "alice");
+        program.env("KUBECONFIG", file.to_str().expect("a path is text")).run().stdout
+    };
+    fleet.cluster.forget();
+    assert_eq!(person("ui-builder-s0"), "ui-builder-s0: stopping\n");
+    let [patch] = &fleet.asked(Call::Patch)[..] else { panic!("one patch") };
+    assert_eq!(patch.body["spec"], serde_json::json!({ "activeDeadlineSeconds": 1 }));
+    assert_eq!(person("ui-builder-s0"), "ui-builder-s0: no session is live\n");
+    let ended = fleet.sessions("demo-ui-builder-s0").remove(0);
+    assert_eq!((&ended["outcome"], &ended["detail"]), (&"stopped".into(), &"stopped by alice".into()));
+    assert_eq!(fleet.sessions("demo-ui-builder-s1")[0]["state"], "running");
+    // A Job that took the name meanwhile is not meant.
+    fleet.cluster.when(Call::Patch, |cluster| {
+        let uid = cluster.new_uid();
+        cluster.job("demo-ui-builder-s1")["metadata"]["uid"] = uid.into();
+    });
+    assert!(person("ui-builder-s1").contains("Precondition failed"));
+    assert_eq!(fleet.sessions("demo-ui-builder-s1")[0]["state"], "running");
 }

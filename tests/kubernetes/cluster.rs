@@ -135,6 +135,17 @@ impl Cluster {
             .expect("the object can be changed");
     }
 
+    /// Has the cluster remove the Job so many seconds after its end; a roster may not ask for so few.
+    pub(crate) fn keep_for(&self, name: &str, seconds: u32) {
+        self.try_keep_for(name, seconds).expect("the Job can be changed");
+    }
+
+    /// The same for a Job that may be gone.
+    pub(crate) fn try_keep_for(&self, name: &str, seconds: u32) -> kube::Result<Job> {
+        let patch = Patch::Merge(json!({ "spec": { "ttlSecondsAfterFinished": seconds } }));
+        self.wait(self.api::<Job>().patch(name, &PatchParams::default(), &patch))
+    }
+
     /// The pods of one Job, and those that its predecessors of that name have left.
     pub(crate) fn pods(&self, job: &str) -> Vec<Pod> {
         let selector = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));

@@ -182,11 +182,10 @@ fn a_session_that_never_starts_frees_its_slot_at_the_deadline_of_its_job() {
 #[ignore = "needs a cluster in KUBECONFIG"]
 fn a_slot_whose_record_the_cluster_has_removed_starts_anew() {
     let cluster = Cluster::new("ttl");
-    let mut roster = Roster::of("ui_builder", 1);
-    roster.kubernetes = "ttl = \"1s\"\n".to_owned();
-    let fleet = Fleet::new(&cluster, roster);
+    let fleet = Fleet::new(&cluster, Roster::of("ui_builder", 1));
     fleet.cycle();
     cluster.running(FIRST);
+    cluster.keep_for(FIRST, 1);
     cluster.tell(FIRST, &[("exit", "1")]);
     until("the finished Job is removed", || cluster.job(FIRST).is_none().then_some(()));
 

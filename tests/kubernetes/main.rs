@@ -24,6 +24,7 @@ mod bad_input;
 mod clocks;
 mod connection;
 mod doctor;
+mod items;
 mod lifecycle;
 mod lists_on_the_wire;
 mod manifests;

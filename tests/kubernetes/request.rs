@@ -23,6 +23,12 @@ impl Cluster {
         self.ask(request.header("Impersonate-User", self.username(account)), manifest)
     }
 
+    /// Replaces an object as this service account, or says why not.
+    pub(crate) fn replace_as(&self, account: &str, path: &str, manifest: &Value) -> Result<Value, String> {
+        let request = Request::put(format!("{path}?fieldValidation=Strict"));
+        self.ask(request.header("Impersonate-User", self.username(account)), manifest)
+    }
+
     /// Deletes a Job as this service account, or says why not.
     pub(crate) fn delete_as(&self, account: &str, job: &str) -> Result<Value, String> {
         let request = Request::delete(format!("{}/{job}", self.jobs_path()));

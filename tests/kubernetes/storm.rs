@@ -102,7 +102,7 @@ impl<'a> Storm<'a> {
     fn new(cluster: &'a Cluster, seed: u64) -> Self {
         let mut roster = Roster {
             deadline: "6s".to_owned(),
-            kubernetes: "service_account = \"coordinator-session\"\nttl = \"1s\"".to_owned(),
+            kubernetes: "service_account = \"coordinator-session\"".to_owned(),
             behaviour: vec![("random".to_owned(), "true".to_owned())],
             ..Roster::of("builder", COUNT)
         };
@@ -136,6 +136,7 @@ impl<'a> Storm<'a> {
         if self.dice.roll(3) == 0 {
             self.delete_by_hand();
         }
+        self.shorten_lives();
         self.edit_rosters();
         let sleeps = (self.dice.roll(3) == 0).then(|| self.dice.index(COORDINATORS));
         let killed = (self.dice.roll(2) == 0).then(|| self.dice.index(COORDINATORS));
@@ -205,6 +206,15 @@ impl<'a> Storm<'a> {
         let options = DeleteParams::background().preconditions(preconditions);
         if self.cluster.wait(self.cluster.api::<Job>().delete(name, &options)).is_ok() {
             self.deleted_by_hand += 1;
+        }
+    }
+
+    /// The cluster removes what is over after a second.
+    fn shorten_lives(&self) {
+        for job in self.cluster.jobs() {
+            let name = job.metadata.name.as_deref().expect("a Job has a name");
+            // It may be gone already.
+            let _ = self.cluster.try_keep_for(name, 1);
         }
     }
 

@@ -102,10 +102,10 @@ fn a_deletion_that_comes_after_the_clusters_own_and_a_new_session_removes_nothin
     let cluster = Cluster::new("after-ttl");
     let (mut fleet, proxy, witness) = one(&cluster);
     fleet.edit(|roster| {
-        roster.kubernetes = "ttl = \"5s\"".to_owned();
         roster.defaults += "backoff_cap = \"0s\"\n";
     });
     fleet.cycle();
+    cluster.keep_for(SESSION, 5);
     cluster.end(SESSION, 0, "done");
     let (slow, gate) = asleep_before(&proxy, &fleet, Asked::changes_a_job);
     until("its time to live is over", || cluster.job(SESSION).is_none().then_some(()));

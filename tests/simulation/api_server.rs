@@ -29,7 +29,14 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
                 verdicts.push(watched.goes_on(asked.name(), generation(&asked.body)));
             }
         }
-        Call::Delete | Call::WriteLedger | Call::DropLedger if is_write => {
+        Call::Delete
+        | Call::WriteLedger
+        | Call::DropLedger
+        | Call::WriteRegister
+        | Call::DropRegister
+        | Call::Patch
+            if is_write =>
+        {
             verdicts.push(watched.other_write(&asked.method, asked.name()));
         }
         _ => {}
@@ -40,8 +47,14 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
         Call::ListEvents => (Purpose::List, "events"),
         Call::MoreJobs | Call::MorePods => (Purpose::Page, "further page"),
         Call::Create => (Purpose::Create, "write"),
-        Call::Delete | Call::WriteLedger | Call::DropLedger => (Purpose::Write, "write"),
+        Call::Delete
+        | Call::WriteLedger
+        | Call::DropLedger
+        | Call::WriteRegister
+        | Call::DropRegister
+        | Call::Patch => (Purpose::Write, "write"),
         Call::ReadLedger => (Purpose::List, "ledger"),
+        Call::ListRegisters => (Purpose::List, "registers"),
         Call::Get | Call::Log | Call::Other => (Purpose::Look, "look"),
     };
     *watched.sent.entry((Place::Kubernetes, name)).or_default() += 1;

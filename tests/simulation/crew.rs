@@ -179,6 +179,7 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         fleet: roster.fleet.clone(),
         repository: Some(format!("{}/{}", repository.owner, repository.name)),
         kubernetes: (**settings).clone(),
+        has_items: false,
     };
     let client = kube::Client::new(wire::kubernetes(&scene, who), "agents");
     let platform = Kubernetes::new(settings, client, "agents", Instant::now() + roster.deadline);

@@ -27,6 +27,7 @@ pub mod plugin;
 pub mod production;
 pub mod workplace;
 pub mod tasks;
+pub mod item_fleet;
 pub mod program;
 
 pub use fault::{Fault, Route};

@@ -33,7 +33,7 @@ const fn on_pods(verb: &'static str) -> Permission {
     Permission { verb, group: "", resource: "pods" }
 }
 
-/// The ledger.
+/// The ledger, and the registers of work items.
 const fn on_config_maps(verb: &'static str) -> Permission {
     Permission { verb, group: "", resource: "configmaps" }
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::Settings;
 use super::merge::over;
 use super::record::{self, Predecessor};
+use super::register;
 use crate::fleet::{Container, SessionSpec, Want};
 use crate::platform::CycleId;
 use crate::platform::environment::{Identity, OWN_PREFIX};
@@ -26,6 +27,10 @@ pub(super) const SLOT: &str = "coordinator.dev/slot";
 pub(super) const GENERATION: &str = "coordinator.dev/generation";
 pub(super) const CYCLE: &str = "coordinator.dev/cycle";
 pub(super) const HISTORY: &str = "coordinator.dev/history";
+/// What the session works on, as its store spells it.
+pub(super) const ITEM: &str = "coordinator.dev/item";
+/// What the item has used up: attempt, restarts, cost.
+pub(super) const COUNTS: &str = "coordinator.dev/counts";
 /// Who ended the session, where a person did.
 pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 const CONFIG_HASH: &str = "coordinator.dev/config-hash";
@@ -78,6 +83,10 @@ fn identity(settings: &Settings, want: &Want, birth: Birth<'_>, config_hash: &st
     });
     if let Some(uid) = birth.predecessor.and_then(|predecessor| predecessor.uid.as_ref()) {
         annotations[PREDECESSOR] = json!(uid);
+    }
+    if let Some(item) = &want.item {
+        annotations[ITEM] = json!(item.id);
+        annotations[COUNTS] = json!(json!(item.counts).to_string());
     }
     let labels = labels(settings, want, birth.generation());
     let mut own = labels.clone();
@@ -242,7 +251,18 @@ fn environment(settings: &Settings, want: &Want, birth: Birth<'_>) -> Value {
         [("HOME".to_owned(), WORKSPACE.to_owned())].into_iter().filter(|(name, _)| !env.contains_key(name));
     let role = env.iter().map(|(name, value)| (name.clone(), value.clone()));
     let all = home.chain(role.filter(|(name, _)| !name.starts_with(OWN_PREFIX))).chain(identity.variables());
-    all.map(|(name, value)| json!({ "name": name, "value": literal(&value) })).collect()
+    let all = all.map(|(name, value)| json!({ "name": name, "value": literal(&value) }));
+    all.chain(want.item.is_some().then(|| start_permit(settings, want, birth))).collect()
+}
+
+/// The container does not start before the register has the key, nor once it has it no more.
+fn start_permit(settings: &Settings, want: &Want, birth: Birth<'_>) -> Value {
+    let register = want.slot.session_name(&settings.fleet);
+    let key = register::start_key(birth.generation());
+    json!({
+        "name": format!("{OWN_PREFIX}START_PERMIT"),
+        "valueFrom": { "configMapKeyRef": { "name": register, "key": key, "optional": false } },
+    })
 }
 
 /// Passes the `restricted` Pod Security Standard.

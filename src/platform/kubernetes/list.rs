@@ -1,6 +1,6 @@
 //! The inventory: one consistent, paged list of the fleet's Jobs, and their pods where some do not run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -16,8 +16,9 @@ use super::api::{Api, Ask};
 use super::events::{self, Events};
 use super::job::{FLEET, SLOT};
 use super::record::{CONTROLLER_UID, Job, Pod, Pods};
+use super::register::{self, Registers};
 use super::stuck::{self, Signs};
-use crate::fleet::{Listing, Slot, Unmanaged};
+use crate::fleet::{Listing, Slot, SlotRecord, Unmanaged};
 
 /// What `kubectl` asks for, too.
 pub(super) const PAGE: &str = "500";
@@ -41,6 +42,8 @@ pub(super) struct View {
     pub(super) at: Instant,
     pub(super) jobs: BTreeMap<Slot, Job>,
     pub(super) pods: Pods,
+    /// `None` where there are no work items.
+    pub(super) registers: Option<Registers>,
     /// `None` where none were needed, or none could be read.
     events: Option<Events>,
     strangers: Vec<Job>,
@@ -70,10 +73,12 @@ impl std::error::Error for Refused {}
 
 /// Asks for all Jobs of the fleet. A partial list is a failed list.
 pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View> {
+    // Before the Jobs: what starts in between shows in the Jobs, or supersedes what is planned.
+    let registers = if settings.has_items { Some(register::list(api, &settings.fleet).await?) } else { None };
     let selector = format!("{FLEET}={}", settings.fleet);
     let jobs: Vec<Job> = pages(api, &api.jobs(), &[("labelSelector", &selector)]).await?;
     let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
-    let mut view = View { at, jobs: BTreeMap::new(), pods, events: None, strangers };
+    let mut view = View { at, jobs: BTreeMap::new(), pods, registers, events: None, strangers };
     for job in jobs {
         match Slot::parse(&settings.fleet, job.name())
             .filter(|slot| slot.session_name(&settings.fleet) == job.name())
@@ -185,7 +190,9 @@ pub(super) fn unreachable(why: &str) -> String {
 impl View {
     /// The same in the terms of every platform, at `now` by the server's clock.
     pub(super) fn listing(&self, settings: &Settings, now: Option<SystemTime>) -> Listing {
-        let slots = self.jobs.iter().map(|(slot, job)| (slot.clone(), job.slot_record(&self.pods)));
+        let remembered = self.registers.iter().flat_map(BTreeMap::keys);
+        let slots: BTreeSet<&Slot> = self.jobs.keys().chain(remembered).collect();
+        let slots = slots.into_iter().map(|slot| (slot.clone(), self.slot_record(slot)));
         let stuck = self.jobs.iter().filter_map(|(slot, job)| {
             let signs = Signs { pod: self.pods.of(job), events: self.events.as_ref() };
             stuck::stuck(slot, job, signs, &settings.kubernetes, now?)
@@ -198,6 +205,16 @@ impl View {
             ),
         });
         Listing { slots: slots.collect(), unmanaged: unmanaged.collect(), stuck: stuck.collect(), as_of: now }
+    }
+
+    fn slot_record(&self, slot: &Slot) -> SlotRecord {
+        let job = self.jobs.get(slot);
+        let register = self.registers.as_ref().and_then(|registers| registers.get(slot)?.as_ref().ok());
+        match (register, job) {
+            (Some(register), job) => register.slot_record(job, &self.pods),
+            (None, Some(job)) => job.slot_record(&self.pods),
+            (None, None) => SlotRecord::default(),
+        }
     }
 }
 

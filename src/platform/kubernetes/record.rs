@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, PodCondition, PodStat
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
-use super::job::{AGENT, CYCLE, DISRUPTION, GENERATION, HISTORY, STOPPED_BY};
-use crate::fleet::{LiveSession, Outcome, Run, SlotRecord, State};
+use super::job::{AGENT, COUNTS, CYCLE, DISRUPTION, GENERATION, HISTORY, ITEM, ROLE, STOPPED_BY};
+use crate::fleet::{ItemRun, LiveSession, Outcome, RoleKey, Run, SlotRecord, State, WorkItem};
 use crate::untrusted::one_line;
 
 /// Backoff up to an hour needs seven.
@@ -97,6 +97,8 @@ struct Written {
     runtime_s: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     disrupted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    item: Option<ItemRun>,
 }
 
 impl Predecessor {
@@ -131,6 +133,7 @@ impl Written {
             finished: rfc3339(run.finished_at),
             runtime_s: run.runtime().as_secs(),
             disrupted: run.disrupted,
+            item: run.item.clone(),
         }
     }
 
@@ -143,7 +146,7 @@ impl Written {
             started_at: humantime::parse_rfc3339(&self.started).ok()?,
             finished_at: humantime::parse_rfc3339(&self.finished).ok()?,
             disrupted: self.disrupted,
-            item: None,
+            item: self.item,
         })
     }
 }
@@ -172,6 +175,14 @@ impl Job {
     /// Which cycle created it.
     pub(super) fn cycle(&self) -> Option<&str> {
         self.annotation(CYCLE)
+    }
+
+    /// What it works on, where its slot is a work item's.
+    pub(super) fn item_run(&self) -> Option<ItemRun> {
+        let id = self.annotation(ITEM)?.to_owned();
+        let role = RoleKey::parse(self.metadata.labels.as_ref()?.get(ROLE)?).ok()?;
+        let counts = self.annotation(COUNTS).and_then(|counts| serde_json::from_str(counts).ok());
+        Some(ItemRun { role, item: WorkItem { id, counts: counts.unwrap_or_default() } })
     }
 
     fn annotation(&self, name: &str) -> Option<&str> {
@@ -217,7 +228,7 @@ impl Job {
             generation: Some(self.generation()),
             state,
             started_at: started.or_else(|| self.created_at()),
-            item: None,
+            item: self.item_run(),
         }
     }
 
@@ -247,7 +258,7 @@ impl Job {
             started_at: started.map(system_time).or_else(|| self.created_at()).unwrap_or(finished_at),
             finished_at,
             disrupted: is_disruption(end) || pod.is_some_and(is_disrupted),
-            item: None,
+            item: self.item_run(),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::backoff::{self, BackoffSettings};
 use crate::fleet::{Hold, HoldReason, Want};
 use crate::platform::{CycleId, Start};
 
+mod item;
+
 /// The predecessor's share of the quota is free when the quota controller has seen its deletion.
 const QUOTA_PAUSES: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(750), Duration::from_secs(2), Duration::from_secs(5)];
@@ -101,8 +103,8 @@ fn stranger(session: &str) -> String {
 
 impl Kubernetes {
     pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
-        if want.item.is_some() {
-            return Ok(Start::unsupported());
+        if let Some(item) = want.item_run() {
+            return self.fill_item(want, item, cycle, now).await;
         }
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
@@ -116,8 +118,8 @@ impl Kubernetes {
 
     /// The same decision; the writes are dry runs on the server, so that quota, admission and permissions show.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
-        if want.item.is_some() {
-            return Ok(Start::unsupported());
+        if let Some(item) = want.item_run() {
+            return self.rehearse_item(want, item, now).await;
         }
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
@@ -184,15 +186,26 @@ impl Kubernetes {
             _ => predecessor.as_ref(),
         };
         let birth = Birth { cycle, predecessor: followed };
+        let created = self.create_patiently(want, birth, ended.is_some()).await?;
+        self.conclude(session, birth, created).await
+    }
+
+    /// Creates the Job; after a removal, also while the quota still counts the removed one.
+    async fn create_patiently(
+        &self,
+        want: &Want,
+        birth: Birth<'_>,
+        after_removal: bool,
+    ) -> anyhow::Result<Created> {
         let mut created = self.create(want, birth, false).await?;
-        for pause in QUOTA_PAUSES.iter().filter(|_| ended.is_some()) {
+        for pause in QUOTA_PAUSES.iter().filter(|_| after_removal) {
             if !matches!(created, Created::QuotaFull(_)) || !self.api.has_time_for(*pause) {
                 break;
             }
             tokio::time::sleep(*pause).await;
             created = self.create(want, birth, false).await?;
         }
-        self.conclude(session, birth, created).await
+        Ok(created)
     }
 
     /// Makes sure that the ledger has the history of an ended session. `None` when it has; else the
@@ -269,13 +282,15 @@ impl Kubernetes {
         }
         match self.look_up(session).await {
             Ok(None) => self.remembered(session, Instant::now()).await,
-            Ok(Some(job)) if job.end().is_some() && self.is_ours(&job) => {
-                let pods = self.pods_of(session).await.unwrap_or_default();
-                self.holding(&job, &pods)
-            }
-            Ok(Some(job)) => self.holding(&job, &Pods::default()),
+            Ok(Some(job)) => self.looked_up(session, &job).await,
             Err(why) => Holder::Unknown(why),
         }
+    }
+
+    async fn looked_up(&self, session: &str, job: &Job) -> Holder {
+        let needs_pods = job.end().is_some() && self.is_ours(job);
+        let pods = if needs_pods { self.pods_of(session).await.unwrap_or_default() } else { Pods::default() };
+        self.holding(job, &pods)
     }
 
     /// Who had the name of a slot that had no Job at that time.

@@ -36,6 +36,7 @@ fn settings() -> Settings {
             workspace: Workspace::EmptyDir { size_limit: Some("10Gi".to_owned()) },
             template: None,
         },
+        has_items: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The fleet's directory: where each file is, and how it is made so that nobody else can read it.
 //!
 //! ```text
-//! slots/<role>-s<index>.lock                 the lock: empty, made once, never unlinked
+//! slots/<role>-s<index>.lock                 the lock: empty, made once; of a role never unlinked
 //! sessions/<role>-s<index>/<generation>/     launch.json prompt.md start.json exit.json out.log out.log.1 shim.log work/
 //! .trash/                                    work directories on their way out
 //! ```
@@ -44,6 +44,11 @@ impl Directory {
 
     pub(crate) fn records(&self, slot: &Slot) -> PathBuf {
         self.sessions().join(slot.name())
+    }
+
+    /// Since when the source of an item's slot does not have the item any more.
+    pub(crate) fn left(&self, slot: &Slot) -> PathBuf {
+        self.records(slot).join("left.json")
     }
 
     pub(crate) fn trash(&self) -> PathBuf {

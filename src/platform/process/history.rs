@@ -44,6 +44,13 @@ impl History {
         self.records.last().map_or(0, |record| record.generation)
     }
 
+    /// Whether every session ended before this time, and no process of the last one is left.
+    pub(crate) fn is_over_since(&self, time: SystemTime) -> bool {
+        let Some(last) = self.records.last() else { return true };
+        let ended = last.exit.as_ref().is_some_and(|exit| exit.finished_at <= time);
+        ended && orphan(last).is_none()
+    }
+
     /// Why no session may start now.
     pub(crate) fn hold(
         &self,

@@ -17,7 +17,7 @@ use super::directory::Directory;
 use super::environment::{argv, environment};
 use super::history::History;
 use super::record::{self, Launch, VERSION};
-use super::{Settings, shim};
+use super::{Settings, shim, sweep};
 use crate::fleet::{SessionSpec, Want};
 use crate::platform::environment::Identity;
 use crate::platform::lock::{self, Probe};
@@ -40,6 +40,9 @@ pub(crate) fn start(
     let Some(lock) = lock::acquire(&directory.lock(&want.slot))? else {
         return Ok(Start::AlreadyRunning);
     };
+    // A sweep may have removed the folder before the lock was taken.
+    create_directory(&directory.records(&want.slot))?;
+    sweep::came_back(&directory, &want.slot)?;
     let history = History::read(&directory.records(&want.slot))?;
     history.record_ends()?;
     if !want.follows.allows(history.newest_generation()) {

@@ -151,7 +151,7 @@ fn no_owner(found: &SlotSurvey) -> Option<String> {
     Some(format!("its shim was killed, so no time limit ends it; process {pid} still runs: `kill {pid}`"))
 }
 
-fn names(directory: &Path) -> anyhow::Result<Vec<OsString>> {
+pub(super) fn names(directory: &Path) -> anyhow::Result<Vec<OsString>> {
     let context = || format!("read {}", directory.display());
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

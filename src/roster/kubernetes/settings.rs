@@ -15,6 +15,9 @@ use super::{KubernetesSettings, Toleration, Workspace, credentials, template};
 /// Each list of the fleet brings every Job whole, and the API server takes none that is much larger.
 const LARGEST_JOB: usize = 256 * 1024;
 
+/// A cycle that saw a Job may write down what came of it, and the next one begins in this time.
+const MIN_TTL_BEYOND_DEADLINE: Duration = Duration::from_secs(10 * 60);
+
 /// The admission policy accepts no Job that may last longer.
 const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -40,7 +43,9 @@ pub(in crate::roster) fn read(
     if !is_chosen(document) {
         return None;
     }
-    check_ttl(document, values, problems);
+    if !is_ttl_short_of_waits(document, values, problems) {
+        check_ttl_outlasts_cycles(document, values, problems);
+    }
     check_deadlines(document, values, roles, problems);
     check_sizes(document, roles, problems);
     let mut containers = containers(document, platform, values, problems)?;
@@ -161,19 +166,36 @@ fn check_deadlines(document: &Values, values: &Values, roles: &[Role], problems:
 }
 
 /// A Job that goes takes the history of its slot along, and with it what holds the slot back.
-fn check_ttl(document: &Values, values: &Values, problems: &mut Vec<Problem>) {
+fn is_ttl_short_of_waits(document: &Values, values: &Values, problems: &mut Vec<Problem>) -> bool {
     let none = Values::default();
     let defaults = document.section("defaults").unwrap_or(&none);
     let waits = document.sections("role").iter().map(|role| longest_wait(role, defaults));
-    let Some((wait, key, place)) = waits.max_by_key(|(wait, ..)| *wait) else { return };
+    let Some((wait, key, place)) = waits.max_by_key(|(wait, ..)| *wait) else { return false };
     let ttl = values.duration("ttl");
     if values.value("ttl").is_none() || ttl > wait {
-        return;
+        return false;
     }
     let shown = humantime::format_duration;
     let message = format!("`ttl` is {}, but by `{key}` a slot waits up to {}", shown(ttl), shown(wait));
     problems.push(Problem::new(message, values.span("ttl").or(place)).hint(format!(
         "a finished Job carries the history of its slot and must outlast the wait: raise `ttl`, or lower `{key}`"
+    )));
+    true
+}
+
+/// A Job is there for at least one whole cycle after its end, so that what came of a work item's session is written down.
+fn check_ttl_outlasts_cycles(document: &Values, values: &Values, problems: &mut Vec<Problem>) {
+    let (ttl, deadline) = (values.duration("ttl"), document.duration("deadline"));
+    let least = deadline + MIN_TTL_BEYOND_DEADLINE;
+    if values.value("ttl").is_none() || ttl >= least {
+        return;
+    }
+    let shown = humantime::format_duration;
+    let message = format!("`ttl` is {}, but a cycle may take {}", shown(ttl), shown(deadline));
+    let place = values.span("ttl").or_else(|| document.span("deadline"));
+    problems.push(Problem::new(message, place).hint(format!(
+        "a finished Job must be there for the next cycle: raise `ttl` to {} or more, or lower `deadline`",
+        shown(least)
     )));
 }
 

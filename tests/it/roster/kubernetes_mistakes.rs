@@ -139,6 +139,14 @@ fn a_finished_job_must_outlast_every_wait_that_it_is_the_memory_of() {
         &["`ttl` is 1h 6m, but by `backoff_cap` a slot waits up to 1h 6m", hint],
     );
     accepted(&platform("ttl = \"67m\""));
+    // Also where nothing waits, the next cycle writes down what came of a session.
+    let at_once = |ttl: &str| {
+        let defaults = "[defaults]\nbackoff_base = \"0s\"\n";
+        format!("{PLATFORM}image = \"agent:1\"\nttl = \"{ttl}\"\n{defaults}{ROLE}")
+    };
+    let remedy = "raise `ttl` to 13m 20s or more, or lower `deadline`";
+    refused(&at_once("13m"), "6:7", &["`ttl` is 13m, but a cycle may take 3m 20s", remedy]);
+    accepted(&at_once("800s"));
     refused(&role("backoff_cap = \"24h\""), "8:15", &["`ttl` is 1day, but by `backoff_cap`", hint]);
     refused(&role("min_interval = \"36h\""), "8:16", &["by `min_interval` a slot waits up to 1day 12h"]);
     let defaults = format!("{PLATFORM}image = \"agent:1\"\n[defaults]\nmin_interval = \"36h\"\n{ROLE}");

@@ -11,7 +11,7 @@ use super::config_map;
 use super::list;
 use super::request::{Asked, Target};
 use super::status::{self, Resource};
-use super::witness::is_live_pod;
+use super::witness::{is_live_job, is_live_pod};
 use crate::world::server::{Growing, Reply};
 
 /// Carries a request out and answers it; a list shows what was remembered when it is to be `stale`.
@@ -30,8 +30,9 @@ pub fn answer(cluster: &mut Cluster, asked: &Asked, stale: bool) -> Reply {
         ("get", Resource::Pods, "log") => log(cluster, asked, target),
         ("create", Resource::Jobs, "") => create(cluster, asked, target),
         ("delete", Resource::Jobs, "") => delete(cluster, asked, target),
+        ("patch", Resource::Jobs, "") => patch(cluster, asked, target),
         ("create" | "update", Resource::ConfigMaps, "") => config_map::write(cluster, asked, target),
-        ("delete", Resource::ConfigMaps, "") => config_map::delete(cluster, target),
+        ("delete", Resource::ConfigMaps, "") => config_map::delete(cluster, asked, target),
         _ => status::no_such_path(),
     }
 }
@@ -205,6 +206,54 @@ fn remove(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     cluster.remove(name);
     cluster.witness(name);
     status::json_reply(200, &removed)
+}
+
+/// A merge patch (RFC 7386). The Job controller acts on a deadline at once.
+fn patch(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
+    let form = asked.headers.get("content-type").and_then(|form| form.to_str().ok());
+    if form != Some("application/merge-patch+json") {
+        return status::failure(415, "UnsupportedMediaType", "the body is not a merge patch", &json!({}));
+    }
+    let Some(found) = object(cluster, target) else {
+        return status::not_found(target.resource, &target.name);
+    };
+    let mut patched = found.clone();
+    merge(&mut patched, &asked.body);
+    let (is, asked_for) = (found["metadata"]["uid"].clone(), patched["metadata"]["uid"].clone());
+    if is != asked_for {
+        let message = format!(
+            "Operation cannot be fulfilled on jobs.batch \"{}\": Precondition failed: UID in precondition: {}, UID in \
+             object meta: {}",
+            target.name, asked_for, is
+        );
+        let details = json!({"name": target.name, "group": "batch", "kind": "jobs"});
+        return status::failure(409, "Conflict", &message, &details);
+    }
+    *cluster.job(&target.name) = patched.clone();
+    cluster.touch(&target.name);
+    if patched["spec"]["activeDeadlineSeconds"].as_u64().is_some_and(|limit| limit <= 1)
+        && is_live_job(&patched)
+    {
+        cluster.deadline_exceeded(&target.name);
+    }
+    status::json_reply(200, &patched)
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in fields {
+        if value.is_null() {
+            target.as_object_mut().expect("it is a map").remove(key);
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
 }
 
 fn found_finalizers(cluster: &Cluster, target: &Target) -> bool {

@@ -23,8 +23,33 @@ impl Cluster {
         }
         self.make_pod(name);
         if self.nodes == Nodes::Ready {
-            self.start(name);
+            self.try_start(name);
         }
+    }
+
+    /// The kubelet starts no container whose environment names a key that is not there.
+    fn try_start(&mut self, name: &str) {
+        match self.missing_key(name) {
+            None => self.start(name),
+            Some(missing) => self.wait(name, "CreateContainerConfigError", &missing),
+        }
+    }
+
+    /// What the pod of the Job waits for: a key of a ConfigMap.
+    pub fn missing_key(&mut self, name: &str) -> Option<String> {
+        let variables = self.job(name)["spec"]["template"]["spec"]["containers"][0]["env"].clone();
+        let references = variables.as_array().into_iter().flatten();
+        let references = references.map(|variable| &variable["valueFrom"]["configMapKeyRef"]);
+        for reference in references.filter(|reference| !reference.is_null() && reference["optional"] != true)
+        {
+            let text = |key: &str| reference[key].as_str().unwrap_or_default();
+            let (map, key) = (text("name"), text("key"));
+            let found = self.namespace().config_maps.get(map);
+            if found.is_none_or(|found| found["data"][key].is_null()) {
+                return Some(format!("couldn't find key {key} in ConfigMap {NAMESPACE}/{map}"));
+            }
+        }
+        None
     }
 
     fn make_pod(&mut self, name: &str) {
@@ -96,7 +121,7 @@ impl Cluster {
             if self.pods_of(&name).is_empty() {
                 self.make_pod(&name);
             }
-            self.start(&name);
+            self.try_start(&name);
         }
     }
 

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::status::Resource;
 use super::trouble::Call;
 
+/// The label of a work item's register.
+const REGISTER: &str = "coordinator.dev/register";
+
 /// A request, and after it was served, its answer: an entry of the journal.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -68,8 +71,8 @@ impl Asked {
         let path = request.uri().path().to_owned();
         let query = decode(request.uri().query().unwrap_or_default());
         let target = Target::read(&path);
-        Self {
-            call: call(request.method(), target.as_ref(), query.contains_key("continue")),
+        let mut asked = Self {
+            call: Call::Other,
             method: request.method().clone(),
             path,
             query,
@@ -79,6 +82,22 @@ impl Asked {
             status: 0,
             reply: Value::Null,
             scripted: false,
+        };
+        asked.call = asked.purpose();
+        asked
+    }
+
+    fn purpose(&self) -> Call {
+        let call = call(&self.method, self.target.as_ref(), self.query.contains_key("continue"));
+        let is_labelled = !self.body["metadata"]["labels"][REGISTER].is_null();
+        let is_selected = self.parameter("labelSelector").starts_with(REGISTER);
+        match call {
+            Call::ReadLedger if is_selected || !self.parameter("fieldSelector").is_empty() => {
+                Call::ListRegisters
+            }
+            Call::WriteLedger if is_labelled => Call::WriteRegister,
+            Call::DropLedger if !self.name().contains("-ledger-") => Call::DropRegister,
+            call => call,
         }
     }
 
@@ -128,6 +147,7 @@ fn call(method: &Method, target: Option<&Target>, further: bool) -> Call {
         (&Method::GET, Resource::Jobs, _, "") => Call::Get,
         (&Method::GET, Resource::Pods, _, "log") => Call::Log,
         (&Method::POST, Resource::Jobs, "", "") => Call::Create,
+        (&Method::PATCH, Resource::Jobs, _, "") => Call::Patch,
         (&Method::DELETE, Resource::Jobs, name, "") if !name.is_empty() => Call::Delete,
         (&Method::GET, Resource::ConfigMaps, "", "") => Call::ReadLedger,
         (&Method::POST | &Method::PUT, Resource::ConfigMaps, _, "") => Call::WriteLedger,

@@ -30,6 +30,14 @@ pub enum Call {
     WriteLedger,
     /// A `ConfigMap` is removed.
     DropLedger,
+    /// The list of the registers of work items, or the look at one.
+    ListRegisters,
+    /// A register is made or replaced.
+    WriteRegister,
+    /// A register is removed.
+    DropRegister,
+    /// A Job is changed in place.
+    Patch,
     /// Anything else.
     Other,
 }

@@ -3,19 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fleet::{FleetName, ItemRun, Outcome, Run};
+use crate::fleet::{FleetName, Run};
+use crate::platform::kubernetes::entry::{Entry, MAX_DATA_BYTES};
 use crate::platform::kubernetes::record::REMEMBERED;
 use crate::timestamp;
-use crate::untrusted::one_line;
-
-/// A `ConfigMap` holds 1 MiB; what is not data has room in the rest.
-const MAX_VOLUME_BYTES: usize = 900 * 1024;
-
-/// In characters: most of what is written is numbers.
-const MAX_REASON: usize = 80;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -76,59 +69,6 @@ pub(super) struct Volume {
     pub(super) data: BTreeMap<String, String>,
 }
 
-/// A run in the ledger; the names are read by every later version, and fields are only added.
-#[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    #[serde(rename = "gen")]
-    generation: u64,
-    outcome: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    exit: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// Seconds since 1970.
-    started: u64,
-    finished: u64,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    disrupted: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    item: Option<ItemRun>,
-}
-
-impl Entry {
-    fn of(run: &Run) -> Self {
-        let reason = run.detail.as_deref().map(|reason| one_line(reason, MAX_REASON));
-        Self {
-            generation: run.generation,
-            outcome: run.outcome.word().to_owned(),
-            exit: run.exit_code,
-            reason,
-            started: seconds(run.started_at),
-            finished: seconds(run.finished_at),
-            disrupted: run.disrupted,
-            item: run.item.clone(),
-        }
-    }
-
-    fn run(self) -> Option<Run> {
-        let time = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-        Some(Run {
-            generation: self.generation,
-            outcome: Outcome::from_word(&self.outcome)?,
-            exit_code: self.exit,
-            detail: self.reason,
-            started_at: time(self.started)?,
-            finished_at: time(self.finished)?,
-            disrupted: self.disrupted,
-            item: self.item,
-        })
-    }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
 impl Volume {
     fn new(day: Day, number: u32) -> Self {
         Self { name: VolumeName { day, number }, version: None, data: BTreeMap::new() }
@@ -183,7 +123,7 @@ pub(super) fn add(volumes: &[Volume], runs: &BTreeMap<String, Vec<Run>>, now: Sy
             continue;
         }
         let mut grown = open.with(session, &new);
-        if size - open.bytes_of(session) + session.len() + grown.len() > MAX_VOLUME_BYTES {
+        if size - open.bytes_of(session) + session.len() + grown.len() > MAX_DATA_BYTES {
             let next = Volume::new(today.clone(), open.name.number + 1);
             let full = std::mem::replace(&mut open, next);
             changed.extend(has_changed.then_some(full));

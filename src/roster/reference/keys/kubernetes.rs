@@ -85,7 +85,7 @@ pub(super) static PLATFORM: Section = Section {
             name: "ttl",
             kind: Kind::Duration { min_ms: 1000 },
             default: Fallback::Toml(r#""24h""#),
-            doc: "How long a finished Job stays. It carries the history of its slot: longer than every wait that `backoff_cap` and `min_interval` ask for.",
+            doc: "How long a finished Job stays. It carries the history of its slot: longer than every wait that `backoff_cap` and `min_interval` ask for, and ten minutes longer than `deadline`.",
         },
         Key {
             name: "workspace",

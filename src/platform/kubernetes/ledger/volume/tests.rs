@@ -1,4 +1,5 @@
 use super::*;
+use crate::fleet::Outcome;
 
 fn at(text: &str) -> SystemTime {
     humantime::parse_rfc3339(text).expect("a time")
@@ -110,7 +111,7 @@ fn a_full_volume_is_followed_by_the_next_one_before_900_kib() {
     let names: Vec<String> = ledger.iter().map(|volume| volume.name.written(&fleet())).collect();
     assert_eq!(names, ["demo-ledger-2027-01-15", "demo-ledger-2027-01-15-1", "demo-ledger-2027-01-15-2"]);
     let sizes: Vec<usize> = ledger.iter().map(Volume::bytes).collect();
-    assert!(sizes.iter().all(|size| *size <= MAX_VOLUME_BYTES) && sizes[0] > 880 * 1024, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= MAX_DATA_BYTES) && sizes[0] > 880 * 1024, "{sizes:?}");
     assert_eq!(generations(&ledger, "demo-a-role-with-a-long-name-s17"), [1, 2, 3, 4]);
 }
 
