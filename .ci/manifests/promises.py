@@ -119,7 +119,13 @@ def secrets(value):
 
 def the_policy_keeps_every_secret_that_the_coordinator_reads_from_agents(it):
     expressions = [rule["expression"] for rule in it[POLICY, it.namespace["name"]]["spec"]["validations"]]
-    patterns = {found for text in expressions for found in re.findall(r"\.matches\('([^']*)'\)", text)}
+    # The expression that speaks of Secrets; others match names of ConfigMaps.
+    patterns = {
+        found
+        for text in expressions
+        if "secretRef" in text
+        for found in re.findall(r"\.matches\('([^']*)'\)", text)
+    }
     coordinators = secrets(it.pod)
     settings = [it.roster["platform"], *it.roster.get("role", [])]
     agents = {name for section in settings for name in section.get("kubernetes", {}).get("env_from", [])}

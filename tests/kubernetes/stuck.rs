@@ -35,7 +35,11 @@ fn an_image_that_cannot_be_pulled_is_reported_with_the_reason_and_left_alone() {
     fleet.cycle();
     let before = cluster.uids();
 
-    let report = stuck(&fleet);
+    let report = until("the pod says why", || {
+        let report = stuck(&fleet);
+        let detail = text(&report["steps"]["inventory"]["stuck"][0], "/detail").to_owned();
+        (!detail.contains("its agent has not started")).then_some(report)
+    });
 
     let found = &report["steps"]["inventory"]["stuck"][0];
     assert_eq!((text(found, "/slot"), text(found, "/reason")), (FIRST, "pending"), "{report:#}");
