@@ -29,7 +29,8 @@ fn register(cluster: &Cluster) -> Option<ConfigMap> {
     cluster.wait(cluster.api::<ConfigMap>().get_opt(SESSION)).expect("it can be looked up")
 }
 
-/// The register as a person sees it: what happened, for the closing note.
+/// The register as a person sees it.
+#[expect(clippy::print_stdout, reason = "an item's life is worth seeing")]
 fn show(cluster: &Cluster, what: &str) {
     let data = register(cluster).and_then(|map| map.data).unwrap_or_default();
     let job = cluster.job(SESSION);
@@ -75,7 +76,7 @@ fn the_life_of_a_work_item_start_fail_next_attempt_superseded_done() {
 
     let before = cluster.uids();
     assert_eq!(cluster.wait(items.start(&slow, &planned[0], "slow")), Start::Superseded);
-    println!("superseded: a cycle that planned attempt 1 before all this starts nothing");
+    show(&cluster, "superseded: what planned attempt 1 before all this starts nothing");
     let (late, planned) = cluster.wait(items.planned());
     cluster.end(SESSION, 3, "");
     assert_eq!(cluster.wait(items.start(&late, &planned[0], "late")), Start::AlreadyRunning);
@@ -184,7 +185,6 @@ fn a_person_stops_a_session_of_items_or_roles_and_the_coordinator_may_not() {
     let sessions = sessions["sessions"].as_array().expect("a list").clone();
     let ended = sessions.iter().find(|one| one["slot"] == stopped).expect("it is remembered");
     assert_eq!((&ended["outcome"], &ended["detail"]), (&json!("stopped"), &json!("stopped by alice")));
-    println!("stop: {ended}");
     let live: Job = cluster.job(other).expect("the other slot is left alone");
     assert!(!is_over(&live));
     let again = person.run(&["stop", "ui-builder-s0"]);

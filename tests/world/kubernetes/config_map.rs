@@ -1,4 +1,4 @@
-//! ConfigMaps: made, replaced by version, removed.
+//! `ConfigMaps`: made, replaced by version, removed.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::request::{Asked, Target};
 use super::status::{self, Resource};
 use crate::world::server::Reply;
 
-/// All values of one ConfigMap together.
+/// All values of one `ConfigMap` together.
 const MAX_DATA_BYTES: usize = 1 << 20;
 
 /// A POST, or a PUT that may name the version that it replaces.
@@ -51,7 +51,7 @@ pub fn write(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     status::json_reply(if is_new { 201 } else { 200 }, &stored)
 }
 
-/// What a register says; 0 for any other ConfigMap.
+/// What a register says; 0 for any other `ConfigMap`.
 fn generation(map: &Value) -> u64 {
     map["data"]["generation"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
