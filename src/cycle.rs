@@ -190,9 +190,9 @@ async fn spawn_deficit<P: Platform, S: Source>(
         let applied = spawn::apply(run, platform, orders, &context).await;
         let due = with_start.into_iter().map(|effects| due(effects, run)).collect();
         write(cycle, run, due).await;
-        if !cycle.dry_run && !stop.token.is_cancelled() {
+        // What has no time any more is the next cycle's.
+        if !cycle.dry_run && !context.is_over() {
             let sweep = platform.sweep(&read.present, &read.groups, (cycle.clock)());
-            // What is not done in time is the next cycle's.
             let _ = timeout_at(clock.spawn_until(), sweep).await;
         }
         applied

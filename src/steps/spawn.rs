@@ -42,7 +42,8 @@ impl SpawnContext<'_> {
         }
     }
 
-    fn is_over(&self) -> bool {
+    /// Nothing further may begin.
+    pub(crate) fn is_over(&self) -> bool {
         self.stop.is_cancelled() || Instant::now() >= self.until
     }
 }

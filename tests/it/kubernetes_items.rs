@@ -187,6 +187,29 @@ async fn a_creation_that_comes_after_a_later_session_has_ended_starts_no_agent()
 }
 
 #[tokio::test]
+async fn a_start_that_was_let_go_without_seeing_a_slower_one_does_not_repeat_its_attempt() {
+    let (cluster, fleet) = fleet();
+    // Both are let start as attempt 1, and neither creation has arrived.
+    cluster.script(Call::Create, [Trouble::Late, Trouble::Late]);
+    fleet.cycle().await;
+    fleet.cycle().await;
+    let second = cluster.state().late.pop().expect("the second creation");
+    cluster.land();
+    assert_eq!(record(&fleet).await.live.expect("the first runs").generation, Some(1));
+    cluster.state().finish(JOB, 3, "");
+    cluster.script(Call::Create, [Fault::reset()]);
+    fleet.cycle().await;
+    // The name is free, and the second creation arrives.
+    cluster.state().late.push(second);
+    cluster.land();
+    let live = record(&fleet).await.live.expect("it has the name");
+    assert_eq!((live.generation, live.state), (Some(2), State::Starting), "attempt 1 has run");
+    cluster.state().deadline_exceeded(JOB);
+    let next = started(&fleet.cycle().await);
+    assert_eq!(next.iter().map(|(_, attempt, _)| *attempt).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
 async fn a_creation_that_comes_late_before_any_other_still_has_its_permit() {
     let (cluster, fleet) = fleet();
     cluster.script(Call::Create, [Trouble::Late, Trouble::Late]);

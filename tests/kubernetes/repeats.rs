@@ -12,7 +12,7 @@ use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::audit::Audit;
-use crate::cluster::{Cluster, is_over, note, read, until};
+use crate::cluster::{Cluster, at_once, is_over, note, read, until};
 use crate::fleet::{Fleet, Roster, slots};
 use crate::second_server::SecondServer;
 use crate::shipped::{self, ACCOUNT};
@@ -104,7 +104,8 @@ fn a_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role() {
     fleet.edit(|roster| roster.behaviour.clear());
     fleet.with_kubeconfig(&server.kubeconfig(&cluster, ACCOUNT));
     let cycle = fleet.program().args(["reconcile", "-o", "json", "-vv"]).spawn();
-    until("some sessions have started", || (cluster.jobs().len() > 100).then_some(()));
+    let early = FIRST.replace("-s0", "-s60");
+    at_once("some sessions have started", || cluster.job(&early));
     server.stop();
     let left = COUNT as usize - cluster.jobs().len();
     thread::sleep(Duration::from_secs(5));
@@ -142,8 +143,10 @@ fn coordinators_that_are_killed_at_any_moment_begin_no_slot_anew() {
         || (0..8).map(|_| fleet.program().args(["reconcile", "-o", "json"]).spawn()).collect::<Vec<_>>();
     // How long eight cycles take here: each is killed at some moment of that time.
     let began = Instant::now();
-    eight().into_iter().for_each(|cycle| drop(cycle.wait()));
-    let pause_ms = u64::try_from(began.elapsed().as_millis()).expect("a short time") / 4 + 1;
+    for cycle in eight() {
+        cycle.wait();
+    }
+    let pause_ms = u64::try_from(began.elapsed().as_millis()).expect("a short time") / 6 + 1;
     let (mut killed, mut seed) = (0, 88_172_645_463_325_252_u64);
     for _ in 0..ROUNDS {
         for cycle in eight() {
@@ -162,7 +165,7 @@ fn coordinators_that_are_killed_at_any_moment_begin_no_slot_anew() {
     fleet.cycle();
     let (anew, all) = creations_of_slots_with_history(&audit, &cluster);
     println!("killed {killed}; creations of slots with a history: {all}, of them at generation 1: {anew:?}");
-    assert!(all > 40 && killed > 40, "it was a storm: {all} creations, {killed} killed");
+    assert!(all > 40 && killed > 25, "it was a storm: {all} creations, {killed} killed");
     assert_eq!(anew, Vec::<String>::new());
     assert!(
         ledger(&cluster).iter().any(|map| map.data.as_ref().is_some_and(|data| data.contains_key(FIRST)))
@@ -232,5 +235,5 @@ fn the_server_lets_the_coordinator_write_the_ledger_and_no_other_config_map() {
         let emptied = maps.replace(&name, &PostParams::default(), &emptied).await;
         emptied.expect_err("a ledger without its slots").to_string()
     });
-    assert!(refused.contains("the ledger forgets no slot"), "{refused}");
+    assert!(refused.contains("ledger and registers forget nothing"), "{refused}");
 }

@@ -1,10 +1,11 @@
 //! The API server's end of the wire.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request};
 use serde_json::Value;
 
 use crate::fate::{Purpose, Twist};
+use crate::queue::Items;
 use crate::scene::{Mutant, Scene};
 use crate::table::Place;
 use crate::told::{JobPage, Told};
@@ -18,12 +19,13 @@ use crate::world::kubernetes::{BEARER, api, list};
 /// A coordinator sends this now.
 pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> Purpose {
     let asked = Asked::read(request);
+    let items = scene.items.as_ref().map(Items::sessions).unwrap_or_default();
     let Some(watched) = scene.watched.get_mut(&who) else { return Purpose::Look };
     let mut verdicts = vec![watched.request()];
     let is_write = !asked.is_dry_run();
     match asked.call {
         Call::Create if is_write => {
-            verdicts.push(watched.create_call(asked.name()));
+            verdicts.push(watched.create_call(asked.name(), &items));
             // A Job that it follows may be of a creation that came late, and of any generation.
             if asked.body["metadata"]["annotations"]["coordinator.dev/prev-uid"].is_null() {
                 verdicts.push(watched.goes_on(asked.name(), generation(&asked.body)));
@@ -46,6 +48,7 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
         Call::ListPods => (Purpose::List, "pods"),
         Call::ListEvents => (Purpose::List, "events"),
         Call::MoreJobs | Call::MorePods => (Purpose::Page, "further page"),
+        Call::Create if is_item(&asked.body) => (Purpose::Start, "write"),
         Call::Create => (Purpose::Create, "write"),
         Call::Delete
         | Call::WriteLedger
@@ -90,6 +93,7 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
             asked.body["metadata"]["annotations"]["coordinator.dev/cycle"].as_str().unwrap_or_default();
         scene.created.insert((asked.name().to_owned(), cycle.to_owned()));
         scene.counts.total("sessions started");
+        write_last(scene, asked.name());
         scene.note(&format_args!("  {who} has started {}", asked.name()));
     }
     if let Some((removed, name)) = removed.filter(|_| reply.status == 200 && !asked.is_dry_run()) {
@@ -107,6 +111,11 @@ fn generation(job: &Value) -> u64 {
     label.and_then(|label| label.parse().ok()).unwrap_or_default()
 }
 
+/// Whether it is the Job of a work item.
+fn is_item(job: &Value) -> bool {
+    !job["metadata"]["annotations"]["coordinator.dev/item"].is_null()
+}
+
 /// What a page of Jobs shows.
 fn jobs(asked: &Asked, reply: &Reply) -> Option<JobPage> {
     if !matches!(asked.call, Call::ListJobs | Call::MoreJobs) || reply.status != 200 {
@@ -121,11 +130,29 @@ fn jobs(asked: &Asked, reply: &Reply) -> Option<JobPage> {
     })
 }
 
+/// The register that was to be there before this Job.
+fn write_last(scene: &mut Scene, name: &str) {
+    let Some(mut map) = scene.registers.remove(name) else { return };
+    map["metadata"]["resourceVersion"] = scene.cluster.next().to_string().into();
+    map["metadata"]["uid"] = scene.cluster.new_uid().into();
+    scene.cluster.namespace().config_maps.insert(name.to_owned(), map);
+    scene.cluster.run_all();
+}
+
 /// What a server that does not keep its promises does first.
 fn break_in(scene: &mut Scene, asked: &mut Asked) {
     match (scene.mutant, asked.call) {
         (Some(Mutant::ForgetsLedger), Call::WriteLedger) => {
-            asked.query.extend([("dryRun".into(), "All".into())])
+            asked.query.extend([("dryRun".into(), "All".into())]);
+        }
+        (Some(Mutant::ComparesNothing | Mutant::ReadsSourcesFirst), Call::WriteRegister) => {
+            let is_there = scene.cluster.namespace().config_maps.contains_key(asked.name());
+            asked.body["metadata"]["resourceVersion"] = Value::Null;
+            asked.method = if is_there { Method::PUT } else { Method::POST };
+        }
+        (Some(Mutant::WritesRegisterLast), Call::WriteRegister) if !asked.is_dry_run() => {
+            scene.registers.insert(asked.name().to_owned(), asked.body.clone());
+            asked.query.extend([("dryRun".into(), "All".into())]);
         }
         (Some(Mutant::IgnoresUid), Call::Delete) => asked.body["preconditions"] = Value::Null,
         (Some(Mutant::IgnoresTakenNames), Call::Create) => {

@@ -20,6 +20,7 @@ use futures_util::task::AtomicWaker;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::ledger::Watched;
+use crate::queue::{AllSources, Queue};
 use crate::report;
 use crate::rosters::{bounds, steps};
 use crate::scene::{Mutant, Shared, lock};
@@ -155,6 +156,14 @@ fn cycle_id(who: usize) -> CycleId {
     CycleId(format!("cycle-{who}"))
 }
 
+/// Finite work first, as the program has it.
+fn sources<'a>(scene: &Shared, roster: &'a Roster) -> Vec<AllSources<'a>> {
+    let has_items = lock(scene).items.is_some();
+    let queue = has_items.then(|| AllSources::Queue(Box::new(Queue::new(scene, &roster.roles[0]))));
+    let shipped = sources::configured(roster, &[], &[]).into_iter().map(AllSources::Shipped);
+    queue.into_iter().chain(shipped).collect()
+}
+
 /// A coordinator's whole life.
 async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
     sleep_until(plan.start).await;
@@ -163,12 +172,14 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         let mut scene = lock(&scene);
         scene.note(&format_args!("coordinator {who} starts"));
         let mut bounds = bounds(&roster, dry_run);
+        bounds.items = scene.items.is_some();
         if scene.mutant == Some(Mutant::LowersCap) {
             bounds.max_running = bounds.max_running.map(|cap| cap - 1);
         }
         let removed = scene.removed.clone();
         scene.watched.insert(who, Watched::new(bounds, removed));
     }
+    let has_items = lock(&scene).items.is_some();
     let repository = roster.repository.as_ref().expect("the roster names a repository");
     let credentials = Credentials::token(crate::world::TOKEN).expect("a token");
     let github = Github::new(wire::github(&scene, who), repository, credentials);
@@ -179,7 +190,7 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         fleet: roster.fleet.clone(),
         repository: Some(format!("{}/{}", repository.owner, repository.name)),
         kubernetes: (**settings).clone(),
-        has_items: false,
+        has_items,
     };
     let client = kube::Client::new(wire::kubernetes(&scene, who), "agents");
     let platform = Kubernetes::new(settings, client, "agents", Instant::now() + roster.deadline);
@@ -187,7 +198,7 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         roster: &roster,
         id: cycle_id(who),
         steps: steps(),
-        sources: sources::configured(&roster, &[], &[]),
+        sources: sources(&scene, &roster),
         dry_run,
         platform: Ok(platform),
         github,

@@ -4,11 +4,18 @@ use crate::scene::{Mutant, Scene};
 use crate::table::Place;
 use crate::world::kubernetes::cluster::Nodes;
 use crate::world::kubernetes::witness::{has_condition, is_live_job};
-use crate::{protection, pulls};
+use crate::{protection, pulls, queue};
 
 /// One thing happens; mostly something.
 pub(crate) fn happen(scene: &mut Scene) {
-    let name = if scene.dice.percent(50) { on_the_cluster(scene) } else { Some(pulls::happen(scene)) };
+    let has_items = scene.items.is_some();
+    let name = if has_items && scene.dice.percent(30) {
+        queue::happen(scene)
+    } else if scene.dice.percent(50) {
+        on_the_cluster(scene)
+    } else {
+        Some(pulls::happen(scene))
+    };
     protection::enforce(scene);
     if let Some(name) = name {
         scene.fault(Place::World, name);
@@ -46,6 +53,10 @@ fn to_a_live_job(scene: &mut Scene, name: &str) -> Option<&'static str> {
     if scene.cluster.pods_of(name).is_empty() {
         return None;
     }
+    if scene.cluster.missing_key(name).is_some() {
+        scene.cluster.deadline_exceeded(name);
+        return Some("a session that may not start reaches the deadline of its Job");
+    }
     Some(match scene.dice.between(0, 9) {
         0..=3 => {
             scene.cluster.finish(name, 0, "done");
@@ -75,7 +86,10 @@ fn to_a_live_job(scene: &mut Scene, name: &str) -> Option<&'static str> {
 }
 
 fn to_an_ended_job(scene: &mut Scene, name: &str) -> Option<&'static str> {
+    let job = scene.cluster.job(name).clone();
     Some(match scene.dice.between(0, 9) {
+        // It is there for the next cycle, which writes down what came of it.
+        0..=6 if queue::is_unrecorded(&mut scene.cluster, &job) => return None,
         0..=3 => {
             scene.cluster.remove(name);
             "the TTL, or a person, removes an ended Job"
@@ -142,6 +156,9 @@ pub(crate) fn calm_down(scene: &mut Scene) {
             scene.cluster.remove(&name);
         } else {
             scene.cluster.job(&name)["metadata"]["finalizers"] = serde_json::Value::Null;
+            if is_live_job(&job) && scene.cluster.missing_key(&name).is_some() {
+                scene.cluster.deadline_exceeded(&name);
+            }
         }
     }
     scene.cluster.run_all();

@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Look,
     /// A Job is created.
     Create,
+    /// The Job of a work item is created: what comes late must start nothing.
+    Start,
     /// A Job is deleted, the ledger is written.
     Write,
     /// A merge call.
@@ -91,7 +93,7 @@ impl Fate {
         let share = match (place, purpose) {
             (Place::Kubernetes, Purpose::Page) => 90,
             (_, Purpose::Merge) => 70,
-            (Place::Kubernetes, Purpose::List) => 50,
+            (Place::Kubernetes, Purpose::List | Purpose::Start) => 50,
             _ => 33,
         };
         let is_special = scene.dice.percent(share);
@@ -119,6 +121,7 @@ impl Fate {
             (Place::GitHub, Purpose::Merge) => return Some(self.special_merge(dice)),
             (_, Purpose::List) => (Twist::SmallPages, "a list comes in many small pages"),
             (_, Purpose::Page) => (Twist::Expired, "a list expires between two pages (410)"),
+            (_, Purpose::Start) => return Some(self.very_late(dice, place)),
             (_, Purpose::Create) if dice.percent(50) => {
                 let conflict = Ending::Instead(status::quota_conflict());
                 return Some(
@@ -153,7 +156,7 @@ impl Fate {
     }
 
     fn spoil(&mut self, dice: &mut Dice, place: Place, purpose: Purpose) -> &'static str {
-        let writes = matches!(purpose, Purpose::Create | Purpose::Write | Purpose::Merge);
+        let writes = matches!(purpose, Purpose::Create | Purpose::Start | Purpose::Write | Purpose::Merge);
         let is_very_late = purpose == Purpose::Merge && dice.percent(50);
         match if is_very_late { 11 } else { dice.between(0, 12) } {
             0 => self.lost(Ending::Silence, "request lost, no answer"),
@@ -173,14 +176,16 @@ impl Fate {
             8 => self.ends(Ending::Instead(gateway(place)), "gateway error (502, 504), carried out"),
             9 => self.lost(Ending::Instead(busy(place, dice)), "rate limit (429, 403, 503) with Retry-After"),
             10 => self.lost(Ending::Instead(used_up(place, purpose, dice)), "rate limit without Retry-After"),
-            11 if writes => {
-                self.there = dice.seconds(20, 1_800);
-                self.early = dice.percent(50);
-                self.ending = if self.early { Ending::Instead(gateway(place)) } else { Ending::Silence };
-                "write carried out long after its client gave up"
-            }
+            11 if writes => self.very_late(dice, place),
             _ => self.lost(Ending::Instead(login_page()), "login page of a proxy (200)"),
         }
+    }
+
+    fn very_late(&mut self, dice: &mut Dice, place: Place) -> &'static str {
+        self.there = dice.seconds(20, 1_800);
+        self.early = dice.percent(50);
+        self.ending = if self.early { Ending::Instead(gateway(place)) } else { Ending::Silence };
+        "write carried out long after its client gave up"
     }
 
     fn lost(&mut self, ending: Ending, name: &'static str) -> &'static str {
@@ -200,7 +205,7 @@ fn rate(place: Place, purpose: Purpose, usual: u64) -> u64 {
     let least = match (place, purpose) {
         _ if usual == 0 => 0,
         (_, Purpose::Merge) => 60,
-        (Place::Kubernetes, Purpose::Page) => 30,
+        (Place::Kubernetes, Purpose::Page | Purpose::Start) => 30,
         (Place::Kubernetes, Purpose::List) => 20,
         _ => 0,
     };

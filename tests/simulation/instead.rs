@@ -17,14 +17,18 @@ pub(crate) fn login_page() -> Reply {
 pub(crate) fn broken(place: Place) -> Reply {
     match place {
         Place::Kubernetes => status::internal("etcdserver: leader changed"),
-        Place::GitHub | Place::World | Place::Coordinator => reply(Fault::status(500, "Server Error")),
+        Place::GitHub | Place::Store | Place::World | Place::Coordinator => {
+            reply(Fault::status(500, "Server Error"))
+        }
     }
 }
 
 pub(crate) fn gateway(place: Place) -> Reply {
     match place {
         Place::Kubernetes => status::timeout(),
-        Place::GitHub | Place::World | Place::Coordinator => reply(Fault::status(502, "Server Error")),
+        Place::GitHub | Place::Store | Place::World | Place::Coordinator => {
+            reply(Fault::status(502, "Server Error"))
+        }
     }
 }
 
@@ -33,7 +37,7 @@ pub(crate) fn busy(place: Place, dice: &mut Dice) -> Reply {
     match place {
         Place::Kubernetes if dice.percent(50) => status::unavailable(Some(seconds)),
         Place::Kubernetes => status::too_many_requests(seconds),
-        Place::GitHub | Place::World | Place::Coordinator => {
+        Place::GitHub | Place::Store | Place::World | Place::Coordinator => {
             reply(Fault::secondary_rate_limit(*dice.pick(&[403, 429]), seconds))
         }
     }
@@ -44,7 +48,7 @@ pub(crate) fn used_up(place: Place, purpose: Purpose, dice: &mut Dice) -> Reply 
     let is_graphql = matches!(purpose, Purpose::List | Purpose::Page);
     match place {
         Place::Kubernetes => status::unavailable(None),
-        Place::GitHub | Place::World | Place::Coordinator => match dice.between(0, 2) {
+        Place::GitHub | Place::Store | Place::World | Place::Coordinator => match dice.between(0, 2) {
             0 => reply(Fault::primary_rate_limit(403, 1_200)),
             1 if is_graphql => reply(Fault::graphql_rate_limit(1_200)),
             _ => reply(Fault::secondary_rate_limit_without_time(403)),

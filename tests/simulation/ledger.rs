@@ -74,6 +74,8 @@ pub(crate) struct Bounds {
     pub(crate) names_commits: bool,
     /// The sessions that the roster asks for.
     pub(crate) slots: BTreeSet<String>,
+    /// It serves the items of the world's store, too.
+    pub(crate) items: bool,
 }
 
 impl Watched {
@@ -211,14 +213,15 @@ impl Watched {
         Ok(())
     }
 
-    /// What is wrong with creating this session.
-    pub(crate) fn create_call(&mut self, session: &str) -> Result<(), String> {
+    /// What is wrong with creating this session; `items` are the sessions of all items that ever were.
+    pub(crate) fn create_call(&mut self, session: &str, items: &BTreeSet<String>) -> Result<(), String> {
         self.writes += 1;
         self.asked_for.insert(session.to_owned());
         if self.bounds.dry_run {
             return Err(format!("it creates {session} in a dry run"));
         }
-        if !self.bounds.slots.contains(session) {
+        let is_item = self.bounds.items && items.contains(session);
+        if !self.bounds.slots.contains(session) && !is_item {
             return Err(format!("it creates {session}, which its roster does not ask for"));
         }
         if self.asked_for.len() > self.bounds.max_spawns {

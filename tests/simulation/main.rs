@@ -18,6 +18,7 @@ mod page;
 mod play;
 mod protection;
 mod pulls;
+mod queue;
 mod report;
 mod rosters;
 mod scene;

@@ -12,6 +12,14 @@ fn found_out(mutant: Mutant) -> String {
     found.unwrap_or_else(|| panic!("{SEEDS} seeds did not notice {mutant:?}"))
 }
 
+/// The first violation of this kind.
+fn found_out_by(mutant: Mutant, kinds: &[&str]) -> String {
+    let is_meant = |violation: &String| kinds.iter().any(|kind| violation.contains(kind));
+    let found =
+        (0..SEEDS).find_map(|seed| play(seed, Some(mutant), false).violations.into_iter().find(is_meant));
+    found.unwrap_or_else(|| panic!("{SEEDS} seeds did not notice {mutant:?} by {kinds:?}"))
+}
+
 #[test]
 fn an_api_server_that_ignores_the_uid_of_a_deletion_is_found_out() {
     let violation = found_out(Mutant::IgnoresUid);
@@ -76,4 +84,43 @@ fn a_slot_that_begins_anew_after_a_crash_is_found_out() {
 fn a_session_more_than_max_running_is_found_out() {
     let violation = found_out(Mutant::LowersCap);
     assert!(violation.contains("max_running"), "{violation}");
+}
+
+/// An agent that starts where another one has run, and a register that forgets that one has.
+const TWICE: [&str; 3] = ["starts after attempt", "starts after generation", "went back to generation"];
+
+#[test]
+fn a_register_that_nothing_compares_is_found_out() {
+    let violation = found_out_by(Mutant::ComparesNothing, &TWICE);
+    assert!(violation.contains("has run") || violation.contains("the register"), "{violation}");
+}
+
+#[test]
+fn a_register_that_is_written_after_the_job_is_found_out() {
+    let violation = found_out_by(Mutant::WritesRegisterLast, &TWICE);
+    assert!(violation.contains("has run") || violation.contains("the register"), "{violation}");
+}
+
+#[test]
+fn a_pod_that_starts_though_a_later_session_has_ended_is_found_out() {
+    let violation = found_out_by(Mutant::IgnoresPermits, &TWICE[..2]);
+    assert!(violation.contains("has run"), "{violation}");
+}
+
+#[test]
+fn attempts_that_are_counted_by_what_a_list_shows_are_found_out() {
+    let violation = found_out(Mutant::RecountsAttempts);
+    assert!(violation.contains("attempt 9 of item old starts after attempt 10 has run"), "{violation}");
+}
+
+#[test]
+fn a_source_that_is_read_before_the_sessions_and_compared_with_nothing_is_found_out() {
+    let violation = found_out_by(Mutant::ReadsSourcesFirst, &TWICE);
+    assert!(violation.contains("has run") || violation.contains("the register"), "{violation}");
+}
+
+#[test]
+fn an_effect_that_is_written_over_a_change_is_found_out() {
+    let violation = found_out(Mutant::WritesStaleEffects);
+    assert!(violation.contains("is written over version"), "{violation}");
 }

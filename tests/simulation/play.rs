@@ -1,6 +1,6 @@
 //! One seed: hours of trouble, then calm, in which everything must come right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use crate::crew::{self, Plan};
 use crate::dice::Dice;
 use crate::protection::Protection;
+use crate::queue::Items;
 use crate::scene::{Mutant, Scene, Shared, Trace, lock};
 use crate::table::{Counts, Place};
 use crate::world::kubernetes::witness::is_live_job;
 use crate::world::{Pull, Review};
-use crate::{eligible, events, protection, pulls, rosters, thrift, time};
+use crate::{eligible, events, protection, pulls, queue, rosters, thrift, time};
 
 /// Longer than any backoff, any interval and any request that is under way.
 const LULL: Duration = Duration::from_secs(3 * 3_600);
@@ -45,8 +46,12 @@ pub(crate) fn play(seed: u64, mutant: Option<Mutant>, shown: bool) -> Outcome {
         let mut dice = Dice::new(seed);
         let pulls = first_pulls(&mut dice);
         let mut scene = Scene::new(dice.throw(), pulls, mutant, Trace::new(shown));
+        scene.cluster.ignores_missing_keys = mutant == Some(Mutant::IgnoresPermits);
         scene.protection = Protection::draw(&mut dice);
         protection::enforce(&mut scene);
+        if dice.percent(60) {
+            queue::draw(&mut scene, &mut dice);
+        }
         let scene: Shared = Arc::new(Mutex::new(scene));
         let roster = rosters::draw(&mut dice);
         let last = trouble(&scene, &mut dice, &roster).await;
@@ -178,12 +183,18 @@ async fn idle(scene: &Shared, roster: &Roster, plan: Plan) {
 
 /// What should be there, and is not.
 fn lacks(scene: &mut Scene, roster: &Roster) -> Vec<String> {
-    let mut live: BTreeMap<String, u32> = BTreeMap::new();
-    for job in scene.cluster.namespace().jobs.values().filter(|job| is_live_job(job)) {
+    let (mut live, mut live_names) = (BTreeMap::<String, u32>::new(), BTreeSet::new());
+    let mut of_items = 0;
+    for (name, job) in scene.cluster.namespace().jobs.iter().filter(|(_, job)| is_live_job(job)) {
+        live_names.insert(name.clone());
+        if !job["metadata"]["annotations"]["coordinator.dev/item"].is_null() {
+            of_items += 1;
+            continue;
+        }
         let role = job["metadata"]["labels"]["coordinator.dev/role"].as_str().unwrap_or_default();
         *live.entry(role.to_owned()).or_default() += 1;
     }
-    let total: u32 = live.values().sum();
+    let total: u32 = of_items + live.values().sum::<u32>();
     let is_capped = roster.platform.max_running.is_some_and(|cap| total >= cap);
     let mut lacks = Vec::new();
     for role in roster.roles.iter().filter(|_| !is_capped) {
@@ -191,6 +202,10 @@ fn lacks(scene: &mut Scene, roster: &Roster) -> Vec<String> {
         if running < role.count {
             lacks.push(format!("{running} of {} sessions of {} run", role.count, role.key));
         }
+    }
+    let idle = scene.items.as_ref().map(|items| Items::idle(items, |session| live_names.contains(session)));
+    for id in idle.into_iter().flatten().filter(|_| !is_capped) {
+        lacks.push(format!("item {id} may run and does not"));
     }
     let (rules, now) = (rosters::rules(roster), time::seconds());
     let repository = scene.github.repository();

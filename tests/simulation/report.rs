@@ -79,8 +79,13 @@ fn of_sessions(scene: &Scene, watched: &Watched, cycle: &CycleId, report: &Repor
     told.extend(spawn.failed.iter().map(|failure| name(&failure.target.slot)));
     let untold = watched.asked_for.difference(&told);
     lies.extend(untold.map(|session| format!("nothing of {session}, which it asked for")));
-    if report.inventory.outcome == StepOutcome::Ok && report.inventory.body.running != watched.listed {
-        let (said, listed) = (report.inventory.body.running, watched.listed);
+    let inventory = &report.inventory.body;
+    let of_items: u32 = inventory.sources.iter().filter_map(|source| source.running).sum();
+    let said = inventory.running.map(|running| running + of_items);
+    let is_whole =
+        report.inventory.outcome == StepOutcome::Ok && watched.bounds.items != inventory.sources.is_empty();
+    if is_whole && said != watched.listed {
+        let listed = watched.listed;
         lies.push(format!("{said:?} live sessions, and the list showed {listed:?}"));
     }
     lies

@@ -123,6 +123,7 @@ pub(crate) fn bounds(roster: &Roster, dry_run: bool) -> Bounds {
         pause: roster.merge.pause,
         names_commits: roster.merge.commit_message == CommitMessage::Title,
         slots: roster.roles.iter().flat_map(names).collect(),
+        items: false,
     }
 }
 

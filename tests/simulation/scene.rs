@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
+
 use crate::dice::Dice;
 use crate::ledger::Watched;
 use crate::protection::Protection;
+use crate::queue::{self, Items};
 use crate::table::{Counts, Place};
 use crate::time;
 use crate::world::kubernetes::cluster::Cluster;
@@ -42,6 +45,18 @@ pub(crate) enum Mutant {
     NeverDecides,
     /// One session less than the roster says may be live.
     LowersCap,
+    /// A register is replaced whatever its version is, and created where it is there.
+    ComparesNothing,
+    /// A register is written when the Job is there, and not before.
+    WritesRegisterLast,
+    /// A pod starts though the register lacks its key.
+    IgnoresPermits,
+    /// The source counts the attempts at an item by what the list shows.
+    RecountsAttempts,
+    /// The source is read before the sessions, and a register replaced whatever its version is.
+    ReadsSourcesFirst,
+    /// What was decided on one version of an item is written over any other.
+    WritesStaleEffects,
 }
 
 /// The world of one seed, shared by its coordinators, servers and fate.
@@ -68,6 +83,10 @@ pub(crate) struct Scene {
     pub(crate) merged: BTreeMap<u64, String>,
     /// Pull requests with the coordinators whose calls merged them.
     pub(crate) merged_by: BTreeSet<(u64, usize)>,
+    /// Work items; in some worlds there are none.
+    pub(crate) items: Option<Items>,
+    /// Registers that a server which writes them last has not written yet.
+    pub(crate) registers: BTreeMap<String, Value>,
     /// The rules of the base.
     pub(crate) protection: Protection,
     /// Pull requests whose commits are on the base while they are open: GitHub broke in between.
@@ -92,6 +111,8 @@ impl Scene {
             removed: BTreeMap::new(),
             merged: BTreeMap::new(),
             merged_by: BTreeSet::new(),
+            items: None,
+            registers: BTreeMap::new(),
             protection: Protection::default(),
             half_merged: BTreeSet::new(),
             counts: Counts::default(),
@@ -105,6 +126,7 @@ impl Scene {
         for breach in self.cluster.take_breaches() {
             self.violate(&breach);
         }
+        queue::inspect(self);
         let twice = crate::eligible::on_base(self.github.repository());
         let twice =
             twice.into_iter().filter(|(number, times)| *times > 1 && !self.half_merged.contains(number));

@@ -8,6 +8,7 @@ pub(crate) enum Place {
     Coordinator,
     GitHub,
     Kubernetes,
+    Store,
     World,
 }
 
@@ -18,6 +19,7 @@ impl Place {
             Self::Coordinator => "done to a running coordinator",
             Self::GitHub => "on the way to GitHub",
             Self::Kubernetes => "on the way to the API server",
+            Self::Store => "on the way to the store of work items",
             Self::World => "between two steps of the program",
         }
     }

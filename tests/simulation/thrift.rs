@@ -29,6 +29,7 @@ pub(crate) type Sent = BTreeMap<(Place, &'static str), u64>;
 /// The most that a cycle by these rules asks of the world as it is.
 pub(crate) fn most(scene: &mut Scene, rules: &Rules) -> Sent {
     let mut most = Sent::from([((Place::GitHub, "list"), 1), ((Place::Kubernetes, "Jobs"), 1)]);
+    most.insert((Place::Kubernetes, "registers"), u64::from(scene.items.is_some()));
     let now = time::seconds();
     // How sessions have ended is asked once for all; why others are stuck, too.
     let clock = scene.cluster.now();

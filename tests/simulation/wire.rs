@@ -92,7 +92,9 @@ async fn exchange(line: Line, request: Request<Bytes>) -> Result<Response<Arrivi
         scene.counts.total("requests");
         let purpose = match place {
             Place::Kubernetes => api_server::sent(&mut scene, who, &request),
-            Place::GitHub | Place::World | Place::Coordinator => hub::sent(&mut scene, who, &request),
+            Place::GitHub | Place::Store | Place::World | Place::Coordinator => {
+                hub::sent(&mut scene, who, &request)
+            }
         };
         Fate::draw(&mut scene, place, purpose)
     };
@@ -120,7 +122,7 @@ async fn carry_out(line: Line, request: Request<Bytes>, fate: Fate, send: onesho
         let mut scene = lock(&scene);
         answered = match place {
             Place::Kubernetes => api_server::carry_out(&mut scene, who, &request, fate.twist),
-            Place::GitHub | Place::World | Place::Coordinator => {
+            Place::GitHub | Place::Store | Place::World | Place::Coordinator => {
                 hub::carry_out(&mut scene, who, &request, fate.twist)
             }
         };
@@ -150,7 +152,7 @@ fn arrive(line: &Line, ending: Ending, answered: Answered) -> Result<Response<Ar
         Ending::Instead(reply) => {
             let told = match place {
                 Place::Kubernetes => Told::default(),
-                Place::GitHub | Place::World | Place::Coordinator => hub::told_by(&reply),
+                Place::GitHub | Place::Store | Place::World | Place::Coordinator => hub::told_by(&reply),
             };
             (reply, told, true)
         }
@@ -173,7 +175,7 @@ fn response(scene: &Scene, place: Place, reply: Reply, whole: bool) -> Response<
     let mut response = Response::builder().status(reply.status);
     let now = match place {
         Place::Kubernetes => scene.cluster.now(),
-        Place::GitHub | Place::World | Place::Coordinator => scene.github.now(),
+        Place::GitHub | Place::Store | Place::World | Place::Coordinator => scene.github.now(),
     };
     let date = httpdate::fmt_http_date(now);
     for (name, value) in &reply.headers {

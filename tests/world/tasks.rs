@@ -71,6 +71,7 @@ pub struct Tasks {
     pub role: RoleKey,
     pub spec: Arc<SessionSpec>,
     pub max_concurrent: Option<u32>,
+    pub max_attempts: u32,
     pub store: Rc<RefCell<Store>>,
 }
 
@@ -82,6 +83,7 @@ impl Tasks {
             role: role.clone(),
             spec: Arc::clone(spec),
             max_concurrent: None,
+            max_attempts: MAX_ATTEMPTS,
             store: Rc::default(),
         }
     }
@@ -125,7 +127,7 @@ impl Tasks {
                 plan.effects.push(change("complete", TaskState::Done));
                 plan.waiting.push(self.waiting(id, WaitReason::Settling));
             }
-            (TaskState::Open, None, Some(run)) if attempt(run) >= MAX_ATTEMPTS => {
+            (TaskState::Open, None, Some(run)) if attempt(run) >= self.max_attempts => {
                 plan.effects.push(change("escalate", TaskState::NeedsHuman));
                 plan.waiting.push(self.waiting(id, WaitReason::AttemptsExhausted));
             }

@@ -1,4 +1,4 @@
-//! A run as ConfigMaps keep it: those of the ledger and the registers of work items. Pure.
+//! A run as `ConfigMaps` keep it: those of the ledger and the registers of work items. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::fleet::{ItemRun, Outcome, Run};
 use crate::untrusted::one_line;
 
-/// A ConfigMap holds 1 MiB; what is not data has room in the rest.
+/// A `ConfigMap` holds 1 MiB; what is not data has room in the rest.
 pub(super) const MAX_DATA_BYTES: usize = 900 * 1024;
 
 /// In characters: most of what is written is numbers.
 const MAX_REASON: usize = 80;
 
-/// A run in a ConfigMap; the names are read by every later version, and fields are only added.
+/// A run in a `ConfigMap`; the names are read by every later version, and fields are only added.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
     #[serde(rename = "gen")]

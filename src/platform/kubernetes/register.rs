@@ -1,14 +1,15 @@
-//! The register of a work item: a ConfigMap with the name of the item's slot. It says which generation was let start
+//! The register of a work item: a `ConfigMap` with the name of the item's slot. It says which generation was let start
 //! last, and what the sessions before it came to.
 //!
 //! A start replaces exactly the version that its cycle read, before anything else. So of all cycles that planned after
 //! the same session one starts the next, whatever becomes of its requests; the others are superseded.
 //!
 //! A creation may arrive long after its cycle has given it up, when later sessions have run and the name is free. Its
-//! pod refers to a key of the register that is there as long as no session since has ended ([`start_key`]). The kubelet
-//! starts no container whose keys are missing.
+//! pod refers to a key of the register ([`start_key`]). All keys go with the first write that remembers another run,
+//! since their starts were planned without it. The kubelet starts no container whose keys are missing.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use http::{Method, StatusCode};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::answer::refusal;
 use super::api::{Api, Ask};
-use super::entry::{Entry, MAX_DATA_BYTES};
+use super::entry::{self, MAX_DATA_BYTES};
 use super::job::FLEET;
 use super::ledger::Mode;
 use super::list::{pages, unreachable};
@@ -28,7 +29,7 @@ mod chores;
 
 pub(super) use chores::{Chore, Seen, chores};
 
-/// Which fleet's register a ConfigMap is; the ledger's ConfigMaps do not have it.
+/// Which fleet's register a `ConfigMap` is; the ledger's `ConfigMaps` do not have it.
 const LABEL: &str = "coordinator.dev/register";
 
 /// More than any bound on attempts, and few enough to be read by people.
@@ -60,6 +61,8 @@ pub(super) struct Register {
     left: Option<SystemTime>,
     /// By generation.
     runs: BTreeMap<u64, Run>,
+    /// Generations that may start: no run was remembered since they were let start.
+    permits: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +82,7 @@ pub(super) enum Stored {
     Unknown(String),
 }
 
-/// The part of a ConfigMap that is read.
+/// The part of a `ConfigMap` that is read.
 #[derive(Deserialize)]
 struct ConfigMap {
     metadata: Metadata,
@@ -103,13 +106,20 @@ impl Register {
     pub(super) fn next(&self, generation: u64, item: ItemRun, runs: &[Run], now: SystemTime) -> Self {
         let mut next = Self { generation, item: Some(item), started: Some(now), left: None, ..self.clone() };
         next.remember(runs);
+        next.permits.insert(generation);
+        while next.permits.len() > MAX_START_KEYS {
+            next.permits.pop_first();
+        }
         next
     }
 
-    /// Adds runs that are not in it yet.
+    /// Adds runs that are not in it yet. What was let start without them may start no more.
     fn remember(&mut self, runs: &[Run]) {
         for run in runs {
-            self.runs.entry(run.generation).or_insert_with(|| run.clone());
+            if let Entry::Vacant(place) = self.runs.entry(run.generation) {
+                place.insert(run.clone());
+                self.permits.clear();
+            }
         }
     }
 
@@ -121,12 +131,6 @@ impl Register {
         }
         let surplus = runs.len().saturating_sub(HISTORY);
         runs.into_values().skip(surplus).collect()
-    }
-
-    /// The generations that may start: nothing has run since each of them was let start.
-    fn may_start(&self) -> impl Iterator<Item = u64> + use<> {
-        let after = self.runs.keys().last().copied().unwrap_or(0);
-        (after + 1..=self.generation).rev().take(MAX_START_KEYS)
     }
 
     /// The slot, whose newest Job this is.
@@ -149,8 +153,9 @@ impl Register {
             "" => Ok(None),
             text => humantime::parse_rfc3339(text).map(Some).map_err(|_| garbled(key)),
         };
-        let entries: Vec<Entry> = serde_json::from_str(text("runs")).map_err(|_| garbled("runs"))?;
-        let runs = entries.into_iter().filter_map(Entry::run).map(|run| (run.generation, run)).collect();
+        let entries: Vec<entry::Entry> = serde_json::from_str(text("runs")).map_err(|_| garbled("runs"))?;
+        let runs =
+            entries.into_iter().filter_map(entry::Entry::run).map(|run| (run.generation, run)).collect();
         Ok(Self {
             version: Some(Version { uid, resource: resource_version }),
             generation: text("generation").parse().map_err(|_| garbled("generation"))?,
@@ -158,6 +163,7 @@ impl Register {
             started: time("started")?,
             left: time("left")?,
             runs,
+            permits: data.keys().filter_map(|key| key.strip_prefix('g')?.parse().ok()).collect(),
         })
     }
 
@@ -173,8 +179,8 @@ impl Register {
             "left": time(self.left),
             "runs": written(self.runs.values()),
         });
-        for generation in self.may_start() {
-            data[start_key(generation)] = json!("");
+        for generation in &self.permits {
+            data[start_key(*generation)] = json!("");
         }
         data
     }
@@ -247,7 +253,7 @@ fn written<'a>(runs: impl DoubleEndedIterator<Item = &'a Run>) -> String {
     let (mut kept, mut bytes) = (Vec::new(), 0);
     for run in runs.rev().take(MAX_RUNS) {
         // Numbers and texts can always be written.
-        let entry = serde_json::to_value(Entry::of(run)).unwrap_or_default();
+        let entry = serde_json::to_value(entry::Entry::of(run)).unwrap_or_default();
         bytes += entry.to_string().len() + 1;
         if bytes > MAX_DATA_BYTES / 2 {
             break;

@@ -32,6 +32,8 @@ pub struct Cluster {
     pub clock_offset: i64,
     /// What becomes of the pod of a new Job.
     pub nodes: Nodes,
+    /// The kubelets start containers whose environment names keys that are not there.
+    pub ignores_missing_keys: bool,
     /// The version that the server reports.
     pub version: &'static str,
     pub faults: Faults<Route, Trouble>,
@@ -45,6 +47,8 @@ pub struct Cluster {
     pub memory: Option<BTreeMap<String, Namespace>>,
     /// The items of lists that go on, by what is listed and resource version.
     pub pages: BTreeMap<(Resource, u64), Vec<Value>>,
+    /// Jobs of work items whose agent has started, in this order; whoever looks takes them.
+    pub agents: Vec<Value>,
     /// Counts writes.
     pub revision: u64,
 }
@@ -121,6 +125,7 @@ impl Default for Cluster {
             ]),
             clock_offset: 0,
             nodes: Nodes::Ready,
+            ignores_missing_keys: false,
             version: "v1.34.1",
             faults: Faults::default(),
             changes: Vec::new(),
@@ -129,6 +134,7 @@ impl Default for Cluster {
             late: Vec::new(),
             memory: None,
             pages: BTreeMap::new(),
+            agents: Vec::new(),
             revision: 1_000,
         }
     }

@@ -1,4 +1,4 @@
-//! `ConfigMap`s: made, replaced by version, removed.
+//! `ConfigMaps`: made, replaced by version, removed.
 
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ pub fn write(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     status::json_reply(if is_new { 201 } else { 200 }, &stored)
 }
 
-/// What a register says; 0 for any other ConfigMap.
+/// What a register says; 0 for any other `ConfigMap`.
 fn generation(map: &Value) -> u64 {
     map["data"]["generation"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -35,8 +35,11 @@ impl Cluster {
         }
     }
 
-    /// What the pod of the Job waits for: a key of a ConfigMap.
+    /// What the pod of the Job waits for: a key of a `ConfigMap`.
     pub fn missing_key(&mut self, name: &str) -> Option<String> {
+        if self.ignores_missing_keys {
+            return None;
+        }
         let variables = self.job(name)["spec"]["template"]["spec"]["containers"][0]["env"].clone();
         let references = variables.as_array().into_iter().flatten();
         let references = references.map(|variable| &variable["valueFrom"]["configMapKeyRef"]);
@@ -82,6 +85,10 @@ impl Cluster {
 
     fn start(&mut self, name: &str) {
         let now = self.stamp();
+        let job = self.job(name).clone();
+        if !job["metadata"]["annotations"]["coordinator.dev/item"].is_null() {
+            self.agents.push(job);
+        }
         let containers = containers(self.job(name), &json!({"running": {"startedAt": now}}), true);
         let condition =
             |kind| json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": null});
