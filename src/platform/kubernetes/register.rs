@@ -24,6 +24,7 @@ use super::ledger::Mode;
 use super::list::{pages, unreachable};
 use super::record::{Job, Pods};
 use crate::fleet::{FleetName, HISTORY, ItemRun, Run, Slot, SlotRecord};
+use crate::timestamp;
 
 mod chores;
 
@@ -170,7 +171,10 @@ impl Register {
     /// All keys, whatever they hold: the admission policy lets none of them go but those of starts.
     fn data(&self) -> Value {
         let time = |time: Option<SystemTime>| {
-            time.map(|time| humantime::format_rfc3339_seconds(time).to_string()).unwrap_or_default()
+            // A clock that is far off has times that cannot be written.
+            time.and_then(timestamp::writable)
+                .map(|time| humantime::format_rfc3339_seconds(time).to_string())
+                .unwrap_or_default()
         };
         let mut data = json!({
             "generation": self.generation.to_string(),

@@ -142,3 +142,11 @@ fn a_register_is_marked_when_its_item_leaves_and_unmarked_when_it_comes_back() {
     ran_since.remember(&[run(two_days, "")]);
     assert_eq!(due(&ran_since, false, at(two_days + 1)), [], "its last session ended later");
 }
+
+#[test]
+fn a_clock_that_is_far_off_brings_nothing_down() {
+    for now in [SystemTime::UNIX_EPOCH - Duration::from_secs(1), at(1 << 40)] {
+        let register = Register::default().next(1, item(1), &[], now);
+        assert_eq!(stored(&register).expect("it can be read").started, None);
+    }
+}
