@@ -91,6 +91,7 @@ pub(super) async fn kubernetes(
         repository: roster.repository.as_ref().map(Repository::full_name),
         kubernetes: settings.clone(),
         has_items: sources::has_items(roster),
+        deadline: roster.deadline,
     };
     let until = Instant::now() + roster.deadline;
     Kubernetes::connect(settings, context, until).await

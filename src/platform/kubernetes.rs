@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -58,6 +58,16 @@ pub struct Settings {
     pub kubernetes: KubernetesSettings,
     /// Something beside the roster wants sessions, so that an inventory reads the registers of work items, too.
     pub has_items: bool,
+    /// How long a cycle may take.
+    pub deadline: Duration,
+}
+
+impl Settings {
+    /// After this time a start may have left no trace: its Job may have run, ended and been removed by its `ttl`. A cycle
+    /// may have written the register after a Job that it had not seen, so that the Job is older by up to a cycle.
+    fn unseen_after(&self) -> Duration {
+        self.kubernetes.ttl.saturating_sub(self.deadline)
+    }
 }
 
 /// The Kubernetes platform of one fleet, for one run.

@@ -29,6 +29,7 @@ pub(crate) fn kubernetes(bytes: &[u8]) -> Verdict {
         repository: None,
         kubernetes: (**kubernetes).clone(),
         has_items: false,
+        deadline: roster.deadline,
     };
     let mut report = block_on(async {
         let until = Instant::now() + Duration::from_secs(10);

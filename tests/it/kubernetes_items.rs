@@ -167,6 +167,23 @@ async fn a_cycle_that_dies_after_the_register_uses_up_no_attempt() {
 }
 
 #[tokio::test]
+async fn a_session_that_no_cycle_saw_end_was_an_attempt() {
+    let (cluster, fleet) = fleet();
+    assert_eq!(started(&fleet.cycle().await), attempt(1, 1));
+    cluster.state().finish(JOB, 0, "");
+    // No cycle runs for longer than the Job is kept.
+    cluster.state().advance(49 * HOUR);
+    cluster.state().remove(JOB);
+    let lost = record(&fleet).await;
+    assert_eq!(last(&lost), ("7", 1, "builder", 1));
+    assert_eq!(lost.history.last().map(|run| run.outcome), Some(Outcome::Lost));
+    assert_eq!(started(&fleet.cycle().await), attempt(2, 2));
+    // It is remembered beside what ran later.
+    cluster.state().finish(JOB, 3, "");
+    assert_eq!(started(&fleet.cycle().await), attempt(3, 3));
+}
+
+#[tokio::test]
 async fn a_creation_that_comes_after_a_later_session_has_ended_starts_no_agent() {
     let (cluster, fleet) = fleet();
     cluster.script(Call::Create, [Trouble::Late]);

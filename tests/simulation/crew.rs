@@ -191,6 +191,7 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         repository: Some(format!("{}/{}", repository.owner, repository.name)),
         kubernetes: (**settings).clone(),
         has_items,
+        deadline: roster.deadline,
     };
     let client = kube::Client::new(wire::kubernetes(&scene, who), "agents");
     let platform = Kubernetes::new(settings, client, "agents", Instant::now() + roster.deadline);

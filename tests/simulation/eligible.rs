@@ -14,6 +14,7 @@ const BLOCKED: [&str; 3] = ["do-not-merge", "hold", "wip"];
 
 /// What the merge policies of a simulation differ in.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the roster")]
 pub(crate) struct Rules {
     /// Seconds.
     pub(crate) settle: i64,

@@ -63,6 +63,7 @@ impl ItemFleet {
             repository: None,
             kubernetes: (**kubernetes).clone(),
             has_items: true,
+            deadline: self.roster.deadline,
         };
         let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig).expect("a kubeconfig");
         let options = KubeConfigOptions::default();

@@ -90,6 +90,11 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
         }
     }
     let now = api.server_time();
+    for (slot, register) in view.registers.iter_mut().flatten() {
+        if let (Ok(register), Some(now)) = (register, now) {
+            register.give_up(view.jobs.get(slot).map(Job::generation), settings.unseen_after(), now);
+        }
+    }
     let is_late = |job: &&Job| now.is_some_and(|now| stuck::is_late(job, &settings.kubernetes, now));
     let late: Vec<&Job> = view.jobs.values().filter(is_late).collect();
     if late.len() > MAX_UIDS || view.jobs.values().any(|job| job.end().is_some()) {

@@ -10,7 +10,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ use super::job::FLEET;
 use super::ledger::Mode;
 use super::list::{pages, unreachable};
 use super::record::{Job, Pods};
-use crate::fleet::{FleetName, HISTORY, ItemRun, Run, Slot, SlotRecord};
+use crate::fleet::{FleetName, HISTORY, ItemRun, Outcome, Run, Slot, SlotRecord};
 use crate::timestamp;
 
 mod chores;
@@ -122,6 +122,29 @@ impl Register {
                 self.permits.clear();
             }
         }
+    }
+
+    /// Counts the newest start as a lost run where its Job may have come and gone unseen: it is not there, and the start
+    /// is this old at `now`. A younger start without a Job died before its Job; it was no attempt.
+    ///
+    /// `newest_job` is the generation of the Job that is there.
+    pub(super) fn give_up(&mut self, newest_job: Option<u64>, age: Duration, now: SystemTime) {
+        let is_there = newest_job.is_some_and(|newest| newest >= self.generation);
+        let Some(started_at) = self.started else { return };
+        if is_there || now.duration_since(started_at).is_ok_and(|old| old < age) {
+            return;
+        }
+        let lost = Run {
+            generation: self.generation,
+            outcome: Outcome::Lost,
+            exit_code: None,
+            detail: Some("its Job was gone before a cycle saw it".to_owned()),
+            started_at,
+            finished_at: started_at,
+            disrupted: false,
+            item: self.item.clone(),
+        };
+        self.remember(&[lost]);
     }
 
     /// What the slot's sessions came to as far as register and Job remember, oldest first.

@@ -37,6 +37,7 @@ fn settings() -> Settings {
             template: None,
         },
         has_items: false,
+        deadline: Duration::from_secs(240),
     }
 }
 

@@ -139,14 +139,15 @@ impl Task {
                 Ledger::BeforeDelete => Self::Delete(uid),
                 Ledger::AfterDelete | Ledger::Never => Self::Create { name: 0 },
             },
-            (Self::Record(_), Fate::Late | Fate::Held | Fate::Refused) => Self::Over,
             (Self::Delete(uid), Fate::Answered | Fate::Twice | Fate::Held) => match answer {
                 Answer::Done if design.ledger == Ledger::AfterDelete => Self::Record(uid),
                 Answer::Done => Self::Create { name: 0 },
                 Answer::SomebodyElse | Answer::TakenByLive | Answer::TakenByEnded => Self::Over,
             },
             (Self::Delete(uid), Fate::ReplyLost | Fate::Late) => Self::LookAgain(uid),
-            (Self::Delete(_), Fate::Refused) | (Self::Create { .. }, _) => Self::Over,
+            (Self::Record(_), Fate::Late | Fate::Held | Fate::Refused)
+            | (Self::Delete(_), Fate::Refused)
+            | (Self::Create { .. }, _) => Self::Over,
             (Self::LookUp | Self::LookAgain(_) | Self::Over, _) => self,
         }
     }

@@ -98,7 +98,7 @@ impl State {
                     for (slot, task) in tasks.iter_mut().enumerate() {
                         match task {
                             Task::Record(uid) | Task::Delete(uid) | Task::LookAgain(uid) => {
-                                renamed(slot, uid)
+                                renamed(slot, uid);
                             }
                             Task::LookUp | Task::Create { .. } | Task::Over => {}
                         }

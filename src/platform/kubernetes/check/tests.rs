@@ -67,7 +67,8 @@ fn cluster(settings: &KubernetesSettings, oddity: Oddity) -> (Kubernetes, Arc<Mu
         }
     });
     let fleet = crate::fleet::FleetName::parse("demo").expect("a valid name");
-    let settings = Settings { fleet, repository: None, kubernetes: settings.clone(), has_items: false };
+    let (kubernetes, deadline) = (settings.clone(), Duration::from_secs(240));
+    let settings = Settings { fleet, repository: None, kubernetes, has_items: false, deadline };
     let client = kube::Client::new(service, "default");
     (Kubernetes::new(settings, client, "agents", Instant::now() + Duration::from_secs(60)), journal)
 }

@@ -150,3 +150,30 @@ fn a_clock_that_is_far_off_brings_nothing_down() {
         assert_eq!(stored(&register).expect("it can be read").started, None);
     }
 }
+
+#[test]
+fn a_start_without_a_job_is_no_attempt_until_its_job_may_have_come_and_gone() {
+    let hour = Duration::from_secs(3600);
+    let second = Register::default().next(2, item(2), &[run(1, "")], at(0));
+    let given_up = |newest_job, now| {
+        let mut register = second.clone();
+        register.give_up(newest_job, hour, now);
+        register
+    };
+    for (newest_job, now) in
+        [(None, at(0)), (None, at(3599)), (Some(1), at(3599)), (Some(2), at(9000)), (Some(3), at(9000))]
+    {
+        assert_eq!(given_up(newest_job, now), second, "{newest_job:?}");
+    }
+    for newest_job in [None, Some(1)] {
+        let register = given_up(newest_job, at(3600));
+        let lost = register.history(Vec::new()).pop().expect("a run");
+        assert_eq!((lost.generation, lost.outcome, lost.item), (2, Outcome::Lost, Some(item(2))));
+        assert_eq!(register.permits, BTreeSet::new(), "its creation may still arrive, and starts nothing");
+    }
+    let mut ended = second.clone();
+    ended.remember(&[run(2, "no model answers")]);
+    let known = ended.clone();
+    ended.give_up(None, hour, at(9000));
+    assert_eq!(ended, known, "what it came to is known");
+}

@@ -16,7 +16,7 @@ use crate::fleet::{HoldReason, ItemRun, Want};
 use crate::platform::kubernetes::answer::{Created, Deleted};
 use crate::platform::kubernetes::job::Birth;
 use crate::platform::kubernetes::ledger::Mode;
-use crate::platform::kubernetes::record::Predecessor;
+use crate::platform::kubernetes::record::{Job, Predecessor};
 use crate::platform::kubernetes::register::{self, Register, Stored};
 use crate::platform::{CycleId, Start};
 
@@ -128,11 +128,17 @@ impl Kubernetes {
         if let Some((register, holder)) = seen {
             return Ok((register?, holder));
         }
-        let register = register::one(&self.api, session).await?;
-        let holder = match self.look_up(session).await {
-            Ok(None) => Holder::None,
-            Ok(Some(job)) => self.looked_up(session, &job).await,
-            Err(why) => Holder::Unknown(why),
+        let mut register = register::one(&self.api, session).await?;
+        let job = match self.look_up(session).await {
+            Ok(job) => job,
+            Err(why) => return Ok((register, Holder::Unknown(why))),
+        };
+        if let Some(now) = self.api.server_time() {
+            register.give_up(job.as_ref().map(Job::generation), self.settings.unseen_after(), now);
+        }
+        let holder = match job {
+            Some(job) => self.looked_up(session, &job).await,
+            None => Holder::None,
         };
         Ok((register, holder))
     }
