@@ -253,6 +253,10 @@ impl<'a> Storm<'a> {
         until("the fleet is full", || {
             (fleet.cycle()["steps"]["inventory"]["running"] == 2 * COUNT - 1).then_some(())
         });
+        // Of slots that are not wanted any more, too.
+        self.shorten_lives();
+        until("what ended is removed", || (!self.cluster.jobs().iter().any(is_over)).then_some(()));
+        let fleet = &self.fleets[0];
         let last = fleet.cycle();
         assert_eq!(last["steps"]["inventory"]["running"], 2 * COUNT - 1, "{last:#}");
         assert_eq!(last["steps"]["inventory"]["out_of_range"], serde_json::json!([]), "{last:#}");
