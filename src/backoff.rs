@@ -47,7 +47,8 @@ pub fn hold(session: &str, history: &[Run], restraint: &BackoffSettings, now: Sy
     Some(Hold { reason: HoldReason::Interval, until: Some(until), detail })
 }
 
-/// Consecutive unhealthy runs, newest first; those that the platform disrupted or a person stopped are left out.
+/// Consecutive unhealthy runs, newest first; those that the platform disrupted or a person stopped
+/// are left out.
 pub fn failure_streak(history: &[Run], restraint: &BackoffSettings) -> u32 {
     let unhealthy = |run: &&Run| {
         let runtime = run.runtime();

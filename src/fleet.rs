@@ -199,8 +199,9 @@ pub struct SlotRecord {
     pub live: Option<LiveSession>,
     /// Finished sessions, oldest first, at most the last [`HISTORY`].
     pub history: Vec<Run>,
-    /// The newest generation that the platform let start here; 0 when nothing ever ran. A work item's next session names
-    /// the one that it follows, and starts only while this is still the newest.
+    /// The newest generation that the platform let start here; 0 when nothing ever ran. A work
+    /// item's next session names the one that it follows, and starts only while this is still the
+    /// newest.
     pub generation: u64,
 }
 

@@ -128,7 +128,8 @@ impl Github {
         self.lacking.sentences()
     }
 
-    /// Compares the name in an answer with the roster's: GraphQL answers under both, REST under the new one alone.
+    /// Compares the name in an answer with the roster's: GraphQL answers under both, REST under the
+    /// new one alone.
     fn note_name(&self, name_with_owner: &Value) {
         let Repository { api_url, graphql_url, .. } = &self.repository;
         let name =

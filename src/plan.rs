@@ -9,7 +9,7 @@ use crate::fleet::{FleetName, Group, Hold, HoldReason, Inventory, Listing, Targe
 /// The limits of a cycle.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Live sessions in the whole fleet; `None` is no cap.
+    /// Live sessions in the whole fleet; `None`: as many as are wanted.
     pub max_running: Option<u32>,
     /// Starts in this cycle.
     pub max_spawns: u32,
@@ -54,9 +54,10 @@ impl Order {
 
 /// The difference between the wanted sessions, most important first, and the inventory.
 ///
-/// Of a role `deficit = wanted - live`, surplus sessions of shrunken roles included: its slots are interchangeable, and
-/// the lowest free ones that nothing holds back are filled. Each work item is wanted for itself. Under a cap the earlier
-/// wants win. Without an inventory work items are held: only a list shows what they must follow.
+/// Of a role `deficit = wanted - live`, surplus sessions of shrunken roles included: its slots are
+/// interchangeable, and the lowest free ones that nothing holds back are filled. Each work item is
+/// wanted for itself. Under a cap the earlier wants win. Without an inventory work items are held:
+/// only a list shows what they must follow.
 pub fn plan(
     fleet: &FleetName,
     wants: Vec<Want>,
@@ -114,7 +115,8 @@ enum Free {
 }
 
 impl Planner<'_> {
-    /// Fills up to `deficit` free slots of one role; holds are reported for the slots that stay empty because of them.
+    /// Fills up to `deficit` free slots of one role; holds are reported for the slots that stay
+    /// empty because of them.
     fn role(&mut self, wants: Vec<Want>, deficit: usize) -> Vec<Order> {
         let (mut ready, mut held) = (Vec::new(), Vec::new());
         for free in wants.into_iter().filter_map(|want| self.free(want)) {
@@ -130,7 +132,8 @@ impl Planner<'_> {
         orders
     }
 
-    /// One order for each item without a live session. `cap` is the source's own, and what is left of it.
+    /// One order for each item without a live session. `cap` is the source's own, and what is left
+    /// of it.
     fn items(&mut self, wants: Vec<Want>, cap: Option<(usize, usize)>) -> Vec<Order> {
         let mut left = cap.map_or(usize::MAX, |(_, left)| left);
         let mut orders = Vec::new();
@@ -169,8 +172,9 @@ impl Planner<'_> {
     }
 }
 
-/// Without an inventory every slot of a role is looked up by the platform, which starts only where the slot is certainly
-/// free. The caps then bound the slots that are looked at, earlier ones first.
+/// Without an inventory every slot of a role is looked up by the platform, which starts only where
+/// the slot is certainly free. The caps then bound the slots that are looked at, earlier ones
+/// first.
 fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
     let mut caps = Caps::new(policy, 0);
     let order = |want: Want| {
@@ -187,7 +191,8 @@ fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
     wants.into_iter().map(order).collect()
 }
 
-/// Wants of one group each, in the order in which the groups first appear. A slot that is wanted twice is wanted once.
+/// Wants of one group each, in the order in which the groups first appear. A slot that is wanted
+/// twice is wanted once.
 fn by_group(wants: Vec<Want>) -> Vec<Vec<Want>> {
     let mut groups: Vec<Vec<Want>> = Vec::new();
     let mut places: BTreeMap<Group, usize> = BTreeMap::new();

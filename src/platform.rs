@@ -18,8 +18,8 @@ pub(crate) mod placeholders;
 mod lock;
 mod private;
 
-/// A platform keeps what it remembers of a work item for so long after the item left its source and its last session
-/// ended.
+/// A platform keeps what it remembers of a work item for so long after the item left its source and
+/// its last session ended.
 pub(crate) const KEPT_AFTER_ITEM: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// Identity of one run of the coordinator; every session records which cycle created it.
@@ -82,9 +82,10 @@ pub trait Platform {
     /// in one go.
     fn expect<'a>(&self, _wants: impl Iterator<Item = &'a Want>) {}
 
-    /// Starts a session where the slot is certainly free, nothing ran in it since [`Want::follows`] was decided, and
-    /// [`crate::backoff::hold`] does not hold it: all judged anew by the platform's own records, under its own lock. Safe
-    /// to call for any slot, any number of times, by any number of callers.
+    /// Starts a session where the slot is certainly free, nothing ran in it since [`Want::follows`]
+    /// was decided, and [`crate::backoff::hold`] does not hold it: all judged anew by the
+    /// platform's own records, under its own lock. Safe to call for any slot, any number of times,
+    /// by any number of callers.
     fn start(
         &self,
         want: &Want,
@@ -95,8 +96,9 @@ pub trait Platform {
     /// What [`Platform::start`] would answer now, with nothing started or changed: the dry run.
     fn preview(&self, want: &Want, now: SystemTime) -> impl Future<Output = anyhow::Result<Start>>;
 
-    /// Keeps what the platform remembers of work items, after the starts of a cycle. `present` are the slots of all items
-    /// of the sources `groups`, which were read whole: what is remembered of other items of theirs goes after a while.
+    /// Keeps what the platform remembers of work items, after the starts of a cycle. `present` are
+    /// the slots of all items of the sources `groups`, which were read whole: what is remembered of
+    /// other items of theirs goes after a while.
     fn sweep(
         &self,
         _present: &BTreeSet<Slot>,
@@ -109,7 +111,8 @@ pub trait Platform {
     /// Calls made so far: one per list and per start, or what the platform really counts.
     fn requests(&self) -> u64;
 
-    /// Whether the platform's server could be reached until now; a platform without one has nothing to reach.
+    /// Whether the platform's server could be reached until now; a platform without one has nothing
+    /// to reach.
     fn contacts(&self) -> Contacts {
         Contacts::default()
     }

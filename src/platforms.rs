@@ -145,8 +145,9 @@ impl AnyPlatform {
         }
     }
 
-    /// The log of the newest session, or of this generation; with `follow` until the session ends. `slots` are what was
-    /// asked for, the likeliest reading first: the first that the platform may know counts.
+    /// The log of the newest session, or of this generation; with `follow` until the session ends.
+    /// `slots` are what was asked for, the likeliest reading first: the first that the platform may
+    /// know counts.
     pub async fn logs(
         &self,
         slots: &[Slot],
@@ -181,7 +182,8 @@ impl AnyPlatform {
         }
     }
 
-    /// Ends the slot's live session because the person `by` says so. A cycle has no value through which it could.
+    /// Ends the slot's live session because the person `by` says so. A cycle has no value through
+    /// which it could.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         match self {
             Self::Process(platform) => platform.stop(slot, by),

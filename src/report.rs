@@ -348,7 +348,8 @@ pub struct NotMerged {
     pub detail: String,
 }
 
-/// An open pull request that could not be judged. It is in `skipped`, too, where its number is known.
+/// An open pull request that could not be judged. It is in `skipped`, too, where its number is
+/// known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unjudged {
     /// `None` where GitHub does not even show that.
@@ -392,7 +393,8 @@ pub struct EndpointHealth {
     pub verdict: HealthVerdict,
     /// From the first byte sent to the answer's head, or to the failure.
     pub latency: Duration,
-    /// Why no status came, or not the expected one; of an endpoint that is up, what came before the answer.
+    /// Why no status came, or not the expected one; of an endpoint that is up, what came before the
+    /// answer.
     pub error: Option<String>,
     /// The same for verdict and advice.
     pub cause: Option<Cause>,

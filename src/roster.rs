@@ -25,7 +25,8 @@ pub struct Roster {
     pub merge: MergePolicy,
     /// What to watch.
     pub health: Vec<Endpoint>,
-    /// Variables that some `${...}` names, everyday ones aside: secrets, kept from every session that does not name them.
+    /// Variables that some `${...}` names, everyday ones aside: secrets, kept from every session
+    /// that does not name them.
     pub secret_names: BTreeSet<String>,
     /// Variables that some `${...}` names and the environment does not have, by name.
     pub missing: Vec<Missing>,
@@ -52,7 +53,7 @@ impl Roster {
 pub struct PlatformSettings {
     /// Which platform, and what it needs to know.
     pub kind: PlatformKind,
-    /// Live sessions in the whole fleet; `None` is no cap.
+    /// Live sessions in the whole fleet; `None`: as many as are wanted.
     pub max_running: Option<u32>,
     /// Starts per cycle; 0 pauses.
     pub max_spawns: u32,

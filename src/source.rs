@@ -1,5 +1,5 @@
-//! Where wanted sessions come from. A source reads its store, says purely what should run and what to write down, and
-//! carries those writes out. It starts nothing: [`crate::steps::spawn`] does.
+//! Where wanted sessions come from. A source reads its store, says purely what should run and what
+//! to write down, and carries those writes out. It starts nothing: [`crate::steps::spawn`] does.
 
 use std::time::SystemTime;
 
@@ -36,11 +36,12 @@ pub trait Source {
 pub struct SourcePlan<C> {
     /// Sessions that should exist, live ones included, most important first.
     pub wants: Vec<Want>,
-    /// Items that are not wanted now. Every item of the source is in one of the two lists, unless it is done.
+    /// Items that are not wanted now. Every item of the source is in one of the two lists, unless
+    /// it is done.
     pub waiting: Vec<Waiting>,
     /// What to write down.
     pub effects: Vec<Effect<C>>,
-    /// Live sessions of the source; `None` is no cap of its own.
+    /// Live sessions of the source; `None`: as many as are wanted.
     pub max_concurrent: Option<u32>,
     /// What part of the store could not be read, where it is not all of it.
     pub unread: Option<String>,
@@ -80,7 +81,8 @@ pub struct Effect<C> {
     pub item: String,
     /// What it does, in one word: `escalate`, `reopen`, ...
     pub effect: &'static str,
-    /// It is written only after a session started in this slot in this cycle; `None`: before any start.
+    /// It is written only after a session started in this slot in this cycle; `None`: before any
+    /// start.
     pub needs: Option<Slot>,
     /// The write.
     pub change: C,

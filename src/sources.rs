@@ -18,7 +18,8 @@ pub enum AnySource<'a> {
     Roster(RosterSource<'a>),
 }
 
-/// The sources of a roster, finite work first: under a cap the pipeline comes before the queues, and they before roles.
+/// The sources of a roster, finite work first: under a cap the pipeline comes before the queues,
+/// and they before roles.
 ///
 /// `only_roles` and `only_sources` name what is served; both empty: everything.
 pub fn configured<'a>(

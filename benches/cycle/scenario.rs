@@ -133,7 +133,7 @@ impl Scenario {
     /// The longest chain of requests that wait for each other: pages, the last question about
     /// single checks (the others are asked at the same time as the pages), and then merges, with a
     /// `pause` between one's answer and the next, and a reread every five seconds; or pages, the
-    /// ledger and then starts, 32 at a time. What happens on this machine is no request.
+    /// ledger and then starts, 32 at a time. Work on this machine does not count.
     pub(crate) fn floor(&self, place: Place, pace: Pace) -> Duration {
         let times =
             |count: u64, each: Duration| each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));

@@ -29,8 +29,8 @@ pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
     Ok(Outcome { stdout, code: u8::from(failed) })
 }
 
-/// Looks at the roster, at the platform, at production's names and at GitHub, which is asked only when the roster wants
-/// merges.
+/// Looks at the roster, at the platform, at production's names and at GitHub, which is asked only
+/// when the roster wants merges.
 async fn findings(
     roster: &Roster,
     global: &Global,

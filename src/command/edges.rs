@@ -25,8 +25,8 @@ pub(super) struct Use<'a> {
     pub(super) context: Option<&'a str>,
 }
 
-/// The platform of this roster; inside, why it cannot be used. A place in which local sessions cannot be kept, and half
-/// an App, are mistakes in the configuration, and refused.
+/// The platform of this roster; inside, why it cannot be used. A place in which local sessions
+/// cannot be kept, and half an App, are mistakes in the configuration, and refused.
 pub(super) async fn platform(
     roster: &Roster,
     how: Use<'_>,

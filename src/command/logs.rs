@@ -9,8 +9,8 @@ use crate::platforms::Log;
 use crate::secrets::{MaskedStderr, Secrets};
 use crate::untrusted;
 
-/// Prints a log to `out` until it ends, and what to know of it to standard error. What came before an error is printed,
-/// too. A reader that goes away (`| head`) is not an error.
+/// Prints a log to `out` until it ends, and what to know of it to standard error. What came before
+/// an error is printed, too. A reader that goes away (`| head`) is not an error.
 pub async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
     if !log.note.is_empty() {
         MaskedStderr::new(secrets.clone()).write_all(format!("{}\n", log.note).as_bytes())?;

@@ -1,4 +1,5 @@
-//! `coordinator session-admit`: may the session of this workflow run begin? It needs no roster: the run carries what it takes.
+//! `coordinator session-admit`: may the session of this workflow run begin? It needs no roster: the
+//! run carries what it takes.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -35,7 +36,8 @@ pub(super) struct Session {
 
 /// Decides, writes the outputs of the step, and returns the decision as a sentence.
 ///
-/// Fails as refused on inputs that are not those of a dispatch; fails when the step's outputs cannot be written.
+/// Fails as refused on inputs that are not those of a dispatch; fails when the step's outputs
+/// cannot be written.
 pub async fn run(options: &cli::SessionAdmit) -> anyhow::Result<String> {
     let ticket = ticket(options).map_err(|error| refused(&error))?;
     let workflow = workflow(options).map_err(|error| refused(&error))?;

@@ -5,8 +5,8 @@ use anyhow::bail;
 use crate::fleet::{FleetName, Group, Slot};
 use crate::roster::Roster;
 
-/// What a slot's name may mean, the likeliest first: a role's name may begin like the fleet's, and only the roster tells
-/// which of the two readings it has.
+/// What a slot's name may mean, the likeliest first: a role's name may begin like the fleet's, and
+/// only the roster tells which of the two readings it has.
 ///
 /// `SOURCE/ID` is the slot of a work item.
 pub(super) fn meant(roster: &Roster, text: &str) -> anyhow::Result<Vec<Slot>> {

@@ -47,8 +47,9 @@ impl fmt::Display for Group {
     }
 }
 
-/// The part of an item's id that stands in a name: a canonical decimal number as it is, any other id as up to eight of
-/// its characters, `x`, and ten hex digits of its SHA-256. The whole id travels beside it, in [`super::WorkItem`].
+/// The part of an item's id that stands in a name: a canonical decimal number as it is, any other
+/// id as up to eight of its characters, `x`, and ten hex digits of its SHA-256. The whole id
+/// travels beside it, in [`super::WorkItem`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemKey(String);
 
@@ -127,7 +128,8 @@ impl Seat {
     }
 }
 
-/// A place for at most one live session: the lock. Generation, role, phase and attempt are data and never part of it.
+/// A place for at most one live session: the lock. Generation, role, phase and attempt are data and
+/// never part of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
     /// Whose slot it is.
@@ -183,8 +185,8 @@ impl Slot {
     }
 }
 
-/// What a work item has used up, its current session included. Each session carries it, so that nothing is counted
-/// anew from a history that may be cut.
+/// What a work item has used up, its current session included. Each session carries it, so that
+/// nothing is counted anew from a history that may be cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MICROS_PER_USD: f64 = 1_000_000.0;
 
-/// US dollars, kept in whole micro-dollars so that sums are exact and equal amounts compare as equal. In JSON a number
-/// of dollars.
+/// US dollars, kept in whole micro-dollars so that sums are exact and equal amounts compare as
+/// equal. In JSON a number of dollars.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Usd(u64);
 

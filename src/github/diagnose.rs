@@ -226,8 +226,8 @@ fn has_rule(node: &Value, parameter: &str) -> bool {
     rules.iter().any(|rule| rule["parameters"][parameter] == Value::Bool(true))
 }
 
-/// Must another account than the last pusher's approve? Only an administrator's token sees the classic
-/// protection of a branch.
+/// Must another account than the last pusher's approve? Only an administrator's token sees the
+/// classic protection of a branch.
 fn pairs_of_eyes(node: &Value, last_push: LastPushApproval) -> Finding {
     const PARAMETER: &str = "requireLastPushApproval";
     let protection = &node["defaultBranchRef"]["branchProtectionRule"][PARAMETER];

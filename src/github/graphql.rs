@@ -95,8 +95,8 @@ impl FieldError {
 }
 
 impl Github {
-    /// Asks once; once more, where an older GitHub Enterprise Server lacks fields that can be left out. `what` completes
-    /// "could not ...".
+    /// Asks once; once more, where an older GitHub Enterprise Server lacks fields that can be left
+    /// out. `what` completes "could not ...".
     pub(super) async fn graphql(
         &self,
         what: &str,

@@ -99,8 +99,7 @@ impl Pages<'_> {
         self.head.as_ref()
     }
 
-    /// The next page; `None` after the last one. After an error there is no list: a part of it is
-    /// none.
+    /// The next page; `None` after the last one. After an error, throw away the pages read so far.
     pub async fn next(&mut self) -> Result<Option<PullPage>, Error> {
         let document = documents::candidates(self.bases.len());
         while !self.is_over {

@@ -42,7 +42,7 @@ async fn recheck(github: &Github, pulls: Vec<Pull>) -> Rereads {
 /// The error of a list that is answered like this.
 async fn list_error(reply: impl Fn() -> Reply + Send + 'static) -> Error {
     let (github, _) = fake::github(move |_| reply());
-    list(&github).await.err().expect("the answer is no list")
+    list(&github).await.err().expect("the list fails")
 }
 
 #[tokio::test]
@@ -100,7 +100,8 @@ async fn pages_that_do_not_end_are_an_error() {
     }
 }
 
-/// The pull requests that a question about a list of `total` asks for, and where the next page starts.
+/// The pull requests that a question about a list of `total` asks for, and where the next page
+/// starts.
 fn window(sent: &Sent, total: u64) -> (Vec<u64>, Option<String>) {
     let variables = &sent.body["variables"];
     let start: u64 = variables["after"].as_str().map_or(0, |after| after.parse().expect("a cursor"));
@@ -300,7 +301,7 @@ async fn every_form_of_a_rate_limit_is_recognised_with_its_end() {
     ] {
         let mut reply = Some(reply);
         let (github, _) = fake::github(move |_| reply.take().unwrap_or(Reply::Reset));
-        let error = list(&github).await.err().expect("a rate limit is no list");
+        let error = list(&github).await.err().expect("a list that meets a rate limit fails");
         let limit = error.rate_limit().expect("a rate limit");
         assert_eq!(limit.resets_at, resets_at, "{error}");
         assert_eq!(github.requests(), 1);

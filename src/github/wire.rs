@@ -141,8 +141,8 @@ pub(super) struct Torn {
     pub(super) is_gone: bool,
 }
 
-/// A pull request with the holes that `errors` below `prefix` tore into it, and where its check rows go on. What the
-/// server lacks is no hole.
+/// A pull request with the holes that `errors` below `prefix` tore into it, and where its check
+/// rows go on. Fields that the server does not know leave no hole.
 pub(super) fn pull(
     node: &Value,
     prefix: &[Value],

@@ -1,13 +1,14 @@
 //! Sessions as runs of a workflow on GitHub Actions.
 //!
-//! The lock of a slot is the concurrency group that the workflow names after it: GitHub runs one run of a group at a time.
-//! The lock is taken when a run begins, not when it is dispatched; a second run waits, and would begin the moment the first
-//! one ends. What keeps it from that is in the run itself: a ticket that expires, and an admission
-//! that reads the slot's history before the agent's job may start. With an unknown inventory a slot's history is unknown
-//! here, too: then the admission alone keeps the backoff.
+//! The lock of a slot is the concurrency group that the workflow names after it: GitHub runs one
+//! run of a group at a time. The lock is taken when a run begins, not when it is dispatched; a
+//! second run waits, and would begin the moment the first one ends. What keeps it from that is in
+//! the run itself: a ticket that expires, and an admission that reads the slot's history before the
+//! agent's job may start. With an unknown inventory a slot's history is unknown here, too: then the
+//! admission alone keeps the backoff.
 //!
-//! The runs are the records: their titles tell slot and generation, their jobs how a session ended. They are the register
-//! of work items, too: see `item.rs`.
+//! The runs are the records: their titles tell slot and generation, their jobs how a session ended.
+//! They are the register of work items, too: see `item.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -46,7 +47,8 @@ use list::View;
 pub struct Settings {
     /// Whose sessions.
     pub fleet: FleetName,
-    /// How long a session may be live, or hold its slot back afterwards: it tells how far back to look.
+    /// How long a session may be live, or hold its slot back afterwards: it tells how far back to
+    /// look.
     pub longest: Duration,
     /// The time limits of roles' sessions. The title of a work item's session has its own.
     pub time_limits: BTreeMap<Group, Duration>,

@@ -29,7 +29,8 @@ pub(crate) struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    /// `COORDINATOR_SESSION`: `<slot>-g<generation>-<cycle>`, the same form on every platform. No other session has it.
+    /// `COORDINATOR_SESSION`: `<slot>-g<generation>-<cycle>`, the same form on every platform. No
+    /// other session has it.
     pub(crate) fn session(&self) -> String {
         let slot = self.slot.session_name(self.fleet);
         format!("{slot}-g{}-{}", self.generation, self.cycle)

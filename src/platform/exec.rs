@@ -171,8 +171,8 @@ impl Exec {
         Ok(log.text)
     }
 
-    /// Ends the slot's live session, with the plugin's grace; it is then listed with the outcome `stopped`. For commands
-    /// alone: a cycle never ends a session.
+    /// Ends the slot's live session, with the plugin's grace; it is then listed with the outcome
+    /// `stopped`. For commands alone: a cycle never ends a session.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         if !self.fit().await?.stop {
             bail!("the plugin cannot stop a session; end it where it runs");

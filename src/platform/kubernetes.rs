@@ -56,15 +56,17 @@ pub struct Settings {
     pub repository: Option<String>,
     /// `[platform.kubernetes]`.
     pub kubernetes: KubernetesSettings,
-    /// Something beside the roster wants sessions, so that an inventory reads the registers of work items, too.
+    /// Something beside the roster wants sessions, so that an inventory reads the registers of work
+    /// items, too.
     pub has_items: bool,
     /// How long a cycle may take.
     pub deadline: Duration,
 }
 
 impl Settings {
-    /// After this time a start may have left no trace: its Job may have run, ended and been removed by its `ttl`. A cycle
-    /// may have written the register after a Job that it had not seen, so that the Job is older by up to a cycle.
+    /// After this time a start may have left no trace: its Job may have run, ended and been removed
+    /// by its `ttl`. A cycle may have written the register after a Job that it had not seen, so
+    /// that the Job is older by up to a cycle.
     fn unseen_after(&self) -> Duration {
         self.kubernetes.ttl.saturating_sub(self.deadline)
     }
@@ -117,7 +119,8 @@ impl Platform for Kubernetes {
         Ok(listing)
     }
 
-    /// The ledger gets the runs of all of them in one write; those of work items are in their registers.
+    /// The ledger gets the runs of all of them in one write; those of work items are in their
+    /// registers.
     fn expect<'a>(&self, wants: impl Iterator<Item = &'a Want>) {
         let view = self.view.borrow();
         let Some(view) = &*view else { return };

@@ -1,4 +1,5 @@
-//! A lock, such as a slot's: `flock` on a file that only a holder of the lock unlinks. The kernel frees it when its last holder is gone.
+//! A lock, such as a slot's: `flock` on a file that only a holder of the lock unlinks. The kernel
+//! frees it when its last holder is gone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;

@@ -101,8 +101,8 @@ impl Process {
         Ok((slots, unreadable))
     }
 
-    /// The log of a slot's newest session with a log, or of this generation; with `follow` until the session ends. Of
-    /// `slots`, the first that is remembered counts.
+    /// The log of a slot's newest session with a log, or of this generation; with `follow` until
+    /// the session ends. Of `slots`, the first that is remembered counts.
     pub(crate) fn logs(
         &self,
         slots: &[Slot],

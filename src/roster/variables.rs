@@ -15,7 +15,8 @@ pub(super) struct Variables<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
     /// Every secret that some `${...}` names.
     pub(super) named: BTreeSet<String>,
-    /// One for each `${` that is not a `${NAME}`, or that would be copied to where others can read it.
+    /// One for each `${` that is not a `${NAME}`, or that would be copied to where others can read
+    /// it.
     pub(super) problems: Vec<Problem>,
     destination: Destination,
 }
@@ -42,8 +43,8 @@ impl Expanded {
     }
 }
 
-/// A variable that some `${NAME}` names and that is not set. Only a command that starts sessions, or
-/// the plugin, with it needs it.
+/// A variable that some `${NAME}` names and that is not set. Only a command that starts sessions,
+/// or the plugin, with it needs it.
 #[derive(Debug, Clone)]
 pub struct Missing {
     /// Its name.

@@ -1,4 +1,5 @@
-//! The roster as a source: `count` interchangeable sessions for each role. It reads nothing and writes nothing.
+//! The roster as a source: `count` interchangeable sessions for each role. It reads nothing and
+//! writes nothing.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -20,8 +21,8 @@ pub struct RosterSource<'a> {
 }
 
 impl<'a> RosterSource<'a> {
-    /// The roles of a roster. It wants sessions of those in `only`, of all where that is empty, and of none unless it
-    /// `serves`. It claims the slots of all of them.
+    /// The roles of a roster. It wants sessions of those in `only`, of all where that is empty, and
+    /// of none unless it `serves`. It claims the slots of all of them.
     pub fn new(roles: &'a [Role], only: &'a [RoleKey], serves: bool) -> Self {
         let known = roles.iter().map(|role| role.key.as_str()).collect();
         Self { roles, known, only, serves }

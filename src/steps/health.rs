@@ -18,9 +18,9 @@ const MAX_REDIRECTS: usize = 8;
 const MAX_LOCATION_CHARS: usize = 200;
 
 /// Sends one request to each endpoint, all at once; redirects are followed here, not by the client.
-/// `body` has the answers in roster order, each from the moment it came, so that a caller that drops
-/// this future keeps them. `requests` counts one per endpoint, redirects included, and one more where
-/// a dropped connection is tried again.
+/// `body` has the answers in roster order, each from the moment it came, so that a caller that
+/// drops this future keeps them. `requests` counts one per endpoint, redirects included, and one
+/// more where a dropped connection is tried again.
 pub async fn run(body: &mut HealthReport, client: &Client, endpoints: &[Endpoint], requests: &Cell<u64>) {
     let mut answers: FuturesUnordered<_> = endpoints
         .iter()

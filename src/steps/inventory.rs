@@ -1,5 +1,5 @@
-//! Step 1: who runs, then what each source wants. A failed list is unknown, never zero; a source that cannot be read
-//! wants nothing and loses nothing.
+//! Step 1: who runs, then what each source wants. A failed list is unknown, never zero; a source
+//! that cannot be read wants nothing and loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -19,8 +19,9 @@ use crate::steps::panic_message;
 /// What each source wants, in the order of the sources; `None` for one that could not be read.
 pub type Plans<C> = Vec<Option<SourcePlan<C>>>;
 
-/// Reads the sources, all at once, after the sessions were listed: a session that the list shows as ended has left its
-/// mark in its source by then. What has not answered at `until` counts as unread. Cannot fail, whatever a source does.
+/// Reads the sources, all at once, after the sessions were listed: a session that the list shows as
+/// ended has left its mark in its source by then. What has not answered at `until` counts as
+/// unread. Cannot fail, whatever a source does.
 pub async fn read_sources<S: Source>(
     sources: &[S],
     sessions: &Inventory,
@@ -111,8 +112,8 @@ pub fn unknown(roles: &[Role]) -> InventoryReport {
     }
 }
 
-/// The numbers of a complete listing, at `now` where it does not say when it was made. `is_claimed` says whether a slot
-/// is some source's.
+/// The numbers of a complete listing, at `now` where it does not say when it was made. `is_claimed`
+/// says whether a slot is some source's.
 pub fn count(
     listing: &Listing,
     fleet: &FleetName,

@@ -1,5 +1,6 @@
-//! Step 2: start what is missing. [`plan`] decides, [`apply`] carries out and makes no choice of its own, and what was
-//! decided of each slot is a value until the end, when the report is made of it.
+//! Step 2: start what is missing. [`plan`] decides, [`apply`] carries out and makes no choice of
+//! its own, and what was decided of each slot is a value until the end, when the report is made of
+//! it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
@@ -61,7 +62,8 @@ enum Decision {
     Answered(anyhow::Result<Start>),
 }
 
-/// The orders of one cycle and what became of each. It outlives a step that is cut off, so the report stays true.
+/// The orders of one cycle and what became of each. It outlives a step that is cut off, so the
+/// report stays true.
 #[derive(Debug, Default)]
 pub struct SpawnRun {
     decisions: Vec<(Target, Decision)>,

@@ -1,4 +1,5 @@
-//! Sessions as workflow runs: the real binary, its admission included, against a GitHub with concurrency groups of its own.
+//! Sessions as workflow runs: the real binary, its admission included, against a GitHub with
+//! concurrency groups of its own.
 
 use std::collections::BTreeMap;
 use std::fs;

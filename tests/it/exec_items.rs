@@ -1,5 +1,5 @@
-//! Work items on a plugin: a source whose store the test sets, the shipped cycle, and a plugin that keeps the protocol
-//! with real processes.
+//! Work items on a plugin: a source whose store the test sets, the shipped cycle, and a plugin that
+//! keeps the protocol with real processes.
 
 use std::cell::Cell;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! Work items on local processes: a source whose store the test sets, the shipped cycle, and the real binary as the
-//! keeper of each session.
+//! Work items on local processes: a source whose store the test sets, the shipped cycle, and the
+//! real binary as the keeper of each session.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -91,7 +91,8 @@ impl Fleet {
         self.tasks.store.borrow_mut().open(id);
     }
 
-    /// What a sweep leaves so many hours from now, when the source has these items: folder and lock of the task `1`.
+    /// What a sweep leaves so many hours from now, when the source has these items: folder and lock
+    /// of the task `1`.
     async fn swept(&self, hours: u64, present: &[&str]) -> (bool, bool) {
         let slots: BTreeSet<_> = present.iter().map(|id| self.tasks.slot(id)).collect();
         let now = SystemTime::now() + Duration::from_secs(hours * 3600);

@@ -1,4 +1,5 @@
-//! Work items on a cluster: the register of each item, and what keeps an attempt from running twice.
+//! Work items on a cluster: the register of each item, and what keeps an attempt from running
+//! twice.
 
 use coordinator::fleet::{Follows, Outcome, SlotRecord, State, Want};
 use coordinator::platform::Start;
@@ -190,7 +191,8 @@ async fn a_creation_that_comes_after_a_later_session_has_ended_starts_no_agent()
     fleet.cycle().await;
     assert_eq!(started(&fleet.cycle().await), attempt(1, 2));
     cluster.state().finish(JOB, 3, "");
-    // The name is free for a moment: the next cycle has removed the ended Job, and not created another one.
+    // The name is free for a moment: the next cycle has removed the ended Job, and not created
+    // another one.
     cluster.script(Call::Create, [Fault::reset()]);
     fleet.cycle().await;
     cluster.land();

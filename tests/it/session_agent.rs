@@ -1,4 +1,5 @@
-//! `coordinator session-agent` and `coordinator session-admit` as steps of the session workflow: what they read, and how they end.
+//! `coordinator session-agent` and `coordinator session-admit` as steps of the session workflow:
+//! what they read, and how they end.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -135,7 +135,8 @@ impl Cluster {
             .expect("the object can be changed");
     }
 
-    /// Has the cluster remove the Job so many seconds after its end; a roster may not ask for so few.
+    /// Has the cluster remove the Job so many seconds after its end; a roster may not ask for so
+    /// few.
     pub(crate) fn keep_for(&self, name: &str, seconds: u32) {
         self.try_keep_for(name, seconds).expect("the Job can be changed");
     }

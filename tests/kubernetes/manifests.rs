@@ -36,7 +36,8 @@ fn the_server_finds_no_field_in_the_policy_that_it_does_not_know() {
         let found = cluster.wait(cluster.all::<ValidatingAdmissionPolicy>().get(cluster.namespace()));
         found.expect("it is there").status?.type_checking
     });
-    // One policy for Jobs and ConfigMaps: each expression is about one of them, and is checked for both.
+    // One policy for Jobs and ConfigMaps: each expression is about one of them, and is checked for
+    // both.
     let is_unknown_to_both = |warning: &&ExpressionWarning| {
         ["Kind=Job:", "Kind=ConfigMap:"].iter().all(|kind| warning.warning.contains(kind))
     };

@@ -132,8 +132,8 @@ fn each_permission_that_is_missing_is_named_and_the_other_steps_go_on() {
             ("list", "pods") => without.list_pods(),
             ("get", "pods/log") => without.get_logs(),
             ("list" | "update", "configmaps") => without.list_or_update_config_maps(),
-            // People read pods; the day's ledger is there already, and old ones stay; nothing is stuck, so
-            // no event is needed.
+            // People read pods; the day's ledger is there already, and old ones stay; nothing is
+            // stuck, so no event is needed.
             ("get", "pods") | ("create" | "delete", "configmaps") | ("list", "events") => {
                 without.replaces_all_the_same();
             }

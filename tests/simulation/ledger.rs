@@ -213,7 +213,8 @@ impl Watched {
         Ok(())
     }
 
-    /// What is wrong with creating this session; `items` are the sessions of all items that ever were.
+    /// What is wrong with creating this session; `items` are the sessions of all items that ever
+    /// were.
     pub(crate) fn create_call(&mut self, session: &str, items: &BTreeSet<String>) -> Result<(), String> {
         self.writes += 1;
         self.asked_for.insert(session.to_owned());

@@ -1,4 +1,5 @@
-//! A source of work items whose store lags, fails and loses answers; and what really became of each item.
+//! A source of work items whose store lags, fails and loses answers; and what really became of each
+//! item.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -80,8 +81,8 @@ impl Items {
         open.map(|(id, _)| id.clone()).filter(|id| !is_live(&session(id))).collect()
     }
 
-    /// What is wrong with this agent of this generation and attempt. That a node starts the pod of one Job again is no
-    /// doing of the coordinator.
+    /// What is wrong with this agent of this generation and attempt. That a node starts the pod of
+    /// one Job again is no doing of the coordinator.
     fn started(&mut self, uid: &str, id: &str, generation: u64, attempt: u32) -> Result<(), String> {
         let since = self.tasks.get(id).map_or(0, |task| task.since);
         let last = self.agents.entry(id.to_owned()).or_default();
@@ -112,7 +113,8 @@ pub(crate) fn session(id: &str) -> String {
     format!("demo-{}", Slot::of_item(&group, id).name())
 }
 
-/// Whether it is an item's Job, and its run is written down nowhere but in it: its TTL is longer than a cycle.
+/// Whether it is an item's Job, and its run is written down nowhere but in it: its TTL is longer
+/// than a cycle.
 pub(crate) fn is_unrecorded(cluster: &mut Cluster, job: &Value) -> bool {
     if job["metadata"]["annotations"]["coordinator.dev/item"].is_null() {
         return false;

@@ -1,4 +1,5 @@
-//! Work items on a cluster: a source whose store the test sets, and whole cycles of the shipped code.
+//! Work items on a cluster: a source whose store the test sets, and whole cycles of the shipped
+//! code.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -122,10 +123,12 @@ impl ItemFleet {
     }
 }
 
-/// A client that sends nothing twice, as the program's own: the SDK's repeats what a server answers with 504.
+/// A client that sends nothing twice, as the program's own: the SDK's repeats what a server answers
+/// with 504.
 fn client(mut config: kube::Config) -> kube::Client {
     if config.cluster_url.scheme_str() == Some("http") {
-        // There is nothing to verify: without this, all the machine's root certificates would be read.
+        // There is nothing to verify: without this, all the machine's root certificates would be
+        // read.
         config.root_cert.get_or_insert_default();
     }
     let mut tcp = HttpConnector::new();

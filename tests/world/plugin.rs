@@ -99,7 +99,8 @@ impl Plugin {
 
 /// Puts a program into a workplace.
 pub fn install(workplace: &Workplace, name: &str, text: &str) {
-    // A file that this process has open for writing could not be run, were another test to start a program meanwhile.
+    // A file that this process has open for writing could not be run, were another test to start a
+    // program meanwhile.
     workplace.write("plugin.txt", text);
     let path = workplace.path().join(name);
     copy(&workplace.path().join("plugin.txt"), &path);

@@ -1,4 +1,5 @@
-//! A source of work items that a test sets: the seam of queues, pipelines and jobs without any of their stores.
+//! A source of work items that a test sets: the seam of queues, pipelines and jobs without any of
+//! their stores.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -50,7 +51,8 @@ pub struct Change {
 }
 
 impl Store {
-    /// Puts an open task into the store, or opens one again: a new life, whose attempts are counted anew.
+    /// Puts an open task into the store, or opens one again: a new life, whose attempts are counted
+    /// anew.
     pub fn open(&mut self, id: &str) {
         let task =
             self.tasks.entry(id.to_owned()).or_insert(Task { state: TaskState::Open, version: 0, since: 0 });

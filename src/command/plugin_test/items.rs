@@ -37,7 +37,8 @@ fn usable(subject: &Subject) -> Result<(), Shortfall> {
     item_refusal(&subject.capabilities).map_or(Ok(()), |why| Err(Shortfall::Skipped(why.to_owned())))
 }
 
-/// What the item is, and what it has used up, comes back in every list; the next attempt follows the one before.
+/// What the item is, and what it has used up, comes back in every list; the next attempt follows
+/// the one before.
 pub(super) async fn life(subject: &Subject, place: Place) -> Tried {
     let first = Order::first(place, &[]);
     let ended = finished(subject, place, "a session of an item that ends is finished").await?;

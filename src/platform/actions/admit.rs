@@ -1,9 +1,10 @@
-//! The admission of a session: the first job of its workflow run decides whether the agent may start. It is the last to
-//! look, and the first to look while it holds the slot's lock.
+//! The admission of a session: the first job of its workflow run decides whether the agent may
+//! start. It is the last to look, and the first to look while it holds the slot's lock.
 //!
-//! A run may have waited behind another one of its slot, or may have been dispatched by a cycle whose inventory had failed.
-//! So the ticket must not have expired, and the slot's history is judged once more. What cannot be judged does not start:
-//! a skipped run counts for nothing, and the next cycle tries again. A work item's run compares first: see [`super::item`].
+//! A run may have waited behind another one of its slot, or may have been dispatched by a cycle
+//! whose inventory had failed. So the ticket must not have expired, and the slot's history is
+//! judged once more. What cannot be judged does not start: a skipped run counts for nothing, and
+//! the next cycle tries again. A work item's run compares first: see [`super::item`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,9 +20,9 @@ use crate::github::Error;
 use crate::github::actions::{Workflow, WorkflowJob, WorkflowRun};
 use crate::render::words::sentence;
 
-/// The built-in token of a repository has 1,000 requests an hour for all of its runs, so an admission reads a
-/// bounded number of pages. What
-/// stands further back than so many pages hardly holds a slot.
+/// The built-in token of a repository has 1,000 requests an hour for all of its runs, so an
+/// admission reads a bounded number of pages. What stands further back than so many pages hardly
+/// holds a slot.
 pub(super) const MAX_PAGES: usize = 5;
 
 /// Runs that were not admitted stand between the sessions.

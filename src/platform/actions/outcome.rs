@@ -1,6 +1,7 @@
 //! What a run that is over was, by its jobs. Pure.
 //!
-//! A run that was not admitted ends as well as one whose agent did, so the conclusion of the run alone tells nothing.
+//! A run that was not admitted ends as well as one whose agent did, so the conclusion of the run
+//! alone tells nothing.
 
 use std::time::{Duration, SystemTime};
 
@@ -46,8 +47,8 @@ pub(super) fn is_settled(run: &SlotRun, jobs: &[WorkflowJob], now: SystemTime) -
     shows_all || run.run.updated_at + JOBS_LAG <= now
 }
 
-/// The session that the run was; `None` where no agent was to start: it was not admitted, or it was cancelled while it
-/// waited. `time_limit` holds where the run's title tells none.
+/// The session that the run was; `None` where no agent was to start: it was not admitted, or it was
+/// cancelled while it waited. `time_limit` holds where the run's title tells none.
 pub(super) fn judge(run: &SlotRun, jobs: &[WorkflowJob], time_limit: Option<Duration>) -> Option<Run> {
     let time_limit = run.item.as_ref().map(|item| item.time_limit).or(time_limit);
     let agent = job(jobs, AGENT).filter(|job| ran(job));

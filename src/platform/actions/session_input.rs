@@ -13,7 +13,8 @@ use crate::fleet::{SessionSpec, Want};
 use crate::github::actions::Dispatch;
 use crate::platform::CycleId;
 
-/// Of the form. A run's workflow may bring an older or a newer coordinator than the one that dispatched it.
+/// Of the form. A run's workflow may bring an older or a newer coordinator than the one that
+/// dispatched it.
 const VERSION: u32 = 1;
 
 /// Of the form with an item. A coordinator that reads version 1 alone would run it without

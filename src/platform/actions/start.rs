@@ -1,7 +1,8 @@
 //! Fills one slot: decides by what this run knows, asks GitHub for the slot's lock, dispatches once.
 //!
-//! A dispatch to a taken slot is not refused: the run waits, and starts the moment the other one ends. So the group is asked
-//! right before, and whatever slips through between the two meets the ticket and the history at its admission.
+//! A dispatch to a taken slot is not refused: the run waits, and starts the moment the other one
+//! ends. So the group is asked right before, and whatever slips through between the two meets the
+//! ticket and the history at its admission.
 
 use std::time::SystemTime;
 

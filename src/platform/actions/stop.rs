@@ -1,5 +1,5 @@
-//! Ends a live session because a person says so: its run is cancelled. GitHub keeps who did it on the run's page; the
-//! record says that a person did.
+//! Ends a live session because a person says so: its run is cancelled. GitHub keeps who did it on
+//! the run's page; the record says that a person did.
 
 use super::Actions;
 use super::list;

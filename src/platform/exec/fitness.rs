@@ -52,8 +52,8 @@ pub(super) fn may_start_blind(capabilities: &Capabilities) -> bool {
 
 /// Why the plugin must not see a work item; `None` when it may.
 ///
-/// Where nothing refuses a second session, no lock of this machine makes the comparison of `follows` and the start one
-/// step. Without ended sessions nothing carries an item's counts.
+/// Where nothing refuses a second session, no lock of this machine makes the comparison of
+/// `follows` and the start one step. Without ended sessions nothing carries an item's counts.
 pub(crate) fn item_refusal(capabilities: &Capabilities) -> Option<&'static str> {
     match capabilities.slot_exclusive {
         _ if !capabilities.items => Some("the plugin runs no work items (its `items` is not true)"),

@@ -1,4 +1,5 @@
-//! One operation of a plugin: a process that gets a request, answers, and is gone by the deadline with all its children.
+//! One operation of a plugin: a process that gets a request, answers, and is gone by the deadline
+//! with all its children.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -116,8 +117,8 @@ impl Plugin {
         self.judged(operation, status, &answer)
     }
 
-    /// [`Plugin::ask`] for requests that the coordinator never sends: any operation, any bytes, in pieces. `plugin-test`
-    /// sends them.
+    /// [`Plugin::ask`] for requests that the coordinator never sends: any operation, any bytes, in
+    /// pieces. `plugin-test` sends them.
     pub async fn call_raw<T: DeserializeOwned>(
         &self,
         operation: &str,

@@ -67,7 +67,8 @@ impl fmt::Display for Operation {
     }
 }
 
-/// A slot as the protocol has it: the lock that a plugin keeps. One with a role and an index is a role's.
+/// A slot as the protocol has it: the lock that a plugin keeps. One with a role and an index is a
+/// role's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SlotKey {
@@ -84,7 +85,8 @@ pub enum SlotKey {
         group: String,
         /// The item's id as its store spells it: any text.
         item: String,
-        /// The session's full name, `<fleet>-<group>-i<key>`: the lock, unique in the fleet and safe in any name.
+        /// The session's full name, `<fleet>-<group>-i<key>`: the lock, unique in the fleet and
+        /// safe in any name.
         name: String,
     },
 }
@@ -102,8 +104,8 @@ impl SlotKey {
         }
     }
 
-    /// The slot that it names in this fleet; `None` when a fleet cannot have it. An item's is read from its name alone,
-    /// which is the lock.
+    /// The slot that it names in this fleet; `None` when a fleet cannot have it. An item's is read
+    /// from its name alone, which is the lock.
     pub fn slot(&self, fleet: &FleetName) -> Option<Slot> {
         match self {
             Self::Role { role, index } => {

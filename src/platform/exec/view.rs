@@ -26,8 +26,8 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Refuses a list in which an ended session of a work item does not say what it worked on: its attempts could not be
-    /// counted.
+    /// Refuses a list in which an ended session of a work item does not say what it worked on: its
+    /// attempts could not be counted.
     pub(super) fn of(listed: Listed, fleet: &FleetName) -> anyhow::Result<Self> {
         let mut view = Self {
             slots: BTreeMap::new(),

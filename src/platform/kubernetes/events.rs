@@ -10,7 +10,8 @@ use super::api::Api;
 use super::list::{self, PAGE, Page};
 use super::record::system_time;
 
-/// A namespace that others share may have many; what none of these explains is left to `kubectl describe`.
+/// A namespace that others share may have many; what none of these explains is left to `kubectl
+/// describe`.
 const MAX_PAGES: usize = 4;
 
 /// The newest warning about each object, by the object's uid.

@@ -111,7 +111,8 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
     Ok(view)
 }
 
-/// Reads the pods that are not known yet, which may run, and the events where neither Job nor pod says what is wrong.
+/// Reads the pods that are not known yet, which may run, and the events where neither Job nor pod
+/// says what is wrong.
 async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Option<Events>> {
     let without: Vec<&str> = late.iter().filter(|job| pods.of(job).is_none()).map(|job| job.uid()).collect();
     for uids in without.chunks(MAX_UIDS) {

@@ -23,7 +23,8 @@ const LONGEST_REASONS: [usize; 4] = [LONGEST_REASON, 160, 40, 0];
 
 const LONGEST_REASON: usize = 320;
 
-/// A pod's label with the uid of its Job, as the Job controller writes it (Kubernetes 1.27 and later).
+/// A pod's label with the uid of its Job, as the Job controller writes it (Kubernetes 1.27 and
+/// later).
 pub(super) const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 
 /// The part of a Job that is read.

@@ -1,12 +1,14 @@
-//! The register of a work item: a `ConfigMap` with the name of the item's slot. It says which generation was let start
-//! last, and what the sessions before it came to.
+//! The register of a work item: a `ConfigMap` with the name of the item's slot. It says which
+//! generation was let start last, and what the sessions before it came to.
 //!
-//! A start replaces exactly the version that its cycle read, before anything else. So of all cycles that planned after
-//! the same session one starts the next, whatever becomes of its requests; the others are superseded.
+//! A start replaces exactly the version that its cycle read, before anything else. So of all cycles
+//! that planned after the same session one starts the next, whatever becomes of its requests; the
+//! others are superseded.
 //!
-//! A creation may arrive long after its cycle has given it up, when later sessions have run and the name is free. Its
-//! pod refers to a key of the register ([`start_key`]). All keys go with the first write that remembers another run,
-//! since their starts were planned without it. The kubelet starts no container whose keys are missing.
+//! A creation may arrive long after its cycle has given it up, when later sessions have run and the
+//! name is free. Its pod refers to a key of the register ([`start_key`]). All keys go with the
+//! first write that remembers another run, since their starts were planned without it. The kubelet
+//! starts no container whose keys are missing.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,8 +126,9 @@ impl Register {
         }
     }
 
-    /// Counts the newest start as a lost run where its Job may have come and gone unseen: it is not there, and the start
-    /// is this old at `now`. A younger start without a Job died before its Job; it was no attempt.
+    /// Counts the newest start as a lost run where its Job may have come and gone unseen: it is not
+    /// there, and the start is this old at `now`. A younger start without a Job died before its
+    /// Job; it was no attempt.
     ///
     /// `newest_job` is the generation of the Job that is there.
     pub(super) fn give_up(&mut self, newest_job: Option<u64>, age: Duration, now: SystemTime) {

@@ -1,5 +1,6 @@
-//! Ends a live session because a person says so. The Job's deadline is set to now, so that its controller ends the pod
-//! with its grace and the record stays. It takes a permission that the coordinator's own Role lacks.
+//! Ends a live session because a person says so. The Job's deadline is set to now, so that its
+//! controller ends the pod with its grace and the record stays. It takes a permission that the
+//! coordinator's own Role lacks.
 
 use http::{Method, StatusCode};
 use serde_json::json;

@@ -28,7 +28,8 @@ pub(super) struct Signs<'a> {
     pub(super) events: Option<&'a Events>,
 }
 
-/// Whether the Job alone shows that its session is stuck. Its pod and its events are worth a request then.
+/// Whether the Job alone shows that its session is stuck. Its pod and its events are worth a
+/// request then.
 pub(super) fn is_late(job: &Job, settings: &KubernetesSettings, now: SystemTime) -> bool {
     let ends_too_long = job.end().is_none() && is_past(ending_since(job), TERMINATION, now);
     ends_too_long || is_pending_too_long(job, settings, now)
@@ -148,8 +149,8 @@ fn without_pod(job: &Job, events: Option<&Events>) -> String {
     }
 }
 
-/// The Job controller names each pod that it tries to make. Without the names, sessions that one quota refuses say the
-/// same, and the report says it once.
+/// The Job controller names each pod that it tries to make. Without the names, sessions that one
+/// quota refuses say the same, and the report says it once.
 fn without_pod_names(said: &str, job: &str) -> String {
     let (before, after) = match said.split_once(&format!(" \"{job}-")) {
         Some((before, rest)) => (before, rest.split_once('"').map_or("", |(_, after)| after)),
@@ -208,8 +209,8 @@ fn facts(pod: &Pod, events: Option<&Events>) -> Vec<String> {
     facts
 }
 
-/// The conditions that are not as they should be, `Ready` first. The kubelet says of `ContainersReady` what it says of
-/// `Ready`: once is enough.
+/// The conditions that are not as they should be, `Ready` first. The kubelet says of
+/// `ContainersReady` what it says of `Ready`: once is enough.
 fn conditions(pod: &Pod) -> Vec<&PodCondition> {
     let is_bad = |condition: &&PodCondition| (condition.status == "True") == (condition.type_ == DISRUPTION);
     let mut found: Vec<&PodCondition> = pod.conditions().filter(is_bad).collect();
@@ -257,8 +258,8 @@ fn said(reason: Option<&str>, message: Option<&str>) -> Option<String> {
     }
 }
 
-/// What says the most: a container that waits with a message, the agent before all others; the node that the pod waits
-/// for; a container that waits and does not say for what.
+/// What says the most: a container that waits with a message, the agent before all others; the node
+/// that the pod waits for; a container that waits and does not say for what.
 fn waiting(pod: &Pod) -> Option<Waiting<'_>> {
     let status = pod.status.as_ref()?;
     let containers = status.container_statuses.iter().flatten();

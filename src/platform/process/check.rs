@@ -1,4 +1,5 @@
-//! Whether local sessions can be kept on this machine: the place for their records, the disk, the agents' programs.
+//! Whether local sessions can be kept on this machine: the place for their records, the disk, the
+//! agents' programs.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -87,7 +88,8 @@ fn program_finding(program: &str, search_path: &OsStr, home: &Path, roles: &[&st
     }
 }
 
-/// As the session will look for it: paths are relative to the roster, and the role's own PATH counts.
+/// As the session will look for it: paths are relative to the roster, and the role's own PATH
+/// counts.
 fn find(program: &str, search_path: &OsStr, home: &Path) -> Option<PathBuf> {
     if is_path(program) {
         return Some(home.join(program)).filter(|path| path.is_file());

@@ -16,7 +16,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 const CHUNK_BYTES: u64 = 64 << 10;
 
-/// The log in `home`, a session's record folder, in pieces; with `follow` until the session has ended.
+/// The log in `home`, a session's record folder, in pieces; with `follow` until the session has
+/// ended.
 pub(super) fn log(
     files: SlotFiles,
     home: PathBuf,
@@ -30,7 +31,8 @@ struct Reader {
     files: SlotFiles,
     home: PathBuf,
     follow: bool,
-    /// Where reading goes on in the part of the log that was copied aside; `None` when all of it was read.
+    /// Where reading goes on in the part of the log that was copied aside; `None` when all of it
+    /// was read.
     aside: Option<u64>,
     /// Where reading goes on in the log.
     offset: u64,

@@ -157,7 +157,8 @@ impl Place<'_> {
     }
 }
 
-/// This very program, also after an upgrade has replaced its file. Fails where the system does not say.
+/// This very program, also after an upgrade has replaced its file. Fails where the system does not
+/// say.
 pub fn own_program() -> anyhow::Result<PathBuf> {
     if cfg!(target_os = "linux") {
         Ok(PathBuf::from("/proc/self/exe"))

@@ -1,4 +1,5 @@
-//! Ends a live session because a person says so. The shim does it: it gives the agent its grace and records the end.
+//! Ends a live session because a person says so. The shim does it: it gives the agent its grace and
+//! records the end.
 
 use std::path::Path;
 
@@ -13,7 +14,8 @@ use super::survey;
 use crate::fleet::Slot;
 use crate::platform::StopAnswer;
 
-/// `stop.json`: who ended the session. Written before the shim is signalled, read by it when the agent has ended.
+/// `stop.json`: who ended the session. Written before the shim is signalled, read by it when the
+/// agent has ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StopRecord {
     version: u32,

@@ -1,5 +1,6 @@
-//! Removes what is remembered of work items that have left their source. Whoever removes holds the slot's lock, so that
-//! no session runs there, and none starts; a start that waits for the lock then finds that its file is another one.
+//! Removes what is remembered of work items that have left their source. Whoever removes holds the
+//! slot's lock, so that no session runs there, and none starts; a start that waits for the lock
+//! then finds that its file is another one.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! The coordinator's own credentials on a cluster, which no agent may be given. The admission policy in
-//! `deploy/kubernetes/base/admission.yaml` has the same rule.
+//! The coordinator's own credentials on a cluster, which no agent may be given. The admission
+//! policy in `deploy/kubernetes/base/admission.yaml` has the same rule.
 
 use crate::roster::problem::Problem;
 use crate::roster::section::Values;
@@ -9,8 +9,9 @@ pub(super) const ACCOUNT: &str = "coordinator";
 
 pub(super) const SECRETS: &str = "name another Secret: `coordinator` and all that begin with `coordinator-` hold the coordinator's own credentials";
 
-/// Whether a Secret of this name is the coordinator's. A rule for names, because neither a roster nor an admission policy
-/// can look at a Secret's labels. It covers the token Secrets of the coordinator's service account, too.
+/// Whether a Secret of this name is the coordinator's. A rule for names, because neither a roster
+/// nor an admission policy can look at a Secret's labels. It covers the token Secrets of the
+/// coordinator's service account, too.
 pub(super) fn is_secret(name: &str) -> bool {
     name.strip_prefix("coordinator").is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
@@ -19,7 +20,8 @@ pub(super) fn is_account(name: &str) -> bool {
     name == ACCOUNT
 }
 
-/// Refuses the coordinator's Secrets and its account in `[platform.kubernetes]` and in the `[role.kubernetes]` of each role.
+/// Refuses the coordinator's Secrets and its account in `[platform.kubernetes]` and in the
+/// `[role.kubernetes]` of each role.
 pub(super) fn check(document: &Values, platform: &Values, problems: &mut Vec<Problem>) {
     let roles = document.sections("role").iter().filter_map(|role| role.section("kubernetes"));
     for section in [platform].into_iter().chain(roles) {

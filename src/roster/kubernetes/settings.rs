@@ -183,7 +183,8 @@ fn is_ttl_short_of_waits(document: &Values, values: &Values, problems: &mut Vec<
     true
 }
 
-/// A Job is there for at least one whole cycle after its end, so that what came of a work item's session is written down.
+/// A Job is there for at least one whole cycle after its end, so that what came of a work item's
+/// session is written down.
 fn check_ttl_outlasts_cycles(document: &Values, values: &Values, problems: &mut Vec<Problem>) {
     let (ttl, deadline) = (values.duration("ttl"), document.duration("deadline"));
     let least = deadline + MIN_TTL_BEYOND_DEADLINE;

@@ -1,5 +1,6 @@
-//! Any interleaving of cycles, admissions, runners, people and trouble: never two admitted sessions of a slot. The witness is
-//! the world's (`tests/world/actions/witness.rs`); dropping the fake fails the test when it saw something.
+//! Any interleaving of cycles, admissions, runners, people and trouble: never two admitted sessions
+//! of a slot. The witness is the world's (`tests/world/actions/witness.rs`); dropping the fake
+//! fails the test when it saw something.
 
 use super::Fleet;
 use crate::coordinator;

@@ -1,5 +1,5 @@
-//! An independent eye on the invariant: at every instant at most one session of a slot is admitted, and no request
-//! ends one.
+//! An independent eye on the invariant: at every instant at most one session of a slot is admitted,
+//! and no request ends one.
 
 use super::{Actions, Run};
 

@@ -194,7 +194,8 @@ impl Cluster {
         self.touch(job);
     }
 
-    /// The agent runs, and a probe or another container keeps the pod from being ready, the kubelet says.
+    /// The agent runs, and a probe or another container keeps the pod from being ready, the kubelet
+    /// says.
     pub fn unready(&mut self, job: &str, message: &str) {
         self.mark_unready(job, &["Ready", "ContainersReady"], Some(message));
     }

@@ -49,8 +49,8 @@ impl Group {
         Ok(Self { child: command.spawn()? })
     }
 
-    /// Writes the request, reads the answer until the plugin exits, and ends what is left of the group. Only the plugin's
-    /// own exit counts: a child of it may keep the pipes open.
+    /// Writes the request, reads the answer until the plugin exits, and ends what is left of the
+    /// group. Only the plugin's own exit counts: a child of it may keep the pipes open.
     pub(super) async fn exchange(
         &mut self,
         request: &[&[u8]],

@@ -34,15 +34,16 @@ pub struct Spawn<'a> {
     /// The newest session of the slot that is known, which has finished. When the plugin knows of another one, somebody
     /// else was first: `conflict`.
     pub expected_predecessor: Option<&'a str>,
-    /// For a work item: the generation that it must follow, 0 when nothing ran yet. When the newest generation of the slot
-    /// is another one, the plugin starts nothing: `superseded`.
+    /// For a work item: the generation that it must follow, 0 when nothing ran yet. When the newest
+    /// generation of the slot is another one, the plugin starts nothing: `superseded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follows: Option<u64>,
-    /// For a work item: its id, role, attempt and counts. The plugin gives it back with the session, as it is.
+    /// For a work item: its id, role, attempt and counts. The plugin gives it back with the
+    /// session, as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemRun>,
-    /// `<fleet>/<group>/<seat>/<generation>`, where the seat is an index or `i` and an item's key; the same when the same
-    /// start is asked for again: data.
+    /// `<fleet>/<group>/<seat>/<generation>`, where the seat is an index or `i` and an item's key;
+    /// the same when the same start is asked for again: data.
     pub idempotency_key: String,
     /// Who asks. The plugin keeps it with the session.
     pub cycle: &'a str,

@@ -1,5 +1,5 @@
-//! What is to be done about the registers beside the starts: ended sessions are written down before their Jobs vanish,
-//! and a register goes when its item has been gone for long. Pure.
+//! What is to be done about the registers beside the starts: ended sessions are written down before
+//! their Jobs vanish, and a register goes when its item has been gone for long. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;

@@ -1,12 +1,13 @@
 //! Starts the session of a work item, where nothing ran in its slot since the start was planned.
 //!
-//! The register comes first: a write that replaces exactly the version that was read. After it this cycle alone may
-//! create the Job of that generation. It then removes the ended Job by its uid and creates the next one, whose name is
-//! the lock, so that no slot ever has two live sessions.
+//! The register comes first: a write that replaces exactly the version that was read. After it this
+//! cycle alone may create the Job of that generation. It then removes the ended Job by its uid and
+//! creates the next one, whose name is the lock, so that no slot ever has two live sessions.
 //!
-//! A start that dies after the register uses up a generation and no attempt. Its creation may arrive late. While a Job
-//! of the slot is there, live or ended, it finds the name taken. Where none is there and nothing has run since, it
-//! starts the attempt that was planned. Where something has run since, its pod never starts: see [`register`].
+//! A start that dies after the register uses up a generation and no attempt. Its creation may
+//! arrive late. While a Job of the slot is there, live or ended, it finds the name taken. Where
+//! none is there and nothing has run since, it starts the attempt that was planned. Where something
+//! has run since, its pod never starts: see [`register`].
 
 use std::time::SystemTime;
 
@@ -50,25 +51,12 @@ impl Kubernetes {
         now: SystemTime,
     ) -> anyhow::Result<Start> {
         let session = want.slot.session_name(&self.settings.fleet);
-        let (register, holder) = match self.item_slot(want, &session).await {
-            Ok(seen) => seen,
-            Err(why) => return Ok(Start::Held(hold(HoldReason::Unknown, why))),
-        };
-        let now = self.api.server_time().unwrap_or(now);
-        let predecessor = match decide(&session, want, &register, holder, now) {
+        let predecessor = match self.register_start(want, item, now, Mode::Write).await? {
             Step::Create(predecessor) => predecessor,
             Step::Answer(start) => return Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
         };
-        self.queue_is_there().await?;
         let birth = Birth { cycle, predecessor: predecessor.as_ref() };
-        let history = predecessor.as_ref().map_or(&[][..], |predecessor| &predecessor.history);
-        let next = register.next(birth.generation(), item, history, now);
-        match next.store(&self.api, &self.settings.fleet, &session, Mode::Write).await {
-            Stored::Yes => {}
-            Stored::Superseded => return Ok(Start::Superseded),
-            Stored::Refused(why) | Stored::Unknown(why) => return Ok(Start::Failed(why)),
-        }
         self.written.borrow_mut().insert(want.slot.clone());
         self.create_item(want, &session, birth).await
     }
@@ -81,26 +69,13 @@ impl Kubernetes {
         now: SystemTime,
     ) -> anyhow::Result<Start> {
         let session = want.slot.session_name(&self.settings.fleet);
-        let (register, holder) = match self.item_slot(want, &session).await {
-            Ok(seen) => seen,
-            Err(why) => return Ok(Start::Held(hold(HoldReason::Unknown, why))),
-        };
-        let now = self.api.server_time().unwrap_or(now);
-        let predecessor = match decide(&session, want, &register, holder, now) {
+        let predecessor = match self.register_start(want, item, now, Mode::DryRun).await? {
             Step::Create(predecessor) => predecessor,
             Step::Answer(start) => return Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
         };
-        self.queue_is_there().await?;
         let cycle = CycleId("dry-run".to_owned());
         let birth = Birth { cycle: &cycle, predecessor: predecessor.as_ref() };
-        let history = predecessor.as_ref().map_or(&[][..], |predecessor| &predecessor.history);
-        let next = register.next(birth.generation(), item, history, now);
-        match next.store(&self.api, &self.settings.fleet, &session, Mode::DryRun).await {
-            Stored::Yes => {}
-            Stored::Superseded => return Ok(Start::Superseded),
-            Stored::Refused(why) | Stored::Unknown(why) => return Ok(Start::Failed(why)),
-        }
         let uid = predecessor.as_ref().and_then(|predecessor| predecessor.uid.as_ref());
         if let Some(uid) = uid
             && let Deleted::Refused(why) | Deleted::Unknown(why) | Deleted::Lost(why) =
@@ -117,8 +92,37 @@ impl Kubernetes {
         }
     }
 
-    /// Register and holder of an item's slot, as the inventory saw them; else looked up, the register first, so that
-    /// a session which starts in between shows as superseded.
+    /// Decides, and raises the register. The step is the start's, once the register allows it.
+    async fn register_start(
+        &self,
+        want: &Want,
+        item: ItemRun,
+        now: SystemTime,
+        mode: Mode,
+    ) -> anyhow::Result<Step> {
+        let session = want.slot.session_name(&self.settings.fleet);
+        let (register, holder) = match self.item_slot(want, &session).await {
+            Ok(seen) => seen,
+            Err(why) => return Ok(Step::Answer(Start::Held(hold(HoldReason::Unknown, why)))),
+        };
+        let now = self.api.server_time().unwrap_or(now);
+        let step = decide(&session, want, &register, holder, now);
+        let Step::Create(predecessor) = &step else { return Ok(step) };
+        self.queue_is_there().await?;
+        let (generation, history) = match predecessor {
+            Some(predecessor) => (predecessor.generation.saturating_add(1), &predecessor.history[..]),
+            None => (1, &[][..]),
+        };
+        let next = register.next(generation, item, history, now);
+        Ok(match next.store(&self.api, &self.settings.fleet, &session, mode).await {
+            Stored::Yes => step,
+            Stored::Superseded => Step::Answer(Start::Superseded),
+            Stored::Refused(why) | Stored::Unknown(why) => Step::Answer(Start::Failed(why)),
+        })
+    }
+
+    /// Register and holder of an item's slot, as the inventory saw them; else looked up, the
+    /// register first, so that a session which starts in between shows as superseded.
     async fn item_slot(&self, want: &Want, session: &str) -> Result<(Register, Holder), String> {
         let seen = self.view.borrow().as_ref().and_then(|view| {
             let register = view.registers.as_ref()?.get(&want.slot).cloned();

@@ -1,4 +1,5 @@
-//! What a template must not give to an agent: the coordinator's credentials, a token of the cluster, a second start.
+//! What a template must not give to an agent: the coordinator's credentials, a token of the
+//! cluster, a second start.
 
 use serde_json::{Map, Value};
 
@@ -49,8 +50,9 @@ fn walk(path: &str, value: &Value, see: &mut impl FnMut(&str, &str, &Value)) {
     }
 }
 
-/// The name of the Secret that this field holds. Today's fields and tomorrow's: every `secretName`, and every `name` below
-/// a field that is called after Secrets (`secretRef`, `secretKeyRef`, `nodePublishSecretRef`, `imagePullSecrets`, ..).
+/// The name of the Secret that this field holds. Today's fields and tomorrow's: every `secretName`,
+/// and every `name` below a field that is called after Secrets (`secretRef`, `secretKeyRef`,
+/// `nodePublishSecretRef`, `imagePullSecrets`, ..).
 fn secret<'a>(path: &str, key: &str, value: &'a Value) -> Option<&'a str> {
     let (_, table) = path.rsplit_once('.')?;
     let field = table.split('[').next().unwrap_or(table).to_lowercase();
@@ -58,8 +60,9 @@ fn secret<'a>(path: &str, key: &str, value: &'a Value) -> Option<&'a str> {
     value.as_str().filter(|_| is_meant)
 }
 
-/// Those that start a container again; the agent's own is refused with the fields of the coordinator. An init container
-/// that is always restarted is a sidecar: the agent does not start a second time.
+/// Those that start a container again; the agent's own is refused with the fields of the
+/// coordinator. An init container that is always restarted is a sidecar: the agent does not start a
+/// second time.
 fn restart_policies(pod: &Value) -> Vec<(String, &Value)> {
     let lists = ["containers", "initContainers"].into_iter();
     let containers =
