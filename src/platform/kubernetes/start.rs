@@ -183,7 +183,9 @@ impl Kubernetes {
         let followed = match &newest {
             Holder::Ended(newest) if newest.generation > generation => Some(newest),
             Holder::Unknown(why) => return Ok(Start::Held(hold(HoldReason::Unknown, why.clone()))),
-            _ => predecessor.as_ref(),
+            Holder::Ended(_) | Holder::None | Holder::Live | Holder::Leaving | Holder::Stranger => {
+                predecessor.as_ref()
+            }
         };
         let birth = Birth { cycle, predecessor: followed };
         let created = self.create_patiently(want, birth, ended.is_some()).await?;
