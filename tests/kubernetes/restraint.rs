@@ -151,7 +151,7 @@ fn a_full_quota_holds_the_rest_of_the_role_and_converged_cycles_do_not_touch_it(
     }
     let after = History::of(&cluster).asked("create").len();
     assert_eq!(after, asked, "a converged cycle creates nothing");
-    assert_eq!(used(&cluster), "2");
+    until("the quota counts the two Jobs", || (used(&cluster) == "2").then_some(()));
 }
 
 /// F.3-11, the duplicate: it is refused for the quota, not for the name.
