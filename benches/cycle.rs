@@ -7,9 +7,6 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark is there to be read")]
 
-#[path = "../tests/world/world.rs"]
-mod world;
-
 #[path = "cycle/scenario.rs"]
 mod scenario;
 #[path = "cycle/stage.rs"]
@@ -19,6 +16,8 @@ mod usage;
 
 use std::env;
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -57,6 +56,7 @@ fn main() -> anyhow::Result<()> {
     {
         return usage::measure(command);
     }
+    build()?;
     let is_smoke = arguments.iter().any(|argument| argument == "--smoke");
     let latencies = if is_smoke { &LATENCIES[..1] } else { &LATENCIES[..] };
     let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
@@ -84,12 +84,27 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
-    let binary = fs::metadata(env!("CARGO_BIN_EXE_coordinator")).context("look at the binary")?;
+    let binary = fs::metadata(program()?).context("look at the binary")?;
     println!("\nThe binary has {} kB.", binary.len() / 1_000);
     println!("{passed} passed, {failed} failed");
     attic.clear()?;
     ensure!(failed == 0, "a cycle did not do what it should");
     Ok(())
+}
+
+/// The program as released, built now.
+fn build() -> anyhow::Result<()> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let built = cargo.args(["build", "--quiet", "--release", "--bin", "coordinator"]).status();
+    ensure!(built.context("start cargo")?.success(), "the program does not build");
+    Ok(())
+}
+
+/// Where [`build`] puts it: beside the folder of this benchmark.
+fn program() -> anyhow::Result<PathBuf> {
+    let benchmark = env::current_exe().context("find this program")?;
+    let folder = benchmark.ancestors().nth(2).context("find the folder of the build")?;
+    Ok(folder.join("coordinator"))
 }
 
 /// Runs the scenario some times, each in a world of its own; the row of the table.

@@ -9,11 +9,11 @@ mod pulls;
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 
-use coordinator::fleet::{FleetName, Inventory};
 use coordinator::render::{json, markdown, metrics};
-use coordinator::report::{Contacts, Report, Requests, SpawnReport, Spawned, Status, Step};
-use coordinator::steps::merge::verdict::verdict;
 use coordinator::steps::{inventory, spawn};
+use coordinator_core::fleet::{FleetName, Inventory};
+use coordinator_core::merge::verdict::verdict;
+use coordinator_core::report::{Contacts, Report, Requests, SpawnReport, Spawned, Status, Step};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 

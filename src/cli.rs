@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::fleet::RoleKey;
+use coordinator_core::fleet::RoleKey;
 
 /// Keeps a fleet of coding agents at the size you declared, merges what is approved and green, checks
 /// production, tells you what it did, and exits.

@@ -12,15 +12,16 @@ use anyhow::Context;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output, PluginTest, SessionAdmit};
-use crate::client::client;
 use crate::command::edges::Use;
-use crate::platform::exec::Purpose;
-use crate::platform::process;
 use crate::platforms::AnyPlatform;
 use crate::render::Screen;
-use crate::roster::{self, Problem, Problems, Roster};
 use crate::runner::{Inert, Reader};
-use crate::secrets::{self, MaskedStderr, Secrets};
+use crate::secrets::{self, MaskedStderr, from_environment};
+use coordinator_core::secrets::Secrets;
+use coordinator_http::client;
+use coordinator_platform_local::exec::Purpose;
+use coordinator_platform_local::process;
+use coordinator_roster::{Problem, Problems, Roster};
 
 pub mod check;
 pub mod doctor;
@@ -125,7 +126,7 @@ fn with_roster(cli: &Cli) -> ExitCode {
         Ok(roster) => roster,
         Err(problems) => return refuse(&problems, cli.global.color),
     };
-    let secrets = Secrets::from_environment(&roster.secret_names);
+    let secrets = from_environment(&roster.secret_names);
     log::start(&cli.global, &secrets);
     if let Err(problems) = refuse_missing_variables(cli, &roster) {
         return refuse(&problems, cli.global.color);
@@ -152,7 +153,7 @@ fn refuse_missing_variables(cli: &Cli, roster: &Roster) -> Result<(), Problems> 
         }
         return Ok(());
     }
-    if missing.is_empty() { Ok(()) } else { Err(roster::complaints(&cli.global.config, missing)) }
+    if missing.is_empty() { Ok(()) } else { Err(coordinator_roster::complaints(&cli.global.config, missing)) }
 }
 
 fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
@@ -202,7 +203,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn load_roster(path: &Path) -> Result<Roster, Problems> {
-    roster::load(path, &variable)
+    coordinator_roster::load(path, &variable)
 }
 
 /// The roster's platform, to look at.
@@ -246,20 +247,20 @@ fn check(global: &Global) -> ExitCode {
     let answer = check::run(&global.config, global.output, &variable);
     let printed = print(&answer.stdout, global.output, 0);
     if let Some(warnings) = answer.warnings {
-        let secrets = Secrets::from_environment(&BTreeSet::new());
+        let secrets = from_environment(&BTreeSet::new());
         fail(&secrets, &warnings.render_warnings(Screen::stderr(global.color).color), 0);
     }
     answer.problems.map_or(printed, |problems| refuse(&problems, global.color))
 }
 
 fn session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
-    let secrets = Secrets::from_environment(&BTreeSet::new());
+    let secrets = from_environment(&BTreeSet::new());
     log::start(global, &secrets);
     admit(options, &secrets)
 }
 
 fn former_session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
-    let secrets = Secrets::from_environment(&BTreeSet::new());
+    let secrets = from_environment(&BTreeSet::new());
     log::start(global, &secrets);
     tracing::warn!(
         "`coordinator gate` is now `coordinator session-admit`; change the command in the session workflow, as \
@@ -298,7 +299,7 @@ fn init(options: &Init) -> ExitCode {
 }
 
 fn plugin_test(options: &PluginTest, global: &Global) -> ExitCode {
-    let secrets = Secrets::from_environment(&BTreeSet::new());
+    let secrets = from_environment(&BTreeSet::new());
     log::start(global, &secrets);
     match block_on(plugin_test::run(options, global)) {
         Ok(outcome) if global.output == Output::Json => {
@@ -331,7 +332,7 @@ fn print(text: &str, form: Output, code: u8) -> ExitCode {
 }
 
 fn refuse(problems: &Problems, color: Color) -> ExitCode {
-    let secrets = Secrets::from_environment(&BTreeSet::new());
+    let secrets = from_environment(&BTreeSet::new());
     fail(&secrets, &problems.render(Screen::stderr(color).color), USAGE)
 }
 

@@ -9,20 +9,20 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::StepName;
-use crate::fleet::{Group, Inventory, Slot, Want};
-use crate::github::Github;
-use crate::platform::{CycleId, Platform};
 use crate::render::progress::Progress;
-use crate::report::{
-    Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect,
-    SpawnReport, Status, Step, StepOutcome,
-};
-use crate::roster::Roster;
-use crate::source::{Effect, Source};
 use crate::sources::ROSTER;
 use crate::steps::inventory::Plans;
 use crate::steps::spawn::SpawnRun;
 use crate::steps::{health, inventory, merge, report, spawn};
+use coordinator_core::fleet::{Group, Inventory, Slot, Want};
+use coordinator_core::platform::{CycleId, Platform};
+use coordinator_core::report::{
+    Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect,
+    SpawnReport, Status, Step, StepOutcome,
+};
+use coordinator_core::source::{Effect, Source};
+use coordinator_github::Github;
+use coordinator_roster::Roster;
 
 use clock::Clock;
 use isolation::{isolated, usable};

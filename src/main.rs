@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    coordinator::command::main(&coordinator::cli::Cli::parse())
+    coordinator::run()
 }

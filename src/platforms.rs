@@ -6,15 +6,15 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use crate::finding::Finding;
-use crate::fleet::{Group, Listing, Slot, SlotSessions, Want};
-use crate::platform::actions::{Actions, LogText};
-use crate::platform::exec::Exec;
-use crate::platform::kubernetes::Kubernetes;
-use crate::platform::process::Process;
-use crate::platform::{CycleId, Platform, Start, StopAnswer};
-use crate::report::Contacts;
-use crate::roster::Roster;
+use coordinator_core::finding::Finding;
+use coordinator_core::fleet::{Group, Listing, Slot, SlotSessions, Want};
+use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
+use coordinator_core::report::Contacts;
+use coordinator_platform_actions::{Actions, LogText};
+use coordinator_platform_kubernetes::Kubernetes;
+use coordinator_platform_local::exec::Exec;
+use coordinator_platform_local::process::Process;
+use coordinator_roster::Roster;
 
 /// A platform of this program.
 pub enum AnyPlatform {
@@ -175,7 +175,7 @@ impl AnyPlatform {
     /// Whether sessions can be kept there: `doctor`. `context` is the kubeconfig's.
     pub async fn check(&self, roster: &Roster, context: Option<&str>, now: SystemTime) -> Vec<Finding> {
         match self {
-            Self::Process(platform) => platform.check(roster),
+            Self::Process(platform) => platform.check(&roster.roles),
             Self::Kubernetes(platform) => platform.check(&roster.roles, context, now).await,
             Self::Actions(platform) => platform.check().await,
             Self::Exec(platform) => platform.check(now).await,
@@ -195,7 +195,7 @@ impl AnyPlatform {
 }
 
 /// GitHub gives no log of a job that still runs, so there is nothing to follow.
-fn of_run(log: crate::platform::actions::Log, follow: bool) -> Log<'static> {
+fn of_run(log: coordinator_platform_actions::Log, follow: bool) -> Log<'static> {
     let still_runs = log.text == LogText::NotYet;
     let (what, bytes) = match log.text {
         LogText::Whole(bytes) => ("the whole log", Some(bytes)),

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use anstream::{AutoStream, ColorChoice};
 
 use crate::cli::{Color, Output};
-use crate::report::Report;
+use coordinator_core::report::Report;
 
 pub mod text;
 pub mod json;
@@ -15,9 +15,12 @@ pub mod annotations;
 pub mod summary;
 pub mod progress;
 pub mod table;
+mod mask;
 mod outline;
 pub(crate) mod words;
 pub(crate) mod wrap;
+
+pub use mask::mask;
 
 /// The report in the form that was asked for, with a line break at its end.
 pub fn report(report: &Report, output: Output, screen: Screen) -> anyhow::Result<String> {

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::time::SystemTime;
 
-use crate::fleet::{Inventory, RoleKey, Slot};
-use crate::roster::Roster;
-use crate::source::{Effect, EffectReport, Source, SourcePlan};
+use coordinator_core::fleet::{Inventory, RoleKey, Slot};
+use coordinator_core::source::{Effect, EffectReport, Source, SourcePlan};
+use coordinator_roster::Roster;
 
 mod roster;
 

@@ -1,4 +1,4 @@
-"""What a real API server and its controllers answer, for the fake one of tests/world to be held against.
+"""What a real API server and its controllers answer, for the fake one of crates/testkit to be held against.
 
 Runs where `tests/cluster/run.sh` set KUBECONFIG, on a control plane that nobody has used yet, and prints one JSON line per
 request, and per event that the fake has to play:

@@ -17,7 +17,7 @@ fi
 
 for claude in "$home"/node_modules/@anthropic-ai/claude-code-*/claude; do
   if "$claude" --version; then
-    COORDINATOR_TEST_CLAUDE="$claude" cargo test --test agent
+    COORDINATOR_TEST_CLAUDE="$claude" cargo test --locked --test agent
     exit
   fi
 done

@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-cargo bench --locked --bench cycle -- --smoke
-cargo bench --locked --bench pure -- --test
+cargo bench --locked -p benches --bench cycle -- --smoke
+cargo bench --locked -p benches --bench pure -- --test

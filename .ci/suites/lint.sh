@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Clippy over every target; the suites that run by name alone are no targets that `--all-targets` takes in, so they are named.
+# Clippy over every target; `--all-targets` leaves out the one that runs by name alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-cargo clippy --all-targets --locked -- -D warnings
-cargo clippy --test agent --test model --test simulation --locked -- -D warnings
+cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy --test agent --locked -- -D warnings

@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-cargo test --test model -- --nocapture --test-threads=2
+cargo test --locked -p model -- --nocapture --test-threads=2

@@ -17,7 +17,7 @@ cargo metadata --format-version 1 --locked | node -e '
 
 toolchain=$(rustup toolchain list 2>/dev/null | awk '{ print $1 }' | grep -E "^$promised(\.|-)" | head -n 1 || true)
 if [ -n "$toolchain" ]; then
-  cargo "+$toolchain" check --locked --bins --lib
+  cargo "+$toolchain" check --locked --workspace --bins --lib
 else
   echo "Rust $promised is not installed: the build with it is left to .github/workflows/ci.yml"
 fi

@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-cargo test --release --test simulation -- --nocapture
+cargo test --release --locked -p simulation -- --nocapture

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::stage::Pace;
-use crate::world::{Check, Pull, Review};
+use testkit::{Check, Pull, Review};
 
 /// Pull requests that one request can read without being too big for GitHub.
 const PULLS_A_PAGE: u64 = 50;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::scenario::{Counts, Place, Scenario, Wanted};
 use crate::usage::{self, Usage};
-use crate::world::kubernetes::trouble;
-use crate::world::{Fault, GitHub, Kubernetes, Production, Repository, Route, Workplace};
+use testkit::kubernetes::trouble;
+use testkit::{Fault, GitHub, Kubernetes, Production, Repository, Route, Workplace};
 
 /// What one cycle took.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Stage {
     }
 
     fn write_briefs(&self) -> anyhow::Result<()> {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let shipped = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         for folder in ["briefs", "briefs/modes"] {
             for entry in fs::read_dir(shipped.join(folder)).context("list the shipped briefs")? {
                 let entry = entry.context("list the shipped briefs")?;
@@ -120,7 +120,7 @@ impl Stage {
     }
 
     fn shipped(&self, max_running: u64) -> anyhow::Result<String> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("roster.toml");
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../roster.toml"));
         let shipped = fs::read_to_string(path).context("read the shipped roster")?;
         let line = |line: &str| {
             if line.starts_with("command = ") {

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
-use crate::world::{Kubernetes, Program, Workplace};
+use testkit::{Kubernetes, Program, Workplace};
 
 /// First argument of the process that measures.
 pub(crate) const MEASURE: &str = "--measure";
@@ -34,7 +34,9 @@ pub(crate) fn run(
     arguments: &str,
 ) -> anyhow::Result<(String, Usage)> {
     let measurer = env::current_exe().context("find this program")?;
-    let program = Program::new(&measurer, workplace).args([MEASURE, env!("CARGO_BIN_EXE_coordinator")]);
+    let measured = super::program()?;
+    let measured = measured.to_str().context("the path of the program is UTF-8")?;
+    let program = Program::new(&measurer, workplace).args([MEASURE, measured]);
     let program = match cluster {
         Some(cluster) => program.kubeconfig(cluster),
         None => program,

@@ -5,21 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use coordinator::backoff::BackoffSettings;
-use coordinator::fleet::{
+use coordinator::steps::spawn::Policy;
+use coordinator_core::backoff::BackoffSettings;
+use coordinator_core::fleet::{
     Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Target,
     Want,
 };
-use coordinator::roster::{self, OnInventoryFailure, Roster};
-use coordinator::steps::spawn::Policy;
+use coordinator_core::plan::OnInventoryFailure;
+use coordinator_roster::Roster;
 
 const SLOTS_A_ROLE: usize = 100;
 
 /// The roster that comes with the program.
 pub(crate) fn shipped() -> Roster {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("roster.toml");
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../roster.toml"));
     let environment = |name: &str| (name == "HOME").then(|| "/".to_owned());
-    roster::load(&path, &environment).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    coordinator_roster::load(path, &environment)
+        .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
 }
 
 pub(crate) fn policy() -> Policy {

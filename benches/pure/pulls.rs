@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use coordinator::pull::{
+use coordinator_core::pull::{
     Actor, ActorKind, BaseCommit, BranchHistory, CheckResult, Checks, Counts, LastPush, MergeQueue,
     MergeState, Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision,
     ReviewState, Rollup, RollupState, Row, RowSource, Sha,

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use self::plugin::Memory;
 use crate::cli::Output;
-use crate::fleet::Role;
 use crate::render::table::Table;
-use crate::roster::{self, KubernetesSettings, Located, PlatformKind, Problems, Repository, Roster};
+use coordinator_core::fleet::Role;
+use coordinator_core::pull::Repository;
+use coordinator_platform_kubernetes::KubernetesSettings;
+use coordinator_roster::{Located, PlatformKind, Problems, Roster};
 
 mod plugin;
 
@@ -30,14 +32,15 @@ pub struct Answer {
 
 /// Validates the roster at `config` and shows it.
 pub fn run(config: &Path, output: Output, environment: &dyn Fn(&str) -> Option<String>) -> Answer {
-    let checked = roster::load(config, environment).and_then(|roster| {
-        let plugin = plugin::check(&roster).map_err(|problem| roster::complaint(config, problem))?;
+    let checked = coordinator_roster::load(config, environment).and_then(|roster| {
+        let plugin =
+            plugin::check(&roster).map_err(|problem| coordinator_roster::complaint(config, problem))?;
         Ok((roster, plugin))
     });
     match checked {
         Ok((roster, plugin)) => {
             let warnings = roster.missing.iter().map(|missing| missing.problem.clone()).collect::<Vec<_>>();
-            let warnings = (!warnings.is_empty()).then(|| roster::complaints(config, warnings));
+            let warnings = (!warnings.is_empty()).then(|| coordinator_roster::complaints(config, warnings));
             let located = warnings.as_ref().map(Problems::located).unwrap_or_default();
             Answer { stdout: show(&roster, plugin, &located, output), problems: None, warnings }
         }

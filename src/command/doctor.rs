@@ -5,15 +5,15 @@ use std::time::SystemTime;
 use futures_util::future::join3;
 
 use crate::cli::Global;
-use crate::client::client;
 use crate::command::edges::{self, Use};
 use crate::command::{Outcome, Refused};
 use crate::cycle::MERGE_RESERVE;
-use crate::finding::{Finding, Grade};
-use crate::github::Github;
-use crate::platform::exec::Purpose;
 use crate::render::Screen;
-use crate::roster::Roster;
+use coordinator_core::finding::{Finding, Grade};
+use coordinator_github::Github;
+use coordinator_http::client;
+use coordinator_platform_local::exec::Purpose;
+use coordinator_roster::Roster;
 
 mod endpoints;
 mod machine;

@@ -7,15 +7,16 @@ use tokio::time::Instant;
 
 use crate::command::Refused;
 use crate::cycle::inventory_limit;
-use crate::fleet::Group;
-use crate::github::{Credentials, Github, transport};
-use crate::platform::actions::{self, Actions};
-use crate::platform::exec::{self, Exec, Purpose};
-use crate::platform::kubernetes::{self, Kubernetes};
-use crate::platform::process::{self, Process};
 use crate::platforms::AnyPlatform;
-use crate::roster::{ActionsSettings, ExecSettings, KubernetesSettings, PlatformKind, Repository, Roster};
 use crate::sources;
+use coordinator_core::fleet::Group;
+use coordinator_core::pull::Repository;
+use coordinator_github::{Credentials, Github, transport};
+use coordinator_platform_actions::{Actions, ActionsSettings};
+use coordinator_platform_kubernetes::{Kubernetes, KubernetesSettings};
+use coordinator_platform_local::exec::{self, Exec, ExecSettings, Purpose};
+use coordinator_platform_local::process::{self, Process};
+use coordinator_roster::{PlatformKind, Roster};
 
 /// What a command is going to do with the platform.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +87,7 @@ pub(super) async fn kubernetes(
     settings: &KubernetesSettings,
     context: Option<&str>,
 ) -> anyhow::Result<Kubernetes> {
-    let settings = kubernetes::Settings {
+    let settings = coordinator_platform_kubernetes::Settings {
         fleet: roster.fleet.clone(),
         repository: roster.repository.as_ref().map(Repository::full_name),
         kubernetes: settings.clone(),
@@ -104,7 +105,7 @@ pub(super) fn actions(
     settings: &ActionsSettings,
     client: &anyhow::Result<reqwest::Client>,
 ) -> Result<anyhow::Result<Actions>, Refused> {
-    let settings = actions::Settings {
+    let settings = coordinator_platform_actions::Settings {
         fleet: roster.fleet.clone(),
         longest: roster.longest_memory(),
         time_limits: roster.time_limits(),

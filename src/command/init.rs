@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use toml::de::DeTable;
 
-use crate::fleet::{FleetName, Mode};
-use crate::roster::shipped;
+use coordinator_core::fleet::{FleetName, Mode};
+use coordinator_roster::shipped;
 
 mod github_actions;
 mod kubernetes;

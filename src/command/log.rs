@@ -4,7 +4,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Global, LogFormat};
 use crate::render::Screen;
-use crate::secrets::{MaskedStderr, Secrets};
+use crate::secrets::MaskedStderr;
+use coordinator_core::secrets::Secrets;
 
 /// Starts the log. A panic is logged like an error, so that it is masked, too.
 pub(super) fn start(global: &Global, secrets: &Secrets) {

@@ -6,8 +6,9 @@ use std::io::{self, ErrorKind, Write};
 use futures_util::StreamExt;
 
 use crate::platforms::Log;
-use crate::secrets::{MaskedStderr, Secrets};
-use crate::untrusted;
+use crate::secrets::MaskedStderr;
+use coordinator_core::sanitize;
+use coordinator_core::secrets::Secrets;
 
 /// Prints a log to `out` until it ends, and what to know of it to standard error. What came before
 /// an error is printed, too. A reader that goes away (`| head`) is not an error.
@@ -60,7 +61,7 @@ impl<W: Write> Printer<'_, W> {
     }
 
     fn end_line(&mut self) -> anyhow::Result<()> {
-        let line = untrusted::lines(&String::from_utf8_lossy(&self.line));
+        let line = sanitize::lines(&String::from_utf8_lossy(&self.line));
         self.line.clear();
         Ok(self.out.write_all(self.secrets.mask(&line).as_bytes())?)
     }

@@ -7,15 +7,16 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Global, Output};
-use crate::client::client;
 use crate::command::{Outcome, edges};
-use crate::github::Github;
 use crate::render::Screen;
 use crate::render::markdown::escaped;
-use crate::report::MergeReport;
-use crate::roster::{MergePolicy, Roster};
 use crate::steps::merge::{self, MergeContext};
-use crate::untrusted::one_line;
+use coordinator_core::merge::MergePolicy;
+use coordinator_core::report::MergeReport;
+use coordinator_core::sanitize::one_line;
+use coordinator_github::Github;
+use coordinator_http::client;
+use coordinator_roster::Roster;
 
 /// A table wider than this helps nobody.
 const LONGEST_TITLE_CHARS: usize = 50;
@@ -190,8 +191,8 @@ fn conclusion(rows: &[PullRow]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Merged, NotMerged};
-    use crate::steps::merge::reason::Reason;
+    use coordinator_core::merge::reason::Reason;
+    use coordinator_core::report::{Merged, NotMerged};
 
     fn body() -> MergeReport {
         MergeReport {

@@ -7,21 +7,22 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile, StepName};
-use crate::client::client_for;
 use crate::command::edges::{self, Use};
 use crate::command::{Outcome, Refused, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
-use crate::fleet::RoleKey;
-use crate::platform::CycleId;
-use crate::platform::exec::Purpose;
+use crate::render::mask;
 use crate::render::progress::Progress;
 use crate::render::{self, Screen, metrics};
-use crate::report::{Interrupt, Report};
-use crate::roster::{Missing, Problem, Roster};
-use crate::secrets::Secrets;
-use crate::source::Source;
 use crate::sources;
 use crate::steps::report;
+use coordinator_core::fleet::RoleKey;
+use coordinator_core::platform::CycleId;
+use coordinator_core::report::{Interrupt, Report};
+use coordinator_core::secrets::Secrets;
+use coordinator_core::source::Source;
+use coordinator_http::client_for;
+use coordinator_platform_local::exec::Purpose;
+use coordinator_roster::{Missing, Problem, Roster};
 
 /// Runs the cycle and renders it. An error is a mistake of configuration or usage: nothing was touched.
 pub async fn run(
@@ -37,7 +38,7 @@ pub async fn run(
     refuse_unknown_sources(roster, &options.source)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
     let mut report = cycle(roster, options, global, client).await?;
-    report.mask(secrets);
+    mask(&mut report, secrets);
     if let Some(path) = &options.metrics_file
         && let Err(error) = metrics::write(path, &metrics::report(&report))
     {

@@ -1,6 +1,6 @@
 //! `coordinator schema`: the JSON schema of the roster.
 
-use crate::roster::reference;
+use coordinator_roster::reference;
 
 /// The schema as it is published in `roster.schema.json`.
 pub fn run() -> String {

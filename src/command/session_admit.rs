@@ -9,15 +9,15 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::cli;
-use crate::client::client;
 use crate::command::Refused;
-use crate::fleet::{FleetName, Seat, Slot};
-use crate::github::actions::Workflow;
-use crate::github::{Credentials, Github, transport};
-use crate::platform::actions::admit::{Decision, Skip, Ticket, admit};
-use crate::platform::actions::session_input::SessionInput;
-use crate::roster::Repository;
-use crate::untrusted::one_line;
+use coordinator_core::fleet::{FleetName, Seat, Slot};
+use coordinator_core::pull::Repository;
+use coordinator_core::sanitize::one_line;
+use coordinator_github::actions::Workflow;
+use coordinator_github::{Credentials, Github, transport};
+use coordinator_http::client;
+use coordinator_platform_actions::admit::{Decision, Skip, Ticket, admit};
+use coordinator_platform_actions::session_input::SessionInput;
 
 /// The list of runs, and the jobs of some of them.
 const MAX_REQUESTS: u32 = 10;

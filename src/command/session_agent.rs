@@ -14,11 +14,11 @@ use anyhow::Context;
 use crate::cli;
 use crate::command::session_admit::{Session, session, wrong};
 use crate::command::{USAGE, fail};
-use crate::fleet::RoleKey;
-use crate::platform::environment::Identity;
-use crate::platform::placeholders::{Values, filled, takes_prompt};
-use crate::secrets::Secrets;
-use crate::untrusted::one_line;
+use coordinator_core::environment::Identity;
+use coordinator_core::fleet::RoleKey;
+use coordinator_core::placeholders::{Values, filled, takes_prompt};
+use coordinator_core::sanitize::one_line;
+use coordinator_core::secrets::Secrets;
 
 /// As a shell says it: there is no such program.
 const NOT_FOUND: u8 = 127;

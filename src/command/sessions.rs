@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::backoff::{self, BackoffSettings};
 use crate::cli::Output;
-use crate::fleet::{self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State};
 use crate::render::markdown::escaped;
 use crate::render::words::{clock, count, rfc3339, sentence, span};
-use crate::untrusted::one_line;
+use coordinator_core::backoff::{self, BackoffSettings};
+use coordinator_core::fleet::{self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State};
+use coordinator_core::sanitize::one_line;
 
 /// A longer end of a session is cut in the table.
 const LONGEST_LAST: usize = 72;
@@ -206,7 +206,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::fleet::{Listing, Outcome, RoleKey, Slot, SlotRecord, Stuck, StuckReason};
+    use coordinator_core::fleet::{Listing, Outcome, RoleKey, Slot, SlotRecord, Stuck, StuckReason};
 
     fn at(second: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + second)

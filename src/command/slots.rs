@@ -2,8 +2,8 @@
 
 use anyhow::bail;
 
-use crate::fleet::{FleetName, Group, Slot};
-use crate::roster::Roster;
+use coordinator_core::fleet::{FleetName, Group, Slot};
+use coordinator_roster::Roster;
 
 /// What a slot's name may mean, the likeliest first: a role's name may begin like the fleet's, and
 /// only the roster tells which of the two readings it has.

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write as _};
 
 use super::{Outcome, slots};
 use crate::cli::{Global, Stop};
-use crate::platform;
-use crate::roster::Roster;
+use coordinator_core::platform;
+use coordinator_roster::Roster;
 
 /// Ends the named sessions, with the platform's grace. Asks once where a person sits at a terminal.
 pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
@@ -14,7 +14,7 @@ pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Re
     for text in &options.slots {
         meant.extend(slots::meant(roster, text)?.into_iter().take(1));
     }
-    let names: Vec<String> = meant.iter().map(crate::fleet::Slot::name).collect();
+    let names: Vec<String> = meant.iter().map(coordinator_core::fleet::Slot::name).collect();
     if !options.yes && !confirmed(&names.join(", "))? {
         return Ok(Outcome { stdout: "nothing was stopped\n".to_owned(), code: 1 });
     }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::render::{annotations, markdown, summary};
-use crate::report::Report;
 use crate::runner::Reader;
-use crate::secrets::Secrets;
+use coordinator_core::report::Report;
+use coordinator_core::secrets::Secrets;
 
 /// Appends the report to the summary of the step and annotates the run, as far as this process is part of one. What cannot be
 /// written is a line of the log: a cycle does not fail by it.

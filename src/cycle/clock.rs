@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::roster::Endpoint;
+use coordinator_core::endpoint::Endpoint;
 
 /// What is left of the deadline for the report.
 const REPORT_RESERVE: Duration = Duration::from_millis(500);

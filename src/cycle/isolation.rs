@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::{Cycle, Stop};
 use crate::cli::StepName;
-use crate::report::{Step, StepOutcome};
 use crate::steps::panic_message;
-use crate::untrusted;
+use coordinator_core::report::{Step, StepOutcome};
+use coordinator_core::sanitize;
 
 /// Runs one step so that nothing it does reaches another: its deadline, its error, its panic and a signal all end
 /// here, and what it had done until then stays in its report.
@@ -55,7 +55,7 @@ fn word(name: StepName) -> &'static str {
 
 fn failed(error: &str) -> StepOutcome {
     // Cutting is for the renderer, after secrets are masked: half a secret would not be recognised.
-    StepOutcome::Failed(untrusted::one_line(error, usize::MAX))
+    StepOutcome::Failed(sanitize::one_line(error, usize::MAX))
 }
 
 /// An edge whose set-up failed says so in the step that needs it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::report::Interrupt;
+use coordinator_core::report::Interrupt;
 
 /// What an operation under way gets to end when a signal ends the cycle.
 const GRACE: Duration = Duration::from_millis(700);

@@ -2,8 +2,8 @@
 
 use super::outline::{Entry, Mark, steps};
 use super::words::sentence;
-use crate::report::{Report, Status};
 use crate::runner::{Level, annotation};
+use coordinator_core::report::{Report, Status};
 
 /// GitHub shows so many of each level for a step (`annotations` in
 /// <https://docs.github.com/en/rest/checks/runs>); the summary has the rest.
@@ -87,7 +87,7 @@ mod tests {
 
     use super::report;
     use crate::render::sample::{converged, eventful, filled_with, reason, skip, target};
-    use crate::report::{RateLimit, Report, SpawnFailure, Status, StepOutcome};
+    use coordinator_core::report::{RateLimit, Report, SpawnFailure, Status, StepOutcome};
 
     #[test]
     fn a_healthy_cycle_needs_nobody() {
@@ -98,8 +98,12 @@ mod tests {
     fn what_needs_a_person_is_said_once_and_the_worst_comes_first() {
         let mut busy = eventful();
         busy.inventory.outcome = StepOutcome::Failed("the list, page 2:\n50% is missing".to_owned());
-        busy.merge.body.failed =
-            vec![skip(9, "Add: a, b", crate::steps::merge::reason::Reason::Forbidden, "the token may not")];
+        busy.merge.body.failed = vec![skip(
+            9,
+            "Add: a, b",
+            coordinator_core::merge::reason::Reason::Forbidden,
+            "the token may not",
+        )];
         busy.reasons.push(reason(Status::Degraded, "inventory failed: the list, page 2:\n50% is missing"));
         busy.reasons.push(reason(Status::Degraded, "failed to merge #9"));
         assert_snapshot!(report(&busy), @r"

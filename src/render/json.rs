@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::words::{millis, rfc3339, sentence};
-use crate::report::{Interrupt, Report, Step};
+use coordinator_core::report::{Interrupt, Report, Step};
 use steps::{HealthView, InventoryView, MergeView, SpawnView};
 
 mod steps;

@@ -4,7 +4,7 @@ use std::iter;
 
 use super::outline::{Entry, Mark, StepOutline, steps};
 use super::words::{count, minute, sentence, span};
-use crate::report::{Report, Step, StepOutcome};
+use coordinator_core::report::{Report, Step, StepOutcome};
 
 /// The report, with a line break at its end.
 pub fn report(report: &Report) -> String {

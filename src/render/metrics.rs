@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 
 use super::words::safe;
-use crate::fleet::StuckReason;
-use crate::report::{
+use coordinator_core::fleet::StuckReason;
+use coordinator_core::report::{
     HealthVerdict, Report, RoleCount, SourceOutcome, SourceReport, Status, Step, StepOutcome,
 };
 

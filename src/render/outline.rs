@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::words::{clock, safe, sentence, span};
-use crate::report::{
+use coordinator_core::report::{
     EndpointHealth, HealthReport, HealthVerdict, MergeReport, RecentMerge, Report, Step, StepOutcome,
 };
 

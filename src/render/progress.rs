@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Stderr, Write};
 
-use crate::report::StepOutcome;
+use coordinator_core::report::StepOutcome;
 
 /// Returns to the start of the line and clears it.
 const CLEAR: &str = "\r\u{1b}[2K";

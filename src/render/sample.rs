@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::backoff::BackoffSettings;
-use crate::fleet::{
+use coordinator_core::backoff::BackoffSettings;
+use coordinator_core::fleet::{
     FleetName, Hold, HoldReason, Mode, Role, RoleKey, SessionSpec, Slot, Stuck, StuckReason, Target,
     Unmanaged,
 };
-use crate::report::{
+use coordinator_core::merge::reason::Reason as PullReason;
+use coordinator_core::report::{
     Advice, Contacts, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged,
     NotMerged, RateLimit, Reason, RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport,
     Spawned, Status, Step, StepOutcome,
 };
-use crate::steps::merge::reason::Reason as PullReason;
 
 pub(crate) fn at(minute: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + 60 * minute)

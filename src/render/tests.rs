@@ -3,8 +3,8 @@ use serde_json::json;
 
 use super::sample::{at, converged, endpoint, eventful, merged, slot, stuck, target};
 use super::*;
-use crate::fleet::{Hold, HoldReason, StuckReason, Unmanaged};
-use crate::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
+use coordinator_core::fleet::{Hold, HoldReason, StuckReason, Unmanaged};
+use coordinator_core::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
 
 mod items;
 mod metrics_file;

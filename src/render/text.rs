@@ -5,8 +5,8 @@ use std::iter;
 use super::outline::{Entry, Line, Mark, StepOutline, Tone, steps};
 use super::words::{count, minute, sentence, span};
 use super::{Screen, wrap};
-use crate::report::{Report, Status};
-use crate::untrusted::one_line;
+use coordinator_core::report::{Report, Status};
+use coordinator_core::sanitize::one_line;
 
 /// Where a step's lines begin.
 const INDENT: usize = 13;

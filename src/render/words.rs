@@ -2,27 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::untrusted::one_line;
+pub(crate) use coordinator_core::sanitize::{safe, safe_lines, sentence};
 
-/// Longer text is cut: a title has at most 256 characters, a sentence of ours fewer than this.
-const LONGEST: usize = 600;
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
 const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);
-
-/// Text from elsewhere on one line, harmless to a terminal.
-pub(crate) fn safe(text: &str) -> String {
-    one_line(text, LONGEST)
-}
-
-/// The lines of a message, each harmless to a terminal.
-pub(crate) fn safe_lines(text: &str) -> Vec<String> {
-    text.lines().map(safe).filter(|line| !line.is_empty()).collect()
-}
-
-/// A message of one or several lines as one sentence.
-pub(crate) fn sentence(text: &str) -> String {
-    safe(&safe_lines(text).join("; "))
-}
 
 /// `2026-01-01T00:05:00Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {

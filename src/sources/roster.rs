@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::SystemTime;
 
-use crate::fleet::{Inventory, Role, RoleKey, Slot};
-use crate::source::{Effect, EffectReport, Source, SourcePlan};
+use coordinator_core::fleet::{Inventory, Role, RoleKey, Slot};
+use coordinator_core::source::{Effect, EffectReport, Source, SourcePlan};
 
 /// Its name, and the word of its kind.
 pub const ROSTER: &str = "roster";

@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use reqwest::{Client, Method, Request, Response, StatusCode, Url, header};
 
-use crate::client::{self, Attempt, Failure};
-use crate::report::{Cause, EndpointHealth, HealthReport, HealthVerdict};
-use crate::roster::{Endpoint, Redirects};
-use crate::untrusted::one_line;
+use coordinator_core::endpoint::{Endpoint, Redirects};
+use coordinator_core::report::{Cause, EndpointHealth, HealthReport, HealthVerdict};
+use coordinator_core::sanitize::one_line;
+use coordinator_http::{Attempt, Failure};
 
 const MAX_REDIRECTS: usize = 8;
 
@@ -147,7 +147,7 @@ async fn get(
     progress: &Progress,
 ) -> Result<Response, Failure> {
     loop {
-        let answer = client::send(client, Request::new(Method::GET, url.clone())).await;
+        let answer = coordinator_http::send(client, Request::new(Method::GET, url.clone())).await;
         let failure = match answer {
             Ok(response) => return Ok(response),
             Err(error) => Failure::of(error.as_ref(), Some(url)),

@@ -9,12 +9,14 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use crate::backoff;
-use crate::fleet::{FleetName, HoldReason, Inventory, Listing, Role, Slot, SlotRecord, Stuck, Unmanaged};
-use crate::report::{InventoryReport, RoleCount, SourceOutcome, SourceReport};
-use crate::source::{Source, SourcePlan};
 use crate::sources::ROSTER;
 use crate::steps::panic_message;
+use coordinator_core::backoff;
+use coordinator_core::fleet::{
+    FleetName, HoldReason, Inventory, Listing, Role, Slot, SlotRecord, Stuck, Unmanaged,
+};
+use coordinator_core::report::{InventoryReport, RoleCount, SourceOutcome, SourceReport};
+use coordinator_core::source::{Source, SourcePlan};
 
 /// What each source wants, in the order of the sources; `None` for one that could not be read.
 pub type Plans<C> = Vec<Option<SourcePlan<C>>>;

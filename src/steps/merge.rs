@@ -8,9 +8,9 @@
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::github::Github;
-use crate::report::MergeReport;
-use crate::roster::MergePolicy;
+use coordinator_core::merge::MergePolicy;
+use coordinator_core::report::MergeReport;
+use coordinator_github::Github;
 
 use self::decisions::Decisions;
 use self::run::{MergeRun, Progress};
@@ -18,19 +18,12 @@ use self::run::{MergeRun, Progress};
 pub use self::production::{Production, ProductionWatch};
 
 pub mod answer;
-pub mod approval;
-pub mod checks;
 mod decisions;
 mod judge;
 mod production;
-pub mod reason;
 mod run;
 #[cfg(test)]
-mod sample;
-#[cfg(test)]
 mod tests;
-pub mod title;
-pub mod verdict;
 
 /// What one run of the step may do.
 #[derive(Debug, Clone)]

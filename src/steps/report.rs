@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use crate::fleet::{HoldReason, Role};
-use crate::report::{
+use coordinator_core::fleet::{HoldReason, Role};
+use coordinator_core::report::{
     Cause, EndpointHealth, HealthVerdict, Interrupt, MergeReport, Reason, RecentMerge, Report, RoleCount,
     SourceOutcome, Status, Step, StepOutcome, Unjudged,
 };

@@ -9,11 +9,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::{Group, Hold, HoldReason, Slot, Target, Want};
-use crate::platform::{CycleId, Platform, Start};
-use crate::report::{RateLimit, SourceEffect, SpawnFailure, SpawnReport, Spawned};
+use coordinator_core::fleet::{Group, Hold, HoldReason, Slot, Target, Want};
+use coordinator_core::platform::{CycleId, Platform, Start};
+use coordinator_core::report::{RateLimit, SourceEffect, SpawnFailure, SpawnReport, Spawned};
 
-pub use crate::plan::{OnInventoryFailure, Order, Policy, plan};
+pub use coordinator_core::plan::{OnInventoryFailure, Order, Policy, plan};
 
 /// Failed starts of a source's items in one cycle, after which it starts no more.
 const MAX_ITEM_FAILURES: usize = 5;

@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use coordinator::cli::StepName;
-use coordinator::fleet::Slot;
-use coordinator::platform::actions::{Actions, Settings};
-use coordinator::report::StepOutcome;
-use coordinator::roster::PlatformKind;
+use coordinator_core::fleet::Slot;
+use coordinator_core::report::StepOutcome;
+use coordinator_platform_actions::{Actions, Settings};
+use coordinator_roster::PlatformKind;
 use serde_json::json;
 
 use super::server::{Answer, Asked, Server};

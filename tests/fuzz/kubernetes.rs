@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use coordinator::cli::StepName;
-use coordinator::platform::kubernetes::{Kubernetes, Settings};
-use coordinator::report::StepOutcome;
-use coordinator::roster::PlatformKind;
+use coordinator_core::report::StepOutcome;
+use coordinator_platform_kubernetes::{Kubernetes, Settings};
+use coordinator_roster::PlatformKind;
 use serde_json::json;
 use tokio::time::Instant;
 

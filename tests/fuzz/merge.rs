@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use coordinator::cli::StepName;
-use coordinator::github::documents;
-use coordinator::platform::kubernetes::Kubernetes;
-use coordinator::report::{Report, StepOutcome};
-use coordinator::roster::LastPushApproval;
+use coordinator_core::merge::LastPushApproval;
+use coordinator_core::report::{Report, StepOutcome};
+use coordinator_github::documents;
+use coordinator_platform_kubernetes::Kubernetes;
 use serde_json::json;
 
 use super::server::{Answer, Asked, Server};

@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use coordinator::cli::StepName;
-use coordinator::fleet::Group;
-use coordinator::platform::exec::{Exec, Purpose, Settings};
-use coordinator::report::StepOutcome;
-use coordinator::roster::PlatformKind;
+use coordinator_core::fleet::Group;
+use coordinator_core::report::StepOutcome;
+use coordinator_platform_local::exec::{Exec, Purpose, Settings};
+use coordinator_roster::PlatformKind;
 use tokio::time::Instant;
 
 use super::chance::Chance;

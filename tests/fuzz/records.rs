@@ -4,8 +4,8 @@ use std::fs;
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use coordinator::platform::Platform;
-use coordinator::platform::process::{Process, Settings};
+use coordinator_core::platform::Platform;
+use coordinator_platform_local::process::{Process, Settings};
 
 use super::chance::Chance;
 use super::damage::{damaged, written};

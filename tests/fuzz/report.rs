@@ -1,7 +1,7 @@
 //! The renderers, with text of anybody's in every place that can have some.
 
-use coordinator::report::{Advice, NotMerged, Reason, Status, StepOutcome};
-use coordinator::steps::merge::reason::Reason as PullReason;
+use coordinator_core::merge::reason::Reason as PullReason;
+use coordinator_core::report::{Advice, NotMerged, Reason, Status, StepOutcome};
 
 use super::chance::Chance;
 use super::server::Server;

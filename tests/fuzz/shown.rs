@@ -2,9 +2,9 @@
 
 use coordinator::cli::Output;
 use coordinator::render::{self, Screen, annotations, metrics};
-use coordinator::report::Report;
 use coordinator::runner::Reader;
-use coordinator::secrets::Secrets;
+use coordinator_core::report::Report;
+use coordinator_core::secrets::Secrets;
 use pulldown_cmark::{Event, Options, Parser, Tag};
 
 use super::server::TOKEN;
@@ -18,7 +18,7 @@ const PALETTE: [&str; 5] = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m"
 /// Fails unless every form of the report is harmless to its reader.
 pub(super) fn check(report: &mut Report) {
     no_panic(report);
-    report.mask(&Secrets::new([TOKEN.to_owned()]));
+    render::mask(report, &Secrets::new([TOKEN.to_owned()]));
     let of = |output, screen| render::report(report, output, screen).expect("every report can be written");
     let narrow = |color| Screen { color, width: Some(60) };
     let plain = of(Output::Text, narrow(false));

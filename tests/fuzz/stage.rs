@@ -6,12 +6,12 @@ use std::time::SystemTime;
 
 use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
-use coordinator::github::{Credentials, Github};
-use coordinator::platform::{CycleId, Platform};
 use coordinator::render::progress::Progress;
-use coordinator::report::Report;
-use coordinator::roster::{self, Roster};
 use coordinator::sources;
+use coordinator_core::platform::{CycleId, Platform};
+use coordinator_core::report::Report;
+use coordinator_github::{Credentials, Github};
+use coordinator_roster::Roster;
 use tempfile::TempDir;
 
 use super::server::TOKEN;
@@ -85,7 +85,8 @@ pub(super) fn furnish(folder: &Path, roster: &[u8]) {
 pub(super) fn load(folder: &Path) -> Result<Roster, String> {
     let home = folder.to_str().map(str::to_owned);
     let environment = |name: &str| home.clone().filter(|_| name == "HOME");
-    roster::load(&folder.join("roster.toml"), &environment).map_err(|problems| problems.render(false))
+    coordinator_roster::load(&folder.join("roster.toml"), &environment)
+        .map_err(|problems| problems.render(false))
 }
 
 /// Runs it to its end, on this thread.

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::contract::assert_conforms;
 use crate::coordinator;
-use crate::world::actions::life::Admission;
-use crate::world::actions::{Actions, Past, Run};
-use crate::world::workplace::RosterText;
-use crate::world::{Finished, GitHub, Repository, Workplace};
+use testkit::actions::life::Admission;
+use testkit::actions::{Actions, Past, Run};
+use testkit::workplace::RosterText;
+use testkit::{Finished, GitHub, Repository, Workplace};
 
 mod answers;
 mod admit;

@@ -6,12 +6,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use coordinator::github::documents;
+use coordinator_github::documents;
 use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::world::{Entry, GitHub, Kind, graphql};
+use testkit::{Entry, GitHub, Kind, graphql};
 
 /// Set to write the assembled documents instead of comparing them.
 const UPDATE: &str = "UPDATE_CONTRACT";

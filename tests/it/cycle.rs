@@ -4,16 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 
 use coordinator::cli::StepName;
-use coordinator::client::client;
 use coordinator::cycle::{self, Cycle, Stop};
-use coordinator::fleet::{Listing, Want};
-use coordinator::platform::{CycleId, Platform, Start};
 use coordinator::render::progress::Progress;
-use coordinator::report::{Interrupt, Report, StepOutcome};
-use coordinator::roster::{self, Roster};
 use coordinator::sources::{self, AnySource};
+use coordinator_core::fleet::{Listing, Want};
+use coordinator_core::platform::{CycleId, Platform, Start};
+use coordinator_core::report::{Interrupt, Report, StepOutcome};
+use coordinator_http::client;
+use coordinator_roster::Roster;
 
-use crate::world::workplace::RosterText;
+use testkit::workplace::RosterText;
 
 /// What the list does.
 #[derive(Clone, Copy)]
@@ -77,7 +77,8 @@ impl Platform for Wayward {
 fn load(text: &RosterText) -> Roster {
     let workplace = text.write();
     let home = |name: &str| (name == "HOME").then(|| "/nowhere".to_owned());
-    roster::load(&workplace.roster(), &home).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    coordinator_roster::load(&workplace.roster(), &home)
+        .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
 }
 
 fn cycle_of(roster: &Roster, platform: Wayward) -> Cycle<'_, Wayward, AnySource<'_>> {

@@ -1,9 +1,9 @@
 //! `coordinator doctor`: what it finds, and how it exits.
 
 use crate::coordinator;
-use crate::world::production::Refusing;
-use crate::world::workplace::RosterText;
-use crate::world::{Fault, Finished, GitHub, Production, Repository, Route, Workplace};
+use testkit::production::Refusing;
+use testkit::workplace::RosterText;
+use testkit::{Fault, Finished, GitHub, Production, Repository, Route, Workplace};
 
 fn doctor(workplace: &Workplace) -> Finished {
     coordinator(workplace).args(["doctor"]).run()

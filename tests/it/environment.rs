@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::coordinator;
-use crate::world::workplace::RosterText;
-use crate::world::{Finished, GitHub, Kubernetes, Production, Repository, Workplace};
+use testkit::workplace::RosterText;
+use testkit::{Finished, GitHub, Kubernetes, Production, Repository, Workplace};
 
 const UNSET: &str = "env = { X = \"${NOT_SET}\" }";
 

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::coordinator;
-use crate::world::plugin::{OPEN, Plugin, asked};
-use crate::world::workplace::RosterText;
-use crate::world::{Finished, Workplace};
+use testkit::plugin::{OPEN, Plugin, asked};
+use testkit::workplace::RosterText;
+use testkit::{Finished, Workplace};
 
 fn roster() -> RosterText {
     RosterText::exec("").role("qa", 2, "[\"agent\"]")

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use crate::coordinator;
-use crate::world::plugin::{NOTHING, Plugin, asked, sessions};
-use crate::world::workplace::RosterText;
-use crate::world::{TOKEN, Workplace};
+use testkit::plugin::{NOTHING, Plugin, asked, sessions};
+use testkit::workplace::RosterText;
+use testkit::{TOKEN, Workplace};
 
 fn roster(count: u32) -> RosterText {
     RosterText::exec("env = { KEY = \"${VENDOR_KEY}\", REGION = \"north\" }").role(

@@ -9,19 +9,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
-use coordinator::fleet::{Inventory, ItemRun, Listing, Outcome, SlotRecord, Want};
-use coordinator::platform::exec::{self, Exec, Purpose};
-use coordinator::platform::{CycleId, Platform, Start, StopAnswer};
 use coordinator::render::progress::Progress;
-use coordinator::report::{Report, Spawned, StepOutcome};
-use coordinator::roster::{self, PlatformKind, Roster};
-use coordinator::source::Source;
+use coordinator_core::fleet::{Inventory, ItemRun, Listing, Outcome, SlotRecord, Want};
+use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
+use coordinator_core::report::{Report, Spawned, StepOutcome};
+use coordinator_core::source::Source;
+use coordinator_platform_local::exec::{self, Exec, Purpose};
+use coordinator_roster::{PlatformKind, Roster};
 use serde_json::{Value, json};
 
-use crate::world::Workplace;
-use crate::world::plugin::{CAPABLE, NOTHING, Plugin, asked, install};
-use crate::world::tasks::{MAX_ATTEMPTS, TaskState, Tasks};
-use crate::world::workplace::RosterText;
+use testkit::Workplace;
+use testkit::plugin::{CAPABLE, NOTHING, Plugin, asked, install};
+use testkit::tasks::{MAX_ATTEMPTS, TaskState, Tasks};
+use testkit::workplace::RosterText;
 
 /// The whole protocol, in POSIX sh.
 const PLUGIN: &str = include_str!("plugin_test/plugin.sh");
@@ -53,7 +53,7 @@ impl Fleet {
     fn at(workplace: Workplace) -> Self {
         let home = workplace.path().to_str().expect("a path is text").to_owned();
         let variable = |name: &str| (name == "HOME").then(|| home.clone());
-        let mut roster = roster::load(&workplace.roster(), &variable)
+        let mut roster = coordinator_roster::load(&workplace.roster(), &variable)
             .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         let PlatformKind::Exec(settings) = &mut roster.platform.kind else { panic!("the roster says so") };
         settings.env.insert("XDG_STATE_HOME".to_owned(), home.clone());

@@ -4,10 +4,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::coordinator;
-use crate::world::Workplace;
-use crate::world::plugin::{OPEN, Plugin, sessions};
-use crate::world::program::Running;
-use crate::world::workplace::RosterText;
+use testkit::Workplace;
+use testkit::plugin::{OPEN, Plugin, sessions};
+use testkit::program::Running;
+use testkit::workplace::RosterText;
 
 fn await_true(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);

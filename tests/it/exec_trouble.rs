@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::coordinator;
-use crate::world::plugin::{NOTHING, Plugin};
-use crate::world::workplace::RosterText;
-use crate::world::{Finished, Workplace};
+use testkit::plugin::{NOTHING, Plugin};
+use testkit::workplace::RosterText;
+use testkit::{Finished, Workplace};
 
 fn roster() -> RosterText {
     RosterText::exec("timeout = \"1s\"").role("qa", 1, "[\"agent\"]")

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::contract::assert_conforms;
 use crate::coordinator;
 use crate::merging::merged;
-use crate::world::workplace::RosterText;
-use crate::world::{Fault, Finished, GitHub, Kind, Pull, Repository, Route};
+use testkit::workplace::RosterText;
+use testkit::{Fault, Finished, GitHub, Kind, Pull, Repository, Route};
 
 /// A key, and its PEM as GitHub hands it out.
 fn key() -> (KeyPair, String) {

@@ -8,12 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::coordinator;
-use crate::world::production::Refusing;
-use crate::world::server::{Ending, Server};
-use crate::world::workplace::RosterText;
-use crate::world::{
-    Fault, Finished, GitHub, Kubernetes, Production, Pull, Reply, Repository, Route, Workplace,
-};
+use testkit::production::Refusing;
+use testkit::server::{Ending, Server};
+use testkit::workplace::RosterText;
+use testkit::{Fault, Finished, GitHub, Kubernetes, Production, Pull, Reply, Repository, Route, Workplace};
 
 fn check(roster: &RosterText) -> (Finished, Value) {
     let finished = coordinator(&roster.write()).args(["reconcile", "--only", "health", "-o", "json"]).run();

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::coordinator;
 use crate::merging::{left_alone, merged};
-use crate::world::server::Ending;
-use crate::world::workplace::RosterText;
-use crate::world::{Author, Fault, GitHub, Pull, Repository, Route, TOKEN};
+use testkit::server::Ending;
+use testkit::workplace::RosterText;
+use testkit::{Author, Fault, GitHub, Pull, Repository, Route, TOKEN};
 
 const MERGE: [&str; 5] = ["reconcile", "--only", "merge", "-o", "json"];
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::coordinator;
 use crate::merging::{left_alone, merged};
-use crate::world::workplace::RosterText;
-use crate::world::{Fault, Finished, GitHub, Production, Pull, Reply, Repository, Route, Workplace};
+use testkit::workplace::RosterText;
+use testkit::{Fault, Finished, GitHub, Production, Pull, Reply, Repository, Route, Workplace};
 
 /// A world in which all four steps have something to do.
 struct Busy {

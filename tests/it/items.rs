@@ -7,17 +7,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
-use coordinator::fleet::{Follows, Inventory, Listing, Want};
-use coordinator::platform::process::{self, Process};
-use coordinator::platform::{CycleId, Platform, Start};
 use coordinator::render::progress::Progress;
-use coordinator::report::{Report, Spawned};
-use coordinator::roster::{self, Roster};
-use coordinator::source::{EffectOutcome, Source};
+use coordinator_core::fleet::{Follows, Inventory, Listing, Want};
+use coordinator_core::platform::{CycleId, Platform, Start};
+use coordinator_core::report::{Report, Spawned};
+use coordinator_core::source::{EffectOutcome, Source};
+use coordinator_platform_local::process::{self, Process};
+use coordinator_roster::Roster;
 
-use crate::world::Workplace;
-use crate::world::tasks::{MAX_ATTEMPTS, TaskState, Tasks};
-use crate::world::workplace::RosterText;
+use testkit::Workplace;
+use testkit::tasks::{MAX_ATTEMPTS, TaskState, Tasks};
+use testkit::workplace::RosterText;
 
 /// A fleet with one recipe and one source of tasks.
 struct Fleet {
@@ -34,7 +34,7 @@ impl Fleet {
         let workplace = RosterText::default().defaults(defaults).role("builder", 0, &command).write();
         let home = workplace.path().to_str().expect("a path is text").to_owned();
         let variable = |name: &str| (name == "HOME").then(|| home.clone());
-        let roster = roster::load(&workplace.roster(), &variable)
+        let roster = coordinator_roster::load(&workplace.roster(), &variable)
             .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         let role = &roster.roles[0];
         let tasks = Tasks::new("queue", &role.key, &role.spec);

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::kubernetes_fleet::{
     Fleet, OPEN, RECONCILE, SLOT, assert_idle, failure, held, occupy, roster, slots,
 };
-use crate::world::Fault;
-use crate::world::kubernetes::status;
-use crate::world::kubernetes::trouble::{Call, Trouble};
-use crate::world::production::Refusing;
-use crate::world::workplace::RosterText;
+use testkit::Fault;
+use testkit::kubernetes::status;
+use testkit::kubernetes::trouble::{Call, Trouble};
+use testkit::production::Refusing;
+use testkit::workplace::RosterText;
 
 const ONE: &[(&str, u32)] = &[("ui_builder", 1)];
 

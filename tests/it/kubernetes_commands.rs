@@ -6,10 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use crate::coordinator;
-use crate::world::kubernetes::Kubernetes;
-use crate::world::kubernetes::trouble::Call;
-use crate::world::workplace::RosterText;
-use crate::world::{Finished, GitHub, Production, Pull, Repository, TOKEN, Workplace};
+use testkit::kubernetes::Kubernetes;
+use testkit::kubernetes::trouble::Call;
+use testkit::workplace::RosterText;
+use testkit::{Finished, GitHub, Production, Pull, Repository, TOKEN, Workplace};
 
 const AGENT: &str = "[\"agent\", \"{prompt}\"]";
 

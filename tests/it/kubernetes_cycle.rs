@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::kubernetes_fleet::{
     Fleet, OPEN, RECONCILE, SLOT, assert_idle, failure, held, occupy, roster, slots,
 };
-use crate::world::Fault;
-use crate::world::kubernetes::BEARER;
-use crate::world::kubernetes::cluster::Nodes;
-use crate::world::kubernetes::request::Asked;
-use crate::world::kubernetes::trouble::{Call, Trouble};
-use crate::world::server::Gate;
-use crate::world::workplace::RosterText;
+use testkit::Fault;
+use testkit::kubernetes::BEARER;
+use testkit::kubernetes::cluster::Nodes;
+use testkit::kubernetes::request::Asked;
+use testkit::kubernetes::trouble::{Call, Trouble};
+use testkit::server::Gate;
+use testkit::workplace::RosterText;
 
 #[test]
 fn filling_an_empty_fleet_costs_one_list_one_look_at_the_ledger_and_one_create_per_slot() {
@@ -202,7 +202,7 @@ fn the_prompt_travels_as_a_variable_and_a_dollar_sign_stays_one() {
     assert_eq!(variable("COORDINATOR_SLOT").as_deref(), Some(SLOT));
     assert_eq!(variable("COORDINATOR_GENERATION").as_deref(), Some("1"));
     assert_eq!(variable("GITHUB_TOKEN"), None, "the coordinator's credential is not the session's");
-    assert!(!job.to_string().contains(crate::world::TOKEN));
+    assert!(!job.to_string().contains(testkit::TOKEN));
     assert!(!job.to_string().contains(BEARER));
 }
 

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use crate::kubernetes_fleet::{
     Fleet, OPEN, RECONCILE, SLOT, assert_idle, failure, held, occupy, roster, slots,
 };
-use crate::world::Fault;
-use crate::world::kubernetes::request::Asked;
-use crate::world::kubernetes::status;
-use crate::world::kubernetes::trouble::{Call, Trouble};
-use crate::world::server::Gate;
+use testkit::Fault;
+use testkit::kubernetes::request::Asked;
+use testkit::kubernetes::status;
+use testkit::kubernetes::trouble::{Call, Trouble};
+use testkit::server::Gate;
 
 const ONE: &[(&str, u32)] = &[("ui_builder", 1)];
 
@@ -24,7 +24,7 @@ fn ended(defaults: &str) -> Fleet {
 }
 
 /// A cycle that has asked for the list and waits for its answer, which is already made.
-fn cycle_behind(fleet: &Fleet, gate: &Gate) -> crate::world::program::Running {
+fn cycle_behind(fleet: &Fleet, gate: &Gate) -> testkit::program::Running {
     let before = fleet.cluster.count(Call::ListJobs);
     fleet.cluster.script(Call::ListJobs, [Trouble::Held(gate.clone())]);
     let cycle = fleet.program(RECONCILE).spawn();

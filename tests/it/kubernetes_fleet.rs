@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::coordinator;
-use crate::world::kubernetes::cluster::Cluster;
-use crate::world::kubernetes::request::Asked;
-use crate::world::kubernetes::trouble::Call;
-use crate::world::workplace::RosterText;
-use crate::world::{Finished, Kubernetes, Program, Workplace};
+use testkit::kubernetes::cluster::Cluster;
+use testkit::kubernetes::request::Asked;
+use testkit::kubernetes::trouble::Call;
+use testkit::workplace::RosterText;
+use testkit::{Finished, Kubernetes, Program, Workplace};
 
 /// Settings that keep slots free to start: each test turns on what it is about.
 pub(crate) const OPEN: &str = "backoff_base = \"0s\"";

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::kubernetes_fleet::{Fleet, OPEN, SLOT, assert_idle, held, roster, slots};
-use crate::world::kubernetes::trouble::Call;
+use testkit::kubernetes::trouble::Call;
 
 const ONE: &[(&str, u32)] = &[("ui_builder", 1)];
 

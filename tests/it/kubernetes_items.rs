@@ -1,17 +1,17 @@
 //! Work items on a cluster: the register of each item, and what keeps an attempt from running
 //! twice.
 
-use coordinator::fleet::{Follows, Outcome, SlotRecord, State, Want};
-use coordinator::platform::Start;
+use coordinator_core::fleet::{Follows, Outcome, SlotRecord, State, Want};
+use coordinator_core::platform::Start;
 use serde_json::{Value, json};
 
-use crate::world::item_fleet::{ItemFleet, held, started};
-use crate::world::kubernetes::cluster::Cluster;
-use crate::world::kubernetes::status;
-use crate::world::kubernetes::trouble::{Call, Trouble};
-use crate::world::tasks::{MAX_ATTEMPTS, TaskState};
-use crate::world::workplace::RosterText;
-use crate::world::{Fault, Kubernetes};
+use testkit::item_fleet::{ItemFleet, held, started};
+use testkit::kubernetes::cluster::Cluster;
+use testkit::kubernetes::status;
+use testkit::kubernetes::trouble::{Call, Trouble};
+use testkit::tasks::{MAX_ATTEMPTS, TaskState};
+use testkit::workplace::RosterText;
+use testkit::{Fault, Kubernetes};
 
 const HOUR: i64 = 3600;
 

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::kubernetes_fleet::{Fleet, OPEN, RECONCILE, SLOT, assert_idle, held, roster, slots};
-use crate::world::Fault;
-use crate::world::kubernetes::cluster::Cluster;
-use crate::world::kubernetes::request::Asked;
-use crate::world::kubernetes::status;
-use crate::world::kubernetes::trouble::{Call, Trouble};
+use testkit::Fault;
+use testkit::kubernetes::cluster::Cluster;
+use testkit::kubernetes::request::Asked;
+use testkit::kubernetes::status;
+use testkit::kubernetes::trouble::{Call, Trouble};
 
 const ONE: &[(&str, u32)] = &[("ui_builder", 1)];
 

@@ -1,7 +1,7 @@
 //! Names and sizes at their limits.
 
 use crate::kubernetes_fleet::{Fleet, OPEN, RECONCILE, roster, slots};
-use crate::world::workplace::RosterText;
+use testkit::workplace::RosterText;
 
 #[test]
 fn a_prompt_over_the_limit_is_a_mistake_of_configuration_and_touches_nothing() {

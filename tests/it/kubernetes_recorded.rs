@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::kubernetes_world::send;
-use crate::world::Kubernetes;
-use crate::world::kubernetes::{ADMINISTRATOR, BEARER};
+use testkit::Kubernetes;
+use testkit::kubernetes::{ADMINISTRATOR, BEARER};
 
 /// A line of the recording.
 #[derive(Debug, Deserialize)]

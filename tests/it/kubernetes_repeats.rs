@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::kubernetes_fleet::{Fleet, OPEN, RECONCILE, SLOT, held, roster, slots};
-use crate::world::kubernetes::status;
-use crate::world::kubernetes::trouble::{Call, Route};
+use testkit::kubernetes::status;
+use testkit::kubernetes::trouble::{Call, Route};
 
 fn ended(count: u32) -> Fleet {
     let fleet = Fleet::of(&roster(OPEN, &[("ui_builder", count)]));

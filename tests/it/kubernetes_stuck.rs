@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::kubernetes_fleet::{Fleet, OPEN, SLOT, START_TIMEOUT, assert_idle, held, roster, slots};
-use crate::world::kubernetes::cluster::Nodes;
-use crate::world::kubernetes::status;
-use crate::world::kubernetes::trouble::Call;
+use testkit::kubernetes::cluster::Nodes;
+use testkit::kubernetes::status;
+use testkit::kubernetes::trouble::Call;
 
 const ONE: &[(&str, u32)] = &[("ui_builder", 1)];
 

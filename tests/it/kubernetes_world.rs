@@ -7,10 +7,10 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::world::kubernetes::cluster::Nodes;
-use crate::world::kubernetes::status;
-use crate::world::kubernetes::trouble::{Call, Trouble};
-use crate::world::kubernetes::{BEARER, Kubernetes};
+use testkit::kubernetes::cluster::Nodes;
+use testkit::kubernetes::status;
+use testkit::kubernetes::trouble::{Call, Trouble};
+use testkit::kubernetes::{BEARER, Kubernetes};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/agents/jobs";
 const PODS: &str = "/api/v1/namespaces/agents/pods";

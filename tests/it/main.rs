@@ -1,13 +1,9 @@
 //! Behaviour of the whole program, seen from outside.
 
-#[path = "../world/world.rs"]
-mod world;
-
 #[path = "../fuzz/fuzz.rs"]
 mod fuzz;
 
 mod actions;
-mod backoff;
 mod contract;
 mod cycle;
 mod doctor;
@@ -44,7 +40,6 @@ mod kubernetes_stuck;
 mod kubernetes_world;
 mod merge_cases;
 mod merging;
-mod plan;
 #[cfg(target_os = "linux")]
 mod plugin_test;
 #[cfg(target_os = "linux")]
@@ -70,7 +65,7 @@ mod workflow_run;
 
 use std::path::Path;
 
-use world::{Program, Workplace};
+use testkit::{Program, Workplace};
 
 /// The real binary in a workplace.
 fn coordinator(workplace: &Workplace) -> Program {

@@ -2,7 +2,7 @@
 //!
 //! A `decision` has one pull request, and the step merges it or skips it with a reason word. A `scenario` has a whole
 //! cycle: how the list answers, several pull requests, the answers to their merge calls. A `message` says what the
-//! squash commit may say. What a case leaves out has the default of `world::Pull` or of the roster; `fill` stands for
+//! squash commit may say. What a case leaves out has the default of `testkit::Pull` or of the roster; `fill` stands for
 //! many rows that are alike.
 
 use std::collections::BTreeMap;
@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::assert_conforms;
 use crate::coordinator;
-use crate::world::limits::Limits;
-use crate::world::workplace::RosterText;
-use crate::world::{Author, Check, Fault, GitHub, Kind, Pull, Repository, Review, Route, commit_id};
+use testkit::limits::Limits;
+use testkit::workplace::RosterText;
+use testkit::{Author, Check, Fault, GitHub, Kind, Pull, Repository, Review, Route, commit_id};
 
 /// Two processors are busy with this many: most of a case is waiting.
 const AT_ONCE: usize = 6;

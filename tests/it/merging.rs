@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::contract::assert_conforms;
 use crate::coordinator;
-use crate::world::workplace::RosterText;
-use crate::world::{Check, Fault, GitHub, Kind, Production, Pull, Reply, Repository, Route, Workplace};
+use testkit::workplace::RosterText;
+use testkit::{Check, Fault, GitHub, Kind, Production, Pull, Reply, Repository, Route, Workplace};
 
 const MERGE: [&str; 5] = ["reconcile", "--only", "merge", "-o", "json"];
 
@@ -404,7 +404,7 @@ fn an_administrators_token_and_one_that_expires_soon_are_pointed_out() {
     let github = github([]);
     {
         let mut state = github.state();
-        let in_two_days = crate::world::pull::from_now(2 * 86_400);
+        let in_two_days = testkit::pull::from_now(2 * 86_400);
         let date = humantime::format_rfc3339_seconds(in_two_days).to_string();
         state.token_expiration = Some(format!("{} UTC", date.replace('T', " ").trim_end_matches('Z')));
         state.repository().viewer_permission = Some("ADMIN".to_owned());

@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::coordinator;
-use crate::world::workplace::RosterText;
-use crate::world::{GitHub, Production, Pull, Repository};
+use testkit::workplace::RosterText;
+use testkit::{GitHub, Production, Pull, Repository};
 
 const HOSTILE: &str =
     "\u{1b}[31mred\u{7} @everyone <img src=x> `x` | [a](https://evil.example) \u{202e} [skip ci]";

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::contract::assert_conforms;
 use crate::coordinator;
-use crate::world::workplace::RosterText;
-use crate::world::{Entry, Fault, GitHub, Kind, Production, Pull, Repository, Route};
+use testkit::workplace::RosterText;
+use testkit::{Entry, Fault, GitHub, Kind, Production, Pull, Repository, Route};
 
 fn busy_repository() -> Repository {
     let draft = Pull { draft: true, ..Pull::eligible(4) };
@@ -55,11 +55,11 @@ fn a_merge_carries_its_guard_and_the_credential_and_names_the_program() {
     coordinator(&workplace).args(["reconcile", "--only", "merge"]).run();
     for call in github.journal().iter().filter(|entry| entry.kind == Kind::Merge) {
         let number = call.pull().expect("a merge call names its pull request");
-        assert_eq!(call.body["sha"], json!(crate::world::commit_id(&format!("h{number}"))));
+        assert_eq!(call.body["sha"], json!(testkit::commit_id(&format!("h{number}"))));
         assert_eq!(call.body["merge_method"], "squash");
         assert_eq!(call.header("x-github-api-version"), "2022-11-28");
         assert!(call.header("user-agent").starts_with("coordinator"), "{}", call.header("user-agent"));
-        assert!(!call.path.contains(crate::world::TOKEN));
+        assert!(!call.path.contains(testkit::TOKEN));
     }
     assert_eq!(github.merged(), [1, 2, 3]);
 }
@@ -141,7 +141,7 @@ fn a_mistake_in_the_configuration_or_the_command_line_touches_nothing() {
         (good.text(), &["reconcile", "--detailed-exitcode"]),
     ];
     for (text, arguments) in mistakes {
-        let workplace = crate::world::Workplace::new(&text);
+        let workplace = testkit::Workplace::new(&text);
         let finished = coordinator(&workplace).args(arguments.iter().copied()).run();
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{text}\n{}", finished.stderr);
         assert!(!finished.stderr.is_empty());
@@ -160,7 +160,7 @@ fn the_token_is_in_no_output_at_the_finest_log_level() {
         let arguments = ["reconcile", "--only", "merge", "--log-level", "trace", "--log-format", form];
         let finished = coordinator(&workplace).args(arguments).run();
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-        let encoded: Value = json!(crate::world::TOKEN);
+        let encoded: Value = json!(testkit::TOKEN);
         finished.hides(encoded.as_str().unwrap_or_default());
     }
 }

@@ -57,13 +57,13 @@ impl Folder {
         fs::read_to_string(self.path().join(path)).expect("the file can be read")
     }
 
-    fn load(&self) -> Result<coordinator::roster::Roster, String> {
+    fn load(&self) -> Result<coordinator_roster::Roster, String> {
         let environment = |name: &str| match name {
             "HOME" => Some("/home/someone".to_owned()),
             "TOKEN" => Some("s3cret-value".to_owned()),
             _ => None,
         };
-        coordinator::roster::load(&self.path().join("roster.toml"), &environment)
+        coordinator_roster::load(&self.path().join("roster.toml"), &environment)
             .map_err(|problems| problems.render(false))
     }
 

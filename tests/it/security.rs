@@ -18,9 +18,9 @@ use tokio_rustls::rustls::{self, ServerConfig, ServerConnection};
 
 use crate::coordinator;
 use crate::merging::merged;
-use crate::world::server::Reply;
-use crate::world::workplace::RosterText;
-use crate::world::{Fault, GitHub, Kubernetes, Pull, Repository, Route, TOKEN, Workplace};
+use testkit::server::Reply;
+use testkit::workplace::RosterText;
+use testkit::{Fault, GitHub, Kubernetes, Pull, Repository, Route, TOKEN, Workplace};
 
 const MERGE: [&str; 5] = ["reconcile", "--only", "merge", "-o", "json"];
 

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use crate::coordinator;
-use crate::world::workplace::RosterText;
-use crate::world::{Program, Workplace};
+use testkit::workplace::RosterText;
+use testkit::{Program, Workplace};
 
 fn task(command: &Value) -> Value {
     json!({

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::coordinator;
-use crate::world::workplace::RosterText;
-use crate::world::{
+use testkit::workplace::RosterText;
+use testkit::{
     Fault, Finished, GitHub, Production, Program, Pull, Reply, Repository, Route, TOKEN, Workplace,
 };
 

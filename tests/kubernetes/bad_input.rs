@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::account;
 use crate::cluster::Cluster;
 use crate::fleet::{Fleet, Roster, slots, text};
-use crate::world::Finished;
+use testkit::Finished;
 
 const FIRST: &str = "demo-ui-builder-s0";
 

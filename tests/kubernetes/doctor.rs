@@ -7,7 +7,7 @@ use crate::account::{self, Access, await_access};
 use crate::cluster::Cluster;
 use crate::fleet::{Fleet, Roster, text};
 use crate::shipped::{self, ACCOUNT};
-use crate::world::Finished;
+use testkit::Finished;
 
 /// The findings of this grade.
 fn graded(finished: &Finished, grade: &str) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::world::{Finished, Program, Workplace};
+use testkit::{Finished, Program, Workplace};
 
 /// A roster in a folder of its own.
 pub(crate) struct Fleet<'a> {

@@ -4,16 +4,16 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
-use coordinator::fleet::{Run, SlotRecord};
-use coordinator::platform::Start;
+use coordinator_core::fleet::{Run, SlotRecord};
+use coordinator_core::platform::Start;
 
 use crate::account;
 use crate::cluster::{Cluster, is_over, note, until};
 use crate::fleet::{Fleet, Roster, slots};
 use crate::history::History;
 use crate::shipped::{self, ACCOUNT};
-use crate::world::item_fleet::{ItemFleet, held, started};
-use crate::world::tasks::TaskState;
+use testkit::item_fleet::{ItemFleet, held, started};
+use testkit::tasks::TaskState;
 
 const SESSION: &str = "demo-queue-i7";
 

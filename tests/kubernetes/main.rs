@@ -4,9 +4,6 @@
 //! `tests/cluster/run.sh cargo test --test kubernetes -- --ignored` brings a control plane up for one run. Its nodes play
 //! what the annotations of a pod say (tests/cluster); a cluster of another kind needs nodes that do the same.
 
-#[path = "../world/world.rs"]
-mod world;
-
 mod account;
 mod audit;
 mod cluster;

@@ -16,8 +16,8 @@ use tokio::sync::{OnceCell, watch};
 
 use crate::account;
 use crate::fleet::Fleet;
-use crate::world::server::{Ending, Server};
-use crate::world::{Finished, Program, Reply};
+use testkit::server::{Ending, Server};
+use testkit::{Finished, Program, Reply};
 
 /// What happens to one request.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use crate::fleet::{Fleet, Roster, slots};
 use crate::proxy::{Asked, Exchange, Fault, Gate, Pause, Proxy, user_agent};
 use crate::shipped::{self, ACCOUNT};
 use crate::witness::{Kind, Seen, Witness};
-use crate::world::program::Running;
+use testkit::program::Running;
 
 const ROUNDS: usize = 50;
 const COORDINATORS: usize = 4;

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, until};
 use crate::fleet::{Fleet, Roster, slots};
 use crate::proxy::{Asked, Fault, Gate, Pause, Proxy};
 use crate::witness::Witness;
-use crate::world::program::Running;
+use testkit::program::Running;
 
 const SESSION: &str = "demo-builder-s0";
 

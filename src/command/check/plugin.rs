@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::command::{block_on, edges};
-use crate::platform::exec::Purpose;
-use crate::roster::{PlatformKind, Problem, Roster};
+use coordinator_platform_local::exec::Purpose;
+use coordinator_roster::{PlatformKind, Problem, Roster};
 
 /// For `capabilities`, which needs no network.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::Url;
 
-use crate::client::{proxy_for, variable};
-use crate::finding::Finding;
-use crate::roster::Endpoint;
+use coordinator_core::endpoint::Endpoint;
+use coordinator_core::finding::Finding;
+use coordinator_http::{proxy_for, variable};
 
 /// A name service that takes longer would cost every health check as much.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,8 +50,8 @@ async fn resolve(Endpoint { name, url, .. }: &Endpoint) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Grade;
-    use crate::roster::Redirects;
+    use coordinator_core::endpoint::Redirects;
+    use coordinator_core::finding::Grade;
 
     async fn check(url: &str) -> Finding {
         let endpoint = Endpoint {

@@ -1,8 +1,8 @@
 //! What the roster alone says.
 
-use crate::finding::Finding;
-use crate::fleet::Role;
-use crate::roster::{Missing, Problem, Roster};
+use coordinator_core::finding::Finding;
+use coordinator_core::fleet::Role;
+use coordinator_roster::{Missing, Problem, Roster};
 
 pub(super) fn findings(roster: &Roster) -> Vec<Finding> {
     let mut findings = vec![agents(roster)];

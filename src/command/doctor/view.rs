@@ -4,10 +4,10 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::cli::Output;
-use crate::finding::{Finding, Grade};
 use crate::render::markdown::escaped;
 use crate::render::words::{count, sentence};
 use crate::render::{Screen, wrap};
+use coordinator_core::finding::{Finding, Grade};
 
 const SCHEMA: &str = "coordinator.doctor/v1";
 

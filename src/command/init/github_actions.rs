@@ -93,7 +93,7 @@ pub(super) fn next(dir: &Path, kept: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::shipped;
+    use coordinator_roster::shipped;
 
     #[test]
     fn the_workflows_differ_from_the_shipped_ones_in_the_fleets_name_alone() {

@@ -91,7 +91,7 @@ pub(super) fn next(dir: &Path, fleet: &str, kept: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::shipped;
+    use coordinator_roster::shipped;
 
     #[test]
     fn every_manifest_of_the_base_is_written_as_it_is_shipped() {
@@ -140,7 +140,7 @@ mod tests {
     fn every_brief_is_listed_beside_the_briefs() {
         let listed: Vec<_> = BRIEFS.1.lines().filter_map(|line| line.strip_prefix("      - ")).collect();
         let briefs = shipped::BRIEFS.map(|(key, _)| format!("{key}.md"));
-        let modes = crate::fleet::Mode::ALL.map(|mode| format!("modes/{}.md", mode.word()));
+        let modes = coordinator_core::fleet::Mode::ALL.map(|mode| format!("modes/{}.md", mode.word()));
         let expected = ["preamble.md".to_owned()].into_iter().chain(briefs).chain(modes);
         assert_eq!(listed, expected.collect::<Vec<_>>());
     }

@@ -3,13 +3,12 @@
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 
-use super::row::{Grade, Row};
-use super::subject::Subject;
 use crate::cli::Output;
-use crate::platform::exec::protocol::{Capabilities, SlotExclusive};
 use crate::render::Screen;
 use crate::render::markdown::escaped;
 use crate::render::words::sentence;
+use coordinator_platform_local::exec::protocol::{Capabilities, SlotExclusive};
+use coordinator_plugin_test::{Grade, Row, Trial};
 
 const SCHEMA: &str = "coordinator.plugin-test/v1";
 
@@ -18,27 +17,22 @@ const GRADE_WIDTH: usize = 9;
 const NAME_WIDTH: usize = 19;
 
 /// The rows in the form that was asked for, with a line break at its end.
-pub(super) fn render(
-    subject: &Subject,
-    rows: &[Row],
-    output: Output,
-    screen: Screen,
-) -> anyhow::Result<String> {
+pub(super) fn render(trial: &Trial, output: Output, screen: Screen) -> anyhow::Result<String> {
     match output {
-        Output::Text => Ok(text(subject, rows, screen)),
-        Output::Json => Ok(serde_json::to_string_pretty(&document(subject, rows))? + "\n"),
-        Output::Markdown => Ok(markdown(&subject.capabilities, rows)),
+        Output::Text => Ok(text(trial, screen)),
+        Output::Json => Ok(serde_json::to_string_pretty(&document(trial))? + "\n"),
+        Output::Markdown => Ok(markdown(&trial.capabilities, &trial.rows)),
     }
 }
 
-fn document(subject: &Subject, rows: &[Row]) -> serde_json::Value {
-    let capabilities = &subject.capabilities;
+fn document(trial: &Trial) -> serde_json::Value {
+    let Trial { fleet, capabilities, rows, .. } = trial;
     let shown = rows.iter().map(
         |row| json!({ "row": row.name, "result": row.grade.word().to_lowercase(), "detail": sentence(&row.detail) }),
     );
     json!({
         "schema": SCHEMA,
-        "fleet": subject.fleet(),
+        "fleet": fleet,
         "name": sentence(&capabilities.name),
         "slot_exclusive": word(capabilities.slot_exclusive),
         "demand": demand(capabilities),
@@ -49,19 +43,20 @@ fn document(subject: &Subject, rows: &[Row]) -> serde_json::Value {
     })
 }
 
-fn text(subject: &Subject, rows: &[Row], screen: Screen) -> String {
+fn text(trial: &Trial, screen: Screen) -> String {
+    let Trial { fleet, capabilities, is_forgotten, rows } = trial;
     let line = |row: &Row| {
         let (grade, name) = (painted(row.grade, screen), row.name);
         format!("{grade}{name:NAME_WIDTH$}{}\n", sentence(&row.detail))
     };
     let lines: String = rows.iter().map(line).collect();
-    let left = if subject.is_forgotten {
+    let left = if *is_forgotten {
         "the plugin has forgotten it"
     } else {
         "what the plugin remembers of it may be removed"
     };
-    let fleet = format!("fleet {}: {left}", subject.fleet());
-    format!("{lines}\n{fleet}\n{}\n{}\n", class(&subject.capabilities), summary(rows))
+    let fleet = format!("fleet {fleet}: {left}");
+    format!("{lines}\n{fleet}\n{}\n{}\n", class(capabilities), summary(rows))
 }
 
 fn markdown(capabilities: &Capabilities, rows: &[Row]) -> String {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::fleet::{FleetName, Slot, Target};
 use crate::render::words::{millis, rfc3339, safe, sentence};
-use crate::report::{
+use coordinator_core::fleet::{FleetName, Slot, Target};
+use coordinator_core::report::{
     HealthReport, InventoryReport, MergeReport, NotMerged, RateLimit, RecentMerge, SourceEffect,
     SourceReport, SpawnReport,
 };

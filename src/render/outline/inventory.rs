@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use super::slots::{Shown, by_group, entry, grouped};
 use super::{Entry, Line, Mark, StepOutline, Tone, summarize};
-use crate::fleet::{Stuck, Unmanaged};
 use crate::render::words::{clock, safe, safe_lines, sentence};
-use crate::report::{InventoryReport, Report, SourceOutcome, SourceReport};
+use coordinator_core::fleet::{Stuck, Unmanaged};
+use coordinator_core::report::{InventoryReport, Report, SourceOutcome, SourceReport};
 
 pub(super) fn outline(report: &Report) -> StepOutline {
     let body = &report.inventory.body;

@@ -2,8 +2,8 @@
 
 use super::{Entry, Line, Mark, StepOutline, Tone, summarize, until};
 use crate::render::words::{safe, safe_lines};
-use crate::report::{MergeReport, NotMerged, Report};
-use crate::steps::merge::reason::Reason;
+use coordinator_core::merge::reason::Reason;
+use coordinator_core::report::{MergeReport, NotMerged, Report};
 
 /// More are counted: `coordinator pulls` names all.
 const NAMED: usize = 30;

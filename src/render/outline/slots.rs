@@ -1,8 +1,8 @@
 //! Slots in an outline: those of one group, and those with one cause, share a line.
 
 use super::{Entry, Mark};
-use crate::fleet::{Seat, Slot, Target};
 use crate::render::words::safe;
+use coordinator_core::fleet::{Seat, Slot, Target};
 
 /// More slots with the same cause are counted on their line and named below it.
 const NAMED_ON_THE_LINE: usize = 3;

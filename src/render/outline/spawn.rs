@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use super::slots::{Shown, by_group, entry, grouped};
 use super::{Entry, Line, Mark, StepOutline, Tone, summarize, until};
-use crate::fleet::{Hold, HoldReason, Target};
 use crate::render::words::{clock, safe_lines};
-use crate::report::{Report, SpawnFailure, SpawnReport};
+use coordinator_core::fleet::{Hold, HoldReason, Target};
+use coordinator_core::report::{Report, SpawnFailure, SpawnReport};
 
 pub(super) fn outline(report: &Report) -> StepOutline {
     let spawn = &report.spawn.body;

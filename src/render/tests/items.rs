@@ -6,10 +6,10 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::text;
-use crate::fleet::{Counts, Group, Hold, HoldReason, Slot, Target, WorkItem};
 use crate::render::sample::{converged, role};
 use crate::render::{json as program, metrics};
-use crate::report::{Report, SourceOutcome, SourceReport, Spawned};
+use coordinator_core::fleet::{Counts, Group, Hold, HoldReason, Slot, Target, WorkItem};
+use coordinator_core::report::{Report, SourceOutcome, SourceReport, Spawned};
 
 /// A source with items that run, start, wait and are superseded.
 fn with_items() -> Report {

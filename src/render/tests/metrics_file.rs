@@ -3,10 +3,10 @@ use std::collections::BTreeSet;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use crate::fleet::StuckReason;
 use crate::render::metrics;
 use crate::render::sample::{converged, eventful, stuck};
-use crate::report::StepOutcome;
+use coordinator_core::fleet::StuckReason;
+use coordinator_core::report::StepOutcome;
 
 /// A strict reader of the text exposition format: every sample has HELP and TYPE above it, no series comes twice.
 pub(super) fn check_exposition(text: &str) -> Result<(), TestCaseError> {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::client::client;
+use coordinator_http::client;
 
 #[test]
 fn without_expectations_any_2xx_is_up_and_5xx_is_down() {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::fleet::{LiveSession, Mode, Outcome, Run, State, StuckReason};
 use crate::render::sample::{a_role, at, slot, stuck};
+use coordinator_core::fleet::{LiveSession, Mode, Outcome, Run, State, StuckReason};
 
 fn live() -> SlotRecord {
     let live = LiveSession { generation: Some(1), state: State::Running, started_at: None, item: None };

@@ -1,9 +1,9 @@
 //! What GitHub's answer to a merge call means. Pure: status and message give an outcome.
 
-use crate::github::MergeAnswer;
-use crate::report::RateLimit;
+use coordinator_core::report::RateLimit;
+use coordinator_github::MergeAnswer;
 
-use super::reason::{Reason, Skip};
+use coordinator_core::merge::reason::{Reason, Skip};
 
 /// What became of a merge call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::github::Merged;
+    use coordinator_github::Merged;
 
     fn answer(status: u16, message: &str) -> MergeAnswer {
         MergeAnswer::Answered { status, message: message.to_owned(), merged: None }

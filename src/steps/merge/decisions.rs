@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::github::ListHead;
-use crate::pull::{Gap, Permission, Pull, RepositoryFacts, Unreadable};
-use crate::report::{MergeReport, Merged, NotMerged, RecentMerge, Unjudged};
+use coordinator_core::pull::{Gap, Permission, Pull, RepositoryFacts, Unreadable};
+use coordinator_core::report::{MergeReport, Merged, NotMerged, RecentMerge, Unjudged};
+use coordinator_github::ListHead;
 
-use super::reason::{Reason, Skip};
-use super::verdict::Missing;
+use coordinator_core::merge::reason::{Reason, Skip};
+use coordinator_core::merge::verdict::Missing;
 
 /// A merge that is this fresh may explain why production broke.
 const RECENT: Duration = Duration::from_secs(30 * 60);

@@ -2,13 +2,13 @@
 
 use tokio::time::Instant;
 
-use crate::github::{Error, Rereads};
-use crate::pull::{Gap, GapCause, Pull};
+use coordinator_core::pull::{Gap, GapCause, Pull};
+use coordinator_github::{Error, Rereads};
 
 use super::decisions::Decision;
-use super::reason::{Reason, Skip};
 use super::run::MergeRun;
-use super::verdict::{Missing, Verdict, verdict};
+use coordinator_core::merge::reason::{Reason, Skip};
+use coordinator_core::merge::verdict::{Missing, Verdict, verdict};
 
 /// A pull request that may be merged.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl MergeRun<'_> {
         if self.decisions.knows(pull.number) {
             judged.remove(pull.number);
         }
-        if let Some(skip) = super::verdict::repository_verdict(&head.repository) {
+        if let Some(skip) = coordinator_core::merge::verdict::repository_verdict(&head.repository) {
             return self.decisions.leave(&pull, &skip);
         }
         match verdict(&pull, &head.repository, self.policy, head.clock.now()) {

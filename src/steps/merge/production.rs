@@ -2,10 +2,10 @@
 
 use tokio::sync::watch;
 
-use crate::pull::Pull;
-use crate::report::{HealthReport, HealthVerdict, Step, StepOutcome};
+use coordinator_core::pull::Pull;
+use coordinator_core::report::{HealthReport, HealthVerdict, Step, StepOutcome};
 
-use super::reason::{Reason, Skip};
+use coordinator_core::merge::reason::{Reason, Skip};
 
 /// What the health step found out about production.
 #[derive(Debug, Clone, PartialEq, Eq)]

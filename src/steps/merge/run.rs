@@ -8,19 +8,19 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use crate::github::{Error, Github, ListHead, MAX_PULLS, MergeCall, Rereads};
-use crate::pull::{Pull, Sha};
-use crate::report::RateLimit;
-use crate::roster::MergePolicy;
+use coordinator_core::merge::MergePolicy;
+use coordinator_core::pull::{Pull, Sha};
+use coordinator_core::report::RateLimit;
+use coordinator_github::{Error, Github, ListHead, MAX_PULLS, MergeCall, Rereads};
 
 use super::MergeContext;
 use super::answer::{Outcome, classify};
 use super::decisions::{Decision, Decisions};
 use super::judge::{Candidate, Judged};
 use super::production::is_revert;
-use super::reason::{Reason, Skip};
-use super::title::commit_text;
-use super::verdict::Missing;
+use coordinator_core::merge::reason::{Reason, Skip};
+use coordinator_core::merge::title::commit_text;
+use coordinator_core::merge::verdict::Missing;
 
 /// A merge call goes by nothing that was read longer ago.
 const FRESH: Duration = Duration::from_secs(5);

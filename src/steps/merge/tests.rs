@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::reason::Reason;
-use super::sample::{globs, policy};
 use super::{MergeContext, Production, ProductionWatch, run};
-use crate::github::fake::{self, Journal, Reply, Sent};
-use crate::pull::GapCause;
-use crate::report::MergeReport;
-use crate::roster::MergePolicy;
+use coordinator_core::merge::MergePolicy;
+use coordinator_core::merge::reason::Reason;
+use coordinator_core::merge::sample::{globs, policy};
+use coordinator_core::pull::GapCause;
+use coordinator_core::report::MergeReport;
+use coordinator_github::fake::{self, Journal, Reply, Sent};
 
 fn context() -> MergeContext {
     let merge_until = Instant::now() + Duration::from_secs(60);

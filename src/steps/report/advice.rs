@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::offline::{Offline, offline};
 use super::{LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, which, wholly_backing_off};
-use crate::fleet::{Mode, Role, Slot, StuckReason};
-use crate::pull::GapCause;
-use crate::report::{Advice, Cause, EndpointHealth, NotMerged, Report, Unjudged};
-use crate::steps::merge::reason::Reason as PullReason;
+use coordinator_core::fleet::{Mode, Role, Slot, StuckReason};
+use coordinator_core::merge::reason::Reason as PullReason;
+use coordinator_core::pull::GapCause;
+use coordinator_core::report::{Advice, Cause, EndpointHealth, NotMerged, Report, Unjudged};
 
 const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -1,6 +1,6 @@
 //! Whether the fault is here: a machine without a network knows nothing about production.
 
-use crate::report::{Cause, Contact, EndpointHealth, Report};
+use coordinator_core::report::{Cause, Contact, EndpointHealth, Report};
 
 /// Nothing could be reached, by name or by route.
 pub(super) struct Offline {

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::fleet::{Hold, Mode, StuckReason};
-use crate::pull::GapCause;
 use crate::render::sample::{a_role, at, converged, endpoint, merged, role, skip, stuck, target};
-use crate::report::{
+use coordinator_core::fleet::{Hold, Mode, StuckReason};
+use coordinator_core::merge::reason::Reason as PullReason;
+use coordinator_core::pull::GapCause;
+use coordinator_core::report::{
     Advice, Cause, CertificateFault, Contact, Contacts, RateLimit, SpawnFailure, Spawned, Unjudged,
 };
-use crate::steps::merge::reason::Reason as PullReason;
 
 fn roles() -> [Role; 3] {
     [

@@ -2,8 +2,8 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::*;
-use crate::fleet::{Listing, Mode};
 use crate::render::sample::{a_role, at};
+use coordinator_core::fleet::{Listing, Mode};
 
 type Answer = fn(&Slot) -> anyhow::Result<Start>;
 
@@ -42,7 +42,7 @@ impl Platform for Scripted {
 /// Ten slots of `first` and two of `second`, all to be started: the report, and who was asked for.
 async fn applied(answer: Answer) -> (SpawnReport, Vec<String>) {
     let roles = [a_role("first", Mode::TaskDriven, 10), a_role("second", Mode::TaskDriven, 2)];
-    let orders = roles.iter().flat_map(crate::fleet::Role::wants).map(Order::Start).collect();
+    let orders = roles.iter().flat_map(coordinator_core::fleet::Role::wants).map(Order::Start).collect();
     let (cycle, stop) = (CycleId("c".to_owned()), CancellationToken::new());
     let until = Instant::now() + Duration::from_secs(600);
     let context = SpawnContext { cycle: &cycle, clock: || at(0), until, stop: &stop, dry_run: false };

@@ -1,9 +1,9 @@
 //! `coordinator session-admit`: the last word before an agent starts.
 
 use super::{Fleet, Past};
-use crate::world::actions::life::Admission;
-use crate::world::actions::{Groups, Run};
-use crate::world::{Fault, Finished, Route};
+use testkit::actions::life::Admission;
+use testkit::actions::{Groups, Run};
+use testkit::{Fault, Finished, Route};
 
 /// A run that a cycle dispatched, in progress.
 fn dispatched(fleet: &Fleet) -> Run {

@@ -1,7 +1,7 @@
 //! What GitHub refuses, and what the report then says.
 
 use super::Fleet;
-use crate::world::{Fault, Route};
+use testkit::{Fault, Route};
 
 fn failure(change: impl FnOnce(&Fleet)) -> String {
     let fleet = Fleet::of(1);

@@ -4,9 +4,9 @@
 
 use super::Fleet;
 use crate::coordinator;
-use crate::world::actions::Groups;
-use crate::world::actions::life::Admission;
-use crate::world::{Fault, Route};
+use testkit::actions::Groups;
+use testkit::actions::life::Admission;
+use testkit::{Fault, Route};
 
 /// A small generator of its own, so that a seed means the same for ever.
 pub(super) struct Dice(pub(super) u64);
@@ -99,7 +99,7 @@ pub(super) fn trouble(fleet: &Fleet, dice: &mut Dice) {
 fn settles(fleet: &Fleet, slots: u64) {
     {
         let mut state = fleet.github.state();
-        state.faults = crate::world::fault::Faults::default();
+        state.faults = testkit::fault::Faults::default();
         state.repository().actions.index.lags = false;
         state.repository().actions.index();
     }

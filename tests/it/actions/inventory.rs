@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Fleet, Past};
-use crate::world::actions::life::Admission;
-use crate::world::actions::{Groups, Workflow};
+use testkit::actions::life::Admission;
+use testkit::actions::{Groups, Workflow};
 
 #[test]
 fn a_full_fleet_costs_one_request() {

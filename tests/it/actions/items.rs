@@ -5,26 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use coordinator::cli::StepName;
-use coordinator::client;
 use coordinator::cycle::{self, Cycle, Stop};
-use coordinator::fleet::{Follows, HoldReason, Inventory, Listing, Want};
-use coordinator::github::{Credentials, Github, transport};
-use coordinator::platform::actions::{Actions as Platform, Settings};
-use coordinator::platform::{CycleId, Platform as _, Start};
 use coordinator::render::progress::Progress;
-use coordinator::report::{Report, Spawned};
-use coordinator::roster::{self, PlatformKind, Roster};
-use coordinator::source::Source;
+use coordinator_core::fleet::{Follows, HoldReason, Inventory, Listing, Want};
+use coordinator_core::platform::{CycleId, Platform as _, Start};
+use coordinator_core::report::{Report, Spawned};
+use coordinator_core::source::Source;
+use coordinator_github::{Credentials, Github, transport};
+use coordinator_platform_actions::{Actions as Platform, Settings};
+use coordinator_roster::{PlatformKind, Roster};
 use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::Fleet;
 use super::invariant::{Dice, trouble};
 use crate::contract::assert_conforms;
-use crate::world::actions::Workflow;
-use crate::world::actions::life::Admission;
-use crate::world::tasks::{MAX_ATTEMPTS, TaskState, Tasks};
-use crate::world::{Fault, Finished, Route, TOKEN};
+use testkit::actions::Workflow;
+use testkit::actions::life::Admission;
+use testkit::tasks::{MAX_ATTEMPTS, TaskState, Tasks};
+use testkit::{Fault, Finished, Route, TOKEN};
 
 const DEFAULTS: &str = "backoff_base = \"0s\"\nmin_runtime = \"0s\"";
 
@@ -44,7 +43,7 @@ impl Queue {
     fn of(count: u32) -> Self {
         let fleet = Fleet::with(count, "", DEFAULTS);
         let variable = |_: &str| None;
-        let roster = roster::load(&fleet.workplace.roster(), &variable)
+        let roster = coordinator_roster::load(&fleet.workplace.roster(), &variable)
             .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         let role = &roster.roles[0];
         let tasks = Tasks::new("queue", &role.key, &role.spec);
@@ -61,7 +60,7 @@ impl Queue {
             time_limits: self.roster.time_limits(),
             actions: actions.clone(),
         };
-        let client = client::client().expect("a client can be made");
+        let client = coordinator_http::client().expect("a client can be made");
         let repository = self.roster.repository.as_ref().expect("the roster has one");
         let credentials = Credentials::token(TOKEN).expect("a good token");
         let github = Github::new(transport::over(client), repository, credentials);
@@ -203,7 +202,7 @@ async fn the_life_of_a_task_started_failed_tried_again_superseded_and_done() {
 
     let slot = "queue-ibd4jzx4d0d5384fa";
     let titles: Vec<(String, String)> = queue.fleet.actions(|actions, _| {
-        let ended = |run: &crate::world::actions::Run| {
+        let ended = |run: &testkit::actions::Run| {
             let agent = run.job("agent").and_then(|job| job.conclusion.clone());
             (run.title.clone(), agent.unwrap_or_default())
         };
@@ -243,7 +242,7 @@ async fn item_role_and_attempt_come_back_in_every_list_live_and_ended() {
     queue.open("UPPER case ü");
     for attempt in 1..=2 {
         queue.cycle().await;
-        let of = |record: &coordinator::fleet::SlotRecord| {
+        let of = |record: &coordinator_core::fleet::SlotRecord| {
             let of = record.item().expect("it worked on an item").clone();
             (of.item.id, of.item.counts.attempt, of.role.to_string())
         };
@@ -567,7 +566,7 @@ async fn step(queue: &Queue, dice: &mut Dice, admitted: &mut Admitted) {
 async fn settles(queue: &Queue, admitted: &mut Admitted) {
     {
         let mut state = queue.fleet.github.state();
-        state.faults = crate::world::fault::Faults::default();
+        state.faults = testkit::fault::Faults::default();
         state.repository().actions.index.lags = false;
         state.repository().actions.index();
     }

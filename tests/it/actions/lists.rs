@@ -1,8 +1,8 @@
 //! Lists of runs that are long, cut, or not to be had.
 
 use super::{Fleet, Past};
-use crate::world::actions::Index;
-use crate::world::{Fault, Route};
+use testkit::actions::Index;
+use testkit::{Fault, Route};
 
 /// `count` sessions that are over, five minutes apart, and one that is live and older than all of them.
 fn busy_past(fleet: &Fleet, count: u64) {

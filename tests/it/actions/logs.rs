@@ -1,9 +1,9 @@
 //! `logs`, `sessions` and `doctor` of a fleet on GitHub Actions.
 
 use super::{Fleet, Past};
-use crate::world::actions::LogStore;
-use crate::world::actions::logs::Shelf;
-use crate::world::{Fault, Reply, Route, TOKEN};
+use testkit::actions::LogStore;
+use testkit::actions::logs::Shelf;
+use testkit::{Fault, Reply, Route, TOKEN};
 
 /// A fleet with one session that is over, and its log at another server.
 fn with_log(text: &str) -> (Fleet, LogStore) {

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Fleet, Past};
 use crate::coordinator;
-use crate::world::actions::RunDetails;
-use crate::world::actions::life::Admission;
-use crate::world::{Fault, Route};
+use testkit::actions::RunDetails;
+use testkit::actions::life::Admission;
+use testkit::{Fault, Route};
 
 #[test]
 fn an_empty_slot_costs_a_look_at_its_group_and_a_dispatch() {

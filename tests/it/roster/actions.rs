@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use coordinator::roster::{ActionsSettings, PlatformKind};
+use coordinator_platform_actions::ActionsSettings;
+use coordinator_roster::PlatformKind;
 
 use super::Folder;
 use super::mistakes::refused;

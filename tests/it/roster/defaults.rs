@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use coordinator::fleet::Mode;
-use coordinator::roster::{
-    CheckMode, CommitMessage, OnInventoryFailure, PlatformKind, Roster, StaleApprovals,
-};
+use coordinator_core::fleet::Mode;
+use coordinator_core::merge::{CheckMode, CommitMessage, StaleApprovals};
+use coordinator_core::plan::OnInventoryFailure;
+use coordinator_roster::{PlatformKind, Roster};
 
 use super::Folder;
 

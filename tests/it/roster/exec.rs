@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use coordinator::roster::{ExecSettings, PlatformKind, Roster};
+use coordinator_platform_local::exec::ExecSettings;
+use coordinator_roster::{PlatformKind, Roster};
 
 use super::Folder;
 use super::mistakes::refused;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use coordinator::fleet::{Container, Role, RoleKey, Slot};
-use coordinator::roster::{KubernetesSettings, PlatformKind, Roster, Toleration, Workspace};
+use coordinator_core::fleet::{Container, Role, RoleKey, Slot};
+use coordinator_platform_kubernetes::{KubernetesSettings, Toleration, Workspace};
+use coordinator_roster::{PlatformKind, Roster};
 
 use super::Folder;
 
@@ -137,7 +138,7 @@ fn a_fleet_on_this_machine_may_keep_its_cluster_s_settings() {
 #[test]
 fn a_pod_needs_no_home() {
     let folder = Folder::with_briefs(LEAST);
-    let loaded = coordinator::roster::load(&folder.path().join("roster.toml"), &|_| None);
+    let loaded = coordinator_roster::load(&folder.path().join("roster.toml"), &|_| None);
     assert!(loaded.is_ok(), "{:?}", loaded.map(drop));
 }
 

@@ -1,6 +1,6 @@
 //! Mistakes of rosters for a cluster: each with its place, the offending text and what to do, and all of them at once.
 
-use coordinator::roster::reference;
+use coordinator_roster::reference;
 
 use super::Folder;
 use super::mistakes::refused;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use coordinator::fleet::Mode;
-use coordinator::roster::{self, Roster, reference};
+use coordinator_core::fleet::Mode;
+use coordinator_roster::{Roster, reference};
 
 use super::Folder;
 
@@ -14,8 +14,10 @@ fn root() -> &'static Path {
 }
 
 fn shipped() -> Roster {
-    roster::load(&root().join("roster.toml"), &|name| (name == "HOME").then(|| "/home/someone".to_owned()))
-        .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    coordinator_roster::load(&root().join("roster.toml"), &|name| {
+        (name == "HOME").then(|| "/home/someone".to_owned())
+    })
+    .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
 }
 
 #[test]

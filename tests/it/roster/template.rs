@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use coordinator::roster::PlatformKind;
+use coordinator_roster::PlatformKind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

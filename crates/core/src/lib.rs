@@ -1,0 +1,32 @@
+//! The nouns of a fleet, and the rules that decide. Everything here is pure: no clock, no files, no
+//! network, no process.
+//!
+//! # One idea
+//!
+//! Everything is a wanted session. A [`source`] says which sessions should exist, the [`platform`]
+//! says which exist, [`plan`] gives the difference. Nothing is remembered between runs.
+//!
+//! # The invariant
+//!
+//! At every instant each slot has at most one live session, and the coordinator never ends a live
+//! session. It holds for any number of overlapping runs because the slot's fixed name is the lock
+//! and the platform keeps it.
+
+#![deny(unsafe_code)]
+
+pub mod fleet;
+pub mod backoff;
+pub mod plan;
+pub mod source;
+pub mod platform;
+pub mod environment;
+pub mod placeholders;
+pub mod prompt;
+pub mod pull;
+pub mod merge;
+pub mod endpoint;
+pub mod report;
+pub mod finding;
+pub mod sanitize;
+pub mod secrets;
+pub mod timestamp;

@@ -1,0 +1,57 @@
+//! The placeholders of a command: `{prompt}`, `{role}` and the like.
+
+use crate::fleet::{FleetName, RoleKey, Slot, Want};
+
+/// What a command's placeholders stand for in one slot.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    pub fleet: &'a FleetName,
+    pub slot: &'a Slot,
+    pub role: &'a RoleKey,
+    /// The item's id; empty in the slot of a role.
+    pub item: &'a str,
+    pub prompt: &'a str,
+    pub brief: &'a str,
+}
+
+/// The command of one slot, every placeholder filled.
+pub fn command(want: &Want, fleet: &FleetName) -> Vec<String> {
+    let Want { slot, role, spec, item, .. } = want;
+    let item = item.as_ref().map_or("", |item| &item.id);
+    filled(&spec.command, Values { fleet, slot, role, item, prompt: &spec.prompt, brief: &spec.brief })
+}
+
+/// The same for a command that came without its specification.
+pub fn filled(command: &[String], of: Values<'_>) -> Vec<String> {
+    let session_name = of.slot.session_name(of.fleet);
+    let values = [
+        ("{prompt}", of.prompt),
+        ("{brief}", of.brief),
+        ("{role}", of.role.as_str()),
+        ("{item}", of.item),
+        ("{slot}", session_name.as_str()),
+        ("{fleet}", of.fleet.as_str()),
+    ];
+    command.iter().map(|argument| fill(argument, &values)).collect()
+}
+
+/// Replaces placeholders in one pass, so that a value which contains one stays as it is; other braces stay too.
+pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(brace) = rest.find('{') {
+        let (before, from_brace) = rest.split_at(brace);
+        filled.push_str(before);
+        let placeholder = values.iter().find(|(placeholder, _)| from_brace.starts_with(placeholder));
+        let (value, used) = placeholder.map_or(("{", 1), |(placeholder, value)| (*value, placeholder.len()));
+        filled.push_str(value);
+        rest = &from_brace[used..];
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// Whether the command carries the prompt itself; else it comes on standard input.
+pub fn takes_prompt(command: &[String]) -> bool {
+    command.iter().any(|argument| argument.contains("{prompt}"))
+}

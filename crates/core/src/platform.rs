@@ -1,0 +1,114 @@
+//! Where sessions run. The platform, not the coordinator, keeps the invariant: creation in a taken slot fails.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::fleet::{Group, Hold, HoldReason, Listing, Slot, Want};
+use crate::report::{Contacts, RateLimit};
+
+/// A platform keeps what it remembers of a work item for so long after the item left its source and
+/// its last session ended.
+pub const KEPT_AFTER_ITEM: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// Identity of one run of the coordinator; every session records which cycle created it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CycleId(pub String);
+
+impl fmt::Display for CycleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What became of one start. A failed start is the error of the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// A session of this generation runs now.
+    Started {
+        /// 1 + the predecessor's.
+        generation: u64,
+    },
+    /// The slot holds a live session: another cycle was first, or the inventory did not know.
+    AlreadyRunning,
+    /// Another session ran in the slot since the start was planned: see [`crate::fleet::Follows`].
+    Superseded,
+    /// The platform looked at the slot itself and holds it back.
+    Held(Hold),
+    /// It failed, or may have, in a way that says nothing of other slots: the rest of the role goes
+    /// on.
+    Failed(String),
+    /// The platform wants no more requests for now: neither for this slot nor for any other.
+    RateLimited(RateLimit),
+}
+
+/// What became of a person's wish to end a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopAnswer {
+    /// The platform ends it, with its grace, and records it as stopped.
+    Asked {
+        /// Which session it is, where that is known.
+        generation: Option<u64>,
+    },
+    /// No session of the slot is live.
+    NotLive,
+}
+
+impl Start {
+    /// The answer of a platform that keeps no register of work items.
+    pub fn unsupported() -> Self {
+        let detail = "this platform cannot run work items".to_owned();
+        Self::Held(Hold { reason: HoldReason::Unsupported, until: None, detail })
+    }
+}
+
+/// A place that runs sessions and refuses a second one in a slot.
+pub trait Platform {
+    /// Every session of the fleet that is live or remembered. A partial answer is an error.
+    fn list(&self) -> impl Future<Output = anyhow::Result<Listing>>;
+
+    /// All that is going to be started, before the first of it is, so that the platform can prepare
+    /// in one go.
+    fn expect<'a>(&self, _wants: impl Iterator<Item = &'a Want>) {}
+
+    /// Starts a session where the slot is certainly free, nothing ran in it since [`Want::follows`]
+    /// was decided, and [`crate::backoff::hold`] does not hold it: all judged anew by the
+    /// platform's own records, under its own lock. Safe to call for any slot, any number of times,
+    /// by any number of callers.
+    fn start(
+        &self,
+        want: &Want,
+        cycle: &CycleId,
+        now: SystemTime,
+    ) -> impl Future<Output = anyhow::Result<Start>>;
+
+    /// What [`Platform::start`] would answer now, with nothing started or changed: the dry run.
+    fn preview(&self, want: &Want, now: SystemTime) -> impl Future<Output = anyhow::Result<Start>>;
+
+    /// Keeps what the platform remembers of work items, after the starts of a cycle. `present` are
+    /// the slots of all items of the sources `groups`, which were read whole: what is remembered of
+    /// other items of theirs goes after a while.
+    fn sweep(
+        &self,
+        _present: &BTreeSet<Slot>,
+        _groups: &BTreeSet<Group>,
+        _now: SystemTime,
+    ) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
+    /// Calls made so far: one per list and per start, or what the platform really counts.
+    fn requests(&self) -> u64;
+
+    /// Whether the platform's server could be reached until now; a platform without one has nothing
+    /// to reach.
+    fn contacts(&self) -> Contacts {
+        Contacts::default()
+    }
+
+    /// How many starts may be under way at once by now, at least one. They wait for a server, so a
+    /// few do not burden it.
+    fn starts_at_once(&self) -> usize {
+        8
+    }
+}

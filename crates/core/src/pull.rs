@@ -1,0 +1,259 @@
+//! Pull requests as the merge step judges them: our own types, no SDK's. What GitHub did not say,
+//! or said in a word that we do not know, is a value of its own here, so that it cannot be taken
+//! for a yes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+pub use checks::{CheckResult, Checks, Counts, Rollup, RollupState, Row, RowSource};
+pub use repository::{BaseCommit, BranchHistory, Permission, Repository, RepositoryFacts, parse_full_name};
+
+mod checks;
+mod repository;
+
+/// A full commit id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sha(pub String);
+
+impl fmt::Display for Sha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One pull request at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// GitHub's node id, by which it is read again.
+    pub id: String,
+    /// Its number; numbers are given in the order of creation.
+    pub number: u64,
+    /// Untrusted text.
+    pub title: String,
+    /// Open, or not.
+    pub state: PullState,
+    /// Not ready yet, by its author's word.
+    pub draft: bool,
+    /// Who opened it; `None` for a deleted account.
+    pub author: Option<Actor>,
+    /// When it was opened.
+    pub created_at: Option<SystemTime>,
+    /// Name of the branch that it goes into.
+    pub base: String,
+    /// The commit that is judged, and the only one that may be merged.
+    pub head: Sha,
+    /// Who made that commit.
+    pub last_push: LastPush,
+    /// Its head is in another repository.
+    pub fork: bool,
+    /// Its labels.
+    pub labels: Page<String>,
+    /// Whether it can be merged without a conflict.
+    pub mergeable: Mergeable,
+    /// What branch protection says.
+    pub merge_state: MergeState,
+    /// Its relation to a merge queue.
+    pub merge_queue: MergeQueue,
+    /// GitHub's own decision on its reviews.
+    pub review_decision: ReviewDecision,
+    /// The latest opinion of each reviewer who may write to the repository.
+    pub reviews: Page<Review>,
+    /// The checks of its head.
+    pub checks: Checks,
+    /// Fields that GitHub did not show, by their name in GraphQL.
+    pub gaps: BTreeMap<String, Gap>,
+}
+
+/// A list, and whether it is all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What was read.
+    pub items: Vec<T>,
+    /// Nothing is missing.
+    pub complete: bool,
+}
+
+/// `PullRequest.state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullState {
+    /// Neither merged nor closed.
+    Open,
+    /// Closed without a merge.
+    Closed,
+    /// Merged.
+    Merged,
+    /// A word that we do not know.
+    Unknown,
+}
+
+/// Who did something. Two actors are the same only when kind and login agree: an app and a person
+/// may share a login.
+#[derive(Debug, Clone, Eq)]
+pub struct Actor {
+    /// Person or app.
+    pub kind: ActorKind,
+    /// Without `[bot]`.
+    pub login: String,
+}
+
+impl Actor {
+    /// An actor by GitHub's type name; a bot's login may carry `[bot]`.
+    pub fn new(kind: ActorKind, login: &str) -> Self {
+        Self { kind, login: login.strip_suffix("[bot]").unwrap_or(login).to_owned() }
+    }
+}
+
+impl PartialEq for Actor {
+    /// Logins differ in letter case only for the eye.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.login.eq_ignore_ascii_case(&other.login)
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suffix = if self.kind == ActorKind::Bot { "[bot]" } else { "" };
+        write!(f, "{}{suffix}", self.login)
+    }
+}
+
+/// The accounts behind the head commit. GitHub does not show who pushed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastPush {
+    /// Its author and its committer.
+    By(Vec<Actor>),
+    /// Why they are not known.
+    Unknown(String),
+}
+
+/// What kind of account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActorKind {
+    /// A person's account.
+    User,
+    /// An app.
+    Bot,
+    /// Anything else: its approval never counts.
+    Other,
+}
+
+/// One reviewer's latest opinion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review {
+    /// `None` for a deleted account.
+    pub author: Option<Actor>,
+    /// What it says.
+    pub state: ReviewState,
+    /// The reviewer may push to the repository.
+    pub can_push: bool,
+    /// The commit that was looked at.
+    pub commit: Option<Sha>,
+    /// When it was given.
+    pub submitted_at: Option<SystemTime>,
+}
+
+/// What a review says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewState {
+    /// Yes.
+    Approved,
+    /// No.
+    ChangesRequested,
+    /// Neither: dismissed, a comment, pending, or a word that we do not know.
+    Other,
+}
+
+/// `PullRequest.reviewDecision`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewDecision {
+    /// Null: no rule asks for a review. Neither a yes nor a no.
+    NotRequired,
+    /// The rules are satisfied.
+    Approved,
+    /// A review is missing.
+    ReviewRequired,
+    /// Somebody who counts asks for changes.
+    ChangesRequested,
+    /// Could not be read, or a word that we do not know.
+    Unknown,
+}
+
+/// `PullRequest.mergeable`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mergeable {
+    /// No conflict.
+    Yes,
+    /// Conflicts with its base.
+    Conflicting,
+    /// GitHub has not computed it, or it could not be read.
+    Unknown,
+}
+
+/// `PullRequest.mergeStateStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeState {
+    /// Nothing is in the way.
+    Clean,
+    /// Nothing is in the way; hooks will run.
+    HasHooks,
+    /// A check that is not required did not pass.
+    Unstable,
+    /// A rule is in the way.
+    Blocked,
+    /// A rule asks for a head that contains the base.
+    Behind,
+    /// A conflict.
+    Dirty,
+    /// Still a draft.
+    Draft,
+    /// An older GitHub Enterprise Server does not have the field. Its answer to a merge call says
+    /// what its rules forbid, unless the token is an administrator's.
+    Hidden,
+    /// Not computed yet, could not be read, or a word that we do not know.
+    Unknown,
+}
+
+/// A pull request and a merge queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeQueue {
+    /// The base has none.
+    None,
+    /// The base takes merges from a queue alone.
+    Required,
+    /// The pull request is in it.
+    Queued,
+    /// Could not be read.
+    Unknown,
+}
+
+/// A pull request of which too little could be read to judge it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its number.
+    pub number: u64,
+    /// Its title, as far as known: untrusted text.
+    pub title: String,
+    /// Why.
+    pub gap: Gap,
+}
+
+/// Something that GitHub did not show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// What kind of remedy may help.
+    pub cause: GapCause,
+    /// GitHub's own words, or ours where it said nothing.
+    pub sentence: String,
+}
+
+/// Why GitHub did not show something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GapCause {
+    /// The token may not see it.
+    Refused,
+    /// It takes GitHub too long, even alone.
+    TooLarge,
+    /// Anything else.
+    Other,
+}

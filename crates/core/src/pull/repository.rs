@@ -1,0 +1,109 @@
+//! The repository around the pull requests.
+
+use std::time::SystemTime;
+
+use super::Page;
+
+/// `[repository]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// Before the slash.
+    pub owner: String,
+    /// After the slash.
+    pub name: String,
+    /// Base of the REST API, without a trailing slash.
+    pub api_url: String,
+    /// The GraphQL endpoint.
+    pub graphql_url: String,
+}
+
+impl Repository {
+    /// The repository `owner/repo` at these addresses, or what is wrong with its name.
+    pub fn named(full_name: &str, api_url: &str, graphql_url: &str) -> Result<Self, String> {
+        let (owner, name) = parse_full_name(full_name)?;
+        Ok(Self {
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+            api_url: api_url.trim_end_matches('/').to_owned(),
+            graphql_url: graphql_url.to_owned(),
+        })
+    }
+
+    /// `owner/name`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+}
+
+/// Owner and name of `owner/repo`, by GitHub's alphabet.
+pub fn parse_full_name(text: &str) -> Result<(&str, &str), String> {
+    let owner_char = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let name_char = |c: char| owner_char(c) || c == '.';
+    let parts = text.split_once('/').filter(|(owner, name)| {
+        let sizes = (1..=39).contains(&owner.len()) && (1..=100).contains(&name.len());
+        sizes && owner.chars().all(owner_char) && name.chars().all(name_char) && *name != "." && *name != ".."
+    });
+    parts.ok_or_else(|| "write `owner/repo`, as in the repository's address".to_owned())
+}
+
+/// The repository, as far as merging depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryFacts {
+    /// Read-only.
+    pub archived: bool,
+    /// Its settings allow squash merges.
+    pub squash_allowed: bool,
+    /// What the token may do.
+    pub permission: Permission,
+    /// `None` in an empty repository.
+    pub default_branch: Option<String>,
+    /// The latest commits of the default branch and of each configured base.
+    pub branches: Vec<BranchHistory>,
+}
+
+impl RepositoryFacts {
+    /// The latest commits of a branch, newest first; `None` when GitHub shows no such branch.
+    pub fn history(&self, branch: &str) -> Option<&Page<BaseCommit>> {
+        let found = self.branches.iter().find(|history| history.branch == branch)?;
+        Some(&found.commits)
+    }
+}
+
+/// `Repository.viewerPermission`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Everything, branch protection included.
+    Admin,
+    /// Enough to merge.
+    Write,
+    /// Not enough to merge.
+    ReadOnly,
+    /// Null, as GitHub Apps and the token of GitHub Actions always see it: neither a yes nor a no.
+    Unknown,
+}
+
+/// The latest commits of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchHistory {
+    /// Its name.
+    pub branch: String,
+    /// Newest first.
+    pub commits: Page<BaseCommit>,
+}
+
+/// A commit on a base branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseCommit {
+    /// First line of its message: untrusted text.
+    pub title: String,
+    /// When it was committed.
+    pub committed_at: Option<SystemTime>,
+}
+
+impl BaseCommit {
+    /// The pull request that it came from, by the `(#n)` at the end of its title.
+    pub fn pull_number(&self) -> Option<u64> {
+        let (_, tail) = self.title.trim_end().rsplit_once("(#")?;
+        tail.strip_suffix(')')?.parse().ok()
+    }
+}

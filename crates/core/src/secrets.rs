@@ -1,0 +1,139 @@
+//! Keeps secrets out of everything that leaves the program.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// Variables that hold the coordinator's own credentials.
+const CREDENTIAL_NAMES: [&str; 4] = ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "REDIS_URL"];
+
+/// Variables that say where and as which user a program runs. They are not secrets, even if a
+/// `${...}` names them.
+const EVERYDAY_NAMES: [&str; 11] =
+    ["HOME", "PATH", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR", "PWD", "HOSTNAME"];
+
+/// Whether a variable is the coordinator's own: no session inherits it. Of `GITHUB_*` some are
+/// credentials, and the others describe the workflow run that the coordinator is part of.
+pub fn is_own(name: &str) -> bool {
+    CREDENTIAL_NAMES.contains(&name) || name.starts_with("GITHUB_")
+}
+
+/// Whether a variable stays in every session and is shown, although a `${...}` names it.
+pub fn is_everyday(name: &str) -> bool {
+    EVERYDAY_NAMES.contains(&name) || name.starts_with("LC_") || name.starts_with("XDG_")
+}
+
+/// A shorter value masks too much by accident and protects nothing.
+const SHORTEST_BYTES: usize = 4;
+
+const MASK: &str = "***";
+
+/// The values to mask, longest first, so that no secret is left over from a shorter one within it.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    values: Vec<String>,
+}
+
+impl Secrets {
+    /// The coordinator's credentials and the values of the variables in `names`, looked up in
+    /// `environment`.
+    pub fn named(names: &BTreeSet<String>, environment: impl Fn(&str) -> Option<String>) -> Self {
+        let names = CREDENTIAL_NAMES.into_iter().chain(names.iter().map(String::as_str));
+        Self::new(names.filter_map(environment))
+    }
+
+    /// These values, each line of a multi-line value on its own, and as they look inside JSON.
+    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut all = Vec::new();
+        for value in values {
+            for line in value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_BYTES) {
+                let json = serde_json::Value::from(line).to_string();
+                all.push(json.trim_matches('"').to_owned());
+                all.push(line.to_owned());
+            }
+        }
+        all.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        all.dedup();
+        Self { values: all }
+    }
+
+    /// The text with every secret replaced.
+    pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.values.iter().fold(Cow::Borrowed(text), |text, secret| {
+            if text.contains(secret) { Cow::Owned(text.replace(secret, MASK)) } else { text }
+        })
+    }
+}
+
+impl Secrets {
+    /// A JSON document with every secret replaced inside its texts. Keys, numbers and words such as `true` are the
+    /// document's form, and stay: a secret whose value is `true` must not break it.
+    pub fn mask_json(&self, document: &str) -> String {
+        let mut masked = String::with_capacity(document.len());
+        let mut rest = document;
+        while let Some(start) = rest.find('"') {
+            let (before, text) = rest.split_at(start + 1);
+            let end = end_of_text(text);
+            let (text, after) = text.split_at(end);
+            let is_key = after.trim_start_matches('"').trim_start().starts_with(':');
+            masked.push_str(before);
+            masked.push_str(&if is_key { Cow::Borrowed(text) } else { self.mask(text) });
+            let quote = usize::from(after.starts_with('"'));
+            masked.push_str(&after[..quote]);
+            rest = &after[quote..];
+        }
+        masked.push_str(rest);
+        masked
+    }
+}
+
+/// Where the quote stands that ends a JSON text; `\\` takes the character behind it along.
+fn end_of_text(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.bytes().position(|byte| {
+        let is_end = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        is_end
+    });
+    end.unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_wherever_it_stands() {
+        let secrets = Secrets::new(["ghp_abc".to_owned(), "ghp_abcdef".to_owned(), "quo\"ted".to_owned()]);
+        assert_eq!(secrets.mask("x ghp_abcdef y ghp_abc"), "x *** y ***");
+        assert_eq!(secrets.mask(r#"{"error":"quo\"ted"}"#), r#"{"error":"***"}"#);
+    }
+
+    #[test]
+    fn everyday_variables_are_known_by_name_and_by_prefix_and_no_other_is_one() {
+        for name in ["HOME", "PATH", "LC_ALL", "XDG_RUNTIME_DIR", "TMPDIR"] {
+            assert!(is_everyday(name) && !is_own(name), "{name}");
+        }
+        for name in ["HOMES", "PATH_TOKEN", "LC", "ANTHROPIC_API_KEY", "REDIS_URL", "GITHUB_TOKEN"] {
+            assert!(!is_everyday(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_private_key_is_a_secret() {
+        let secrets = Secrets::new(["-----BEGIN-----\nMIIEabc\n-----END-----".to_owned()]);
+        assert_eq!(secrets.mask("got MIIEabc"), "got ***");
+    }
+
+    #[test]
+    fn a_json_document_keeps_its_form_whatever_the_secret_is() {
+        let secrets = Secrets::new(["true", "null", "spawn", "s3\"cret"].map(str::to_owned));
+        let document = r#"{"dry_run":true, "spawn" : {"error":"it is true: s3\"cret, \\"}, "code": null}"#;
+        let expected = r#"{"dry_run":true, "spawn" : {"error":"it is ***: ***, \\"}, "code": null}"#;
+        assert_eq!(secrets.mask_json(document), expected);
+    }
+
+    #[test]
+    fn short_values_are_left_alone() {
+        assert_eq!(Secrets::new(["1".to_owned()]).mask("11"), "11");
+    }
+}

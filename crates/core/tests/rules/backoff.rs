@@ -1,0 +1,176 @@
+//! Backoff and interval, by their invariants.
+
+use std::time::{Duration, SystemTime};
+
+use coordinator_core::backoff::{BackoffSettings, failure_streak, hold};
+use coordinator_core::fleet::{HoldReason, Outcome, Run};
+use proptest::prelude::*;
+
+const RESTRAINT: BackoffSettings = BackoffSettings {
+    backoff_base: Duration::from_secs(60),
+    backoff_cap: Duration::from_secs(3600),
+    min_runtime: Duration::from_secs(30),
+    min_interval: Duration::ZERO,
+};
+
+fn at(second: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000 + second)
+}
+
+fn run(generation: u64, outcome: Outcome, seconds: u64, finished: SystemTime) -> Run {
+    let started_at = finished - Duration::from_secs(seconds);
+    Run {
+        generation,
+        outcome,
+        exit_code: Some(1),
+        detail: None,
+        started_at,
+        finished_at: finished,
+        disrupted: false,
+        item: None,
+    }
+}
+
+fn failures(count: u64) -> Vec<Run> {
+    (1..=count).map(|generation| run(generation, Outcome::Failed, 2, at(0))).collect()
+}
+
+/// How long a slot with this history waits after `at(0)`.
+fn wait(history: &[Run]) -> Duration {
+    let held = hold("demo-dev-s0", history, &RESTRAINT, at(0)).expect("held");
+    assert_eq!(held.reason, HoldReason::Backoff);
+    held.until.expect("a time").duration_since(at(0)).expect("in the future")
+}
+
+#[test]
+fn an_empty_slot_is_never_held() {
+    assert_eq!(hold("demo-dev-s0", &[], &RESTRAINT, at(0)), None);
+}
+
+#[test]
+fn the_wait_doubles_from_one_minute_to_one_hour_give_or_take_a_tenth() {
+    for (count, minutes) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60)] {
+        let wait = wait(&failures(count)).as_secs_f64() / 60.0;
+        let expected = f64::from(minutes);
+        assert!((wait / expected - 1.0).abs() <= 0.1001, "{count} failures wait {wait} minutes");
+    }
+}
+
+#[test]
+fn an_exit_0_after_two_seconds_is_a_crash_loop_too() {
+    let history: Vec<_> = (1..=3).map(|generation| run(generation, Outcome::Succeeded, 2, at(0))).collect();
+    assert!(wait(&history) > Duration::from_secs(200));
+}
+
+#[test]
+fn a_healthy_session_resets_the_backoff() {
+    let mut history = failures(5);
+    history.push(run(6, Outcome::Succeeded, 31, at(0)));
+    assert_eq!(hold("demo-dev-s0", &history, &RESTRAINT, at(0)), None);
+}
+
+#[test]
+fn ten_minutes_of_work_are_no_crash_loop_whatever_the_exit() {
+    let mut history = failures(5);
+    history.push(run(6, Outcome::Failed, 600, at(0)));
+    assert_eq!(hold("demo-dev-s0", &history, &RESTRAINT, at(0)), None);
+}
+
+/// A session that the platform ended for reasons of its own.
+fn disrupted(generation: u64) -> Run {
+    Run { disrupted: true, ..run(generation, Outcome::Failed, 2, at(0)) }
+}
+
+#[test]
+fn a_session_that_the_platform_took_away_holds_nothing_back() {
+    assert_eq!(hold("demo-dev-s0", &[disrupted(1)], &RESTRAINT, at(0)), None);
+    let mut history = failures(5);
+    history.push(disrupted(6));
+    assert_eq!(hold("demo-dev-s0", &history, &RESTRAINT, at(0)), None);
+}
+
+#[test]
+fn a_session_that_the_platform_took_away_neither_counts_as_a_failure_nor_ends_a_streak() {
+    let mut history = failures(2);
+    history.push(disrupted(3));
+    history.push(run(4, Outcome::Failed, 2, at(0)));
+    assert_eq!(failure_streak(&history, &RESTRAINT), 3);
+    history.insert(0, disrupted(0));
+    assert_eq!(failure_streak(&history, &RESTRAINT), 3);
+}
+
+#[test]
+fn an_interval_holds_after_a_session_that_was_taken_away_too() {
+    let hourly = BackoffSettings { min_interval: Duration::from_secs(3600), ..RESTRAINT };
+    let held = hold("demo-dev-s0", &[disrupted(1)], &hourly, at(0)).expect("held");
+    assert_eq!(held.reason, HoldReason::Interval);
+}
+
+#[test]
+fn a_base_of_zero_turns_backoff_off() {
+    let off = BackoffSettings { backoff_base: Duration::ZERO, ..RESTRAINT };
+    assert_eq!(hold("demo-dev-s0", &failures(5), &off, at(0)), None);
+}
+
+#[test]
+fn an_interval_counts_from_start_to_start() {
+    let hourly = BackoffSettings { min_interval: Duration::from_secs(3600), ..RESTRAINT };
+    let history = [run(1, Outcome::Succeeded, 600, at(600))];
+    let held = hold("demo-dev-s0", &history, &hourly, at(700)).expect("held");
+    assert_eq!((held.reason, held.until), (HoldReason::Interval, Some(at(3600))));
+    assert_eq!(hold("demo-dev-s0", &history, &hourly, at(3600)), None);
+}
+
+#[test]
+fn a_record_from_a_clock_that_was_set_back_holds_nothing() {
+    let hourly = BackoffSettings { min_interval: Duration::from_secs(3600), ..RESTRAINT };
+    let tomorrow = [run(1, Outcome::Failed, 2, at(86_400))];
+    assert_eq!(hold("demo-dev-s0", &tomorrow, &hourly, at(0)), None);
+}
+
+#[test]
+fn the_reason_tells_what_happened_last() {
+    let held = hold("demo-dev-s0", &failures(3), &RESTRAINT, at(0)).expect("held");
+    assert_eq!(held.detail, "failed 3 times, last exit 1 after 2s");
+}
+
+fn any_run() -> impl Strategy<Value = Run> {
+    let outcome = prop_oneof![
+        Just(Outcome::Succeeded),
+        Just(Outcome::Failed),
+        Just(Outcome::TimedOut),
+        Just(Outcome::Lost)
+    ];
+    (1..100u64, outcome, 0..5000u64, 0..10_000u64)
+        .prop_map(|(generation, outcome, seconds, end)| run(generation, outcome, seconds, at(end)))
+}
+
+proptest! {
+    #[test]
+    fn overlapping_cycles_agree_until_when_a_slot_is_held(
+        history in prop::collection::vec(any_run(), 0..9), early in 0..20_000u64, later in 0..300u64,
+    ) {
+        let first = hold("demo-dev-s0", &history, &RESTRAINT, at(early));
+        let second = hold("demo-dev-s0", &history, &RESTRAINT, at(early + later));
+        if let (Some(first), Some(second)) = (first, second) {
+            prop_assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn one_more_failure_never_shortens_the_wait(count in 1..8u64) {
+        let (shorter, longer) = (wait(&failures(count)), wait(&failures(count + 1)));
+        let jitter = 0.9 / 1.1;
+        prop_assert!(longer.as_secs_f64() >= shorter.as_secs_f64() * jitter);
+    }
+
+    #[test]
+    fn a_hold_always_ends_within_the_longest_wait(
+        history in prop::collection::vec(any_run(), 1..9), moment in 0..20_000u64,
+    ) {
+        if let Some(held) = hold("demo-dev-s0", &history, &RESTRAINT, at(moment)) {
+            let left = held.until.expect("a time").duration_since(at(moment)).expect("in the future");
+            prop_assert!(left <= RESTRAINT.backoff_cap.mul_f64(1.1));
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The rules of the fleet, by their invariants.
+
+mod backoff;
+mod plan;

@@ -1,0 +1,127 @@
+//! The one request that starts something: a run of the workflow with these inputs.
+//!
+//! GitHub has no key that would make a second request harmless, so a request without an answer is never repeated.
+
+use std::collections::BTreeMap;
+
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::request::{Answer, shown};
+use coordinator_core::report::RateLimit;
+
+use super::{Short, Workflow, segment};
+
+/// The parameter by which GitHub tells what it started; GitHub Enterprise Server may not know it.
+const RUN_DETAILS: &str = "return_run_details";
+
+/// Whether the server is asked what it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunDetails {
+    Wanted,
+    /// It refused a request because of the parameter.
+    Unknown,
+}
+
+/// What to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The branch whose workflow file and code the run uses.
+    pub git_ref: String,
+    /// The workflow's inputs by name.
+    pub inputs: BTreeMap<&'static str, String>,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DispatchAnswer {
+    /// A run exists.
+    Accepted {
+        /// Its page, where GitHub says so; safe to show.
+        url: Option<String>,
+    },
+    /// No run was started.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// GitHub's message, in one line, safe to show.
+        message: String,
+    },
+    /// No run was started: a rate limit refused it.
+    RateLimited(RateLimit),
+    /// No clear answer: a run may have been started. Why.
+    Lost(String),
+}
+
+impl Workflow {
+    /// Starts a run. The budget must have been asked for the request; the repetition without a parameter that the server
+    /// does not know asks for its own.
+    ///
+    /// <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
+    pub async fn dispatch(&self, dispatch: &Dispatch) -> DispatchAnswer {
+        let details = self.run_details.get();
+        let answer = match self.post(dispatch, details).await {
+            Ok(answer) => answer,
+            Err(lost) => return lost,
+        };
+        if details == RunDetails::Unknown || !refuses_run_details(&answer) {
+            return classify(&answer);
+        }
+        self.run_details.set(RunDetails::Unknown);
+        match self.reserve(1) {
+            Ok(()) => match self.post(dispatch, RunDetails::Unknown).await {
+                Ok(answer) => classify(&answer),
+                Err(lost) => lost,
+            },
+            Err(Short::RateLimited(limit)) => DispatchAnswer::RateLimited(limit),
+            Err(Short::Budget(_)) => classify(&answer),
+        }
+    }
+
+    async fn post(&self, dispatch: &Dispatch, details: RunDetails) -> Result<Answer, DispatchAnswer> {
+        let mut body = json!({ "ref": dispatch.git_ref, "inputs": dispatch.inputs });
+        if details == RunDetails::Wanted {
+            body[RUN_DETAILS] = Value::Bool(true);
+        }
+        let path = format!("actions/workflows/{}/dispatches", segment(self.file()));
+        self.send(Method::POST, &path, Some(&body)).await.map_err(|error| match error {
+            Error::RateLimited(limit) => DispatchAnswer::RateLimited(limit),
+            Error::Overloaded(why) | Error::Failed(why) => DispatchAnswer::Lost(why),
+        })
+    }
+}
+
+fn refuses_run_details(answer: &Answer) -> bool {
+    matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
+        && String::from_utf8_lossy(&answer.body).contains(RUN_DETAILS)
+}
+
+fn classify(answer: &Answer) -> DispatchAnswer {
+    #[derive(Deserialize)]
+    struct Started {
+        html_url: String,
+    }
+    if let Some(limit) = answer.rate_limit() {
+        return DispatchAnswer::RateLimited(limit);
+    }
+    let status = answer.status.as_u16();
+    match status {
+        200..=299 => {
+            let started: Option<Started> = serde_json::from_slice(&answer.body).ok();
+            DispatchAnswer::Accepted { url: started.map(|started| shown(&started.html_url)) }
+        }
+        // A server that ran out of time waiting may have begun.
+        408 => DispatchAnswer::Lost(said(status, answer)),
+        300..=499 => DispatchAnswer::Refused { status, message: answer.message() },
+        _ => DispatchAnswer::Lost(said(status, answer)),
+    }
+}
+
+fn said(status: u16, answer: &Answer) -> String {
+    match answer.message().as_str() {
+        "" => format!("GitHub answered {status}"),
+        message => format!("GitHub answered {status}: {message}"),
+    }
+}

@@ -1,0 +1,248 @@
+//! What the token can do, and what the repository allows: the GitHub part of `doctor`, in one request.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::graphql::{FieldError, Response};
+use super::request::shown;
+use super::{Credentials, Error, Github, documents};
+use coordinator_core::finding::{Finding, clock};
+use coordinator_core::merge::LastPushApproval;
+use coordinator_core::report::Cause;
+
+/// A token that ends within this time is worth a word.
+const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl Github {
+    /// Whether pull requests can be read and merged. Costs one request, and one more for an App.
+    pub async fn diagnose(&self, now: SystemTime, last_push: LastPushApproval) -> Vec<Finding> {
+        let repository = self.repository();
+        let variables = json!({ "owner": repository.owner, "name": repository.name });
+        let response = match self.graphql("ask about the repository", documents::DOCTOR, variables).await {
+            Ok(response) => response,
+            Err(error) => return vec![unanswered(&error, self.failure().as_ref())],
+        };
+        let node = &response.data["repository"];
+        let mut findings = vec![identity(&self.credentials, &response)];
+        findings.extend(expiry(response.token_expires_at, now));
+        let remedy = "let NTP set it: an App's token is refused when the clock is wrong";
+        findings.extend(response.date.map(|date| clock("GitHub's", date, now, remedy)));
+        findings.extend(response.scopes.as_deref().map(scopes));
+        if node.is_null() {
+            findings.push(unseen(&repository.full_name(), &response.errors));
+            return findings;
+        }
+        self.note_name(&node["nameWithOwner"]);
+        findings.extend(self.renamed_to().map(|name| {
+            let what = format!("{} is `{name}` by now", repository.full_name());
+            Finding::warn(what, "correct `name` in [repository]")
+        }));
+        findings.push(permission(&node["viewerPermission"]));
+        findings.push(readable_checks(&response.errors));
+        findings.extend(settings(node));
+        findings.push(pairs_of_eyes(node, last_push));
+        findings.extend(elsewhere(&response.errors));
+        let lacking = self.unavailable().into_iter();
+        findings.extend(
+            lacking.map(|what| Finding::warn(what, "update GitHub Enterprise Server, or go on without")),
+        );
+        findings
+    }
+}
+
+/// A repository that is not shown, in GitHub's own words where it has some.
+fn unseen(name: &str, errors: &[FieldError]) -> Finding {
+    match errors.first().map(FieldError::text) {
+        Some(sentence) if is_single_sign_on(&sentence) => {
+            Finding::fail(format!("GitHub says: {sentence}"), SINGLE_SIGN_ON)
+        }
+        said => {
+            let said = said.map_or_else(String::new, |sentence| format!("; GitHub says: {sentence}"));
+            Finding::fail(
+                format!("{name} does not exist, or the token may not read it{said}"),
+                "correct `name` in [repository], or give the token access to it",
+            )
+        }
+    }
+}
+
+/// What GitHub did not show beside the checks.
+fn elsewhere(errors: &[FieldError]) -> impl Iterator<Item = Finding> {
+    let path = CHECKS.map(Value::from);
+    let others = errors.iter().filter(move |error| error.below(&path).is_none());
+    others.map(|error| {
+        let remedy = if is_single_sign_on(&error.text()) {
+            SINGLE_SIGN_ON
+        } else {
+            "give the token access to it, or go on without"
+        };
+        Finding::warn(format!("not all could be read; GitHub says: {}", error.text()), remedy)
+    })
+}
+
+const SINGLE_SIGN_ON: &str = "authorize the token for the organization's single sign-on";
+
+/// The field whose errors are those of the checks.
+const CHECKS: [&str; 3] = ["repository", "defaultBranchRef", "target"];
+
+fn is_single_sign_on(sentence: &str) -> bool {
+    sentence.contains("SAML")
+}
+
+/// `failure` is why there was no answer at all.
+fn unanswered(error: &Error, failure: Option<&Cause>) -> Finding {
+    let remedy = match (error, failure) {
+        (Error::Failed(why), _) if is_single_sign_on(why) => SINGLE_SIGN_ON,
+        (Error::RateLimited(_), _) => "wait until then, or use a GitHub App, whose limit is its own",
+        (Error::Overloaded(_), _) => "try again in a minute",
+        (Error::Failed(_), Some(cause)) => unreached(cause),
+        (Error::Failed(_), None) => "check the token, and `api_url` and `graphql_url` in [repository]",
+    };
+    Finding::fail(error.to_string(), remedy)
+}
+
+fn unreached(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Name => {
+            "correct `api_url` and `graphql_url` in [repository], or look at this machine's name service"
+        }
+        Cause::Proxy(_) => "look at the proxy, or list GitHub's host in NO_PROXY",
+        Cause::UnusableProxy => "correct the variable where the coordinator is started",
+        Cause::Certificate(_) => "no token is sent there until then",
+        Cause::Refused | Cause::Unreachable | Cause::Timeout | Cause::Dropped => {
+            "look at this machine's network, and at `api_url` and `graphql_url` in [repository]"
+        }
+        Cause::NotHttp | Cause::TooManyHeaders | Cause::Redirect | Cause::Other => {
+            "check `api_url` and `graphql_url` in [repository]"
+        }
+    }
+}
+
+fn identity(credentials: &Credentials, response: &Response) -> Finding {
+    let login = response.data["viewer"]["login"].as_str().map(shown);
+    match (credentials, login) {
+        (Credentials::App(_), Some(login)) => Finding::ok(format!("signed in as the GitHub App {login}")),
+        (Credentials::App(_), None) => Finding::ok("signed in as a GitHub App"),
+        (Credentials::Token(_), Some(login)) => Finding::ok(format!("signed in as {login}")),
+        (Credentials::Token(_), None) => Finding::ok("the token is valid"),
+    }
+}
+
+fn expiry(expires_at: Option<SystemTime>, now: SystemTime) -> Option<Finding> {
+    let expires_at = expires_at?;
+    let day = humantime::format_rfc3339_seconds(expires_at);
+    let soon = expires_at.duration_since(now).unwrap_or_default() < EXPIRES_SOON;
+    Some(if soon {
+        Finding::warn(format!("the token expires at {day}"), "make a new one in time")
+    } else {
+        Finding::ok(format!("the token is valid until {day}"))
+    })
+}
+
+/// Classic tokens alone say their scopes.
+fn scopes(scopes: &str) -> Finding {
+    let has = |wanted| scopes.split(',').any(|scope| scope.trim() == wanted);
+    if scopes.is_empty() || has("repo") || has("public_repo") {
+        return Finding::ok(format!(
+            "scopes of the token: {}",
+            if scopes.is_empty() { "none named" } else { scopes }
+        ));
+    }
+    Finding::fail(
+        format!("the token has the scopes {scopes}, none of which lets it merge"),
+        "give it the scope `repo` (`public_repo` for a public repository)",
+    )
+}
+
+fn permission(word: &Value) -> Finding {
+    match word.as_str() {
+        Some("ADMIN") => Finding::warn(
+            "the token is an administrator's: GitHub would let it past branch protection",
+            "use an identity with write access alone; the coordinator never goes past a rule, but others may",
+        ),
+        Some("WRITE" | "MAINTAIN") => Finding::ok("the token may merge"),
+        Some(word) => Finding::fail(
+            format!("the token may only {}", shown(word).to_lowercase()),
+            "give its identity write access to the repository",
+        ),
+        None => {
+            Finding::ok("GitHub does not say what the token may do, as always for Apps and GitHub Actions")
+        }
+    }
+}
+
+fn readable_checks(errors: &[FieldError]) -> Finding {
+    let path = CHECKS.map(Value::from);
+    match errors.iter().find(|error| error.below(&path).is_some()) {
+        None => Finding::ok("checks can be read"),
+        Some(error) => Finding::fail(
+            format!("checks cannot be read: {}", error.text()),
+            "fine-grained tokens cannot read checks: use a GitHub App with read access to checks and commit \
+             statuses, or a classic token",
+        ),
+    }
+}
+
+fn settings(node: &Value) -> Vec<Finding> {
+    let is = |field: &str, value: bool| node[field] == Value::Bool(value);
+    let mut findings = Vec::new();
+    if !is("isArchived", false) {
+        findings.push(Finding::fail("the repository is archived", "nothing can be merged into it"));
+    }
+    findings.push(if is("squashMergeAllowed", true) {
+        Finding::ok("squash merges are allowed")
+    } else {
+        Finding::fail("squash merges are not allowed", "allow them in the settings of the repository")
+    });
+    if !node["mergeQueue"].is_null() {
+        findings.push(Finding::fail(
+            "the default branch has a merge queue: it takes no other merges",
+            "turn the queue off, or merge by the queue and set `enabled = false` in [merge]",
+        ));
+    }
+    if is_strict(node) {
+        findings.push(Finding::warn(
+            "a rule asks for heads that are up to date: each merge leaves the other pull requests behind",
+            "have agents update their branches, or relax the rule",
+        ));
+    }
+    if is("deleteBranchOnMerge", false) {
+        findings.push(Finding::warn(
+            "merged branches stay",
+            "turn on \"Automatically delete head branches\" in the settings of the repository",
+        ));
+    }
+    findings
+}
+
+fn is_strict(node: &Value) -> bool {
+    has_rule(node, "strictRequiredStatusChecksPolicy")
+}
+
+/// Whether some rule of the default branch has this parameter on.
+fn has_rule(node: &Value, parameter: &str) -> bool {
+    let rules = node["defaultBranchRef"]["rules"]["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    rules.iter().any(|rule| rule["parameters"][parameter] == Value::Bool(true))
+}
+
+/// Must another account than the last pusher's approve? Only an administrator's token sees the
+/// classic protection of a branch.
+fn pairs_of_eyes(node: &Value, last_push: LastPushApproval) -> Finding {
+    const PARAMETER: &str = "requireLastPushApproval";
+    let protection = &node["defaultBranchRef"]["branchProtectionRule"][PARAMETER];
+    if has_rule(node, PARAMETER) || *protection == Value::Bool(true) {
+        return Finding::ok("GitHub requires an approval by another account than the last pusher's");
+    }
+    match last_push {
+        LastPushApproval::Require => Finding::ok(
+            "an approval by an account that made the head commit does not count (`last_push_approval`)",
+        ),
+        LastPushApproval::Github => Finding::warn(
+            "a reviewer who pushes to a branch may approve it alone: neither the roster nor a rule that GitHub shows \
+             requires another pair of eyes",
+            "turn on \"Require approval of the most recent reviewable push\" for the branch, or set \
+             `last_push_approval = \"require\"` in [merge]",
+        ),
+    }
+}

@@ -1,0 +1,23 @@
+//! The HTTP service of production: one reqwest client.
+
+use octocrab::OctoBody;
+use tower::{BoxError, Service};
+
+/// The client as the service that [`super::Github::new`] wants.
+pub fn over(
+    client: reqwest::Client,
+) -> impl Service<
+    http::Request<OctoBody>,
+    Response = http::Response<reqwest::Body>,
+    Error = BoxError,
+    Future = impl Future<Output = Result<http::Response<reqwest::Body>, BoxError>> + Send + 'static,
+> + Send
++ 'static {
+    tower::service_fn(move |request: http::Request<OctoBody>| {
+        let client = client.clone();
+        async move {
+            let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))?;
+            Ok(http::Response::from(coordinator_http::send(&client, request).await?))
+        }
+    })
+}

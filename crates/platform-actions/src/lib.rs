@@ -1,0 +1,102 @@
+//! Sessions as runs of a workflow on GitHub Actions.
+//!
+//! The lock of a slot is the concurrency group that the workflow names after it: GitHub runs one
+//! run of a group at a time. The lock is taken when a run begins, not when it is dispatched; a
+//! second run waits, and would begin the moment the first one ends. What keeps it from that is in
+//! the run itself: a ticket that expires, and an admission that reads the slot's history before the
+//! agent's job may start. With an unknown inventory a slot's history is unknown here, too: then the
+//! admission alone keeps the backoff.
+//!
+//! The runs are the records: their titles tell slot and generation, their jobs how a session ended.
+//! They are the register of work items, too: see `item.rs`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use coordinator_core::fleet::{FleetName, Group, Listing, Want};
+use coordinator_core::platform::{CycleId, Platform, Start};
+use coordinator_core::report::Contacts;
+use coordinator_github::Github;
+use coordinator_github::actions::Workflow;
+
+pub mod admit;
+mod settings;
+mod check;
+mod inspect;
+mod item;
+mod list;
+mod logs;
+mod outcome;
+mod refusal;
+mod runs;
+pub mod session_input;
+mod start;
+mod stop;
+mod stuck;
+#[cfg(test)]
+mod tests;
+
+pub use settings::ActionsSettings;
+mod title;
+
+pub use logs::{Log, LogText};
+
+use list::View;
+
+/// What the platform needs to know of the roster.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose sessions.
+    pub fleet: FleetName,
+    /// How long a session may be live, or hold its slot back afterwards: it tells how far back to
+    /// look.
+    pub longest: Duration,
+    /// The time limits of roles' sessions. The title of a work item's session has its own.
+    pub time_limits: BTreeMap<Group, Duration>,
+    /// `[platform.github-actions]`.
+    pub actions: ActionsSettings,
+}
+
+/// The platform of one fleet, for one run.
+pub struct Actions {
+    settings: Settings,
+    workflow: Workflow,
+    /// What the inventory of this run saw; `None` before it, and when it failed.
+    view: RefCell<Option<View>>,
+    /// Until the session workflow refuses a work item: one of before does.
+    takes_items: Cell<bool>,
+}
+
+impl Actions {
+    /// The platform on this client, which nothing else uses: its requests are the platform's.
+    pub fn new(settings: Settings, github: Github) -> Self {
+        let workflow = Workflow::new(github, &settings.actions.workflow, settings.actions.max_requests);
+        Self { settings, workflow, view: RefCell::new(None), takes_items: Cell::new(true) }
+    }
+}
+
+impl Platform for Actions {
+    async fn list(&self) -> anyhow::Result<Listing> {
+        let view = list::view(&self.workflow, &self.settings).await?;
+        let listing = view.listing(&self.settings, self.workflow.server_time());
+        *self.view.borrow_mut() = Some(view);
+        Ok(listing)
+    }
+
+    async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        self.fill(want, cycle, now).await
+    }
+
+    async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        Ok(self.rehearse(want, now).await)
+    }
+
+    fn requests(&self) -> u64 {
+        self.workflow.requests()
+    }
+
+    fn contacts(&self) -> Contacts {
+        Contacts { github: self.workflow.contact(), ..Contacts::default() }
+    }
+}

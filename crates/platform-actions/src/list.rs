@@ -1,0 +1,194 @@
+//! The inventory: the runs of the session workflow, page by page, back to where no live one can be.
+//!
+//! A list with a filter would be shorter, and may lack runs: see [`coordinator_github::actions`]. Whatever is not certainly
+//! complete has failed.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use super::outcome::{is_settled, judge, roughly};
+use super::runs::{SlotRun, SlotRuns, Sorted, sort};
+use super::{Settings, stuck};
+use coordinator_core::fleet::{HISTORY, Listing, Run, Seat, Slot, SlotRecord};
+use coordinator_github::Error;
+use coordinator_github::actions::{PAGE_SIZE, RunPage, Workflow, WorkflowJob, WorkflowRun};
+
+/// A run that no runner takes is given up after a day (GitHub Docs, "Actions limits").
+const LONGEST_QUEUE: Duration = Duration::from_secs(24 * 3600);
+
+/// No run lives longer (GitHub Docs, "Actions limits").
+const LONGEST_RUN: Duration = Duration::from_secs(35 * 24 * 3600);
+
+/// Runs of an item's slot whose jobs are read: those that were not admitted stand between its
+/// sessions.
+pub(super) const MAX_ITEM_RUNS: usize = 100;
+
+/// How far back a list must go: to the oldest run that may be live, or that may still hold its slot back.
+pub(super) fn reach(longest: Duration) -> Duration {
+    longest.saturating_add(LONGEST_QUEUE).min(LONGEST_RUN)
+}
+
+/// What to do after a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Ask for the next one.
+    Page,
+    /// It went back far enough, or there are no more.
+    Done,
+    /// It ended before its time: GitHub shows no more than so many of them.
+    Capped { shown: u64 },
+}
+
+/// `before` are the runs on earlier pages; `limit` is the time to go back to.
+pub(super) fn next(page: &RunPage, before: u64, limit: SystemTime) -> Next {
+    let shown = before + page.runs.len() as u64;
+    match page.runs.last() {
+        Some(last) if last.created_at < limit => Next::Done,
+        Some(_) if page.has_next => Next::Page,
+        Some(_) | None if shown < page.total => Next::Capped { shown },
+        Some(_) | None => Next::Done,
+    }
+}
+
+/// The runs of the last `reach`, newest first, and when their list began, by GitHub's clock.
+pub(super) async fn runs(
+    workflow: &Workflow,
+    reach: Duration,
+) -> Result<(Vec<WorkflowRun>, SystemTime), Error> {
+    let mut runs: BTreeMap<u64, WorkflowRun> = BTreeMap::new();
+    let mut began = None;
+    for page_number in 1.. {
+        let page = workflow.runs(page_number).await?;
+        let began = *began.get_or_insert_with(|| workflow.server_time().unwrap_or_else(SystemTime::now));
+        let limit = began.checked_sub(reach).unwrap_or(SystemTime::UNIX_EPOCH);
+        let next = next(&page, (page_number as u64 - 1) * PAGE_SIZE as u64, limit);
+        // New runs push the others from page to page: what is seen twice counts once, as it was last.
+        runs.extend(page.runs.into_iter().map(|run| (run.id, run)));
+        match next {
+            Next::Page => {}
+            Next::Done => break,
+            Next::Capped { shown } => return Err(Error::Failed(capped(shown))),
+        }
+    }
+    Ok((runs.into_values().rev().collect(), began.unwrap_or_else(SystemTime::now)))
+}
+
+pub(super) fn capped(shown: u64) -> String {
+    format!(
+        "the list of runs ends after {shown}, and older ones may be live: GitHub says that there are more"
+    )
+}
+
+/// The runs of the fleet by slot, and the jobs of those that count.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) slots: BTreeMap<Slot, Known>,
+    /// When the list began.
+    pub(super) as_of: SystemTime,
+    /// When the newest run was dispatched that the list shows, whatever it is.
+    pub(super) newest_run: Option<SystemTime>,
+    sorted: Sorted,
+}
+
+/// What is known of one slot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) record: SlotRecord,
+    pub(super) next_generation: u64,
+    /// The run that was the newest session of an item; `None` where nothing ran, and in the slot of
+    /// a role.
+    pub(super) last_session: Option<u64>,
+}
+
+/// Asks for all of it.
+pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<View, Error> {
+    let (runs, as_of) = runs(workflow, reach(settings.longest)).await?;
+    let newest_run = runs.iter().map(|run| run.created_at).max();
+    let sorted = sort(&settings.fleet, workflow.file(), runs);
+    let ids = sorted.slots.iter().flat_map(|(slot, runs)| judged_by_jobs(slot, runs));
+    let ids: Vec<String> = ids.map(|run| run.run.node_id.clone()).collect();
+    let jobs = workflow.jobs(&ids).await?;
+    let known = sorted.slots.iter().map(|(slot, runs)| {
+        let known = match slot.seat {
+            Seat::Index(_) => of_role(runs, &jobs, settings.time_limits.get(&slot.group).copied()),
+            Seat::Item(_) => of_item(runs, &jobs, as_of),
+        };
+        (slot.clone(), known)
+    });
+    Ok(View { slots: known.collect(), as_of, newest_run, sorted })
+}
+
+/// The runs that are over whose jobs matter. Of a role's slot that is taken none do: nothing
+/// depends on its history.
+fn judged_by_jobs<'a>(slot: &Slot, runs: &'a SlotRuns) -> &'a [SlotRun] {
+    match slot.seat {
+        Seat::Item(_) => runs.recent(MAX_ITEM_RUNS),
+        Seat::Index(_) if runs.holder().is_none() => runs.recent(HISTORY),
+        Seat::Index(_) => &[],
+    }
+}
+
+type Jobs = BTreeMap<String, Vec<WorkflowJob>>;
+
+/// Its generation is the greatest that was ever dispatched.
+fn of_role(runs: &SlotRuns, jobs: &Jobs, time_limit: Option<Duration>) -> Known {
+    let history = match runs.holder() {
+        Some(_) => runs.recent(HISTORY).iter().rev().filter_map(roughly).collect(),
+        None => history(runs.recent(HISTORY), jobs, time_limit),
+    };
+    let next_generation = runs.next_generation();
+    let live = runs.holder().map(SlotRun::live);
+    let record = SlotRecord { live, history, generation: next_generation - 1 };
+    Known { record, next_generation, last_session: None }
+}
+
+/// Its generation is that of the newest session: what was not admitted did not run, and nothing
+/// follows it.
+fn of_item(runs: &SlotRuns, jobs: &Jobs, now: SystemTime) -> Known {
+    let over = runs.recent(MAX_ITEM_RUNS);
+    let holder = runs.holder().or_else(|| over.iter().find(|run| !is_known(run, jobs, now)));
+    let mut sessions = sessions(over, jobs, None);
+    sessions.retain(|(run, _)| holder.is_none_or(|holder| holder.run.id != *run));
+    sessions.drain(..sessions.len().saturating_sub(HISTORY));
+    let last_session = sessions.last().map(|(run, _)| *run);
+    let history = sessions.into_iter().map(|(_, session)| session).collect();
+    let record = SlotRecord::of(holder.map(SlotRun::live), history);
+    Known { record, next_generation: runs.next_generation(), last_session }
+}
+
+/// Whether it is certain how a run that is over ended. A run without an answer has been deleted
+/// meanwhile.
+pub(super) fn is_known(run: &SlotRun, jobs: &Jobs, now: SystemTime) -> bool {
+    jobs.get(&run.run.node_id).is_none_or(|jobs| is_settled(run, jobs, now))
+}
+
+/// The sessions of these runs that are over, which come newest first; oldest first, by the jobs of the runs.
+pub(super) fn history(over: &[SlotRun], jobs: &Jobs, time_limit: Option<Duration>) -> Vec<Run> {
+    sessions(over, jobs, time_limit).into_iter().map(|(_, session)| session).collect()
+}
+
+/// The same, with the id of each run.
+pub(super) fn sessions(over: &[SlotRun], jobs: &Jobs, time_limit: Option<Duration>) -> Vec<(u64, Run)> {
+    let judged = over.iter().rev().filter_map(|run| {
+        let session = judge(run, jobs.get(&run.run.node_id)?, time_limit)?;
+        Some((run.run.id, session))
+    });
+    judged.collect()
+}
+
+impl View {
+    /// The same in the terms of every platform, at `now` by GitHub's clock.
+    pub(super) fn listing(&self, settings: &Settings, now: Option<SystemTime>) -> Listing {
+        let slots = self.slots.iter().map(|(slot, known)| (slot.clone(), known.record.clone()));
+        let slots = slots.filter(|(_, record)| record.live.is_some() || !record.history.is_empty());
+        let stuck = self.sorted.slots.iter().filter_map(|(slot, runs)| {
+            stuck::stuck(slot, runs.holder()?, &settings.actions, now.unwrap_or_else(SystemTime::now))
+        });
+        Listing {
+            slots: slots.collect(),
+            unmanaged: self.sorted.unmanaged.clone(),
+            stuck: stuck.collect(),
+            as_of: now,
+        }
+    }
+}

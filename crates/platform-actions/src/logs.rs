@@ -1,0 +1,78 @@
+//! What an agent wrote, as GitHub keeps it: from the end of its job on.
+
+use bytes::Bytes;
+
+use super::Actions;
+use super::list::{self, reach};
+use super::outcome::AGENT;
+use super::runs::{SlotRun, sort};
+use coordinator_core::fleet::Slot;
+use coordinator_github::actions::{JobLog, RunStatus};
+
+/// The end of a log says how it ended; all of it is on the run's page.
+const LONGEST_LOG: usize = 64 * 1024;
+
+/// The log of a run's agent, as far as there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The run's page.
+    pub url: String,
+    /// Which session of the slot it was.
+    pub generation: u64,
+    /// Its log.
+    pub text: LogText,
+}
+
+/// What GitHub has of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogText {
+    /// All of it.
+    Whole(Bytes),
+    /// Its last lines.
+    Tail(Bytes),
+    /// It still runs: GitHub gives a log when the job is over.
+    NotYet,
+    /// No agent ran.
+    NoAgent,
+    /// GitHub does not keep it any more.
+    Gone,
+}
+
+impl Actions {
+    /// The log of a slot's newest session, or of the newest of this generation.
+    ///
+    /// Fails when there is no such run.
+    pub async fn logs(&self, slot: &Slot, generation: Option<u64>) -> anyhow::Result<Log> {
+        let (runs, _) = list::runs(&self.workflow, reach(self.settings.longest)).await?;
+        let mut sorted = sort(&self.settings.fleet, self.workflow.file(), runs);
+        let runs = sorted.slots.remove(slot).unwrap_or_default();
+        let Some(found) = runs.newest(generation) else {
+            let name = slot.name();
+            match generation {
+                Some(generation) => anyhow::bail!(
+                    "no session {generation} of {name} is in the list of runs; see `coordinator sessions`"
+                ),
+                None => anyhow::bail!("no session of {name} is remembered; see `coordinator sessions`"),
+            }
+        };
+        let text = self.text_of(found).await?;
+        Ok(Log { url: found.run.url.clone(), generation: found.generation, text })
+    }
+
+    async fn text_of(&self, found: &SlotRun) -> anyhow::Result<LogText> {
+        let jobs = self.workflow.run_jobs(found.run.id).await?;
+        let agent = jobs.iter().find(|job| job.name == AGENT);
+        let Some(agent) = agent else {
+            let is_over = found.run.status == RunStatus::Completed;
+            return Ok(if is_over { LogText::NoAgent } else { LogText::NotYet });
+        };
+        if agent.status != RunStatus::Completed {
+            return Ok(LogText::NotYet);
+        }
+        Ok(match self.workflow.job_log(agent.id, LONGEST_LOG).await? {
+            JobLog::Whole(text) => LogText::Whole(text),
+            JobLog::Tail(text) => LogText::Tail(text),
+            JobLog::None => LogText::Gone,
+        })
+    }
+}

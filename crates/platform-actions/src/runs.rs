@@ -1,0 +1,113 @@
+//! The runs of the workflow by the slots that they are for. Pure.
+
+use std::collections::BTreeMap;
+
+use super::title::{ItemTitle, Title};
+use coordinator_core::fleet::{FleetName, LiveSession, Slot, State, Unmanaged};
+use coordinator_core::sanitize::one_line;
+use coordinator_github::actions::{RunStatus, WorkflowRun};
+
+/// A title of somebody else's may go on and on.
+const LONGEST_TITLE: usize = 80;
+
+/// A run for a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SlotRun {
+    pub(super) generation: u64,
+    /// Of a work item's run, as far as its title can be read.
+    pub(super) item: Option<ItemTitle>,
+    pub(super) run: WorkflowRun,
+}
+
+/// All runs for one slot that the list had, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct SlotRuns {
+    live: Vec<SlotRun>,
+    over: Vec<SlotRun>,
+}
+
+/// What the runs of the workflow are for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sorted {
+    pub(super) slots: BTreeMap<Slot, SlotRuns>,
+    pub(super) unmanaged: Vec<Unmanaged>,
+}
+
+/// Sorts the runs, newest first, of which `file` is the workflow.
+pub(super) fn sort(fleet: &FleetName, file: &str, runs: Vec<WorkflowRun>) -> Sorted {
+    let mut sorted = Sorted::default();
+    for run in runs {
+        let is_over = run.status == RunStatus::Completed;
+        match Title::read(fleet, &run.title) {
+            Title::Ours { slot, generation, item } => {
+                let runs = sorted.slots.entry(slot).or_default();
+                let runs = if is_over { &mut runs.over } else { &mut runs.live };
+                runs.push(SlotRun { generation, item, run });
+            }
+            Title::Foreign if !is_over => sorted.unmanaged.push(foreign(file, &run)),
+            Title::Foreign | Title::OtherFleet => {}
+        }
+    }
+    sorted
+}
+
+fn foreign(file: &str, run: &WorkflowRun) -> Unmanaged {
+    Unmanaged {
+        session: one_line(&run.title, LONGEST_TITLE),
+        reason: format!(
+            "its title names no slot: somebody started {file} by hand; nothing counts or touches it: {}",
+            run.url
+        ),
+    }
+}
+
+impl SlotRuns {
+    /// The run that holds the slot: the one in progress, else the one that waits longest.
+    pub(super) fn holder(&self) -> Option<&SlotRun> {
+        let running = self.live.iter().find(|run| run.run.status == RunStatus::InProgress);
+        running.or(self.live.last())
+    }
+
+    /// The runs that are not over, newest first.
+    pub(super) fn live(&self) -> &[SlotRun] {
+        &self.live
+    }
+
+    /// How many runs are over.
+    pub(super) fn over(&self) -> usize {
+        self.over.len()
+    }
+
+    /// The last runs that are over, newest first, at most so many.
+    pub(super) fn recent(&self, most: usize) -> &[SlotRun] {
+        &self.over[..self.over.len().min(most)]
+    }
+
+    /// 1 + the greatest that was ever dispatched, whatever became of it.
+    pub(super) fn next_generation(&self) -> u64 {
+        self.live
+            .iter()
+            .chain(&self.over)
+            .map(|run| run.generation)
+            .max()
+            .map_or(1, |last| last.saturating_add(1))
+    }
+
+    /// The runs of this generation, newest first; all with `None`.
+    pub(super) fn newest(&self, generation: Option<u64>) -> Option<&SlotRun> {
+        let wanted = |run: &&SlotRun| generation.is_none_or(|wanted| wanted == run.generation);
+        self.live.iter().chain(&self.over).filter(wanted).max_by_key(|run| run.run.id)
+    }
+}
+
+impl SlotRun {
+    /// The session that holds its slot.
+    pub(super) fn live(&self) -> LiveSession {
+        LiveSession {
+            generation: Some(self.generation),
+            state: if self.run.status == RunStatus::InProgress { State::Running } else { State::Starting },
+            started_at: Some(self.run.started_at),
+            item: self.item.as_ref().map(|item| item.run.clone()),
+        }
+    }
+}

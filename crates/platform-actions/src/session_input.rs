@@ -1,0 +1,156 @@
+//! What travels in the inputs of a run, where everybody may read it who may read the repository.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use super::item::ItemTicket;
+use super::title::ItemTitle;
+use coordinator_core::backoff::BackoffSettings;
+use coordinator_core::fleet::{SessionSpec, Want};
+use coordinator_core::platform::CycleId;
+use coordinator_github::actions::Dispatch;
+
+/// Of the form. A run's workflow may bring an older or a newer coordinator than the one that
+/// dispatched it.
+const VERSION: u32 = 1;
+
+/// Of the form with an item. A coordinator that reads version 1 alone would run it without
+/// comparing.
+const ITEM_VERSION: u32 = 2;
+
+/// What the session runs, and what its admission needs to know of it: the input `task_json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionInput {
+    version: u32,
+    /// With its placeholders.
+    pub command: Vec<String>,
+    pub prompt: String,
+    /// Only where the command has a place for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brief: Option<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    time_limit_s: u64,
+    restraint: Seconds,
+    /// In the slot of a work item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemTicket>,
+}
+
+/// A [`BackoffSettings`] in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Seconds {
+    #[serde(rename = "backoff_base_s")]
+    backoff_base: u64,
+    #[serde(rename = "backoff_cap_s")]
+    backoff_cap: u64,
+    #[serde(rename = "min_runtime_s")]
+    min_runtime: u64,
+    #[serde(rename = "min_interval_s")]
+    min_interval: u64,
+}
+
+impl SessionInput {
+    fn of(spec: &SessionSpec, item: Option<ItemTicket>) -> Self {
+        let wants_brief = spec.command.iter().any(|argument| argument.contains("{brief}"));
+        let restraint = &spec.restraint;
+        Self {
+            version: if item.is_some() { ITEM_VERSION } else { VERSION },
+            command: spec.command.clone(),
+            prompt: spec.prompt.clone(),
+            brief: wants_brief.then(|| spec.brief.clone()),
+            env: spec.env.clone(),
+            time_limit_s: whole_seconds(spec.time_limit),
+            restraint: Seconds {
+                backoff_base: whole_seconds(restraint.backoff_base),
+                backoff_cap: whole_seconds(restraint.backoff_cap),
+                min_runtime: whole_seconds(restraint.min_runtime),
+                min_interval: whole_seconds(restraint.min_interval),
+            },
+            item,
+        }
+    }
+
+    /// Fails, and says what to do, on a text that is not a session input of this version.
+    pub fn read(text: &str) -> anyhow::Result<Self> {
+        // The parser's own words may quote the text, which is large.
+        let input: Self = serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            anyhow::anyhow!("not the JSON of a session input (line {line}, column {column})")
+        })?;
+        let version = input.version;
+        let expected = if input.item.is_some() { ITEM_VERSION } else { VERSION };
+        anyhow::ensure!(
+            version == expected,
+            "the session input has version {version}, and this coordinator reads version {expected}; let the session workflow install \
+             the version that dispatches it"
+        );
+        anyhow::ensure!(!input.command.is_empty(), "the session input has an empty command");
+        Ok(input)
+    }
+
+    pub fn time_limit(&self) -> Duration {
+        Duration::from_secs(self.time_limit_s)
+    }
+
+    pub fn restraint(&self) -> BackoffSettings {
+        let Seconds { backoff_base, backoff_cap, min_runtime, min_interval } = self.restraint;
+        BackoffSettings {
+            backoff_base: Duration::from_secs(backoff_base),
+            backoff_cap: Duration::from_secs(backoff_cap),
+            min_runtime: Duration::from_secs(min_runtime),
+            min_interval: Duration::from_secs(min_interval),
+        }
+    }
+}
+
+/// The session that a run is dispatched for, and when, by GitHub's clock.
+#[derive(Debug, Clone)]
+pub(super) struct NewSession<'a> {
+    pub(super) cycle: &'a CycleId,
+    pub(super) generation: u64,
+    pub(super) now: SystemTime,
+    /// In the slot of a work item.
+    pub(super) item: Option<ItemTicket>,
+}
+
+/// What the title of the want's run says of its item.
+pub(super) fn item_title(want: &Want) -> Option<ItemTitle> {
+    let time_limit = Duration::from_secs(whole_seconds(want.spec.time_limit));
+    want.item_run().map(|run| ItemTitle { run, time_limit })
+}
+
+/// The run to start.
+pub(super) fn dispatch(settings: &Settings, want: &Want, new: NewSession<'_>) -> anyhow::Result<Dispatch> {
+    let expires_at = new.now + settings.actions.ticket;
+    let NewSession { cycle, generation, item, .. } = new;
+    let of_item = item_title(want).map(|item| ("item", item.part()));
+    let inputs = [
+        ("fleet", settings.fleet.to_string()),
+        ("slot", want.slot.name()),
+        ("role", want.role.to_string()),
+        ("generation", generation.to_string()),
+        ("cycle", cycle.to_string()),
+        ("expires_at", humantime::format_rfc3339_seconds(expires_at).to_string()),
+        ("brief_ref", want.spec.brief_path.clone()),
+        ("time_limit_minutes", minutes(want.spec.time_limit).to_string()),
+        ("task_json", serde_json::to_string(&SessionInput::of(&want.spec, item))?),
+    ];
+    // A workflow of before has no input `item`: it takes the sessions of roles, and refuses those
+    // of items.
+    let inputs = inputs.into_iter().chain(of_item).collect();
+    Ok(Dispatch { git_ref: settings.actions.git_ref.clone(), inputs })
+}
+
+/// The `timeout-minutes` of the agent's job.
+pub(super) fn minutes(limit: Duration) -> u64 {
+    whole_seconds(limit).div_ceil(60).max(1)
+}
+
+/// Rounded up: no limit becomes none.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

@@ -1,0 +1,157 @@
+//! Fills one slot: decides by what this run knows, asks GitHub for the slot's lock, dispatches once.
+//!
+//! A dispatch to a taken slot is not refused: the run waits, and starts the moment the other one
+//! ends. So the group is asked right before, and whatever slips through between the two meets the
+//! ticket and the history at its admission.
+
+use std::time::SystemTime;
+
+use super::Actions;
+use super::item::ItemTicket;
+use super::list::View;
+use super::refusal::{refusal, takes_no_items};
+use super::session_input::{NewSession, dispatch, item_title};
+use super::title::MAX_ITEM_PART;
+use coordinator_core::backoff;
+use coordinator_core::fleet::{FleetName, Hold, HoldReason, Slot, Want};
+use coordinator_core::platform::{CycleId, Start};
+use coordinator_github::Error;
+use coordinator_github::actions::{DispatchAnswer, Group, Short, used_up};
+
+/// A start asks for the group, and dispatches.
+const REQUESTS: u32 = 2;
+
+/// What to do about a slot.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Start a session of this generation where GitHub says that the slot is free.
+    Dispatch { generation: u64, item: Option<ItemTicket> },
+    /// Leave it alone.
+    Answer(Start),
+}
+
+/// The decision by what the inventory knows of the slot: nothing, where it failed or never saw it.
+/// Without an inventory an item does not start. Pure.
+fn decide(session: &str, view: Option<&View>, want: &Want, now: SystemTime) -> Step {
+    let known = view.and_then(|view| view.slots.get(&want.slot));
+    if known.is_some_and(|known| known.record.live.is_some()) {
+        return Step::Answer(Start::AlreadyRunning);
+    }
+    let newest = known.map_or(0, |known| known.record.generation);
+    let item = match (want.item_run(), view) {
+        (None, _) => None,
+        (Some(_), None) => {
+            let why = "the inventory failed, and only a list shows which session of the item was the last";
+            return Step::Answer(held(HoldReason::Unknown, why.to_owned()));
+        }
+        (Some(_), Some(_)) if !want.follows.allows(newest) => return Step::Answer(Start::Superseded),
+        (Some(of), Some(view)) => {
+            let last_session = known.and_then(|known| known.last_session);
+            Some(ItemTicket::new(of, newest, last_session, view))
+        }
+    };
+    let history = known.map_or(&[][..], |known| &known.record.history);
+    match backoff::hold(session, history, &want.spec.restraint, now) {
+        Some(hold) => Step::Answer(Start::Held(hold)),
+        None => Step::Dispatch { generation: known.map_or(1, |known| known.next_generation), item },
+    }
+}
+
+/// The workflow's `concurrency.group`: the lock of a slot. GitHub takes no notice of the case of letters, nor do names here.
+pub(super) fn group(fleet: &FleetName, slot: &Slot) -> String {
+    format!("coord-{fleet}-{}", slot.name())
+}
+
+fn held(reason: HoldReason, detail: String) -> Start {
+    Start::Held(Hold { reason, until: None, detail })
+}
+
+impl Actions {
+    pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        let (generation, item) = match self.ready(want, now).await {
+            Step::Dispatch { generation, item } => (generation, item),
+            Step::Answer(start) => return Ok(start),
+        };
+        let now = self.workflow.server_time().unwrap_or(now);
+        let run = dispatch(&self.settings, want, NewSession { cycle, generation, now, item })?;
+        match self.workflow.dispatch(&run).await {
+            DispatchAnswer::Accepted { url } => {
+                tracing::info!(slot = want.slot.name(), generation, url, "dispatched");
+                Ok(Start::Started { generation })
+            }
+            DispatchAnswer::Refused { status, message }
+                if want.item.is_some() && takes_no_items(status, &message) =>
+            {
+                self.takes_items.set(false);
+                Ok(self.no_items())
+            }
+            DispatchAnswer::Refused { status, message } => {
+                let repository = self.workflow.repository();
+                anyhow::bail!(refusal(status, &message, &self.settings.actions, repository))
+            }
+            DispatchAnswer::RateLimited(limit) => Ok(Start::RateLimited(limit)),
+            DispatchAnswer::Lost(why) => {
+                anyhow::bail!("{why}; it may still have started: the next cycle's inventory shows it")
+            }
+        }
+    }
+
+    /// The same up to the dispatch.
+    pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> Start {
+        match self.ready(want, now).await {
+            Step::Dispatch { generation, .. } => Start::Started { generation },
+            Step::Answer(start) => start,
+        }
+    }
+
+    fn no_items(&self) -> Start {
+        let workflow = &self.settings.actions.workflow;
+        let detail = format!(
+            "{workflow} was written before there were work items: renew it with `coordinator init --github-actions`"
+        );
+        held(HoldReason::Unsupported, detail)
+    }
+
+    /// Why the item cannot run here, whatever its slot holds.
+    fn unsupported(&self, want: &Want) -> Option<Start> {
+        let length = item_title(want)?.part().len();
+        if !self.takes_items.get() {
+            return Some(self.no_items());
+        }
+        (length > MAX_ITEM_PART).then(|| {
+            let detail = format!(
+                "its id is too long for the title of a run: {length} characters with what goes with it, of at most {MAX_ITEM_PART}"
+            );
+            held(HoldReason::Unsupported, detail)
+        })
+    }
+
+    /// Whether the slot may be filled now. The dispatch then has its place in the budget.
+    async fn ready(&self, want: &Want, now: SystemTime) -> Step {
+        if let Some(answer) = self.unsupported(want) {
+            return Step::Answer(answer);
+        }
+        let now = self.workflow.server_time().unwrap_or(now);
+        let session = want.slot.session_name(&self.settings.fleet);
+        let step = decide(&session, self.view.borrow().as_ref(), want, now);
+        if let Step::Answer(_) = step {
+            return step;
+        }
+        if let Err(short) = self.workflow.reserve(REQUESTS) {
+            return Step::Answer(match short {
+                Short::RateLimited(limit) => Start::RateLimited(limit),
+                Short::Budget(most) => held(HoldReason::Quota, used_up(most)),
+            });
+        }
+        let taken = match self.workflow.group(&group(&self.settings.fleet, &want.slot)).await {
+            Ok(Group::Free) => return step,
+            Ok(Group::Taken) => Start::AlreadyRunning,
+            Err(Error::RateLimited(limit)) => Start::RateLimited(limit),
+            Err(error @ (Error::Overloaded(_) | Error::Failed(_))) => {
+                held(HoldReason::Unknown, error.to_string())
+            }
+        };
+        self.workflow.give_back(1);
+        Step::Answer(taken)
+    }
+}

@@ -1,0 +1,315 @@
+//! The API server: one request at a time, its answer as it came.
+//!
+//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After` says when to come again, `Date`
+//! what the time is where the records are written.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use kube::core::Status;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::innermost;
+use super::pace::Pace;
+use super::repeat::{self, Pauses};
+use coordinator_core::report::{Cause, Contact};
+use coordinator_core::sanitize::one_line;
+use coordinator_core::timestamp;
+use coordinator_http::cause;
+
+/// The server cuts a request at 60 s; a list that takes half as long is not worth waiting for.
+const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+
+/// A server that restarted has not read accounts and rights in its first seconds.
+const RECOVERY: Duration = Duration::from_secs(15);
+
+/// A page of 500 Jobs, each with the longest prompt that a roster may have, is half as large.
+const LARGEST_BODY_BYTES: usize = 128 << 20;
+
+/// Reports cut a text later, when no secret in it can be cut in two any more; a log takes it as it is.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// The API server of one namespace.
+pub(super) struct Api {
+    client: kube::Client,
+    namespace: String,
+    /// No request begins, and none is waited for, after this.
+    until: Instant,
+    requests: Cell<u64>,
+    /// The server's time, and when it told it.
+    heard: Cell<Option<(SystemTime, Instant)>>,
+    /// When a connection to a server that had answered before was last lost, or not to be had.
+    lost: Cell<Option<Instant>>,
+    pace: RefCell<Pace>,
+    contact: Cell<Contact>,
+}
+
+/// What to ask.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    /// Below the namespace's part of the path: see [`Api::jobs`] and [`Api::pods`].
+    pub(super) path: String,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<&'a Value>,
+}
+
+/// A complete answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// How long the server wants to be left alone, when it says so.
+    pub(super) retry_after: Option<Duration>,
+    body: Bytes,
+}
+
+/// No complete answer. Whether the request was carried out is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NoAnswer(pub(super) String);
+
+/// How one attempt at a request ended without an answer.
+#[derive(Debug)]
+enum Lost {
+    /// The server did not process the request: it is safe to send it again.
+    Unprocessed(NoAnswer),
+    /// It may have been carried out.
+    Unknown(NoAnswer),
+}
+
+impl Api {
+    pub(super) fn new(client: kube::Client, namespace: String, until: Instant) -> Self {
+        Self {
+            client,
+            namespace,
+            until,
+            requests: Cell::new(0),
+            heard: Cell::default(),
+            lost: Cell::default(),
+            pace: RefCell::default(),
+            contact: Cell::default(),
+        }
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// The time by the server's clock, to a second; `None` before its first answer.
+    pub(super) fn server_time(&self) -> Option<SystemTime> {
+        self.heard.get().map(|(date, at)| date + at.elapsed())
+    }
+
+    /// Whether the server could be reached until now.
+    pub(super) fn contact(&self) -> Contact {
+        let contact = self.contact.take();
+        self.contact.set(contact.clone());
+        contact
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The path of the namespace's Jobs.
+    pub(super) fn jobs(&self) -> String {
+        format!("/apis/batch/v1/namespaces/{}/jobs", self.namespace)
+    }
+
+    /// The path of the namespace's `ConfigMaps`.
+    pub(super) fn config_maps(&self) -> String {
+        format!("/api/v1/namespaces/{}/configmaps", self.namespace)
+    }
+
+    /// The path of the namespace's Pods.
+    pub(super) fn pods(&self) -> String {
+        format!("/api/v1/namespaces/{}/pods", self.namespace)
+    }
+
+    /// Whether a request may still begin after this wait.
+    pub(super) fn has_time_for(&self, wait: Duration) -> bool {
+        Instant::now().checked_add(wait).is_some_and(|end| end < self.until)
+    }
+
+    fn is_recovering(&self) -> bool {
+        self.lost.get().is_some_and(|lost| lost.elapsed() < RECOVERY)
+    }
+
+    /// How many starts the server bears at once.
+    pub(super) fn starts_at_once(&self) -> usize {
+        self.pace.borrow().at_once()
+    }
+
+    /// Sends the request, and again, until the deadline, for as long as the server certainly did
+    /// nothing:
+    ///
+    /// * 429, and 503 with `Retry-After`, after the pause in the answer;
+    /// * 409 with the reason `Conflict` to a creation: the lock of a quota, or of a name, was lost
+    ///   to another request;
+    /// * a connection that cannot be made, where this run has reached the server before, and a
+    ///   stream that the server refused: it restarts, or closes its connections one by one;
+    /// * 401, and 403 of the authorizer, from a server that was away just now and has not read
+    ///   accounts and rights yet.
+    ///
+    /// No other request is sent twice.
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
+        let mut pauses = Pauses::of(ask);
+        loop {
+            let attempt = self.ask_once(ask).await;
+            let pause = match &attempt {
+                Ok(answer) if answer.is_busy() => answer.retry_after.unwrap_or_else(|| pauses.next()),
+                Ok(answer) if ask.method == Method::POST && answer.is_conflict() => pauses.next(),
+                Ok(answer) if self.is_recovering() && answer.is_premature() => pauses.next(),
+                Err(Lost::Unprocessed(_)) if self.heard.get().is_some() => pauses.next(),
+                Ok(_) | Err(Lost::Unprocessed(_) | Lost::Unknown(_)) => Duration::MAX,
+            };
+            if !self.has_time_for(pause) {
+                return attempt.map_err(|(Lost::Unprocessed(lost) | Lost::Unknown(lost))| lost);
+            }
+            tracing::debug!(method = %ask.method, path = ask.path, ?pause, "the server did nothing; once more");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn ask_once(&self, ask: &Ask<'_>) -> Result<Answer, Lost> {
+        let request = request(ask).map_err(Lost::Unknown)?;
+        self.requests.set(self.requests.get() + 1);
+        let begun = Instant::now();
+        let end = self.until.min(begun + LONGEST_REQUEST);
+        let exchange = async {
+            let response = self.client.send(request).await.map_err(|error| {
+                let is_unprocessed = repeat::is_unprocessed(&error);
+                let lost = self.no_answer(&error);
+                if self.heard.get().is_some() {
+                    self.lost.set(Some(Instant::now()));
+                }
+                if is_unprocessed { Lost::Unprocessed(lost) } else { Lost::Unknown(lost) }
+            })?;
+            self.note_contact(None);
+            self.note_time(response.headers());
+            tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
+            Answer::of(response).await.map_err(Lost::Unknown)
+        };
+        let late = || Err(Lost::Unknown(NoAnswer("the API server did not answer in time".to_owned())));
+        let answer = timeout_at(end, exchange).await.unwrap_or_else(|_| late())?;
+        let mut pace = self.pace.borrow_mut();
+        if answer.is_busy() {
+            pace.refused();
+        } else {
+            pace.answered(begun.elapsed());
+        }
+        Ok(answer)
+    }
+
+    /// Sends a request whose answer is read as it comes, without a limit in time.
+    pub(super) async fn open(&self, ask: &Ask<'_>) -> Result<Response<Body>, NoAnswer> {
+        let request = request(ask)?;
+        self.requests.set(self.requests.get() + 1);
+        self.client.send(request).await.map_err(|error| self.no_answer(&error))
+    }
+
+    fn no_answer(&self, error: &kube::Error) -> NoAnswer {
+        self.note_contact(Some(&cause(error)));
+        NoAnswer(innermost(error))
+    }
+
+    /// Notes whether the server was there.
+    fn note_contact(&self, failure: Option<&Cause>) {
+        let mut contact = self.contact.take();
+        contact.note(failure);
+        self.contact.set(contact);
+    }
+
+    fn note_time(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| timestamp::date_header(date.to_str().ok()?));
+        if let Some(date) = date {
+            self.heard.set(Some((date, Instant::now())));
+        }
+    }
+}
+
+fn request(ask: &Ask<'_>) -> Result<Request<Body>, NoAnswer> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(ask.query);
+    let query = query.finish();
+    let uri = if query.is_empty() { ask.path.clone() } else { format!("{}?{query}", ask.path) };
+    let mut request = Request::builder().method(ask.method.clone()).uri(uri);
+    if ask.body.is_some() {
+        let is_patch = ask.method == Method::PATCH;
+        let form = if is_patch { "application/merge-patch+json" } else { "application/json" };
+        request = request.header(CONTENT_TYPE, form);
+    }
+    let body = ask.body.map(ToString::to_string).unwrap_or_default();
+    request.body(Body::from(body.into_bytes())).map_err(|error| NoAnswer(error.to_string()))
+}
+
+/// Kubernetes writes seconds, never a date. No pause at all would be a storm.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.max(1)))
+}
+
+impl Answer {
+    /// The answer when all of it has come.
+    pub(super) async fn of(response: Response<Body>) -> Result<Self, NoAnswer> {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, LARGEST_BODY_BYTES).collect().await;
+        let body = body.map_err(|error| NoAnswer(innermost(error.as_ref())))?.to_bytes();
+        Ok(Self { status: head.status, retry_after: retry_after(&head.headers), body })
+    }
+
+    /// The server had no time for the request, and did nothing.
+    pub(super) fn is_busy(&self) -> bool {
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::SERVICE_UNAVAILABLE => self.retry_after.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The server lost an optimistic lock on the way, and did nothing. A name that is taken has
+    /// another reason.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.status == StatusCode::CONFLICT && self.error().reason == "Conflict"
+    }
+
+    /// Refused for the account or its rights.
+    fn is_premature(&self) -> bool {
+        match self.status {
+            StatusCode::UNAUTHORIZED => true,
+            StatusCode::FORBIDDEN => self.error().message.contains("\" cannot "),
+            _ => false,
+        }
+    }
+
+    /// Whether it is an object of the API: a proxy's page is not.
+    pub(super) fn is_object(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Object {
+            kind: String,
+        }
+        serde_json::from_slice(&self.body).is_ok_and(|Object { kind }| !kind.is_empty())
+    }
+
+    /// The body as this type, or what is wrong with it.
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, NoAnswer> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // The error's text may quote the body.
+            let why = one_line(&error.to_string(), LONGEST_MESSAGE);
+            NoAnswer(format!("the API server's answer is not what it should be: {why}"))
+        })
+    }
+
+    /// What the server says of an error, as far as it does.
+    pub(super) fn error(&self) -> Status {
+        let said: Status = serde_json::from_slice(&self.body).unwrap_or_default();
+        Status { message: one_line(&said.message, LONGEST_MESSAGE), ..said }
+    }
+}

@@ -1,0 +1,63 @@
+//! What is to be done about the registers beside the starts: ended sessions are written down before
+//! their Jobs vanish, and a register goes when its item has been gone for long. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use super::{Register, Registers};
+use crate::record::{Job, Pods};
+use coordinator_core::fleet::{Group, Slot};
+use coordinator_core::platform::KEPT_AFTER_ITEM;
+
+/// One register to write or to remove.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Chore {
+    Store(Slot, Register),
+    Remove(Slot, Register),
+}
+
+/// What the inventory saw, and what the sources have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) jobs: &'a BTreeMap<Slot, Job>,
+    pub(crate) pods: &'a Pods,
+    pub(crate) registers: &'a Registers,
+    /// Items that their sources have.
+    pub(crate) present: &'a BTreeSet<Slot>,
+    /// Sources that were read whole: an item of theirs that is not present has left.
+    pub(crate) groups: &'a BTreeSet<Group>,
+}
+
+/// The chores of all items, first those that keep what would be lost.
+pub(crate) fn chores(seen: Seen<'_>, now: SystemTime) -> Vec<Chore> {
+    let of_jobs = seen.jobs.iter().filter(|(slot, job)| slot.index().is_none() && job.end().is_some());
+    let slots: BTreeSet<&Slot> = of_jobs.map(|(slot, _)| slot).chain(seen.registers.keys()).collect();
+    let mut chores: Vec<Chore> = slots.into_iter().filter_map(|slot| chore(seen, slot, now)).collect();
+    chores.sort_by_key(|chore| matches!(chore, Chore::Remove(..)));
+    chores
+}
+
+fn chore(seen: Seen<'_>, slot: &Slot, now: SystemTime) -> Option<Chore> {
+    let register = match seen.registers.get(slot) {
+        Some(Ok(register)) => register.clone(),
+        Some(Err(_)) => return None,
+        None => Register::default(),
+    };
+    let job = seen.jobs.get(slot);
+    let mut next = register.clone();
+    if let Some(ended) = job.filter(|job| job.end().is_some()) {
+        next.remember(&ended.predecessor(seen.pods).history);
+        next.generation = next.generation.max(ended.generation());
+        next.item = next.item.or_else(|| ended.item_run());
+    }
+    if seen.groups.contains(&slot.group) {
+        let left = next.left.unwrap_or(now);
+        next.left = (!seen.present.contains(slot)).then_some(left);
+        let is_old = |time: SystemTime| now.duration_since(time).is_ok_and(|age| age >= KEPT_AFTER_ITEM);
+        let last = register.runs.values().last().map(|run| run.finished_at).max(register.started);
+        if job.is_none() && next.left.is_some_and(is_old) && last.is_none_or(is_old) {
+            return Some(Chore::Remove(slot.clone(), register));
+        }
+    }
+    (next != register).then(|| Chore::Store(slot.clone(), next))
+}

@@ -1,0 +1,283 @@
+//! Which live sessions are stuck, and why. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition};
+
+use super::events::Events;
+use super::job::{AGENT, DISRUPTION};
+use super::record::{Job, Pod, system_time, terminated};
+use crate::settings::KubernetesSettings;
+use coordinator_core::fleet::{Slot, Stuck, StuckReason};
+use coordinator_core::sanitize::one_line;
+
+/// A pod that was told to end has its grace period, and this much more.
+const TERMINATION: Duration = Duration::from_secs(30 + 300);
+
+/// What the Job controller may take to act on a deadline.
+const CONTROLLER: Duration = Duration::from_secs(120);
+
+const MAX_DETAIL_CHARS: usize = 400;
+
+/// What the cluster says of a session beside its Job.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Signs<'a> {
+    /// The Job's newest pod, where it was read.
+    pub(super) pod: Option<&'a Pod>,
+    /// The namespace's warnings, where they were read.
+    pub(super) events: Option<&'a Events>,
+}
+
+/// Whether the Job alone shows that its session is stuck. Its pod and its events are worth a
+/// request then.
+pub(super) fn is_late(job: &Job, settings: &KubernetesSettings, now: SystemTime) -> bool {
+    let ends_too_long = job.end().is_none() && is_past(ending_since(job), TERMINATION, now);
+    ends_too_long || is_pending_too_long(job, settings, now)
+}
+
+/// Whether the pod says what is wrong, so that no event is needed.
+pub(super) fn is_explained(pod: Option<&Pod>) -> bool {
+    pod.and_then(waiting).is_some_and(|waiting| waiting.message.is_some())
+}
+
+/// The Job has no ready pod, and the start timeout has passed since it began to wait.
+fn is_pending_too_long(job: &Job, settings: &KubernetesSettings, now: SystemTime) -> bool {
+    let waits = job.end().is_none() && !job.spec.suspend && job.status.ready.unwrap_or(0) == 0;
+    waits && job.deleted_at().is_none() && is_past(waiting_since(job), settings.start_timeout, now)
+}
+
+/// A Job that Kueue held back begins to wait when it is resumed.
+fn waiting_since(job: &Job) -> Option<SystemTime> {
+    job.status.start_time.as_ref().map(system_time).or_else(|| job.created_at())
+}
+
+/// Since when the Job is being deleted, or has failed while its pod still ends.
+fn ending_since(job: &Job) -> Option<SystemTime> {
+    let target = job.condition("FailureTarget").and_then(|condition| condition.last_transition_time.as_ref());
+    job.deleted_at().or_else(|| target.map(system_time))
+}
+
+fn is_past(since: Option<SystemTime>, wait: Duration, now: SystemTime) -> bool {
+    since.is_some_and(|since| since + wait < now)
+}
+
+/// Why the session of a live Job is stuck; `None` when it is not.
+pub(super) fn stuck(
+    slot: &Slot,
+    job: &Job,
+    signs: Signs<'_>,
+    settings: &KubernetesSettings,
+    now: SystemTime,
+) -> Option<Stuck> {
+    if job.end().is_some() {
+        return None;
+    }
+    let (reason, since, detail) = terminating(job, signs, now)
+        .or_else(|| suspended(job, settings, now))
+        .or_else(|| over_deadline(job, now))
+        .or_else(|| pending(job, signs, settings, now))?;
+    Some(Stuck { slot: slot.clone(), reason, since, detail: one_line(&detail, MAX_DETAIL_CHARS) })
+}
+
+type Finding = (StuckReason, Option<SystemTime>, String);
+
+fn terminating(job: &Job, signs: Signs<'_>, now: SystemTime) -> Option<Finding> {
+    let since = ending_since(job).or_else(|| signs.pod?.deleted_at());
+    is_past(since, TERMINATION, now).then(|| {
+        let finalizers = job.metadata.finalizers.as_deref().unwrap_or_default();
+        let detail = match signs.pod {
+            Some(pod) => with_facts(format!("its pod{} does not end", place(pod)), pod, signs.events),
+            None if job.deleted_at().is_some() && !finalizers.is_empty() => {
+                format!("it is being deleted, and its finalizers hold it: {}", finalizers.join(", "))
+            }
+            None => {
+                let name = job.name();
+                format!(
+                    "its pod does not end; `kubectl get pods -l batch.kubernetes.io/job-name={name} -o wide` \
+                     shows its node"
+                )
+            }
+        };
+        (StuckReason::Terminating, since, detail)
+    })
+}
+
+fn suspended(job: &Job, settings: &KubernetesSettings, now: SystemTime) -> Option<Finding> {
+    let since = job.created_at();
+    let detail = match &settings.queue_name {
+        _ if !job.spec.suspend => return None,
+        // To wait for admission is what a queue is for; to wait for long says that it is too small.
+        Some(_) if !is_past(since, settings.start_timeout, now) => return None,
+        Some(queue) => format!("queue {queue:?} has not admitted it; `kubectl describe workload` tells why"),
+        None => format!("somebody suspended it; `kubectl edit job {}` resumes it", job.name()),
+    };
+    Some((StuckReason::Suspended, since, detail))
+}
+
+fn over_deadline(job: &Job, now: SystemTime) -> Option<Finding> {
+    let started = job.status.start_time.as_ref().map(system_time)?;
+    let limit = Duration::from_secs(job.spec.active_deadline_seconds?);
+    is_past(Some(started), limit + CONTROLLER, now).then(|| {
+        let shown = humantime::format_duration(limit);
+        let detail = format!("its deadline of {shown} has passed; is the cluster's controller manager up?");
+        (StuckReason::OverDeadline, Some(started + limit), detail)
+    })
+}
+
+fn pending(job: &Job, signs: Signs<'_>, settings: &KubernetesSettings, now: SystemTime) -> Option<Finding> {
+    is_pending_too_long(job, settings, now).then(|| {
+        let waiting = waiting_since(job);
+        let (since, detail) = match signs.pod {
+            None => (waiting, without_pod(job, signs.events)),
+            Some(pod) if pod.runs() => (not_ready_since(pod).or(waiting), not_ready(pod, signs.events)),
+            Some(pod) => (waiting, not_started(pod, signs.events)),
+        };
+        (StuckReason::Pending, since, detail)
+    })
+}
+
+fn without_pod(job: &Job, events: Option<&Events>) -> String {
+    let name = job.name();
+    match events.map(|events| events.of(job.uid())) {
+        Some(Some(said)) => format!("it has no pod: {}", without_pod_names(said, name)),
+        Some(None) => {
+            format!("it has no pod, and no event says why; `kubectl describe job {name}` may show more")
+        }
+        None => {
+            format!("it has no pod; `kubectl describe job {name}` shows what refuses one (quota, admission)")
+        }
+    }
+}
+
+/// The Job controller names each pod that it tries to make. Without the names, sessions that one
+/// quota refuses say the same, and the report says it once.
+fn without_pod_names(said: &str, job: &str) -> String {
+    let (before, after) = match said.split_once(&format!(" \"{job}-")) {
+        Some((before, rest)) => (before, rest.split_once('"').map_or("", |(_, after)| after)),
+        None => (said, ""),
+    };
+    format!("{before}{after}")
+}
+
+/// The pod waits for a node, an image, a volume or an init container.
+fn not_started(pod: &Pod, events: Option<&Events>) -> String {
+    let waiting = waiting(pod);
+    let is_explained = waiting.as_ref().is_some_and(|waiting| waiting.message.is_some());
+    let event = events.and_then(|events| events.of(pod.uid())).filter(|_| !is_explained);
+    match (waiting.map(Waiting::said), event) {
+        (Some(said), Some(event)) => format!("{said}: {event}"),
+        (Some(said), None) => said,
+        (None, Some(event)) => event.to_owned(),
+        (None, None) => "its agent has not started".to_owned(),
+    }
+}
+
+fn not_ready(pod: &Pod, events: Option<&Events>) -> String {
+    with_facts(format!("its pod runs{} and is not ready", place(pod)), pod, events)
+}
+
+fn with_facts(sentence: String, pod: &Pod, events: Option<&Events>) -> String {
+    let facts = facts(pod, events).join("; ");
+    if facts.is_empty() { sentence } else { format!("{sentence}: {facts}") }
+}
+
+fn place(pod: &Pod) -> String {
+    pod.node().map(|node| format!(" on node {node}")).unwrap_or_default()
+}
+
+fn not_ready_since(pod: &Pod) -> Option<SystemTime> {
+    let ready = pod.conditions().find(|condition| condition.type_ == "Ready")?;
+    ready.last_transition_time.as_ref().map(system_time)
+}
+
+/// What the cluster says of a pod that runs: its conditions, its containers, its newest warning.
+fn facts(pod: &Pod, events: Option<&Events>) -> Vec<String> {
+    let mut facts: Vec<String> = conditions(pod).into_iter().map(condition).collect();
+    if let Some(since) = pod.deleted_at() {
+        facts.push(format!("it was told to end at {}", humantime::format_rfc3339_seconds(since)));
+    }
+    if let Some(agent) = terminated(pod) {
+        facts.push(format!(
+            "its agent ended with exit code {}, and another container runs on",
+            agent.exit_code
+        ));
+    }
+    facts.extend(
+        waiting(pod).map(|waiting| format!("container {}: {}", waiting.of.unwrap_or(AGENT), waiting.said())),
+    );
+    facts.extend(events.and_then(|events| events.of(pod.uid())).map(str::to_owned));
+    facts
+}
+
+/// The conditions that are not as they should be, `Ready` first. The kubelet says of
+/// `ContainersReady` what it says of `Ready`: once is enough.
+fn conditions(pod: &Pod) -> Vec<&PodCondition> {
+    let is_bad = |condition: &&PodCondition| (condition.status == "True") == (condition.type_ == DISRUPTION);
+    let mut found: Vec<&PodCondition> = pod.conditions().filter(is_bad).collect();
+    found.sort_by_key(|condition| condition.type_ != "Ready");
+    found.dedup_by(|one, before| {
+        one.type_ == "ContainersReady" && (&one.reason, &one.message) == (&before.reason, &before.message)
+    });
+    found
+}
+
+/// `Ready is False (ContainersNotReady: containers with unready status: [proxy])`.
+fn condition(condition: &PodCondition) -> String {
+    let PodCondition { type_, status, reason, message, .. } = condition;
+    match said(text(reason.as_ref()), text(message.as_ref())) {
+        Some(why) => format!("{type_} is {status} ({why})"),
+        None => format!("{type_} is {status}"),
+    }
+}
+
+/// What a pod waits for, in the words of the kubelet or of the scheduler.
+#[derive(Debug, Clone, Copy)]
+struct Waiting<'a> {
+    /// The container; `None` for the whole pod.
+    of: Option<&'a str>,
+    reason: Option<&'a str>,
+    message: Option<&'a str>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(of: Option<&'a str>, reason: Option<&'a String>, message: Option<&'a String>) -> Option<Self> {
+        let (reason, message) = (text(reason), text(message));
+        (reason.is_some() || message.is_some()).then_some(Self { of, reason, message })
+    }
+
+    /// `ImagePullBackOff: Back-off pulling image ..`, `Unschedulable: 0/3 nodes are available ..`.
+    fn said(self) -> String {
+        said(self.reason, self.message).unwrap_or_default()
+    }
+}
+
+fn said(reason: Option<&str>, message: Option<&str>) -> Option<String> {
+    match (reason, message) {
+        (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
+        (reason, message) => reason.or(message).map(str::to_owned),
+    }
+}
+
+/// What says the most: a container that waits with a message, the agent before all others; the node
+/// that the pod waits for; a container that waits and does not say for what.
+fn waiting(pod: &Pod) -> Option<Waiting<'_>> {
+    let status = pod.status.as_ref()?;
+    let containers = status.container_statuses.iter().flatten();
+    let is_agent = |container: &&ContainerStatus| container.name == AGENT;
+    let (agent, others): (Vec<_>, Vec<_>) = containers.partition(is_agent);
+    let init = status.init_container_statuses.iter().flatten();
+    let containers = agent.into_iter().chain(init).chain(others).filter_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        Waiting::new(Some(&container.name), waiting.reason.as_ref(), waiting.message.as_ref())
+    });
+    let unscheduled =
+        |condition: &&PodCondition| condition.type_ == "PodScheduled" && condition.status == "False";
+    let node = pod.conditions().find(unscheduled);
+    let node = node.and_then(|node| Waiting::new(None, node.reason.as_ref(), node.message.as_ref()));
+    let all: Vec<Waiting<'_>> = containers.chain(node).collect();
+    all.iter().find(|waiting| waiting.message.is_some()).or_else(|| all.first()).copied()
+}
+
+fn text(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
+}

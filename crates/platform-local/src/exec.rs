@@ -1,0 +1,215 @@
+//! Sessions by a plugin: a program of anybody's that starts, lists and shows sessions wherever they run.
+//!
+//! The [`protocol`] is one process per operation, JSON in and JSON out. The lock of a slot is the plugin's: what it says
+//! of itself in `capabilities` decides how far the coordinator may go without an inventory. A plugin that excludes
+//! nothing is used under a lock of this machine, and never without an inventory. An [`operation`] never outlives its
+//! deadline, and nothing that it started in its process group outlives it.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use coordinator_core::fleet::{FleetName, Group, Listing, Slot, Want};
+use coordinator_core::plan::OnInventoryFailure;
+use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
+
+mod settings;
+mod check;
+mod fitness;
+mod lease;
+mod spec;
+mod start;
+mod view;
+pub mod operation;
+pub mod protocol;
+
+pub use settings::ExecSettings;
+
+pub use fitness::Incompatible;
+pub use fitness::item_refusal;
+pub use operation::{Failure, Plugin};
+
+use lease::Lease;
+use protocol::{
+    Capabilities, Capable, List, Listed, Log, Logs, Operation, SlotExclusive, StopResult, Stopped,
+};
+use view::View;
+
+/// Older sessions say nothing about the next one: the longest failing streak that counts is shorter.
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// So much of the end of a log is asked for. As JSON it may be six times as long.
+const TAIL_BYTES: u64 = 2 << 20;
+
+/// What the platform needs to know of the roster.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose sessions.
+    pub fleet: FleetName,
+    /// `owner/repo`, told to every session.
+    pub repository: Option<String>,
+    /// The groups whose sessions the roster asks for: a hint for `list`.
+    pub groups: Vec<Group>,
+    /// What the roster wants of an unknown inventory.
+    pub on_inventory_failure: OnInventoryFailure,
+    /// `[platform.exec]`.
+    pub exec: ExecSettings,
+    /// Variables kept from the plugin when its `env` does not set them.
+    pub secret_names: BTreeSet<String>,
+}
+
+/// What a run is going to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To start sessions: under the lock where the plugin needs one.
+    Start,
+    /// To look, which needs no lock.
+    Look,
+}
+
+/// The plugin of one fleet, for one run.
+#[derive(Debug)]
+pub struct Exec {
+    settings: Settings,
+    purpose: Purpose,
+    /// No list runs after this.
+    list_until: Instant,
+    plugin: Plugin,
+    /// What the plugin says of itself; asked once, before anything else.
+    capabilities: OnceCell<Result<Capabilities, String>>,
+    /// Taken before the list, kept until the end of the run; `None` where none is needed.
+    lease: OnceCell<Option<Lease>>,
+    /// What the inventory of this run saw; `None` before it, and when it failed.
+    view: RefCell<Option<View>>,
+}
+
+impl Exec {
+    /// The platform; nothing is asked yet. No list runs after `list_until`, no other operation after `until`.
+    pub fn new(settings: Settings, purpose: Purpose, list_until: Instant, until: Instant) -> Self {
+        let plugin = Plugin::new(&settings.exec, &settings.secret_names, until);
+        let (capabilities, lease) = (OnceCell::new(), OnceCell::new());
+        Self { settings, purpose, list_until, plugin, capabilities, lease, view: RefCell::new(None) }
+    }
+
+    /// What the plugin says of itself, whether or not the roster can use it.
+    pub async fn capabilities(&self) -> anyhow::Result<&Capabilities> {
+        let ask = || async {
+            let asked = self.plugin.ask_until(self.list_until, Operation::Capabilities, &Capable {}).await;
+            asked.map_err(|failure| failure.to_string())
+        };
+        let asked = self.capabilities.get_or_init(ask).await;
+        asked.as_ref().map_err(|why| anyhow::anyhow!("{why}"))
+    }
+
+    /// Why the roster cannot use the plugin as it is; `None` when it can.
+    pub fn incompatible(&self, capabilities: &Capabilities) -> Option<Incompatible> {
+        fitness::refusal(capabilities, self.settings.on_inventory_failure)
+    }
+
+    async fn fit(&self) -> anyhow::Result<&Capabilities> {
+        let capabilities = self.capabilities().await?;
+        match self.incompatible(capabilities) {
+            Some(incompatible) => bail!(incompatible.sentence()),
+            None => Ok(capabilities),
+        }
+    }
+
+    /// Makes this the only run that starts sessions, where the plugin does not see to it.
+    async fn lease(&self, capabilities: &Capabilities) -> anyhow::Result<Option<&Lease>> {
+        if self.purpose == Purpose::Look || capabilities.slot_exclusive != SlotExclusive::None {
+            return Ok(None);
+        }
+        let take = || async {
+            let (state_dir, fleet) = (self.settings.exec.state_dir.clone(), self.settings.fleet.clone());
+            let taken = tokio::task::spawn_blocking(move || Lease::take(&state_dir, &fleet)).await;
+            taken.context("take the lock of the run").flatten().map(Some)
+        };
+        Ok(self.lease.get_or_try_init(take).await?.as_ref())
+    }
+
+    /// One consistent list of the fleet's sessions. A partial list is a failed list.
+    async fn look(&self) -> anyhow::Result<View> {
+        let capabilities = self.fit().await?;
+        self.lease(capabilities).await?;
+        let request = List {
+            fleet: self.settings.fleet.as_str(),
+            roles: self.settings.groups.iter().map(Group::as_str).collect(),
+            include_finished_since: SystemTime::now() - REMEMBERED,
+        };
+        let listed: Listed = self.plugin.ask_until(self.list_until, Operation::List, &request).await?;
+        if !listed.complete {
+            bail!(
+                "plugin {} list: not complete, and half a list would start sessions twice; the next cycle asks again",
+                self.settings.exec.plugin.display()
+            );
+        }
+        let plugin = self.settings.exec.plugin.display();
+        View::of(listed, &self.settings.fleet).with_context(|| format!("plugin {plugin} list"))
+    }
+
+    /// The end of what the session wrote: the one of this generation, else the live one, else the newest.
+    pub async fn logs(&self, slot: &Slot, generation: Option<u64>) -> anyhow::Result<String> {
+        if !self.fit().await?.logs {
+            bail!("the plugin gives no logs; `coordinator sessions` may tell more");
+        }
+        let view = self.look().await?;
+        let sessions = view.sessions(slot);
+        let name = slot.session_name(&self.settings.fleet);
+        let wanted = match generation {
+            Some(wanted) => sessions.iter().rev().find(|session| session.generation == wanted),
+            None => sessions.iter().rev().find(|session| view::is_live(session)).or(sessions.last()),
+        };
+        let Some(session) = wanted else {
+            bail!("the plugin lists no such session of {name}; see `coordinator sessions`");
+        };
+        let request = Logs { id: &session.id, tail_bytes: TAIL_BYTES };
+        let log: Log = self.plugin.ask(Operation::Logs, &request).await?;
+        if log.truncated {
+            tracing::warn!("only the end of the log of {name}: the plugin has more");
+        }
+        Ok(log.text)
+    }
+
+    /// Ends the slot's live session, with the plugin's grace; it is then listed with the outcome
+    /// `stopped`. For commands alone: a cycle never ends a session.
+    pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
+        if !self.fit().await?.stop {
+            bail!("the plugin cannot stop a session; end it where it runs");
+        }
+        let view = self.look().await?;
+        let live = view.sessions(slot).iter().rev().find(|session| view::is_live(session));
+        let Some(session) = live else { return Ok(StopAnswer::NotLive) };
+        let generation = session.generation;
+        let request = protocol::Stop { slot: &session.slot, id: &session.id, generation, by };
+        let stopped: Stopped = self.plugin.ask(Operation::Stop, &request).await?;
+        Ok(match stopped.result {
+            StopResult::Stopping => StopAnswer::Asked { generation: Some(generation) },
+            StopResult::Finished => StopAnswer::NotLive,
+        })
+    }
+}
+
+impl Platform for Exec {
+    async fn list(&self) -> anyhow::Result<Listing> {
+        let view = self.look().await?;
+        let listing = view.listing(&self.settings.fleet);
+        *self.view.borrow_mut() = Some(view);
+        Ok(listing)
+    }
+
+    async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        self.fill(want, cycle, now).await
+    }
+
+    async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        self.rehearse(want, now).await
+    }
+
+    fn requests(&self) -> u64 {
+        self.plugin.requests()
+    }
+}

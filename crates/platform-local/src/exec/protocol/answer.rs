@@ -1,0 +1,250 @@
+//! What a plugin says when it did what it was asked to.
+
+use std::time::SystemTime;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use super::SlotKey;
+use coordinator_core::fleet::ItemRun;
+use coordinator_core::timestamp;
+
+/// To `capabilities`.
+#[expect(clippy::struct_excessive_bools, reason = "the protocol's form")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Capabilities {
+    /// The versions of the protocol that it speaks.
+    pub protocol: Vec<u64>,
+    /// For people.
+    pub name: String,
+    /// Who keeps a second session out of a slot.
+    #[serde(default)]
+    pub slot_exclusive: SlotExclusive,
+    /// Whether `spawn` is safe for a slot whose sessions could not be listed.
+    #[serde(default)]
+    pub blind_spawn: bool,
+    /// Whether `list` has finished sessions.
+    #[serde(default)]
+    pub history: bool,
+    /// Whether `logs` is there.
+    #[serde(default)]
+    pub logs: bool,
+    /// Whether `spawn` knows `dry_run`.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Whether it runs work items: compares `follows` under its own lock, and remembers.
+    #[serde(default)]
+    pub items: bool,
+    /// Whether `stop` is there.
+    #[serde(default)]
+    pub stop: bool,
+    /// Whether `forget` is there.
+    #[serde(default)]
+    pub forget: bool,
+    /// The largest `spec` that it takes, as JSON in bytes; none: any.
+    #[serde(default)]
+    pub max_spec_bytes: Option<u64>,
+}
+
+/// Who keeps a second session out of a slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum SlotExclusive {
+    /// The plugin: `spawn` in a taken slot creates nothing.
+    Create,
+    /// The plugin: a second session may be accepted, and waits until the first has ended.
+    Execution,
+    /// Nobody: the coordinator must be the only one that starts.
+    #[default]
+    None,
+}
+
+impl From<String> for SlotExclusive {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "create" => Self::Create,
+            "execution" => Self::Execution,
+            _ => Self::None,
+        }
+    }
+}
+
+/// To `list`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Listed {
+    /// Whether no session is missing. Without it the list has failed.
+    #[serde(default)]
+    pub complete: bool,
+    /// When, by the clock that wrote the other times.
+    #[serde(default, deserialize_with = "time")]
+    pub as_of: Option<SystemTime>,
+    /// In any order.
+    pub sessions: Vec<Session>,
+    /// Generations of item slots that are newer than those of the listed sessions.
+    #[serde(default)]
+    pub items: Vec<ItemGeneration>,
+}
+
+/// The newest generation that was ever given out in the slot of a work item.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ItemGeneration {
+    /// Where.
+    pub slot: SlotKey,
+    /// The newest one.
+    pub generation: u64,
+}
+
+/// One session.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Session {
+    /// The plugin's own name for it.
+    pub id: String,
+    /// Where.
+    pub slot: SlotKey,
+    /// As it was asked for at the spawn.
+    pub generation: u64,
+    /// Everything but finished is live.
+    pub state: State,
+    /// How it ended; `null` while it is live.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    /// The agent's, when it exited by itself.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// When it was accepted.
+    #[serde(default, deserialize_with = "time")]
+    pub created_at: Option<SystemTime>,
+    /// When its agent started.
+    #[serde(default, deserialize_with = "time")]
+    pub started_at: Option<SystemTime>,
+    /// When it ended.
+    #[serde(default, deserialize_with = "time")]
+    pub finished_at: Option<SystemTime>,
+    /// Where a person can look at it.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// As it was given at the spawn.
+    #[serde(default)]
+    pub cycle: Option<String>,
+    /// As it was given at the spawn: what it works on, where its slot is a work item's.
+    #[serde(default)]
+    pub item: Option<ItemRun>,
+    /// Who had it ended by `stop`.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
+}
+
+/// Where a session is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum State {
+    /// Accepted, not started yet.
+    Queued,
+    /// Its agent runs.
+    Running,
+    /// Nothing of it runs any more.
+    Finished,
+    /// Anything else: live.
+    Unknown,
+}
+
+impl From<String> for State {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "queued" => Self::Queued,
+            "running" => Self::Running,
+            "finished" => Self::Finished,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Outcome {
+    /// Exit code 0.
+    Success,
+    /// Another end of its own.
+    Failure,
+    /// Ended at its time limit.
+    Timeout,
+    /// Ended by somebody for reasons of theirs: it says nothing about the agent.
+    Cancelled,
+    /// Ended by `stop`, because a person said so.
+    Stopped,
+    /// Nobody knows, and every word that is not known.
+    Lost,
+}
+
+impl From<String> for Outcome {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "success" => Self::Success,
+            "failure" => Self::Failure,
+            "timeout" => Self::Timeout,
+            "cancelled" => Self::Cancelled,
+            "stopped" => Self::Stopped,
+            _ => Self::Lost,
+        }
+    }
+}
+
+/// To `spawn`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Spawned {
+    /// What came of it.
+    pub result: Verdict,
+    /// The session that has the slot now.
+    #[serde(default)]
+    pub session: Option<Session>,
+}
+
+/// What came of a spawn. A word that is not known is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// A session was made.
+    Created,
+    /// The slot has a live session already.
+    Exists,
+    /// Accepted; it starts when the slot is free.
+    Deferred,
+}
+
+/// To `logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Log {
+    /// What the session wrote.
+    pub text: String,
+    /// Whether there is more before it.
+    #[serde(default)]
+    pub truncated: bool,
+}
+
+/// To `stop`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Stopped {
+    /// What came of it.
+    pub result: StopResult,
+}
+
+/// What came of a stop. A word that is not known is not an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopResult {
+    /// The session was asked to end, and is killed when its grace is over.
+    Stopping,
+    /// It had ended already.
+    Finished,
+}
+
+/// To `forget`: nothing beside `ok`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Forgotten {}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let time = timestamp::parse(&text).and_then(timestamp::with_room);
+    time.map(Some).ok_or_else(|| D::Error::custom(format!("`{text}` is no time by RFC 3339")))
+}

@@ -1,0 +1,271 @@
+//! Fills one slot: decides by what the inventory saw, and lets the plugin have the last word.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::bail;
+
+use super::fitness::{item_refusal, may_start_blind};
+use super::lease::Lease;
+use super::protocol::{Capabilities, Code, Operation, Session, Spawned, State, Verdict};
+use super::spec::{self, Ticket};
+use super::{Exec, Failure};
+use coordinator_core::backoff;
+use coordinator_core::fleet::{Follows, Hold, HoldReason, SlotRecord, Want};
+use coordinator_core::platform::{CycleId, Start};
+use coordinator_core::report::RateLimit;
+
+/// A session that has not started by then must not start: a later cycle has asked for it again.
+const TICKET: Duration = Duration::from_secs(300);
+
+/// The next session of a slot.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NewSession {
+    pub(super) generation: u64,
+    /// The plugin's id of the newest session before.
+    pub(super) predecessor: Option<String>,
+    /// For a work item, the generation that it must follow: the plugin compares it.
+    pub(super) follows: Option<u64>,
+}
+
+/// What to do about a slot.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Ask the plugin for this session.
+    Spawn(NewSession),
+    /// Leave it alone.
+    Answer(Start),
+}
+
+/// The decision on a slot with this record, whose newest session is `last`. Pure.
+fn decide(want: &Want, name: &str, record: &SlotRecord, last: Option<&Session>, now: SystemTime) -> Step {
+    if record.live.is_some() {
+        return Step::Answer(Start::AlreadyRunning);
+    }
+    if !want.follows.allows(record.generation) {
+        return Step::Answer(Start::Superseded);
+    }
+    match backoff::hold(name, &record.history, &want.spec.restraint, now) {
+        Some(hold) => Step::Answer(Start::Held(hold)),
+        None => Step::Spawn(NewSession {
+            generation: record.generation.saturating_add(1),
+            predecessor: last.map(|last| last.id.clone()),
+            follows: match want.follows {
+                Follows::Anything => None,
+                Follows::Generation(generation) => Some(generation),
+            },
+        }),
+    }
+}
+
+fn unknown(detail: String) -> Step {
+    Step::Answer(Start::Held(Hold { reason: HoldReason::Unknown, until: None, detail }))
+}
+
+/// Why a work item is held whatever its slot holds.
+fn unsupported(want: &Want, capabilities: &Capabilities) -> Option<Hold> {
+    want.item.as_ref()?;
+    let detail = item_refusal(capabilities)?.to_owned();
+    Some(Hold { reason: HoldReason::Unsupported, until: None, detail })
+}
+
+impl Exec {
+    pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+        let capabilities = self.fit().await?;
+        if let Some(hold) = unsupported(want, capabilities) {
+            return Ok(Start::Held(hold));
+        }
+        if let Some(Lease::Theirs) = self.lease(capabilities).await? {
+            return Ok(Start::Held(Hold {
+                reason: HoldReason::Unknown,
+                until: None,
+                detail: self.is_leased(),
+            }));
+        }
+        match self.step(want, capabilities, now) {
+            Step::Spawn(new) => {
+                let ticket = Ticket { cycle, expires_at: now + TICKET, dry_run: false };
+                self.spawn(want, &new, ticket, capabilities).await
+            }
+            Step::Answer(start) => Ok(start),
+        }
+    }
+
+    /// The same decision; the plugin is asked for its own when it can give it without starting anything.
+    pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+        let capabilities = self.fit().await?;
+        if let Some(hold) = unsupported(want, capabilities) {
+            return Ok(Start::Held(hold));
+        }
+        match self.step(want, capabilities, now) {
+            Step::Spawn(new) if capabilities.dry_run => {
+                let cycle = CycleId("dry-run".to_owned());
+                let ticket = Ticket { cycle: &cycle, expires_at: now + TICKET, dry_run: true };
+                self.spawn(want, &new, ticket, capabilities).await
+            }
+            Step::Spawn(new) => Ok(Start::Started { generation: new.generation }),
+            Step::Answer(start) => Ok(start),
+        }
+    }
+
+    fn step(&self, want: &Want, capabilities: &Capabilities, now: SystemTime) -> Step {
+        let name = want.slot.session_name(&self.settings.fleet);
+        match self.view.borrow().as_ref() {
+            Some(view) => {
+                let now = view.as_of.unwrap_or(now);
+                let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
+                decide(want, &name, &record, last, now)
+            }
+            None if want.item.is_some() => {
+                unknown("the plugin's sessions are not known, and an item follows one of them".to_owned())
+            }
+            None if may_start_blind(capabilities) => {
+                Step::Spawn(NewSession { generation: 1, predecessor: None, follows: None })
+            }
+            None => {
+                unknown("the plugin's sessions are not known, and it must not be asked blindly".to_owned())
+            }
+        }
+    }
+
+    fn is_leased(&self) -> String {
+        let directory = self.settings.exec.state_dir.join(self.settings.fleet.as_str());
+        format!(
+            "another run has {}: the plugin cannot refuse a second session, so one run at a time starts them",
+            directory.join("exec.lock").display()
+        )
+    }
+
+    async fn spawn(
+        &self,
+        want: &Want,
+        new: &NewSession,
+        ticket: Ticket<'_>,
+        capabilities: &Capabilities,
+    ) -> anyhow::Result<Start> {
+        let request = spec::request(&self.settings, want, new, ticket);
+        if let Some(most) = capabilities.max_spec_bytes {
+            let bytes = serde_json::to_vec(&request.spec)?.len() as u64;
+            if bytes > most {
+                bail!(
+                    "its `spec` has {bytes} bytes and the plugin takes {most}; shorten the brief, the command or `env`"
+                );
+            }
+        }
+        let started = Start::Started { generation: new.generation };
+        let asked: Result<Spawned, Failure> = self.plugin.ask(Operation::Spawn, &request).await;
+        match asked {
+            Ok(Spawned { result: Verdict::Created | Verdict::Deferred, .. }) => Ok(started),
+            Ok(Spawned { result: Verdict::Exists, session }) => {
+                let is_ours =
+                    session.as_ref().is_some_and(|session| session.cycle.as_deref() == Some(request.cycle));
+                let is_over = session.is_some_and(|session| session.state == State::Finished);
+                Ok(match (is_ours, is_over && want.item.is_some()) {
+                    (true, _) => started,
+                    (false, true) => Start::Superseded,
+                    (false, false) => Start::AlreadyRunning,
+                })
+            }
+            Err(failure) => refused(failure, ticket.expires_at - TICKET),
+        }
+    }
+}
+
+/// What a spawn without a result comes to.
+fn refused(failure: Failure, now: SystemTime) -> anyhow::Result<Start> {
+    match failure {
+        Failure::Refused { refusal, sentence } => {
+            let until = refusal.retry_after.map(|wait| now + wait);
+            match refusal.code {
+                Code::Quota => {
+                    let detail = sentence;
+                    Ok(Start::Held(Hold { reason: HoldReason::Quota, until, detail }))
+                }
+                Code::RateLimited => {
+                    Ok(Start::RateLimited(RateLimit { resets_at: until, said: String::new() }))
+                }
+                Code::Conflict => Ok(Start::AlreadyRunning),
+                Code::Superseded => Ok(Start::Superseded),
+                Code::Unavailable
+                | Code::Denied
+                | Code::Invalid
+                | Code::Unsupported
+                | Code::Ambiguous
+                | Code::Internal => bail!(sentence),
+            }
+        }
+        Failure::NotStarted(why) => bail!(why),
+        Failure::Late(why) | Failure::Garbled(why) => {
+            bail!("{why}; the session may still have started: the next inventory shows it")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::exec::view::View;
+    use coordinator_core::backoff::BackoffSettings;
+    use coordinator_core::fleet::{FleetName, RoleKey, SessionSpec, Slot};
+
+    const RESTRAINT: BackoffSettings = BackoffSettings {
+        backoff_base: Duration::from_secs(60),
+        backoff_cap: Duration::from_secs(3600),
+        min_runtime: Duration::from_secs(30),
+        min_interval: Duration::ZERO,
+    };
+
+    fn step(sessions: &str, now: &str) -> Step {
+        following(Follows::Anything, sessions, now)
+    }
+
+    fn following(follows: Follows, sessions: &str, now: &str) -> Step {
+        let listed = format!(r#"{{"complete":true,"sessions":{sessions}}}"#);
+        let listed = serde_json::from_str(&listed).expect("a list");
+        let fleet = FleetName::parse("demo").expect("a valid name");
+        let view = View::of(listed, &fleet).expect("a list that can be used");
+        let now = humantime::parse_rfc3339(now).expect("a time");
+        let role = RoleKey::parse("qa").expect("a valid key");
+        let slot = Slot::of_role(&role, 0);
+        let spec = Arc::new(SessionSpec { restraint: RESTRAINT, ..SessionSpec::default() });
+        let want = Want { slot, role, spec, item: None, follows };
+        let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
+        decide(&want, "demo-qa-s0", &record, last, now)
+    }
+
+    const FAILED: &str = r#"[{"id":"old","slot":{"role":"qa","index":0},"generation":4,"state":"finished","outcome":"failure",
+        "exit_code":1,"started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:05Z"}]"#;
+
+    #[test]
+    fn the_next_generation_follows_the_newest_session() {
+        let expected = NewSession { generation: 5, predecessor: Some("old".to_owned()), follows: None };
+        assert_eq!(step(FAILED, "2026-01-01T01:00:00Z"), Step::Spawn(expected));
+        assert_eq!(
+            step("[]", "2026-01-01T01:00:00Z"),
+            Step::Spawn(NewSession { generation: 1, predecessor: None, follows: None })
+        );
+    }
+
+    #[test]
+    fn a_start_that_follows_another_session_than_the_newest_is_superseded_before_the_plugin_is_asked() {
+        let later = "2026-01-01T01:00:00Z";
+        for stale in [0, 3, 5] {
+            let step = following(Follows::Generation(stale), FAILED, later);
+            assert_eq!(step, Step::Answer(Start::Superseded), "{stale}");
+        }
+        let step = following(Follows::Generation(4), FAILED, later);
+        assert!(matches!(step, Step::Spawn(NewSession { generation: 5, follows: Some(4), .. })), "{step:?}");
+    }
+
+    #[test]
+    fn a_slot_that_just_failed_is_held_and_a_live_one_is_left_alone() {
+        let held = step(FAILED, "2026-01-01T00:00:30Z");
+        assert!(
+            matches!(held, Step::Answer(Start::Held(Hold { reason: HoldReason::Backoff, .. }))),
+            "{held:?}"
+        );
+        let live = FAILED.replace("finished\"", "running\"");
+        assert_eq!(step(&live, "2026-01-01T01:00:00Z"), Step::Answer(Start::AlreadyRunning));
+    }
+}

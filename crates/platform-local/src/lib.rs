@@ -1,0 +1,9 @@
+//! Sessions on this machine: [`process`] keeps them itself, [`exec`] leaves them to a plugin.
+
+#![deny(unsafe_code)]
+
+pub mod exec;
+pub mod process;
+
+mod lock;
+mod secure_fs;

@@ -1,0 +1,264 @@
+//! The records of a session, as they stand on disk. Readers ignore fields that they do not know; a newer `version`
+//! is refused.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::proc::ProcessId;
+use crate::secure_fs::{open_private, replace};
+use coordinator_core::fleet::{ItemRun, Outcome, Run};
+
+/// The format that this program writes.
+pub(crate) const VERSION: u32 = 1;
+
+/// Longer is no record of ours: a prompt of 96 KiB in every argument of a command fits.
+const LONGEST_BYTES: u64 = 16 << 20;
+
+/// `launch.json`: what the shim is to do. Written by the coordinator, without anything of the environment.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    pub(crate) version: u32,
+    /// The value of `COORDINATOR_SESSION`: no other session, wherever, has it.
+    pub(crate) session: String,
+    pub(crate) cycle: String,
+    pub(crate) roster: PathBuf,
+    /// The fleet's directory.
+    pub(crate) root: PathBuf,
+    /// The slot's lock file.
+    pub(crate) lock: PathBuf,
+    /// As the roster has it; the prompt is in a file of its own.
+    pub(crate) command: Vec<String>,
+    /// The command with its placeholders replaced.
+    pub(crate) argv: Vec<String>,
+    /// The command does not carry the prompt.
+    pub(crate) prompt_on_stdin: bool,
+    pub(crate) time_limit: Duration,
+    pub(crate) retain: u32,
+    pub(crate) retain_work: u32,
+    /// What it works on, where the slot is a work item's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) item: Option<ItemRun>,
+}
+
+/// `start.json`: what runs or ran. Written by the shim before the agent exists, and again with the agent's pid.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) version: u32,
+    pub(crate) session: String,
+    pub(crate) cycle: String,
+    pub(crate) roster: PathBuf,
+    pub(crate) argv: Vec<String>,
+    pub(crate) cwd: PathBuf,
+    pub(crate) shim: ProcessId,
+    pub(crate) agent: Option<ProcessId>,
+    pub(crate) boot_id: String,
+    #[serde(with = "rfc3339")]
+    pub(crate) started_at: SystemTime,
+    /// What it works on, where the slot is a work item's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) item: Option<ItemRun>,
+}
+
+/// `exit.json`: how it ended. Written by the shim, or by whoever finds that the shim could not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Exit {
+    pub(crate) version: u32,
+    #[serde(with = "word")]
+    pub(crate) outcome: Outcome,
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) reason: Option<String>,
+    #[serde(with = "rfc3339")]
+    pub(crate) started_at: SystemTime,
+    #[serde(with = "rfc3339")]
+    pub(crate) finished_at: SystemTime,
+}
+
+/// `Exit::reason` of a session that the machine's end took along.
+pub(crate) const REBOOT: &str = "reboot";
+
+/// `Exit::reason` of a session whose shim was killed.
+pub(crate) const KILLED: &str = "killed";
+
+/// One generation of a slot.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) generation: u64,
+    pub(crate) directory: PathBuf,
+    pub(crate) start: Start,
+    /// `None`: it runs, or it was lost.
+    pub(crate) exit: Option<Exit>,
+}
+
+impl Record {
+    /// The end of a session that left none. It ended no earlier than its last sign of life, a time that every
+    /// reader finds alike: with the time of reading, the backoff would never pass.
+    pub(crate) fn lost(&self, boot_id: &str) -> Exit {
+        let signs = ["start.json", "out.log"].map(|name| modified(&self.directory.join(name)));
+        let last = signs.into_iter().flatten().fold(self.start.started_at, SystemTime::max);
+        let reason = if self.start.boot_id == boot_id { KILLED } else { REBOOT };
+        Exit {
+            version: VERSION,
+            outcome: Outcome::Lost,
+            code: None,
+            signal: None,
+            reason: Some(reason.to_owned()),
+            started_at: self.start.started_at,
+            finished_at: last,
+        }
+    }
+
+    /// The session as history; one without an end counts as lost.
+    pub(crate) fn run(&self, boot_id: &str) -> Run {
+        let exit = self.exit.clone().unwrap_or_else(|| self.lost(boot_id));
+        Run {
+            generation: self.generation,
+            outcome: exit.outcome,
+            exit_code: exit.code,
+            detail: exit.reason,
+            started_at: exit.started_at,
+            finished_at: exit.finished_at,
+            disrupted: false,
+            item: self.start.item.clone(),
+        }
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// All generations that have a directory, oldest first.
+pub(crate) fn generations(records: &Path) -> anyhow::Result<Vec<u64>> {
+    let context = || format!("read {}", records.display());
+    let entries = match fs::read_dir(records) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.with_context(context)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.with_context(context)?.file_name();
+        found.extend(name.to_str().and_then(generation));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// A number without a successor is nobody's generation.
+fn generation(name: &str) -> Option<u64> {
+    let number: u64 = name.parse().ok()?;
+    ((1..u64::MAX).contains(&number) && number.to_string() == name).then_some(number)
+}
+
+/// The newest `limit` sessions that started, oldest first. A directory without `start.json` never started.
+pub(crate) fn read_records(records: &Path, limit: usize) -> anyhow::Result<Vec<Record>> {
+    let mut found = Vec::new();
+    for generation in generations(records)?.into_iter().rev() {
+        if found.len() == limit {
+            break;
+        }
+        let directory = records.join(generation.to_string());
+        if let Some(start) = read(&directory.join("start.json"))? {
+            let exit = read(&directory.join("exit.json"))?;
+            found.push(Record { generation, directory, start, exit });
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Reads one record; `None` when it is not there.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        other => other.with_context(|| format!("look at {}", path.display()))?,
+    };
+    // A byte more than there should be, so that the end is seen without another buffer.
+    let room = metadata.len().min(LONGEST_BYTES) + 1;
+    let mut text = String::with_capacity(usize::try_from(room).unwrap_or_default());
+    let unreadable = || {
+        let directory = path.parent().unwrap_or(path).display();
+        format!("record {} cannot be read; move {directory} away, only history is lost", path.display())
+    };
+    open_private(path, OpenOptions::new().read(true))
+        .and_then(|file| Ok(file.take(LONGEST_BYTES).read_to_string(&mut text)?))
+        .with_context(unreadable)?;
+    let Versioned { version } = serde_json::from_str(&text).with_context(unreadable)?;
+    if version > VERSION {
+        bail!(
+            "record {} was written by a newer coordinator (format {version}, this one reads {VERSION}); install the newer one",
+            path.display()
+        );
+    }
+    serde_json::from_str(&text).with_context(unreadable).map(Some)
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// Writes one record so that after a crash it is there as a whole or not at all.
+pub(crate) fn write(path: &Path, record: &impl Serialize) -> anyhow::Result<()> {
+    replace(path, &encode(record)?)
+}
+
+/// A record as its file's content.
+pub(crate) fn encode(record: &impl Serialize) -> anyhow::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(record).context("serialize a record")?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+mod rfc3339 {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+mod word {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use coordinator_core::fleet::Outcome;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+    pub(super) fn serialize<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(outcome.word())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Outcome, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Outcome::from_word(&text).ok_or_else(|| serde::de::Error::custom(format!("unknown outcome `{text}`")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_a_number_with_a_successor_written_in_one_way() {
+        let records = tempfile::tempdir().expect("a temporary folder");
+        for name in ["2", "10", "0", "01", "+3", "18446744073709551615", "18446744073709551616", "work"] {
+            fs::create_dir(records.path().join(name)).expect("a folder can be made");
+        }
+        assert_eq!(generations(records.path()).expect("it can be read"), [2, 10]);
+    }
+}

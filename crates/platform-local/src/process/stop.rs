@@ -1,0 +1,86 @@
+//! Ends a live session because a person says so. The shim does it: it gives the agent its grace and
+//! records the end.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use super::directory::Directory;
+use super::record::{self, VERSION};
+use super::survey;
+use coordinator_core::fleet::Slot;
+use coordinator_core::platform::StopAnswer;
+
+/// `stop.json`: who ended the session. Written before the shim is signalled, read by it when the
+/// agent has ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StopRecord {
+    version: u32,
+    pub(super) by: String,
+}
+
+/// Who stopped the session in `home`, where a person did.
+pub(super) fn stopped_by(home: &Path) -> Option<String> {
+    let found: anyhow::Result<Option<StopRecord>> = record::read(&home.join("stop.json"));
+    Some(found.ok()??.by)
+}
+
+/// Asks the shim of the slot's live session to end it.
+pub(super) fn stop(settings: &Settings, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
+    let directory = Directory::new(&settings.state_dir, &settings.fleet);
+    let found = survey::one(&directory, slot)?;
+    if !found.is_held {
+        return Ok(StopAnswer::NotLive);
+    }
+    let name = slot.name();
+    let Some(holder) = found.holder() else {
+        bail!("which process holds {name} is not known; `coordinator sessions` says more");
+    };
+    let shim = holder.start.shim;
+    let pid = Pid::from_raw(shim.pid).context("read the shim's process id")?;
+    let process = Handle::of(pid);
+    let Some(process) = process.filter(|_| shim.is_alive()) else {
+        let agent = holder
+            .start
+            .agent
+            .map_or_else(String::new, |agent| format!("; end it with `kill {}`", agent.pid));
+        bail!("the shim of {name} is gone, so nothing records the end of its agent{agent}");
+    };
+    let stop = StopRecord { version: VERSION, by: by.to_owned() };
+    record::write(&holder.directory.join("stop.json"), &stop)?;
+    process.terminate().with_context(|| format!("signal the shim of {name}"))?;
+    Ok(StopAnswer::Asked { generation: Some(holder.generation) })
+}
+
+/// A process that is the same one whoever gets its number later.
+#[cfg(target_os = "linux")]
+struct Handle(std::os::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Handle {
+    fn of(pid: Pid) -> Option<Self> {
+        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok().map(Self)
+    }
+
+    fn terminate(&self) -> rustix::io::Result<()> {
+        rustix::process::pidfd_send_signal(&self.0, Signal::TERM)
+    }
+}
+
+/// A process by its number: the system has no better name for it.
+#[cfg(not(target_os = "linux"))]
+struct Handle(Pid);
+
+#[cfg(not(target_os = "linux"))]
+impl Handle {
+    fn of(pid: Pid) -> Option<Self> {
+        Some(Self(pid))
+    }
+
+    fn terminate(&self) -> rustix::io::Result<()> {
+        rustix::process::kill_process(self.0, Signal::TERM)
+    }
+}

@@ -1,0 +1,105 @@
+//! `roster.toml`: what should run, what may merge, what to watch. Read once, validated whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use coordinator_core::endpoint::Endpoint;
+use coordinator_core::fleet::{FleetName, Group, Role};
+use coordinator_core::merge::MergePolicy;
+use coordinator_core::pull::Repository;
+use coordinator_platform_actions::ActionsSettings;
+use coordinator_platform_kubernetes::KubernetesSettings;
+use coordinator_platform_local::exec::ExecSettings;
+
+/// A valid roster with its briefs read and its `${NAME}` values taken from the environment.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    /// The file, absolute: sessions record which roster started them.
+    pub path: PathBuf,
+    /// Prefix of all sessions.
+    pub fleet: FleetName,
+    /// For the whole run.
+    pub deadline: Duration,
+    /// Where sessions run.
+    pub platform: PlatformSettings,
+    /// In the order of the file, which is the order of service.
+    pub roles: Vec<Role>,
+    /// Absent: the merge step is not configured.
+    pub repository: Option<Repository>,
+    /// What may merge.
+    pub merge: MergePolicy,
+    /// What to watch.
+    pub health: Vec<Endpoint>,
+    /// Variables that some `${...}` names, everyday ones aside: secrets, kept from every session
+    /// that does not name them.
+    pub secret_names: BTreeSet<String>,
+    /// Variables that some `${...}` names and the environment does not have, by name.
+    pub missing: Vec<Missing>,
+}
+
+impl Roster {
+    /// How long a session of any role may run, or hold its slot back afterwards.
+    pub fn longest_memory(&self) -> Duration {
+        let of_role = |role: &Role| {
+            let restraint = &role.spec.restraint;
+            role.spec.time_limit.max(restraint.backoff_cap).max(restraint.min_interval)
+        };
+        self.roles.iter().map(of_role).max().unwrap_or_default()
+    }
+
+    /// The time limits of the roles' own slots.
+    pub fn time_limits(&self) -> BTreeMap<Group, Duration> {
+        self.roles.iter().map(|role| (Group::from(&role.key), role.spec.time_limit)).collect()
+    }
+}
+
+/// `[platform]`.
+#[derive(Debug, Clone)]
+pub struct PlatformSettings {
+    /// Which platform, and what it needs to know.
+    pub kind: PlatformKind,
+    /// Live sessions in the whole fleet; `None`: as many as are wanted.
+    pub max_running: Option<u32>,
+    /// Starts per cycle; 0 pauses.
+    pub max_spawns: u32,
+    /// Whether an unknown inventory may spawn (R1-013).
+    pub on_inventory_failure: OnInventoryFailure,
+}
+
+/// The platforms of this version, with the settings of each.
+#[derive(Debug, Clone)]
+pub enum PlatformKind {
+    /// Local processes that outlive the run.
+    Process {
+        /// Where their records are: one folder per fleet below it. Absolute, `~` replaced.
+        state_dir: PathBuf,
+    },
+    /// Jobs on a cluster.
+    Kubernetes(Box<KubernetesSettings>),
+    /// Runs of a workflow.
+    GithubActions(ActionsSettings),
+    /// Whatever a plugin starts.
+    Exec(ExecSettings),
+}
+
+mod actions;
+mod agents;
+mod briefs;
+mod exec;
+mod file;
+mod kubernetes;
+mod load;
+mod problem;
+mod section;
+mod settings;
+mod text;
+mod value;
+mod variables;
+pub mod reference;
+pub mod shipped;
+
+pub use coordinator_core::plan::OnInventoryFailure;
+pub use load::{complaint, complaints, load};
+pub use problem::{Located, Problem, Problems};
+pub use variables::Missing;

@@ -1,0 +1,160 @@
+//! From a path to a roster, or to everything that is wrong with it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use coordinator_core::fleet::FleetName;
+
+use super::file::{self, Unreadable};
+use super::problem::{Lines, Problem, Problems};
+use super::section::{self, Values};
+use super::{PlatformKind, Roster, agents, settings};
+
+/// Where names in the roster lead: its folder, and the coordinator's environment.
+pub(super) struct Surroundings<'a> {
+    /// The roster's folder, absolute.
+    pub(super) folder: &'a Path,
+    /// The value of an environment variable.
+    pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// Reads the roster at `path`, its briefs, and from `environment` what its `${NAME}` name.
+///
+/// All problems of the file come back at once; nothing is changed and no network is used.
+pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Roster, Problems> {
+    let (absolute, source) = read(path).map_err(|(source, problem)| problems(path, source, vec![problem]))?;
+    let folder = absolute.parent().unwrap_or(Path::new("/"));
+    interpret(&absolute, &source, &Surroundings { folder, environment })
+        .map_err(|list| problems(path, source, list))
+}
+
+/// What was found out about a valid roster only by asking others.
+pub fn complaint(path: &Path, problem: Problem) -> Problems {
+    complaints(path, vec![problem])
+}
+
+/// What is wrong with a valid roster for one command.
+pub fn complaints(path: &Path, list: Vec<Problem>) -> Problems {
+    let source = read(path).map_or_else(|(source, _)| source, |(_, source)| source);
+    problems(path, source, list)
+}
+
+fn problems(path: &Path, source: String, list: Vec<Problem>) -> Problems {
+    Problems::new(path.to_owned(), source, list)
+}
+
+fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Roster, Vec<Problem>> {
+    let (document, syntax_errors) = DeTable::parse_recoverable(source);
+    let mut list = Vec::new();
+    let values = section::document(&document, &mut list);
+    let mut agents = agents::read(&values, around, &mut list);
+    let health = settings::health(&values, &mut list);
+    settings::check_hold(&values, &health, &mut list);
+    let platform = settings::platform(&values, &mut agents.roles, around, &mut agents.missing, &mut list);
+    let fleet = values.text("fleet").and_then(|name| FleetName::parse(name).ok());
+    let list = with_syntax(source, &syntax_errors, list);
+    let mut secret_names = agents.secret_names;
+    if let Some(PlatformKind::Exec(exec)) = platform.as_ref().map(|platform| &platform.kind) {
+        secret_names.extend(exec.secret_names.iter().cloned());
+    }
+    match (fleet, platform, list.is_empty()) {
+        (Some(fleet), Some(platform), true) => Ok(Roster {
+            path: path.to_owned(),
+            fleet,
+            deadline: values.duration("deadline"),
+            platform,
+            roles: agents.roles,
+            repository: settings::repository(&values),
+            merge: settings::merge(&values),
+            health,
+            secret_names,
+            missing: agents.missing.into_list(),
+        }),
+        _ => Err(list),
+    }
+}
+
+/// The file's place, independent of how it was reached, and its text.
+fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
+    let whole_file = |message: String| (String::new(), Problem::new(message, None));
+    let shown = path.display();
+    let source = file::roster(path).map_err(|unreadable| match unreadable {
+        Unreadable::Missing => {
+            let (source, problem) = whole_file(format!("there is no roster: {shown}"));
+            (source, problem.hint("name it with --config, or write a starter with `coordinator init`"))
+        }
+        Unreadable::Bad(why) => whole_file(format!("the roster {why}: {shown}")),
+        Unreadable::NotUtf8 { text, at } => {
+            let problem = Problem::new("the roster is not UTF-8", Some(at..at + 1));
+            (text, problem.label("this byte is no text").hint("save the file as UTF-8"))
+        }
+    })?;
+    if source.trim().is_empty() {
+        let (source, problem) = whole_file("the roster is empty".to_owned());
+        return Err((source, problem.hint("it needs at least `fleet`; `coordinator init` writes a starter")));
+    }
+    // The folder without symbolic links, so that every way to it names the same roster; the file's own name as it
+    // is, because a mounted configuration swaps what it points to.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = parent.canonicalize();
+    let folder = folder
+        .map_err(|error| whole_file(format!("the roster's folder cannot be found: {error}: {shown}")))?;
+    Ok((path.file_name().map(|name| folder.join(name)).unwrap_or(folder), source))
+}
+
+/// Adds what is no TOML. What else is said of these lines may be a mere consequence and is left out.
+fn with_syntax(source: &str, errors: &[toml::de::Error], mut list: Vec<Problem>) -> Vec<Problem> {
+    let lines = Lines::of(source);
+    let spans = errors.iter().filter_map(toml::de::Error::span);
+    let broken: BTreeSet<_> = spans.map(|span| lines.line(span.start)).collect();
+    list.retain(|problem| problem.span.as_ref().is_none_or(|span| !broken.contains(&lines.line(span.start))));
+    list.extend(errors.iter().map(|error| syntax(source, error)));
+    list
+}
+
+fn syntax(source: &str, error: &toml::de::Error) -> Problem {
+    let text = error.span().and_then(|span| source.get(span)).unwrap_or_default();
+    match error.message() {
+        "duplicate key" => {
+            Problem::new(format!("duplicate key `{text}`"), error.span()).label("it is set above already")
+        }
+        message => Problem::new(message, error.span()).label("this is not valid TOML"),
+    }
+}
+
+/// `text` as a path: `~` is the home folder, relative paths start at the roster.
+pub(super) fn resolve(text: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
+    let home = || (around.environment)("HOME").filter(|home| home.starts_with('/'));
+    match text.strip_prefix('~') {
+        Some("") => home().map(PathBuf::from),
+        Some(rest) if rest.starts_with('/') => Some(PathBuf::from(format!("{}{rest}", home()?))),
+        _ => Some(around.folder.join(text)),
+    }
+}
+
+/// Shortens the calls: a text value, owned.
+pub(super) fn owned(values: &Values, key: &str) -> String {
+    values.text(key).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> Roster {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../roster.toml"));
+        load(path, &|name| (name == "HOME").then(|| "/home/someone".to_owned()))
+            .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    }
+
+    #[test]
+    fn the_shipped_roster_is_valid_and_has_25_roles_and_38_instances() {
+        let roster = shipped();
+        assert_eq!(roster.roles.len(), 25);
+        assert_eq!(roster.roles.iter().map(|role| role.count).sum::<u32>(), 38);
+        let PlatformKind::Process { state_dir } = roster.platform.kind else { panic!("local processes") };
+        assert_eq!(state_dir, Path::new("/home/someone/.local/state/coordinator"));
+    }
+}
