@@ -88,6 +88,16 @@ def every_permission_is_given_on_purpose(it):
     return it.yaml["permissions"] in ({}, {"contents": "read"})
 
 
+# Of the project's own.
+
+
+def ci_runs_every_suite_once(it):
+    run = pathlib.Path(".ci/run").read_text(encoding="utf-8")
+    every = re.search(r"^suites=\((.*)\)$", run, re.MULTILINE)[1].split()
+    jobs = it.jobs["suites"]["strategy"]["matrix"]["include"]
+    return sorted(" ".join(job["suites"] for job in jobs).split()) == sorted([*every, "unit"])
+
+
 # Of a fleet.
 
 
@@ -274,13 +284,15 @@ def an_agents_words_are_no_commands_to_the_runner(it):
 
 def main():
     folders = dict(zip(("own", "shipped", "written"), map(pathlib.Path, sys.argv[1:]), strict=True))
-    checks = {name: check for name, check in globals().items() if re.match("(every|the|nothing|a|an)_", name)}
+    checks = {name: check for name, check in globals().items() if re.match("(every|ci|the|nothing|a|an)_", name)}
     files = {f"{which} {path.name}": path for which, folder in folders.items() for path in sorted(folder.glob("*.yml"))}
     fleets = {"shipped": Fleet(folders["shipped"], "demo"), "written": Fleet(folders["written"], "shop")}
     results = []
     for name, check in checks.items():
         if name.startswith("every_"):
             results += [(f"{which}: {name}", check(Workflow(path))) for which, path in files.items()]
+        elif name.startswith("ci_"):
+            results.append((f"own: {name}", check(Workflow(folders["own"] / "ci.yml"))))
         else:
             results += [(f"{which}: {name}", check(fleet)) for which, fleet in fleets.items()]
     for sentence, holds in results:
