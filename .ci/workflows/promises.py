@@ -3,12 +3,15 @@
 OWN is the project's; SHIPPED is for the fleet `demo`, WRITTEN is what `init` made of it for the fleet `shop`.
 """
 
+import hashlib
 import os
 import pathlib
+import platform
 import re
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 import yaml
@@ -83,6 +86,16 @@ def every_checkout_keeps_its_token_to_itself(it):
 
 def every_permission_is_given_on_purpose(it):
     return it.yaml["permissions"] in ({}, {"contents": "read"})
+
+
+# Of the project's own.
+
+
+def ci_runs_every_suite_once(it):
+    run = pathlib.Path(".ci/run").read_text(encoding="utf-8")
+    every = re.search(r"^suites=\((.*)\)$", run, re.MULTILINE)[1].split()
+    jobs = it.jobs["suites"]["strategy"]["matrix"]["include"]
+    return sorted(" ".join(job["suites"] for job in jobs).split()) == sorted([*every, "unit"])
 
 
 # Of a fleet.
@@ -197,6 +210,8 @@ class Bench:
             "RUNNER_TEMP": str(self.folder),
             "GITHUB_PATH": str(self.folder / "path"),
             "GITHUB_REPOSITORY": "demo/app",
+            # What the workflow gives where the variable is not set.
+            "COORDINATOR_REPOSITORY": "",
         }
         return subprocess.run(command, env=given | variables, capture_output=True, text=True, check=False)
 
@@ -211,6 +226,31 @@ def a_binary_is_installed_when_it_has_the_checksum_and_only_then(it):
             done = bench.run(it.session.installs()[0], COORDINATOR_RELEASE=release, COORDINATOR_SHA256=checksum)
             outcomes.append((done.returncode == 0, (bench.folder / "path").exists()))
     return outcomes == [(True, True)] + [(False, False)] * 3
+
+
+def a_released_archive_is_unpacked_when_it_has_the_checksum_and_only_then(it):
+    outcomes = []
+    for broken in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(folder)
+            bench.stand_in("gh", 'echo "$*" >"${0%/bin/gh}/asked"; cp "${0%/bin/gh}/archive" "${!#}/$7"')
+            (bench.folder / "packed").mkdir()
+            (bench.folder / "packed" / "coordinator").write_text("the program", encoding="utf-8")
+            with tarfile.open(bench.folder / "archive", "w:gz") as archive:
+                archive.add(bench.folder / "packed", "coordinator-machine")
+            checksum = hashlib.sha256((bench.folder / "archive").read_bytes()).hexdigest()
+            variables = {
+                "COORDINATOR_REPOSITORY": "owner/coordinator",
+                "COORDINATOR_RELEASE": "v1",
+                "COORDINATOR_SHA256": "0" * 64 if broken else checksum,
+            }
+            done = bench.run(it.session.installs()[0], **variables)
+            program = bench.folder / "coordinator" / "coordinator"
+            asked = (bench.folder / "asked").read_text(encoding="utf-8").split()
+            machine = f"coordinator-{platform.machine()}-unknown-linux-musl.tar.gz"
+            outcomes.append((done.returncode == 0, program.exists(), (bench.folder / "path").exists()))
+            outcomes.append(asked[:7] == "release download v1 --repo owner/coordinator --pattern".split() + [machine])
+    return outcomes == [(True, True, True), True, (False, False, False), True]
 
 
 def a_cycle_fails_when_the_program_does_and_a_rate_limit_is_no_failure(it):
@@ -244,13 +284,15 @@ def an_agents_words_are_no_commands_to_the_runner(it):
 
 def main():
     folders = dict(zip(("own", "shipped", "written"), map(pathlib.Path, sys.argv[1:]), strict=True))
-    checks = {name: check for name, check in globals().items() if re.match("(every|the|nothing|a|an)_", name)}
+    checks = {name: check for name, check in globals().items() if re.match("(every|ci|the|nothing|a|an)_", name)}
     files = {f"{which} {path.name}": path for which, folder in folders.items() for path in sorted(folder.glob("*.yml"))}
     fleets = {"shipped": Fleet(folders["shipped"], "demo"), "written": Fleet(folders["written"], "shop")}
     results = []
     for name, check in checks.items():
         if name.startswith("every_"):
             results += [(f"{which}: {name}", check(Workflow(path))) for which, path in files.items()]
+        elif name.startswith("ci_"):
+            results.append((f"own: {name}", check(Workflow(folders["own"] / "ci.yml"))))
         else:
             results += [(f"{which}: {name}", check(fleet)) for which, fleet in fleets.items()]
     for sentence, holds in results:

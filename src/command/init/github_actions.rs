@@ -78,7 +78,8 @@ pub(super) fn next(dir: &Path, kept: bool) -> String {
          2. coordinator check --config {config}\n  \
          3. gh release create {release} --latest=false --notes '' FILE    # the program for the runners, see the README\n     \
          gh variable set COORDINATOR_RELEASE --body {release}\n     \
-         gh variable set COORDINATOR_SHA256 --body \"$(sha256sum FILE | cut -d ' ' -f 1)\"\n  \
+         gh variable set COORDINATOR_SHA256 --body \"$(sha256sum FILE | cut -d ' ' -f 1)\"\n     \
+         # Or an archive of a release, without a copy: gh variable set COORDINATOR_REPOSITORY, see docs/releasing.md\n  \
          4. gh secret set ANTHROPIC_API_KEY\n     \
          gh secret set AGENT_GITHUB_TOKEN                          # what agents push with\n     \
          gh api --silent --method PUT 'repos/{{owner}}/{{repo}}/environments/agent-reviewers'\n     \

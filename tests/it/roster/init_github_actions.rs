@@ -35,6 +35,7 @@ fn a_fleet_of_workflow_runs_is_named_after_its_folder() {
     for part in [
         "  .github/workflows/coordinator.yml\n",
         "gh variable set COORDINATOR_SHA256 ",
+        "gh variable set COORDINATOR_REPOSITORY",
         "gh secret set ANTHROPIC_API_KEY\n",
         "gh workflow run coordinator.yml -f dry_run=true",
         "no repository's root",
