@@ -118,7 +118,7 @@ holds "nor what only the compiler runs" absent syn
 # Where `cargo binstall` looks.
 binstall() {
   cargo metadata --format-version 1 --locked --no-deps | node -e '
-    const { binstall } = JSON.parse(require("fs").readFileSync(0)).packages[0].metadata;
+    const { binstall } = JSON.parse(require("fs").readFileSync(0)).packages.find((it) => it.name === "coordinator").metadata;
     const [, key, target] = process.argv;
     console.log(binstall[key].replaceAll("{ target }", target).replaceAll("{ bin }", "coordinator"));
   ' "$1" "$linux"
