@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output, PluginTest, SessionAdmit};
-use crate::client::client;
+use crate::client::Client;
 use crate::command::edges::Use;
 use crate::platform::exec::Purpose;
 use crate::platform::process;
@@ -208,7 +208,7 @@ fn load_roster(path: &Path) -> Result<Roster, Problems> {
 /// The roster's platform, to look at.
 async fn platform(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatform> {
     let how = Use { purpose: Purpose::Look, context: global.context.as_deref() };
-    edges::platform(roster, how, &client()).await?
+    edges::platform(roster, how, &Client::new()).await?
 }
 
 /// A slot that cannot be read is an error in the log and in the exit code, and hides no other.

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::StepName;
+use crate::client::Client;
 use crate::fleet::{Group, Inventory, Slot, Want};
 use crate::github::Github;
 use crate::platform::{CycleId, Platform};
@@ -51,7 +52,7 @@ pub struct Cycle<'a, P, S> {
     /// Where pull requests are.
     pub github: anyhow::Result<Github>,
     /// What asks production.
-    pub probe: anyhow::Result<reqwest::Client>,
+    pub probe: anyhow::Result<Client>,
     /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
     /// Shows on a terminal what goes on.

@@ -41,5 +41,4 @@ pub mod secrets;
 pub mod untrusted;
 pub mod runner;
 
-mod roots;
 mod timestamp;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use futures_util::future::join3;
 
 use crate::cli::Global;
-use crate::client::client;
+use crate::client::Client;
 use crate::command::edges::{self, Use};
 use crate::command::{Outcome, Refused};
 use crate::cycle::MERGE_RESERVE;
@@ -23,7 +23,7 @@ mod view;
 ///
 /// Fails on half the variables of a GitHub App.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
-    let findings = findings(roster, global, &client(), SystemTime::now()).await?;
+    let findings = findings(roster, global, &Client::new(), SystemTime::now()).await?;
     let stdout = view::render(&findings, global.output, Screen::stdout(global.color))?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
     Ok(Outcome { stdout, code: u8::from(failed) })
@@ -34,7 +34,7 @@ pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
 async fn findings(
     roster: &Roster,
     global: &Global,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
     now: SystemTime,
 ) -> anyhow::Result<Vec<Finding>> {
     let github = edges::github(roster, client)?;
@@ -51,7 +51,7 @@ async fn findings(
 async fn platform(
     roster: &Roster,
     global: &Global,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
     now: SystemTime,
 ) -> Result<Vec<Finding>, Refused> {
     let context = global.context.as_deref();

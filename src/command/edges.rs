@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::client::Client;
 use crate::command::Refused;
 use crate::cycle::inventory_limit;
 use crate::fleet::Group;
@@ -30,7 +31,7 @@ pub(super) struct Use<'a> {
 pub(super) async fn platform(
     roster: &Roster,
     how: Use<'_>,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
 ) -> Result<anyhow::Result<AnyPlatform>, Refused> {
     Ok(match &roster.platform.kind {
         PlatformKind::Process { state_dir } => {
@@ -102,7 +103,7 @@ pub(super) async fn kubernetes(
 pub(super) fn actions(
     roster: &Roster,
     settings: &ActionsSettings,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
 ) -> Result<anyhow::Result<Actions>, Refused> {
     let settings = actions::Settings {
         fleet: roster.fleet.clone(),
@@ -116,7 +117,7 @@ pub(super) fn actions(
 /// GitHub over this client; inside, why it cannot be reached. Half an App is a mistake in the configuration, and refused.
 pub(super) fn github(
     roster: &Roster,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
 ) -> Result<anyhow::Result<Github>, Refused> {
     let credentials = Credentials::from_environment().map_err(|error| Refused(format!("{error:#}")))?;
     Ok(connect(roster, credentials, client))
@@ -125,7 +126,7 @@ pub(super) fn github(
 fn connect(
     roster: &Roster,
     credentials: Option<Credentials>,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
 ) -> anyhow::Result<Github> {
     let repository = roster.repository.as_ref().ok_or_else(|| {
         let roster = roster.path.display();

@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Global, Output};
-use crate::client::client;
+use crate::client::Client;
 use crate::command::{Outcome, edges};
 use crate::github::Github;
 use crate::render::Screen;
@@ -38,7 +38,7 @@ pub struct PullRow {
 ///
 /// Fails when the list fails.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
-    let github = edges::github(roster, &client())??;
+    let github = edges::github(roster, &Client::new())??;
     let rows = judged(&github, &roster.merge, roster.deadline).await?;
     let mut stdout = render(&rows, global.output, Screen::stdout(global.color))?;
     for note in notes(&github) {

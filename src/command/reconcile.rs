@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile, StepName};
-use crate::client::client_for;
+use crate::client::Client;
 use crate::command::edges::{self, Use};
 use crate::command::{Outcome, Refused, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
@@ -30,13 +30,10 @@ pub async fn run(
     global: &Global,
     secrets: &Secrets,
 ) -> anyhow::Result<Outcome> {
-    let urls = roster.repository.iter().map(|repository| &repository.api_url);
-    let urls = urls.chain(roster.health.iter().map(|endpoint| &endpoint.url));
-    let client = client_for(urls.map(String::as_str));
     refuse_unknown_roles(roster, &options.role)?;
     refuse_unknown_sources(roster, &options.source)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
-    let mut report = cycle(roster, options, global, client).await?;
+    let mut report = cycle(roster, options, global, Client::new()).await?;
     report.mask(secrets);
     if let Some(path) = &options.metrics_file
         && let Err(error) = metrics::write(path, &metrics::report(&report))
@@ -72,7 +69,7 @@ async fn cycle(
     roster: &Roster,
     options: &Reconcile,
     global: &Global,
-    client: anyhow::Result<reqwest::Client>,
+    client: anyhow::Result<Client>,
 ) -> anyhow::Result<Report> {
     let steps = selection(options);
     let needs_platform = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);

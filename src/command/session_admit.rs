@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::cli;
-use crate::client::client;
+use crate::client::Client;
 use crate::command::Refused;
 use crate::fleet::{FleetName, Seat, Slot};
 use crate::github::actions::Workflow;
@@ -103,7 +103,7 @@ fn workflow(options: &cli::SessionAdmit) -> anyhow::Result<Workflow> {
         .ok_or_else(|| wrong("GITHUB_WORKFLOW_REF", &options.workflow_ref, "it names no workflow file"))?;
     let credentials = Credentials::from_environment()?;
     let credentials = credentials.context("no GitHub token: give the step GITHUB_TOKEN")?;
-    let github = Github::new(transport::over(client()?), &repository, credentials)?;
+    let github = Github::new(transport::over(Client::new()?), &repository, credentials)?;
     Ok(Workflow::new(github, file, MAX_REQUESTS))
 }
 

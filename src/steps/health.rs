@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use reqwest::{Client, Method, Request, Response, StatusCode, Url, header};
+use reqwest::{Method, Request, Response, StatusCode, Url, header};
 
-use crate::client::{self, Attempt, Failure};
+use crate::client::{Attempt, Client, Failure};
 use crate::report::{Cause, EndpointHealth, HealthReport, HealthVerdict};
 use crate::roster::{Endpoint, Redirects};
 use crate::untrusted::one_line;
@@ -147,7 +147,7 @@ async fn get(
     progress: &Progress,
 ) -> Result<Response, Failure> {
     loop {
-        let answer = client::send(client, Request::new(Method::GET, url.clone())).await;
+        let answer = client.send(Request::new(Method::GET, url.clone())).await;
         let failure = match answer {
             Ok(response) => return Ok(response),
             Err(error) => Failure::of(error.as_ref(), Some(url)),

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 
 use coordinator::cli::StepName;
-use coordinator::client::client;
+use coordinator::client::Client;
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::fleet::{Listing, Want};
 use coordinator::platform::{CycleId, Platform, Start};
@@ -89,7 +89,7 @@ fn cycle_of(roster: &Roster, platform: Wayward) -> Cycle<'_, Wayward, AnySource<
         dry_run: false,
         platform: Ok(platform),
         github: Err(anyhow::anyhow!("no token")),
-        probe: client(),
+        probe: Client::new(),
         clock: SystemTime::now,
         progress: Progress::silent(),
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use coordinator::cli::StepName;
-use coordinator::client;
+use coordinator::client::Client;
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::fleet::{Follows, HoldReason, Inventory, Listing, Want};
 use coordinator::github::{Credentials, Github, transport};
@@ -61,7 +61,7 @@ impl Queue {
             time_limits: self.roster.time_limits(),
             actions: actions.clone(),
         };
-        let client = client::client().expect("a client can be made");
+        let client = Client::new().expect("a client can be made");
         let repository = self.roster.repository.as_ref().expect("the roster has one");
         let credentials = Credentials::token(TOKEN).expect("a good token");
         let github = Github::new(transport::over(client), repository, credentials);
