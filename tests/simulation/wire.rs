@@ -19,6 +19,7 @@ use crate::scene::{Scene, Shared, lock};
 use crate::table::Place;
 use crate::told::Told;
 use crate::world::Reply;
+use crate::world::clock::http_date;
 use crate::{api_server, hub};
 
 type Chunks = Iter<std::vec::IntoIter<Result<Frame<Bytes>, io::Error>>>;
@@ -177,7 +178,7 @@ fn response(scene: &Scene, place: Place, reply: Reply, whole: bool) -> Response<
         Place::Kubernetes => scene.cluster.now(),
         Place::GitHub | Place::Store | Place::World | Place::Coordinator => scene.github.now(),
     };
-    let date = httpdate::fmt_http_date(now);
+    let date = http_date(now);
     for (name, value) in &reply.headers {
         response = response.header(name, value);
     }
