@@ -18,7 +18,7 @@ use crate::render::Screen;
 use crate::runner::{Inert, Reader};
 use crate::secrets::{self, MaskedStderr, from_environment};
 use coordinator_core::secrets::Secrets;
-use coordinator_http::client;
+use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
 use coordinator_platform_local::process;
 use coordinator_roster::{Problem, Problems, Roster};
@@ -209,7 +209,7 @@ fn load_roster(path: &Path) -> Result<Roster, Problems> {
 /// The roster's platform, to look at.
 async fn platform(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatform> {
     let how = Use { purpose: Purpose::Look, context: global.context.as_deref() };
-    edges::platform(roster, how, &client()).await?
+    edges::platform(roster, how, &Client::new()).await?
 }
 
 /// A slot that cannot be read is an error in the log and in the exit code, and hides no other.

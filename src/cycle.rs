@@ -22,6 +22,7 @@ use coordinator_core::report::{
 };
 use coordinator_core::source::{Effect, Source};
 use coordinator_github::Github;
+use coordinator_http::Client;
 use coordinator_roster::Roster;
 
 use clock::Clock;
@@ -51,7 +52,7 @@ pub struct Cycle<'a, P, S> {
     /// Where pull requests are.
     pub github: anyhow::Result<Github>,
     /// What asks production.
-    pub probe: anyhow::Result<reqwest::Client>,
+    pub probe: anyhow::Result<Client>,
     /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
     /// Shows on a terminal what goes on.

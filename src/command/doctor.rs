@@ -11,7 +11,7 @@ use crate::cycle::MERGE_RESERVE;
 use crate::render::Screen;
 use coordinator_core::finding::{Finding, Grade};
 use coordinator_github::Github;
-use coordinator_http::client;
+use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
 use coordinator_roster::Roster;
 
@@ -23,7 +23,7 @@ mod view;
 ///
 /// Fails on half the variables of a GitHub App.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
-    let findings = findings(roster, global, &client(), SystemTime::now()).await?;
+    let findings = findings(roster, global, &Client::new(), SystemTime::now()).await?;
     let stdout = view::render(&findings, global.output, Screen::stdout(global.color))?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
     Ok(Outcome { stdout, code: u8::from(failed) })
@@ -34,7 +34,7 @@ pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
 async fn findings(
     roster: &Roster,
     global: &Global,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
     now: SystemTime,
 ) -> anyhow::Result<Vec<Finding>> {
     let github = edges::github(roster, client)?;
@@ -51,7 +51,7 @@ async fn findings(
 async fn platform(
     roster: &Roster,
     global: &Global,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
     now: SystemTime,
 ) -> Result<Vec<Finding>, Refused> {
     let context = global.context.as_deref();

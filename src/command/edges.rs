@@ -12,6 +12,7 @@ use crate::sources;
 use coordinator_core::fleet::Group;
 use coordinator_core::pull::Repository;
 use coordinator_github::{Credentials, Github, transport};
+use coordinator_http::Client;
 use coordinator_platform_actions::{Actions, ActionsSettings};
 use coordinator_platform_kubernetes::{Kubernetes, KubernetesSettings};
 use coordinator_platform_local::exec::{self, Exec, ExecSettings, Purpose};
@@ -31,7 +32,7 @@ pub(super) struct Use<'a> {
 pub(super) async fn platform(
     roster: &Roster,
     how: Use<'_>,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
 ) -> Result<anyhow::Result<AnyPlatform>, Refused> {
     Ok(match &roster.platform.kind {
         PlatformKind::Process { state_dir } => {
@@ -103,7 +104,7 @@ pub(super) async fn kubernetes(
 pub(super) fn actions(
     roster: &Roster,
     settings: &ActionsSettings,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
 ) -> Result<anyhow::Result<Actions>, Refused> {
     let settings = coordinator_platform_actions::Settings {
         fleet: roster.fleet.clone(),
@@ -117,7 +118,7 @@ pub(super) fn actions(
 /// GitHub over this client; inside, why it cannot be reached. Half an App is a mistake in the configuration, and refused.
 pub(super) fn github(
     roster: &Roster,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
 ) -> Result<anyhow::Result<Github>, Refused> {
     let credentials = Credentials::from_environment().map_err(|error| Refused(format!("{error:#}")))?;
     Ok(connect(roster, credentials, client))
@@ -126,7 +127,7 @@ pub(super) fn github(
 fn connect(
     roster: &Roster,
     credentials: Option<Credentials>,
-    client: &anyhow::Result<reqwest::Client>,
+    client: &anyhow::Result<Client>,
 ) -> anyhow::Result<Github> {
     let repository = roster.repository.as_ref().ok_or_else(|| {
         let roster = roster.path.display();

@@ -15,7 +15,7 @@ use coordinator_core::merge::MergePolicy;
 use coordinator_core::report::MergeReport;
 use coordinator_core::sanitize::one_line;
 use coordinator_github::Github;
-use coordinator_http::client;
+use coordinator_http::Client;
 use coordinator_roster::Roster;
 
 /// A table wider than this helps nobody.
@@ -39,7 +39,7 @@ pub struct PullRow {
 ///
 /// Fails when the list fails.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
-    let github = edges::github(roster, &client())??;
+    let github = edges::github(roster, &Client::new())??;
     let rows = judged(&github, &roster.merge, roster.deadline).await?;
     let mut stdout = render(&rows, global.output, Screen::stdout(global.color))?;
     for note in notes(&github) {

@@ -20,7 +20,7 @@ use coordinator_core::platform::CycleId;
 use coordinator_core::report::{Interrupt, Report};
 use coordinator_core::secrets::Secrets;
 use coordinator_core::source::Source;
-use coordinator_http::client_for;
+use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
 use coordinator_roster::{Missing, Problem, Roster};
 
@@ -31,13 +31,10 @@ pub async fn run(
     global: &Global,
     secrets: &Secrets,
 ) -> anyhow::Result<Outcome> {
-    let urls = roster.repository.iter().map(|repository| &repository.api_url);
-    let urls = urls.chain(roster.health.iter().map(|endpoint| &endpoint.url));
-    let client = client_for(urls.map(String::as_str));
     refuse_unknown_roles(roster, &options.role)?;
     refuse_unknown_sources(roster, &options.source)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
-    let mut report = cycle(roster, options, global, client).await?;
+    let mut report = cycle(roster, options, global, Client::new()).await?;
     mask(&mut report, secrets);
     if let Some(path) = &options.metrics_file
         && let Err(error) = metrics::write(path, &metrics::report(&report))
@@ -73,7 +70,7 @@ async fn cycle(
     roster: &Roster,
     options: &Reconcile,
     global: &Global,
-    client: anyhow::Result<reqwest::Client>,
+    client: anyhow::Result<Client>,
 ) -> anyhow::Result<Report> {
     let steps = selection(options);
     let needs_platform = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);

@@ -1,35 +1,21 @@
 //! Line breaks at spaces.
 
-/// Less room than this is no room: a word would stand on every line.
-const NARROWEST: usize = 20;
+use std::borrow::Cow;
 
-/// The text in lines of at most `width` characters, broken at spaces; a longer word stays whole. Without a width the
-/// text is one line.
+use textwrap::{Options, WordSeparator, WordSplitter};
+
+/// In less room a word would stand on every line.
+const MIN_WIDTH: usize = 20;
+
+/// The text in lines of at most `width` columns, broken at spaces; a longer word stays whole.
+/// Without a width the text is one line.
 pub(crate) fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
-    let Some(width) = width.map(|width| width.max(NARROWEST)) else {
-        return vec![text.to_owned()];
-    };
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        match lines.last_mut() {
-            Some(line) if used == 0 => {
-                line.push_str(word);
-                used = length;
-            }
-            Some(line) if used + 1 + length <= width => {
-                line.push(' ');
-                line.push_str(word);
-                used += 1 + length;
-            }
-            _ => {
-                lines.push(word.to_owned());
-                used = length;
-            }
-        }
-    }
-    lines
+    let Some(width) = width else { return vec![text.to_owned()] };
+    let options = Options::new(width.max(MIN_WIDTH))
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(Cow::into_owned).collect()
 }
 
 #[cfg(test)]
@@ -44,5 +30,11 @@ mod tests {
         assert_eq!(wrapped(text, Some(3)), lines);
         assert_eq!(wrapped(text, None), [text]);
         assert_eq!(wrapped("", Some(20)), [""]);
+    }
+
+    #[test]
+    fn a_width_counts_columns() {
+        let text = "十列十列十 二十列二十 ab-cd";
+        assert_eq!(wrapped(text, Some(20)), ["十列十列十", "二十列二十 ab-cd"]);
     }
 }

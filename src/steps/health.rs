@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use reqwest::{Client, Method, Request, Response, StatusCode, Url, header};
+use reqwest::{Method, Request, Response, StatusCode, Url, header};
 
 use coordinator_core::endpoint::{Endpoint, Redirects};
 use coordinator_core::report::{Cause, EndpointHealth, HealthReport, HealthVerdict};
 use coordinator_core::sanitize::one_line;
-use coordinator_http::{Attempt, Failure};
+use coordinator_http::{Attempt, Client, Failure};
 
 const MAX_REDIRECTS: usize = 8;
 
@@ -147,7 +147,7 @@ async fn get(
     progress: &Progress,
 ) -> Result<Response, Failure> {
     loop {
-        let answer = coordinator_http::send(client, Request::new(Method::GET, url.clone())).await;
+        let answer = client.send(Request::new(Method::GET, url.clone())).await;
         let failure = match answer {
             Ok(response) => return Ok(response),
             Err(error) => Failure::of(error.as_ref(), Some(url)),

@@ -10,7 +10,7 @@ use coordinator::sources::{self, AnySource};
 use coordinator_core::fleet::{Listing, Want};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::{Interrupt, Report, StepOutcome};
-use coordinator_http::client;
+use coordinator_http::Client;
 use coordinator_roster::Roster;
 
 use testkit::workplace::RosterText;
@@ -90,7 +90,7 @@ fn cycle_of(roster: &Roster, platform: Wayward) -> Cycle<'_, Wayward, AnySource<
         dry_run: false,
         platform: Ok(platform),
         github: Err(anyhow::anyhow!("no token")),
-        probe: client(),
+        probe: Client::new(),
         clock: SystemTime::now,
         progress: Progress::silent(),
     }

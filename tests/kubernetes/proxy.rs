@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE, HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderValue, Method, Request};
 use http_body_util::BodyExt;
+use jiff::fmt::rfc2822;
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use tokio::sync::{OnceCell, watch};
 
 use crate::account;
 use crate::fleet::Fleet;
+use testkit::clock::http_date;
 use testkit::server::{Ending, Server};
 use testkit::{Finished, Program, Reply};
 
@@ -406,9 +408,11 @@ fn refusal(status: u16, retry_after: Option<u32>) -> Reply {
 
 fn shifted(reply: Reply, seconds: i64) -> Reply {
     let date = reply.headers.iter().find(|(name, _)| name == DATE.as_str());
-    let date =
-        date.and_then(|(_, date)| httpdate::parse_http_date(date).ok()).expect("the server tells the time");
+    let date = date
+        .and_then(|(_, date)| rfc2822::DateTimeParser::new().parse_timestamp(date).ok())
+        .map(SystemTime::from)
+        .expect("the server tells the time");
     let by = Duration::from_secs(seconds.unsigned_abs());
     let date = if seconds < 0 { date - by } else { date + by };
-    reply.header(DATE.as_str(), httpdate::fmt_http_date(date))
+    reply.header(DATE.as_str(), http_date(date))
 }

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
 /// 9999-12-31T23:59:59Z, the last second that can be written again.
 const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);
 
@@ -19,34 +22,20 @@ pub fn with_room(time: SystemTime) -> Option<SystemTime> {
 
 /// The server's clock, as its `Date` header has it. A clock near the end of all times is none.
 pub fn date_header(text: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(text).ok().and_then(with_room)
+    http_date(text).and_then(with_room)
 }
 
-/// `2026-01-01T00:00:00Z`, `2026-01-01 00:00:00 UTC`, `2026-01-01 00:00:00 -0700`.
+/// `Thu, 01 Jan 2026 00:00:00 GMT`.
+pub fn http_date(text: &str) -> Option<SystemTime> {
+    writable(DateTimeParser::new().parse_timestamp(text).ok()?.into())
+}
+
+/// RFC 3339, and GitHub's `2026-01-01 00:00:00 UTC` and `2026-01-01 00:00:00 -0700`. A time without
+/// an offset is in UTC.
 pub fn parse(text: &str) -> Option<SystemTime> {
-    let text = text.trim();
-    if let Some(utc) = text.strip_suffix('Z').or_else(|| text.strip_suffix("UTC")) {
-        return local(utc);
-    }
-    // A date has two hyphens of its own.
-    let Some(at) = text.rfind(['+', '-']).filter(|at| *at > "2026-01-01T".len()) else {
-        return local(text);
-    };
-    let (time, offset) = text.split_at(at);
-    let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
-    let (hours, minutes) = (digits.get(..2)?.parse::<u64>().ok()?, digits.get(2..4)?.parse::<u64>().ok()?);
-    let offset_length = Duration::from_secs(hours * 3600 + minutes * 60);
-    let time = local(time)?;
-    let utc = if offset.starts_with('+') {
-        time.checked_sub(offset_length)
-    } else {
-        time.checked_add(offset_length)
-    };
-    writable(utc?)
-}
-
-fn local(text: &str) -> Option<SystemTime> {
-    humantime::parse_rfc3339_weak(text.trim()).ok()
+    let text = text.trim().replace(" UTC", "Z").replace(" +", "+").replace(" -", "-");
+    let time: Timestamp = text.parse().or_else(|_| format!("{text}Z").parse()).ok()?;
+    writable(time.into())
 }
 
 /// A number of seconds since 1970.
@@ -64,6 +53,7 @@ mod tests {
         for text in [
             "2026-01-01T00:00:00Z",
             "2026-01-01T00:00:00.000Z",
+            "2026-01-01T00:00:00",
             "2026-01-01 00:00:00 UTC",
             "2026-01-01T00:00:00+00:00",
             "2026-01-01 02:00:00 +0200",

@@ -230,7 +230,7 @@ impl Answer {
             let now = self.date().unwrap_or_else(SystemTime::now);
             match text.trim().parse() {
                 Ok(seconds) => now.checked_add(Duration::from_secs(seconds)).and_then(timestamp::writable),
-                Err(_) => httpdate::parse_http_date(text).ok(),
+                Err(_) => timestamp::http_date(text),
             }
         });
         let reset = || {

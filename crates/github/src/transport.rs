@@ -1,11 +1,13 @@
-//! The HTTP service of production: one reqwest client.
+//! The HTTP service of production.
 
 use octocrab::OctoBody;
 use tower::{BoxError, Service};
 
+use coordinator_http::Client;
+
 /// The client as the service that [`super::Github::new`] wants.
 pub fn over(
-    client: reqwest::Client,
+    client: Client,
 ) -> impl Service<
     http::Request<OctoBody>,
     Response = http::Response<reqwest::Body>,
@@ -17,7 +19,7 @@ pub fn over(
         let client = client.clone();
         async move {
             let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))?;
-            Ok(http::Response::from(coordinator_http::send(&client, request).await?))
+            Ok(http::Response::from(client.send(request).await?))
         }
     })
 }

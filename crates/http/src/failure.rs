@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use reqwest::Url;
 use rustls::CertificateError;
 
-use super::{proxy_for, variable};
+use super::{proxy_for, tls, variable};
 use coordinator_core::report::{Cause, CertificateFault};
 use coordinator_core::sanitize::one_line;
 
@@ -49,7 +49,7 @@ impl Failure {
         Self::new(Cause::Other, "no connection", "the URL cannot be read")
     }
 
-    /// Why [`super::send`] of a request to `url` failed.
+    /// Why [`super::Client::send`] of a request to `url` failed.
     pub fn of(error: &(dyn Error + 'static), url: Option<&Url>) -> Self {
         if let Some(failure) = find::<Self>(error) {
             return failure.clone();
@@ -92,8 +92,6 @@ pub fn cause(error: &(dyn Error + 'static)) -> Cause {
     if let Some(tls) = find::<rustls::Error>(error) {
         return match tls {
             rustls::Error::InvalidCertificate(fault) => Cause::Certificate(certificate_fault(fault)),
-            // Only our own verifier makes it: see `roots`.
-            rustls::Error::General(_) => Cause::Certificate(CertificateFault::NoRoots),
             rustls::Error::InvalidMessage(_) => Cause::NotHttp,
             _ => Cause::Other,
         };
@@ -159,6 +157,7 @@ fn certificate_fault(error: &CertificateError) -> CertificateFault {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             CertificateFault::OtherName
         }
+        CertificateError::UnknownIssuer if tls::is_without_roots() => CertificateFault::NoRoots,
         CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
         CertificateError::Other(other) if is_authority(other.0.as_ref()) => CertificateFault::OwnAuthority,
         _ => CertificateFault::Other,

@@ -1,4 +1,8 @@
 //! From a kubeconfig, or from inside a pod, to a client.
+//!
+//! The connector is not kube's own, which speaks HTTP/1.1 alone: there each of 32 starts at once
+//! makes a handshake of its own, and no server can refuse a stream, which is certainly not carried
+//! out. It is not the client of [`crate::client`] either, because reqwest has no `tls-server-name`.
 
 use std::time::Duration;
 

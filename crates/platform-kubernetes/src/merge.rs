@@ -1,4 +1,9 @@
 //! One YAML document over another. Pure.
+//!
+//! `k8s_openapi::DeepMerge` merges a volume or a variable field by field, so that an `ephemeral`
+//! volume over our `emptyDir` has two sources, and replaces `envFrom`, which loses the secrets of
+//! the template or of the roster. It also needs typed Jobs, which drop fields that they do not know
+//! before the API server can refuse them.
 
 use serde_json::{Map, Value};
 

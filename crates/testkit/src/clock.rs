@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::time::SystemTime;
 
+use jiff::fmt::rfc2822::DateTimePrinter;
+
 /// A clock that is not this machine's.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -29,4 +31,10 @@ pub fn now() -> SystemTime {
 /// When the world started; without a simulation no time passes in it.
 pub fn start() -> SystemTime {
     SIMULATED.get().map_or_else(SystemTime::now, |clock| clock.start)
+}
+
+/// As a `Date` header has it.
+pub fn http_date(time: SystemTime) -> String {
+    let time = time.try_into().expect("a time that can be written");
+    DateTimePrinter::new().timestamp_to_rfc9110_string(&time).expect("a year with four digits")
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::Value;
 
+use super::clock::http_date;
 use super::fault::{Fault, Route};
 use super::journal::{Entry, Kind};
 use super::server::{Reply, Server};
@@ -138,7 +139,7 @@ fn is_authorised(state: &State, request: &Request<Bytes>) -> bool {
 
 fn common_headers(state: &State, mut reply: Reply) -> Reply {
     let mut common = vec![
-        ("date", httpdate::fmt_http_date(state.now())),
+        ("date", http_date(state.now())),
         ("x-ratelimit-limit", "5000".to_owned()),
         ("x-ratelimit-remaining", state.rate_limit_remaining.to_string()),
         ("x-ratelimit-reset", rest::next_hour(state).to_string()),

@@ -16,6 +16,7 @@ use cluster::{Change, Cluster, NAMESPACE};
 use request::Asked;
 use trouble::{Call, Route, Trouble};
 
+use super::clock::http_date;
 use super::fault::Fault;
 use super::server::{Gate, Reply, Server};
 
@@ -179,7 +180,7 @@ fn serve(cluster: &mut Cluster, request: &Request<Bytes>) -> Reply {
     asked.reply = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
     cluster.journal.push(asked);
     let serial = cluster.revision;
-    let date = httpdate::fmt_http_date(cluster.now());
+    let date = http_date(cluster.now());
     let audit = format!("00000000-0000-4000-9000-{serial:012}");
     reply.header("date", date).header("audit-id", audit).header("cache-control", "no-cache, private")
 }

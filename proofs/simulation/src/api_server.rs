@@ -11,6 +11,7 @@ use crate::table::Place;
 use crate::told::{JobPage, Told};
 use crate::wire::Answered;
 use testkit::Reply;
+use testkit::clock::http_date;
 use testkit::kubernetes::request::Asked;
 use testkit::kubernetes::trouble::Call;
 use testkit::kubernetes::witness::is_live_job;
@@ -100,7 +101,7 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
         let newest = scene.removed.entry(name).or_default();
         *newest = removed.max(*newest);
     }
-    let date = httpdate::fmt_http_date(scene.cluster.now());
+    let date = http_date(scene.cluster.now());
     let told = Told { jobs: jobs(&asked, &reply), ..Told::default() };
     Answered { reply: reply.header("date", date), told }
 }

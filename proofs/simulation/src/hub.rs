@@ -12,6 +12,7 @@ use crate::scene::{Mutant, Scene};
 use crate::table::Place;
 use crate::told::{Shown, Told};
 use crate::wire::Answered;
+use testkit::clock::http_date;
 use testkit::limits::{self, Limits};
 use testkit::state::Repository;
 use testkit::{Reply, commit_id, graphql, rest};
@@ -57,7 +58,7 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
         None if request.uri().path() == "/graphql" => query(scene, who, body, twist),
         None => files(scene, request),
     };
-    let date = httpdate::fmt_http_date(scene.github.now());
+    let date = http_date(scene.github.now());
     let remaining = scene.github.rate_limit_remaining.to_string();
     answered.reply = answered.reply.header("date", date).header("x-ratelimit-remaining", remaining);
     answered

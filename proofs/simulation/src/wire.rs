@@ -20,6 +20,7 @@ use crate::table::Place;
 use crate::told::Told;
 use crate::{api_server, hub};
 use testkit::Reply;
+use testkit::clock::http_date;
 
 type Chunks = Iter<std::vec::IntoIter<Result<Frame<Bytes>, io::Error>>>;
 
@@ -177,7 +178,7 @@ fn response(scene: &Scene, place: Place, reply: Reply, whole: bool) -> Response<
         Place::Kubernetes => scene.cluster.now(),
         Place::GitHub | Place::Store | Place::World | Place::Coordinator => scene.github.now(),
     };
-    let date = httpdate::fmt_http_date(now);
+    let date = http_date(now);
     for (name, value) in &reply.headers {
         response = response.header(name, value);
     }

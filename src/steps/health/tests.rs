@@ -5,7 +5,6 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use coordinator_http::client;
 
 #[test]
 fn without_expectations_any_2xx_is_up_and_5xx_is_down() {
@@ -104,7 +103,7 @@ fn by_path(path: &str, stream: &mut TcpStream) {
 
 async fn check(endpoints: &[Endpoint]) -> HealthReport {
     let (mut body, requests) = (HealthReport::default(), Cell::new(0));
-    run(&mut body, &client().expect("a client"), endpoints, &requests).await;
+    run(&mut body, &Client::new().expect("a client"), endpoints, &requests).await;
     assert_eq!(requests.get(), endpoints.len() as u64);
     body
 }
@@ -294,7 +293,7 @@ async fn what_was_answered_stays_when_the_step_is_dropped() {
     };
     let endpoints = [slow, production.endpoint("fast", "/", &[])];
     let (mut body, requests) = (HealthReport::default(), Cell::new(0));
-    let client = client().expect("a client");
+    let client = Client::new().expect("a client");
     tokio::select! {
         () = run(&mut body, &client, &endpoints, &requests) => panic!("the slow endpoint cannot have answered"),
         note = hung_up.recv() => assert!(note.is_some()),

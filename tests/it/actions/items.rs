@@ -12,6 +12,7 @@ use coordinator_core::platform::{CycleId, Platform as _, Start};
 use coordinator_core::report::{Report, Spawned};
 use coordinator_core::source::Source;
 use coordinator_github::{Credentials, Github, transport};
+use coordinator_http::Client;
 use coordinator_platform_actions::{Actions as Platform, Settings};
 use coordinator_roster::{PlatformKind, Roster};
 use futures_util::future::join_all;
@@ -60,7 +61,7 @@ impl Queue {
             time_limits: self.roster.time_limits(),
             actions: actions.clone(),
         };
-        let client = coordinator_http::client().expect("a client can be made");
+        let client = Client::new().expect("a client can be made");
         let repository = self.roster.repository.as_ref().expect("the roster has one");
         let credentials = Credentials::token(TOKEN).expect("a good token");
         let github = Github::new(transport::over(client), repository, credentials);
