@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-cargo test --locked --workspace --lib --bins
+cargo test --locked --lib --bins
