@@ -11,6 +11,7 @@ use coordinator_core::fleet::{Group, Listing, Slot, SlotSessions, Want};
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 use coordinator_core::report::Contacts;
 use coordinator_platform_actions::{Actions, LogText};
+#[cfg(feature = "kubernetes")]
 use coordinator_platform_kubernetes::Kubernetes;
 use coordinator_platform_local::exec::Exec;
 use coordinator_platform_local::process::Process;
@@ -21,6 +22,7 @@ pub enum AnyPlatform {
     /// Local processes.
     Process(Process),
     /// Jobs on a cluster.
+    #[cfg(feature = "kubernetes")]
     Kubernetes(Box<Kubernetes>),
     /// Runs of a workflow.
     Actions(Box<Actions>),
@@ -28,77 +30,50 @@ pub enum AnyPlatform {
     Exec(Box<Exec>),
 }
 
+/// The same call on whichever platform it is.
+macro_rules! on_each {
+    ($any:expr, $platform:ident => $call:expr) => {
+        match $any {
+            AnyPlatform::Process($platform) => $call,
+            #[cfg(feature = "kubernetes")]
+            AnyPlatform::Kubernetes($platform) => $call,
+            AnyPlatform::Actions($platform) => $call,
+            AnyPlatform::Exec($platform) => $call,
+        }
+    };
+}
+
 impl Platform for AnyPlatform {
     async fn list(&self) -> anyhow::Result<Listing> {
-        match self {
-            Self::Process(platform) => platform.list().await,
-            Self::Kubernetes(platform) => platform.list().await,
-            Self::Actions(platform) => platform.list().await,
-            Self::Exec(platform) => platform.list().await,
-        }
+        on_each!(self, platform => platform.list().await)
     }
 
     fn expect<'a>(&self, wants: impl Iterator<Item = &'a Want>) {
-        match self {
-            Self::Process(platform) => platform.expect(wants),
-            Self::Kubernetes(platform) => platform.expect(wants),
-            Self::Actions(platform) => platform.expect(wants),
-            Self::Exec(platform) => platform.expect(wants),
-        }
+        on_each!(self, platform => platform.expect(wants));
     }
 
     async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
-        match self {
-            Self::Process(platform) => platform.start(want, cycle, now).await,
-            Self::Kubernetes(platform) => platform.start(want, cycle, now).await,
-            Self::Actions(platform) => platform.start(want, cycle, now).await,
-            Self::Exec(platform) => platform.start(want, cycle, now).await,
-        }
+        on_each!(self, platform => platform.start(want, cycle, now).await)
     }
 
     async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
-        match self {
-            Self::Process(platform) => platform.preview(want, now).await,
-            Self::Kubernetes(platform) => platform.preview(want, now).await,
-            Self::Actions(platform) => platform.preview(want, now).await,
-            Self::Exec(platform) => platform.preview(want, now).await,
-        }
+        on_each!(self, platform => platform.preview(want, now).await)
     }
 
     async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
-        match self {
-            Self::Process(platform) => platform.sweep(present, groups, now).await,
-            Self::Kubernetes(platform) => platform.sweep(present, groups, now).await,
-            Self::Actions(platform) => platform.sweep(present, groups, now).await,
-            Self::Exec(platform) => platform.sweep(present, groups, now).await,
-        }
+        on_each!(self, platform => platform.sweep(present, groups, now).await);
     }
 
     fn requests(&self) -> u64 {
-        match self {
-            Self::Process(platform) => platform.requests(),
-            Self::Kubernetes(platform) => platform.requests(),
-            Self::Actions(platform) => platform.requests(),
-            Self::Exec(platform) => platform.requests(),
-        }
+        on_each!(self, platform => platform.requests())
     }
 
     fn contacts(&self) -> Contacts {
-        match self {
-            Self::Process(platform) => platform.contacts(),
-            Self::Kubernetes(platform) => platform.contacts(),
-            Self::Actions(platform) => platform.contacts(),
-            Self::Exec(platform) => platform.contacts(),
-        }
+        on_each!(self, platform => platform.contacts())
     }
 
     fn starts_at_once(&self) -> usize {
-        match self {
-            Self::Process(platform) => platform.starts_at_once(),
-            Self::Kubernetes(platform) => platform.starts_at_once(),
-            Self::Actions(platform) => platform.starts_at_once(),
-            Self::Exec(platform) => platform.starts_at_once(),
-        }
+        on_each!(self, platform => platform.starts_at_once())
     }
 }
 
@@ -124,25 +99,18 @@ pub struct Log<'a> {
 impl AnyPlatform {
     /// All that is remembered; on this machine further back than a list goes.
     pub async fn sessions(&self) -> anyhow::Result<Remembered> {
-        let listing = match self {
-            Self::Process(platform) => {
-                let (slots, unreadable) = platform.sessions()?;
-                return Ok(Remembered { slots, unreadable, as_of: None });
-            }
-            Self::Kubernetes(platform) => platform.list().await?,
-            Self::Actions(platform) => platform.list().await?,
-            Self::Exec(platform) => platform.list().await?,
-        };
+        if let Self::Process(platform) = self {
+            let (slots, unreadable) = platform.sessions()?;
+            return Ok(Remembered { slots, unreadable, as_of: None });
+        }
+        let listing = self.list().await?;
         let as_of = listing.as_of;
         Ok(Remembered { slots: SlotSessions::of(listing), unreadable: Vec::new(), as_of })
     }
 
     /// Whether a log can be read as it grows.
     pub fn can_follow(&self) -> bool {
-        match self {
-            Self::Process(_) | Self::Kubernetes(_) | Self::Actions(_) => true,
-            Self::Exec(_) => false,
-        }
+        !matches!(self, Self::Exec(_))
     }
 
     /// The log of the newest session, or of this generation; with `follow` until the session ends.
@@ -160,6 +128,7 @@ impl AnyPlatform {
                 let log = platform.logs(slots, generation, follow)?;
                 Log { note: String::new(), bytes: log.boxed() }
             }
+            #[cfg(feature = "kubernetes")]
             Self::Kubernetes(platform) => {
                 let log = platform.logs(slot, generation, follow).await?;
                 Log { note: String::new(), bytes: log.boxed() }
@@ -173,9 +142,11 @@ impl AnyPlatform {
     }
 
     /// Whether sessions can be kept there: `doctor`. `context` is the kubeconfig's.
+    #[cfg_attr(not(feature = "kubernetes"), expect(unused_variables, reason = "clusters alone have one"))]
     pub async fn check(&self, roster: &Roster, context: Option<&str>, now: SystemTime) -> Vec<Finding> {
         match self {
             Self::Process(platform) => platform.check(&roster.roles),
+            #[cfg(feature = "kubernetes")]
             Self::Kubernetes(platform) => platform.check(&roster.roles, context, now).await,
             Self::Actions(platform) => platform.check().await,
             Self::Exec(platform) => platform.check(now).await,
@@ -187,6 +158,7 @@ impl AnyPlatform {
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         match self {
             Self::Process(platform) => platform.stop(slot, by),
+            #[cfg(feature = "kubernetes")]
             Self::Kubernetes(platform) => platform.stop(slot, by).await,
             Self::Actions(platform) => platform.stop(slot).await,
             Self::Exec(platform) => platform.stop(slot, by).await,

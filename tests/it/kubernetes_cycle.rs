@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::kubernetes_fleet::{
     Fleet, OPEN, RECONCILE, SLOT, assert_idle, failure, held, occupy, roster, slots,
 };
+use testkit::BEARER;
 use testkit::Fault;
-use testkit::kubernetes::BEARER;
 use testkit::kubernetes::cluster::Nodes;
 use testkit::kubernetes::request::Asked;
 use testkit::kubernetes::trouble::{Call, Trouble};

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::kubernetes_world::send;
+use testkit::BEARER;
 use testkit::Kubernetes;
-use testkit::kubernetes::{ADMINISTRATOR, BEARER};
+use testkit::kubernetes::ADMINISTRATOR;
 
 /// A line of the recording.
 #[derive(Debug, Deserialize)]

@@ -7,10 +7,11 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use testkit::BEARER;
+use testkit::kubernetes::Kubernetes;
 use testkit::kubernetes::cluster::Nodes;
 use testkit::kubernetes::status;
 use testkit::kubernetes::trouble::{Call, Trouble};
-use testkit::kubernetes::{BEARER, Kubernetes};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/agents/jobs";
 const PODS: &str = "/api/v1/namespaces/agents/pods";

@@ -1,8 +1,9 @@
 //! `coordinator stop`: a person ends a session; no cycle can.
 
 use crate::process_fleet::{Fleet, OPEN, SLEEPER, held, slots};
+use testkit::BEARER;
+use testkit::kubernetes::ADMINISTRATOR;
 use testkit::kubernetes::trouble::Call;
-use testkit::kubernetes::{ADMINISTRATOR, BEARER};
 
 fn stop(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = fleet.command(&[&["stop"], arguments].concat());

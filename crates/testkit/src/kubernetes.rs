@@ -19,6 +19,7 @@ use trouble::{Call, Route, Trouble};
 use super::clock::http_date;
 use super::fault::Fault;
 use super::server::{Gate, Reply, Server};
+use crate::BEARER;
 
 pub mod admission;
 pub mod api;
@@ -30,9 +31,6 @@ pub mod request;
 pub mod status;
 pub mod trouble;
 pub mod witness;
-
-/// The token of the coordinator's service account; no output may ever contain it.
-pub const BEARER: &str = "service-account-token-of-the-world-51e0aa";
 
 /// The token of somebody who may do everything.
 pub const ADMINISTRATOR: &str = "administrators-token-of-the-world-09c2d1";

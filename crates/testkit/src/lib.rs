@@ -20,18 +20,21 @@ pub mod actions;
 pub mod fault;
 pub mod journal;
 pub mod server;
+#[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod limits;
 pub mod plugin;
 pub mod production;
 pub mod workplace;
 pub mod tasks;
+#[cfg(feature = "kubernetes")]
 pub mod item_fleet;
 pub mod program;
 
 pub use fault::{Fault, Route};
 pub use github::GitHub;
 pub use journal::{Entry, Kind};
+#[cfg(feature = "kubernetes")]
 pub use kubernetes::Kubernetes;
 pub use plugin::Plugin;
 pub use production::Production;
@@ -43,3 +46,6 @@ pub use workplace::Workplace;
 
 /// The credential of the world; no output may ever contain it.
 pub const TOKEN: &str = "token-of-the-world-7c1e42d9";
+
+/// The token of the coordinator's service account; no output may ever contain it.
+pub const BEARER: &str = "service-account-token-of-the-world-51e0aa";

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::BEARER;
 use super::TOKEN;
-use super::kubernetes::{BEARER, Kubernetes};
+#[cfg(feature = "kubernetes")]
+use super::kubernetes::Kubernetes;
 use super::workplace::Workplace;
 
 /// No run of a test takes longer; a run that does hangs.
@@ -55,6 +57,7 @@ impl Program {
     }
 
     /// With a kubeconfig for this cluster.
+    #[cfg(feature = "kubernetes")]
     #[must_use]
     pub fn kubeconfig(self, cluster: &Kubernetes) -> Self {
         let home = self.command.get_current_dir().expect("it runs in a workplace");

@@ -10,12 +10,13 @@ use crate::scene::{Mutant, Scene};
 use crate::table::Place;
 use crate::told::{JobPage, Told};
 use crate::wire::Answered;
+use testkit::BEARER;
 use testkit::Reply;
 use testkit::clock::http_date;
 use testkit::kubernetes::request::Asked;
 use testkit::kubernetes::trouble::Call;
 use testkit::kubernetes::witness::is_live_job;
-use testkit::kubernetes::{BEARER, api, list};
+use testkit::kubernetes::{api, list};
 
 /// A coordinator sends this now.
 pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> Purpose {

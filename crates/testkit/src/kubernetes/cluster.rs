@@ -120,7 +120,7 @@ impl Default for Cluster {
             namespaces: BTreeMap::from([(NAMESPACE.to_owned(), Namespace::default())]),
             rights: rights.map(|(verb, resource)| (verb.to_owned(), resource.to_owned())).into(),
             tokens: BTreeMap::from([
-                (super::BEARER.to_owned(), USER),
+                (crate::BEARER.to_owned(), USER),
                 (super::ADMINISTRATOR.to_owned(), ADMIN),
             ]),
             clock_offset: 0,
