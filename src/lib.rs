@@ -24,6 +24,7 @@ pub mod backoff;
 pub mod plan;
 pub mod source;
 pub mod sources;
+pub mod section;
 pub mod roster;
 pub mod prompt;
 pub mod cycle;

@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::fleet::{FleetName, Group, Role};
+use crate::section;
 
 /// A valid roster with its briefs read and its `${NAME}` values taken from the environment.
 #[derive(Debug, Clone)]
@@ -93,7 +97,7 @@ pub struct Repository {
 impl Repository {
     /// The repository `owner/repo` at these addresses, or what is wrong with its name.
     pub fn named(full_name: &str, api_url: &str, graphql_url: &str) -> Result<Self, String> {
-        let (owner, name) = text::repository(full_name)?;
+        let (owner, name) = section::repository(full_name)?;
         Ok(Self {
             owner: owner.to_owned(),
             name: name.to_owned(),
@@ -158,7 +162,8 @@ pub struct MergePolicy {
 }
 
 /// `stale_approvals`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum StaleApprovals {
     /// Only approvals of the head commit count.
     Block,
@@ -167,7 +172,8 @@ pub enum StaleApprovals {
 }
 
 /// `last_push_approval`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum LastPushApproval {
     /// GitHub's own rules decide.
     Github,
@@ -176,7 +182,8 @@ pub enum LastPushApproval {
 }
 
 /// `checks`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum CheckMode {
     /// Every check that is not ignored.
     All,
@@ -194,7 +201,8 @@ pub struct RequiredCheck {
 }
 
 /// `commit_message`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum CommitMessage {
     /// `<title> (#n)`, sanitised, no body.
     Title,
@@ -218,7 +226,8 @@ pub struct Endpoint {
 }
 
 /// `redirects`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Redirects {
     /// Those that stay on the endpoint's host.
     #[default]
@@ -229,26 +238,25 @@ pub enum Redirects {
     None,
 }
 
-mod actions;
 mod agents;
 mod briefs;
-mod exec;
 mod file;
-mod kubernetes;
+mod health;
 mod load;
+mod merge;
+mod platform;
 mod problem;
-mod section;
-mod settings;
-mod text;
-mod value;
+mod repository;
+mod table;
 mod variables;
 pub mod reference;
 pub(crate) mod shipped;
 
 pub use crate::plan::OnInventoryFailure;
-pub use actions::ActionsSettings;
-pub use exec::ExecSettings;
-pub use kubernetes::{JobTemplate, KubernetesSettings, Toleration, Workspace};
+pub use crate::platform::actions::ActionsSettings;
+pub use crate::platform::exec::ExecSettings;
+pub use crate::platform::kubernetes::{JobTemplate, KubernetesSettings, Toleration, Workspace};
+pub use crate::section::Problem;
 pub use load::{complaint, complaints, load};
-pub use problem::{Located, Problem, Problems};
+pub use problem::{Located, Problems};
 pub use variables::Missing;

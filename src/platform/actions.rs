@@ -19,7 +19,6 @@ use crate::github::Github;
 use crate::github::actions::Workflow;
 use crate::platform::{CycleId, Platform, Start};
 use crate::report::Contacts;
-use crate::roster::ActionsSettings;
 
 pub(crate) mod admit;
 mod check;
@@ -30,6 +29,7 @@ mod logs;
 mod outcome;
 mod refusal;
 mod runs;
+pub mod section;
 pub(crate) mod session_input;
 mod start;
 mod stop;
@@ -39,6 +39,7 @@ mod tests;
 pub(crate) mod title;
 
 pub use logs::{Log, LogText};
+pub use section::ActionsSettings;
 
 use list::View;
 

@@ -14,12 +14,13 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::fleet::{FleetName, Group, Listing, Slot, Want};
+use crate::plan::OnInventoryFailure;
 use crate::platform::{CycleId, Platform, Start, StopAnswer};
-use crate::roster::{ExecSettings, OnInventoryFailure};
 
 mod check;
 mod fitness;
 mod lease;
+pub mod section;
 mod spec;
 mod start;
 mod view;
@@ -29,6 +30,7 @@ pub mod protocol;
 pub use fitness::Incompatible;
 pub(crate) use fitness::item_refusal;
 pub use operation::{Failure, Plugin};
+pub use section::ExecSettings;
 
 use lease::Lease;
 use protocol::{

@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use crate::fleet::{FleetName, Group, Listing, Slot, Want};
 use crate::platform::{CycleId, Platform, Start};
 use crate::report::Contacts;
-use crate::roster::KubernetesSettings;
 
 mod answer;
 mod api;
@@ -35,6 +34,7 @@ mod queue;
 mod record;
 mod register;
 mod repeat;
+pub mod section;
 mod start;
 mod stop;
 mod stuck;
@@ -46,6 +46,7 @@ use api::Api;
 use ledger::Ledger;
 use list::View;
 use record::Job;
+pub use section::{JobTemplate, KubernetesSettings, Toleration, Workspace};
 
 /// What the platform needs to know of the roster.
 #[derive(Debug, Clone)]

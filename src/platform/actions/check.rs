@@ -1,10 +1,10 @@
 //! What GitHub says: whether sessions can be kept as runs of the session workflow.
 
 use super::Actions;
+use super::ActionsSettings;
 use crate::finding::{Finding, Grade};
 use crate::github::actions::{RequestsLeft, WorkflowFile};
 use crate::platform::Platform;
-use crate::roster::ActionsSettings;
 
 impl Actions {
     /// Whether sessions can be kept as runs of the session workflow.

@@ -1,6 +1,7 @@
 //! Why GitHub did not start a run, and what to do about it. Pure.
 
-use crate::roster::{ActionsSettings, Repository};
+use super::ActionsSettings;
+use crate::roster::Repository;
 
 /// Whether the workflow refused a dispatch because it has no input `item`: it was written before
 /// there were work items.

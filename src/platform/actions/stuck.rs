@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
+use super::ActionsSettings;
 use super::runs::SlotRun;
 use crate::fleet::{Slot, Stuck, StuckReason};
 use crate::github::actions::RunStatus;
-use crate::roster::ActionsSettings;
 
 /// Why the run that holds a slot does not get on, at `now` by GitHub's clock.
 pub(super) fn stuck(

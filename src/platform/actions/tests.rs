@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use super::ActionsSettings;
 use super::{Actions, LogText, Settings};
 use crate::backoff::BackoffSettings;
 use crate::fleet::{
@@ -14,7 +15,6 @@ use crate::fleet::{
 };
 use crate::github::fake::{self, Journal, Reply, Sent};
 use crate::platform::{CycleId, Platform, Start};
-use crate::roster::ActionsSettings;
 
 mod deployed;
 mod items;

@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use super::Exec;
+use super::ExecSettings;
 use super::protocol::{Capabilities, SlotExclusive};
 use crate::finding::{Finding, clock};
 use crate::platform::Platform;
-use crate::roster::ExecSettings;
 use crate::untrusted::one_line;
 
 impl Exec {

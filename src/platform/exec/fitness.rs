@@ -1,7 +1,7 @@
 //! What a plugin says of itself, against what the roster asks of it. Pure.
 
 use super::protocol::{Capabilities, SlotExclusive, VERSION};
-use crate::roster::OnInventoryFailure;
+use crate::plan::OnInventoryFailure;
 
 /// Why no session is listed or started by this plugin, and what to do; `None` when it can be used.
 pub(super) fn refusal(

@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::ExecSettings;
 use super::protocol::{self, Operation, Refusal, VERSION};
 use crate::platform::environment::passed_on;
-use crate::roster::ExecSettings;
 use crate::secrets::Secrets;
 use crate::untrusted::one_line;
 

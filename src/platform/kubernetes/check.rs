@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use futures_util::future::join_all;
 
 use super::Kubernetes;
+use super::KubernetesSettings;
 use super::inspect::{self, NEEDED, Permission, SURPLUS, USEFUL, Version};
 use crate::finding::{Finding, Grade, clock};
 use crate::fleet::{Container, Follows, Listing, Role, Slot, Want};
 use crate::platform::{Platform, Start};
-use crate::roster::KubernetesSettings;
 
 /// Before, a Job could count as finished while its pod still ended (KEP-4368).
 const OLDEST: (u32, u32) = (1, 31);

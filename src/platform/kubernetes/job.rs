@@ -9,11 +9,11 @@ use super::Settings;
 use super::merge::over;
 use super::record::{self, Predecessor};
 use super::register;
+use super::{Toleration, Workspace};
 use crate::fleet::{Container, SessionSpec, Want};
 use crate::platform::CycleId;
 use crate::platform::environment::{Identity, OWN_PREFIX};
 use crate::platform::placeholders::fill;
-use crate::roster::{Toleration, Workspace};
 
 /// The condition of a pod that the cluster takes away for reasons of its own.
 pub(super) const DISRUPTION: &str = "DisruptionTarget";

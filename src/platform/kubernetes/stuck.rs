@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition};
 
+use super::KubernetesSettings;
 use super::events::Events;
 use super::job::{AGENT, DISRUPTION};
 use super::record::{Job, Pod, system_time, terminated};
 use crate::fleet::{Slot, Stuck, StuckReason};
-use crate::roster::KubernetesSettings;
 use crate::untrusted::one_line;
 
 /// A pod that was told to end has its grace period, and this much more.

@@ -11,12 +11,12 @@ use super::events::Events;
 use super::job::{Birth, HISTORY, job};
 use super::record::{self, Job, Pods, Predecessor};
 use super::stuck::{Signs, stuck};
+use super::{JobTemplate, KubernetesSettings, Workspace};
 use crate::backoff::BackoffSettings;
 use crate::fleet::{
     Container, FleetName, Follows, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want,
 };
 use crate::platform::CycleId;
-use crate::roster::{JobTemplate, KubernetesSettings, Workspace};
 
 fn settings() -> Settings {
     Settings {
