@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::section::FromText;
 
 pub use hold::{Hold, HoldReason};
 pub use sessions::SlotSessions;
@@ -51,8 +53,7 @@ impl fmt::Display for FleetName {
 }
 
 /// Key of a roster row: `[a-z][a-z0-9_]{0,27}`, no trailing `_`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoleKey(String);
 
 /// Whether the text is a key: `[a-z][a-z0-9_]{0,27}`, no trailing `_`.
@@ -79,13 +80,29 @@ impl RoleKey {
     }
 }
 
-impl TryFrom<String> for RoleKey {
-    type Error = &'static str;
+impl FromText for FleetName {
+    fn schema() -> Value {
+        json!({"title": "text", "pattern": "^[a-z0-9]{1,16}$"})
+    }
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(str::to_owned)
     }
 }
+
+crate::text_value!([] FleetName);
+
+impl FromText for RoleKey {
+    fn schema() -> Value {
+        json!({"title": "text", "pattern": "^[a-z]([a-z0-9_]{0,26}[a-z0-9])?$"})
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(str::to_owned)
+    }
+}
+
+crate::text_value!([] RoleKey);
 
 impl fmt::Display for RoleKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -29,4 +29,5 @@ pub mod report;
 pub mod finding;
 pub mod sanitize;
 pub mod secrets;
+pub mod section;
 pub mod timestamp;

@@ -20,7 +20,8 @@ pub struct Policy {
 }
 
 /// What an unknown inventory means for spawning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnInventoryFailure {
     /// Look at each slot of a role on its own and start where it is certainly free.
     Spawn,

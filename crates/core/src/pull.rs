@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 pub use checks::{CheckResult, Checks, Counts, Rollup, RollupState, Row, RowSource};
-pub use repository::{BaseCommit, BranchHistory, Permission, Repository, RepositoryFacts, parse_full_name};
+pub use repository::{BaseCommit, BranchHistory, Permission, Repository, RepositoryFacts};
 
 mod checks;
 mod repository;

@@ -1,7 +1,7 @@
 //! What GitHub says: whether sessions can be kept as runs of the session workflow.
 
 use super::Actions;
-use crate::settings::ActionsSettings;
+use super::ActionsSettings;
 use coordinator_core::finding::{Finding, Grade};
 use coordinator_core::platform::Platform;
 use coordinator_github::actions::{RequestsLeft, WorkflowFile};

@@ -21,7 +21,6 @@ use coordinator_github::Github;
 use coordinator_github::actions::Workflow;
 
 pub mod admit;
-mod settings;
 mod check;
 mod inspect;
 mod item;
@@ -30,6 +29,7 @@ mod logs;
 mod outcome;
 mod refusal;
 mod runs;
+pub mod section;
 pub mod session_input;
 mod start;
 mod stop;
@@ -37,10 +37,10 @@ mod stuck;
 #[cfg(test)]
 mod tests;
 
-pub use settings::ActionsSettings;
 mod title;
 
 pub use logs::{Log, LogText};
+pub use section::ActionsSettings;
 
 use list::View;
 

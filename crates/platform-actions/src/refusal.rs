@@ -1,6 +1,6 @@
 //! Why GitHub did not start a run, and what to do about it. Pure.
 
-use crate::settings::ActionsSettings;
+use super::ActionsSettings;
 use coordinator_core::pull::Repository;
 
 /// Whether the workflow refused a dispatch because it has no input `item`: it was written before

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
+use super::ActionsSettings;
 use super::runs::SlotRun;
-use crate::settings::ActionsSettings;
 use coordinator_core::fleet::{Slot, Stuck, StuckReason};
 use coordinator_github::actions::RunStatus;
 

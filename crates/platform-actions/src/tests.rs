@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use super::ActionsSettings;
 use super::{Actions, LogText, Settings};
-use crate::settings::ActionsSettings;
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
     Counts, FleetName, Follows, Group, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State,

@@ -9,7 +9,7 @@ use super::Settings;
 use super::merge::over;
 use super::record::{self, Predecessor};
 use super::register;
-use crate::settings::{Toleration, Workspace};
+use super::{Toleration, Workspace};
 use coordinator_core::environment::{Identity, OWN_PREFIX};
 use coordinator_core::fleet::{Container, SessionSpec, Want};
 use coordinator_core::placeholders::fill;

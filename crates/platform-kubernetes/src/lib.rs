@@ -17,7 +17,6 @@ use coordinator_core::fleet::{FleetName, Group, Listing, Slot, Want};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::Contacts;
 
-mod settings;
 mod answer;
 mod api;
 mod check;
@@ -35,6 +34,7 @@ mod queue;
 mod record;
 mod register;
 mod repeat;
+pub mod section;
 mod start;
 mod stop;
 mod stuck;
@@ -42,12 +42,11 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{JobTemplate, KubernetesSettings, Toleration, Workspace};
-
 use api::Api;
 use ledger::Ledger;
 use list::View;
 use record::Job;
+pub use section::{JobTemplate, KubernetesSettings, Toleration, Workspace};
 
 /// What the platform needs to know of the roster.
 #[derive(Debug, Clone)]

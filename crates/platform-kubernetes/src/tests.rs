@@ -11,7 +11,7 @@ use super::events::Events;
 use super::job::{Birth, HISTORY, job};
 use super::record::{self, Job, Pods, Predecessor};
 use super::stuck::{Signs, stuck};
-use crate::settings::{JobTemplate, KubernetesSettings, Workspace};
+use super::{JobTemplate, KubernetesSettings, Workspace};
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
     Container, FleetName, Follows, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want,

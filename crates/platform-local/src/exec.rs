@@ -17,21 +17,20 @@ use coordinator_core::fleet::{FleetName, Group, Listing, Slot, Want};
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 
-mod settings;
 mod check;
 mod fitness;
 mod lease;
+pub mod section;
 mod spec;
 mod start;
 mod view;
 pub mod operation;
 pub mod protocol;
 
-pub use settings::ExecSettings;
-
 pub use fitness::Incompatible;
 pub use fitness::item_refusal;
 pub use operation::{Failure, Plugin};
+pub use section::ExecSettings;
 
 use lease::Lease;
 use protocol::{

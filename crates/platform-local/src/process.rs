@@ -30,6 +30,7 @@ mod proc;
 mod record;
 mod refusal;
 mod root;
+pub mod section;
 mod shim;
 mod stage;
 mod start;

@@ -1,25 +1,85 @@
 //! `[defaults]` and `[[role]]`: roles with their briefs read, their prompts composed, their environment filled in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{LocalSettings, Mode, Role, RoleKey, SessionSpec};
 use coordinator_core::prompt::{self, Prompt};
+use coordinator_core::section::{
+    self, Command, Count, FilePath, Line, MAX_COUNT, Placed, Problem, Size, Surroundings, Time,
+};
+use coordinator_platform_kubernetes::section::RoleSection;
 
 use super::briefs::{Briefs, Mistake};
-use super::load::Surroundings;
-use super::problem::Problem;
-use super::reference::MOST;
-use super::section::Values;
-use super::value::Value;
+use super::load::Document;
+use super::platform::Kind;
 use super::variables::{Destination, MissingVariables, Variables};
 
 /// A prompt becomes one argument or one environment variable; Linux takes 128 KiB for either.
-const LARGEST_PROMPT: usize = 96 * 1024;
+const MAX_PROMPT: usize = 96 * 1024;
 
-/// Linux starts no program with a longer argument or variable, its name and the end mark included (`execve(2)`).
-const LARGEST_TEXT: usize = 128 * 1024;
+/// Linux starts no program with a longer argument or variable, its name and the end mark included
+/// (`execve(2)`).
+const MAX_TEXT: usize = 128 * 1024;
+
+coordinator_core::section! {
+    /// What holds for every role; a role may override each key. `env` is merged, the role's values
+    /// win.
+    pub(super) struct Agent {
+        /// Program and arguments, without a shell. `{prompt}`, `{brief}`, `{role}`, `{slot}` and
+        /// `{fleet}` are replaced, other braces stay; without `{prompt}` the prompt is standard
+        /// input, which `kubernetes` does not have: there the agent reads `COORDINATOR_PROMPT`.
+        command: Placed<Command> =
+            Command::of(&["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]).into(),
+        /// The platform ends a session that runs longer.
+        time_limit: Placed<Time<1000>> = Time::seconds(2 * 3600).into(),
+        /// A session shorter than this counts as failed for the backoff.
+        min_runtime: Time = Time::seconds(30),
+        /// From start to start of one slot: bounds the bill of agents that find nothing to do.
+        min_interval: Placed<Time> = Time::seconds(0).into(),
+        /// No local session starts with less free disk space; "0" turns the check off.
+        min_free: Size = Size::gib(1),
+        /// Wait after the first failure, doubled after each further one; "0s" turns the backoff off.
+        backoff_base: Placed<Time> = Time::seconds(60).into(),
+        /// The longest wait.
+        backoff_cap: Placed<Time> = Time::seconds(3600).into(),
+        /// Logs of local sessions kept per slot; the last 8 records always stay.
+        retain: Count = Count::of(5),
+        /// Work directories of local sessions kept per slot.
+        retain_work: Count = Count::of(1),
+        /// Added to the agent's environment. `${NAME}` takes a value from the coordinator's own;
+        /// such a variable is a secret, and only the roles that name it get it; `HOME`, `PATH` and
+        /// other everyday variables are not. On `kubernetes`, secrets come from `env_from`.
+        env: Placed<section::Variables> = Placed::default(),
+    }
+}
+
+coordinator_core::section! {
+    /// A kind of agent. Each key of `[defaults]` may stand here too.
+    #[schemars(extend("required" = ["key"]))]
+    pub(super) struct Section {
+        /// Unique: 1 to 28 characters of a-z, 0-9 and `_`, a letter first, no `_` last.
+        key: Option<Placed<RoleKey>> = None,
+        /// For people. Default: from the key: `ui_builder` is "Ui Builder".
+        name: Option<Line> = None,
+        /// Sessions that should be live. Lowering it ends none: the surplus finishes its work.
+        count: Placed<Count> = Count::of(1).into(),
+        /// For people.
+        department: Line = "".into(),
+        /// How it finds work: the paragraph of `briefs/modes/<mode>.md` in its prompt.
+        mode: Mode = Mode::SelfDirected,
+        /// A file with one or two sentences that say what this agent does. Default:
+        /// `briefs/<key>.md`.
+        brief: Option<Placed<FilePath>> = None,
+        kubernetes: RoleSection = RoleSection::default(),
+        // Under this name `table::inherit` puts what the role and `[defaults]` say together.
+        #[serde(rename = "[defaults]")]
+        #[schemars(flatten)]
+        agent: Agent = Agent::default(),
+    }
+}
 
 /// What the roster says about agents.
 pub(super) struct Agents {
@@ -29,26 +89,19 @@ pub(super) struct Agents {
 }
 
 /// All roles that could be read, with a problem for each that could not.
-pub(super) fn read(document: &Values, around: &Surroundings<'_>, problems: &mut Vec<Problem>) -> Agents {
-    let none = Values::default();
-    let defaults = document.section("defaults").unwrap_or(&none);
+pub(super) fn read(document: &Document, around: Surroundings<'_>, problems: &mut Vec<Problem>) -> Agents {
     let mut variables = Variables::new(around.environment, destination(document));
-    let shared = variables.expand(defaults);
     let mut missing = MissingVariables::default();
-    missing.note(&shared);
+    missing.note(&variables.expand(&document.defaults.env));
     let mut briefs = Briefs::new(around.folder);
     let mut roles = Vec::new();
-    for values in document.sections("role") {
-        let own = variables.expand(values);
-        missing.note(&own);
-        let env = own.over(shared.clone());
-        let mut values = values.clone();
-        values.inherit(defaults);
-        let role = role(document, &values, env.env.clone(), &mut briefs, problems);
-        if let Some(role) = &role {
+    for section in &document.role {
+        let env = variables.expand(&section.agent.env);
+        missing.note(&env);
+        if let Some(role) = role(document, section, env.env.clone(), &mut briefs, problems) {
             missing.note_role(&env, &role.key);
+            roles.push(role);
         }
-        roles.extend(role);
     }
     problems.append(&mut variables.problems);
     check_keys(document, problems);
@@ -56,100 +109,95 @@ pub(super) fn read(document: &Values, around: &Surroundings<'_>, problems: &mut 
     Agents { roles, secret_names: variables.named, missing }
 }
 
-fn destination(document: &Values) -> Destination {
-    match document.section("platform").and_then(|platform| platform.text("kind")) {
-        Some("kubernetes") => Destination::Job,
-        Some("github-actions") => Destination::Run,
-        _ => Destination::Agent,
+fn destination(document: &Document) -> Destination {
+    match document.platform.kind.value {
+        Kind::Kubernetes => Destination::Job,
+        Kind::GithubActions => Destination::Run,
+        Kind::Process | Kind::Exec => Destination::Agent,
     }
 }
 
 fn role(
-    document: &Values,
-    values: &Values,
+    document: &Document,
+    section: &Section,
     env: BTreeMap<String, String>,
     briefs: &mut Briefs<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Role> {
-    let key = RoleKey::parse(values.text("key")?).ok()?;
-    // A mode that is none has its problem already; the brief is looked at all the same.
-    let mode =
-        Mode::ALL.into_iter().find(|mode| values.is("mode", mode.word())).unwrap_or(Mode::SelfDirected);
-    let name = values.text("name").filter(|name| !name.trim().is_empty());
-    let name = name.map_or_else(|| title(&key), str::to_owned);
-    let brief_path = values.text("brief").map_or_else(|| format!("briefs/{key}.md"), str::to_owned);
-    let texts = match texts(document, (&key, &name), mode, &brief_path, briefs) {
+    let key = section.key.as_ref()?;
+    let name = section.name.as_ref().filter(|name| !name.trim().is_empty());
+    let name = name.map_or_else(|| title(key), ToString::to_string);
+    let brief_path =
+        section.brief.as_ref().map_or_else(|| format!("briefs/{}.md", key.value), |path| path.to_string());
+    let texts = match texts(document, (key, &name), section.mode, &brief_path, briefs) {
         Ok(texts) => texts,
         Err(mistake) => {
-            let span = values.span("brief").or_else(|| values.span("key"));
-            problems.push(Problem::new(mistake.message, span).hint(mistake.hint));
+            let span = section.brief.as_ref().map_or(&key.span, |brief| &brief.span);
+            problems.push(Problem::new(mistake.message, span.clone()).hint(mistake.hint));
             return None;
         }
     };
-    let spec = spec(values, env, brief_path, texts);
-    check_sizes(&key, values, &spec, problems);
+    let spec = spec(&section.agent, env, brief_path, texts);
+    check_sizes(key, &section.agent, &spec, problems);
     Some(Role {
-        key,
+        key: key.value.clone(),
         name,
-        count: values.number("count"),
-        department: values.text("department").unwrap_or_default().to_owned(),
-        mode,
+        count: section.count.get(),
+        department: section.department.to_string(),
+        mode: section.mode,
         spec: Arc::new(spec),
     })
 }
 
 /// What the system would refuse at the start is refused here, with its place.
-fn check_sizes(key: &RoleKey, values: &Values, spec: &SessionSpec, problems: &mut Vec<Problem>) {
-    let mut check = |what: String, bytes: usize, place: &str| {
-        if bytes >= LARGEST_TEXT {
-            let span = values.span(place).or_else(|| values.span("key"));
-            let message = format!("{what} of `{key}` is too long: {} KiB", bytes.div_ceil(1024));
+fn check_sizes(key: &Placed<RoleKey>, agent: &Agent, spec: &SessionSpec, problems: &mut Vec<Problem>) {
+    let mut check = |what: String, bytes: usize, place: &Option<Range<usize>>| {
+        if bytes >= MAX_TEXT {
+            let span = place.clone().or_else(|| key.span.clone());
+            let message = format!("{what} of `{}` is too long: {} KiB", key.value, bytes.div_ceil(1024));
             problems.push(Problem::new(message, span).hint("the system takes less than 128 KiB"));
         }
     };
     for (place, argument) in spec.command.iter().enumerate() {
         let filled = argument.replace("{brief}", &spec.brief).replace("{prompt}", &spec.prompt);
-        check(format!("argument {place} of the command"), filled.len(), "command");
+        check(format!("argument {place} of the command"), filled.len(), &agent.command.span);
     }
     for (name, value) in &spec.env {
-        check(format!("the variable {name}"), name.len() + value.len() + 1, "env");
+        check(format!("the variable {name}"), name.len() + value.len() + 1, &agent.env.span);
     }
 }
 
 fn spec(
-    values: &Values,
+    agent: &Agent,
     env: BTreeMap<String, String>,
     brief_path: String,
     (brief, prompt): (String, String),
 ) -> SessionSpec {
     SessionSpec {
-        command: values.texts("command").to_vec(),
+        command: agent.command.value.clone().into_texts(),
         prompt,
         brief,
         env,
-        time_limit: values.duration("time_limit"),
+        time_limit: agent.time_limit.get(),
         brief_path,
         local: LocalSettings {
-            min_free_bytes: match values.value("min_free") {
-                Some(Value::Bytes(bytes)) => *bytes,
-                _ => 0,
-            },
-            retain: values.number("retain"),
-            retain_work: values.number("retain_work"),
+            min_free_bytes: agent.min_free.get(),
+            retain: agent.retain.get(),
+            retain_work: agent.retain_work.get(),
         },
         container: None,
         restraint: BackoffSettings {
-            backoff_base: values.duration("backoff_base"),
-            backoff_cap: values.duration("backoff_cap"),
-            min_runtime: values.duration("min_runtime"),
-            min_interval: values.duration("min_interval"),
+            backoff_base: agent.backoff_base.get(),
+            backoff_cap: agent.backoff_cap.get(),
+            min_runtime: agent.min_runtime.get(),
+            min_interval: agent.min_interval.get(),
         },
     }
 }
 
 /// The brief and the prompt around it.
 fn texts(
-    document: &Values,
+    document: &Document,
     role: (&RoleKey, &str),
     mode: Mode,
     brief_path: &str,
@@ -157,10 +205,11 @@ fn texts(
 ) -> Result<(String, String), Mistake> {
     let (key, name) = role;
     let brief = briefs.brief(brief_path)?;
+    let repository = document.repository.as_ref().and_then(|repository| repository.name.as_deref());
     let prompt = prompt::compose(&Prompt {
-        fleet: document.text("fleet").unwrap_or_default(),
-        repository: document.section("repository").and_then(|section| section.text("name")),
-        production: document.sections("health").iter().filter_map(|endpoint| endpoint.text("url")).collect(),
+        fleet: document.fleet.as_ref().map(|fleet| fleet.as_str()).unwrap_or_default(),
+        repository,
+        production: document.health.iter().filter_map(|endpoint| endpoint.url.as_deref()).collect(),
         key: key.as_str(),
         name,
         preamble: &briefs.preamble()?,
@@ -168,7 +217,7 @@ fn texts(
         mode_text: &briefs.mode(mode)?,
         brief: &brief,
     });
-    if prompt.len() <= LARGEST_PROMPT {
+    if prompt.len() <= MAX_PROMPT {
         return Ok((brief, prompt));
     }
     Err(Mistake {
@@ -188,34 +237,34 @@ fn title(key: &RoleKey) -> String {
 }
 
 /// No key twice, and none that reads as another's full name: `logs demo-x-s0` must mean one slot.
-fn check_keys(document: &Values, problems: &mut Vec<Problem>) {
+fn check_keys(document: &Document, problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
-    let keys =
-        || document.sections("role").iter().filter_map(|role| Some((role.text("key")?, role.span("key")?)));
-    for (key, span) in keys() {
-        if !seen.insert(key) {
-            let problem = Problem::new(format!("role `{key}` is there twice"), Some(span));
+    let keys = || document.role.iter().filter_map(|role| role.key.as_ref());
+    for key in keys() {
+        if !seen.insert(key.as_str()) {
+            let problem = Problem::new(format!("role `{}` is there twice", key.value), key.span.clone());
             problems.push(problem.label("give each role a key of its own, or raise `count`"));
         }
     }
-    let Some(fleet) = document.text("fleet") else { return };
-    for (key, span) in keys() {
-        let other = key.strip_prefix(fleet).and_then(|rest| rest.strip_prefix('_'));
+    let Some(fleet) = &document.fleet else { return };
+    for key in keys() {
+        let other = key.as_str().strip_prefix(fleet.as_str()).and_then(|rest| rest.strip_prefix('_'));
         if let Some(other) = other.filter(|other| seen.contains(other)) {
-            let message =
-                format!("sessions of `{key}` would be named like those of `{other}` in fleet `{fleet}`");
-            problems.push(Problem::new(message, Some(span)).label("choose another key"));
+            let message = format!(
+                "sessions of `{}` would be named like those of `{other}` in fleet `{}`",
+                key.value, fleet.value
+            );
+            problems.push(Problem::new(message, key.span.clone()).label("choose another key"));
         }
     }
 }
 
-fn check_total(document: &Values, problems: &mut Vec<Problem>) {
-    let roles = document.sections("role");
-    let total: u64 = roles.iter().map(|role| u64::from(role.number("count"))).sum();
-    if total > u64::from(MOST) {
-        let largest =
-            roles.iter().max_by_key(|role| role.number("count")).and_then(|role| role.span("count"));
+fn check_total(document: &Document, problems: &mut Vec<Problem>) {
+    let counts = || document.role.iter().map(|role| &role.count);
+    let total: u64 = counts().map(|count| u64::from(count.get())).sum();
+    if total > u64::from(MAX_COUNT) {
+        let largest = counts().max_by_key(|count| count.get()).and_then(|count| count.span.clone());
         let message = format!("the roles ask for {total} sessions in all");
-        problems.push(Problem::new(message, largest).label(format!("at most {MOST}")));
+        problems.push(Problem::new(message, largest).label(format!("at most {MAX_COUNT}")));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use coordinator_core::endpoint::Endpoint;
 use coordinator_core::fleet::{FleetName, Group, Role};
 use coordinator_core::merge::MergePolicy;
+use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::pull::Repository;
 use coordinator_platform_actions::ActionsSettings;
 use coordinator_platform_kubernetes::KubernetesSettings;
@@ -83,23 +84,21 @@ pub enum PlatformKind {
     Exec(ExecSettings),
 }
 
-mod actions;
 mod agents;
 mod briefs;
-mod exec;
 mod file;
-mod kubernetes;
+mod health;
 mod load;
+mod merge;
+mod platform;
 mod problem;
-mod section;
-mod settings;
-mod text;
-mod value;
+mod repository;
+mod table;
 mod variables;
 pub mod reference;
 pub mod shipped;
 
-pub use coordinator_core::plan::OnInventoryFailure;
+pub use coordinator_core::section::Problem;
 pub use load::{complaint, complaints, load};
-pub use problem::{Located, Problem, Problems};
+pub use problem::{Located, Problems};
 pub use variables::Missing;

@@ -6,18 +6,30 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use coordinator_core::fleet::FleetName;
+use coordinator_core::section::{Placed, Problem, Surroundings, Time};
 
 use super::file::{self, Unreadable};
-use super::problem::{Lines, Problem, Problems};
-use super::section::{self, Values};
-use super::{PlatformKind, Roster, agents, settings};
+use super::problem::{Lines, Problems};
+use super::{Roster, agents, health, merge, platform, repository, table};
 
-/// Where names in the roster lead: its folder, and the coordinator's environment.
-pub(super) struct Surroundings<'a> {
-    /// The roster's folder, absolute.
-    pub(super) folder: &'a Path,
-    /// The value of an environment variable.
-    pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
+coordinator_core::section! {
+    /// What should run, what may merge, what to watch. Paths are relative to this file.
+    #[schemars(extend("required" = ["fleet"]))]
+    pub(super) struct Document {
+        /// Prefix of every session's name: 1 to 16 characters of a-z and 0-9. Renaming a fleet
+        /// leaves its live sessions behind.
+        fleet: Option<Placed<FleetName>> = None,
+        /// For the whole run; shorter than the interval between two runs.
+        deadline: Placed<Time<1000>> = Time::seconds(200).into(),
+        platform: platform::Section = platform::Section::default(),
+        defaults: agents::Agent = agents::Agent::default(),
+        /// One for each kind of agent, in order of service: with a cap, the upper ones win.
+        role: Vec<agents::Section> = Vec::new(),
+        repository: Option<repository::Section> = None,
+        merge: merge::Section = merge::Section::default(),
+        /// One for each production endpoint to watch. Default: the health step is not configured.
+        health: Vec<health::Section> = Vec::new(),
+    }
 }
 
 /// Reads the roster at `path`, its briefs, and from `environment` what its `${NAME}` name.
@@ -26,7 +38,7 @@ pub(super) struct Surroundings<'a> {
 pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Roster, Problems> {
     let (absolute, source) = read(path).map_err(|(source, problem)| problems(path, source, vec![problem]))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
-    interpret(&absolute, &source, &Surroundings { folder, environment })
+    interpret(&absolute, &source, Surroundings { folder, environment })
         .map_err(|list| problems(path, source, list))
 }
 
@@ -45,35 +57,38 @@ fn problems(path: &Path, source: String, list: Vec<Problem>) -> Problems {
     Problems::new(path.to_owned(), source, list)
 }
 
-fn interpret(path: &Path, source: &str, around: &Surroundings<'_>) -> Result<Roster, Vec<Problem>> {
-    let (document, syntax_errors) = DeTable::parse_recoverable(source);
-    let mut list = Vec::new();
-    let values = section::document(&document, &mut list);
-    let mut agents = agents::read(&values, around, &mut list);
-    let health = settings::health(&values, &mut list);
-    settings::check_hold(&values, &health, &mut list);
-    let platform = settings::platform(&values, &mut agents.roles, around, &mut agents.missing, &mut list);
-    let fleet = values.text("fleet").and_then(|name| FleetName::parse(name).ok());
+fn interpret(path: &Path, source: &str, around: Surroundings<'_>) -> Result<Roster, Vec<Problem>> {
+    let (mut document, syntax_errors) = DeTable::parse_recoverable(source);
+    let (mut list, mut wrong) = (Vec::new(), BTreeSet::new());
+    let roster = table::document(document.get_mut(), &mut wrong, &mut list)
+        .and_then(|document| roster(path, document, &wrong, around, &mut list));
     let list = with_syntax(source, &syntax_errors, list);
-    let mut secret_names = agents.secret_names;
-    if let Some(PlatformKind::Exec(exec)) = platform.as_ref().map(|platform| &platform.kind) {
-        secret_names.extend(exec.secret_names.iter().cloned());
-    }
-    match (fleet, platform, list.is_empty()) {
-        (Some(fleet), Some(platform), true) => Ok(Roster {
-            path: path.to_owned(),
-            fleet,
-            deadline: values.duration("deadline"),
-            platform,
-            roles: agents.roles,
-            repository: settings::repository(&values),
-            merge: settings::merge(&values),
-            health,
-            secret_names,
-            missing: agents.missing.into_list(),
-        }),
-        _ => Err(list),
-    }
+    roster.filter(|_| list.is_empty()).ok_or(list)
+}
+
+fn roster(
+    path: &Path,
+    document: Document,
+    wrong: &BTreeSet<String>,
+    around: Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Roster> {
+    let mut agents = agents::read(&document, around, problems);
+    let health = health::endpoints(&document.health, problems);
+    document.merge.check_hold(!document.health.is_empty(), problems);
+    let platform = platform::settings(&document, &mut agents, wrong, around, problems);
+    Some(Roster {
+        path: path.to_owned(),
+        fleet: document.fleet?.value,
+        deadline: document.deadline.get(),
+        platform: platform?,
+        roles: agents.roles,
+        repository: document.repository.as_ref().and_then(repository::Section::repository),
+        merge: document.merge.policy(),
+        health,
+        secret_names: agents.secret_names,
+        missing: agents.missing.into_list(),
+    })
 }
 
 /// The file's place, independent of how it was reached, and its text.
@@ -124,24 +139,10 @@ fn syntax(source: &str, error: &toml::de::Error) -> Problem {
     }
 }
 
-/// `text` as a path: `~` is the home folder, relative paths start at the roster.
-pub(super) fn resolve(text: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
-    let home = || (around.environment)("HOME").filter(|home| home.starts_with('/'));
-    match text.strip_prefix('~') {
-        Some("") => home().map(PathBuf::from),
-        Some(rest) if rest.starts_with('/') => Some(PathBuf::from(format!("{}{rest}", home()?))),
-        _ => Some(around.folder.join(text)),
-    }
-}
-
-/// Shortens the calls: a text value, owned.
-pub(super) fn owned(values: &Values, key: &str) -> String {
-    values.text(key).unwrap_or_default().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PlatformKind;
 
     fn shipped() -> Roster {
         let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../roster.toml"));

@@ -1,50 +1,21 @@
-//! What is wrong with a roster: where, why, and what to do. All of it in one go.
+//! Everything that is wrong with a roster, drawn for people or located for programs.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use anstyle::{AnsiColor, Effects, Style};
+
 use coordinator_core::sanitize;
+use coordinator_core::section::Problem;
 
-/// More than these are counted, not shown: a file that is no roster at all would fill the screen.
-const SHOWN: usize = 50;
+/// More than these are counted, not shown: a file that is not a roster would fill the screen.
+const MAX_SHOWN: usize = 50;
 
-/// Characters of a source line that are shown around a mistake.
-const EXCERPT: usize = 120;
-
-/// One mistake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// What is wrong, with the offending text.
-    pub message: String,
-    /// Where in the file, in bytes; `None` when the whole file is meant.
-    pub span: Option<Range<usize>>,
-    /// Stands under the marked text: what was expected. With it the source line is shown.
-    pub label: Option<String>,
-    /// What to do next.
-    pub hint: Option<String>,
-}
-
-impl Problem {
-    /// A mistake at `span`.
-    pub fn new(message: impl Into<String>, span: Option<Range<usize>>) -> Self {
-        Self { message: message.into(), span, label: None, hint: None }
-    }
-
-    /// Shows the source line with `label` under the marked text.
-    #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
-    }
-
-    /// Adds what to do next.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
+/// Columns of a source line that are shown around a mistake, at least.
+const MAX_COLUMNS: usize = 160;
 
 /// Everything that is wrong with one roster.
 #[derive(Debug, Clone)]
@@ -75,10 +46,11 @@ pub struct Located {
 impl Problems {
     /// The mistakes of `file` in the order of the file.
     pub fn new(file: PathBuf, source: String, mut list: Vec<Problem>) -> Self {
+        let mut seen = HashSet::new();
+        list.retain(|problem| seen.insert(problem.clone()));
         list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
-        list.dedup();
         let total = list.len();
-        list.truncate(SHOWN);
+        list.truncate(MAX_SHOWN);
         Self { file, lines: Lines::of(&source), source, list, total }
     }
 
@@ -89,7 +61,7 @@ impl Problems {
 
     /// All of it for people, in the manner of a compiler, with a closing line that counts.
     pub fn render(&self, color: bool) -> String {
-        let mut text = self.render_as(&Paint { color, word: "error", style: RED });
+        let mut text = self.draw(&Level::ERROR, color);
         let noun = if self.total == 1 { "problem" } else { "problems" };
         let _ = writeln!(text, "{} {noun}; nothing was changed", self.total);
         text
@@ -97,16 +69,23 @@ impl Problems {
 
     /// The same of what does not make the roster invalid.
     pub fn render_warnings(&self, color: bool) -> String {
-        let mut text = self.render_as(&Paint { color, word: "warning", style: YELLOW });
+        let mut text = self.draw(&Level::WARNING, color);
         let noun = if self.total == 1 { "warning" } else { "warnings" };
         let _ = writeln!(text, "{} {noun}", self.total);
         text
     }
 
-    fn render_as(&self, paint: &Paint) -> String {
+    fn draw(&self, level: &Level<'_>, color: bool) -> String {
+        let bold = |color: AnsiColor| Style::new().fg_color(Some(color.into())).effects(Effects::BOLD);
+        let renderer = if color {
+            Renderer::styled().error(bold(AnsiColor::Red)).warning(bold(AnsiColor::Yellow))
+        } else {
+            Renderer::plain()
+        };
+        let renderer = renderer.term_width(MAX_COLUMNS);
         let mut text = String::new();
         for problem in &self.list {
-            self.render_one(&mut text, problem, paint);
+            let _ = writeln!(text, "{}\n", self.draw_one(&renderer, level, problem));
         }
         let more = self.total - self.list.len();
         if more > 0 {
@@ -115,37 +94,28 @@ impl Problems {
         text
     }
 
-    fn render_one(&self, text: &mut String, problem: &Problem, paint: &Paint) {
+    fn draw_one(&self, renderer: &Renderer, level: &Level<'_>, problem: &Problem) -> String {
+        let file = shown(&self.file.to_string_lossy());
+        let title = level.clone().primary_title(shown(&problem.message));
         let at = problem.span.as_ref().map(|span| self.position(span));
-        let number = at.as_ref().map(|at| at.line.to_string()).unwrap_or_default();
-        let gutter = number.len().max(1);
-        let bar = paint.dim("|");
-        let _ = writeln!(text, "{}: {}", paint.strong(paint.word), shown(&problem.message));
-        let place = at.as_ref().map(|at| format!(":{}:{}", at.line, at.column)).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "{:gutter$}{} {}{place}",
-            "",
-            paint.dim("-->"),
-            shown(&self.file.to_string_lossy())
-        );
-        if let (Some(at), Some(label)) = (&at, &problem.label) {
-            let (line, before) = at.excerpt();
-            let marks = "^".repeat(at.width.clamp(1, EXCERPT));
-            let _ = writeln!(text, "{:gutter$} {bar}", "");
-            let _ = writeln!(text, "{number} {bar} {line}");
-            let _ = writeln!(
-                text,
-                "{:gutter$} {bar} {:before$}{}",
-                "",
-                "",
-                paint.strong(&format!("{marks} {}", shown(label)))
-            );
-        }
+        let mut group = match (&at, &problem.label) {
+            (Some(at), Some(label)) => {
+                let mark = AnnotationKind::Primary.span(at.marked.clone()).label(shown(label));
+                title.element(Snippet::source(at.text()).line_start(at.line).path(file).annotation(mark))
+            }
+            (Some(at), None) => title.element(Origin::path(file).line(at.line).char_column(at.column())),
+            (None, _) => title.element(Origin::path(file)),
+        };
         if let Some(hint) = &problem.hint {
-            let _ = writeln!(text, "{:gutter$} {} {}", "", paint.dim("="), shown(hint));
+            group = group.element(Level::HELP.no_name().message(shown(hint)));
         }
-        text.push('\n');
+        let drawn = renderer.render(&[group]);
+        if problem.label.is_some() {
+            return drawn;
+        }
+        // Without a source line, the place stands where it stands with one.
+        let width = at.map_or(1, |at| at.line.to_string().len());
+        drawn.replace('\n', &format!("\n{:width$}", ""))
     }
 
     fn position(&self, span: &Range<usize>) -> Position<'_> {
@@ -155,9 +125,8 @@ impl Problems {
         let end = floor(&self.source, span.end).clamp(start, line_end.max(start));
         Position {
             line,
-            column: self.source[line_start..start].chars().count() + 1,
-            width: self.source[start..end].chars().count(),
-            text: self.source[line_start..line_end].trim_end_matches('\r'),
+            source: &self.source[line_start..line_end],
+            marked: start - line_start..end - line_start,
         }
     }
 
@@ -170,14 +139,15 @@ impl Problems {
         Located {
             file: self.file.display().to_string(),
             line: at.as_ref().map(|at| at.line),
-            column: at.as_ref().map(|at| at.column),
+            column: at.as_ref().map(Position::column),
             message: problem.message.clone(),
             hint,
         }
     }
 }
 
-/// Where each line of a text starts; looked up, because a file without structure has a problem everywhere.
+/// Where each line of a text starts; looked up, because a file without structure has a problem
+/// everywhere.
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
     starts: Vec<usize>,
@@ -201,25 +171,27 @@ impl Lines {
     }
 }
 
-/// Where a span is: line and column from 1, in characters.
+/// A line, counted from 1, and what is marked of it, in bytes.
 struct Position<'a> {
     line: usize,
-    column: usize,
-    width: usize,
-    text: &'a str,
+    source: &'a str,
+    marked: Range<usize>,
 }
 
 impl Position<'_> {
-    /// The line as it can be shown, and how many characters of it stand before the mark.
-    fn excerpt(&self) -> (String, usize) {
-        let skipped = if self.column > EXCERPT { self.column - EXCERPT / 4 } else { 0 };
-        let shown = self.text.chars().skip(skipped).take(EXCERPT);
-        // One character for one character, so that the mark stays below its text.
-        let line = shown.map(|c| match sanitize::one_line(&format!("x{c}x"), 3).chars().nth(1) {
-            Some(safe) if safe == c => c,
-            _ => ' ',
-        });
-        (line.collect::<String>().trim_end().to_owned(), self.column - 1 - skipped)
+    /// In characters, counted from 1.
+    fn column(&self) -> usize {
+        self.source[..self.marked.start].chars().count() + 1
+    }
+
+    /// The line as it can be shown, byte for byte as long.
+    fn text(&self) -> String {
+        let line =
+            self.source.chars().map(|c| match sanitize::one_line(&format!("x{c}x"), 3).chars().nth(1) {
+                Some(safe) if safe == c => c.to_string(),
+                _ => " ".repeat(c.len_utf8()),
+            });
+        line.collect()
     }
 }
 
@@ -231,28 +203,4 @@ fn shown(text: &str) -> String {
 /// The nearest character boundary at or before `index`.
 fn floor(source: &str, index: usize) -> usize {
     (0..=index.min(source.len())).rev().find(|&i| source.is_char_boundary(i)).unwrap_or(0)
-}
-
-const RED: &str = "\u{1b}[1;31m";
-const YELLOW: &str = "\u{1b}[1;33m";
-
-struct Paint {
-    color: bool,
-    /// Begins each problem.
-    word: &'static str,
-    style: &'static str,
-}
-
-impl Paint {
-    fn strong(&self, text: &str) -> String {
-        self.wrap(self.style, text)
-    }
-
-    fn dim(&self, text: &str) -> String {
-        self.wrap("\u{1b}[2m", text)
-    }
-
-    fn wrap(&self, code: &str, text: &str) -> String {
-        if self.color { format!("{code}{text}\u{1b}[0m") } else { text.to_owned() }
-    }
 }

@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::secrets::is_everyday;
 
-use super::problem::Problem;
-use super::section::Values;
-use super::text;
-use super::value::Variable;
+use coordinator_core::section::{self, Placed, Problem, VariableValue};
 
 /// Collects which variables were named, and what is wrong with how.
 pub(super) struct Variables<'a> {
@@ -28,19 +25,6 @@ pub(super) struct Expanded {
     pub(super) env: BTreeMap<String, String>,
     /// By the variable that is to be set: what it names and is missing.
     missing: BTreeMap<String, Vec<(String, Problem)>>,
-}
-
-impl Expanded {
-    /// This section over `shared`.
-    pub(super) fn over(self, mut shared: Self) -> Self {
-        for name in self.env.keys().chain(self.missing.keys()) {
-            shared.env.remove(name);
-            shared.missing.remove(name);
-        }
-        shared.env.extend(self.env);
-        shared.missing.extend(self.missing);
-        shared
-    }
 }
 
 /// A variable that some `${NAME}` names and that is not set. Only a command that starts sessions,
@@ -131,31 +115,36 @@ impl<'a> Variables<'a> {
     }
 
     /// The section's own `env` with every `${NAME}` replaced.
-    pub(super) fn expand(&mut self, section: &Values) -> Expanded {
+    pub(super) fn expand(&mut self, env: &section::Variables) -> Expanded {
         let mut expanded = Expanded::default();
-        for (name, variable) in section.variables("env") {
+        for (name, variable) in &env.0 {
             let mut missing = Vec::new();
             let value = self.replace(name, variable, &mut missing);
             if missing.is_empty() {
-                expanded.env.insert(name.clone(), value);
+                expanded.env.insert(name.to_string(), value);
             } else {
-                expanded.missing.insert(name.clone(), missing);
+                expanded.missing.insert(name.to_string(), missing);
             }
         }
         expanded
     }
 
-    fn replace(&mut self, name: &str, variable: &Variable, missing: &mut Vec<(String, Problem)>) -> String {
+    fn replace(
+        &mut self,
+        name: &str,
+        variable: &Placed<VariableValue>,
+        missing: &mut Vec<(String, Problem)>,
+    ) -> String {
         let mut replaced = String::new();
-        let mut rest = variable.value.as_str();
+        let mut rest = &*variable.value;
         while let Some((before, from)) = rest.split_once("${") {
             replaced.push_str(before);
             let Some((source, after)) =
-                from.split_once('}').filter(|(source, _)| text::is_variable_name(source))
+                from.split_once('}').filter(|(source, _)| section::is_variable_name(source))
             else {
                 let message = format!("a `${{` in the value of `{name}` names no variable");
                 let hint = "write ${NAME}, with letters, digits and `_` alone";
-                self.problems.push(Problem::new(message, Some(variable.span.clone())).hint(hint));
+                self.problems.push(Problem::new(message, variable.span.clone()).hint(hint));
                 return replaced;
             };
             if let Some(value) = self.value(source, name, variable) {
@@ -169,14 +158,14 @@ impl<'a> Variables<'a> {
     }
 
     /// The variable's value; `None` where it is missing.
-    fn value(&mut self, source: &str, name: &str, variable: &Variable) -> Option<String> {
+    fn value(&mut self, source: &str, name: &str, variable: &Placed<VariableValue>) -> Option<String> {
         if is_everyday(source) {
             return (self.environment)(source);
         }
         if let Some((place, hint)) = self.destination.exposure() {
             let message =
                 format!("the value of `{name}` would copy `{source}` into {place}, where others can read it");
-            self.problems.push(Problem::new(message, Some(variable.span.clone())).hint(hint));
+            self.problems.push(Problem::new(message, variable.span.clone()).hint(hint));
             return Some(String::new());
         }
         self.named.insert(source.to_owned());
@@ -184,8 +173,8 @@ impl<'a> Variables<'a> {
     }
 }
 
-fn unset(source: &str, name: &str, variable: &Variable) -> Problem {
+fn unset(source: &str, name: &str, variable: &Placed<VariableValue>) -> Problem {
     let message = format!("environment variable `{source}` is not set, and `{name}` in `env` names it");
     let hint = "set it where the coordinator is started, or take it out";
-    Problem::new(message, Some(variable.span.clone())).hint(hint)
+    Problem::new(message, variable.span.clone()).hint(hint)
 }

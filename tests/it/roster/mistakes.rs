@@ -212,5 +212,5 @@ fn a_bad_roster_stops_reconcile_before_it_touches_anything() {
 fn colour_is_for_terminals_and_on_demand() {
     let folder = Folder::with_briefs(&format!("{FLEET}{ROLE}cuont = 3\n"));
     assert!(!folder.run(&["check"]).stderr.contains('\u{1b}'));
-    assert!(folder.run(&["check", "--color", "always"]).stderr.contains("\u{1b}[1;31merror"));
+    assert!(folder.run(&["check", "--color", "always"]).stderr.contains("\u{1b}[1m\u{1b}[31merror"));
 }

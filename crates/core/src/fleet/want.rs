@@ -142,7 +142,8 @@ impl Role {
 }
 
 /// How a role finds its work (R1-076).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Writes issues, never code.
     Thinker,

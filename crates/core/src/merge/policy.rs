@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// `[merge]`.
 #[expect(clippy::struct_excessive_bools, reason = "these are switches of the roster")]
 #[derive(Debug, Clone)]
@@ -52,7 +55,8 @@ pub struct MergePolicy {
 }
 
 /// `stale_approvals`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum StaleApprovals {
     /// Only approvals of the head commit count.
     Block,
@@ -61,7 +65,8 @@ pub enum StaleApprovals {
 }
 
 /// `last_push_approval`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum LastPushApproval {
     /// GitHub's own rules decide.
     Github,
@@ -70,7 +75,8 @@ pub enum LastPushApproval {
 }
 
 /// `checks`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum CheckMode {
     /// Every check that is not ignored.
     All,
@@ -88,7 +94,8 @@ pub struct RequiredCheck {
 }
 
 /// `commit_message`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum CommitMessage {
     /// `<title> (#n)`, sanitised, no body.
     Title,

@@ -20,7 +20,7 @@ pub struct Repository {
 impl Repository {
     /// The repository `owner/repo` at these addresses, or what is wrong with its name.
     pub fn named(full_name: &str, api_url: &str, graphql_url: &str) -> Result<Self, String> {
-        let (owner, name) = parse_full_name(full_name)?;
+        let (owner, name) = crate::section::repository(full_name)?;
         Ok(Self {
             owner: owner.to_owned(),
             name: name.to_owned(),
@@ -33,17 +33,6 @@ impl Repository {
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
-}
-
-/// Owner and name of `owner/repo`, by GitHub's alphabet.
-pub fn parse_full_name(text: &str) -> Result<(&str, &str), String> {
-    let owner_char = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let name_char = |c: char| owner_char(c) || c == '.';
-    let parts = text.split_once('/').filter(|(owner, name)| {
-        let sizes = (1..=39).contains(&owner.len()) && (1..=100).contains(&name.len());
-        sizes && owner.chars().all(owner_char) && name.chars().all(name_char) && *name != "." && *name != ".."
-    });
-    parts.ok_or_else(|| "write `owner/repo`, as in the repository's address".to_owned())
 }
 
 /// The repository, as far as merging depends on it.

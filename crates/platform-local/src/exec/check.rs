@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use super::Exec;
+use super::ExecSettings;
 use super::protocol::{Capabilities, SlotExclusive};
-use crate::exec::settings::ExecSettings;
 use coordinator_core::finding::{Finding, clock};
 use coordinator_core::platform::Platform;
 use coordinator_core::sanitize::one_line;

@@ -14,8 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::ExecSettings;
 use super::protocol::{self, Operation, Refusal, VERSION};
-use crate::exec::settings::ExecSettings;
 use coordinator_core::environment::passed_on;
 use coordinator_core::sanitize::one_line;
 use coordinator_core::secrets::Secrets;

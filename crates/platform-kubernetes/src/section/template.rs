@@ -5,22 +5,19 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::file::{self, Unreadable};
-use crate::load::{Surroundings, resolve};
-use crate::problem::Problem;
-use crate::section::Values;
+use coordinator_core::section::Problem;
 
 use super::ownership;
-use coordinator_platform_kubernetes::JobTemplate;
+use super::{JobTemplate, Section};
 
 mod credentials;
 mod shape;
 
 /// With more than this and the generated parts, the API server takes no Job.
-const LARGEST: u64 = 256 * 1024;
+pub const MAX_TEMPLATE: u64 = 256 * 1024;
 
 /// A handful of anchors is a convenience; thousands are a trap.
-const MOST_REPEATED: usize = 10_000;
+const MAX_REPEATED: usize = 10_000;
 
 /// What is wrong with a template, and what to do.
 struct Mistake {
@@ -28,17 +25,19 @@ struct Mistake {
     hint: String,
 }
 
-/// The template that `[platform.kubernetes]` names, when it does and all of it is the template's to say.
+/// The template in `text`, if all of it is the template's to say. `variables` are those that some
+/// role sets, `wrong` the keys of the section that are set to something wrong.
 pub(super) fn read(
-    document: &Values,
-    values: &Values,
-    around: &Surroundings<'_>,
+    section: &Section,
+    text: &str,
+    variables: &BTreeSet<&str>,
+    wrong: &BTreeSet<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<JobTemplate> {
-    let named = values.text("template")?;
-    let variables = variables(document);
-    let is_set = |key: &str| values.says(key);
-    let job = load(named, around).and_then(|job| {
+    let template = section.template.as_ref()?;
+    let named: &str = template;
+    let is_set = |key: &str| wrong.contains(key) || is_set(section, key);
+    let job = job(named, text).and_then(|job| {
         let mut found = shape::mistakes(named, &job);
         found.extend(trespasses(named, &job, is_set, |name| variables.contains(name)));
         found.extend(credentials::mistakes(named, &job));
@@ -47,7 +46,7 @@ pub(super) fn read(
     match job {
         Ok(job) => Some(JobTemplate { path: PathBuf::from(named), job }),
         Err(mistakes) => {
-            let place = values.span("template");
+            let place = &template.span;
             let problem = |mistake: Mistake| Problem::new(mistake.message, place.clone()).hint(mistake.hint);
             problems.extend(mistakes.into_iter().map(problem));
             None
@@ -55,10 +54,17 @@ pub(super) fn read(
     }
 }
 
-/// Every variable that some role sets.
-fn variables(document: &Values) -> BTreeSet<&str> {
-    let sections = document.section("defaults").into_iter().chain(document.sections("role"));
-    sections.flat_map(|section| section.variables("env")).map(|(name, _)| name.as_str()).collect()
+fn is_set(section: &Section, key: &str) -> bool {
+    match key {
+        "service_account" => section.service_account.is_some(),
+        "priority_class" => section.priority_class.is_some(),
+        "runtime_class" => section.runtime_class.is_some(),
+        "queue_name" => section.queue_name.is_some(),
+        "node_selector" => section.node_selector.span.is_some(),
+        "tolerations" => section.tolerations.span.is_some(),
+        "image_pull_secrets" => section.image_pull_secrets.span.is_some(),
+        _ => false,
+    }
 }
 
 fn trespasses(
@@ -76,23 +82,10 @@ fn trespasses(
 }
 
 /// The Job in the file, without what is null: Kubernetes takes that for absent.
-fn load(named: &str, around: &Surroundings<'_>) -> Result<Value, Vec<Mistake>> {
+fn job(named: &str, text: &str) -> Result<Value, Vec<Mistake>> {
     let mistake = |message: String, hint: &str| vec![Mistake { message, hint: hint.to_owned() }];
-    let path = resolve(named, around).unwrap_or_else(|| PathBuf::from(named));
-    let text = file::text(&path, LARGEST).map_err(|unreadable| match unreadable {
-        Unreadable::Missing => mistake(
-            format!("there is no template {named}"),
-            "write it beside the roster, where its path starts, or take `template` out",
-        ),
-        Unreadable::Bad(why) => {
-            mistake(format!("the template {named} {why}"), "write a Job in YAML, of 256 KiB at most")
-        }
-        Unreadable::NotUtf8 { at, .. } => {
-            mistake(format!("the template {named} is not UTF-8 from byte {at} on"), "save the file as UTF-8")
-        }
-    })?;
-    let mut job = parse(&text)
-        .map_err(|why| mistake(format!("the template {named} {why}"), "write one Job in YAML"))?;
+    let mut job =
+        parse(text).map_err(|why| mistake(format!("the template {named} {why}"), "write one Job in YAML"))?;
     drop_nulls(&mut job);
     let is = |field: &str, text: &str| job[field] == text;
     if is("kind", "Job") && is("apiVersion", "batch/v1") {
@@ -114,7 +107,7 @@ fn parse(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         legacy_octal_numbers: true,
         with_snippet: false,
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPEATED },
     };
     let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options);
     let mut documents = documents.map_err(|error| {

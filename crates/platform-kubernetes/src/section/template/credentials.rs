@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use super::super::credentials::{ACCOUNT, SECRETS, is_account, is_secret};
 use super::Mistake;
-use crate::kubernetes::credentials::{ACCOUNT, SECRETS, is_account, is_secret};
 
 const POD: &str = "spec.template.spec";
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::super::ownership::at;
 use super::Mistake;
-use crate::kubernetes::ownership::at;
 
 const TABLES: [&str; 5] =
     ["metadata", "spec", "spec.template", "spec.template.metadata", "spec.template.spec"];

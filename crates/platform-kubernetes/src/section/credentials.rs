@@ -1,13 +1,15 @@
 //! The coordinator's own credentials on a cluster, which no agent may be given. The admission
 //! policy in `deploy/kubernetes/base/admission.yaml` has the same rule.
 
-use crate::problem::Problem;
-use crate::section::Values;
+use coordinator_core::section::{DnsName, Placed, Problem};
+
+use super::{RoleFacts, Section};
 
 /// The service account that the manifests give to the coordinator.
 pub(super) const ACCOUNT: &str = "coordinator";
 
-pub(super) const SECRETS: &str = "name another Secret: `coordinator` and all that begin with `coordinator-` hold the coordinator's own credentials";
+pub(super) const SECRETS: &str = "name another Secret: `coordinator` and all that begin with \
+    `coordinator-` hold the coordinator's own credentials";
 
 /// Whether a Secret of this name is the coordinator's. A rule for names, because neither a roster
 /// nor an admission policy can look at a Secret's labels. It covers the token Secrets of the
@@ -22,20 +24,23 @@ pub(super) fn is_account(name: &str) -> bool {
 
 /// Refuses the coordinator's Secrets and its account in `[platform.kubernetes]` and in the
 /// `[role.kubernetes]` of each role.
-pub(super) fn check(document: &Values, platform: &Values, problems: &mut Vec<Problem>) {
-    let roles = document.sections("role").iter().filter_map(|role| role.section("kubernetes"));
-    for section in [platform].into_iter().chain(roles) {
-        for key in ["env_from", "image_pull_secrets"] {
-            for name in section.texts(key).iter().filter(|name| is_secret(name)) {
-                let message = format!("`{key}` gives the coordinator's Secret `{name}` to agents");
-                problems.push(Problem::new(message, section.span(key)).hint(SECRETS));
-            }
-        }
-        if section.text("service_account").is_some_and(is_account) {
-            let message = format!("`service_account` is `{ACCOUNT}`, the coordinator's own");
-            let hint = "name another account; the manifests make `coordinator-session`";
-            problems.push(Problem::new(message, section.span("service_account")).hint(hint));
-        }
+pub(super) fn check(platform: &Section, roles: &[RoleFacts<'_>], problems: &mut Vec<Problem>) {
+    check_secrets("env_from", &platform.env_from, problems);
+    check_secrets("image_pull_secrets", &platform.image_pull_secrets, problems);
+    for names in roles.iter().filter_map(|role| role.own.env_from.as_ref()) {
+        check_secrets("env_from", names, problems);
+    }
+    if let Some(account) = platform.service_account.as_ref().filter(|name| is_account(name)) {
+        let message = format!("`service_account` is `{ACCOUNT}`, the coordinator's own");
+        let hint = "name another account; the manifests make `coordinator-session`";
+        problems.push(Problem::new(message, account.span.clone()).hint(hint));
+    }
+}
+
+fn check_secrets(key: &str, names: &Placed<Vec<DnsName>>, problems: &mut Vec<Problem>) {
+    for name in names.iter().filter(|name| is_secret(name)) {
+        let message = format!("`{key}` gives the coordinator's Secret `{name}` to agents");
+        problems.push(Problem::new(message, names.span.clone()).hint(SECRETS));
     }
 }
 

@@ -1,0 +1,184 @@
+//! `[merge]`.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use coordinator_core::section::{Count, FromText, Globs, Pattern, Placed, Problem, Text, Time};
+
+use coordinator_core::merge::{
+    CheckMode, CommitMessage, LastPushApproval, MergePolicy, RequiredCheck, StaleApprovals,
+};
+
+/// The word in front, after tags if there are any, or in brackets at the end; "Draft the notes" is
+/// a sentence.
+const WORK_IN_PROGRESS: &str = concat!(
+    r"(?i)^(?:\W|\[[^\]]*\]|\([^)]*\))*",
+    r"(?:wip\b|draft(?:\s*[:\])}]|\s+[-\u{2013}\u{2014}]\s|\W*$))",
+    r"|[\[({]\s*(?:wip|draft)\s*[\])}](?:\W|\[[^\]]*\]|\([^)]*\))*$",
+);
+
+coordinator_core::section! {
+    /// What may merge: approved by a person with write access, green, and not held back by one of
+    /// these.
+    pub(super) struct Section {
+        /// `false` turns the step off.
+        enabled: bool = true,
+        /// Branches that may be merged into; empty: the default branch.
+        bases: Vec<Text> = Vec::new(),
+        /// Approvals of the head commit that it takes.
+        min_approvals: Count<1> = Count::of(1),
+        /// Approvals of older commits: `block` counts none, `github` counts them when GitHub's own
+        /// decision is APPROVED.
+        stale_approvals: StaleApprovals = StaleApprovals::Block,
+        /// `require`: an approval by the author or the committer of the head commit does not count;
+        /// `github`: the repository's own rules decide.
+        last_push_approval: LastPushApproval = LastPushApproval::Github,
+        /// When set, only these approvals count: `alice`, `reviewer[bot]`.
+        trusted_approvers: Vec<Text> = Vec::new(),
+        /// Bots whose approval counts; `reviewer` and `reviewer[bot]` are the same.
+        allow_bot_approvers: Vec<Text> = Vec::new(),
+        /// Which checks must pass: `all`, or those that GitHub or `required_checks` requires.
+        checks: CheckMode = CheckMode::All,
+        /// These must have succeeded, and not only been skipped: a name, or `{ name, app }` to pin
+        /// the app.
+        required_checks: Vec<Check> = Vec::new(),
+        /// Names of checks that do not count.
+        ignored_checks: Globs = Globs::default(),
+        /// Merge without a single successful check.
+        allow_no_checks: bool = false,
+        /// Merge from forks.
+        allow_forks: bool = false,
+        /// Any of these labels holds a pull request, and so does one below it
+        /// (`do-not-merge/hold`). Letter case aside, and a space is a hyphen.
+        block_labels: Vec<Text> = ["do-not-merge", "hold", "wip"].map(Text::from).to_vec(),
+        /// All of these labels must be there. Letter case aside, and a space is a hyphen.
+        required_labels: Vec<Text> = Vec::new(),
+        /// A title that matches, with or without its invisible characters, holds a pull request;
+        /// "" turns it off.
+        block_title: Pattern = Pattern::of(WORK_IN_PROGRESS),
+        /// How old the newest approval must be, so that checks had time to appear.
+        settle: Time = Time::seconds(60),
+        /// A pull request that touches one of these is left to people.
+        protected_paths: Globs = Globs::default(),
+        /// Between two merges, as GitHub asks.
+        pause: Time = Time::seconds(1),
+        /// Per cycle; 0 merges none: the pause switch.
+        max_merges: Count = Count::of(20),
+        /// While a `[[health]]` endpoint is down or does not answer, only reverts are merged: title
+        /// `Revert "..."` or label `revert`. Merges wait for the health step of the same run; where
+        /// that does not run, they are held.
+        hold_when_down: Placed<bool> = false.into(),
+        /// `title`: the sanitised title with its number, no body; `repository`: what the
+        /// repository's settings make of it.
+        commit_message: CommitMessage = CommitMessage::Title,
+    }
+}
+
+impl Section {
+    pub(super) fn policy(self) -> MergePolicy {
+        let texts = |texts: Vec<Text>| texts.into_iter().map(String::from).collect::<Vec<_>>();
+        let bots = texts(self.allow_bot_approvers);
+        MergePolicy {
+            enabled: self.enabled,
+            bases: texts(self.bases),
+            min_approvals: self.min_approvals.get(),
+            stale_approvals: self.stale_approvals,
+            last_push_approval: self.last_push_approval,
+            trusted_approvers: texts(self.trusted_approvers),
+            allow_bot_approvers: bots.iter().map(|login| bare(login)).collect(),
+            checks: self.checks,
+            required_checks: self.required_checks.into_iter().map(RequiredCheck::from).collect(),
+            ignored_checks: self.ignored_checks.set,
+            allow_no_checks: self.allow_no_checks,
+            allow_forks: self.allow_forks,
+            block_labels: texts(self.block_labels),
+            required_labels: texts(self.required_labels),
+            block_title: self.block_title.regex,
+            settle: self.settle.get(),
+            protected_paths: Some(self.protected_paths.set).filter(|set| !set.is_empty()),
+            pause: self.pause.get(),
+            max_merges: self.max_merges.get(),
+            hold_when_down: *self.hold_when_down,
+            commit_message: self.commit_message,
+        }
+    }
+
+    /// What `hold_when_down` waits for must be there.
+    pub(super) fn check_hold(&self, is_watched: bool, problems: &mut Vec<Problem>) {
+        if *self.hold_when_down && !is_watched {
+            let message = "`hold_when_down` without a [[health]] would hold every merge";
+            let problem = Problem::new(message, self.hold_when_down.span.clone());
+            problems.push(problem.hint("add a [[health]] with the address of production"));
+        }
+    }
+}
+
+fn bare(login: &str) -> String {
+    login.strip_suffix("[bot]").unwrap_or(login).to_owned()
+}
+
+coordinator_core::section! {
+    /// A check, as in `{ name = "...", app = "..." }`.
+    #[schemars(extend("required" = ["name"]))]
+    pub(super) struct PinnedCheck {
+        /// The exact name of a check, as in `{ name = "...", app = "..." }`.
+        name: Option<Text> = None,
+        /// Only a check run of this app counts (its slug).
+        app: Option<Text> = None,
+    }
+}
+
+/// An entry of `required_checks`.
+#[derive(Debug, Clone)]
+pub(super) struct Check(PinnedCheck);
+
+impl From<Check> for RequiredCheck {
+    fn from(Check(check): Check) -> Self {
+        Self { name: check.name.map(String::from).unwrap_or_default(), app: check.app.map(String::from) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Check {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrTable;
+        impl<'de> Visitor<'de> for NameOrTable {
+            type Value = Check;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a table")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Check, E> {
+                let name = Text::from_text(name).map_err(E::custom)?;
+                Ok(Check(PinnedCheck { name: Some(name), app: None }))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Check, A::Error> {
+                PinnedCheck::deserialize(MapAccessDeserializer::new(table)).map(Check)
+            }
+        }
+        deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+/// A default, of which there is none.
+impl Serialize for Check {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.name.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Check {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Check".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let either = [Text::json_schema(generator), PinnedCheck::json_schema(generator)];
+        json_schema!({"title": "check", "anyOf": either})
+    }
+}
