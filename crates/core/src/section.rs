@@ -18,13 +18,11 @@ mod number;
 mod path;
 mod text;
 
-pub use form::{
-    Branch, Clue, DnsLabel, DnsName, Form, Formed, Image, LabelKey, LabelValue, Quantity, Resource, Workflow,
-};
+pub use form::{Branch, DnsLabel, DnsName, Image, LabelKey, LabelValue, Quantity, Resource, Workflow};
 pub use number::{Count, MAX_COUNT, Size, Time, bytes};
 pub use path::{Surroundings, state_dir};
 pub use text::{
-    ApiUrl, Command, FilePath, FromText, Globs, Line, Pattern, RepositoryName, Table, Text, Url,
+    ApiUrl, Argument, FilePath, FromText, Glob, Line, Pattern, RepositoryName, Table, Text, Url,
     VariableName, VariableValue, Variables, deserialize_text, is_variable_name, repository, text_schema,
 };
 

@@ -18,7 +18,7 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::platform::CycleId;
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         fleet: FleetName::parse("demo").expect("a valid name"),
         repository: Some("acme/app".to_owned()),
@@ -54,7 +54,7 @@ fn container() -> Container {
     }
 }
 
-fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
+pub(super) fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
     let spec = SessionSpec {
         command: command.iter().map(ToString::to_string).collect(),
         prompt: "cost $(PRICE) and $$ {brief}".to_owned(),
@@ -75,7 +75,7 @@ fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
     Want { slot, role, spec: Arc::new(spec), item: None, follows: Follows::Anything }
 }
 
-fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
+pub(super) fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
     let cycle = CycleId("c1".to_owned());
     let container = want.spec.container.as_ref().expect("it has one");
     job(settings, want, container, Birth { cycle: &cycle, predecessor })

@@ -1,4 +1,5 @@
-//! `[defaults]` and `[[role]]`: roles with their briefs read, their prompts composed, their environment filled in.
+//! `[defaults]` and `[[role]]`: roles with their briefs read, their prompts composed, their
+//! environment filled in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -8,7 +9,7 @@ use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{LocalSettings, Mode, Role, RoleKey, SessionSpec};
 use coordinator_core::prompt::{self, Prompt};
 use coordinator_core::section::{
-    self, Command, Count, FilePath, Line, MAX_COUNT, Placed, Problem, Size, Surroundings, Time,
+    self, Argument, Count, FilePath, Line, MAX_COUNT, Placed, Problem, Size, Surroundings, Time,
 };
 use coordinator_platform_kubernetes::section::RoleSection;
 
@@ -31,8 +32,9 @@ coordinator_core::section! {
         /// Program and arguments, without a shell. `{prompt}`, `{brief}`, `{role}`, `{slot}` and
         /// `{fleet}` are replaced, other braces stay; without `{prompt}` the prompt is standard
         /// input, which `kubernetes` does not have: there the agent reads `COORDINATOR_PROMPT`.
-        command: Placed<Command> =
-            Command::of(&["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]).into(),
+        #[schemars(length(min = 1))]
+        command: Placed<Vec<Argument>> =
+            argv(&["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]),
         /// The platform ends a session that runs longer.
         time_limit: Placed<Time<1000>> = Time::seconds(2 * 3600).into(),
         /// A session shorter than this counts as failed for the backoff.
@@ -41,7 +43,8 @@ coordinator_core::section! {
         min_interval: Placed<Time> = Time::seconds(0).into(),
         /// No local session starts with less free disk space; "0" turns the check off.
         min_free: Size = Size::gib(1),
-        /// Wait after the first failure, doubled after each further one; "0s" turns the backoff off.
+        /// Wait after the first failure, doubled after each further one; "0s" turns the backoff
+        /// off.
         backoff_base: Placed<Time> = Time::seconds(60).into(),
         /// The longest wait.
         backoff_cap: Placed<Time> = Time::seconds(3600).into(),
@@ -74,7 +77,7 @@ coordinator_core::section! {
         /// `briefs/<key>.md`.
         brief: Option<Placed<FilePath>> = None,
         kubernetes: RoleSection = RoleSection::default(),
-        // Under this name `table::inherit` puts what the role and `[defaults]` say together.
+        // `table::inherit` puts what the role and `[defaults]` say together under this name.
         #[serde(rename = "[defaults]")]
         #[schemars(flatten)]
         agent: Agent = Agent::default(),
@@ -95,7 +98,9 @@ pub(super) fn read(document: &Document, around: Surroundings<'_>, problems: &mut
     missing.note(&variables.expand(&document.defaults.env));
     let mut briefs = Briefs::new(around.folder);
     let mut roles = Vec::new();
+    check_command(&document.defaults, problems);
     for section in &document.role {
+        check_command(&section.agent, problems);
         let env = variables.expand(&section.agent.env);
         missing.note(&env);
         if let Some(role) = role(document, section, env.env.clone(), &mut briefs, problems) {
@@ -149,6 +154,18 @@ fn role(
     })
 }
 
+fn argv(arguments: &[&str]) -> Placed<Vec<Argument>> {
+    arguments.iter().copied().map(Argument::from).collect::<Vec<_>>().into()
+}
+
+/// Once for all roles that have it from `[defaults]`.
+fn check_command(agent: &Agent, problems: &mut Vec<Problem>) {
+    if agent.command.first().is_none_or(|program| program.trim().is_empty()) {
+        let problem = Problem::new("`command` names no program", agent.command.span.clone());
+        problems.push(problem.label(r#"write a list of texts, such as ["claude", "-p", "{prompt}"]"#));
+    }
+}
+
 /// What the system would refuse at the start is refused here, with its place.
 fn check_sizes(key: &Placed<RoleKey>, agent: &Agent, spec: &SessionSpec, problems: &mut Vec<Problem>) {
     let mut check = |what: String, bytes: usize, place: &Option<Range<usize>>| {
@@ -174,7 +191,7 @@ fn spec(
     (brief, prompt): (String, String),
 ) -> SessionSpec {
     SessionSpec {
-        command: agent.command.value.clone().into_texts(),
+        command: agent.command.iter().map(ToString::to_string).collect(),
         prompt,
         brief,
         env,

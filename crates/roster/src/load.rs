@@ -84,7 +84,7 @@ fn roster(
         platform: platform?,
         roles: agents.roles,
         repository: document.repository.as_ref().and_then(repository::Section::repository),
-        merge: document.merge.policy(),
+        merge: document.merge.policy(problems),
         health,
         secret_names: agents.secret_names,
         missing: agents.missing.into_list(),

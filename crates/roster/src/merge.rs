@@ -1,13 +1,10 @@
 //! `[merge]`.
 
-use std::fmt;
+use globset::{GlobSet, GlobSetBuilder};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-
-use coordinator_core::section::{Count, FromText, Globs, Pattern, Placed, Problem, Text, Time};
+use coordinator_core::section::{Count, Glob, Pattern, Placed, Problem, Text, Time};
 
 use coordinator_core::merge::{
     CheckMode, CommitMessage, LastPushApproval, MergePolicy, RequiredCheck, StaleApprovals,
@@ -47,7 +44,7 @@ coordinator_core::section! {
         /// the app.
         required_checks: Vec<Check> = Vec::new(),
         /// Names of checks that do not count.
-        ignored_checks: Globs = Globs::default(),
+        ignored_checks: Placed<Vec<Glob>> = Placed::default(),
         /// Merge without a single successful check.
         allow_no_checks: bool = false,
         /// Merge from forks.
@@ -63,7 +60,7 @@ coordinator_core::section! {
         /// How old the newest approval must be, so that checks had time to appear.
         settle: Time = Time::seconds(60),
         /// A pull request that touches one of these is left to people.
-        protected_paths: Globs = Globs::default(),
+        protected_paths: Placed<Vec<Glob>> = Placed::default(),
         /// Between two merges, as GitHub asks.
         pause: Time = Time::seconds(1),
         /// Per cycle; 0 merges none: the pause switch.
@@ -79,7 +76,7 @@ coordinator_core::section! {
 }
 
 impl Section {
-    pub(super) fn policy(self) -> MergePolicy {
+    pub(super) fn policy(self, problems: &mut Vec<Problem>) -> MergePolicy {
         let texts = |texts: Vec<Text>| texts.into_iter().map(String::from).collect::<Vec<_>>();
         let bots = texts(self.allow_bot_approvers);
         MergePolicy {
@@ -91,15 +88,15 @@ impl Section {
             trusted_approvers: texts(self.trusted_approvers),
             allow_bot_approvers: bots.iter().map(|login| bare(login)).collect(),
             checks: self.checks,
-            required_checks: self.required_checks.into_iter().map(RequiredCheck::from).collect(),
-            ignored_checks: self.ignored_checks.set,
+            required_checks: self.required_checks.into_iter().filter_map(Check::required).collect(),
+            ignored_checks: set(&self.ignored_checks, problems),
             allow_no_checks: self.allow_no_checks,
             allow_forks: self.allow_forks,
             block_labels: texts(self.block_labels),
             required_labels: texts(self.required_labels),
             block_title: self.block_title.regex,
             settle: self.settle.get(),
-            protected_paths: Some(self.protected_paths.set).filter(|set| !set.is_empty()),
+            protected_paths: Some(set(&self.protected_paths, problems)).filter(|set| !set.is_empty()),
             pause: self.pause.get(),
             max_merges: self.max_merges.get(),
             hold_when_down: *self.hold_when_down,
@@ -121,64 +118,40 @@ fn bare(login: &str) -> String {
     login.strip_suffix("[bot]").unwrap_or(login).to_owned()
 }
 
-coordinator_core::section! {
-    /// A check, as in `{ name = "...", app = "..." }`.
-    #[schemars(extend("required" = ["name"]))]
-    pub(super) struct PinnedCheck {
-        /// The exact name of a check, as in `{ name = "...", app = "..." }`.
-        name: Option<Text> = None,
-        /// Only a check run of this app counts (its slug).
-        app: Option<Text> = None,
-    }
-}
-
 /// An entry of `required_checks`.
-#[derive(Debug, Clone)]
-pub(super) struct Check(PinnedCheck);
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[schemars(title = "check")]
+#[serde(untagged, expecting = "write a list of names, or of { name = \"...\", app = \"...\" }")]
+pub(super) enum Check {
+    Name(Text),
+    Pinned {
+        /// The exact name of a check, as in `{ name = "...", app = "..." }`.
+        #[schemars(required)]
+        name: Option<Text>,
+        /// Only a check run of this app counts (its slug).
+        app: Option<Text>,
+    },
+}
 
-impl From<Check> for RequiredCheck {
-    fn from(Check(check): Check) -> Self {
-        Self { name: check.name.map(String::from).unwrap_or_default(), app: check.app.map(String::from) }
+impl Check {
+    /// `None` without a name.
+    fn required(self) -> Option<RequiredCheck> {
+        let (name, app) = match self {
+            Self::Name(name) => (name, None),
+            Self::Pinned { name, app } => (name?, app),
+        };
+        Some(RequiredCheck { name: name.into(), app: app.map(String::from) })
     }
 }
 
-impl<'de> Deserialize<'de> for Check {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameOrTable;
-        impl<'de> Visitor<'de> for NameOrTable {
-            type Value = Check;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name or a table")
-            }
-
-            fn visit_str<E: Error>(self, name: &str) -> Result<Check, E> {
-                let name = Text::from_text(name).map_err(E::custom)?;
-                Ok(Check(PinnedCheck { name: Some(name), app: None }))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Check, A::Error> {
-                PinnedCheck::deserialize(MapAccessDeserializer::new(table)).map(Check)
-            }
-        }
-        deserializer.deserialize_any(NameOrTable)
+/// All of them at once.
+fn set(globs: &Placed<Vec<Glob>>, problems: &mut Vec<Problem>) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for glob in globs.iter() {
+        set.add(glob.0.clone());
     }
-}
-
-/// A default, of which there is none.
-impl Serialize for Check {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.name.serialize(serializer)
-    }
-}
-
-impl JsonSchema for Check {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Check".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let either = [Text::json_schema(generator), PinnedCheck::json_schema(generator)];
-        json_schema!({"title": "check", "anyOf": either})
-    }
+    set.build().unwrap_or_else(|error| {
+        problems.push(Problem::new(format!("bad globs: {error}"), globs.span.clone()));
+        GlobSet::empty()
+    })
 }

@@ -51,8 +51,8 @@ pub(super) enum Kind {
     Exec,
 }
 
-/// The settings, if nothing is wrong with them. `wrong` are the keys whose values could not be read.
-/// What is wrong with a platform that is not chosen is said too.
+/// The settings of the chosen platform; problems of the other sections are found too. `wrong` are
+/// the keys whose values could not be read.
 pub(super) fn settings(
     document: &Document,
     agents: &mut Agents,

@@ -1,8 +1,8 @@
 //! From a TOML table to the struct of its section, with a problem for each mistake.
 //!
-//! serde stops at the first mistake. It is written down and taken out of the table, and the table is
-//! read again, until nothing is wrong with what is left. What may stand where is known from the
-//! JSON schema alone.
+//! serde stops at the first mistake. It becomes a problem and is taken out of the table, and the
+//! table is read again, until nothing is wrong with the rest. What may stand where, and what to
+//! write instead, comes from the JSON schema.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -49,7 +49,7 @@ pub(super) fn document(
     read(document, schema, wrong, problems)
 }
 
-/// Moves what the role has in common with `[defaults]` over these, below a key of its own.
+/// Merges what the role and `[defaults]` may both set, under a key of its own; the role wins.
 fn inherit<'i>(role: &mut DeTable<'i>, defaults: &DeTable<'i>) {
     let mut defaults = defaults.clone();
     let shared = &reference::described()["properties"]["defaults"];

@@ -290,12 +290,12 @@ fn a_variable_of_any_role_is_the_roster_s() {
 #[test]
 fn what_is_merged_entry_by_entry_has_entries() {
     let pod = "spec.template.spec";
-    refused(with("spec", &json!([])), &["spec of the template job.yaml is no mapping"]);
+    refused(with("spec", &json!([])), &["spec of the template job.yaml is not a mapping"]);
     refused(
         with("metadata.labels", &json!({"team": 7})),
-        &["metadata.labels[team]", "is no text", "in quotes"],
+        &["metadata.labels[team]", "is not a text", "in quotes"],
     );
-    refused(with(&format!("{pod}.containers"), &json!({"agent": {}})), &["containers", "is no list"]);
+    refused(with(&format!("{pod}.containers"), &json!({"agent": {}})), &["containers", "is not a list"]);
     refused(
         with(&format!("{pod}.volumes"), &json!([{"emptyDir": {}}])),
         &["volumes", "has an entry without a `name`"],

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::ops::Deref;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::GlobBuilder;
 use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
@@ -55,7 +55,7 @@ pub fn text_schema<T: FromText>() -> Schema {
     schema
 }
 
-/// Lets serde and schemars read a [`FromText`], and write one that can be displayed.
+/// Implements serde and schemars for a [`FromText`] that can be displayed.
 #[macro_export]
 macro_rules! text_value {
     ([$($generics:tt)*] $type:ty) => {
@@ -89,14 +89,14 @@ macro_rules! text_value {
 
 /// Declares texts that stay texts once they are checked.
 macro_rules! texts {
-    ($($(#[$about:meta])* $name:ident: $schema:tt, $check:expr;)*) => {$(
+    ($($(#[$about:meta])* $name:ident: $schema:expr, $check:expr;)*) => {$(
         $(#[$about])*
         #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name(String);
 
         impl FromText for $name {
             fn schema() -> Value {
-                json!($schema)
+                $schema
             }
 
             fn from_text(text: &str) -> Result<Self, String> {
@@ -136,26 +136,38 @@ macro_rules! texts {
     )*};
 }
 
+pub(super) use texts;
+
 texts! {
     /// One line, which may be empty.
-    Line: {"title": "text"}, line;
+    Line: json!({"title": "text"}), line;
     /// One line that is not empty.
-    Text: {"title": "text", "minLength": 1}, |text| if text.is_empty() { Err("empty".to_owned()) } else { line(text) };
+    Text: json!({"title": "text", "minLength": 1}), |text| {
+        if text.is_empty() { Err("empty".to_owned()) } else { line(text) }
+    };
     /// A file or folder.
-    FilePath: {"title": "path"}, path;
+    FilePath: json!({"title": "path"}), path;
     /// `owner/repo`.
-    RepositoryName: {"title": "text", "pattern": "^[A-Za-z0-9_-]{1,39}/[A-Za-z0-9._-]{1,100}$"}, |text| repository(text).map(drop);
+    RepositoryName: {
+        json!({"title": "text", "pattern": "^[A-Za-z0-9_-]{1,39}/[A-Za-z0-9._-]{1,100}$"})
+    }, |text| repository(text).map(drop);
     /// http or https.
-    Url: {"title": "URL", "format": "uri", "pattern": "^https?://"}, |text| url(text).map(drop);
+    Url: json!({"title": "URL", "format": "uri", "pattern": "^https?://"}), |text| {
+        url(text).map(drop)
+    };
     /// https, or http to this machine: a token travels with each request.
-    ApiUrl: {"title": "URL", "format": "uri", "pattern": "^https?://"}, api_url;
+    ApiUrl: json!({"title": "URL", "format": "uri", "pattern": "^https?://"}), api_url;
     /// The name of an environment variable that a section may set.
-    VariableName: {"title": "variable name", "pattern": "^(?!COORDINATOR_)[A-Za-z_][A-Za-z0-9_]*$"}, variable_name;
-    /// The value of an environment variable, `${NAME}` not yet replaced. It may hold a secret, which
-    /// no problem shows.
-    VariableValue: {"title": "text", "writeOnly": true}, |text| no_nul(text, "write text without a NUL character");
+    VariableName: {
+        json!({"title": "variable name", "pattern": "^(?!COORDINATOR_)[A-Za-z_][A-Za-z0-9_]*$"})
+    }, variable_name;
+    /// The value of an environment variable, `${NAME}` not yet replaced. It may hold a secret: no
+    /// problem shows it.
+    VariableValue: json!({"title": "text", "writeOnly": true}), |text| {
+        no_nul(text, "write text without a NUL character")
+    };
     /// An argument of a command.
-    Argument: {"title": "text"}, |text| no_nul(text, "no argument can hold a NUL");
+    Argument: json!({"title": "text"}), |text| no_nul(text, "no argument can hold a NUL");
 }
 
 fn line(text: &str) -> Result<(), String> {
@@ -273,8 +285,9 @@ impl fmt::Display for Pattern {
 
 crate::text_value!([] Pattern);
 
+/// A glob in which `*` crosses `/`.
 #[derive(Debug, Clone)]
-struct Glob(globset::Glob);
+pub struct Glob(pub globset::Glob);
 
 impl FromText for Glob {
     fn schema() -> Value {
@@ -294,66 +307,6 @@ impl fmt::Display for Glob {
 }
 
 crate::text_value!([] Glob);
-
-/// A list of globs, in which `*` crosses `/`.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Globs {
-    globs: Vec<Glob>,
-    /// All of them.
-    #[serde(skip)]
-    pub set: GlobSet,
-}
-
-impl<'de> Deserialize<'de> for Globs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let globs = Vec::<Glob>::deserialize(deserializer)?;
-        let mut builder = GlobSetBuilder::new();
-        for glob in &globs {
-            builder.add(glob.0.clone());
-        }
-        let set = builder.build().map_err(|error| D::Error::custom(format!("bad globs\n{error}")))?;
-        Ok(Self { globs, set })
-    }
-}
-
-/// Program and arguments.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-pub struct Command(Vec<Argument>);
-
-impl Command {
-    /// A default.
-    pub fn of(arguments: &[&str]) -> Self {
-        Self(arguments.iter().copied().map(Argument::from).collect())
-    }
-
-    /// As texts.
-    pub fn into_texts(self) -> Vec<String> {
-        self.0.into_iter().map(String::from).collect()
-    }
-}
-
-impl<'de> Deserialize<'de> for Command {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let arguments = Vec::<Argument>::deserialize(deserializer)?;
-        if arguments.first().is_some_and(|program| !program.trim().is_empty()) {
-            return Ok(Self(arguments));
-        }
-        let rule = r#"write a list of texts, such as ["claude", "-p", "{prompt}"]"#;
-        Err(D::Error::custom(format!("names no program\n{rule}")))
-    }
-}
-
-impl JsonSchema for Command {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Command".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "array", "items": Argument::json_schema(generator), "minItems": 1})
-    }
-}
 
 /// A table whose keys are not the roster's.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -188,3 +188,69 @@ pub(super) fn at<'a>(job: &'a Value, path: &str) -> Option<&'a Value> {
         value.get(field)?.as_array()?.iter().find(is_meant)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::{made, settings, want};
+
+    /// What is generated below the template, so that the template can replace it, add to it, or must
+    /// say it too.
+    const TEMPLATES: [&str; 7] = [
+        "apiVersion",
+        "kind",
+        "automountServiceAccountToken",
+        "enableServiceLinks",
+        "terminationGracePeriodSeconds",
+        "securityContext",
+        "envFrom",
+    ];
+
+    /// Calls `see` with a template for each leaf of `value`, which says it and nothing else.
+    fn each_leaf(value: &Value, wrap: &dyn Fn(Value) -> Value, see: &mut dyn FnMut(Value)) {
+        let by = |entry: &Value| ["mountPath", "name"].into_iter().find(|by| entry[by].is_string());
+        match value {
+            Value::Object(table) if !table.is_empty() => {
+                for (key, below) in table {
+                    each_leaf(below, &|leaf| wrap(json!({ key: leaf })), see);
+                }
+            }
+            Value::Array(entries) if entries.iter().all(|entry| by(entry).is_some()) => {
+                for (by, entry) in entries.iter().filter_map(|entry| Some((by(entry)?, entry))) {
+                    let named = |mut leaf: Value| {
+                        leaf[by] = entry[by].clone();
+                        wrap(json!([leaf]))
+                    };
+                    let mut others = entry.clone();
+                    others.as_object_mut().expect("a table").remove(by);
+                    each_leaf(&others, &named, see);
+                }
+            }
+            leaf => see(wrap(leaf.clone())),
+        }
+    }
+
+    #[test]
+    fn a_template_says_no_field_that_is_generated() {
+        let mut settings = settings();
+        settings.kubernetes.node_selector.insert("disktype".to_owned(), "ssd".to_owned());
+        settings.kubernetes.image_pull_secrets.push("registry".to_owned());
+        settings.kubernetes.priority_class = Some("low".to_owned());
+        settings.kubernetes.runtime_class = Some("kata".to_owned());
+        settings.kubernetes.queue_name = Some("agents".to_owned());
+        let made = made(&settings, &want(&["claude"], &[("PLAIN", "1")]), None);
+        let mut count = 0;
+        each_leaf(&made, &|leaf| leaf, &mut |template| {
+            let text = template.to_string();
+            if TEMPLATES.iter().any(|field| text.contains(&format!("\"{field}\""))) {
+                return;
+            }
+            count += 1;
+            let found = trespasses(&template, |_| true, |_| true);
+            assert!(!found.is_empty(), "has no owner: {text}");
+        });
+        assert!(count > 40, "{count}");
+    }
+}

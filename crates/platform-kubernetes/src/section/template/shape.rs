@@ -35,13 +35,13 @@ pub(super) fn mistakes(named: &str, job: &Value) -> Vec<Mistake> {
     };
     for path in TABLES.into_iter().chain(MARKS) {
         if at(job, path).is_some_and(|value| !value.is_object()) {
-            add(path, "is no mapping", "write `name: value` lines below it".to_owned());
+            add(path, "is not a mapping", "write `name: value` lines below it".to_owned());
         }
     }
     for path in MARKS {
         let marks = at(job, path).and_then(Value::as_object).into_iter().flat_map(Map::iter);
         for (name, _) in marks.filter(|(_, value)| !value.is_string()) {
-            add(&format!("{path}[{name}]"), "is no text", "write its value in quotes".to_owned());
+            add(&format!("{path}[{name}]"), "is not a text", "write its value in quotes".to_owned());
         }
     }
     for (path, by) in LISTS {
@@ -53,7 +53,7 @@ pub(super) fn mistakes(named: &str, job: &Value) -> Vec<Mistake> {
 }
 
 fn fault(list: &Value, by: &str) -> Option<String> {
-    let Some(entries) = list.as_array() else { return Some("is no list".to_owned()) };
+    let Some(entries) = list.as_array() else { return Some("is not a list".to_owned()) };
     let mut seen = BTreeSet::new();
     entries.iter().find_map(|entry| match entry[by].as_str() {
         None => Some(format!("has an entry without a `{by}`")),
