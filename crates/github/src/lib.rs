@@ -22,7 +22,7 @@ use coordinator_core::report::{Cause, Contact};
 pub use credentials::Credentials;
 pub use error::Error;
 pub use list::{ListHead, Pages, PullPage, ServerClock};
-pub use merge::{MergeAnswer, MergeCall, Merged};
+pub use merge::MergeOutcome;
 pub use recheck::{MAX_PULLS, Rereads};
 
 pub mod actions;
@@ -31,7 +31,6 @@ mod diagnose;
 pub mod documents;
 mod error;
 mod fields;
-mod files;
 mod graphql;
 mod list;
 mod merge;
