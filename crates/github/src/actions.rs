@@ -1,7 +1,8 @@
 //! One workflow of the repository and its runs, asked within a budget.
 //!
-//! Its budget is for one run of the coordinator: GitHub gives the token of a workflow 1,000 requests an hour for the
-//! whole repository (GitHub Docs, "Rate limits for the REST API"), and whatever else runs there shares them.
+//! Its budget is for one run of the coordinator: GitHub gives the token of a workflow 1,000
+//! requests an hour for the whole repository (GitHub Docs, "Rate limits for the REST API"), and
+//! whatever else runs there shares them.
 
 use std::cell::Cell;
 use std::fmt::Write;
@@ -85,7 +86,8 @@ pub fn used_up(max_requests: u32) -> String {
 }
 
 impl Workflow {
-    /// The workflow in this `file`; a run of the coordinator sends at most `max_requests` requests about it.
+    /// The workflow in this `file`; a run of the coordinator sends at most `max_requests` requests
+    /// about it.
     pub fn new(github: Github, file: &str, max_requests: u32) -> Self {
         // An App has to ask for its token first.
         let spent = match github.credentials {

@@ -1,5 +1,5 @@
-//! What holds merges back: the run's end and its limits, and with `hold_when_down` a production that
-//! is down, so that reverts alone are merged.
+//! What holds merges back: the run's end and its limits, and with `hold_when_down` a production
+//! that is down, so that reverts alone are merged.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};

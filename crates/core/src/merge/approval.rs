@@ -89,8 +89,8 @@ fn enough(approvals: &[&Review], pull: &Pull, policy: &MergePolicy, now: SystemT
     Some(Skip::new(Reason::NotApproved, detail))
 }
 
-/// Never by anyone's association with the repository, which is no permission: only who may push counts, never the
-/// author, and an app only where the roster lists it.
+/// Never by anyone's association with the repository, which is no permission: only who may push
+/// counts, never the author, and an app only where the roster lists it.
 fn counts(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     let Some(approver) = &review.author else { return false };
     review.state == ReviewState::Approved
@@ -116,7 +116,8 @@ fn listed_actor(entry: &str) -> Actor {
     Actor::new(kind, entry)
 }
 
-/// An approval names the head, so the head is at least as old as it, and its checks had that long to appear.
+/// An approval names the head, so the head is at least as old as it, and its checks had that long
+/// to appear.
 fn settling(approvals: &[&Review], settle: Duration, now: SystemTime) -> Option<Skip> {
     let age = |review: &&Review| {
         let submitted = review.submitted_at?;

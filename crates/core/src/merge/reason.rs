@@ -91,7 +91,8 @@ impl Reason {
         }
     }
 
-    /// A merge call failed, or may have succeeded without telling: somebody should look. Every other reason is a skip.
+    /// A merge call failed, or may have succeeded without telling: somebody should look. Every
+    /// other reason is a skip.
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Forbidden | Self::NotFound | Self::ValidationFailed | Self::MergeOutcomeUnknown)
     }

@@ -39,7 +39,8 @@ pub fn commit_title(title: &str, number: u64) -> String {
     }
 }
 
-/// Contents of brackets that some CI takes for "do not run", without spaces, hyphens and underscores.
+/// Contents of brackets that some CI takes for "do not run", without spaces, hyphens and
+/// underscores.
 const BRACKETED: [&str; 6] = ["skipci", "ciskip", "noci", "skipactions", "actionsskip", "skipchecks"];
 
 /// A token that a joiner takes apart is put together again by whatever drops joiners.

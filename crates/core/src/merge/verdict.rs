@@ -1,4 +1,5 @@
-//! May a pull request be merged? Pure: a snapshot, the policy and the time give a verdict with its reason.
+//! May a pull request be merged? Pure: a snapshot, the policy and the time give a verdict with its
+//! reason.
 //!
 //! The rules stop at the first hit, and what is unknown never counts as a yes.
 
@@ -161,7 +162,8 @@ fn merge_queue(pull: &Pull) -> Option<Skip> {
 /// open. A second call would put it there twice. A commit that is older than the pull request came
 /// from another repository, whose numbers are not ours.
 fn on_base(pull: &Pull, repository: &RepositoryFacts) -> Option<Skip> {
-    // A branch that GitHub does not have took nothing; one that it could not show comes with an error.
+    // A branch that GitHub does not have took nothing; one that it could not show comes with an
+    // error.
     let commits = repository.history(&pull.base)?;
     let is_older = |commit: &BaseCommit| {
         commit.committed_at.zip(pull.created_at).is_some_and(|(committed, opened)| committed < opened)

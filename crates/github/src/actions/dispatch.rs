@@ -1,6 +1,7 @@
 //! The one request that starts something: a run of the workflow with these inputs.
 //!
-//! GitHub has no key that would make a second request harmless, so a request without an answer is never repeated.
+//! GitHub has no key that would make a second request harmless, so a request without an answer is
+//! never repeated.
 
 use std::collections::BTreeMap;
 
@@ -56,8 +57,8 @@ pub enum DispatchAnswer {
 }
 
 impl Workflow {
-    /// Starts a run. The budget must have been asked for the request; the repetition without a parameter that the server
-    /// does not know asks for its own.
+    /// Starts a run. The budget must have been asked for the request; the repetition without a
+    /// parameter that the server does not know asks for its own.
     ///
     /// <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
     pub async fn dispatch(&self, dispatch: &Dispatch) -> DispatchAnswer {

@@ -1,4 +1,5 @@
-//! The log of a job. GitHub answers with a short-lived address at another host, which must never see the token.
+//! The log of a job. GitHub answers with a short-lived address at another host, which must never
+//! see the token.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

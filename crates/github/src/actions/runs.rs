@@ -1,7 +1,7 @@
 //! The runs of a workflow, newest first.
 //!
-//! They are listed without any filter: a filtered list comes from an index that may lag or lack runs, and ends after
-//! 1,000 results.
+//! They are listed without any filter: a filtered list comes from an index that may lag or lack
+//! runs, and ends after 1,000 results.
 
 use std::time::SystemTime;
 

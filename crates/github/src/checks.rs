@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use coordinator_core::pull::{CheckResult, Checks, Counts, Page, Rollup, RollupState, Row, RowSource, Sha};
-
-use super::{Commit, PageInfo};
 use coordinator_core::timestamp;
+
+use super::pull::{Commit, PageInfo};
 
 /// `StatusCheckRollup`.
 #[derive(Debug, Deserialize)]
