@@ -29,13 +29,11 @@ pub struct Pull {
     pub number: u64,
     /// Untrusted text.
     pub title: String,
-    /// Open, or not.
     pub state: PullState,
     /// Not ready yet, by its author's word.
     pub draft: bool,
     /// Who opened it; `None` for a deleted account.
     pub author: Option<Actor>,
-    /// When it was opened.
     pub created_at: Option<SystemTime>,
     /// Name of the branch that it goes into.
     pub base: String,
@@ -45,11 +43,9 @@ pub struct Pull {
     pub last_push: LastPush,
     /// Its head is in another repository.
     pub fork: bool,
-    /// Its labels.
     pub labels: Page<String>,
     /// Whether it can be merged without a conflict.
     pub mergeable: Mergeable,
-    /// What branch protection says.
     pub merge_state: MergeState,
     /// Its relation to a merge queue.
     pub merge_queue: MergeQueue,
@@ -66,7 +62,6 @@ pub struct Pull {
 /// A list, and whether it is all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What was read.
     pub items: Vec<T>,
     /// Nothing is missing.
     pub complete: bool,
@@ -75,11 +70,8 @@ pub struct Page<T> {
 /// `PullRequest.state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullState {
-    /// Neither merged nor closed.
     Open,
-    /// Closed without a merge.
     Closed,
-    /// Merged.
     Merged,
     /// A word that we do not know.
     Unknown,
@@ -89,7 +81,6 @@ pub enum PullState {
 /// may share a login.
 #[derive(Debug, Clone, Eq)]
 pub struct Actor {
-    /// Person or app.
     pub kind: ActorKind,
     /// Without `[bot]`.
     pub login: String,
@@ -125,7 +116,6 @@ pub enum LastPush {
     Unknown(String),
 }
 
-/// What kind of account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorKind {
     /// A person's account.
@@ -141,22 +131,17 @@ pub enum ActorKind {
 pub struct Review {
     /// `None` for a deleted account.
     pub author: Option<Actor>,
-    /// What it says.
     pub state: ReviewState,
     /// The reviewer may push to the repository.
     pub can_push: bool,
     /// The commit that was looked at.
     pub commit: Option<Sha>,
-    /// When it was given.
     pub submitted_at: Option<SystemTime>,
 }
 
-/// What a review says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReviewState {
-    /// Yes.
     Approved,
-    /// No.
     ChangesRequested,
     /// Neither: dismissed, a comment, pending, or a word that we do not know.
     Other,
@@ -169,9 +154,8 @@ pub enum ReviewDecision {
     NotRequired,
     /// The rules are satisfied.
     Approved,
-    /// A review is missing.
     ReviewRequired,
-    /// Somebody who counts asks for changes.
+    /// A reviewer who counts asks for changes.
     ChangesRequested,
     /// Could not be read, or a word that we do not know.
     Unknown,
@@ -180,9 +164,7 @@ pub enum ReviewDecision {
 /// `PullRequest.mergeable`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mergeable {
-    /// No conflict.
     Yes,
-    /// Conflicts with its base.
     Conflicting,
     /// GitHub has not computed it, or it could not be read.
     Unknown,
@@ -201,9 +183,7 @@ pub enum MergeState {
     Blocked,
     /// A rule asks for a head that contains the base.
     Behind,
-    /// A conflict.
     Dirty,
-    /// Still a draft.
     Draft,
     /// An older GitHub Enterprise Server does not have the field. Its answer to a merge call says
     /// what its rules forbid, unless the token is an administrator's.
@@ -221,7 +201,6 @@ pub enum MergeQueue {
     Required,
     /// The pull request is in it.
     Queued,
-    /// Could not be read.
     Unknown,
 }
 
@@ -232,7 +211,6 @@ pub enum Checks {
     Unreadable(String),
     /// There is none.
     None,
-    /// What GitHub shows.
     Rollup(Rollup),
 }
 
@@ -267,11 +245,9 @@ pub enum RollupState {
 /// Rows by their state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Succeeded.
     pub succeeded: u64,
     /// Neutral or skipped.
     pub neutral: u64,
-    /// Not ended.
     pub pending: u64,
     /// Ended otherwise.
     pub failed: u64,
@@ -304,7 +280,6 @@ pub struct Row {
 /// Where a row comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowSource {
-    /// A check run.
     CheckRun {
         /// Slug of the app that made it.
         app: Option<String>,
@@ -317,9 +292,7 @@ pub enum RowSource {
         /// Grows with time: the greater one is the newer run.
         id: Option<u64>,
     },
-    /// A commit status.
     Status {
-        /// When it was set.
         created_at: Option<SystemTime>,
     },
 }
@@ -331,7 +304,6 @@ pub enum CheckResult {
     Succeeded,
     /// Neutral or skipped: passes, but vouches for nothing.
     Neutral,
-    /// Has not ended.
     Pending(&'static str),
     /// Ended in any other way.
     Failed(&'static str),
@@ -340,11 +312,9 @@ pub enum CheckResult {
 /// A pull request of which too little could be read to judge it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its number.
     pub number: u64,
     /// Its title, as far as known: untrusted text.
     pub title: String,
-    /// Why.
     pub gap: Gap,
 }
 
@@ -364,6 +334,5 @@ pub enum GapCause {
     Refused,
     /// It takes GitHub too long, even alone.
     TooLarge,
-    /// Anything else.
     Other,
 }

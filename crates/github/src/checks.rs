@@ -178,7 +178,7 @@ fn meaning(word: &str) -> Option<CheckResult> {
         "ERROR" => CheckResult::Failed("ended with an error"),
         "CANCELLED" => CheckResult::Failed("was cancelled"),
         "TIMED_OUT" => CheckResult::Failed("timed out"),
-        "ACTION_REQUIRED" => CheckResult::Failed("needs somebody to act"),
+        "ACTION_REQUIRED" => CheckResult::Failed("needs a person to act"),
         "STALE" => CheckResult::Failed("is stale"),
         "STARTUP_FAILURE" => CheckResult::Failed("could not start"),
         _ => return None,

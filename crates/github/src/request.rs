@@ -38,7 +38,6 @@ pub enum Error {
     RateLimited(RateLimit),
     /// 502, 504, or a 200 that says so: the request was too big, or GitHub too slow.
     Overloaded(String),
-    /// Anything else.
     Failed(String),
 }
 
@@ -206,7 +205,6 @@ impl Answer {
             .map_or_else(String::new, |url| format!(", moved to {}", one_line(url, MAX_MESSAGE_CHARS)))
     }
 
-    /// The body.
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
             // The error's text may quote the body.
@@ -227,7 +225,6 @@ impl Answer {
         serde_json::from_slice::<Body>(&self.body).map(|body| shown(&body.message)).unwrap_or_default()
     }
 
-    /// The server's clock.
     pub(super) fn date(&self) -> Option<SystemTime> {
         timestamp::date_header(self.header(&DATE)?)
     }
@@ -305,7 +302,7 @@ fn said(failure: &Failure) -> String {
     }
 }
 
-/// What caused it in the end, in one line: libraries keep the telling part for the last.
+/// What caused it in the end, in one line: libraries put the cause last.
 pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut root = error;
     while let Some(cause) = root.source() {

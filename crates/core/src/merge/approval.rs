@@ -89,8 +89,8 @@ fn enough(approvals: &[&Review], pull: &Pull, policy: &MergePolicy, now: SystemT
     Some(Skip::new(Reason::NotApproved, detail))
 }
 
-/// Never by anyone's association with the repository, which is no permission: only who may push
-/// counts, never the author, and an app only where the roster lists it.
+/// Only an account that may push counts, whatever its association with the repository; never the
+/// author, and an app only where the roster lists it.
 fn counts(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     let Some(approver) = &review.author else { return false };
     review.state == ReviewState::Approved
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn with_trusted_approvers_nobody_else_counts() {
+    fn with_trusted_approvers_only_they_count() {
         let trusted = |entries: &[&str]| {
             let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
             move |_: &mut Pull, policy: &mut MergePolicy| {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn with_last_push_approval_whoever_made_the_head_does_not_approve_it() {
+    fn with_last_push_approval_the_makers_of_the_head_do_not_approve_it() {
         let alice = || vec![approval(user("alice"), "h1")];
         assert_eq!(reason(alice(), pushed_by(&[user("agent-a"), user("web-flow")])), None);
         for makers in [vec![user("Alice")], vec![user("agent-a"), user("alice")], vec![bot("alice")]] {

@@ -1,4 +1,4 @@
-//! The jobs of many runs in one question: the conclusion of a run does not tell which of its jobs
+//! The jobs of many runs in one request: the conclusion of a run does not show which of its jobs
 //! ran.
 
 use std::collections::BTreeMap;
@@ -23,13 +23,9 @@ const WHAT: &str = "read the jobs of runs";
 pub struct WorkflowJob {
     /// As the workflow names it.
     pub name: String,
-    /// How far it is.
     pub status: RunStatus,
-    /// How it ended.
     pub conclusion: Option<Conclusion>,
-    /// When it began.
     pub started_at: Option<SystemTime>,
-    /// When it ended.
     pub completed_at: Option<SystemTime>,
 }
 
