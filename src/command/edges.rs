@@ -11,7 +11,7 @@ use crate::platforms::AnyPlatform;
 use crate::sources;
 use coordinator_core::fleet::Group;
 use coordinator_core::pull::Repository;
-use coordinator_github::{Credentials, Github, transport};
+use coordinator_github::{Credentials, Github};
 use coordinator_http::Client;
 use coordinator_platform_actions::{Actions, ActionsSettings};
 use coordinator_platform_kubernetes::{Kubernetes, KubernetesSettings};
@@ -137,5 +137,5 @@ fn connect(
         anyhow::anyhow!("no GitHub token: set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")
     })?;
     let client = client.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    Github::new(transport::over(client.clone()), repository, credentials)
+    Github::over(client.clone(), repository, credentials)
 }

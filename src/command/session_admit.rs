@@ -14,7 +14,7 @@ use coordinator_core::fleet::{FleetName, Seat, Slot};
 use coordinator_core::pull::Repository;
 use coordinator_core::sanitize::one_line;
 use coordinator_github::actions::Workflow;
-use coordinator_github::{Credentials, Github, transport};
+use coordinator_github::{Credentials, Github};
 use coordinator_http::Client;
 use coordinator_platform_actions::admit::{Decision, Skip, Ticket, admit};
 use coordinator_platform_actions::session_input::SessionInput;
@@ -103,7 +103,7 @@ fn workflow(options: &cli::SessionAdmit) -> anyhow::Result<Workflow> {
         .ok_or_else(|| wrong("GITHUB_WORKFLOW_REF", &options.workflow_ref, "it names no workflow file"))?;
     let credentials = Credentials::from_environment()?;
     let credentials = credentials.context("no GitHub token: give the step GITHUB_TOKEN")?;
-    let github = Github::new(transport::over(Client::new()?), &repository, credentials)?;
+    let github = Github::over(Client::new()?, &repository, credentials)?;
     Ok(Workflow::new(github, file, MAX_REQUESTS))
 }
 

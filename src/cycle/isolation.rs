@@ -11,8 +11,8 @@ use crate::steps::panic_message;
 use coordinator_core::report::{Step, StepOutcome};
 use coordinator_core::sanitize;
 
-/// Runs one step so that nothing it does reaches another: its deadline, its error, its panic and a signal all end
-/// here, and what it had done until then stays in its report.
+/// Runs one step so that nothing it does reaches another: its deadline, its error, its panic and a
+/// signal all end here, and what it had done until then stays in its report.
 pub(super) async fn isolated<P, S, T: Default>(
     cycle: &Cycle<'_, P, S>,
     name: StepName,
@@ -24,7 +24,8 @@ pub(super) async fn isolated<P, S, T: Default>(
     cycle.progress.step_started(word(name));
     let mut body = T::default();
     let guarded = AssertUnwindSafe(work(&mut body)).catch_unwind();
-    // The work comes last: a process that was stopped and goes on after its time sends nothing more.
+    // The work comes last: a process that was stopped and goes on after its time sends nothing
+    // more.
     let outcome = tokio::select! {
         biased;
         () = stop.grace_over() => failed("interrupted"),

@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
-pub use checks::{CheckResult, Checks, Counts, Rollup, RollupState, Row, RowSource};
 pub use repository::{BaseCommit, BranchHistory, Permission, Repository, RepositoryFacts};
 
-mod checks;
 mod repository;
 
 /// A full commit id.
@@ -31,13 +29,11 @@ pub struct Pull {
     pub number: u64,
     /// Untrusted text.
     pub title: String,
-    /// Open, or not.
     pub state: PullState,
     /// Not ready yet, by its author's word.
     pub draft: bool,
     /// Who opened it; `None` for a deleted account.
     pub author: Option<Actor>,
-    /// When it was opened.
     pub created_at: Option<SystemTime>,
     /// Name of the branch that it goes into.
     pub base: String,
@@ -47,11 +43,9 @@ pub struct Pull {
     pub last_push: LastPush,
     /// Its head is in another repository.
     pub fork: bool,
-    /// Its labels.
     pub labels: Page<String>,
     /// Whether it can be merged without a conflict.
     pub mergeable: Mergeable,
-    /// What branch protection says.
     pub merge_state: MergeState,
     /// Its relation to a merge queue.
     pub merge_queue: MergeQueue,
@@ -68,7 +62,6 @@ pub struct Pull {
 /// A list, and whether it is all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What was read.
     pub items: Vec<T>,
     /// Nothing is missing.
     pub complete: bool,
@@ -77,11 +70,8 @@ pub struct Page<T> {
 /// `PullRequest.state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PullState {
-    /// Neither merged nor closed.
     Open,
-    /// Closed without a merge.
     Closed,
-    /// Merged.
     Merged,
     /// A word that we do not know.
     Unknown,
@@ -91,7 +81,6 @@ pub enum PullState {
 /// may share a login.
 #[derive(Debug, Clone, Eq)]
 pub struct Actor {
-    /// Person or app.
     pub kind: ActorKind,
     /// Without `[bot]`.
     pub login: String,
@@ -127,7 +116,6 @@ pub enum LastPush {
     Unknown(String),
 }
 
-/// What kind of account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorKind {
     /// A person's account.
@@ -143,22 +131,17 @@ pub enum ActorKind {
 pub struct Review {
     /// `None` for a deleted account.
     pub author: Option<Actor>,
-    /// What it says.
     pub state: ReviewState,
     /// The reviewer may push to the repository.
     pub can_push: bool,
     /// The commit that was looked at.
     pub commit: Option<Sha>,
-    /// When it was given.
     pub submitted_at: Option<SystemTime>,
 }
 
-/// What a review says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReviewState {
-    /// Yes.
     Approved,
-    /// No.
     ChangesRequested,
     /// Neither: dismissed, a comment, pending, or a word that we do not know.
     Other,
@@ -171,9 +154,8 @@ pub enum ReviewDecision {
     NotRequired,
     /// The rules are satisfied.
     Approved,
-    /// A review is missing.
     ReviewRequired,
-    /// Somebody who counts asks for changes.
+    /// A reviewer who counts asks for changes.
     ChangesRequested,
     /// Could not be read, or a word that we do not know.
     Unknown,
@@ -182,9 +164,7 @@ pub enum ReviewDecision {
 /// `PullRequest.mergeable`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mergeable {
-    /// No conflict.
     Yes,
-    /// Conflicts with its base.
     Conflicting,
     /// GitHub has not computed it, or it could not be read.
     Unknown,
@@ -203,9 +183,7 @@ pub enum MergeState {
     Blocked,
     /// A rule asks for a head that contains the base.
     Behind,
-    /// A conflict.
     Dirty,
-    /// Still a draft.
     Draft,
     /// An older GitHub Enterprise Server does not have the field. Its answer to a merge call says
     /// what its rules forbid, unless the token is an administrator's.
@@ -223,18 +201,120 @@ pub enum MergeQueue {
     Required,
     /// The pull request is in it.
     Queued,
-    /// Could not be read.
     Unknown,
+}
+
+/// The checks of a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checks {
+    /// GitHub did not show them: why.
+    Unreadable(String),
+    /// There is none.
+    None,
+    Rollup(Rollup),
+}
+
+/// Check runs and commit statuses of one commit, superseded ones included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollup {
+    /// The commit that they belong to.
+    pub commit: Option<Sha>,
+    /// GitHub's summary. A superseded run keeps it from being `Success`.
+    pub state: RollupState,
+    /// How many rows there are.
+    pub total: u64,
+    /// The rows by their state.
+    pub counts: Counts,
+    /// The rows themselves, all or some.
+    pub rows: Page<Row>,
+}
+
+/// `StatusCheckRollup.state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RollupState {
+    /// Every row passed.
+    Success,
+    /// Some row has not ended, or is expected.
+    Pending,
+    /// Some row failed.
+    Failure,
+    /// Null, or a word that we do not know.
+    Unknown,
+}
+
+/// Rows by their state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub succeeded: u64,
+    /// Neutral or skipped.
+    pub neutral: u64,
+    pub pending: u64,
+    /// Ended otherwise.
+    pub failed: u64,
+    /// In a state whose meaning we do not know.
+    pub unknown: u64,
+}
+
+impl Counts {
+    /// All rows that are counted.
+    pub fn sum(&self) -> u64 {
+        [self.succeeded, self.neutral, self.pending, self.failed, self.unknown]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+}
+
+/// A check run or a commit status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The run's name or the status's context: untrusted text.
+    pub name: String,
+    /// Which of the two.
+    pub source: RowSource,
+    /// How it stands.
+    pub result: CheckResult,
+    /// GitHub requires it for this pull request; `None` when it was not asked, or did not say.
+    pub required: Option<bool>,
+}
+
+/// Where a row comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowSource {
+    CheckRun {
+        /// Slug of the app that made it.
+        app: Option<String>,
+        /// Its workflow, for GitHub Actions.
+        workflow: Option<u64>,
+        /// What started the workflow: `push`, `pull_request`.
+        event: Option<String>,
+        /// Its check suite: runs of one suite that share a name are reruns.
+        suite: Option<u64>,
+        /// Grows with time: the greater one is the newer run.
+        id: Option<u64>,
+    },
+    Status {
+        created_at: Option<SystemTime>,
+    },
+}
+
+/// How a check stands; the text says it in words: `is in progress`, `was cancelled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckResult {
+    /// Passed, and says something.
+    Succeeded,
+    /// Neutral or skipped: passes, but vouches for nothing.
+    Neutral,
+    Pending(&'static str),
+    /// Ended in any other way.
+    Failed(&'static str),
 }
 
 /// A pull request of which too little could be read to judge it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its number.
     pub number: u64,
     /// Its title, as far as known: untrusted text.
     pub title: String,
-    /// Why.
     pub gap: Gap,
 }
 
@@ -254,6 +334,5 @@ pub enum GapCause {
     Refused,
     /// It takes GitHub too long, even alone.
     TooLarge,
-    /// Anything else.
     Other,
 }

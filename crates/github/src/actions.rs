@@ -1,7 +1,8 @@
 //! One workflow of the repository and its runs, asked within a budget.
 //!
-//! Its budget is for one run of the coordinator: GitHub gives the token of a workflow 1,000 requests an hour for the
-//! whole repository (GitHub Docs, "Rate limits for the REST API"), and whatever else runs there shares them.
+//! Its budget is for one run of the coordinator: GitHub gives the token of a workflow 1,000
+//! requests an hour for the whole repository (GitHub Docs, "Rate limits for the REST API"), and
+//! whatever else runs there shares them.
 
 use std::cell::Cell;
 use std::fmt::Write;
@@ -18,15 +19,12 @@ use super::request::Answer;
 use super::{Credentials, Error, Github, Repository, ServerClock};
 
 pub use dispatch::{Dispatch, DispatchAnswer};
-pub use group::Group;
-pub use inspect::WorkflowFile;
+pub use inspect::{Group, WorkflowFile};
 pub use log::{JobLog, RunJob};
 pub use runs::{Conclusion, PAGE_SIZE, RunPage, RunStatus, WorkflowRun};
 pub use workflow_jobs::WorkflowJob;
 
-mod cancel;
 mod dispatch;
-mod group;
 mod inspect;
 mod log;
 mod runs;
@@ -41,7 +39,7 @@ pub struct Workflow {
     /// Its file below `.github/workflows/`.
     file: String,
     max_requests: u32,
-    /// Sent, or promised to somebody.
+    /// Sent, or reserved.
     spent: Cell<u32>,
     left: Cell<Option<RequestsLeft>>,
     clock: Cell<Option<ServerClock>>,
@@ -51,9 +49,8 @@ pub struct Workflow {
 /// What GitHub says is left of the token's requests in this hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestsLeft {
-    /// So many.
     pub requests: u64,
-    /// Of so many, where GitHub says so.
+    /// The hour's limit, where GitHub says so.
     pub limit: Option<u64>,
     /// When it will be all of them again.
     pub resets_at: Option<SystemTime>,
@@ -62,9 +59,9 @@ pub struct RequestsLeft {
 /// Why no request may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Short {
-    /// So many are used: all that a run may send.
+    /// All requests that a run may send are used: how many that is.
     Budget(u32),
-    /// GitHub wants no more of them.
+    /// GitHub accepts no more of them.
     RateLimited(RateLimit),
 }
 
@@ -85,7 +82,8 @@ pub fn used_up(max_requests: u32) -> String {
 }
 
 impl Workflow {
-    /// The workflow in this `file`; a run of the coordinator sends at most `max_requests` requests about it.
+    /// The workflow in this `file`; a run of the coordinator sends at most `max_requests` requests
+    /// about it.
     pub fn new(github: Github, file: &str, max_requests: u32) -> Self {
         // An App has to ask for its token first.
         let spent = match github.credentials {
@@ -133,7 +131,7 @@ impl Workflow {
         self.left.get()
     }
 
-    /// Sets so many requests aside, all or none. Whoever does not send them gives them back.
+    /// Sets so many requests aside, all or none. What is not sent is given back.
     pub fn reserve(&self, requests: u32) -> Result<(), Short> {
         if let Some(left) = self.left.get().filter(|left| left.requests < u64::from(requests)) {
             return Err(Short::RateLimited(RateLimit { resets_at: left.resets_at, said: String::new() }));
@@ -146,18 +144,18 @@ impl Workflow {
         Ok(())
     }
 
-    /// Gives back what [`Self::reserve`] set aside and nobody sent.
+    /// Gives back what [`Self::reserve`] set aside and was not sent.
     pub fn give_back(&self, requests: u32) {
         self.spent.set(self.spent.get().saturating_sub(requests));
     }
 
-    /// Asks for something below the repository's part of the API, within the budget.
+    /// Reads something below the repository's part of the API, within the budget.
     async fn get(&self, path: &str) -> Result<Answer, Error> {
         self.reserve(1)?;
         self.send(Method::GET, path, None).await
     }
 
-    /// Sends a request for which the budget has been asked.
+    /// Sends a request that was reserved.
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
         let Repository { owner, name, api_url, .. } = self.repository();
         let url = format!("{api_url}/repos/{}/{}/{path}", segment(owner), segment(name));
@@ -170,13 +168,13 @@ impl Workflow {
         if let Some(time) = answer.date() {
             self.clock.set(Some(ServerClock { time, read: Instant::now() }));
         }
-        let told = requests_left(answer);
+        let left = requests_left(answer);
         let refused = answer.rate_limit().map(|limit| RequestsLeft {
             requests: 0,
-            limit: told.and_then(|left| left.limit),
+            limit: left.and_then(|left| left.limit),
             resets_at: limit.resets_at,
         });
-        if let Some(left) = refused.or(told) {
+        if let Some(left) = refused.or(left) {
             self.left.set(Some(left));
         }
     }

@@ -12,7 +12,6 @@ use octocrab::models::AppId;
 const APP: [&str; 3] = ["GITHUB_APP_ID", "GITHUB_APP_INSTALLATION_ID", "GITHUB_APP_PRIVATE_KEY"];
 const TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
-/// Who asks.
 #[derive(Clone)]
 pub enum Credentials {
     /// A personal token, or the token of GitHub Actions.
@@ -32,7 +31,7 @@ pub struct App {
 impl Credentials {
     /// The App, else `GITHUB_TOKEN`, else `GH_TOKEN`; an empty variable counts as absent.
     ///
-    /// Fails on a part of an App alone, a key that is none, or a token that cannot be one.
+    /// Fails on a part of an App alone, an invalid key, or an invalid token.
     pub fn from_environment() -> anyhow::Result<Option<Self>> {
         Self::from_variables(|name| env::var(name).ok())
     }
@@ -61,7 +60,6 @@ impl Credentials {
         }
     }
 
-    /// A token.
     ///
     /// Fails where it has characters that no token has.
     pub fn token(token: &str) -> anyhow::Result<Self> {
@@ -89,7 +87,7 @@ impl fmt::Debug for Credentials {
 /// An `Authorization` header that is never logged.
 pub(super) fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
     let printable = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    ensure!(printable, "it is no token: it has spaces, control or foreign characters");
+    ensure!(printable, "it is not a token: it has spaces, control or foreign characters");
     let mut header = HeaderValue::from_str(&format!("Bearer {token}"))?;
     header.set_sensitive(true);
     Ok(header)

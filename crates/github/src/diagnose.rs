@@ -1,4 +1,5 @@
-//! What the token can do, and what the repository allows: the GitHub part of `doctor`, in one request.
+//! What the token can do, and what the repository allows: the GitHub part of `doctor`, in one
+//! request.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +20,7 @@ impl Github {
     pub async fn diagnose(&self, now: SystemTime, last_push: LastPushApproval) -> Vec<Finding> {
         let repository = self.repository();
         let variables = json!({ "owner": repository.owner, "name": repository.name });
-        let response = match self.graphql("ask about the repository", documents::DOCTOR, variables).await {
+        let response = match self.graphql("ask about the repository", documents::DOCTOR, &variables).await {
             Ok(response) => response,
             Err(error) => return vec![unanswered(&error, self.failure().as_ref())],
         };

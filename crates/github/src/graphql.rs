@@ -1,5 +1,7 @@
-//! GraphQL with its two kinds of failure: of the whole question, and of single fields of the answer.
+//! GraphQL with its two kinds of failure: of the whole document, and of single fields of the
+//! answer.
 
+use std::mem;
 use std::time::SystemTime;
 
 use http::Method;
@@ -7,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::{Answer, shown};
-use super::{Error, Github, fields};
+use super::{Error, Github, documents};
 use coordinator_core::pull::GapCause;
 use coordinator_core::report::RateLimit;
 
@@ -83,7 +85,7 @@ impl FieldError {
     fn undefined_field(&self) -> Option<&str> {
         let extensions = self.extensions.as_ref();
         let named = extensions.filter(|it| it.code.as_deref() == Some("undefinedField"));
-        named.and_then(|it| it.field_name.as_deref()).or_else(|| fields::undefined(&self.message))
+        named.and_then(|it| it.field_name.as_deref()).or_else(|| documents::undefined(&self.message))
     }
 
     fn is_rate_limit(&self) -> bool {
@@ -95,26 +97,33 @@ impl FieldError {
 }
 
 impl Github {
-    /// Asks once; once more, where an older GitHub Enterprise Server lacks fields that can be left
-    /// out. `what` completes "could not ...".
+    /// Sends a document; once more where an older GitHub Enterprise Server lacks fields that can be
+    /// left out. `what` completes "could not ...".
     pub(super) async fn graphql(
         &self,
         what: &str,
         document: &str,
-        variables: Value,
+        variables: &Value,
     ) -> Result<Response, Error> {
-        let answer = self.ask(what, &self.lacking.left_out_of(document), &variables).await?;
-        match parse(what, &answer) {
-            Err(error) if self.lacks_fields(&answer) => {
-                tracing::debug!("{error}; asked again without that");
-                let answer = self.ask(what, &self.lacking.left_out_of(document), &variables).await?;
-                parse(what, &answer)
+        let mut may_repeat = true;
+        loop {
+            let body = json!({ "query": self.lacking.left_out_of(document), "variables": variables });
+            let answer = self.call(Method::POST, &self.repository.graphql_url, Some(&body)).await;
+            let answer = answer.map_err(|error| match error {
+                Error::Failed(why) => Error::Failed(format!("could not {what}: {why}")),
+                Error::Overloaded(_) | Error::RateLimited(_) => error,
+            })?;
+            let answer = answer.succeeded(what)?;
+            match parse(what, &answer) {
+                Err(error) if mem::take(&mut may_repeat) && self.lacks_fields(&answer) => {
+                    tracing::debug!("{error}; asked again without that");
+                }
+                parsed => return parsed,
             }
-            parsed => parsed,
         }
     }
 
-    /// Whether the question failed for fields alone that can be left out from now on.
+    /// Whether the document failed for fields alone that can be left out from now on.
     fn lacks_fields(&self, answer: &Answer) -> bool {
         let envelope: Result<Envelope, _> = answer.json();
         let errors = envelope.ok().and_then(|envelope| envelope.errors).unwrap_or_default();
@@ -122,18 +131,6 @@ impl Github {
         let Some(lacking) = lacking.collect::<Option<Vec<&str>>>() else { return false };
         let new = lacking.iter().filter(|field| self.lacking.add(field)).count();
         new > 0 && lacking.iter().all(|field| self.lacking.has(field))
-    }
-
-    async fn ask(&self, what: &str, document: &str, variables: &Value) -> Result<Answer, Error> {
-        let body = json!({ "query": document, "variables": variables });
-        let answer =
-            self.call(Method::POST, &self.repository().graphql_url, Some(&body)).await.map_err(|error| {
-                match error {
-                    Error::Failed(why) => Error::Failed(format!("could not {what}: {why}")),
-                    Error::Overloaded(_) | Error::RateLimited(_) => error,
-                }
-            })?;
-        answer.succeeded(what)
     }
 }
 

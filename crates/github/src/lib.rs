@@ -1,7 +1,13 @@
 //! The GitHub client: octocrab in, our types out.
 //!
-//! It is built on an HTTP service that is handed in, so that production, tests and simulations differ in that service
-//! alone. Nothing is retried, and no redirect is followed: the token goes to the two addresses of the roster only.
+//! It is built on an HTTP service that is handed in, so that production, tests and simulations
+//! differ in that service alone. Nothing is retried, and no redirect is followed: the token goes to
+//! the two addresses of the roster only.
+//!
+//! octocrab builds and sends the requests through that service, and signs the token of a GitHub
+//! App. Its typed calls are not used: they show neither the errors of single GraphQL fields nor the
+//! status and headers of an answer, and those decide here what may be merged and what may have
+//! been.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,27 +24,27 @@ use tower::{BoxError, Service};
 
 use coordinator_core::pull::Repository;
 use coordinator_core::report::{Cause, Contact};
+use coordinator_http::Client;
 
 pub use credentials::Credentials;
-pub use error::Error;
-pub use list::{ListHead, Pages, PullPage, ServerClock};
-pub use merge::{MergeAnswer, MergeCall, Merged};
+pub use list::{Pages, PullPage};
+pub use merge::MergeOutcome;
 pub use recheck::{MAX_PULLS, Rereads};
+pub use repository::{ListHead, ServerClock};
+pub use request::Error;
 
 pub mod actions;
+mod checks;
 mod credentials;
 mod diagnose;
 pub mod documents;
-mod error;
-mod fields;
-mod files;
 mod graphql;
 mod list;
 mod merge;
+mod pull;
 mod recheck;
+mod repository;
 mod request;
-pub mod transport;
-mod wire;
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
@@ -50,14 +56,14 @@ pub struct Github {
     octocrab: Octocrab,
     repository: Repository,
     credentials: Credentials,
-    /// The header of an App's installation, asked for once: it outlives every run.
+    /// The header of an App's installation, requested once: it outlives every run.
     installation: OnceCell<HeaderValue>,
     requests: AtomicU64,
     contact: Mutex<Contact>,
     /// Why the last request without an answer has none.
     failure: Mutex<Option<Cause>>,
     /// What an older GitHub Enterprise Server turned out not to have.
-    lacking: fields::LackingFields,
+    lacking: documents::LackingFields,
     rereads: recheck::RereadSize,
     /// The repository's name, where it is another one by now.
     renamed: OnceLock<Repository>,
@@ -66,7 +72,7 @@ pub struct Github {
 impl Github {
     /// A client that sends every request through `service`. Must be called within a tokio runtime.
     ///
-    /// Fails where the roster's addresses are no addresses.
+    /// Fails where an address of the roster is not a valid URL.
     pub fn new<S, B>(service: S, repository: &Repository, credentials: Credentials) -> anyhow::Result<Self>
     where
         S: Service<http::Request<OctoBody>, Response = http::Response<B>> + Send + 'static,
@@ -97,10 +103,25 @@ impl Github {
             requests: AtomicU64::new(0),
             contact: Mutex::default(),
             failure: Mutex::default(),
-            lacking: fields::LackingFields::default(),
+            lacking: documents::LackingFields::default(),
             rereads: recheck::RereadSize::default(),
             renamed: OnceLock::new(),
         })
+    }
+
+    /// A client over the HTTP client of the run.
+    ///
+    /// Fails as [`Self::new`] does.
+    pub fn over(client: Client, repository: &Repository, credentials: Credentials) -> anyhow::Result<Self> {
+        let service = tower::service_fn(move |request: http::Request<OctoBody>| {
+            let client = client.clone();
+            async move {
+                let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))?;
+                let response = client.send(request).await?;
+                Ok::<http::Response<reqwest::Body>, BoxError>(response.into())
+            }
+        });
+        Self::new(service, repository, credentials)
     }
 
     /// Requests sent so far, those for an App's token included.
@@ -132,8 +153,8 @@ impl Github {
     /// new one alone.
     fn note_name(&self, name_with_owner: &Value) {
         let Repository { api_url, graphql_url, .. } = &self.repository;
-        let name =
-            name_with_owner.as_str().filter(|name| !name.eq_ignore_ascii_case(&self.repository.full_name()));
+        let own = self.repository.full_name();
+        let name = name_with_owner.as_str().filter(|name| !name.eq_ignore_ascii_case(&own));
         let found = name.and_then(|name| Repository::named(name, api_url, graphql_url).ok());
         if let Some(found) = found {
             // The name of the first answer is kept for the cycle.
@@ -154,8 +175,8 @@ impl fmt::Debug for Github {
     }
 }
 
-/// `merge-info` is the preview that some hosts ask for before they show `mergeStateStatus`. The version is the last
-/// one whose merge answers carry what we read.
+/// `merge-info` is the preview that some hosts ask for before they show `mergeStateStatus`. The
+/// version is the last one whose merge answers carry what we read.
 fn headers() -> Vec<(HeaderName, HeaderValue)> {
     let agent = concat!("coordinator/", env!("CARGO_PKG_VERSION"));
     let accept = "application/vnd.github.merge-info-preview+json, application/vnd.github+json";

@@ -1,5 +1,5 @@
 //! Every open pull request of the repository, with what a verdict normally needs: one request per
-//! page. A page that is too much for GitHub is asked for again at half the size, down to a single
+//! page. A page that is too much for GitHub is requested again at half the size, down to a single
 //! pull request.
 
 use std::time::SystemTime;
@@ -8,16 +8,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use coordinator_core::pull::{Gap, GapCause, Pull, RepositoryFacts, Unreadable};
+use coordinator_core::pull::{Gap, GapCause, Pull, Repository, Unreadable};
 
 use super::graphql::{FieldError, Response};
-use super::wire::{self, PageInfo, Torn};
+use super::pull::{self, PageInfo, Torn};
+use super::repository::{self, ListHead, ServerClock};
 use super::{Error, Github, documents};
 
 const PAGE_SIZE: usize = 50;
 
-/// An end for a server that always has a next page. 400 pages of the full size are more than
-/// anybody has.
+/// An end for a server that always has a next page. 400 pages of the full size are more than any
+/// repository has.
 const MAX_REQUESTS: u32 = 2_000;
 
 const WHAT: &str = "list the open pull requests";
@@ -31,35 +32,7 @@ pub struct PullPage {
     pub unreadable: Vec<Unreadable>,
     /// Those that cannot, and of which GitHub does not even show the number.
     pub unnamed: Vec<Gap>,
-    /// When it was true.
     pub read_at: Instant,
-}
-
-/// What every page says of the repository around its pull requests.
-#[derive(Debug, Clone)]
-pub struct ListHead {
-    /// The repository.
-    pub repository: RepositoryFacts,
-    /// What time the server has.
-    pub clock: ServerClock,
-    /// When the token expires, where GitHub says so.
-    pub token_expires_at: Option<SystemTime>,
-}
-
-/// The server's clock: approvals are dated by it, and ours may be wrong.
-#[derive(Debug, Clone, Copy)]
-pub struct ServerClock {
-    /// What it showed.
-    pub time: SystemTime,
-    /// When it showed that.
-    pub read: Instant,
-}
-
-impl ServerClock {
-    /// What it shows now.
-    pub fn now(&self) -> SystemTime {
-        self.time + self.read.elapsed()
-    }
 }
 
 /// The pages of the list, oldest pull requests first.
@@ -67,12 +40,14 @@ impl ServerClock {
 pub struct Pages<'g> {
     github: &'g Github,
     bases: Vec<String>,
-    after: Option<String>,
+    document: String,
+    /// Those of the next request.
+    variables: Value,
     size: PageSize,
     requests: u32,
     head: Option<ListHead>,
     is_over: bool,
-    /// GitHub does not show numbers alone either: it is not asked again.
+    /// GitHub does not show numbers alone either: they are not requested again.
     hides_numbers: bool,
 }
 
@@ -80,10 +55,16 @@ impl Github {
     /// All open pull requests, with the latest commits of the default branch and of each of
     /// `bases`.
     pub fn pages(&self, bases: &[String]) -> Pages<'_> {
+        let Repository { owner, name, .. } = &self.repository;
+        let mut variables = json!({ "owner": owner, "name": name, "after": null });
+        for (index, base) in bases.iter().enumerate() {
+            variables[format!("base_{index}")] = json!(format!("refs/heads/{base}"));
+        }
         Pages {
             github: self,
             bases: bases.to_vec(),
-            after: None,
+            document: documents::candidates(bases.len()),
+            variables,
             size: PageSize::new(),
             requests: 0,
             head: None,
@@ -101,87 +82,60 @@ impl Pages<'_> {
 
     /// The next page; `None` after the last one. After an error, throw away the pages read so far.
     pub async fn next(&mut self) -> Result<Option<PullPage>, Error> {
-        let document = documents::candidates(self.bases.len());
         while !self.is_over {
-            self.count()?;
+            self.requests += 1;
+            if self.requests > MAX_REQUESTS {
+                return Err(failed("its pages do not end"));
+            }
             let sent = Instant::now();
-            let page = match self.github.graphql(WHAT, &document, self.question()).await {
-                Ok(response) => self.read(&response),
-                Err(Error::Overloaded(why)) => Err(Unread::TooLarge(why)),
+            self.variables["first"] = json!(self.size.now);
+            let response = self.github.graphql(WHAT, &self.document, &self.variables).await;
+            match response.and_then(|response| self.read(&response)) {
+                Ok((rows, next)) => return self.take(rows, next, sent).await.map(Some),
+                Err(Error::Overloaded(_)) if self.size.now > 1 => self.size.halve(),
+                Err(Error::Overloaded(why)) => return self.pass_by(why, sent).await.map(Some),
                 Err(error) => return Err(error),
-            };
-            match page {
-                Ok(read) => return self.take(read, sent).await.map(Some),
-                Err(Unread::Failed(error)) => return Err(error),
-                Err(Unread::TooLarge(_)) if self.size.now > 1 => self.size.halve(),
-                Err(Unread::TooLarge(why)) => return self.pass_by(why, sent).await.map(Some),
             }
         }
         match self.head {
             Some(_) => Ok(None),
-            None => Err(failed("GitHub does not show a single one, however little is asked for")),
+            None => Err(failed("GitHub does not show a single one, however small the page")),
         }
     }
 
-    fn count(&mut self) -> Result<(), Error> {
-        self.requests += 1;
-        if self.requests > MAX_REQUESTS { Err(failed("its pages do not end")) } else { Ok(()) }
-    }
-
-    fn question(&self) -> Value {
-        let repository = self.github.repository();
-        let mut variables = json!({
-            "owner": repository.owner, "name": repository.name, "first": self.size.now, "after": self.after,
-        });
-        for (index, base) in self.bases.iter().enumerate() {
-            variables[format!("base_{index}")] = json!(format!("refs/heads/{base}"));
-        }
-        variables
-    }
-
-    /// The page in an answer. A single pull request is taken as it is; of more, each must have been
-    /// shown.
-    fn read(&mut self, response: &Response) -> Result<ReadPage, Unread> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct PullConnection {
-            page_info: PageInfo,
-            nodes: Vec<Value>,
-        }
-        let nodes_path = [json!("repository"), json!("pullRequests"), json!("nodes")];
-        let outside = |error: &&FieldError| error.below(&nodes_path).is_none_or(<[Value]>::is_empty);
+    /// The page in an answer, and where the next one starts. A single pull request is taken as it
+    /// is; of more, each must have been shown: else the page is too large.
+    fn read(&mut self, response: &Response) -> Result<(Vec<Row>, Option<String>), Error> {
+        let [a, b, c] = ["repository", "pullRequests", "nodes"].map(Value::from);
+        let is_outside = |error: &&FieldError| {
+            error.below(&[a.clone(), b.clone(), c.clone()]).is_none_or(<[Value]>::is_empty)
+        };
         let repository = &response.data["repository"];
-        if let Some(error) = response.errors.iter().find(outside) {
+        if let Some(error) = response.errors.iter().find(is_outside) {
             let why = format!("GitHub says: {}", error.text());
             return Err(match error.cause() {
-                GapCause::TooLarge => Unread::TooLarge(why),
-                GapCause::Refused | GapCause::Other => Unread::Failed(failed(&why)),
+                GapCause::TooLarge => Error::Overloaded(why),
+                GapCause::Refused | GapCause::Other => failed(&why),
             });
         }
         if repository.is_null() {
-            let name = self.github.repository().full_name();
-            let why = format!("{name} does not exist, or the token may not read it");
-            return Err(Unread::Failed(failed(&why)));
+            let name = self.github.repository.full_name();
+            return Err(failed(&format!("{name} does not exist, or the token may not read it")));
         }
         let page = PullConnection::deserialize(&repository["pullRequests"])
-            .map_err(|_| Unread::Failed(failed("GitHub's answer is not what it documents")))?;
-        let rows: Vec<Result<Pull, Torn>> = page
-            .nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| {
-                let [a, b, c] = nodes_path.clone();
-                let place = [a, b, c, json!(index)];
-                wire::pull(node, &place, &response.errors, &self.github.lacking).map(|(pull, _)| pull)
-            })
-            .collect();
+            .map_err(|_| failed("GitHub's answer is not what it documents"))?;
+        let rows = page.nodes.iter().enumerate().map(|(index, node)| {
+            let place = [a.clone(), b.clone(), c.clone(), json!(index)];
+            pull::read(node, &place, &response.errors, &self.github.lacking).map(|(pull, _)| pull)
+        });
+        let rows: Vec<Row> = rows.collect();
         if self.size.now > 1
-            && let Some(why) = rows.iter().find_map(too_large)
+            && let Some(why) = rows.iter().find_map(|row| too_large(row.as_ref()))
         {
-            return Err(Unread::TooLarge(why));
+            return Err(Error::Overloaded(why));
         }
         self.note_head(response);
-        Ok(ReadPage { rows, next: next_page(&page.page_info)? })
+        Ok((rows, next_page(&page.page_info)?))
     }
 
     fn note_head(&mut self, response: &Response) {
@@ -191,23 +145,17 @@ impl Pages<'_> {
         let repository = &response.data["repository"];
         self.github.note_name(&repository["nameWithOwner"]);
         self.head = Some(ListHead {
-            repository: wire::repository(repository, &self.bases),
+            repository: repository::facts(repository, &self.bases),
             clock: ServerClock { time: response.date.unwrap_or_else(SystemTime::now), read: Instant::now() },
             token_expires_at: response.token_expires_at,
         });
     }
 
-    async fn take(&mut self, read: ReadPage, sent: Instant) -> Result<PullPage, Error> {
-        let mut page = PullPage {
-            pulls: Vec::new(),
-            unreadable: Vec::new(),
-            unnamed: Vec::new(),
-            read_at: read_at(sent),
-        };
-        let size = self.size.now;
-        let is_too_large = size == 1 && read.rows.iter().any(|row| too_large(row).is_some());
+    async fn take(&mut self, rows: Vec<Row>, next: Option<String>, sent: Instant) -> Result<PullPage, Error> {
+        let mut page = PullPage::read_at(sent);
+        let is_too_large = self.size.now == 1 && rows.iter().any(|row| too_large(row.as_ref()).is_some());
         let mut nameless = Vec::new();
-        for (index, row) in read.rows.into_iter().enumerate() {
+        for (index, row) in rows.into_iter().enumerate() {
             match row {
                 Ok(pull) => page.pulls.push(pull),
                 Err(Torn { number: Some(number), title, gap, .. }) => {
@@ -217,12 +165,9 @@ impl Pages<'_> {
             }
         }
         if !nameless.is_empty() {
-            let known = self.numbers(size).await?.map(|(nodes, _)| nodes).unwrap_or_default();
+            let known = self.numbers().await?.map(|(nodes, _)| nodes).unwrap_or_default();
             for (index, gap) in nameless {
-                match known.get(index).cloned().flatten() {
-                    Some((number, title)) => page.unreadable.push(Unreadable { number, title, gap }),
-                    None => page.unnamed.push(gap),
-                }
+                page.add(known.get(index).cloned().flatten(), gap);
             }
         }
         if is_too_large {
@@ -230,27 +175,19 @@ impl Pages<'_> {
         } else {
             self.size.worked();
         }
-        self.go_on(read.next)?;
+        self.go_on(next)?;
         Ok(page)
     }
 
     /// A single pull request that GitHub cannot show: its number and the place of the next one are
-    /// asked for alone.
+    /// requested alone.
     async fn pass_by(&mut self, why: String, sent: Instant) -> Result<PullPage, Error> {
-        let Some((nodes, next)) = self.numbers(1).await? else {
-            return Err(Error::Overloaded(format!("{why}, also where a single one was asked for")));
+        let Some((nodes, next)) = self.numbers().await? else {
+            return Err(Error::Overloaded(format!("{why}, also where a single one was requested")));
         };
-        let gap = Gap { cause: GapCause::TooLarge, sentence: said(WHAT, &why) };
-        let mut page = PullPage {
-            pulls: Vec::new(),
-            unreadable: Vec::new(),
-            unnamed: Vec::new(),
-            read_at: read_at(sent),
-        };
-        match nodes.into_iter().next() {
-            Some(Some((number, title))) => page.unreadable.push(Unreadable { number, title, gap }),
-            Some(None) => page.unnamed.push(gap),
-            None => {}
+        let mut page = PullPage::read_at(sent);
+        if let Some(known) = nodes.into_iter().next() {
+            page.add(known, Gap { cause: GapCause::TooLarge, sentence: said(WHAT, &why) });
         }
         self.size.was_not_to_blame();
         self.go_on(next)?;
@@ -260,23 +197,21 @@ impl Pages<'_> {
     fn go_on(&mut self, next: Option<String>) -> Result<(), Error> {
         match next {
             None => self.is_over = true,
-            Some(cursor) if self.after.as_deref() == Some(&cursor) => {
+            Some(cursor) if self.variables["after"] == cursor => {
                 return Err(failed("its pages do not end"));
             }
-            Some(cursor) => self.after = Some(cursor),
+            Some(cursor) => self.variables["after"] = Value::String(cursor),
         }
         Ok(())
     }
 
-    /// Numbers and titles of the page at this place, and where the next one starts; `None` where
-    /// GitHub does not show them.
-    async fn numbers(&mut self, size: usize) -> Result<Option<Numbers>, Error> {
+    /// Numbers and titles of the page that was just requested, and where the next one starts;
+    /// `None` where GitHub does not show them.
+    async fn numbers(&mut self) -> Result<Option<Numbers>, Error> {
         if self.hides_numbers {
             return Ok(None);
         }
-        let mut variables = self.question();
-        variables["first"] = json!(size);
-        let response = match self.github.graphql(WHAT, documents::NUMBERS, variables).await {
+        let response = match self.github.graphql(WHAT, documents::NUMBERS, &self.variables).await {
             Ok(response) => response,
             Err(error @ Error::RateLimited(_)) => return Err(error),
             Err(Error::Overloaded(_) | Error::Failed(_)) => {
@@ -285,44 +220,48 @@ impl Pages<'_> {
             }
         };
         let connection = &response.data["repository"]["pullRequests"];
-        let nodes: Vec<Option<(u64, String)>> = connection["nodes"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|node| {
-                Some((node["number"].as_u64()?, node["title"].as_str().unwrap_or_default().to_owned()))
-            })
-            .collect();
+        let title = |node: &Value| node["title"].as_str().unwrap_or_default().to_owned();
+        let nodes = connection["nodes"].as_array().into_iter().flatten();
+        let nodes: Vec<Option<Name>> =
+            nodes.map(|node| Some((node["number"].as_u64()?, title(node)))).collect();
         self.hides_numbers = !nodes.iter().any(Option::is_some);
         let info = PageInfo::deserialize(&connection["pageInfo"]).ok();
         Ok(info.and_then(|info| Some((nodes, next_page(&info).ok()?))))
     }
 }
 
-type Numbers = (Vec<Option<(u64, String)>>, Option<String>);
+impl PullPage {
+    fn read_at(sent: Instant) -> Self {
+        let (pulls, unreadable, unnamed) = Default::default();
+        Self { pulls, unreadable, unnamed, read_at: read_at(sent) }
+    }
 
-struct ReadPage {
-    rows: Vec<Result<Pull, Torn>>,
-    /// Where the next page starts.
-    next: Option<String>,
-}
-
-/// Why an answer has no page.
-enum Unread {
-    /// Less of it may be readable.
-    TooLarge(String),
-    Failed(Error),
-}
-
-impl From<Error> for Unread {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
+    fn add(&mut self, known: Option<Name>, gap: Gap) {
+        match known {
+            Some((number, title)) => self.unreadable.push(Unreadable { number, title, gap }),
+            None => self.unnamed.push(gap),
+        }
     }
 }
 
-/// What asking for less may bring to light: a part that GitHub left out, and that the token may
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PullConnection {
+    page_info: PageInfo,
+    nodes: Vec<Value>,
+}
+
+type Row = Result<Pull, Torn>;
+
+/// Number and title.
+type Name = (u64, String);
+
+/// In the order of the page, and where the next one starts.
+type Numbers = (Vec<Option<Name>>, Option<String>);
+
+/// What a smaller request may bring to light: a part that GitHub left out, and that the token may
 /// see.
-pub(super) fn too_large(row: &Result<Pull, Torn>) -> Option<String> {
+pub(super) fn too_large(row: Result<&Pull, &Torn>) -> Option<String> {
     let gap = match row {
         Ok(pull) => pull.gaps.values().find(|gap| gap.cause == GapCause::TooLarge)?,
         Err(torn) => match torn.gap.cause {

@@ -1,78 +1,252 @@
-//! The one request that changes something: squash-merge a pull request at the head that was judged.
+//! The two REST requests about one pull request: the files that it changes, and its squash merge.
 
-use http::Method;
+use http::{HeaderName, Method};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use coordinator_core::merge::reason::{Reason, Skip};
+use coordinator_core::merge::title::CommitText;
 use coordinator_core::pull::Sha;
 use coordinator_core::report::RateLimit;
 
 use super::{Error, Github};
 
-/// What to merge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MergeCall {
-    /// Which pull request.
-    pub number: u64,
-    /// The head that was judged: GitHub refuses if it moved.
-    pub head: Sha,
-    /// First line of the commit; `None` leaves it to the repository's settings.
-    pub title: Option<String>,
-    /// The rest of it.
-    pub message: Option<String>,
-}
+const FILES_PER_PAGE: usize = 100;
 
-/// What came back from a merge call.
+/// GitHub lists at most 3,000 files.
+const MAX_FILE_PAGES: usize = 30;
+
+/// What became of a merge call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MergeAnswer {
-    /// An answer.
-    Answered {
-        /// The HTTP status.
-        status: u16,
-        /// GitHub's message, in one line, safe to show.
-        message: String,
-        /// The body, when it is one of a merge.
-        merged: Option<Merged>,
-    },
-    /// A rate limit refused it.
+pub enum MergeOutcome {
+    /// It is on the base, as this commit where GitHub named it.
+    Merged(Option<String>),
+    /// Not merged, or perhaps merged.
+    NotMerged(Skip),
+    /// GitHub accepts no further request.
     RateLimited(RateLimit),
-    /// None: it may be merged. Why.
-    Lost(String),
 }
 
 /// The body of a successful merge.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Merged {
-    /// It is on the base.
-    pub merged: bool,
+struct MergeBody {
+    merged: bool,
     /// The commit on the base.
     #[serde(rename = "sha", default)]
-    pub commit: Option<String>,
+    commit: Option<String>,
 }
 
 impl Github {
-    /// Sends the merge call, once.
-    pub async fn merge(&self, call: &MergeCall) -> MergeAnswer {
-        let url = format!("{}/pulls/{}/merge", self.rest_url(), call.number);
-        let mut body = Map::new();
-        body.insert("sha".to_owned(), json!(call.head.0));
-        body.insert("merge_method".to_owned(), json!("squash"));
-        for (key, value) in [("commit_title", &call.title), ("commit_message", &call.message)] {
-            if let Some(value) = value {
-                body.insert(key.to_owned(), json!(value));
+    /// Every path that the pull request changes, old names of renamed files included. An error
+    /// where the list may not be complete.
+    pub async fn changed_paths(&self, number: u64) -> Result<Vec<String>, Error> {
+        #[derive(Deserialize)]
+        struct File {
+            filename: String,
+            #[serde(default)]
+            previous_filename: Option<String>,
+        }
+        let repository = self.rest_url();
+        let mut paths = Vec::new();
+        for page in 1..=MAX_FILE_PAGES {
+            let url = format!("{repository}/pulls/{number}/files?per_page={FILES_PER_PAGE}&page={page}");
+            let answer =
+                self.call(Method::GET, &url, None).await?.succeeded("list the files of a pull request")?;
+            let files: Vec<File> = answer.json()?;
+            // The page is counted, not followed by its `Link`, which could lead to another host.
+            let link = answer.header(&HeaderName::from_static("link")).unwrap_or_default();
+            let has_next = files.len() == FILES_PER_PAGE || link.contains("rel=\"next\"");
+            let names = files.into_iter().flat_map(|file| [Some(file.filename), file.previous_filename]);
+            paths.extend(names.flatten());
+            if !has_next {
+                return Ok(paths);
             }
         }
-        match self.call(Method::PUT, &url, Some(&Value::Object(body))).await {
-            Err(Error::RateLimited(limit)) => MergeAnswer::RateLimited(limit),
-            Err(Error::Overloaded(why) | Error::Failed(why)) => MergeAnswer::Lost(why),
-            Ok(answer) => match answer.rate_limit() {
-                Some(limit) => MergeAnswer::RateLimited(limit),
-                None => MergeAnswer::Answered {
-                    status: answer.status.as_u16(),
-                    message: answer.message(),
-                    merged: serde_json::from_slice(&answer.body).ok(),
-                },
-            },
+        let most = FILES_PER_PAGE * MAX_FILE_PAGES;
+        Err(Error::Failed(format!("it changes {most} files or more, GitHub lists no more")))
+    }
+
+    /// Sends the merge call, once. GitHub refuses it if the head moved.
+    pub async fn merge(&self, number: u64, head: &Sha, text: &CommitText) -> MergeOutcome {
+        let url = format!("{}/pulls/{number}/merge", self.rest_url());
+        let mut body = Map::new();
+        body.insert("sha".to_owned(), json!(head.0));
+        body.insert("merge_method".to_owned(), json!("squash"));
+        for (key, value) in [("commit_title", &text.title), ("commit_message", &text.message)] {
+            body.extend(value.as_ref().map(|value| (key.to_owned(), json!(value))));
+        }
+        let answer = match self.call(Method::PUT, &url, Some(&Value::Object(body))).await {
+            Ok(answer) => answer,
+            Err(Error::RateLimited(limit)) => return MergeOutcome::RateLimited(limit),
+            Err(Error::Overloaded(why) | Error::Failed(why)) => return unknown(&why),
+        };
+        if let Some(limit) = answer.rate_limit() {
+            return MergeOutcome::RateLimited(limit);
+        }
+        let body = serde_json::from_slice(&answer.body).ok();
+        classify(answer.status.as_u16(), &answer.message(), body)
+    }
+}
+
+/// Texts of a refusal, first hit wins: a message may quote several rules.
+const REFUSALS: [(&str, Reason); 15] = [
+    ("base branch was modified", Reason::BaseModified),
+    ("squash merges are not allowed", Reason::SquashDisabled),
+    ("already merged", Reason::AlreadyMerged),
+    ("merge queue", Reason::MergeQueueRequired),
+    ("required status check", Reason::BlockedByProtection),
+    ("approving review", Reason::BlockedByProtection),
+    ("code owner", Reason::BlockedByProtection),
+    ("last pusher", Reason::BlockedByProtection),
+    ("rule violation", Reason::BlockedByProtection),
+    ("out of date", Reason::BlockedByProtection),
+    ("protected branch", Reason::BlockedByProtection),
+    ("not mergeable", Reason::NotMergeable),
+    ("conflict", Reason::NotMergeable),
+    ("draft", Reason::NotMergeable),
+    ("closed", Reason::NotMergeable),
+];
+
+/// What an answer means. Pure: of the body, `message` and `merged` alone decide.
+fn classify(status: u16, message: &str, body: Option<MergeBody>) -> MergeOutcome {
+    let quote = match message {
+        "" => format!("GitHub answered {status}"),
+        message => format!("GitHub answered {status}: {message}"),
+    };
+    let reason = match (status, body) {
+        (200, Some(MergeBody { merged: true, commit })) => return MergeOutcome::Merged(commit),
+        (200, Some(_)) | (405 | 409, _) => refusal(status, message),
+        // A page that is not an answer of GitHub's API says nothing about the merge.
+        (200..=299 | 408, _) => return unknown(&quote),
+        (401 | 403, _) => Reason::Forbidden,
+        (300..=399 | 404, _) => Reason::NotFound,
+        (400..=499, _) => Reason::ValidationFailed,
+        _ => return unknown(&quote),
+    };
+    MergeOutcome::NotMerged(match reason {
+        Reason::BaseModified => {
+            Skip::new(reason, "the base moved at that moment; the next cycle tries again")
+        }
+        Reason::SquashDisabled => {
+            Skip::new(reason, "the repository does not allow squash merges; turn them on in its settings")
+        }
+        Reason::NotFound if status < 400 => Skip::new(
+            reason,
+            format!("GitHub answered {status}: the repository has moved; correct `name` in [repository]"),
+        ),
+        _ => Skip::new(reason, quote),
+    })
+}
+
+/// Why GitHub did nothing, by its message.
+fn refusal(status: u16, message: &str) -> Reason {
+    let text = message.to_lowercase();
+    let known = REFUSALS.iter().find(|(part, _)| text.contains(part)).map(|(_, reason)| *reason);
+    match (status, known) {
+        (_, Some(reason @ (Reason::BaseModified | Reason::SquashDisabled | Reason::AlreadyMerged))) => reason,
+        (409, _) => Reason::HeadMoved,
+        (_, known) => known.unwrap_or(Reason::NotMergeable),
+    }
+}
+
+fn unknown(why: &str) -> MergeOutcome {
+    let detail = format!("it may be merged: {why}; the next cycle looks again");
+    MergeOutcome::NotMerged(Skip::new(Reason::MergeOutcomeUnknown, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fake::{self, Reply};
+
+    fn word(outcome: &MergeOutcome) -> &'static str {
+        match outcome {
+            MergeOutcome::Merged(_) => "merged",
+            MergeOutcome::NotMerged(skip) => skip.reason.word(),
+            MergeOutcome::RateLimited(_) => "rate_limited",
+        }
+    }
+
+    #[test]
+    fn every_answer_of_github_has_its_meaning() {
+        for (status, message, expected) in [
+            (405, "Base branch was modified. Review and try the merge again.", "base_modified"),
+            (409, "Base branch was modified. Review and try the merge again.", "base_modified"),
+            (409, "Head branch was modified. Review and try the merge again.", "head_moved"),
+            (409, "", "head_moved"),
+            (405, "Required status check \"build\" is expected.", "blocked_by_protection"),
+            (
+                405,
+                "At least 1 approving review is required by reviewers with write access.",
+                "blocked_by_protection",
+            ),
+            (405, "Waiting on code owner review from octo/team.", "blocked_by_protection"),
+            (
+                405,
+                "New changes require approval from someone other than the last pusher.",
+                "blocked_by_protection",
+            ),
+            (405, "Repository rule violations found", "blocked_by_protection"),
+            (
+                405,
+                "Repository rule violations found: Changes must be made through the merge queue",
+                "merge_queue_required",
+            ),
+            (405, "Head branch is out of date", "blocked_by_protection"),
+            (405, "Squash merges are not allowed on this repository.", "squash_disabled"),
+            (405, "Pull Request is not mergeable", "not_mergeable"),
+            (405, "Merge conflict", "not_mergeable"),
+            (405, "Pull Request is still a draft", "not_mergeable"),
+            (405, "Pull Request is closed", "not_mergeable"),
+            (405, "Pull Request has already merged", "already_merged"),
+            (405, "Pull request already merged", "already_merged"),
+            (405, "something new", "not_mergeable"),
+            (403, "Resource not accessible by integration", "forbidden"),
+            (401, "Bad credentials", "forbidden"),
+            (404, "Not Found", "not_found"),
+            (422, "Validation Failed", "validation_failed"),
+            (410, "Gone", "validation_failed"),
+            (301, "Moved Permanently", "not_found"),
+            (307, "", "not_found"),
+            (500, "Server Error", "merge_outcome_unknown"),
+            (502, "", "merge_outcome_unknown"),
+            (503, "", "merge_outcome_unknown"),
+            (200, "", "merge_outcome_unknown"),
+            (204, "", "merge_outcome_unknown"),
+        ] {
+            assert_eq!(word(&classify(status, message, None)), expected, "{status} {message}");
+        }
+    }
+
+    #[test]
+    fn a_merge_is_one_only_when_the_body_says_so() {
+        let outcome = |merged| {
+            let body = MergeBody { merged, commit: Some("c1".to_owned()) };
+            classify(200, "Pull Request is not mergeable", Some(body))
+        };
+        assert_eq!(outcome(true), MergeOutcome::Merged(Some("c1".to_owned())));
+        assert_eq!(word(&outcome(false)), "not_mergeable");
+    }
+
+    #[tokio::test]
+    async fn no_answer_may_be_a_merge() {
+        let head = Sha("h1".to_owned());
+        let text = CommitText { title: None, message: None };
+        let (github, _) = fake::github(|_| Reply::Reset);
+        let lost = github.merge(7, &head, &text).await;
+        assert_eq!(word(&lost), "merge_outcome_unknown");
+        assert!(matches!(lost, MergeOutcome::NotMerged(skip) if skip.reason.is_failure()));
+        let (github, _) = fake::github(|_| Reply::json(429, &json!({})));
+        assert_eq!(word(&github.merge(7, &head, &text).await), "rate_limited");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_a_200_is_ever_a_merge(status in 100..600_u16, message in ".*", merged: bool) {
+            let outcome = classify(status, &message, Some(MergeBody { merged, commit: None }));
+            prop_assert_eq!(matches!(outcome, MergeOutcome::Merged(_)), status == 200 && merged);
         }
     }
 }

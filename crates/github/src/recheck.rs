@@ -1,18 +1,17 @@
 //! Pull requests read again, with every check row: one request for as many as GitHub can show at
 //! once.
 
-use std::collections::BTreeMap;
-use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use coordinator_core::pull::{Checks, Gap, GapCause, Pull, Rollup, Unreadable};
+use coordinator_core::pull::{Checks, Gap, GapCause, Pull, Unreadable};
 use coordinator_core::report::RateLimit;
 
+use super::graphql::FieldError;
 use super::list::{read_at, said, too_large};
-use super::wire::{self, PageInfo, Torn};
+use super::pull::{self, PageInfo, Torn};
 use super::{Error, Github, documents};
 
 /// The most that one request asks for. Where that is too much, half as many are asked for, down to
@@ -64,7 +63,15 @@ impl RereadSize {
     }
 }
 
-type Reread = Result<Pull, Torn>;
+/// A pull request that is read again, as far as that has come.
+struct Open {
+    asked: Pull,
+    /// What its pages have shown so far, and when the first was read.
+    shown: Option<(Pull, Instant)>,
+    /// Where its check rows go on.
+    after: Option<String>,
+    pages: usize,
+}
 
 impl Github {
     /// How many pull requests one request reads again by now.
@@ -77,142 +84,122 @@ impl Github {
     /// request starts once `is_stopped`.
     pub async fn recheck(&self, pulls: Vec<Pull>, is_stopped: impl Fn() -> bool) -> Rereads {
         let mut rereads = Rereads::default();
-        let mut left = pulls;
+        let open = |asked| Open { asked, shown: None, after: None, pages: 0 };
+        let mut left: Vec<Open> = pulls.into_iter().map(open).collect();
         while !left.is_empty() {
-            if is_stopped() {
-                let why = format!("could not {WHAT}: the run ended before that");
-                rereads.unanswered = Some((left, Error::Failed(why)));
-                break;
-            }
             let size = self.rereads.get().min(left.len());
             let rest = left.split_off(size);
-            let asked = mem::replace(&mut left, rest);
             let sent = Instant::now();
-            match self.recheck_at_once(&asked).await {
-                Ok(answers) => {
-                    let again = self.sort(asked, answers, sent, &mut rereads);
-                    left.splice(0..0, again);
-                }
-                Err(Error::Overloaded(_)) if size > 1 => {
-                    self.rereads.halve(size);
-                    left.splice(0..0, asked);
-                }
+            let answers = if is_stopped() {
+                Err(Error::Failed(format!("could not {WHAT}: the run ended before that")))
+            } else {
+                self.recheck_page(&left).await
+            };
+            match answers {
+                Ok(answers) => left = self.sort(left, answers, sent, &mut rereads),
+                Err(Error::Overloaded(_)) if size > 1 => self.rereads.halve(size),
                 Err(Error::Overloaded(why)) => {
                     let gap = Gap { cause: GapCause::TooLarge, sentence: said(WHAT, &why) };
-                    rereads.unreadable.extend(asked.iter().map(|pull| unreadable(pull, gap.clone())));
+                    rereads.unreadable.extend(left.drain(..).map(|open| unreadable(open.asked, gap.clone())));
                 }
                 Err(error) => {
-                    left.splice(0..0, asked);
-                    rereads.unanswered = Some((left, error));
+                    let left = left.into_iter().chain(rest).map(|open| open.asked);
+                    rereads.unanswered = Some((left.collect(), error));
                     break;
                 }
             }
+            left.extend(rest);
         }
         rereads
     }
 
-    /// Keeps what was shown; what smaller questions may bring to light comes back.
-    fn sort(
-        &self,
-        asked: Vec<Pull>,
-        answers: Vec<Reread>,
-        sent: Instant,
-        rereads: &mut Rereads,
-    ) -> Vec<Pull> {
-        let size = asked.len();
-        let mut again = Vec::new();
-        for (pull, answer) in asked.into_iter().zip(answers) {
-            match answer {
-                _ if size > 1 && too_large(&answer).is_some() => again.push(pull),
-                Ok(fresh) => rereads.read.push((fresh, read_at(sent))),
-                Err(torn) => rereads.unreadable.push(unreadable(&pull, torn.gap)),
-            }
-        }
-        if !again.is_empty() {
-            self.rereads.halve(size);
-        }
-        again
-    }
-
-    /// Each in the order asked.
-    async fn recheck_at_once(&self, pulls: &[Pull]) -> Result<Vec<Reread>, Error> {
-        let mut answers = BTreeMap::new();
-        let mut open: Vec<(usize, Option<String>)> = (0..pulls.len()).map(|index| (index, None)).collect();
-        for _ in 0..MAX_PAGES {
-            if open.is_empty() {
-                break;
-            }
-            let page = self.recheck_page(pulls, &open).await?;
-            let asked = mem::take(&mut open);
-            for ((index, _), answer) in asked.into_iter().zip(page) {
-                let (answer, more) = match answer {
-                    Ok((pull, more)) => (Ok(pull), more),
-                    Err(torn) => (Err(torn), None),
-                };
-                let whole = match answers.remove(&index) {
-                    Some(earlier) => join(earlier, answer),
-                    None => answer,
-                };
-                answers.insert(index, whole);
-                if let Some(cursor) = more.and_then(|info: PageInfo| info.end_cursor) {
-                    open.push((index, Some(cursor)));
-                }
-            }
-        }
-        Ok(answers.into_values().collect())
-    }
-
-    async fn recheck_page(
-        &self,
-        pulls: &[Pull],
-        asked: &[(usize, Option<String>)],
-    ) -> Result<Vec<Result<(Pull, Option<PageInfo>), Torn>>, Error> {
+    /// One request for all of them; the answers come in their order, each with the place where its
+    /// check rows go on.
+    async fn recheck_page(&self, asked: &[Open]) -> Result<Vec<Answered>, Error> {
+        let aliases: Vec<[Value; 1]> = (0..asked.len()).map(|at| [json!(format!("pull_{at}"))]).collect();
         let mut variables = json!({});
-        for (place, (index, after)) in asked.iter().enumerate() {
-            variables[format!("id_{place}")] = json!(pulls[*index].id);
-            variables[format!("after_{place}")] = json!(after);
+        for (at, open) in asked.iter().enumerate() {
+            variables[format!("id_{at}")] = json!(open.asked.id);
+            variables[format!("after_{at}")] = json!(open.after);
         }
-        let document = documents::recheck(asked.len());
-        let response = self.graphql(WHAT, &document, variables).await?;
-        let alias = |place: usize| format!("pull_{place}");
-        let known: Vec<[Value; 1]> = (0..asked.len()).map(|place| [json!(alias(place))]).collect();
-        let stray =
-            response.errors.iter().find(|error| !known.iter().any(|path| error.below(path).is_some()));
-        if let Some(error) = stray {
+        let response = self.graphql(WHAT, &documents::recheck(asked.len()), &variables).await?;
+        let is_known = |error: &FieldError| aliases.iter().any(|alias| error.below(alias).is_some());
+        if let Some(error) = response.errors.iter().find(|error| !is_known(error)) {
             let why = format!("could not {WHAT}: GitHub says: {}", error.text());
             let is_too_large = error.cause() == GapCause::TooLarge;
             return Err(if is_too_large { Error::Overloaded(why) } else { Error::Failed(why) });
         }
-        let read = asked.iter().enumerate().map(|(place, (index, _))| {
-            let node = &response.data[alias(place)];
-            wire::pull(node, &[json!(alias(place))], &response.errors, &self.lacking)
-                .and_then(|(pull, more)| same(&pulls[*index], pull).map(|pull| (pull, more)))
+        let answers = asked.iter().zip(&aliases).enumerate().map(|(at, (open, alias))| {
+            let node = &response.data[format!("pull_{at}")];
+            let answer = pull::read(node, alias, &response.errors, &self.lacking)?;
+            if answer.0.number == open.asked.number {
+                return Ok(answer);
+            }
+            let sentence = format!("GitHub answered with #{}", answer.0.number);
+            let gap = Gap { cause: GapCause::Other, sentence };
+            Err(Torn { number: Some(open.asked.number), title: String::new(), gap, is_gone: false })
         });
-        Ok(read.collect())
+        Ok(answers.collect())
+    }
+
+    /// Keeps what was shown whole; what must be read again, or goes on, comes back.
+    fn sort(
+        &self,
+        asked: Vec<Open>,
+        answers: Vec<Answered>,
+        sent: Instant,
+        rereads: &mut Rereads,
+    ) -> Vec<Open> {
+        let size = asked.len();
+        let mut again = Vec::new();
+        let mut was_too_large = false;
+        for (mut open, answer) in asked.into_iter().zip(answers) {
+            let (pull, more) = match answer {
+                answer if size > 1 && too_large(answer.as_ref().map(|(pull, _)| pull)).is_some() => {
+                    was_too_large = true;
+                    again.push(open);
+                    continue;
+                }
+                Ok(answer) => answer,
+                Err(torn) => {
+                    rereads.unreadable.push(unreadable(open.asked, torn.gap));
+                    continue;
+                }
+            };
+            let (pull, read_at) = match open.shown.take() {
+                Some((earlier, first)) => (join(earlier, pull), first),
+                None => (pull, read_at(sent)),
+            };
+            open.after = more.and_then(|info| info.end_cursor);
+            open.pages += 1;
+            if open.after.is_some() && open.pages < MAX_PAGES {
+                again.push(Open { shown: Some((pull, read_at)), ..open });
+            } else {
+                rereads.read.push((pull, read_at));
+            }
+        }
+        if was_too_large {
+            self.rereads.halve(size);
+        }
+        again
     }
 }
 
-/// An answer about another pull request than the one that was asked for is none.
-fn same(asked: &Pull, answer: Pull) -> Reread {
-    if asked.number == answer.number {
-        return Ok(answer);
-    }
-    let sentence = format!("GitHub answered with #{}", answer.number);
-    let gap = Gap { cause: GapCause::Other, sentence };
-    Err(Torn { number: Some(asked.number), title: asked.title.clone(), gap, is_gone: false })
-}
+type Answered = Result<(Pull, Option<PageInfo>), Torn>;
 
-fn unreadable(asked: &Pull, gap: Gap) -> Unreadable {
-    Unreadable { number: asked.number, title: asked.title.clone(), gap }
+fn unreadable(asked: Pull, gap: Gap) -> Unreadable {
+    Unreadable { number: asked.number, title: asked.title, gap }
 }
 
 /// The newer facts with the rows of both pages. Pages of two commits, or of two states of one, do
 /// not add up: then the number of rows is not the total, and the checks stay undecided.
-fn join(earlier: Reread, newer: Reread) -> Reread {
-    let (mut earlier, mut newer) = (earlier?, newer?);
+fn join(mut earlier: Pull, mut newer: Pull) -> Pull {
     newer.checks = match (earlier.checks, newer.checks) {
-        (Checks::Rollup(first), Checks::Rollup(second)) if first.commit == second.commit => {
-            Checks::Rollup(joined(first, second))
+        (Checks::Rollup(mut first), Checks::Rollup(mut second)) if first.commit == second.commit => {
+            first.rows.items.append(&mut second.rows.items);
+            second.rows.complete = first.rows.items.len() as u64 == second.total;
+            second.rows.items = first.rows.items;
+            Checks::Rollup(second)
         }
         (Checks::Unreadable(why), _) | (_, Checks::Unreadable(why)) => Checks::Unreadable(why),
         (Checks::Rollup(_) | Checks::None, Checks::Rollup(_) | Checks::None) => {
@@ -220,12 +207,5 @@ fn join(earlier: Reread, newer: Reread) -> Reread {
         }
     };
     newer.gaps.append(&mut earlier.gaps);
-    Ok(newer)
-}
-
-fn joined(mut first: Rollup, mut second: Rollup) -> Rollup {
-    first.rows.items.append(&mut second.rows.items);
-    second.rows.items = first.rows.items;
-    second.rows.complete = second.rows.items.len() as u64 == second.total;
-    second
+    newer
 }

@@ -1,5 +1,6 @@
 //! One request, one answer: sent once, counted, bounded in time and size.
 
+use std::fmt;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -11,25 +12,62 @@ use http_body_util::{BodyExt, Limited};
 use octocrab::OctoBody;
 use serde::Deserialize;
 use serde_json::Value;
+use tower::BoxError;
 
 use coordinator_core::report::{Cause, RateLimit};
 use coordinator_core::sanitize::one_line;
+use coordinator_core::timestamp;
 use coordinator_http::{Attempt, Failure};
 
-use super::credentials::{Credentials, bearer};
-use super::{Error, Github};
-use coordinator_core::timestamp;
+use super::Github;
+use super::credentials::{App, Credentials, bearer};
 
 /// For a whole exchange.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// No answer that we ask for is nearly as large.
-const LARGEST_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// The answers that we read are far smaller.
+const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
 /// Of a message from GitHub, at most this much is shown.
-const LONGEST_MESSAGE_CHARS: usize = 200;
+const MAX_MESSAGE_CHARS: usize = 200;
 
-/// What came back.
+/// A read that failed. Its text is one line, safe to show, and carries no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// GitHub accepts no further request before the time it names.
+    RateLimited(RateLimit),
+    /// 502, 504, or a 200 that says so: the request was too big, or GitHub too slow.
+    Overloaded(String),
+    Failed(String),
+}
+
+impl Error {
+    /// The rate limit, if that is why.
+    pub fn rate_limit(&self) -> Option<&RateLimit> {
+        match self {
+            Self::RateLimited(limit) => Some(limit),
+            Self::Overloaded(_) | Self::Failed(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RateLimited(limit) => {
+                f.write_str("GitHub's rate limit is used up")?;
+                if let Some(time) = limit.resets_at {
+                    write!(f, " until {}", humantime::format_rfc3339_seconds(time))?;
+                }
+                if limit.said.is_empty() { Ok(()) } else { write!(f, "; GitHub says: {}", limit.said) }
+            }
+            Self::Overloaded(why) | Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -44,36 +82,61 @@ impl Github {
         url: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Error> {
-        let authorization = self.authorization().await?;
+        let authorization = match &self.credentials {
+            Credentials::Token(header) => header,
+            Credentials::App(app) => self.installation.get_or_try_init(|| self.sign_in(app)).await?,
+        };
         self.exchange(method, url, body, authorization).await.map_err(Error::Failed)
     }
 
+    async fn sign_in(&self, app: &App) -> Result<HeaderValue, Error> {
+        #[derive(Deserialize)]
+        struct Token {
+            token: String,
+        }
+        let url = format!("{}/app/installations/{}/access_tokens", self.repository.api_url, app.installation);
+        let header = app.header().map_err(|error| Error::Failed(format!("{error:#}")))?;
+        let answer = self.exchange(Method::POST, &url, None, &header).await.map_err(Error::Failed)?;
+        let token: Token = answer.succeeded("sign in as the GitHub App")?.json()?;
+        bearer(&token.token)
+            .map_err(|_| Error::Failed("GitHub's installation token is not a valid token".to_owned()))
+    }
+
     /// The answer, or in one line why none came.
-    pub(super) async fn exchange(
+    async fn exchange(
         &self,
         method: Method,
         url: &str,
         body: Option<&Value>,
-        authorization: HeaderValue,
+        authorization: &HeaderValue,
     ) -> Result<Answer, String> {
-        let body = body.map(Value::to_string);
         let request = http::Request::builder()
             .method(method)
             .uri(url)
-            .header(AUTHORIZATION, authorization.clone())
+            .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
-            .body(body.map_or_else(OctoBody::empty, OctoBody::from))
-            .map_err(|error| format!("the address {url} is no address: {error}"))?;
+            .body(body.map_or_else(OctoBody::empty, |body| OctoBody::from(body.to_string())))
+            .map_err(|error| format!("invalid URL {url}: {error}"))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let attempt = Attempt::default();
-        // The time comes first: a process that was stopped and goes on after it sends nothing by what it saw before.
+        let transfer = async {
+            let url = request.uri().to_string().parse().ok();
+            let response = self.octocrab.send(request).await.map_err(|error| {
+                let failure = failure(&error, url.as_ref());
+                self.note(Some(&failure.cause));
+                said(&failure)
+            })?;
+            self.note(None);
+            Answer::read(response, authorization).await
+        };
+        // Check the time first: after SIGSTOP and SIGCONT nothing is sent that rests on stale data.
         tokio::select! {
             biased;
             () = tokio::time::sleep(CALL_TIMEOUT) => {
                 self.note(Some(&Failure::late(CALL_TIMEOUT, attempt.is_connecting()).cause));
                 Err(format!("GitHub did not answer within {} s", CALL_TIMEOUT.as_secs()))
             }
-            answer = attempt.of(self.transfer(request)) => answer.map(|answer| answer.without(&authorization)),
+            answer = attempt.of(transfer) => answer,
         }
     }
 
@@ -82,74 +145,39 @@ impl Github {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes whether GitHub was there.
     fn note(&self, failure: Option<&Cause>) {
         self.contact.lock().unwrap_or_else(PoisonError::into_inner).note(failure);
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure.cloned();
     }
-
-    async fn transfer(&self, request: http::Request<OctoBody>) -> Result<Answer, String> {
-        let url = request.uri().to_string().parse().ok();
-        let response = self.octocrab.send(request).await.map_err(|error| {
-            let failure = failure(&error, url.as_ref());
-            self.note(Some(&failure.cause));
-            said(&failure)
-        })?;
-        self.note(None);
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, LARGEST_BODY_BYTES)
-            .collect()
-            .await
-            .map_err(|error| format!("GitHub's answer broke off: {}", root_cause(error.as_ref())))?;
-        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
-    }
-
-    /// The header that every request carries.
-    pub(super) async fn authorization(&self) -> Result<HeaderValue, Error> {
-        match &self.credentials {
-            Credentials::Token(header) => Ok(header.clone()),
-            Credentials::App(_) => {
-                self.installation.get_or_try_init(|| self.installation_header()).await.cloned()
-            }
-        }
-    }
-
-    async fn installation_header(&self) -> Result<HeaderValue, Error> {
-        #[derive(Deserialize)]
-        struct Token {
-            token: String,
-        }
-        let Credentials::App(app) = &self.credentials else {
-            return Err(Error::Failed("a token needs no installation".to_owned()));
-        };
-        let url = format!("{}/app/installations/{}/access_tokens", self.repository.api_url, app.installation);
-        let header = app.header().map_err(|error| Error::Failed(format!("{error:#}")))?;
-        let answer = self.exchange(Method::POST, &url, None, header).await.map_err(Error::Failed)?;
-        let answer = answer.succeeded("sign in as the GitHub App")?;
-        let token: Token = answer.json()?;
-        bearer(&token.token).map_err(|_| Error::Failed("GitHub's installation token is no token".to_owned()))
-    }
 }
 
 impl Answer {
-    /// A server that quotes our own credentials brings them into no message. It is done before anything is cut: the
-    /// half of a token would not be recognised any more.
-    fn without(mut self, authorization: &HeaderValue) -> Self {
+    /// Reads the whole body. A server that quotes our own credentials brings them into no message;
+    /// that is done before anything is cut, because half a token would not be recognised.
+    async fn read<B>(response: http::Response<B>, authorization: &HeaderValue) -> Result<Self, String>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (mut head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BODY_BYTES)
+            .collect()
+            .await
+            .map_err(|error| format!("GitHub's answer broke off: {}", root_cause(error.as_ref())))?;
         let header = String::from_utf8_lossy(authorization.as_bytes());
         let token = header.rsplit(' ').next().unwrap_or_default();
         let scrubbed = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
             (!token.is_empty() && text.contains(token)).then(|| text.replace(token, "***"))
         };
-        if let Some(body) = scrubbed(&self.body) {
-            self.body = body.into();
-        }
-        for value in self.headers.values_mut() {
+        for value in head.headers.values_mut() {
             if let Some(text) = scrubbed(value.as_bytes()) {
                 *value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("***"));
             }
         }
-        self
+        let body = body.to_bytes();
+        let body = scrubbed(&body).map_or(body, Bytes::from);
+        Ok(Self { status: head.status, headers: head.headers, body })
     }
 
     /// The answer, unless its status says that the request failed.
@@ -174,10 +202,9 @@ impl Answer {
 
     fn moved_to(&self) -> String {
         self.header(&LOCATION)
-            .map_or_else(String::new, |url| format!(", moved to {}", one_line(url, LONGEST_MESSAGE_CHARS)))
+            .map_or_else(String::new, |url| format!(", moved to {}", one_line(url, MAX_MESSAGE_CHARS)))
     }
 
-    /// The body.
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
             // The error's text may quote the body.
@@ -198,7 +225,6 @@ impl Answer {
         serde_json::from_slice::<Body>(&self.body).map(|body| shown(&body.message)).unwrap_or_default()
     }
 
-    /// The server's clock.
     pub(super) fn date(&self) -> Option<SystemTime> {
         timestamp::date_header(self.header(&DATE)?)
     }
@@ -208,7 +234,8 @@ impl Answer {
         timestamp::parse(self.header(&HeaderName::from_static("github-authentication-token-expiration"))?)
     }
 
-    /// The rate limit that refused the request: 429, or a 403 that says so in its headers or its text.
+    /// The rate limit that refused the request: 429, or a 403 that says so in its headers or its
+    /// text.
     pub(super) fn rate_limit(&self) -> Option<RateLimit> {
         let limited = match self.status {
             StatusCode::TOO_MANY_REQUESTS => true,
@@ -251,7 +278,7 @@ impl Answer {
 
 /// A message of GitHub's, safe to show.
 pub(super) fn shown(message: &str) -> String {
-    one_line(message, LONGEST_MESSAGE_CHARS)
+    one_line(message, MAX_MESSAGE_CHARS)
 }
 
 fn failure(error: &octocrab::Error, url: Option<&reqwest::Url>) -> Failure {
@@ -275,7 +302,7 @@ fn said(failure: &Failure) -> String {
     }
 }
 
-/// What caused it in the end, in one line: libraries keep the telling part for the last.
+/// What caused it in the end, in one line: libraries put the cause last.
 pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut root = error;
     while let Some(cause) = root.source() {

@@ -3,9 +3,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::fake::{self, Reply, Sent, TOKEN};
-use super::{Error, Github, ListHead, MergeAnswer, MergeCall, Rereads};
+use super::{Error, Github, ListHead, MergeOutcome, Rereads};
 use coordinator_core::finding::Grade;
 use coordinator_core::merge::LastPushApproval;
+use coordinator_core::merge::reason::{Reason, Skip};
+use coordinator_core::merge::title::CommitText;
 use coordinator_core::pull::{
     Actor, ActorKind, Checks, Gap, GapCause, LastPush, MergeQueue, MergeState, Mergeable, Permission, Pull,
     ReviewDecision, RowSource, Sha, Unreadable,
@@ -496,34 +498,41 @@ async fn an_answer_about_another_pull_request_is_none() {
 async fn a_process_that_was_stopped_for_longer_than_a_call_may_take_sends_nothing_when_it_goes_on() {
     let (github, journal) = fake::github(|_| Reply::json(200, &json!({"merged": true})));
     let head = Sha("a".repeat(40));
-    let call = MergeCall { number: 7, head, title: None, message: None };
-    let mut merge = std::pin::pin!(github.merge(&call));
+    let text = CommitText { title: None, message: None };
+    let mut merge = std::pin::pin!(github.merge(7, &head, &text));
     assert!(futures_util::poll!(merge.as_mut()).is_pending());
     tokio::time::advance(Duration::from_secs(21)).await;
-    assert!(matches!(merge.await, MergeAnswer::Lost(why) if why.contains("did not answer within 20 s")));
+    let MergeOutcome::NotMerged(skip) = merge.await else { panic!("nothing was merged") };
+    assert_eq!(skip.reason, Reason::MergeOutcomeUnknown);
+    assert!(skip.detail.contains("did not answer within 20 s"), "{}", skip.detail);
     assert_eq!(journal.lock().expect("no test panics with the lock").len(), 0);
 }
 
 #[tokio::test]
 async fn a_merge_call_carries_the_judged_head_and_is_sent_once() {
-    let call = MergeCall {
-        number: 7,
-        head: Sha("head-7".to_owned()),
-        title: Some("Change 7 (#7)".to_owned()),
-        message: Some(String::new()),
-    };
+    let head = Sha("head-7".to_owned());
+    let text = CommitText { title: Some("Change 7 (#7)".to_owned()), message: Some(String::new()) };
+    let refused = |reason, status: &str| MergeOutcome::NotMerged(Skip::new(reason, status));
     for (reply, expected) in [
-        (Reply::json(200, &json!({ "merged": true, "sha": "c7", "message": "ok" })), None),
-        (Reply::json(500, &json!({ "message": "Server Error" })), Some(500)),
-        (Reply::json(403, &json!({ "message": "Resource not accessible" })), Some(403)),
+        (
+            Reply::json(200, &json!({ "merged": true, "sha": "c7", "message": "ok" })),
+            MergeOutcome::Merged(Some("c7".to_owned())),
+        ),
+        (
+            Reply::json(500, &json!({ "message": "Server Error" })),
+            refused(
+                Reason::MergeOutcomeUnknown,
+                "it may be merged: GitHub answered 500: Server Error; the next cycle looks again",
+            ),
+        ),
+        (
+            Reply::json(403, &json!({ "message": "Resource not accessible" })),
+            refused(Reason::Forbidden, "GitHub answered 403: Resource not accessible"),
+        ),
     ] {
         let mut reply = Some(reply);
         let (github, journal) = fake::github(move |_| reply.take().unwrap_or(Reply::Reset));
-        let MergeAnswer::Answered { status, merged, .. } = github.merge(&call).await else {
-            panic!("an answer")
-        };
-        assert_eq!(expected.unwrap_or(200), status);
-        assert_eq!(merged.is_some_and(|body| body.merged), expected.is_none());
+        assert_eq!(github.merge(7, &head, &text).await, expected);
         let journal = journal.lock().expect("no test panics with the lock");
         assert_eq!(journal.len(), 1);
         assert_eq!(journal[0].method, "PUT");
@@ -639,8 +648,8 @@ async fn a_renamed_repository_is_found_by_doctor_and_merged_into_under_its_new_n
     });
     list(&github).await.expect("a list");
     assert_eq!(github.renamed_to().as_deref(), Some("acme/gadgets"));
-    let call = MergeCall { number: 1, head: Sha("head-1".to_owned()), title: None, message: None };
-    github.merge(&call).await;
+    let text = CommitText { title: None, message: None };
+    github.merge(1, &Sha("head-1".to_owned()), &text).await;
     let urls: Vec<String> =
         journal.lock().expect("no test panics with the lock").iter().map(|sent| sent.url.clone()).collect();
     assert_eq!(urls[1], "https://api.example.com/v3/repos/acme/gadgets/pulls/1/merge");

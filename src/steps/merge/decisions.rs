@@ -2,27 +2,20 @@
 //! is cut off.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::{Duration, SystemTime};
 
-use coordinator_core::pull::{Gap, Permission, Pull, RepositoryFacts, Unreadable};
+use coordinator_core::merge::reason::{Reason, Skip};
+use coordinator_core::pull::{Gap, GapCause, Permission, Pull, RepositoryFacts, Unreadable};
 use coordinator_core::report::{MergeReport, Merged, NotMerged, RecentMerge, Unjudged};
 use coordinator_github::ListHead;
-
-use coordinator_core::merge::reason::{Reason, Skip};
-use coordinator_core::merge::verdict::Missing;
 
 /// A merge that is this fresh may explain why production broke.
 const RECENT: Duration = Duration::from_secs(30 * 60);
 
-/// What was decided about a pull request, so far.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Decision {
-    /// It may be merged; its turn has not come.
-    Waits,
-    /// What is missing is read again.
-    Recheck(Missing),
-    /// A merge call is under way.
-    Called,
+/// What becomes of a pull request, if nothing more comes.
+#[derive(Debug)]
+enum Decision {
     /// It is merged, as this commit where GitHub named it; in a dry run it would be.
     Merged(Option<String>),
     /// It is left, and why.
@@ -48,7 +41,7 @@ pub(super) struct Decisions<'a> {
     unnamed: Vec<Gap>,
     /// In the order of the merges.
     merged: Vec<u64>,
-    /// The whole list was read: a part of it is none.
+    /// The whole list was read: of a part nothing is reported.
     is_listed: bool,
 }
 
@@ -66,18 +59,36 @@ impl<'a> Decisions<'a> {
         self.entries.contains_key(&number)
     }
 
-    /// Replaces what was decided about it before.
-    pub(super) fn decide(&mut self, pull: &Pull, decision: Decision) {
-        if matches!(decision, Decision::Merged(_)) {
-            self.merged.push(pull.number);
-        }
+    /// Replaces what was decided about it before, as all of these do.
+    fn decide(&mut self, pull: &Pull, decision: Decision) {
         let (title, head) = (pull.title.clone(), pull.head.0.clone());
         self.entries.insert(pull.number, Entry { title, head, decision });
     }
 
-    /// The same for one that is left.
-    pub(super) fn leave(&mut self, pull: &Pull, skip: &Skip) {
-        self.decide(pull, Decision::Left(skip.clone()));
+    pub(super) fn merged(&mut self, pull: &Pull, commit: Option<String>) {
+        self.merged.push(pull.number);
+        self.decide(pull, Decision::Merged(commit));
+    }
+
+    pub(super) fn leave(&mut self, pull: &Pull, skip: Skip) {
+        self.decide(pull, Decision::Left(skip));
+    }
+
+    pub(super) fn unjudged(&mut self, pull: &Pull, skip: Skip, gap: Gap) {
+        self.decide(pull, Decision::Unjudged(skip, gap));
+    }
+
+    /// Leaves it by its verdict. One that rests on something that GitHub did not show does not
+    /// count as a judgement.
+    pub(super) fn skip(&mut self, pull: &Pull, skip: Skip) {
+        match unshown(pull, &skip) {
+            None => self.leave(pull, skip),
+            Some(gap) if skip.detail.contains(&gap.sentence) => self.unjudged(pull, skip, gap),
+            Some(gap) => {
+                let detail = format!("{}: GitHub says: {}", skip.detail, gap.sentence);
+                self.unjudged(pull, Skip { detail, ..skip }, gap);
+            }
+        }
     }
 
     /// A pull request of which too little could be read.
@@ -99,60 +110,56 @@ impl<'a> Decisions<'a> {
         self.body.token_is_administrator = head.repository.permission == Permission::Admin;
         self.body.recent = recent(&head.repository, head.clock.now());
     }
+}
 
-    fn conclude(&mut self) {
+impl Drop for Decisions<'_> {
+    fn drop(&mut self) {
+        if !self.is_listed {
+            return;
+        }
         let body = &mut *self.body;
         body.open = u32::try_from(self.entries.len() + self.unnamed.len()).unwrap_or(u32::MAX);
-        for number in &self.merged {
-            let Some(Entry { title, head, decision: Decision::Merged(commit) }) = self.entries.get(number)
-            else {
-                continue;
+        for (number, Entry { title, head, decision }) in mem::take(&mut self.entries) {
+            let skip = match decision {
+                Decision::Merged(commit) => {
+                    body.merged.push(Merged { number, title, head, commit });
+                    continue;
+                }
+                Decision::Left(skip) => skip,
+                Decision::Unjudged(skip, gap) => {
+                    body.unjudged.push(unjudged(Some(number), &gap));
+                    skip
+                }
             };
-            let (title, head, commit) = (title.clone(), head.clone(), commit.clone());
-            body.merged.push(Merged { number: *number, title, head, commit });
-        }
-        for (number, Entry { title, decision, .. }) in &self.entries {
-            let Some(skip) = left(decision) else { continue };
-            if let Decision::Unjudged(_, gap) = decision {
-                body.unjudged.push(unjudged(Some(*number), gap));
-            }
-            body.review_queue += u32::from(skip.reason.waits_for_review());
-            body.conflicts += u32::from(skip.reason == Reason::Conflict);
-            let (title, reason, detail) = (title.clone(), skip.reason, skip.detail);
+            let Skip { reason, detail } = skip;
+            body.review_queue += u32::from(reason.waits_for_review());
+            body.conflicts += u32::from(reason == Reason::Conflict);
             let entries = if reason.is_failure() { &mut body.failed } else { &mut body.skipped };
-            entries.push(NotMerged { number: *number, title, reason, detail });
+            entries.push(NotMerged { number, title, reason, detail });
         }
+        let turn = |merged: &Merged| self.merged.iter().position(|number| *number == merged.number);
+        body.merged.sort_by_key(turn);
         body.unjudged.extend(self.unnamed.iter().map(|gap| unjudged(None, gap)));
     }
 }
 
-impl Drop for Decisions<'_> {
-    /// A merge call that is under way stands in the report as one whose outcome is unknown.
-    fn drop(&mut self) {
-        if self.is_listed {
-            self.conclude();
+/// What GitHub did not show, and what this verdict rests on.
+fn unshown(pull: &Pull, skip: &Skip) -> Option<Gap> {
+    let fields: &[&str] = match skip.reason {
+        Reason::CiUnreadable => &["statusCheckRollup"],
+        Reason::ReviewsTruncated => &["latestOpinionatedReviews"],
+        Reason::ReviewRequired => &["reviewDecision"],
+        Reason::BlockedLabel => &["labels"],
+        Reason::MergeabilityUnknown => {
+            &["mergeable", "mergeStateStatus", "isMergeQueueEnabled", "isInMergeQueue"]
         }
-    }
-}
-
-/// Why it is not merged, if nothing more comes.
-fn left(decision: &Decision) -> Option<Skip> {
-    let (reason, detail) = match decision {
-        Decision::Merged(_) => return None,
-        Decision::Left(skip) | Decision::Unjudged(skip, _) => return Some(skip.clone()),
-        Decision::Waits => (Reason::Deferred, "the cycle ended before its turn"),
-        Decision::Recheck(Missing::CheckRows) => {
-            (Reason::CiUnreadable, "the cycle ended before all of its checks were read")
-        }
-        Decision::Recheck(Missing::Mergeability) => {
-            (Reason::MergeabilityUnknown, "GitHub has not said yet whether it can be merged")
-        }
-        Decision::Called => (
-            Reason::MergeOutcomeUnknown,
-            "it may be merged: the cycle ended before GitHub answered; the next cycle looks again",
-        ),
+        _ => &[],
     };
-    Some(Skip::new(reason, detail))
+    let gap = fields.iter().find_map(|field| pull.gaps.get(*field)).cloned();
+    gap.or_else(|| {
+        let sentence = skip.detail.clone();
+        (skip.reason == Reason::CiUnreadable).then_some(Gap { cause: GapCause::Other, sentence })
+    })
 }
 
 fn unjudged(number: Option<u64>, gap: &Gap) -> Unjudged {

@@ -11,7 +11,7 @@ use coordinator_core::fleet::{Follows, HoldReason, Inventory, Listing, Want};
 use coordinator_core::platform::{CycleId, Platform as _, Start};
 use coordinator_core::report::{Report, Spawned};
 use coordinator_core::source::Source;
-use coordinator_github::{Credentials, Github, transport};
+use coordinator_github::{Credentials, Github};
 use coordinator_http::Client;
 use coordinator_platform_actions::{Actions as Platform, Settings};
 use coordinator_roster::{PlatformKind, Roster};
@@ -64,7 +64,7 @@ impl Queue {
         let client = Client::new().expect("a client can be made");
         let repository = self.roster.repository.as_ref().expect("the roster has one");
         let credentials = Credentials::token(TOKEN).expect("a good token");
-        let github = Github::new(transport::over(client), repository, credentials);
+        let github = Github::over(client, repository, credentials);
         Platform::new(settings, github.expect("good addresses"))
     }
 

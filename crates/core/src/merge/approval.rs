@@ -89,7 +89,7 @@ fn enough(approvals: &[&Review], pull: &Pull, policy: &MergePolicy, now: SystemT
     Some(Skip::new(Reason::NotApproved, detail))
 }
 
-/// Never by anyone's association with the repository, which is no permission: only who may push counts, never the
+/// Only an account that may push counts, whatever its association with the repository; never the
 /// author, and an app only where the roster lists it.
 fn counts(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     let Some(approver) = &review.author else { return false };
@@ -116,7 +116,8 @@ fn listed_actor(entry: &str) -> Actor {
     Actor::new(kind, entry)
 }
 
-/// An approval names the head, so the head is at least as old as it, and its checks had that long to appear.
+/// An approval names the head, so the head is at least as old as it, and its checks had that long
+/// to appear.
 fn settling(approvals: &[&Review], settle: Duration, now: SystemTime) -> Option<Skip> {
     let age = |review: &&Review| {
         let submitted = review.submitted_at?;
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn with_trusted_approvers_nobody_else_counts() {
+    fn with_trusted_approvers_only_they_count() {
         let trusted = |entries: &[&str]| {
             let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
             move |_: &mut Pull, policy: &mut MergePolicy| {
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn with_last_push_approval_whoever_made_the_head_does_not_approve_it() {
+    fn with_last_push_approval_the_makers_of_the_head_do_not_approve_it() {
         let alice = || vec![approval(user("alice"), "h1")];
         assert_eq!(reason(alice(), pushed_by(&[user("agent-a"), user("web-flow")])), None);
         for makers in [vec![user("Alice")], vec![user("agent-a"), user("alice")], vec![bot("alice")]] {

@@ -8,14 +8,11 @@ use crate::pull::{CheckResult, Checks, Counts, Pull, Rollup, RollupState, Row, R
 
 use super::reason::{Reason, Skip};
 
-/// What the checks say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckVerdict {
-    /// They let it merge.
     Green,
     /// The counts do not decide it: the rows must be read.
     NeedsRows,
-    /// They do not.
     Skip(Skip),
 }
 
@@ -150,7 +147,7 @@ fn deciding(rows: &[Row]) -> Vec<&Row> {
 
 /// Of the runs of one check the newest that did something: one that was skipped or neutral neither
 /// hides a failure or a run that has not ended, nor takes a success away. The order of the list is
-/// not that of time. Where age does not tell, the worst decides.
+/// not that of time. Where the age is unknown, the worst decides.
 fn decisive<'a>(runs: &[&'a Row]) -> Option<&'a Row> {
     let did_something = |row: &&&Row| row.result != CheckResult::Neutral;
     let newest = runs.iter().filter(did_something).filter_map(|row| Age::of(row)).max();

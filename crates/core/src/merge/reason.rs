@@ -1,6 +1,5 @@
 //! Why a pull request was not merged: one word, the same in every report.
 
-/// The reason words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each variant is its word, and its detail is the sentence")]
 pub enum Reason {
@@ -91,7 +90,8 @@ impl Reason {
         }
     }
 
-    /// A merge call failed, or may have succeeded without telling: somebody should look. Every other reason is a skip.
+    /// A merge call failed, or may have succeeded without an answer: a person should look. Every
+    /// other reason is a skip.
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Forbidden | Self::NotFound | Self::ValidationFailed | Self::MergeOutcomeUnknown)
     }
@@ -108,7 +108,6 @@ impl Reason {
 /// A reason in one word and one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skip {
-    /// The word.
     pub reason: Reason,
     /// The sentence; may quote untrusted text.
     pub detail: String,

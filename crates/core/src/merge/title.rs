@@ -4,7 +4,7 @@ use crate::merge::CommitMessage;
 use crate::sanitize::{one_line, visible};
 
 /// GitHub's own limit for a title; longer ones come from elsewhere.
-const LONGEST_CHARS: usize = 256;
+const MAX_TITLE_CHARS: usize = 256;
 
 /// What a merge call says about the commit; `None` leaves it to the repository's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn commit_text(mode: CommitMessage, title: &str, number: u64) -> CommitText 
 /// token broken that would keep CI from running on the base.
 pub fn commit_title(title: &str, number: u64) -> String {
     let suffix = format!("(#{number})");
-    let title = without_skip_tokens(one_line(title, LONGEST_CHARS));
+    let title = without_skip_tokens(one_line(title, MAX_TITLE_CHARS));
     match title.trim_end() {
         "" => format!("Pull request {suffix}"),
         title if title.ends_with(&suffix) => title.to_owned(),
@@ -39,7 +39,8 @@ pub fn commit_title(title: &str, number: u64) -> String {
     }
 }
 
-/// Contents of brackets that some CI takes for "do not run", without spaces, hyphens and underscores.
+/// Contents of brackets that some CI takes for "do not run", without spaces, hyphens and
+/// underscores.
 const BRACKETED: [&str; 6] = ["skipci", "ciskip", "noci", "skipactions", "actionsskip", "skipchecks"];
 
 /// A token that a joiner takes apart is put together again by whatever drops joiners.

@@ -1,4 +1,5 @@
-//! May a pull request be merged? Pure: a snapshot, the policy and the time give a verdict with its reason.
+//! May a pull request be merged? Pure: a snapshot, the policy and the time give a verdict with its
+//! reason.
 //!
 //! The rules stop at the first hit, and what is unknown never counts as a yes.
 
@@ -48,27 +49,10 @@ impl Verdict {
     }
 }
 
-/// Why nothing at all can be merged into the repository.
-pub fn repository_verdict(repository: &RepositoryFacts) -> Option<Skip> {
-    if repository.archived {
-        return Some(Skip::new(Reason::RepoArchived, "the repository is archived"));
-    }
-    if !repository.squash_allowed {
-        let detail = "the repository does not allow squash merges; turn them on in its settings";
-        return Some(Skip::new(Reason::SquashDisabled, detail));
-    }
-    match repository.permission {
-        Permission::ReadOnly => {
-            let detail = "the token may not write to the repository";
-            Some(Skip::new(Reason::NoWritePermission, detail))
-        }
-        Permission::Admin | Permission::Write | Permission::Unknown => None,
-    }
-}
-
-/// The verdict on one pull request of a repository that [`repository_verdict`] has nothing against.
+/// The verdict on one pull request.
 pub fn verdict(pull: &Pull, repository: &RepositoryFacts, policy: &MergePolicy, now: SystemTime) -> Verdict {
-    let skip = lifecycle(pull)
+    let skip = settings(repository)
+        .or_else(|| lifecycle(pull))
         .or_else(|| place(pull, repository, policy))
         .or_else(|| labels(pull, policy))
         .or_else(|| merge_queue(pull))
@@ -82,6 +66,24 @@ pub fn verdict(pull: &Pull, repository: &RepositoryFacts, policy: &MergePolicy, 
         CheckVerdict::Skip(skip) => Verdict::Skip(skip),
         CheckVerdict::NeedsRows => Verdict::Recheck(Missing::CheckRows),
         CheckVerdict::Green => mergeability(pull, repository),
+    }
+}
+
+/// Why nothing at all can be merged into the repository.
+fn settings(repository: &RepositoryFacts) -> Option<Skip> {
+    if repository.archived {
+        return Some(Skip::new(Reason::RepoArchived, "the repository is archived"));
+    }
+    if !repository.squash_allowed {
+        let detail = "the repository does not allow squash merges; turn them on in its settings";
+        return Some(Skip::new(Reason::SquashDisabled, detail));
+    }
+    match repository.permission {
+        Permission::ReadOnly => {
+            let detail = "the token may not write to the repository";
+            Some(Skip::new(Reason::NoWritePermission, detail))
+        }
+        Permission::Admin | Permission::Write | Permission::Unknown => None,
     }
 }
 
@@ -160,7 +162,8 @@ fn merge_queue(pull: &Pull) -> Option<Skip> {
 /// open. A second call would put it there twice. A commit that is older than the pull request came
 /// from another repository, whose numbers are not ours.
 fn on_base(pull: &Pull, repository: &RepositoryFacts) -> Option<Skip> {
-    // A branch that GitHub does not have took nothing; one that it could not show comes with an error.
+    // A branch that GitHub does not have took nothing; one that it could not show comes with an
+    // error.
     let commits = repository.history(&pull.base)?;
     let is_older = |commit: &BaseCommit| {
         commit.committed_at.zip(pull.created_at).is_some_and(|(committed, opened)| committed < opened)

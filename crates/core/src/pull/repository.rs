@@ -13,7 +13,6 @@ pub struct Repository {
     pub name: String,
     /// Base of the REST API, without a trailing slash.
     pub api_url: String,
-    /// The GraphQL endpoint.
     pub graphql_url: String,
 }
 
@@ -38,7 +37,6 @@ impl Repository {
 /// The repository, as far as merging depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryFacts {
-    /// Read-only.
     pub archived: bool,
     /// Its settings allow squash merges.
     pub squash_allowed: bool,
@@ -74,7 +72,6 @@ pub enum Permission {
 /// The latest commits of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchHistory {
-    /// Its name.
     pub branch: String,
     /// Newest first.
     pub commits: Page<BaseCommit>,
@@ -85,7 +82,6 @@ pub struct BranchHistory {
 pub struct BaseCommit {
     /// First line of its message: untrusted text.
     pub title: String,
-    /// When it was committed.
     pub committed_at: Option<SystemTime>,
 }
 

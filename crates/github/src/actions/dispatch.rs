@@ -1,6 +1,7 @@
-//! The one request that starts something: a run of the workflow with these inputs.
+//! The two requests that change something: one starts a run of the workflow, one cancels a run.
 //!
-//! GitHub has no key that would make a second request harmless, so a request without an answer is never repeated.
+//! GitHub has no key that would make a second start harmless, so a request without an answer is
+//! never repeated.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use coordinator_core::report::RateLimit;
 
 use super::{Short, Workflow, segment};
 
-/// The parameter by which GitHub tells what it started; GitHub Enterprise Server may not know it.
+/// The parameter for an answer that names the run; GitHub Enterprise Server may not know it.
 const RUN_DETAILS: &str = "return_run_details";
 
 /// Whether the server is asked what it started.
@@ -25,7 +26,6 @@ pub(super) enum RunDetails {
     Unknown,
 }
 
-/// What to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dispatch {
     /// The branch whose workflow file and code the run uses.
@@ -34,7 +34,6 @@ pub struct Dispatch {
     pub inputs: BTreeMap<&'static str, String>,
 }
 
-/// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DispatchAnswer {
     /// A run exists.
@@ -44,7 +43,6 @@ pub enum DispatchAnswer {
     },
     /// No run was started.
     Refused {
-        /// The HTTP status.
         status: u16,
         /// GitHub's message, in one line, safe to show.
         message: String,
@@ -56,8 +54,8 @@ pub enum DispatchAnswer {
 }
 
 impl Workflow {
-    /// Starts a run. The budget must have been asked for the request; the repetition without a parameter that the server
-    /// does not know asks for its own.
+    /// Starts a run. The caller has reserved the request; the repetition without a
+    /// parameter that the server does not know reserves its own.
     ///
     /// <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
     pub async fn dispatch(&self, dispatch: &Dispatch) -> DispatchAnswer {
@@ -78,6 +76,18 @@ impl Workflow {
             Err(Short::RateLimited(limit)) => DispatchAnswer::RateLimited(limit),
             Err(Short::Budget(_)) => classify(&answer),
         }
+    }
+
+    /// Requests the run's cancellation, for a person; `false` when it is over already.
+    ///
+    /// <https://docs.github.com/rest/actions/workflow-runs#cancel-a-workflow-run>
+    pub async fn cancel(&self, run: u64) -> Result<bool, Error> {
+        self.reserve(1)?;
+        let answer = self.send(Method::POST, &format!("actions/runs/{run}/cancel"), None).await?;
+        if answer.status == StatusCode::CONFLICT {
+            return Ok(false);
+        }
+        answer.succeeded("cancel the run; it takes a token with `actions: write`").map(|_| true)
     }
 
     async fn post(&self, dispatch: &Dispatch, details: RunDetails) -> Result<Answer, DispatchAnswer> {

@@ -1,7 +1,9 @@
-//! What `doctor` asks about the workflow. Nothing here starts anything.
+//! What is read beside runs: the workflow's file, a branch, and a concurrency group, which is the
+//! state of a slot's lock as GitHub keeps it.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::Error;
 use crate::request::shown;
@@ -17,6 +19,15 @@ pub enum WorkflowFile {
     Inactive(String),
     /// There is none, or the token may not see it.
     Absent,
+}
+
+/// Whether something holds a concurrency group or waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Nothing: GitHub knows no such group, or none that is active.
+    Free,
+    /// A run runs or waits in it.
+    Taken,
 }
 
 impl Workflow {
@@ -46,5 +57,23 @@ impl Workflow {
         }
         answer.succeeded("look for the branch")?;
         Ok(true)
+    }
+
+    /// Whether the group is free. The caller has reserved the request.
+    ///
+    /// <https://docs.github.com/rest/actions/concurrency-groups>
+    pub async fn group(&self, name: &str) -> Result<Group, Error> {
+        #[derive(Deserialize)]
+        struct Body {
+            group_members: Vec<Value>,
+        }
+        let path = format!("actions/concurrency_groups/{}", segment(name));
+        let answer = self.send(Method::GET, &path, None).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(Group::Free);
+        }
+        let answer = answer.succeeded("ask for the slot's concurrency group")?;
+        let body: Body = answer.json()?;
+        Ok(if body.group_members.is_empty() { Group::Free } else { Group::Taken })
     }
 }

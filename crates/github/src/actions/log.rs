@@ -1,4 +1,5 @@
-//! The log of a job. GitHub answers with a short-lived address at another host, which must never see the token.
+//! The log of a job. GitHub answers with a short-lived address at another host, which must never
+//! see the token.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,11 +24,9 @@ const WHAT: &str = "fetch the job's log";
 /// A job of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunJob {
-    /// Unique at GitHub.
     pub id: u64,
     /// As the workflow names it.
     pub name: String,
-    /// How far it is.
     pub status: RunStatus,
     /// Its page, for people; safe to show.
     pub url: Option<String>,
@@ -93,7 +92,7 @@ impl Github {
     /// Fetches without credentials, and follows no further redirect.
     async fn download(&self, place: Uri, most: usize) -> Result<JobLog, String> {
         let request = http::Request::get(place).body(OctoBody::empty());
-        let request = request.map_err(|error| format!("its address is no address: {error}"))?;
+        let request = request.map_err(|error| format!("its URL is invalid: {error}"))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let response = self.octocrab.send(request).await.map_err(|error| no_answer(&error))?;
         if response.status() != StatusCode::OK {
@@ -111,7 +110,7 @@ impl Github {
     }
 }
 
-/// The address signs for whoever has it, so no error quotes it.
+/// The address is a credential, so no error quotes it.
 fn download_address(text: &str) -> Result<Uri, &'static str> {
     const REFUSED: &str = "GitHub sends to an address that is not https, and nothing was fetched from there";
     let uri: Uri = text.parse().map_err(|_| REFUSED)?;

@@ -1,7 +1,7 @@
 //! The runs of a workflow, newest first.
 //!
-//! They are listed without any filter: a filtered list comes from an index that may lag or lack runs, and ends after
-//! 1,000 results.
+//! They are listed without any filter: a filtered list comes from an index that may lag or lack
+//! runs, and ends after 1,000 results.
 
 use std::time::SystemTime;
 
@@ -19,7 +19,6 @@ pub const PAGE_SIZE: usize = 100;
 
 const WHAT: &str = "list the runs of the session workflow";
 
-/// A page of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPage {
     /// Newest first.
@@ -30,20 +29,15 @@ pub struct RunPage {
     pub has_next: bool,
 }
 
-/// A run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkflowRun {
-    /// Unique at GitHub.
     pub id: u64,
     /// The same for GraphQL.
     pub node_id: String,
     /// As the workflow names it: untrusted text.
     pub title: String,
-    /// How far it is.
     pub status: RunStatus,
-    /// How it ended.
     pub conclusion: Option<Conclusion>,
-    /// When it was dispatched.
     pub created_at: SystemTime,
     /// The same, but of the last time where it was run again.
     pub started_at: SystemTime,
@@ -81,7 +75,6 @@ impl RunStatus {
 /// How a run or a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
-    /// Well.
     Success,
     /// A step failed.
     Failure,
@@ -89,7 +82,7 @@ pub enum Conclusion {
     StartupFailure,
     /// Its time was up; GitHub mostly calls that cancelled.
     TimedOut,
-    /// Somebody, a newer run of its group, or a time limit ended it.
+    /// A person, a newer run of its group, or a time limit ended it.
     Cancelled,
     /// Its condition was not met.
     Skipped,

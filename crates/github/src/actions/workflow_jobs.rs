@@ -1,4 +1,5 @@
-//! The jobs of many runs in one question: the conclusion of a run does not tell which of its jobs ran.
+//! The jobs of many runs in one request: the conclusion of a run does not show which of its jobs
+//! ran.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -22,13 +23,9 @@ const WHAT: &str = "read the jobs of runs";
 pub struct WorkflowJob {
     /// As the workflow names it.
     pub name: String,
-    /// How far it is.
     pub status: RunStatus,
-    /// How it ended.
     pub conclusion: Option<Conclusion>,
-    /// When it began.
     pub started_at: Option<SystemTime>,
-    /// When it ended.
     pub completed_at: Option<SystemTime>,
 }
 
@@ -74,13 +71,13 @@ impl From<CheckRun> for WorkflowJob {
 }
 
 impl Workflow {
-    /// The jobs of these runs by the run's node id, one request per hundred runs. A run that is gone is left out; one
-    /// that cannot be read is an error.
+    /// The jobs of these runs by the run's node id, one request per hundred runs. A run that is
+    /// gone is left out; one that cannot be read is an error.
     pub async fn jobs(&self, node_ids: &[String]) -> Result<BTreeMap<String, Vec<WorkflowJob>>, Error> {
         let mut jobs = BTreeMap::new();
         for ids in node_ids.chunks(MAX_RUNS) {
             self.reserve(1)?;
-            let response = self.github.graphql(WHAT, documents::RUN_JOBS, json!({ "ids": ids })).await?;
+            let response = self.github.graphql(WHAT, documents::RUN_JOBS, &json!({ "ids": ids })).await?;
             jobs.extend(read(&response)?);
         }
         Ok(jobs)

@@ -180,7 +180,7 @@ fn a_repository_that_takes_no_merge_says_why() {
     let reason = |change: fn(&mut RepositoryFacts)| {
         let mut facts = repository();
         change(&mut facts);
-        repository_verdict(&facts).map(|skip| skip.reason.word())
+        settings(&facts).map(|skip| skip.reason.word())
     };
     assert_eq!(reason(|_| {}), None);
     assert_eq!(reason(|it| it.permission = Permission::Admin), None);

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use coordinator_core::pull::{CheckResult, Checks, Counts, Page, Rollup, RollupState, Row, RowSource, Sha};
-
-use super::{Commit, PageInfo};
 use coordinator_core::timestamp;
+
+use super::pull::{Commit, PageInfo};
 
 /// `StatusCheckRollup`.
 #[derive(Debug, Deserialize)]
@@ -178,7 +178,7 @@ fn meaning(word: &str) -> Option<CheckResult> {
         "ERROR" => CheckResult::Failed("ended with an error"),
         "CANCELLED" => CheckResult::Failed("was cancelled"),
         "TIMED_OUT" => CheckResult::Failed("timed out"),
-        "ACTION_REQUIRED" => CheckResult::Failed("needs somebody to act"),
+        "ACTION_REQUIRED" => CheckResult::Failed("needs a person to act"),
         "STALE" => CheckResult::Failed("is stale"),
         "STARTUP_FAILURE" => CheckResult::Failed("could not start"),
         _ => return None,
