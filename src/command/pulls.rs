@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Global, Output};
-use crate::command::{Outcome, edges};
+use crate::command::{Outcome, clients};
 use crate::render::Screen;
 use crate::render::markdown::escaped;
 use crate::steps::merge::{self, MergeContext};
@@ -39,7 +39,7 @@ pub struct PullRow {
 ///
 /// Fails when the list fails.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
-    let github = edges::github(roster, &client())??;
+    let github = clients::github(roster, &client())??;
     let rows = judged(&github, &roster.merge, roster.deadline).await?;
     let mut stdout = render(&rows, global.output, Screen::stdout(global.color))?;
     for note in notes(&github) {
