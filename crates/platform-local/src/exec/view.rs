@@ -1,4 +1,4 @@
-//! What a plugin's list says of each slot. Pure.
+//! What a plugin's list says of each slot.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -11,8 +11,8 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::sanitize::one_line;
 
-/// What is shown of a plugin's words, in characters.
-const SHOWN: usize = 80;
+/// Characters of a plugin's text that are shown.
+const MAX_QUOTE: usize = 80;
 
 /// All sessions of a fleet, as one list showed them.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl View {
         for session in listed.sessions {
             match session.slot.slot(fleet) {
                 Some(slot) if slot.index().is_none() && !is_live(&session) && session.item.is_none() => {
-                    let (id, name) = (one_line(&session.id, SHOWN), slot.session_name(fleet));
+                    let (id, name) = (one_line(&session.id, MAX_QUOTE), slot.session_name(fleet));
                     bail!(
                         "the ended session {id} of {name} has no `item`, so its attempts cannot be counted"
                     );
@@ -83,7 +83,7 @@ impl View {
                 session: slot.session_name(fleet),
                 reason: format!(
                     "its slot holds another live session, too: the plugin let a second one in; end {} or wait",
-                    one_line(&session.id, SHOWN)
+                    one_line(&session.id, MAX_QUOTE)
                 ),
             })
         });
@@ -98,10 +98,10 @@ impl View {
 
 fn stranger(fleet: &FleetName) -> impl Fn(&Session) -> Unmanaged {
     move |session| Unmanaged {
-        session: one_line(&session.slot.session_name(fleet), SHOWN),
+        session: one_line(&session.slot.session_name(fleet), MAX_QUOTE),
         reason: format!(
             "the plugin lists {} in a slot that no roster can have; nothing counts or touches it",
-            one_line(&session.id, SHOWN)
+            one_line(&session.id, MAX_QUOTE)
         ),
     }
 }
@@ -163,7 +163,7 @@ fn run(session: &Session) -> Run {
 
 fn stopped_by(session: &Session) -> Option<String> {
     let by = session.stopped_by.as_ref()?;
-    Some(format!("stopped by {}", one_line(by, SHOWN)))
+    Some(format!("stopped by {}", one_line(by, MAX_QUOTE)))
 }
 
 #[cfg(test)]
