@@ -98,7 +98,7 @@ pub fn run() -> ExitCode {
         Command::Init(options) => init(options),
         Command::PluginTest(options) => {
             let secrets = secrets_and_log(global);
-            complete(global, &secrets, plugin_test::run(options, global))
+            finish(global, &secrets, block_on(plugin_test::run(options, global)))
         }
         Command::Reconcile(options) => with_roster(global, async |roster, secrets| {
             reconcile::run(roster, options, global, secrets).await
@@ -106,9 +106,9 @@ pub fn run() -> ExitCode {
         Command::Pulls => {
             with_roster(global, async |roster, _| in_time(roster, pulls::run(roster, global)).await)
         }
-        Command::Doctor => {
-            with_roster(global, async |roster, _| in_time(roster, doctor::run(roster, global)).await)
-        }
+        Command::Doctor => with_roster(global, async |roster, _| {
+            in_time(roster, Box::pin(doctor::run(roster, global))).await
+        }),
         Command::Sessions => {
             with_roster(global, async |roster, _| in_time(roster, sessions::run(roster, global)).await)
         }
@@ -122,7 +122,7 @@ pub fn run() -> ExitCode {
 }
 
 /// Whether the command may have been given the coordinator's own credentials. The stages of a
-/// session have none, and sealing would reach the agent.
+/// session have none, and an agent decides by itself whether others may read it.
 fn holds_credentials(command: &Command) -> bool {
     !matches!(command, Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_))
 }
@@ -138,16 +138,12 @@ fn with_roster(
     };
     let secrets = from_environment(&roster.secret_names);
     log::start(global, &secrets);
-    complete(global, &secrets, command(&roster, &secrets))
+    finish(global, &secrets, block_on(command(&roster, &secrets)))
 }
 
-/// Runs a command to its end, and prints its answer or its error without any secret.
-fn complete(
-    global: &Global,
-    secrets: &Secrets,
-    command: impl Future<Output = anyhow::Result<Outcome>>,
-) -> ExitCode {
-    match block_on(command) {
+/// Prints a command's answer or its error, without any secret.
+fn finish(global: &Global, secrets: &Secrets, answer: anyhow::Result<Outcome>) -> ExitCode {
+    match answer {
         Ok(Outcome { stdout, code }) => match global.output {
             Output::Json => print(&secrets.mask_json(&stdout), Output::Json, code),
             output @ (Output::Text | Output::Markdown) => print(&secrets.mask(&stdout), output, code),

@@ -149,7 +149,8 @@ async fn spawn_deficit<P: Platform, S: Source>(
         let platform = usable(&cycle.platform)?;
         let policy = policy(cycle, &plans);
         let (present, groups) = items_read_whole(&cycle.sources, &plans);
-        let (mut wants, mut at_once, mut after_start) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut wants, mut at_once) = (Vec::new(), Vec::new());
+        let mut after_start: Vec<Vec<_>> = Vec::new();
         for plan in plans {
             let plan = plan.unwrap_or_default();
             let effects = plan.effects.into_iter();
@@ -171,7 +172,9 @@ async fn spawn_deficit<P: Platform, S: Source>(
         let started: BTreeSet<Slot> = run.started().cloned().collect();
         let has_started =
             |effect: &Effect<S::Change>| effect.needs.as_ref().is_some_and(|slot| started.contains(slot));
-        after_start.iter_mut().for_each(|effects: &mut Vec<_>| effects.retain(has_started));
+        for effects in &mut after_start {
+            effects.retain(has_started);
+        }
         write(cycle, run, after_start).await;
         // After the deadline the sweep is left to the next cycle.
         if !cycle.dry_run && !context.is_over() {

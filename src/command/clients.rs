@@ -1,6 +1,5 @@
 //! Connects the clients of a command as roster and environment configure them.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -40,7 +39,17 @@ pub(super) async fn platform(
             if let (Purpose::Start, Some(refusal)) = (purpose, process::refusal(state_dir)) {
                 return Err(Refused::Usage(refusal));
             }
-            process(roster, state_dir).map(AnyPlatform::Process)
+            let process = process::own_program().and_then(|program| {
+                Process::open(process::Settings {
+                    fleet: roster.fleet.clone(),
+                    roster: roster.path.clone(),
+                    state_dir: state_dir.clone(),
+                    repository: roster.repository.as_ref().map(Repository::full_name),
+                    secret_names: roster.secret_names.clone(),
+                    program,
+                })
+            });
+            process.map(AnyPlatform::Process)
         }
         PlatformKind::Kubernetes(settings) => {
             let kubernetes = kubernetes(roster, settings, context).await;
@@ -51,17 +60,6 @@ pub(super) async fn platform(
             actions.map(|platform| AnyPlatform::Actions(Box::new(platform)))
         }
         PlatformKind::Exec(settings) => Ok(AnyPlatform::Exec(Box::new(exec(roster, settings, purpose)))),
-    })
-}
-
-fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
-    Process::open(process::Settings {
-        fleet: roster.fleet.clone(),
-        roster: roster.path.clone(),
-        state_dir: state_dir.to_owned(),
-        repository: roster.repository.as_ref().map(Repository::full_name),
-        secret_names: roster.secret_names.clone(),
-        program: process::own_program()?,
     })
 }
 

@@ -55,7 +55,15 @@ fn become_agent(home: &Path) -> anyhow::Result<Infallible> {
     }
     // Leak a duplicate of the lock into the agent, so that the slot stays locked until it exits.
     let _ = rustix::io::dup(io::stdin()).context("duplicate the lock")?.into_raw_fd();
-    redirect(home, launch.prompt_on_stdin)?;
+    let input = if launch.prompt_on_stdin {
+        open_private(&home.join("prompt.md"), OpenOptions::new().read(true))?
+    } else {
+        File::open("/dev/null").context("open /dev/null")?
+    };
+    let log = open_log(home)?;
+    rustix::stdio::dup2_stdin(&input).context("set the agent's standard input")?;
+    rustix::stdio::dup2_stdout(&log).context("set the agent's standard output")?;
+    rustix::stdio::dup2_stderr(&log).context("set the agent's standard error")?;
     // The agent inherits ignored signals but not caught ones, so catch those that the shim may have
     // inherited as ignored. It has caught those that end a session; exec itself clears the mask and
     // SIGPIPE.
@@ -65,18 +73,6 @@ fn become_agent(home: &Path) -> anyhow::Result<Infallible> {
     let Some((program, arguments)) = launch.argv.split_first() else { bail!("the command is empty") };
     let error = Command::new(program).args(arguments).current_dir(&start.cwd).exec();
     Err(explain(program, &error, &launch.roster))
-}
-
-fn redirect(home: &Path, prompt_on_stdin: bool) -> anyhow::Result<()> {
-    let input = if prompt_on_stdin {
-        open_private(&home.join("prompt.md"), OpenOptions::new().read(true))?
-    } else {
-        File::open("/dev/null").context("open /dev/null")?
-    };
-    let log = open_log(home)?;
-    rustix::stdio::dup2_stdin(&input).context("set the agent's standard input")?;
-    rustix::stdio::dup2_stdout(&log).context("set the agent's standard output")?;
-    rustix::stdio::dup2_stderr(&log).context("set the agent's standard error")
 }
 
 /// What went wrong, and what to do.

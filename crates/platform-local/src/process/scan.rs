@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::directory::Directory;
 use super::proc::{self, ProcessId};
-use super::record::{self, KILLED, Record};
+use super::record::{self, ExitRecord, KILLED, Record};
 use crate::lock::{self, Probe};
 use coordinator_core::fleet::{
     HISTORY, Hold, HoldReason, Listing, LiveSession, Outcome, Run, Slot, SlotRecord, SlotSessions, State,
@@ -72,13 +72,10 @@ impl SlotScan {
         Ok(Self { slot: slot.clone(), is_held: false, records, boot_id: proc::boot_id() })
     }
 
-    /// Writes the ends that a free slot's sessions did not leave.
-    pub(crate) fn record_ends(&mut self) -> anyhow::Result<()> {
-        for lost in self.records.iter_mut().filter(|record| record.exit.is_none()) {
-            lost.exit = Some(lost.end(&self.boot_id));
-            record::write(&lost.directory.join("exit.json"), &lost.exit)?;
-        }
-        Ok(())
+    /// The sessions of a free slot that left no end, with the end that they count with.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = (&Record, ExitRecord)> {
+        let lost = self.records.iter().filter(|record| record.exit.is_none());
+        lost.map(|record| (record, record.end(&self.boot_id)))
     }
 
     /// The last session's generation; 0 before the first.

@@ -2,7 +2,7 @@
 //! ends what must end.
 
 use std::env;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -20,7 +20,7 @@ use super::retention::tidy;
 use super::start::own_program;
 use super::stop::stopped_by;
 use super::supervision::{Cause, End, Signals, reap, supervise};
-use crate::lock;
+use crate::lock::is_in_place;
 use coordinator_core::fleet::Outcome;
 
 /// What the shim writes to its standard output when the agent runs; anything else is an error.
@@ -35,7 +35,11 @@ pub fn session_run(directory: &Path) -> ExitCode {
     let inherited = close_inherited().context("close inherited descriptors");
     let readiness = inherited.and_then(|()| take(io::stdout().as_fd(), "the readiness pipe"));
     let Some(mut readiness) = warn("start a session", readiness) else { return ExitCode::FAILURE };
-    let started = Shim::open(directory).and_then(|mut shim| Ok((shim.start_agent()?, shim)));
+    let started = Shim::open(directory).and_then(|mut shim| {
+        let agent = shim.start_agent();
+        let agent = agent.inspect_err(|error| shim.write_failure(&format!("{error:#}")))?;
+        Ok((agent, shim))
+    });
     let answer = started.as_ref().map_or_else(|error| format!("{error:#}"), |_| READY.to_owned());
     // The coordinator may be gone; the session goes on without it.
     warn("write to the readiness pipe", writeln!(readiness, "{answer}"));
@@ -95,7 +99,12 @@ impl Shim {
     fn open(home: &Path) -> anyhow::Result<Self> {
         let lock = take(io::stdin().as_fd(), "the slot's lock")?;
         let launch: Launch = record::read(&home.join("launch.json"))?.context(BY_HAND)?;
-        check_lock(&lock, &launch.lock)?;
+        // A session without the lock must not run; locking again what is ours succeeds.
+        let path = launch.lock.display();
+        if !is_in_place(&lock, &launch.lock)? {
+            bail!("{BY_HAND}: standard input is not {path}");
+        }
+        lock.try_lock().with_context(|| format!("{BY_HAND}: lock {path}"))?;
         let nothing =
             OpenOptions::new().read(true).write(true).open("/dev/null").context("open /dev/null")?;
         rustix::stdio::dup2_stdin(&nothing).context("let go of standard input")?;
@@ -123,20 +132,13 @@ impl Shim {
         Ok(Self { home: home.to_owned(), launch, lock, start, signals })
     }
 
-    /// The record comes first: without it no agent runs, and with it no agent is forgotten.
+    /// The record comes first: without it no agent runs, and with it no agent is forgotten. The exec
+    /// stage writes its error to its standard output; when the agent's program has taken its place,
+    /// the pipe closes empty.
     fn start_agent(&mut self) -> anyhow::Result<Pid> {
         open_log(&self.home)?;
-        let path = self.home.join("start.json");
-        record::write(&path, &self.start)?;
-        let agent = self.spawn_agent().inspect_err(|error| self.write_failure(&format!("{error:#}")))?;
-        self.start.agent = Some(ProcessId::of(agent.as_raw_pid()));
-        warn("record the agent's process id", record::write(&path, &self.start));
-        Ok(agent)
-    }
-
-    /// The exec stage writes its error to its standard output; when the agent's program has taken
-    /// its place, the pipe closes empty.
-    fn spawn_agent(&self) -> anyhow::Result<Pid> {
+        let record = self.home.join("start.json");
+        record::write(&record, &self.start)?;
         let (mut report, stage_output) = io::pipe().context("make a pipe")?;
         let lock = self.lock.try_clone().context("duplicate the lock")?;
         let stage = Command::new(own_program()?)
@@ -151,13 +153,14 @@ impl Shim {
         let agent = i32::try_from(stage.id()).ok().and_then(Pid::from_raw).context("read the agent's id")?;
         let mut failure = String::new();
         report.read_to_string(&mut failure).context("read from the exec stage")?;
-        match failure.trim() {
-            "" => Ok(agent),
-            failure => {
-                reap(agent)?;
-                bail!("{failure}")
-            }
+        let failure = failure.trim();
+        if !failure.is_empty() {
+            reap(agent)?;
+            bail!("{failure}");
         }
+        self.start.agent = Some(ProcessId::of(agent.as_raw_pid()));
+        warn("record the agent's process id", record::write(&record, &self.start));
+        Ok(agent)
     }
 
     /// The log of an agent that never ran gives the reason, too.
@@ -201,18 +204,6 @@ impl Shim {
                 ExitCode::FAILURE
             }
         }
-    }
-}
-
-/// A session without the lock must not run; locking again what is ours succeeds.
-fn check_lock(file: &File, path: &Path) -> anyhow::Result<()> {
-    if !lock::is_in_place(file, path)? {
-        bail!("{BY_HAND}: standard input is not {}", path.display());
-    }
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => bail!("{BY_HAND}: another session holds {}", path.display()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
     }
 }
 

