@@ -226,7 +226,7 @@ fn admit(options: &SessionAdmit, secrets: &Secrets) -> ExitCode {
 
 fn init(options: &Init) -> ExitCode {
     let search_path = env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    let written = env::current_exe().context("cannot tell where this program is").and_then(|binary| {
+    let written = env::current_exe().context("find this program's own file").and_then(|binary| {
         let program = init::Program { binary: &binary, search_path: &search_path };
         let schedule = match options {
             Init { kubernetes: true, .. } => init::Schedule::Kubernetes,

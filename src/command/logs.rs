@@ -53,15 +53,15 @@ pub async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> any
             break;
         }
     }
-    unless_nobody_reads(end.and(printer.finish()))
+    unless_unread(end.and(printer.finish()))
 }
 
-fn unless_nobody_reads(printed: anyhow::Result<()>) -> anyhow::Result<()> {
-    let nobody_reads = |error: &anyhow::Error| {
+fn unless_unread(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    let is_unread = |error: &anyhow::Error| {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
     };
     match printed {
-        Err(error) if nobody_reads(&error) => Ok(()),
+        Err(error) if is_unread(&error) => Ok(()),
         other => other,
     }
 }

@@ -36,7 +36,7 @@ pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Re
     Ok(Outcome { stdout, code })
 }
 
-/// Off a terminal nobody is there to answer: the command line is the answer.
+/// Without a terminal nothing can be answered: the command line is the answer.
 fn confirmed(names: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(true);

@@ -46,7 +46,7 @@ const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Of a log, its end. As JSON it may be six times as long.
 const MAX_TAIL_BYTES: u64 = 2 << 20;
 
-/// What the platform needs to know of the roster.
+/// What the platform takes from the roster.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub fleet: FleetName,
@@ -153,7 +153,7 @@ impl Exec {
     /// The end of a session's log: of this generation, else of the live one, else of the newest.
     pub async fn logs(&self, slot: &Slot, generation: Option<u64>) -> anyhow::Result<String> {
         if !self.fit().await?.logs {
-            bail!("the plugin gives no logs; `coordinator sessions` may tell more");
+            bail!("the plugin gives no logs; see `coordinator sessions`");
         }
         let view = self.look().await?;
         let sessions = view.sessions(slot);
@@ -230,8 +230,8 @@ impl Lease {
         create_directory(&directory)?;
         let path = directory.join("exec.lock");
         let Some(file) = lock::acquire(&path)? else { return Ok(Self::Theirs) };
-        // Every process of the plugin inherits the lock: when this run is killed, its spawn under way
-        // still keeps other runs from starting the same session.
+        // Every process of the plugin inherits the lock: when this run is killed, its spawn under
+        // way still keeps other runs from starting the same session.
         let flags = fcntl_getfd(&file).with_context(|| format!("look at {}", path.display()))?;
         fcntl_setfd(&file, flags - FdFlags::CLOEXEC)
             .with_context(|| format!("pass on {}", path.display()))?;

@@ -46,20 +46,19 @@ pub use exec::session_exec;
 pub use shim::session_run;
 pub use start::own_program;
 
-/// What the platform needs to know of the roster.
+/// What the platform takes from the roster.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whose sessions.
     pub fleet: FleetName,
-    /// The roster file, absolute: sessions of another one are not ours.
+    /// The roster file, absolute: sessions of another file are not ours.
     pub roster: PathBuf,
     /// Absolute; the fleet's directory is below it.
     pub state_dir: PathBuf,
-    /// `owner/repo`, told to every session.
+    /// `owner/repo`, for every session's environment.
     pub repository: Option<String>,
     /// Variables kept from every session whose role does not set them.
     pub secret_names: BTreeSet<String>,
-    /// The program whose `session-run` keeps a session: this one.
+    /// The program whose `session-run` keeps a session: this one, except in tests.
     pub program: PathBuf,
 }
 
@@ -88,7 +87,7 @@ impl Process {
         check::findings(roles, &self.settings.roster, &self.settings.state_dir)
     }
 
-    /// Every slot with all that is remembered of it, and why the others cannot be read.
+    /// Every slot with all its records, and the errors of those that cannot be read.
     pub fn sessions(&self) -> anyhow::Result<(Vec<SlotSessions>, Vec<anyhow::Error>)> {
         let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
         let (directory, boot_id) = (self.settings.directory(), proc::boot_id());
@@ -119,7 +118,7 @@ impl Process {
         Ok(logs::stream(home, directory.lock(slot), follow))
     }
 
-    /// Asks the shim of the slot's live session to end it, and records who did.
+    /// Ends the slot's live session through its shim, and records the person.
     pub fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         stop::stop(&self.settings, slot, by)
     }

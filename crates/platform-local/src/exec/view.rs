@@ -21,8 +21,8 @@ pub(super) struct View {
     slots: BTreeMap<Slot, Vec<Session>>,
     /// The newest generation of item slots, where the plugin gives it beside the sessions.
     generations: BTreeMap<Slot, u64>,
-    /// In no slot that can be.
-    strangers: Vec<Session>,
+    /// Sessions in a slot that no fleet can have.
+    unknown: Vec<Session>,
     /// When, by the plugin's clock.
     pub(super) as_of: Option<SystemTime>,
 }
@@ -34,7 +34,7 @@ impl View {
         let mut view = Self {
             slots: BTreeMap::new(),
             generations: BTreeMap::new(),
-            strangers: Vec::new(),
+            unknown: Vec::new(),
             as_of: listed.as_of,
         };
         for session in listed.sessions {
@@ -46,7 +46,7 @@ impl View {
                     );
                 }
                 Some(slot) => view.slots.entry(slot).or_default().push(session),
-                None => view.strangers.push(session),
+                None => view.unknown.push(session),
             }
         }
         for sessions in view.slots.values_mut() {
@@ -76,7 +76,7 @@ impl View {
     pub(super) fn listing(&self, fleet: &FleetName) -> Listing {
         let slots = self.slots.keys().chain(self.generations.keys());
         let slots = slots.map(|slot| (slot.clone(), self.record(slot)));
-        let strangers = self.strangers.iter().filter(|session| is_live(session)).map(stranger(fleet));
+        let unknown = self.unknown.iter().filter(|session| is_live(session)).map(unknown_slot(fleet));
         let seconds = self.slots.iter().flat_map(|(slot, sessions)| {
             let live = sessions.iter().filter(|session| is_live(session)).rev();
             live.skip(1).map(|session| Unmanaged {
@@ -89,14 +89,14 @@ impl View {
         });
         Listing {
             slots: slots.collect(),
-            unmanaged: strangers.chain(seconds).collect(),
+            unmanaged: unknown.chain(seconds).collect(),
             stuck: Vec::new(),
             as_of: self.as_of,
         }
     }
 }
 
-fn stranger(fleet: &FleetName) -> impl Fn(&Session) -> Unmanaged {
+fn unknown_slot(fleet: &FleetName) -> impl Fn(&Session) -> Unmanaged {
     move |session| Unmanaged {
         session: one_line(&session.slot.session_name(fleet), MAX_QUOTE),
         reason: format!(
@@ -138,7 +138,8 @@ fn started(session: &Session) -> Option<SystemTime> {
     session.started_at.or(session.created_at)
 }
 
-/// A time that the plugin does not tell is taken from its neighbour; without any, the end is too long ago to hold the slot.
+/// A missing time is taken from its neighbour; without any, the end is too long ago to hold the
+/// slot.
 fn run(session: &Session) -> Run {
     let finished = session.finished_at.or(started(session)).unwrap_or(SystemTime::UNIX_EPOCH);
     let (outcome, detail) = match session.outcome {

@@ -72,13 +72,11 @@ fn decide(scan: &SlotScan, settings: &Settings, want: &Want, now: SystemTime) ->
     }
     let session = want.slot.session_name(&settings.fleet);
     let backoff = || backoff::hold(&session, &scan.history(), &want.spec.restraint, now);
-    Ok(match scan.orphan().or_else(backoff) {
-        Some(hold) => Start::Held(hold),
-        None => match disk(&settings.state_dir, want.spec.local.min_free_bytes)? {
-            Some(hold) => Start::Held(hold),
-            None => Start::Started { generation: newest + 1 },
-        },
-    })
+    let hold = match scan.orphan().or_else(backoff) {
+        None => disk(&settings.state_dir, want.spec.local.min_free_bytes)?,
+        hold => hold,
+    };
+    Ok(hold.map_or(Start::Started { generation: newest + 1 }, Start::Held))
 }
 
 fn disk(state_dir: &Path, min_free_bytes: u64) -> anyhow::Result<Option<Hold>> {

@@ -54,7 +54,7 @@ pub enum SlotExclusive {
     Create,
     /// The plugin: a second session may be accepted, and waits until the first has ended.
     Execution,
-    /// Nobody: the coordinator must be the only one that starts.
+    /// Not the plugin: one run of the coordinator at a time must start sessions.
     #[default]
     None,
 }
@@ -169,11 +169,11 @@ pub enum Outcome {
     Failure,
     /// Ended at its time limit.
     Timeout,
-    /// Ended by somebody for reasons of theirs: it says nothing about the agent.
+    /// Ended from outside: it says nothing about the agent.
     Cancelled,
     /// Ended by `stop`, because a person said so.
     Stopped,
-    /// Nobody knows, and every word that is not known.
+    /// Its end is unknown, and every unknown word.
     Lost,
 }
 
@@ -200,7 +200,7 @@ pub struct Spawned {
     pub session: Option<Session>,
 }
 
-/// What came of a spawn. A word that is not known is no answer.
+/// What came of a spawn. An unknown word is not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -229,7 +229,7 @@ pub struct Stopped {
     pub result: StopResult,
 }
 
-/// What came of a stop. A word that is not known is not an answer.
+/// What came of a stop. An unknown word is not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopResult {
@@ -312,7 +312,7 @@ impl Code {
             Self::Quota => "end sessions, or have the limit raised",
             Self::Denied => "give it better credentials by `env` in [platform.exec]",
             Self::Invalid => "change what it does not take; its documentation says what it does",
-            Self::Conflict => "somebody else was first, and the next inventory shows who",
+            Self::Conflict => "another run was first, and the next inventory shows its session",
             Self::Superseded => "the next cycle plans anew",
             Self::Unsupported => "it cannot do this; another version of it may",
             Self::Ambiguous => "it may have happened, and the next inventory shows it",
