@@ -3,7 +3,7 @@
 //! The [`protocol`] is one process per operation, JSON in and JSON out. The lock of a slot is the
 //! plugin's: its `capabilities` decide whether the coordinator starts sessions without an
 //! inventory. A plugin that excludes nothing is used under a lock of this machine, and never
-//! without an inventory. No [`operation`] outlives its deadline, and no process of its group
+//! without an inventory. No operation outlives its deadline, and no process of its group
 //! outlives the operation.
 
 use std::cell::RefCell;

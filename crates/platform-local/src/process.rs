@@ -5,9 +5,9 @@
 //! agent, which inherits it. The kernel frees it when the last of them is gone, so no crash can
 //! leave a slot with two sessions, or a free slot taken.
 //!
-//! The life of a session: [`start`] decides and spawns the [`shim`], which spawns [`exec`], which
-//! becomes the agent; [`supervision`] ends it in time, [`stop`] before; [`retention`] removes what
-//! is old. [`scan`] reads it all.
+//! The life of a session: `start` decides and spawns the `shim`, which spawns `exec`, which becomes
+//! the agent; `supervision` ends it in time, `stop` before; `retention` removes what is old. `scan`
+//! reads what they all leave in the fleet's `directory`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,7 +22,9 @@ use futures_util::Stream;
 use tokio::task::spawn_blocking;
 
 use coordinator_core::finding::Finding;
-use coordinator_core::fleet::{FleetName, Group, Listing, Role, Slot, SlotSessions, Want};
+use coordinator_core::fleet::{
+    FleetName, Group, HISTORY, Listing, Role, Slot, SlotRecord, SlotSessions, Unmanaged, Want,
+};
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 
 mod check;
@@ -125,10 +127,28 @@ impl Process {
 }
 
 impl Platform for Process {
+    /// One slot that cannot be read fails the list: a partial one would let the fleet grow beyond its
+    /// size.
     async fn list(&self) -> anyhow::Result<Listing> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let settings = Arc::clone(&self.settings);
-        let list = move || scan::listing(&settings.directory(), &settings.roster, settings.fleet.as_str());
+        let list = move || {
+            let (directory, boot_id) = (settings.directory(), proc::boot_id());
+            let mut listing = Listing::default();
+            for slot in directory.slots()? {
+                // One more than the history: the newest may be the live one.
+                let scan = SlotScan::read(&directory, slot, HISTORY + 1, &boot_id)?;
+                if let Some(reason) = scan.unmanaged(&settings.roster) {
+                    let session = scan.slot.session_name(&settings.fleet);
+                    listing.unmanaged.push(Unmanaged { session, reason });
+                }
+                let record = scan.record();
+                if record != SlotRecord::default() {
+                    listing.slots.insert(scan.slot, record);
+                }
+            }
+            Ok(listing)
+        };
         spawn_blocking(list).await?
     }
 

@@ -1,5 +1,5 @@
-//! Version 1 of the protocol between the coordinator and a plugin: the requests, and in [`answer`]
-//! the answers.
+//! Version 1 of the protocol between the coordinator and a plugin: the requests, and in
+//! `answer` the answers.
 //!
 //! One process per operation, started as `plugin OPERATION`, with one JSON object on standard input
 //! and one on standard output. The exit code is 0 exactly when the answer has `"ok": true`. Unknown

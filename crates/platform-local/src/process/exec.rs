@@ -26,14 +26,12 @@ const BY_HAND: &str = "session-exec is started by `coordinator session-run`, nev
 /// output carries an error to the shim. Returns only when the agent's program cannot be started.
 pub fn session_exec(directory: &Path) -> ExitCode {
     let report = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3).context("duplicate the report pipe");
-    let (report, error) = match report {
-        Ok(report) => (File::from(report), become_agent(directory)),
+    let report = match report {
+        Ok(report) => File::from(report),
         Err(error) => return fail(&mut io::stderr(), &error),
     };
-    match error {
-        Ok(never) => match never {},
-        Err(error) => fail(&mut &report, &error),
-    }
+    let Err(error) = become_agent(directory);
+    fail(&mut &report, &error)
 }
 
 fn fail(report: &mut impl Write, error: &anyhow::Error) -> ExitCode {

@@ -9,8 +9,7 @@ use super::proc::{self, ProcessId};
 use super::record::{self, ExitRecord, KILLED, Record};
 use crate::lock::{self, Probe};
 use coordinator_core::fleet::{
-    HISTORY, Hold, HoldReason, Listing, LiveSession, Outcome, Run, Slot, SlotRecord, SlotSessions, State,
-    Unmanaged,
+    HISTORY, Hold, HoldReason, LiveSession, Outcome, Run, Slot, SlotRecord, SlotSessions, State,
 };
 
 /// What one slot's files say.
@@ -22,26 +21,6 @@ pub(crate) struct SlotScan {
     /// Oldest first; the last one may be the holder's.
     pub(crate) records: Vec<Record>,
     boot_id: String,
-}
-
-/// The listing of the whole fleet for the owner of this roster file. One slot that cannot be read
-/// fails it: a partial list would let the fleet grow beyond its size.
-pub(crate) fn listing(directory: &Directory, roster: &Path, fleet: &str) -> anyhow::Result<Listing> {
-    let mut listing = Listing::default();
-    let boot_id = proc::boot_id();
-    for slot in directory.slots()? {
-        // One more than the history: the newest may be the live one.
-        let scan = SlotScan::read(directory, slot, HISTORY + 1, &boot_id)?;
-        if let Some(reason) = scan.other_owner(roster).or_else(|| scan.without_shim()) {
-            let session = format!("{fleet}-{}", scan.slot.name());
-            listing.unmanaged.push(Unmanaged { session, reason });
-        }
-        let record = scan.record();
-        if record != SlotRecord::default() {
-            listing.slots.insert(scan.slot, record);
-        }
-    }
-    Ok(listing)
 }
 
 impl SlotScan {
@@ -120,7 +99,7 @@ impl SlotScan {
     }
 
     /// The slot in the terms of every platform.
-    fn record(&self) -> SlotRecord {
+    pub(crate) fn record(&self) -> SlotRecord {
         let mut history = self.history();
         history.drain(..history.len().saturating_sub(HISTORY));
         SlotRecord { generation: self.newest_generation(), live: self.live(), history }
@@ -144,10 +123,12 @@ impl SlotScan {
         })
     }
 
-    fn other_owner(&self, roster: &Path) -> Option<String> {
-        let owner = &self.holder()?.start.roster;
-        let why = || format!("started by {}; give each roster a `fleet` of its own", owner.display());
-        (owner != roster).then(why)
+    /// Why the live session is not managed by this roster file, as far as its record shows it.
+    pub(crate) fn unmanaged(&self, roster: &Path) -> Option<String> {
+        let owner = self.holder().map(|record| &record.start.roster).filter(|owner| *owner != roster);
+        let other =
+            owner.map(|path| format!("started by {}; give each roster a `fleet` of its own", path.display()));
+        other.or_else(|| self.without_shim())
     }
 
     /// The holding session's shim was killed, but a process of the session lives and keeps the slot.
