@@ -1,27 +1,21 @@
-//! The commands: each sets up its edges, runs, and gives back what to print and how to exit.
+//! The commands: each connects its clients, runs, and returns what to print and how to exit.
 
 use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use anyhow::Context;
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output, PluginTest, SessionAdmit};
-use crate::command::edges::Use;
-use crate::platforms::AnyPlatform;
+use crate::cli::{Cli, Color, Command, Global, Init, Output, SessionAdmit};
 use crate::render::Screen;
-use crate::runner::{Inert, Reader};
+use crate::runner::Reader;
 use crate::secrets::{self, MaskedStderr, from_environment};
 use coordinator_core::secrets::Secrets;
-use coordinator_http::Client;
-use coordinator_platform_local::exec::Purpose;
 use coordinator_platform_local::process;
-use coordinator_roster::{Problem, Problems, Roster};
+use coordinator_roster::{Problems, Roster};
 
 pub mod check;
 pub mod doctor;
@@ -36,7 +30,7 @@ pub mod session_agent;
 pub mod sessions;
 pub mod stop;
 
-mod edges;
+mod clients;
 mod log;
 mod slots;
 mod workflow_run;
@@ -60,121 +54,105 @@ impl Outcome {
     }
 }
 
-/// The error of a command that was not let start: the configuration or the surroundings are wrong.
+/// Why a command did not start: a mistake in the command line, the configuration or the
+/// environment.
 #[derive(Debug)]
-pub struct Refused(pub String);
+pub enum Refused {
+    /// In a sentence.
+    Usage(String),
+    /// Mistakes in the roster.
+    Roster(Problems),
+}
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Usage(sentence) => f.write_str(sentence),
+            Self::Roster(problems) => f.write_str(&problems.render(false)),
+        }
     }
 }
 
 impl std::error::Error for Refused {}
 
-/// Runs the command, prints what it says, and tells how to exit. The session stages come first: they must run before
-/// this process has a second thread.
-pub fn main(cli: &Cli) -> ExitCode {
+/// The whole program: parses the command line, runs the command, prints its answer, and returns how
+/// to exit.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let global = &cli.global;
     if holds_credentials(&cli.command)
         && let Err(error) = secrets::seal_process()
     {
         return fail(&Secrets::default(), &format!("error: {error:#}\n"), 1);
     }
     match &cli.command {
+        // The stages of a session must run before this process has a second thread.
         Command::SessionRun { directory } => process::session_run(directory),
         Command::SessionExec { directory } => process::session_exec(directory),
         Command::SessionAgent(options) => session_agent::run(options),
-        Command::SessionAdmit(options) => session_admit(options, &cli.global),
-        Command::Gate(options) => former_session_admit(options, &cli.global),
+        Command::SessionAdmit(options) => session_admit(options, global),
+        Command::Gate(options) => former_session_admit(options, global),
         Command::Completions { shell } => completions(*shell),
         Command::Schema => print(&schema::run(), Output::Json, 0),
-        Command::Check => check(&cli.global),
+        Command::Check => check(global),
         Command::Init(options) => init(options),
-        Command::PluginTest(options) => plugin_test(options, &cli.global),
-        Command::Reconcile(_)
-        | Command::Pulls
-        | Command::Doctor
-        | Command::Sessions
-        | Command::Stop(_)
-        | Command::Logs(_) => with_roster(cli),
+        Command::PluginTest(options) => {
+            let secrets = secrets_and_log(global);
+            finish(global, &secrets, block_on(plugin_test::run(options, global)))
+        }
+        Command::Reconcile(options) => with_roster(global, async |roster, secrets| {
+            reconcile::run(roster, options, global, secrets).await
+        }),
+        Command::Pulls => {
+            with_roster(global, async |roster, _| in_time(roster, pulls::run(roster, global)).await)
+        }
+        Command::Doctor => with_roster(global, async |roster, _| {
+            in_time(roster, Box::pin(doctor::run(roster, global))).await
+        }),
+        Command::Sessions => {
+            with_roster(global, async |roster, _| in_time(roster, sessions::run(roster, global)).await)
+        }
+        Command::Stop(options) => {
+            with_roster(global, async |roster, _| in_time(roster, stop::run(options, global, roster)).await)
+        }
+        Command::Logs(options) => {
+            with_roster(global, async |roster, secrets| logs::run(options, global, roster, secrets).await)
+        }
     }
 }
 
-/// Whether the command may have been given the coordinator's own credentials. The stages of a session have none, and what
-/// a session does is its own affair.
+/// Whether the command may have been given the coordinator's own credentials. The stages of a
+/// session have none, and an agent decides by itself whether others may read it.
 fn holds_credentials(command: &Command) -> bool {
-    match command {
-        Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_) => false,
-        Command::SessionAdmit(_)
-        | Command::Gate(_)
-        | Command::Completions { .. }
-        | Command::Schema
-        | Command::Check
-        | Command::Init(_)
-        | Command::PluginTest(_)
-        | Command::Reconcile(_)
-        | Command::Pulls
-        | Command::Doctor
-        | Command::Sessions
-        | Command::Stop(_)
-        | Command::Logs(_) => true,
-    }
+    !matches!(command, Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_))
 }
 
-fn with_roster(cli: &Cli) -> ExitCode {
-    let roster = match load_roster(&cli.global.config) {
+/// Loads the roster, then runs a command that needs it.
+fn with_roster(
+    global: &Global,
+    command: impl AsyncFnOnce(&Roster, &Secrets) -> anyhow::Result<Outcome>,
+) -> ExitCode {
+    let roster = match coordinator_roster::load(&global.config, &variable) {
         Ok(roster) => roster,
-        Err(problems) => return refuse(&problems, cli.global.color),
+        Err(problems) => return refuse(&problems, global.color),
     };
     let secrets = from_environment(&roster.secret_names);
-    log::start(&cli.global, &secrets);
-    if let Err(problems) = refuse_missing_variables(cli, &roster) {
-        return refuse(&problems, cli.global.color);
-    }
-    match run(cli, &roster, &secrets) {
-        Ok(outcome) if cli.global.output == Output::Json => {
-            print(&secrets.mask_json(&outcome.stdout), Output::Json, outcome.code)
-        }
-        Ok(outcome) => print(&secrets.mask(&outcome.stdout), cli.global.output, outcome.code),
-        Err(error) => {
-            let code = if error.is::<Refused>() { USAGE } else { 1 };
-            fail(&secrets, &format!("error: {error:#}\n"), code)
-        }
-    }
+    log::start(global, &secrets);
+    finish(global, &secrets, block_on(command(&roster, &secrets)))
 }
 
-/// A missing variable stops only a command that would start sessions, or a plugin, without it.
-fn refuse_missing_variables(cli: &Cli, roster: &Roster) -> Result<(), Problems> {
-    let Command::Reconcile(options) = &cli.command else { return Ok(()) };
-    let missing = reconcile::missing(roster, options);
-    if options.dry_run {
-        for Problem { message, hint, .. } in &missing {
-            tracing::warn!("{message}; {}", hint.as_deref().unwrap_or_default());
-        }
-        return Ok(());
-    }
-    if missing.is_empty() { Ok(()) } else { Err(coordinator_roster::complaints(&cli.global.config, missing)) }
-}
-
-fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
-    let global = &cli.global;
-    match &cli.command {
-        Command::Reconcile(options) => block_on(reconcile::run(roster, options, global, secrets)),
-        Command::Pulls => block_on(in_time(roster, pulls::run(roster, global))),
-        Command::Doctor => block_on(in_time(roster, doctor::run(roster, global))),
-        Command::Sessions => block_on(in_time(roster, sessions(global, roster))),
-        Command::Stop(options) => block_on(in_time(roster, stop::run(options, global, roster))),
-        Command::Logs(options) => block_on(logs(options, global, roster, secrets)),
-        Command::Check
-        | Command::Init(_)
-        | Command::PluginTest(_)
-        | Command::Schema
-        | Command::Completions { .. }
-        | Command::SessionAdmit(_)
-        | Command::Gate(_)
-        | Command::SessionAgent(_)
-        | Command::SessionRun { .. }
-        | Command::SessionExec { .. } => anyhow::bail!("this command needs no roster"),
+/// Prints a command's answer or its error, without any secret.
+fn finish(global: &Global, secrets: &Secrets, answer: anyhow::Result<Outcome>) -> ExitCode {
+    match answer {
+        Ok(Outcome { stdout, code }) => match global.output {
+            Output::Json => print(&secrets.mask_json(&stdout), Output::Json, code),
+            output @ (Output::Text | Output::Markdown) => print(&secrets.mask(&stdout), output, code),
+        },
+        Err(error) => match error.downcast_ref() {
+            Some(Refused::Roster(problems)) => refuse(problems, global.color),
+            Some(Refused::Usage(_)) => fail(secrets, &format!("error: {error:#}\n"), USAGE),
+            None => fail(secrets, &format!("error: {error:#}\n"), 1),
+        },
     }
 }
 
@@ -187,7 +165,8 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
     outcome
 }
 
-/// A server that is slow page after page must not keep a person waiting longer than a whole cycle may take.
+/// A server that is slow page after page must not keep a person waiting longer than a whole cycle
+/// may take.
 async fn in_time<T>(roster: &Roster, command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let deadline = humantime::format_duration(roster.deadline);
     let ended = tokio::time::timeout(roster.deadline, command).await;
@@ -197,52 +176,20 @@ async fn in_time<T>(roster: &Roster, command: impl Future<Output = anyhow::Resul
 /// A variable of the environment. Some schedulers leave out `HOME`; the account still has a home.
 fn variable(name: &str) -> Option<String> {
     let home = || {
-        env::home_dir().filter(|_| name == "HOME").and_then(|home| home.into_os_string().into_string().ok())
+        let home = env::home_dir().filter(|_| name == "HOME")?;
+        home.into_os_string().into_string().ok()
     };
     env::var(name).ok().or_else(home)
 }
 
-fn load_roster(path: &Path) -> Result<Roster, Problems> {
-    coordinator_roster::load(path, &variable)
+/// For a command without a roster.
+fn secrets_and_log(global: &Global) -> Secrets {
+    let secrets = from_environment(&BTreeSet::new());
+    log::start(global, &secrets);
+    secrets
 }
 
-/// The roster's platform, to look at.
-async fn platform(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatform> {
-    let how = Use { purpose: Purpose::Look, context: global.context.as_deref() };
-    edges::platform(roster, how, &Client::new()).await?
-}
-
-/// A slot that cannot be read is an error in the log and in the exit code, and hides no other.
-async fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
-    let found = platform(roster, global).await?.sessions().await?;
-    for error in &found.unreadable {
-        tracing::error!("{error:#}");
-    }
-    let now = found.as_of.unwrap_or_else(SystemTime::now);
-    let stdout = sessions::show(&roster.fleet, &found.slots, &roster.roles, global.output, now);
-    Ok(Outcome { stdout, code: u8::from(!found.unreadable.is_empty()) })
-}
-
-/// Prints by itself, because a log may be long or followed.
-async fn logs(
-    options: &Logs,
-    global: &Global,
-    roster: &Roster,
-    secrets: &Secrets,
-) -> anyhow::Result<Outcome> {
-    let slots = slots::meant(roster, &options.slot)?;
-    let platform = platform(roster, global).await?;
-    if options.follow && !platform.can_follow() {
-        let why = "a log of a plugin's session cannot be followed; run it again without --follow";
-        anyhow::bail!(Refused(why.to_owned()));
-    }
-    let log = in_time(roster, platform.logs(&slots, options.generation, options.follow)).await?;
-    let out = &mut Inert::over(io::stdout().lock(), Reader::from_environment());
-    logs::print(log, secrets, out).await?;
-    Ok(Outcome::ok(String::new()))
-}
-
-/// No log and no runtime: what is wrong with the roster is the answer.
+/// Without a log and a runtime: the problems of the roster are the answer.
 fn check(global: &Global) -> ExitCode {
     let answer = check::run(&global.config, global.output, &variable);
     let printed = print(&answer.stdout, global.output, 0);
@@ -254,14 +201,11 @@ fn check(global: &Global) -> ExitCode {
 }
 
 fn session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
-    let secrets = from_environment(&BTreeSet::new());
-    log::start(global, &secrets);
-    admit(options, &secrets)
+    admit(options, &secrets_and_log(global))
 }
 
 fn former_session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
-    let secrets = from_environment(&BTreeSet::new());
-    log::start(global, &secrets);
+    let secrets = secrets_and_log(global);
     tracing::warn!(
         "`coordinator gate` is now `coordinator session-admit`; change the command in the session workflow, as \
          `coordinator init --github-actions` writes it in an empty folder"
@@ -282,7 +226,7 @@ fn admit(options: &SessionAdmit, secrets: &Secrets) -> ExitCode {
 
 fn init(options: &Init) -> ExitCode {
     let search_path = env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    let written = env::current_exe().context("cannot tell where this program is").and_then(|binary| {
+    let written = env::current_exe().context("find this program's own file").and_then(|binary| {
         let program = init::Program { binary: &binary, search_path: &search_path };
         let schedule = match options {
             Init { kubernetes: true, .. } => init::Schedule::Kubernetes,
@@ -298,25 +242,13 @@ fn init(options: &Init) -> ExitCode {
     }
 }
 
-fn plugin_test(options: &PluginTest, global: &Global) -> ExitCode {
-    let secrets = from_environment(&BTreeSet::new());
-    log::start(global, &secrets);
-    match block_on(plugin_test::run(options, global)) {
-        Ok(outcome) if global.output == Output::Json => {
-            print(&secrets.mask_json(&outcome.stdout), Output::Json, outcome.code)
-        }
-        Ok(outcome) => print(&secrets.mask(&outcome.stdout), global.output, outcome.code),
-        Err(error) => fail(&secrets, &format!("error: {error:#}\n"), USAGE),
-    }
-}
-
 fn completions(shell: clap_complete::Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "coordinator", &mut script);
     print(&String::from_utf8_lossy(&script), Output::Text, 0)
 }
 
-/// No line of it is a command to a runner that reads it. A reader that closed its end early has seen enough.
+/// Escapes commands to a runner that reads it. A reader that closes its end early is not an error.
 fn print(text: &str, form: Output, code: u8) -> ExitCode {
     let reader = Reader::from_environment();
     let text = match form {
@@ -337,7 +269,7 @@ fn refuse(problems: &Problems, color: Color) -> ExitCode {
 }
 
 fn fail(secrets: &Secrets, text: &str, code: u8) -> ExitCode {
-    // Without stderr there is nobody left to tell.
+    // Without stderr the text has no reader.
     let _ = MaskedStderr::new(secrets.clone()).write_all(text.as_bytes());
     ExitCode::from(code)
 }

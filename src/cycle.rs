@@ -1,7 +1,7 @@
-//! One cycle: the five steps. Agents, merge and health are three chains that do not wait for each other; the report
-//! comes last and always.
+//! One cycle: the five steps. Agents, merge and health are three chains that do not wait for each
+//! other; the report comes last and always.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::sources::ROSTER;
 use crate::steps::inventory::Plans;
 use crate::steps::spawn::SpawnRun;
 use crate::steps::{health, inventory, merge, report, spawn};
-use coordinator_core::fleet::{Group, Inventory, Slot, Want};
+use coordinator_core::fleet::{Group, Inventory, Slot};
 use coordinator_core::platform::{CycleId, Platform};
 use coordinator_core::report::{
     Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect,
@@ -25,63 +25,53 @@ use coordinator_github::Github;
 use coordinator_http::Client;
 use coordinator_roster::Roster;
 
-use clock::Clock;
-use isolation::{isolated, usable};
+use bounds::{Deadlines, isolated, usable};
 
-pub use clock::{MERGE_RESERVE, inventory_limit};
-pub use stop::Stop;
+pub use bounds::{MERGE_RESERVE, Stop, inventory_limit};
 
-mod clock;
-mod isolation;
-mod stop;
+mod bounds;
 
-/// All that one cycle needs. An edge that could not be set up fails its own step alone.
+/// All that one cycle needs. A client that could not be set up fails its own step alone.
 pub struct Cycle<'a, P, S> {
-    /// What should be.
     pub roster: &'a Roster,
-    /// Which cycle this is.
     pub id: CycleId,
-    /// Which steps run.
     pub steps: Vec<StepName>,
-    /// What wants sessions, in the order of service.
+    /// In the order of service.
     pub sources: Vec<S>,
     /// Reads and plans, changes nothing.
     pub dry_run: bool,
-    /// Where sessions run.
     pub platform: anyhow::Result<P>,
-    /// Where pull requests are.
     pub github: anyhow::Result<Github>,
-    /// What asks production.
+    /// Sends the health requests.
     pub probe: anyhow::Result<Client>,
     /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
-    /// Shows on a terminal what goes on.
     pub progress: Progress,
 }
 
 /// Runs the five steps.
 pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -> Report {
-    let clock = Clock::start(cycle.roster.deadline, (cycle.clock)());
+    let times = Deadlines::start(cycle.roster.deadline, (cycle.clock)());
     let probes = Cell::new(0);
     let (verdict, production) = merge::ProductionWatch::new();
     let production = cycle.roster.merge.hold_when_down.then_some(production);
     let ((inventory, spawn), merge, health) = tokio::join!(
         async {
-            let (inventory, observed) = take_inventory(cycle, &clock, stop).await;
-            let spawn = spawn_deficit(cycle, observed, &clock, stop).await;
+            let (inventory, sessions, plans) = take_inventory(cycle, &times, stop).await;
+            let spawn = spawn_deficit(cycle, &sessions, plans, &times, stop).await;
             (inventory, spawn)
         },
-        merge_pulls(cycle, &clock, stop, production),
+        merge_pulls(cycle, &times, stop, production),
         async {
-            let health = check_health(cycle, &clock, stop, &probes).await;
+            let health = check_health(cycle, &times, stop, &probes).await;
             verdict.send_replace(Some(merge::Production::of(&health)));
             health
         },
     );
     let mut report = Report {
         fleet: cycle.roster.fleet.clone(),
-        started_at: clock.started_at,
-        duration: clock.started.elapsed(),
+        started_at: times.started_at,
+        duration: times.started.elapsed(),
         dry_run: cycle.dry_run,
         status: Status::Healthy,
         reasons: Vec::new(),
@@ -112,116 +102,101 @@ fn contacts<P: Platform, S>(cycle: &Cycle<'_, P, S>) -> Contacts {
     Contacts { github: github.or(platform.github), ..platform }
 }
 
-/// What the inventory found out, for the step after it.
-struct Observed<C> {
-    sessions: Inventory,
-    plans: Plans<C>,
-}
-
 /// Lists the sessions, then reads the sources, also where the list failed or is left out.
 async fn take_inventory<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
-    clock: &Clock,
+    times: &Deadlines,
     stop: &Stop,
-) -> (Step<InventoryReport>, Observed<S::Change>) {
-    let (mut step, sessions) = list_sessions(cycle, clock, stop).await;
-    if !cycle.steps.iter().any(|step| matches!(step, StepName::Inventory | StepName::Spawn)) {
-        return (step, Observed { sessions, plans: Vec::new() });
-    }
-    let started = Instant::now();
-    let until = clock.sources_until();
-    let read = inventory::read_sources(&cycle.sources, &sessions, (cycle.clock)(), until);
-    let (sources, plans) = tokio::select! {
-        () = stop.grace_over() => (Vec::new(), Vec::new()),
-        read = read => read,
-    };
-    step.body.sources = sources;
-    step.duration += started.elapsed();
-    (step, Observed { sessions, plans })
-}
-
-async fn list_sessions<P: Platform, S: Source>(
-    cycle: &Cycle<'_, P, S>,
-    clock: &Clock,
-    stop: &Stop,
-) -> (Step<InventoryReport>, Inventory) {
-    if !cycle.steps.contains(&StepName::Inventory) {
-        return (Step::default(), Inventory::Unknown);
-    }
-    let Roster { fleet, roles, .. } = cycle.roster;
-    let listing = OnceCell::new();
-    let step = isolated(cycle, StepName::Inventory, clock.inventory_until(), stop, async |body| {
-        *body = inventory::unknown(roles);
-        let platform = usable(&cycle.platform)?;
+) -> (Step<InventoryReport>, Inventory, Plans<S::Change>) {
+    let (mut step, mut sessions) = (Step::default(), Inventory::Unknown);
+    if cycle.steps.contains(&StepName::Inventory) {
+        let Roster { fleet, roles, .. } = cycle.roster;
         let is_claimed = |slot: &Slot| cycle.sources.iter().any(|source| source.claims(slot));
-        let known = platform.list().await?;
-        *body = inventory::count(&known, fleet, roles, is_claimed, clock.started_at);
-        let _ = listing.set(known);
-        Ok(())
-    });
-    let step = step.await;
-    (step, listing.into_inner().map_or(Inventory::Unknown, Inventory::Known))
+        let list = async |body: &mut InventoryReport| {
+            *body = inventory::unknown(roles);
+            let listing = usable(&cycle.platform)?.list().await?;
+            *body = inventory::count(&listing, fleet, roles, is_claimed, times.started_at);
+            sessions = Inventory::Known(listing);
+            Ok(())
+        };
+        step = isolated(cycle, StepName::Inventory, times.inventory_until(), stop, list).await;
+    } else if !cycle.steps.contains(&StepName::Spawn) {
+        return (step, sessions, Vec::new());
+    }
+    let (started, until) = (Instant::now(), times.sources_until());
+    let plans = tokio::select! {
+        () = stop.grace_over() => Vec::new(),
+        read = inventory::read_sources(&cycle.sources, &sessions, (cycle.clock)(), until) => {
+            step.body.sources = read.0;
+            read.1
+        }
+    };
+    step.duration += started.elapsed();
+    (step, sessions, plans)
 }
 
+/// Plans, writes the effects that need no start, starts, then writes the others.
 async fn spawn_deficit<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
-    observed: Observed<S::Change>,
-    clock: &Clock,
+    sessions: &Inventory,
+    plans: Plans<S::Change>,
+    times: &Deadlines,
     stop: &Stop,
 ) -> Step<SpawnReport> {
     if !cycle.steps.contains(&StepName::Spawn) {
         return Step::default();
     }
-    let step = isolated(cycle, StepName::Spawn, clock.end, stop, async |run: &mut SpawnRun| {
-        let Observed { sessions, plans } = observed;
+    let spawn = async |run: &mut SpawnRun| {
         let platform = usable(&cycle.platform)?;
         let policy = policy(cycle, &plans);
-        let read = ReadItems::of(&cycle.sources, &plans);
-        let (wants, effects) = shares(plans);
-        let orders = spawn::plan(&cycle.roster.fleet, wants, &sessions, &policy, (cycle.clock)());
+        let (present, groups) = items_read_whole(&cycle.sources, &plans);
+        let (mut wants, mut at_once) = (Vec::new(), Vec::new());
+        let mut after_start: Vec<Vec<_>> = Vec::new();
+        for plan in plans {
+            let plan = plan.unwrap_or_default();
+            let effects = plan.effects.into_iter();
+            let (with_start, without) = effects.partition(|effect| effect.needs.is_some());
+            wants.extend(plan.wants);
+            at_once.push(without);
+            after_start.push(with_start);
+        }
+        let orders = spawn::plan(&cycle.roster.fleet, wants, sessions, &policy, (cycle.clock)());
         let context = spawn::SpawnContext {
             cycle: &cycle.id,
             clock: cycle.clock,
-            until: clock.spawn_until(),
+            until: times.spawn_until(),
             stop: &stop.token,
             dry_run: cycle.dry_run,
         };
-        let (with_start, at_once): (Vec<_>, Vec<_>) = effects.into_iter().map(split).unzip();
         write(cycle, run, at_once).await;
         let applied = spawn::apply(run, platform, orders, &context).await;
-        let due = with_start.into_iter().map(|effects| due(effects, run)).collect();
-        write(cycle, run, due).await;
-        // What has no time any more is the next cycle's.
+        let started: BTreeSet<Slot> = run.started().cloned().collect();
+        let has_started =
+            |effect: &Effect<S::Change>| effect.needs.as_ref().is_some_and(|slot| started.contains(slot));
+        for effects in &mut after_start {
+            effects.retain(has_started);
+        }
+        write(cycle, run, after_start).await;
+        // After the deadline the sweep is left to the next cycle.
         if !cycle.dry_run && !context.is_over() {
-            let sweep = platform.sweep(&read.present, &read.groups, (cycle.clock)());
-            let _ = timeout_at(clock.spawn_until(), sweep).await;
+            let sweep = platform.sweep(&present, &groups, (cycle.clock)());
+            let _ = timeout_at(times.spawn_until(), sweep).await;
         }
         applied
-    })
-    .await;
-    step.map(SpawnRun::report)
+    };
+    isolated(cycle, StepName::Spawn, times.end, stop, spawn).await.map(SpawnRun::report)
 }
 
-/// The items of the sources that were read whole.
-struct ReadItems {
-    present: BTreeSet<Slot>,
-    groups: BTreeSet<Group>,
-}
-
-impl ReadItems {
-    fn of<S: Source>(sources: &[S], plans: &Plans<S::Change>) -> Self {
-        let (mut present, mut groups) = (BTreeSet::new(), BTreeSet::new());
-        for (source, plan) in sources.iter().zip(plans) {
-            let Some(plan) = plan.as_ref().filter(|plan| plan.unread.is_none()) else { continue };
-            if source.name() == ROSTER {
-                continue;
-            }
-            groups.extend(Group::parse(source.name()));
-            present.extend(plan.wants.iter().map(|want| want.slot.clone()));
-            present.extend(plan.waiting.iter().map(|waiting| waiting.slot.clone()));
-        }
-        Self { present, groups }
+/// The slots of all items of the sources that were read whole, and the groups of these sources.
+fn items_read_whole<S: Source>(sources: &[S], plans: &Plans<S::Change>) -> (BTreeSet<Slot>, BTreeSet<Group>) {
+    let (mut present, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    for (source, plan) in sources.iter().zip(plans).filter(|(source, _)| source.name() != ROSTER) {
+        let Some(plan) = plan.as_ref().filter(|plan| plan.unread.is_none()) else { continue };
+        groups.extend(Group::parse(source.name()));
+        present.extend(plan.wants.iter().map(|want| want.slot.clone()));
+        present.extend(plan.waiting.iter().map(|waiting| waiting.slot.clone()));
     }
+    (present, groups)
 }
 
 /// The limits of the roster, and those of each source.
@@ -239,28 +214,7 @@ fn policy<P, S: Source>(cycle: &Cycle<'_, P, S>, plans: &Plans<S::Change>) -> sp
     }
 }
 
-/// The effects whose session started.
-fn due<C>(effects: Vec<Effect<C>>, run: &SpawnRun) -> Vec<Effect<C>> {
-    let started: BTreeSet<&Slot> = run.started().collect();
-    let is_due = |effect: &Effect<C>| effect.needs.as_ref().is_some_and(|slot| started.contains(slot));
-    effects.into_iter().filter(is_due).collect()
-}
-
-/// The wants of all sources in their order, and the effects of each.
-fn shares<C>(plans: Plans<C>) -> (Vec<Want>, Vec<Vec<Effect<C>>>) {
-    let (wants, effects): (Vec<_>, Vec<_>) = plans
-        .into_iter()
-        .map(|plan| plan.map_or_else(Default::default, |plan| (plan.wants, plan.effects)))
-        .unzip();
-    (wants.into_iter().flatten().collect(), effects)
-}
-
-/// The effects that need a start, and those that need none.
-fn split<C>(effects: Vec<Effect<C>>) -> (Vec<Effect<C>>, Vec<Effect<C>>) {
-    effects.into_iter().partition(|effect| effect.needs.is_some())
-}
-
-/// Has each source write its effects, all sources at once. A dry run writes nothing.
+/// Commits the effects of each source, all sources at once. A dry run writes nothing.
 async fn write<P, S: Source>(
     cycle: &Cycle<'_, P, S>,
     run: &mut SpawnRun,
@@ -279,7 +233,7 @@ async fn write<P, S: Source>(
 
 async fn merge_pulls<P, S>(
     cycle: &Cycle<'_, P, S>,
-    clock: &Clock,
+    times: &Deadlines,
     stop: &Stop,
     production: Option<merge::ProductionWatch>,
 ) -> Step<MergeReport> {
@@ -292,11 +246,11 @@ async fn merge_pulls<P, S>(
     }
     let context = merge::MergeContext {
         dry_run: cycle.dry_run,
-        merge_until: clock.merge_until(),
+        merge_until: times.merge_until(),
         stop: stop.token.clone(),
         production,
     };
-    isolated(cycle, StepName::Merge, clock.end, stop, async |body| {
+    isolated(cycle, StepName::Merge, times.end, stop, async |body| {
         merge::run(body, usable(&cycle.github)?, policy, &context).await
     })
     .await
@@ -304,7 +258,7 @@ async fn merge_pulls<P, S>(
 
 async fn check_health<P, S>(
     cycle: &Cycle<'_, P, S>,
-    clock: &Clock,
+    times: &Deadlines,
     stop: &Stop,
     probes: &Cell<u64>,
 ) -> Step<HealthReport> {
@@ -314,8 +268,8 @@ async fn check_health<P, S>(
     if cycle.roster.health.is_empty() {
         return Step { outcome: StepOutcome::NotConfigured, ..Step::default() };
     }
-    let endpoints = clock.in_time(&cycle.roster.health);
-    isolated(cycle, StepName::Health, clock.end, stop, async |body| {
+    let endpoints = times.in_time(&cycle.roster.health);
+    isolated(cycle, StepName::Health, times.end, stop, async |body| {
         health::run(body, usable(&cycle.probe)?, &endpoints, probes).await;
         Ok(())
     })

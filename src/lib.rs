@@ -16,10 +16,6 @@
 
 #![deny(unsafe_code)]
 
-use std::process::ExitCode;
-
-use clap::Parser;
-
 pub mod cli;
 pub mod command;
 pub mod cycle;
@@ -30,7 +26,4 @@ pub mod secrets;
 pub mod sources;
 pub mod steps;
 
-/// The whole program, with the arguments and the environment of this process.
-pub fn run() -> ExitCode {
-    command::main(&cli::Cli::parse())
-}
+pub use command::run;

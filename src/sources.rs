@@ -1,15 +1,15 @@
-//! Which sources a roster configures: the one match over them.
+//! Which sources a roster configures: the one match over them, and the roster itself as a source.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::SystemTime;
 
-use coordinator_core::fleet::{Inventory, RoleKey, Slot};
+use coordinator_core::fleet::{Inventory, Role, RoleKey, Slot};
 use coordinator_core::source::{Effect, EffectReport, Source, SourcePlan};
 use coordinator_roster::Roster;
 
-mod roster;
-
-pub use self::roster::{ROSTER, RosterSource};
+/// The name of the roster as a source, and the word of its kind.
+pub const ROSTER: &str = "roster";
 
 /// A source of this program.
 #[derive(Debug)]
@@ -75,5 +75,58 @@ impl Source for AnySource<'_> {
         match self {
             Self::Roster(roster) => roster.commit(effects).await,
         }
+    }
+}
+
+/// `[[role]]`: `count` interchangeable sessions for each role, in the order of the file. It reads
+/// nothing and writes nothing.
+#[derive(Debug)]
+pub struct RosterSource<'a> {
+    roles: &'a [Role],
+    known: BTreeSet<&'a str>,
+    only: &'a [RoleKey],
+    serves: bool,
+}
+
+impl<'a> RosterSource<'a> {
+    /// The roles of a roster. It wants sessions of those in `only`, of all where that is empty, and
+    /// of none unless it `serves`. It claims the slots of all of them.
+    pub fn new(roles: &'a [Role], only: &'a [RoleKey], serves: bool) -> Self {
+        let known = roles.iter().map(|role| role.key.as_str()).collect();
+        Self { roles, known, only, serves }
+    }
+
+    fn is_served(&self, role: &RoleKey) -> bool {
+        self.serves && (self.only.is_empty() || self.only.contains(role))
+    }
+}
+
+impl Source for RosterSource<'_> {
+    type State = ();
+    type Change = Infallible;
+
+    fn name(&self) -> &str {
+        ROSTER
+    }
+
+    fn kind(&self) -> &'static str {
+        ROSTER
+    }
+
+    fn claims(&self, slot: &Slot) -> bool {
+        slot.index().is_some() && self.known.contains(slot.group.as_str())
+    }
+
+    async fn observe(&self, _now: SystemTime) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn plan(&self, (): &(), _sessions: &Inventory, _now: SystemTime) -> SourcePlan<Infallible> {
+        let served = self.roles.iter().filter(|role| self.is_served(&role.key));
+        SourcePlan { wants: served.flat_map(Role::wants).collect(), ..SourcePlan::default() }
+    }
+
+    async fn commit(&self, _effects: Vec<Effect<Infallible>>) -> Vec<EffectReport> {
+        Vec::new()
     }
 }

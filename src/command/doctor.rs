@@ -5,8 +5,7 @@ use std::time::SystemTime;
 use futures_util::future::join3;
 
 use crate::cli::Global;
-use crate::command::edges::{self, Use};
-use crate::command::{Outcome, Refused};
+use crate::command::{Outcome, Refused, clients};
 use crate::cycle::MERGE_RESERVE;
 use crate::render::Screen;
 use coordinator_core::finding::{Finding, Grade};
@@ -37,7 +36,7 @@ async fn findings(
     client: &anyhow::Result<Client>,
     now: SystemTime,
 ) -> anyhow::Result<Vec<Finding>> {
-    let github = edges::github(roster, client)?;
+    let github = clients::github(roster, client)?;
     let (platform, production, merging) = join3(
         platform(roster, global, client, now),
         endpoints::findings(&roster.health),
@@ -55,7 +54,7 @@ async fn platform(
     now: SystemTime,
 ) -> Result<Vec<Finding>, Refused> {
     let context = global.context.as_deref();
-    let platform = edges::platform(roster, Use { purpose: Purpose::Look, context }, client).await?;
+    let platform = clients::platform(roster, Purpose::Look, context, client).await?;
     Ok(match platform {
         Ok(platform) => platform.check(roster, context, now).await,
         Err(error) => {

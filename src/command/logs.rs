@@ -1,17 +1,41 @@
-//! `coordinator logs`: what an agent wrote, its secrets masked and its escape sequences removed. On this machine the file
-//! itself, whose path `coordinator sessions -o json` tells, has every byte.
+//! `coordinator logs`: what an agent wrote, its secrets masked and its escape sequences removed. On
+//! this machine the file itself, whose path `coordinator sessions -o json` shows, has every byte.
 
 use std::io::{self, ErrorKind, Write};
 
+use anyhow::bail;
 use futures_util::StreamExt;
 
+use crate::cli::{Global, Logs};
+use crate::command::{Outcome, Refused, clients, in_time, slots};
 use crate::platforms::Log;
+use crate::runner::{Inert, Reader};
 use crate::secrets::MaskedStderr;
 use coordinator_core::sanitize;
 use coordinator_core::secrets::Secrets;
+use coordinator_roster::Roster;
 
-/// Prints a log to `out` until it ends, and what to know of it to standard error. What came before
-/// an error is printed, too. A reader that goes away (`| head`) is not an error.
+/// Prints the log as it comes, because it may be long or followed.
+pub async fn run(
+    options: &Logs,
+    global: &Global,
+    roster: &Roster,
+    secrets: &Secrets,
+) -> anyhow::Result<Outcome> {
+    let slots = slots::meant(roster, &options.slot)?;
+    let platform = clients::platform_to_look(roster, global).await?;
+    if options.follow && !platform.can_follow() {
+        let why = "a log of a plugin's session cannot be followed; run it again without --follow";
+        bail!(Refused::Usage(why.to_owned()));
+    }
+    let log = in_time(roster, platform.logs(&slots, options.generation, options.follow)).await?;
+    let out = &mut Inert::over(io::stdout().lock(), Reader::from_environment());
+    print(log, secrets, out).await?;
+    Ok(Outcome::ok(String::new()))
+}
+
+/// Prints a log to `out` until it ends, and its note to standard error. What came before an error
+/// is printed, too. A reader that goes away (`| head`) is not an error.
 pub async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
     if !log.note.is_empty() {
         MaskedStderr::new(secrets.clone()).write_all(format!("{}\n", log.note).as_bytes())?;
@@ -29,15 +53,15 @@ pub async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> any
             break;
         }
     }
-    unless_nobody_reads(end.and(printer.finish()))
+    unless_unread(end.and(printer.finish()))
 }
 
-fn unless_nobody_reads(printed: anyhow::Result<()>) -> anyhow::Result<()> {
-    let nobody_reads = |error: &anyhow::Error| {
+fn unless_unread(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    let is_unread = |error: &anyhow::Error| {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
     };
     match printed {
-        Err(error) if nobody_reads(&error) => Ok(()),
+        Err(error) if is_unread(&error) => Ok(()),
         other => other,
     }
 }

@@ -28,7 +28,7 @@ fn program(path: &Path) -> anyhow::Result<PathBuf> {
         return Ok(std::path::absolute(path)?);
     }
     if path.as_os_str().to_string_lossy().contains(MAIN_SEPARATOR) {
-        anyhow::bail!(Refused(format!("there is no program {}", path.display())));
+        anyhow::bail!(Refused::Usage(format!("there is no program {}", path.display())));
     }
     Ok(path.to_owned())
 }

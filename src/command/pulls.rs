@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Global, Output};
-use crate::command::{Outcome, edges};
+use crate::command::{Outcome, clients};
 use crate::render::Screen;
 use crate::render::markdown::escaped;
 use crate::steps::merge::{self, MergeContext};
@@ -18,9 +18,9 @@ use coordinator_github::Github;
 use coordinator_http::Client;
 use coordinator_roster::Roster;
 
-/// A table wider than this helps nobody.
-const LONGEST_TITLE_CHARS: usize = 50;
-const LONGEST_DETAIL_CHARS: usize = 300;
+/// In the table.
+const MAX_TITLE_CHARS: usize = 50;
+const MAX_DETAIL_CHARS: usize = 300;
 
 /// One open pull request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,7 +39,7 @@ pub struct PullRow {
 ///
 /// Fails when the list fails.
 pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
-    let github = edges::github(roster, &Client::new())??;
+    let github = clients::github(roster, &Client::new())??;
     let rows = judged(&github, &roster.merge, roster.deadline).await?;
     let mut stdout = render(&rows, global.output, Screen::stdout(global.color))?;
     for note in notes(&github) {
@@ -121,7 +121,7 @@ fn text(rows: &[PullRow], screen: Screen) -> String {
     let cells: Vec<[String; 4]> = rows
         .iter()
         .map(|row| {
-            let title = one_line(&row.title, LONGEST_TITLE_CHARS);
+            let title = one_line(&row.title, MAX_TITLE_CHARS);
             [format!("#{}", row.number), title, row.verdict.to_owned(), sentence(row)]
         })
         .collect();
@@ -160,7 +160,7 @@ fn markdown(rows: &[PullRow]) -> String {
     if !rows.is_empty() {
         text.push_str("| pull request | title | verdict | why |\n|---|---|---|---|\n");
         for row in rows {
-            let title = escaped(&one_line(&row.title, LONGEST_TITLE_CHARS));
+            let title = escaped(&one_line(&row.title, MAX_TITLE_CHARS));
             // A String takes everything.
             let _ = writeln!(
                 text,
@@ -176,7 +176,7 @@ fn markdown(rows: &[PullRow]) -> String {
 }
 
 fn sentence(row: &PullRow) -> String {
-    one_line(&row.detail, LONGEST_DETAIL_CHARS)
+    one_line(&row.detail, MAX_DETAIL_CHARS)
 }
 
 fn conclusion(rows: &[PullRow]) -> String {

@@ -1,14 +1,14 @@
-//! `coordinator reconcile`: sets up the edges, runs one cycle, renders its report.
+//! `coordinator reconcile`: connects the clients, runs one cycle, renders its report.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile, StepName};
-use crate::command::edges::{self, Use};
-use crate::command::{Outcome, Refused, workflow_run};
+use crate::command::{Outcome, Refused, clients, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
 use crate::render::mask;
 use crate::render::progress::Progress;
@@ -24,17 +24,52 @@ use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
 use coordinator_roster::{Missing, Problem, Roster};
 
-/// Runs the cycle and renders it. An error is a mistake of configuration or usage: nothing was touched.
+/// Runs the cycle and renders it. An error is a mistake of configuration or usage: nothing was
+/// touched.
 pub async fn run(
     roster: &Roster,
     options: &Reconcile,
     global: &Global,
     secrets: &Secrets,
 ) -> anyhow::Result<Outcome> {
-    refuse_unknown_roles(roster, &options.role)?;
-    refuse_unknown_sources(roster, &options.source)?;
+    let steps = steps(options);
+    refuse_missing_variables(roster, options, &steps, &global.config)?;
+    refuse_unknown_names(roster, options)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
-    let mut report = cycle(roster, options, global, Client::new()).await?;
+    let client = Client::new();
+    let platform = if needs_platform(&steps) {
+        let purpose = if options.dry_run { Purpose::Look } else { Purpose::Start };
+        clients::platform(roster, purpose, global.context.as_deref(), &client).await?
+    } else {
+        Err(anyhow!("no step needs the platform"))
+    };
+    let cycle = Cycle {
+        roster,
+        id: new_cycle_id(SystemTime::now()),
+        steps,
+        sources: sources::configured(roster, &options.role, &options.source),
+        dry_run: options.dry_run,
+        platform,
+        github: clients::github(roster, &client)?,
+        probe: client,
+        clock: SystemTime::now,
+        progress: Progress::stderr(),
+    };
+    let stop = Stop::default();
+    let report = tokio::select! {
+        report = cycle::run(&cycle, &stop) => report,
+        never = interrupt_on_signal(&stop) => match never? {},
+    };
+    publish(report, options, global, secrets)
+}
+
+/// Writes the report wherever it is asked for.
+fn publish(
+    mut report: Report,
+    options: &Reconcile,
+    global: &Global,
+    secrets: &Secrets,
+) -> anyhow::Result<Outcome> {
     mask(&mut report, secrets);
     if let Some(path) = &options.metrics_file
         && let Err(error) = metrics::write(path, &metrics::report(&report))
@@ -47,61 +82,8 @@ pub async fn run(
     Ok(Outcome { stdout, code })
 }
 
-/// The variables that are missing for a step that runs: spawn fills the environment of the sessions
-/// that it may start, and inventory and spawn both start the plugin.
-pub fn missing(roster: &Roster, options: &Reconcile) -> Vec<Problem> {
-    let steps = selection(options);
-    let spawns = steps.contains(&StepName::Spawn);
-    let starts_plugin = spawns || steps.contains(&StepName::Inventory);
-    let is_served = |key: &RoleKey| options.role.is_empty() || options.role.contains(key);
-    let starts = |missing: &Missing| {
-        roster
-            .roles
-            .iter()
-            .any(|role| role.count > 0 && is_served(&role.key) && missing.roles.contains(&role.key))
-    };
-    let needed =
-        roster.missing.iter().filter(|missing| spawns && starts(missing) || starts_plugin && missing.plugin);
-    needed.map(|missing| missing.problem.clone()).collect()
-}
-
-/// One cycle, on the platform where a step needs one.
-async fn cycle(
-    roster: &Roster,
-    options: &Reconcile,
-    global: &Global,
-    client: anyhow::Result<Client>,
-) -> anyhow::Result<Report> {
-    let steps = selection(options);
-    let needs_platform = steps.contains(&StepName::Inventory) || steps.contains(&StepName::Spawn);
-    let purpose = if options.dry_run { Purpose::Look } else { Purpose::Start };
-    let how = Use { purpose, context: global.context.as_deref() };
-    let platform = if needs_platform {
-        edges::platform(roster, how, &client).await?
-    } else {
-        Err(anyhow::anyhow!("no step needs the platform"))
-    };
-    let cycle = Cycle {
-        roster,
-        id: new_cycle_id(SystemTime::now()),
-        steps,
-        sources: sources::configured(roster, &options.role, &options.source),
-        dry_run: options.dry_run,
-        platform,
-        github: edges::github(roster, &client)?,
-        probe: client,
-        clock: SystemTime::now,
-        progress: Progress::stderr(),
-    };
-    let stop = Stop::default();
-    tokio::select! {
-        report = cycle::run(&cycle, &stop) => Ok(report),
-        never = interrupt_on_signal(&stop) => match never? {},
-    }
-}
-
 /// `--only` and `--skip` as the steps that run; spawn needs an inventory.
-fn selection(options: &Reconcile) -> Vec<StepName> {
+fn steps(options: &Reconcile) -> Vec<StepName> {
     let all = [StepName::Inventory, StepName::Spawn, StepName::Merge, StepName::Health];
     let chosen = |step: &StepName| {
         let only = options.only.is_empty() || options.only.contains(step);
@@ -111,37 +93,60 @@ fn selection(options: &Reconcile) -> Vec<StepName> {
     all.into_iter().filter(chosen).collect()
 }
 
-/// Only a folder that is missing can be known beforehand.
-fn refuse_lost_metrics(path: Option<&Path>) -> anyhow::Result<()> {
-    let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
-    match folder {
-        Some(folder) if !folder.is_dir() => {
-            anyhow::bail!(Refused(format!("no folder {} for --metrics-file", folder.display())))
-        }
-        Some(_) | None => Ok(()),
-    }
+fn needs_platform(steps: &[StepName]) -> bool {
+    steps.iter().any(|step| matches!(step, StepName::Inventory | StepName::Spawn))
 }
 
-fn refuse_unknown_roles(roster: &Roster, wanted: &[RoleKey]) -> anyhow::Result<()> {
-    for key in wanted {
-        if !roster.roles.iter().any(|role| role.key == *key) {
-            let roster = roster.path.display();
-            anyhow::bail!(Refused(format!(
-                "no role `{key}` in {roster}; `coordinator check` lists the roles"
-            )));
+/// A missing variable stops only a cycle that would start sessions, or a plugin, without it. A dry
+/// run warns.
+fn refuse_missing_variables(
+    roster: &Roster,
+    options: &Reconcile,
+    steps: &[StepName],
+    config: &Path,
+) -> anyhow::Result<()> {
+    let is_served = |key: &RoleKey| options.role.is_empty() || options.role.contains(key);
+    let starts = |missing: &Missing| {
+        let mut started = roster.roles.iter().filter(|role| role.count > 0 && is_served(&role.key));
+        started.any(|role| missing.roles.contains(&role.key))
+    };
+    let is_needed = |missing: &&Missing| {
+        steps.contains(&StepName::Spawn) && starts(missing) || needs_platform(steps) && missing.plugin
+    };
+    let missing: Vec<Problem> =
+        roster.missing.iter().filter(is_needed).map(|missing| missing.problem.clone()).collect();
+    if options.dry_run {
+        for Problem { message, hint, .. } in &missing {
+            tracing::warn!("{message}; {}", hint.as_deref().unwrap_or_default());
         }
+    } else if !missing.is_empty() {
+        bail!(Refused::Roster(coordinator_roster::complaints(config, missing)));
     }
     Ok(())
 }
 
-fn refuse_unknown_sources(roster: &Roster, wanted: &[String]) -> anyhow::Result<()> {
+fn refuse_unknown_names(roster: &Roster, options: &Reconcile) -> anyhow::Result<()> {
+    let is_unknown = |key: &&RoleKey| !roster.roles.iter().any(|role| role.key == **key);
+    if let Some(key) = options.role.iter().find(is_unknown) {
+        let roster = roster.path.display();
+        bail!(Refused::Usage(format!("no role `{key}` in {roster}; `coordinator check` lists the roles")));
+    }
     let sources = sources::configured(roster, &[], &[]);
     let names: Vec<&str> = sources.iter().map(Source::name).collect();
-    match wanted.iter().find(|name| !names.contains(&name.as_str())) {
-        Some(name) => {
-            anyhow::bail!(Refused(format!("no source `{name}`; this roster has {}", names.join(", "))))
+    if let Some(name) = options.source.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!(Refused::Usage(format!("no source `{name}`; this roster has {}", names.join(", "))));
+    }
+    Ok(())
+}
+
+/// A missing folder is the only failure that shows before the cycle.
+fn refuse_lost_metrics(path: Option<&Path>) -> anyhow::Result<()> {
+    let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            bail!(Refused::Usage(format!("no folder {} for --metrics-file", folder.display())))
         }
-        None => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -151,7 +156,7 @@ fn new_cycle_id(now: SystemTime) -> CycleId {
     CycleId(format!("{nanos:x}-{:x}", std::process::id()))
 }
 
-async fn interrupt_on_signal(stop: &Stop) -> anyhow::Result<std::convert::Infallible> {
+async fn interrupt_on_signal(stop: &Stop) -> anyhow::Result<Infallible> {
     let mut sigint = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut sigterm = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     loop {

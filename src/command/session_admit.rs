@@ -49,7 +49,7 @@ pub async fn run(options: &cli::SessionAdmit) -> anyhow::Result<String> {
 }
 
 fn refused(error: &anyhow::Error) -> anyhow::Error {
-    Refused(one_line(&format!("{error:#}"), MAX_REASON_CHARS)).into()
+    Refused::Usage(one_line(&format!("{error:#}"), MAX_REASON_CHARS)).into()
 }
 
 /// Reads what the inputs of the run say.

@@ -4,18 +4,32 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::cli::Output;
+use crate::cli::{Global, Output};
+use crate::command::{Outcome, clients};
 use crate::render::markdown::escaped;
 use crate::render::words::{clock, count, rfc3339, sentence, span};
 use coordinator_core::backoff::{self, BackoffSettings};
 use coordinator_core::fleet::{self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State};
 use coordinator_core::sanitize::one_line;
+use coordinator_roster::Roster;
 
 /// A longer end of a session is cut in the table.
-const LONGEST_LAST: usize = 72;
+const MAX_LAST: usize = 72;
 
-/// What the platform remembers, in the form that was asked for, with a line break at its end. `roles` say how long a
-/// slot backs off; `now` is by the clock that wrote the times in `slots`.
+/// Lists and renders. A slot that cannot be read is an error in the log and in the exit code, and
+/// hides no other.
+pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
+    let found = clients::platform_to_look(roster, global).await?.sessions().await?;
+    for error in &found.unreadable {
+        tracing::error!("{error:#}");
+    }
+    let now = found.as_of.unwrap_or_else(SystemTime::now);
+    let stdout = show(&roster.fleet, &found.slots, &roster.roles, global.output, now);
+    Ok(Outcome { stdout, code: u8::from(!found.unreadable.is_empty()) })
+}
+
+/// The remembered sessions with a line break at their end. `roles` say how long a slot backs off;
+/// `now` is by the clock that wrote the times in `slots`.
 pub fn show(
     fleet: &FleetName,
     slots: &[SlotSessions],
@@ -97,7 +111,7 @@ fn state(
 
 /// One line; the remedy after the semicolon is in the report.
 fn in_the_table(detail: &str) -> String {
-    one_line(detail.split(';').next().unwrap_or_default(), LONGEST_LAST)
+    one_line(detail.split(';').next().unwrap_or_default(), MAX_LAST)
 }
 
 /// `succeeded after 41 min`, `failed, exit 1 after 4 s (3 in a row)`.
@@ -110,7 +124,7 @@ fn last(run: &Run, history: &[Run], restraint: Option<BackoffSettings>) -> Strin
     };
     let streak = restraint.map_or(0, |restraint| backoff::failure_streak(history, &restraint));
     let streak = if streak > 1 { format!(" ({streak} in a row)") } else { String::new() };
-    one_line(&format!("{word}{how} after {}{streak}", span(run.runtime())), LONGEST_LAST)
+    one_line(&format!("{word}{how} after {}{streak}", span(run.runtime())), MAX_LAST)
 }
 
 fn table(rows: Vec<Row>) -> String {

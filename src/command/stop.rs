@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
-use super::{Outcome, slots};
+use super::{Outcome, clients, slots};
 use crate::cli::{Global, Stop};
 use coordinator_core::platform;
 use coordinator_roster::Roster;
@@ -18,7 +18,7 @@ pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Re
     if !options.yes && !confirmed(&names.join(", "))? {
         return Ok(Outcome { stdout: "nothing was stopped\n".to_owned(), code: 1 });
     }
-    let platform = super::platform(roster, global).await?;
+    let platform = clients::platform_to_look(roster, global).await?;
     let by = person();
     let (mut stdout, mut code) = (String::new(), 0);
     for (slot, name) in meant.iter().zip(&names) {
@@ -36,7 +36,7 @@ pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Re
     Ok(Outcome { stdout, code })
 }
 
-/// Off a terminal nobody is there to answer: the command line is the answer.
+/// Without a terminal nothing can be answered: the command line is the answer.
 fn confirmed(names: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(true);

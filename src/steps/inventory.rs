@@ -22,8 +22,8 @@ use coordinator_core::source::{Source, SourcePlan};
 pub type Plans<C> = Vec<Option<SourcePlan<C>>>;
 
 /// Reads the sources, all at once, after the sessions were listed: a session that the list shows as
-/// ended has left its mark in its source by then. What has not answered at `until` counts as
-/// unread. Cannot fail, whatever a source does.
+/// ended has left its mark in its source by then. A source that has not answered at `until` counts
+/// as unread. Cannot fail: no error, panic or delay of one source reaches another.
 pub async fn read_sources<S: Source>(
     sources: &[S],
     sessions: &Inventory,
@@ -34,29 +34,22 @@ pub async fn read_sources<S: Source>(
         Inventory::Known(listing) => listing.as_of.unwrap_or(now),
         Inventory::Unknown => now,
     };
-    let read = join_all(sources.iter().map(|source| read(source, sessions, now, until))).await;
+    let read = async |source: &S| {
+        let look = async {
+            let state = source.observe(now).await?;
+            anyhow::Ok(source.plan(&state, sessions, now))
+        };
+        match timeout_at(until, AssertUnwindSafe(look).catch_unwind()).await {
+            Ok(Ok(Ok(plan))) => Ok(plan),
+            Ok(Ok(Err(error))) => Err(format!("{error:#}")),
+            Ok(Err(panic)) => Err(format!("panicked: {}", panic_message(&*panic))),
+            Err(_) => Err("did not answer in time".to_owned()),
+        }
+    };
+    let read = join_all(sources.iter().map(read)).await;
     let beside_the_roster = sources.iter().zip(&read).filter(|(source, _)| source.name() != ROSTER);
     let reports = beside_the_roster.map(|(source, read)| source_report(source, read, sessions)).collect();
     (reports, read.into_iter().map(Result::ok).collect())
-}
-
-/// One source, as far as it can be read. What happens in it reaches no other.
-async fn read<S: Source>(
-    source: &S,
-    sessions: &Inventory,
-    now: SystemTime,
-    until: Instant,
-) -> Result<SourcePlan<S::Change>, String> {
-    let look = async {
-        let state = source.observe(now).await?;
-        anyhow::Ok(source.plan(&state, sessions, now))
-    };
-    match timeout_at(until, AssertUnwindSafe(look).catch_unwind()).await {
-        Ok(Ok(Ok(plan))) => Ok(plan),
-        Ok(Ok(Err(error))) => Err(format!("{error:#}")),
-        Ok(Err(panic)) => Err(format!("panicked: {}", panic_message(&*panic))),
-        Err(_) => Err("did not answer in time".to_owned()),
-    }
 }
 
 fn source_report<S: Source>(
@@ -145,28 +138,26 @@ fn stuck(listing: &Listing) -> Vec<Stuck> {
 
 fn count_role(listing: &Listing, fleet: &FleetName, role: &Role, now: SystemTime) -> RoleCount {
     let slot = |index| Slot::of_role(&role.key, index);
-    // Slots are in order, so that a role is looked up and not searched for.
-    let records = listing.slots.range(slot(0)..=slot(u32::MAX));
-    let running =
-        u32::try_from(records.filter(|(_, record)| record.live.is_some()).count()).unwrap_or(u32::MAX);
-    let backing_off = role.wants().filter(|want| {
-        let record = listing.slots.get(&want.slot);
-        record.is_some_and(|record| is_backing_off(record, &want.slot, fleet, role, now))
-    });
-    let deficit = role.count.saturating_sub(running);
-    let backing_off = u32::try_from(backing_off.count()).unwrap_or(u32::MAX).min(deficit);
+    // Slots are in order, so a range finds those of a role.
+    let records = || listing.slots.range(slot(0)..=slot(u32::MAX));
+    let running = number(records().filter(|(_, record)| record.live.is_some()).count());
+    let is_backing_off = |(slot, record): &(&Slot, &SlotRecord)| {
+        let hold = || {
+            let session = slot.session_name(fleet);
+            backoff::hold(&session, &record.history, &role.spec.restraint, now)
+        };
+        slot.index().is_some_and(|index| index < role.count)
+            && record.live.is_none()
+            && hold().is_some_and(|hold| hold.reason == HoldReason::Backoff)
+    };
+    let backing_off = number(records().filter(is_backing_off).count());
     RoleCount {
         role: role.key.clone(),
         desired: role.count,
         running: Some(running),
-        backing_off,
+        backing_off: backing_off.min(role.count.saturating_sub(running)),
         surplus: running.saturating_sub(role.count),
     }
-}
-
-fn is_backing_off(record: &SlotRecord, slot: &Slot, fleet: &FleetName, role: &Role, now: SystemTime) -> bool {
-    let hold = backoff::hold(&slot.session_name(fleet), &record.history, &role.spec.restraint, now);
-    record.live.is_none() && hold.is_some_and(|hold| hold.reason == HoldReason::Backoff)
 }
 
 /// Live sessions beyond their role's count (R1-014).

@@ -1,6 +1,5 @@
 //! Step 2: start what is missing. [`plan`] decides, [`apply`] carries out and makes no choice of
-//! its own, and what was decided of each slot is a value until the end, when the report is made of
-//! it.
+//! its own. The decision on each slot is a value until the end, when the report is made from it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
@@ -9,7 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use coordinator_core::fleet::{Group, Hold, HoldReason, Slot, Target, Want};
+use coordinator_core::fleet::{Group, Hold, HoldReason, Slot, Target};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::{RateLimit, SourceEffect, SpawnFailure, SpawnReport, Spawned};
 
@@ -29,20 +28,11 @@ pub struct SpawnContext<'a> {
     pub until: Instant,
     /// No start begins once it is cancelled.
     pub stop: &'a CancellationToken,
-    /// Asks the platform what each start would come to, and starts nothing.
+    /// Previews each start, and starts nothing.
     pub dry_run: bool,
 }
 
 impl SpawnContext<'_> {
-    async fn start<P: Platform>(&self, platform: &P, want: &Want) -> anyhow::Result<Start> {
-        let now = (self.clock)();
-        if self.dry_run {
-            platform.preview(want, now).await
-        } else {
-            platform.start(want, self.cycle, now).await
-        }
-    }
-
     /// Nothing further may begin.
     pub(crate) fn is_over(&self) -> bool {
         self.stop.is_cancelled() || Instant::now() >= self.until
@@ -72,9 +62,10 @@ pub struct SpawnRun {
     pub effects: Vec<SourceEffect>,
 }
 
-/// Carries the orders out in order, as many at once as the platform takes. After a failure, or when the platform's quota
-/// is full, no further start of that role begins; of a source's items the next one is tried, up to
-/// five failures; after a rate limit none at all. Ends early, with an error, when it is stopped.
+/// Carries the orders out in order, as many at once as the platform takes. After a failure, or when
+/// the platform's quota is full, no further start of that role begins; of a source's items the next
+/// one is tried, up to five failures; after a rate limit none at all. Ends early, with an error,
+/// when it is stopped.
 pub async fn apply<P: Platform>(
     run: &mut SpawnRun,
     platform: &P,
@@ -104,7 +95,15 @@ pub async fn apply<P: Platform>(
                 continue;
             }
             run.decisions[place].1 = Decision::UnderWay;
-            under_way.push(async move { (place, context.start(platform, &want).await) });
+            under_way.push(async move {
+                let now = (context.clock)();
+                let answer = if context.dry_run {
+                    platform.preview(&want, now).await
+                } else {
+                    platform.start(&want, context.cycle, now).await
+                };
+                (place, answer)
+            });
         }
         let Some((place, answer)) = under_way.next().await else { break };
         let (target, decision) = &mut run.decisions[place];

@@ -365,7 +365,7 @@ fn a_pipe_in_place_of_a_record_keeps_nobody_waiting() {
     assert!(made.success());
     let output = fleet.run(&["sessions"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("exit.json is no regular file"), "{stderr}");
+    assert!(stderr.contains("exit.json is not a regular file"), "{stderr}");
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains("well-s0"), "one bad record hides no other slot: {stdout}");
     assert_eq!(output.status.code(), Some(1));

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::fleet::{Hold, HoldReason, Outcome, Run};
 
-/// A run this long is healthy whatever its exit: it was no crash loop.
+/// A run this long is healthy whatever its exit: it was not a crash loop.
 const HEALTHY_RUNTIME: Duration = Duration::from_secs(600);
 
 /// How often a slot may start.
@@ -73,7 +73,7 @@ fn wait(session: &str, generation: u64, streak: u32, restraint: &BackoffSettings
     full.mul_f64(jitter(session, generation))
 }
 
-/// 0.9 to 1.1, the same for everyone who asks.
+/// 0.9 to 1.1, the same in every cycle.
 fn jitter(session: &str, generation: u64) -> f64 {
     let digest = Sha256::digest(format!("{session}/{generation}"));
     0.9 + f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX) * 0.2

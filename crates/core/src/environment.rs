@@ -1,4 +1,4 @@
-//! What every session is told of itself, and what it is never told. Pure.
+//! The variables that every session gets, and those that none inherits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use crate::fleet::{FleetName, RoleKey, Slot, WorkItem};
 use crate::secrets::is_own;
 
-/// All variables of this program start so. Those of an outer session would mislead the new one.
+/// The prefix of this program's own variables. Those of an outer session would mislead the new one.
 pub const OWN_PREFIX: &str = "COORDINATOR_";
 
 /// They would name the coordinator's directory.
@@ -58,7 +58,8 @@ impl Identity<'_> {
     }
 }
 
-/// What of the coordinator's environment others may have: no secret, nothing of this program's own.
+/// The part of the coordinator's environment that others inherit: no secret, no variable of this
+/// program's own.
 pub fn passed_on(
     inherited: impl Iterator<Item = (OsString, OsString)>,
     secret_names: &BTreeSet<String>,
@@ -72,4 +73,52 @@ fn is_passed_on(name: &OsStr, secret_names: &BTreeSet<String>) -> bool {
         || DIRECTORY_NAMES.contains(&name)
         || name.starts_with(OWN_PREFIX)
         || secret_names.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inherited(variables: &[(&str, &str)], secret_names: &[&str]) -> Vec<String> {
+        let secret_names = secret_names.iter().map(ToString::to_string).collect();
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        let kept = passed_on(variables, &secret_names);
+        kept.map(|(name, _)| name.into_string().expect("the test has only text")).collect()
+    }
+
+    #[test]
+    fn no_secret_and_no_name_of_an_outer_session_is_inherited() {
+        let secrets = ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "GITHUB_PAT", "REDIS_URL"];
+        let outer = ["PWD", "OLDPWD", "COORDINATOR_CONFIG", "COORDINATOR_SLOT"];
+        let names = ["MODEL_KEY", "PATH"].into_iter().chain(secrets).chain(outer);
+        let variables: Vec<_> = names.map(|name| (name, "value")).collect();
+        assert_eq!(inherited(&variables, &["MODEL_KEY"]), ["PATH"]);
+        assert_eq!(inherited(&variables, &[]), ["MODEL_KEY", "PATH"]);
+    }
+
+    #[test]
+    fn a_session_has_its_names() {
+        let role = RoleKey::parse("ui_builder").expect("a valid key");
+        let identity = Identity {
+            fleet: &FleetName::parse("demo").expect("a valid name"),
+            slot: &Slot::of_role(&role, 2),
+            role: &role,
+            item: None,
+            generation: 4,
+            cycle: "18f-1",
+            prompt: "do {brief} now",
+            repository: Some("acme/app"),
+        };
+        let expected = [
+            ("COORDINATOR_FLEET", "demo"),
+            ("COORDINATOR_GENERATION", "4"),
+            ("COORDINATOR_PROMPT", "do {brief} now"),
+            ("COORDINATOR_REPOSITORY", "acme/app"),
+            ("COORDINATOR_ROLE", "ui_builder"),
+            ("COORDINATOR_SESSION", "demo-ui-builder-s2-g4-18f-1"),
+            ("COORDINATOR_SLOT", "demo-ui-builder-s2"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(identity.variables(), BTreeMap::from(expected));
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use crate::backoff;
-use crate::fleet::{FleetName, Group, Hold, HoldReason, Inventory, Listing, Target, Want};
+use crate::fleet::{FleetName, Group, Hold, HoldReason, Inventory, Target, Want};
 
 /// The limits of a cycle.
 #[derive(Debug, Clone)]
@@ -66,111 +66,81 @@ pub fn plan(
     policy: &Policy,
     now: SystemTime,
 ) -> Vec<Order> {
-    match inventory {
-        Inventory::Known(listing) => plan_known(fleet, wants, listing, policy, listing.as_of.unwrap_or(now)),
-        Inventory::Unknown => plan_blind(wants, policy),
-    }
-}
-
-fn plan_known(
-    fleet: &FleetName,
-    wants: Vec<Want>,
-    listing: &Listing,
-    policy: &Policy,
-    now: SystemTime,
-) -> Vec<Order> {
+    let Inventory::Known(listing) = inventory else { return plan_blind(wants, policy) };
+    let now = listing.as_of.unwrap_or(now);
     let mut live: BTreeMap<&Group, usize> = BTreeMap::new();
     for (slot, _) in listing.slots.iter().filter(|(_, record)| record.live.is_some()) {
         *live.entry(&slot.group).or_default() += 1;
     }
-    let caps = Caps::new(policy, live.values().sum());
-    let mut planner = Planner { fleet, listing, caps, now };
+    let mut caps = Caps::new(policy, live.values().sum());
     let mut orders = Vec::new();
     for wants in by_group(wants) {
         let Some(first) = wants.first() else { continue };
-        let group = first.slot.group.clone();
-        let running = live.get(&group).copied().unwrap_or(0);
-        let group_cap = policy.max_concurrent.get(&group).map(|cap| *cap as usize);
-        if first.item.is_some() {
-            orders.extend(planner.items(wants, group_cap.map(|cap| (cap, cap.saturating_sub(running)))));
+        let (is_of_items, wanted) = (first.item.is_some(), wants.len());
+        let running = live.get(&first.slot.group).copied().unwrap_or(0);
+        let cap = policy.max_concurrent.get(&first.slot.group).map(|cap| *cap as usize);
+        let free = wants.into_iter().filter_map(|want| {
+            let record = listing.slots.get(&want.slot);
+            if record.is_some_and(|record| record.live.is_some()) {
+                return None;
+            }
+            let history = record.map_or(&[][..], |record| &record.history);
+            let session = want.slot.session_name(fleet);
+            let hold = backoff::hold(&session, history, &want.spec.restraint, now);
+            Some((want, hold))
+        });
+        orders.extend(if is_of_items {
+            fill_items(free, running, cap, &mut caps)
         } else {
-            let deficit = wants.len().saturating_sub(running);
-            orders.extend(planner.role(wants, deficit));
-        }
+            fill_role(free, wanted.saturating_sub(running), &mut caps)
+        });
     }
     orders
 }
 
-/// What stays the same from group to group, and the caps that they share.
-struct Planner<'a> {
-    fleet: &'a FleetName,
-    listing: &'a Listing,
-    caps: Caps,
-    now: SystemTime,
+/// Fills up to `deficit` free slots of one role. A slot that stays empty because of a hold reports
+/// it.
+fn fill_role(
+    free: impl Iterator<Item = (Want, Option<Hold>)>,
+    deficit: usize,
+    caps: &mut Caps,
+) -> Vec<Order> {
+    let (mut ready, mut held) = (Vec::new(), Vec::new());
+    for (want, hold) in free {
+        match hold {
+            None => ready.push(want),
+            Some(hold) => held.push(Order::Hold { target: want.target(), hold }),
+        }
+    }
+    let mut orders: Vec<_> = ready.into_iter().take(deficit).map(|want| caps.order(want)).collect();
+    held.truncate(deficit - orders.len());
+    orders.extend(held);
+    orders.sort_by_key(|order| order.target().slot);
+    orders
 }
 
-/// A want whose slot is free.
-enum Free {
-    Ready(Want),
-    Held(Target, Hold),
-}
-
-impl Planner<'_> {
-    /// Fills up to `deficit` free slots of one role; holds are reported for the slots that stay
-    /// empty because of them.
-    fn role(&mut self, wants: Vec<Want>, deficit: usize) -> Vec<Order> {
-        let (mut ready, mut held) = (Vec::new(), Vec::new());
-        for free in wants.into_iter().filter_map(|want| self.free(want)) {
-            match free {
-                Free::Ready(want) => ready.push(want),
-                Free::Held(target, hold) => held.push(Order::Hold { target, hold }),
-            }
+/// One order for each item without a live session. `cap` is the source's own.
+fn fill_items(
+    free: impl Iterator<Item = (Want, Option<Hold>)>,
+    running: usize,
+    cap: Option<usize>,
+    caps: &mut Caps,
+) -> Vec<Order> {
+    let mut running = running;
+    let order = |(want, hold): (Want, Option<Hold>)| {
+        let reached = || {
+            let cap = cap.filter(|cap| running >= *cap)?;
+            let detail = format!("max_concurrent = {cap} is reached");
+            Some(Hold { reason: HoldReason::Concurrency, until: None, detail })
+        };
+        if let Some(hold) = hold.or_else(reached) {
+            return Order::Hold { target: want.target(), hold };
         }
-        let mut orders: Vec<_> = ready.into_iter().take(deficit).map(|want| self.caps.order(want)).collect();
-        held.truncate(deficit - orders.len());
-        orders.extend(held);
-        orders.sort_by_key(|order| order.target().slot);
-        orders
-    }
-
-    /// One order for each item without a live session. `cap` is the source's own, and what is left
-    /// of it.
-    fn items(&mut self, wants: Vec<Want>, cap: Option<(usize, usize)>) -> Vec<Order> {
-        let mut left = cap.map_or(usize::MAX, |(_, left)| left);
-        let mut orders = Vec::new();
-        for want in wants {
-            let Some(free) = self.free(want) else { continue };
-            orders.push(match free {
-                Free::Held(target, hold) => Order::Hold { target, hold },
-                Free::Ready(want) if left == 0 => {
-                    let most = cap.map_or(0, |(most, _)| most);
-                    let detail = format!("max_concurrent = {most} is reached");
-                    let hold = Hold { reason: HoldReason::Concurrency, until: None, detail };
-                    Order::Hold { target: want.target(), hold }
-                }
-                Free::Ready(want) => {
-                    let order = self.caps.order(want);
-                    left -= usize::from(matches!(order, Order::Start(_)));
-                    order
-                }
-            });
-        }
-        orders
-    }
-
-    /// `None` for a slot that holds a live session.
-    fn free(&self, want: Want) -> Option<Free> {
-        let record = self.listing.slots.get(&want.slot);
-        if record.is_some_and(|record| record.live.is_some()) {
-            return None;
-        }
-        let history = record.map_or(&[][..], |record| &record.history);
-        let session = want.slot.session_name(self.fleet);
-        Some(match backoff::hold(&session, history, &want.spec.restraint, self.now) {
-            Some(hold) => Free::Held(want.target(), hold),
-            None => Free::Ready(want),
-        })
-    }
+        let order = caps.order(want);
+        running += usize::from(matches!(order, Order::Start(_)));
+        order
+    };
+    free.map(order).collect()
 }
 
 /// Without an inventory every slot of a role is looked up by the platform, which starts only where
@@ -238,8 +208,8 @@ impl Caps {
         } else if self.max_spawns == 0 {
             held(HoldReason::MaxSpawns, "starts are paused by max_spawns = 0".to_owned())
         } else if self.spawns_left == 0 {
-            let most = self.max_spawns;
-            held(HoldReason::MaxSpawns, format!("max_spawns = {most} is reached; the next cycle goes on"))
+            let max = self.max_spawns;
+            held(HoldReason::MaxSpawns, format!("max_spawns = {max} is reached; the next cycle goes on"))
         } else {
             self.running_left -= 1;
             self.spawns_left -= 1;

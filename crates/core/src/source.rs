@@ -1,5 +1,5 @@
 //! Where wanted sessions come from. A source reads its store, says purely what should run and what
-//! to write down, and carries those writes out. It starts nothing: [`crate::steps::spawn`] does.
+//! to write down, and carries those writes out. It starts nothing: the spawn step does.
 
 use std::time::SystemTime;
 

@@ -1,59 +1,59 @@
-//! Sessions by a plugin: a program of anybody's that starts, lists and shows sessions wherever they run.
+//! Sessions by a plugin: a user's program that starts, lists and shows sessions wherever they run.
 //!
-//! The [`protocol`] is one process per operation, JSON in and JSON out. The lock of a slot is the plugin's: what it says
-//! of itself in `capabilities` decides how far the coordinator may go without an inventory. A plugin that excludes
-//! nothing is used under a lock of this machine, and never without an inventory. An [`operation`] never outlives its
-//! deadline, and nothing that it started in its process group outlives it.
+//! The [`protocol`] is one process per operation, JSON in and JSON out. The lock of a slot is the
+//! plugin's: its `capabilities` decide whether the coordinator starts sessions without an
+//! inventory. A plugin that excludes nothing is used under a lock of this machine, and never
+//! without an inventory. No operation outlives its deadline, and no process of its group
+//! outlives the operation.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use crate::lock;
+use crate::secure_fs::{create_directory, create_parents};
 use coordinator_core::fleet::{FleetName, Group, Listing, Slot, Want};
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 
-mod check;
-mod fitness;
-mod lease;
 pub mod section;
-mod spec;
-mod start;
-mod view;
-pub mod operation;
 pub mod protocol;
+mod plugin;
+mod operation;
+mod view;
+mod start;
+mod check;
 
-pub use fitness::Incompatible;
-pub use fitness::item_refusal;
-pub use operation::{Failure, Plugin};
+pub use check::{Incompatible, item_refusal};
+pub use plugin::{Failure, Plugin};
 pub use section::ExecSettings;
 
-use lease::Lease;
 use protocol::{
     Capabilities, Capable, List, Listed, Log, Logs, Operation, SlotExclusive, StopResult, Stopped,
 };
 use view::View;
 
-/// Older sessions say nothing about the next one: the longest failing streak that counts is shorter.
-const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Older sessions do not hold back the next one: the longest failing streak that counts is shorter.
+const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// So much of the end of a log is asked for. As JSON it may be six times as long.
-const TAIL_BYTES: u64 = 2 << 20;
+/// Of a log, its end. As JSON it may be six times as long.
+const MAX_TAIL_BYTES: u64 = 2 << 20;
 
-/// What the platform needs to know of the roster.
+/// What the platform takes from the roster.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whose sessions.
     pub fleet: FleetName,
-    /// `owner/repo`, told to every session.
+    /// `owner/repo`, for every session's environment.
     pub repository: Option<String>,
     /// The groups whose sessions the roster asks for: a hint for `list`.
     pub groups: Vec<Group>,
-    /// What the roster wants of an unknown inventory.
     pub on_inventory_failure: OnInventoryFailure,
     /// `[platform.exec]`.
     pub exec: ExecSettings,
@@ -61,7 +61,7 @@ pub struct Settings {
     pub secret_names: BTreeSet<String>,
 }
 
-/// What a run is going to do.
+/// What a run does with the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// To start sessions: under the lock where the plugin needs one.
@@ -78,23 +78,23 @@ pub struct Exec {
     /// No list runs after this.
     list_until: Instant,
     plugin: Plugin,
-    /// What the plugin says of itself; asked once, before anything else.
+    /// Requested once, before anything else.
     capabilities: OnceCell<Result<Capabilities, String>>,
     /// Taken before the list, kept until the end of the run; `None` where none is needed.
     lease: OnceCell<Option<Lease>>,
-    /// What the inventory of this run saw; `None` before it, and when it failed.
+    /// The inventory of this run; `None` before it, and when it failed.
     view: RefCell<Option<View>>,
 }
 
 impl Exec {
-    /// The platform; nothing is asked yet. No list runs after `list_until`, no other operation after `until`.
+    /// Sends nothing yet. No list runs after `list_until`, no other operation after `until`.
     pub fn new(settings: Settings, purpose: Purpose, list_until: Instant, until: Instant) -> Self {
         let plugin = Plugin::new(&settings.exec, &settings.secret_names, until);
         let (capabilities, lease) = (OnceCell::new(), OnceCell::new());
         Self { settings, purpose, list_until, plugin, capabilities, lease, view: RefCell::new(None) }
     }
 
-    /// What the plugin says of itself, whether or not the roster can use it.
+    /// The plugin's capabilities, whether or not the roster can use it.
     pub async fn capabilities(&self) -> anyhow::Result<&Capabilities> {
         let ask = || async {
             let asked = self.plugin.ask_until(self.list_until, Operation::Capabilities, &Capable {}).await;
@@ -106,7 +106,7 @@ impl Exec {
 
     /// Why the roster cannot use the plugin as it is; `None` when it can.
     pub fn incompatible(&self, capabilities: &Capabilities) -> Option<Incompatible> {
-        fitness::refusal(capabilities, self.settings.on_inventory_failure)
+        check::refusal(capabilities, self.settings.on_inventory_failure)
     }
 
     async fn fit(&self) -> anyhow::Result<&Capabilities> {
@@ -137,7 +137,7 @@ impl Exec {
         let request = List {
             fleet: self.settings.fleet.as_str(),
             roles: self.settings.groups.iter().map(Group::as_str).collect(),
-            include_finished_since: SystemTime::now() - REMEMBERED,
+            include_finished_since: SystemTime::now() - MAX_AGE,
         };
         let listed: Listed = self.plugin.ask_until(self.list_until, Operation::List, &request).await?;
         if !listed.complete {
@@ -150,10 +150,10 @@ impl Exec {
         View::of(listed, &self.settings.fleet).with_context(|| format!("plugin {plugin} list"))
     }
 
-    /// The end of what the session wrote: the one of this generation, else the live one, else the newest.
+    /// The end of a session's log: of this generation, else of the live one, else of the newest.
     pub async fn logs(&self, slot: &Slot, generation: Option<u64>) -> anyhow::Result<String> {
         if !self.fit().await?.logs {
-            bail!("the plugin gives no logs; `coordinator sessions` may tell more");
+            bail!("the plugin gives no logs; see `coordinator sessions`");
         }
         let view = self.look().await?;
         let sessions = view.sessions(slot);
@@ -165,7 +165,7 @@ impl Exec {
         let Some(session) = wanted else {
             bail!("the plugin lists no such session of {name}; see `coordinator sessions`");
         };
-        let request = Logs { id: &session.id, tail_bytes: TAIL_BYTES };
+        let request = Logs { id: &session.id, tail_bytes: MAX_TAIL_BYTES };
         let log: Log = self.plugin.ask(Operation::Logs, &request).await?;
         if log.truncated {
             tracing::warn!("only the end of the log of {name}: the plugin has more");
@@ -210,5 +210,43 @@ impl Platform for Exec {
 
     fn requests(&self) -> u64 {
         self.plugin.requests()
+    }
+}
+
+/// The lock of a plugin that excludes nothing: one run at a time on this machine starts sessions.
+#[derive(Debug)]
+enum Lease {
+    /// It may, until this value is dropped.
+    Ours { file: File },
+    /// Another run may.
+    Theirs,
+}
+
+impl Lease {
+    /// Takes the lock when it is free, and never waits for it.
+    fn take(state_dir: &Path, fleet: &FleetName) -> anyhow::Result<Self> {
+        let directory = state_dir.join(fleet.as_str());
+        create_parents(state_dir)?;
+        create_directory(&directory)?;
+        let path = directory.join("exec.lock");
+        let Some(file) = lock::acquire(&path)? else { return Ok(Self::Theirs) };
+        // Every process of the plugin inherits the lock: when this run is killed, its spawn under
+        // way still keeps other runs from starting the same session.
+        let flags = fcntl_getfd(&file).with_context(|| format!("look at {}", path.display()))?;
+        fcntl_setfd(&file, flags - FdFlags::CLOEXEC)
+            .with_context(|| format!("pass on {}", path.display()))?;
+        Ok(Self::Ours { file })
+    }
+}
+
+impl Drop for Lease {
+    /// Unlocks for every process that inherited the lock: at the regular end of a run none of its
+    /// operations is under way, and a session must not block the next run.
+    fn drop(&mut self) {
+        if let Self::Ours { file } = self
+            && let Err(error) = file.unlock()
+        {
+            tracing::debug!("cannot unlock: {error}");
+        }
     }
 }

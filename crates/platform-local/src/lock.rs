@@ -1,5 +1,5 @@
 //! A lock, such as a slot's: `flock` on a file that only a holder of the lock unlinks. The kernel
-//! frees it when its last holder is gone.
+//! frees it when its last holder has ended.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -12,19 +12,19 @@ use anyhow::{Context, bail};
 
 use super::secure_fs::open_private;
 
-/// An inventory may hold the lock shared for a moment; a session holds it for good.
-const PROBE_PATIENCE: Duration = Duration::from_millis(50);
+/// An inventory may hold the lock shared for a moment; a session holds it until its end.
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often a lock file may be replaced under our hands before we give up.
-const REOPENINGS: u32 = 3;
+/// How often a lock file may be replaced while it is opened.
+const MAX_OPENS: u32 = 3;
 
-/// Takes the lock, for a session or a run; `None` when another one holds it.
+/// Takes the lock, for a session or a run; `None` when another process holds it.
 pub(super) fn acquire(path: &Path) -> anyhow::Result<Option<File>> {
-    for _ in 0..REOPENINGS {
+    for _ in 0..MAX_OPENS {
         let file =
             open_private(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
         if !try_exclusive(&file, path)? {
-            thread::sleep(PROBE_PATIENCE);
+            thread::sleep(PROBE_PAUSE);
             if !try_exclusive(&file, path)? {
                 return Ok(None);
             }
@@ -36,27 +36,27 @@ pub(super) fn acquire(path: &Path) -> anyhow::Result<Option<File>> {
     bail!("{} is replaced again and again; stop whatever removes lock files", path.display())
 }
 
-/// What a look at the lock shows.
+/// Whether a lock is held.
 pub(super) enum Probe {
     /// A session holds it, or a start is under way.
     Held,
-    /// Nobody holds it, and no session can start while this file is kept.
+    /// It is free, and no session can start while this file is kept.
     Free {
         /// `None` when no lock file exists: no session ever started here.
         _guard: Option<File>,
     },
 }
 
-/// Asks who holds the lock without taking it away from anyone.
+/// Probes the lock without blocking its holder.
 pub(super) fn probe(path: &Path) -> anyhow::Result<Probe> {
-    for _ in 0..REOPENINGS {
+    for _ in 0..MAX_OPENS {
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Probe::Free { _guard: None }),
             other => other.with_context(|| format!("look at {}", path.display()))?,
         };
         let file = open_private(path, OpenOptions::new().read(true).write(true))?;
         match file.try_lock_shared() {
-            // Of a file that a sweep has removed, it would say nothing.
+            // The lock of a file that a sweep has removed is not the slot's.
             Ok(()) if is_in_place(&file, path)? => return Ok(Probe::Free { _guard: Some(file) }),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(Probe::Held),

@@ -1,8 +1,13 @@
 //! Sessions as local processes that outlive the run.
 //!
-//! The lock of a slot is a file lock held by every process of its session: by the shim (`coordinator session-run`),
-//! which keeps the time limit and writes the records, and by the agent, which inherits it. The kernel frees it when the
-//! last of them is gone, so no crash of anything can leave a slot with two sessions, or a free slot taken.
+//! The lock of a slot is a file lock held by every process of its session: by the shim
+//! (`coordinator session-run`), which keeps the time limit and writes the records, and by the
+//! agent, which inherits it. The kernel frees it when the last of them is gone, so no crash can
+//! leave a slot with two sessions, or a free slot taken.
+//!
+//! The life of a session: `start` decides and spawns the `shim`, which spawns `exec`, which becomes
+//! the agent; `supervision` ends it in time, `stop` before; `retention` removes what is old. `scan`
+//! reads what they all leave in the fleet's `directory`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,55 +19,56 @@ use std::time::SystemTime;
 use anyhow::Context;
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::task::spawn_blocking;
 
 use coordinator_core::finding::Finding;
-use coordinator_core::fleet::{FleetName, Group, Listing, Role, Slot, SlotSessions, Want};
+use coordinator_core::fleet::{
+    FleetName, Group, HISTORY, Listing, Role, Slot, SlotRecord, SlotSessions, Unmanaged, Want,
+};
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 
 mod check;
-mod descriptors;
 mod directory;
-mod environment;
-mod files;
-mod history;
-mod log;
-mod proc;
 mod record;
-mod refusal;
-mod root;
 pub mod section;
-mod shim;
-mod stage;
+mod scan;
 mod start;
-mod stop;
-mod storage;
+mod shim;
+mod exec;
 mod supervision;
-mod survey;
-mod sweep;
+mod proc;
+mod logs;
+mod stop;
+mod retention;
 
 use directory::Directory;
-use files::SlotFiles;
+use scan::SlotScan;
 
-pub use refusal::refusal;
+pub use check::refusal;
+pub use exec::session_exec;
 pub use shim::session_run;
-pub use stage::session_exec;
 pub use start::own_program;
 
-/// What the platform needs to know of the roster.
+/// What the platform takes from the roster.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whose sessions.
     pub fleet: FleetName,
-    /// The roster file, absolute: sessions of another one are not ours.
+    /// The roster file, absolute: sessions of another file are not ours.
     pub roster: PathBuf,
     /// Absolute; the fleet's directory is below it.
     pub state_dir: PathBuf,
-    /// `owner/repo`, told to every session.
+    /// `owner/repo`, for every session's environment.
     pub repository: Option<String>,
     /// Variables kept from every session whose role does not set them.
     pub secret_names: BTreeSet<String>,
-    /// The program whose `session-run` keeps a session: this one.
+    /// The program whose `session-run` keeps a session: this one, except in tests.
     pub program: PathBuf,
+}
+
+impl Settings {
+    fn directory(&self) -> Directory {
+        Directory::new(&self.state_dir, &self.fleet)
+    }
 }
 
 /// The process platform of one fleet.
@@ -73,15 +79,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Opens the fleet's directory; nothing is made before the first start. Fails when the directory is not ours.
+    /// Makes nothing before the first start. Fails when the fleet's directory is not ours.
     pub fn open(settings: Settings) -> anyhow::Result<Self> {
-        let process = Self { settings: Arc::new(settings), requests: AtomicU64::new(0) };
-        process.directory().check()?;
-        Ok(process)
-    }
-
-    fn directory(&self) -> Directory {
-        Directory::new(&self.settings.state_dir, &self.settings.fleet)
+        settings.directory().check()?;
+        Ok(Self { settings: Arc::new(settings), requests: AtomicU64::new(0) })
     }
 
     /// Whether sessions can be kept on this machine.
@@ -89,12 +90,13 @@ impl Process {
         check::findings(roles, &self.settings.roster, &self.settings.state_dir)
     }
 
-    /// Every slot with all that is remembered of it, and why the others cannot be read.
+    /// Every slot with all its records, and the errors of those that cannot be read.
     pub fn sessions(&self) -> anyhow::Result<(Vec<SlotSessions>, Vec<anyhow::Error>)> {
         let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
-        for found in survey::survey(&self.directory(), usize::MAX)? {
-            match found {
-                Ok(found) => slots.extend(found.sessions()),
+        let (directory, boot_id) = (self.settings.directory(), proc::boot_id());
+        for slot in directory.slots()? {
+            match SlotScan::read(&directory, slot, usize::MAX, &boot_id) {
+                Ok(scan) => slots.extend(scan.sessions()),
                 Err(error) => unreadable.push(error),
             }
         }
@@ -109,45 +111,65 @@ impl Process {
         generation: Option<u64>,
         follow: bool,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Bytes>> + use<>> {
-        let files = |slot: &Slot| SlotFiles { directory: self.directory(), slot: slot.clone() };
-        let known = slots.iter().map(files).find(SlotFiles::exist);
-        let files = known.with_context(|| {
+        let directory = self.settings.directory();
+        let known = slots.iter().find(|slot| directory.records(slot).is_dir());
+        let slot = known.with_context(|| {
             let name = slots.last().map(Slot::name).unwrap_or_default();
             format!("no session of {name} is remembered; see `coordinator sessions`")
         })?;
-        let home = files.home(generation)?;
-        Ok(log::log(files, home, follow))
+        let home = logs::home_with_log(&directory, slot, generation)?;
+        Ok(logs::stream(home, directory.lock(slot), follow))
     }
 
-    /// Asks the shim of the slot's live session to end it, and records who did.
+    /// Ends the slot's live session through its shim, and records the person.
     pub fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         stop::stop(&self.settings, slot, by)
     }
 }
 
 impl Platform for Process {
+    /// One slot that cannot be read fails the list: a partial one would let the fleet grow beyond its
+    /// size.
     async fn list(&self) -> anyhow::Result<Listing> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let (directory, settings) = (self.directory(), Arc::clone(&self.settings));
-        blocking(move || survey::listing(&directory, &settings.roster, settings.fleet.as_str())).await
+        let settings = Arc::clone(&self.settings);
+        let list = move || {
+            let (directory, boot_id) = (settings.directory(), proc::boot_id());
+            let mut listing = Listing::default();
+            for slot in directory.slots()? {
+                // One more than the history: the newest may be the live one.
+                let scan = SlotScan::read(&directory, slot, HISTORY + 1, &boot_id)?;
+                if let Some(reason) = scan.unmanaged(&settings.roster) {
+                    let session = scan.slot.session_name(&settings.fleet);
+                    listing.unmanaged.push(Unmanaged { session, reason });
+                }
+                let record = scan.record();
+                if record != SlotRecord::default() {
+                    listing.slots.insert(scan.slot, record);
+                }
+            }
+            Ok(listing)
+        };
+        spawn_blocking(list).await?
     }
 
     async fn start(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (settings, want, cycle) = (Arc::clone(&self.settings), want.clone(), cycle.clone());
-        blocking(move || start::start(&settings, &want, &cycle, now)).await
+        spawn_blocking(move || start::start(&settings, &want, &cycle, now)).await?
     }
 
     async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let (settings, want) = (Arc::clone(&self.settings), want.clone());
-        blocking(move || start::preview(&settings, &want, now)).await
+        spawn_blocking(move || start::preview(&settings, &want, now)).await?
     }
 
     async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
-        let (directory, present, groups) = (self.directory(), present.clone(), groups.clone());
-        let swept = blocking(move || sweep::sweep(&directory, &present, &groups, now)).await;
-        if let Err(error) = swept {
+        let (directory, present) = (self.settings.directory(), present.clone());
+        let groups = groups.clone();
+        let sweep = move || retention::sweep(&directory, &present, &groups, now);
+        if let Err(error) = spawn_blocking(sweep).await.map_err(Into::into).flatten() {
             tracing::warn!("records of items that have left stay: {error:#}");
         }
     }
@@ -156,14 +178,9 @@ impl Platform for Process {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// They wait for the processors, as the other steps do: more of them end hardly sooner, and keep merges waiting.
+    /// Starts wait for the processors, as the other steps do: more of them would end hardly sooner
+    /// and delay merges.
     fn starts_at_once(&self) -> usize {
         thread::available_parallelism().map_or(2, |processors| processors.get() + 1).min(8)
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("run file work beside the cycle")?
 }

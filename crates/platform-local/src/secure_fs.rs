@@ -1,4 +1,4 @@
-//! Files and directories that nobody else can read.
+//! Files and directories that no other user can read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
@@ -11,13 +11,13 @@ use rustix::fs::OFlags;
 const PRIVATE_DIRECTORY: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 
-/// Makes a directory and those above it, where they are missing. What is there is taken as it is.
+/// Makes a directory and those above it, where they are missing; existing ones stay as they are.
 pub(super) fn create_parents(path: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path);
     made.with_context(|| format!("create {}", path.display()))
 }
 
-/// Makes a directory of mode 0700 whatever the umask, or takes the one that is there if it is ours.
+/// Makes a directory of mode 0700 whatever the umask, or takes an existing one if it is ours.
 pub(super) fn create_directory(path: &Path) -> anyhow::Result<()> {
     let context = || format!("create {}", path.display());
     match DirBuilder::new().mode(PRIVATE_DIRECTORY).create(path) {
@@ -34,11 +34,11 @@ pub(super) fn create_directory(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses a directory of somebody else.
+/// Refuses another user's directory.
 pub(super) fn check_directory(path: &Path, metadata: &fs::Metadata) -> anyhow::Result<()> {
     let path = path.display();
     if !metadata.is_dir() {
-        bail!("{path} is no directory of the coordinator's own; remove it, or set another `state_dir`");
+        bail!("{path} is not a directory; remove it, or set another `state_dir`");
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         bail!("{path} belongs to another user; run as that user, or set another `state_dir`");
@@ -48,7 +48,7 @@ pub(super) fn check_directory(path: &Path, metadata: &fs::Metadata) -> anyhow::R
 
 /// Opens a file of mode 0600 whatever the umask; never through a symbolic link.
 pub(super) fn open_private(path: &Path, options: &mut OpenOptions) -> anyhow::Result<File> {
-    // A pipe in a file's place must not keep the opener waiting; on a regular file the flag means nothing.
+    // A pipe in a file's place must not block the opener; a regular file ignores the flag.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).context("convert the flags of open")?;
     let file = options
@@ -58,7 +58,7 @@ pub(super) fn open_private(path: &Path, options: &mut OpenOptions) -> anyhow::Re
         .with_context(|| format!("open {}", path.display()))?;
     let metadata = file.metadata().with_context(|| format!("look at {}", path.display()))?;
     if !metadata.is_file() {
-        bail!("{} is no regular file; move it away", path.display());
+        bail!("{} is not a regular file; move it away", path.display());
     }
     if metadata.mode() & 0o777 != PRIVATE_FILE {
         let private = Permissions::from_mode(PRIVATE_FILE);
@@ -73,7 +73,7 @@ pub(super) fn write_new(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     file.write_all(content).with_context(|| format!("write {}", path.display()))
 }
 
-/// Puts a private file in place as a whole: after a crash there is the old one or the new one.
+/// Replaces a private file as a whole: after a crash it is the old one or the new one.
 pub(super) fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");

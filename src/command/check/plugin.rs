@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::command::{block_on, edges};
+use crate::command::{block_on, clients};
 use coordinator_platform_local::exec::Purpose;
 use coordinator_roster::{PlatformKind, Problem, Roster};
 
@@ -22,7 +22,7 @@ pub(super) fn check(roster: &Roster) -> Result<Memory, Problem> {
     let at = || settings.place.clone();
     let mut settings = settings.clone();
     settings.timeout = settings.timeout.min(PATIENCE);
-    let exec = edges::exec(roster, &settings, Purpose::Look);
+    let exec = clients::exec(roster, &settings, Purpose::Look);
     let asked = block_on(async {
         let capabilities = exec.capabilities().await?;
         Ok((exec.incompatible(capabilities), capabilities.history))

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::render::sample::{a_role, at};
-use coordinator_core::fleet::{Listing, Mode};
+use coordinator_core::fleet::{Listing, Mode, Want};
 
 type Answer = fn(&Slot) -> anyhow::Result<Start>;
 

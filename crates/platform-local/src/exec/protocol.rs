@@ -1,34 +1,32 @@
-//! Version 1 of the protocol between the coordinator and a plugin: what is said in either direction.
+//! Version 1 of the protocol between the coordinator and a plugin: the requests, and in
+//! `answer` the answers.
 //!
-//! One process per operation, started as `plugin OPERATION`, with one JSON object on standard input and one on standard
-//! output. The exit code is 0 exactly when the answer says `"ok": true`. Unknown fields are ignored in both directions;
-//! a word that is not known means the careful thing: a state is live, an outcome is lost, an error is internal, and
-//! a plugin without a known `slot_exclusive` excludes nothing.
+//! One process per operation, started as `plugin OPERATION`, with one JSON object on standard input
+//! and one on standard output. The exit code is 0 exactly when the answer has `"ok": true`. Unknown
+//! fields are ignored in both directions; an unknown word has the careful meaning: a state is live,
+//! an outcome is lost, an error is internal, and a plugin without a known `slot_exclusive` excludes
+//! nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use coordinator_core::fleet::{FleetName, Group, Seat, Slot, WorkItem};
+use coordinator_core::fleet::{FleetName, Group, ItemRun, Seat, Slot, WorkItem};
 
 mod answer;
-mod judgement;
-mod refusal;
-mod request;
 
 pub use answer::{
-    Capabilities, Forgotten, ItemGeneration, Listed, Log, Outcome, Session, SlotExclusive, Spawned, State,
-    StopResult, Stopped, Verdict,
+    Capabilities, Code, Forgotten, ItemGeneration, Listed, Log, Outcome, Refusal, Session, SlotExclusive,
+    Spawned, State, StopResult, Stopped, Verdict,
 };
-pub(super) use judgement::judge;
-pub use refusal::{Code, Refusal};
-pub use request::{Capable, Forget, List, Logs, Spawn, Spec, Stop};
 
-/// The version that this program speaks; a plugin names it in `protocol`, and is told it in `COORDINATOR_PROTOCOL`.
+/// The version of this program; a plugin lists it in `protocol`, and `COORDINATOR_PROTOCOL` has it.
 pub const VERSION: u64 = 1;
 
-/// The largest answer, in bytes.
-pub const LARGEST_ANSWER: usize = 16 << 20;
+/// The largest answer.
+pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// What a plugin is asked to do: its one argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,4 +123,107 @@ impl SlotKey {
             Self::Item { name, .. } => name.clone(),
         }
     }
+}
+
+/// `capabilities`: `{}`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Capable {}
+
+/// `list`.
+#[derive(Debug, Clone, Serialize)]
+pub struct List<'a> {
+    /// Whose sessions.
+    pub fleet: &'a str,
+    /// The groups of the roster, as a hint. A session of the fleet in another group is listed, too.
+    pub roles: Vec<&'a str>,
+    /// Sessions that finished since are wanted; older ones are welcome.
+    #[serde(serialize_with = "rfc3339")]
+    pub include_finished_since: SystemTime,
+}
+
+/// `spawn`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Spawn<'a> {
+    /// Where: the lock.
+    pub slot: SlotKey,
+    /// 1 + the predecessor's: data.
+    pub generation: u64,
+    /// The newest known session of the slot, which has finished. When the plugin has another one,
+    /// another run was first: `conflict`.
+    pub expected_predecessor: Option<&'a str>,
+    /// For a work item: the generation that it must follow, 0 when nothing ran yet. When the newest
+    /// generation of the slot is another one, the plugin starts nothing: `superseded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<u64>,
+    /// For a work item: its id, role, attempt and counts. The plugin gives it back with the
+    /// session, as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemRun>,
+    /// `<fleet>/<group>/<seat>/<generation>`, where the seat is an index or `i` and an item's key;
+    /// the same when the same start is asked for again: data.
+    pub idempotency_key: String,
+    /// The cycle of this request. The plugin keeps it with the session.
+    pub cycle: &'a str,
+    /// A session that has not started by then must not start.
+    #[serde(serialize_with = "rfc3339")]
+    pub expires_at: SystemTime,
+    /// What to run.
+    pub spec: Spec<'a>,
+    /// Answers the same, and starts nothing.
+    pub dry_run: bool,
+}
+
+/// What runs in a session.
+#[derive(Debug, Clone, Serialize)]
+pub struct Spec<'a> {
+    /// The session's full name, `<fleet>-<role>-s<index>` or `<fleet>-<group>-i<key>`.
+    pub session: String,
+    /// The key of its role.
+    pub role: &'a str,
+    /// Program and arguments, placeholders filled, for no shell.
+    pub command: Vec<String>,
+    /// For the command's standard input; `null` when an argument carries the prompt.
+    pub stdin: Option<&'a str>,
+    /// Preamble, mode and brief.
+    pub prompt: &'a str,
+    /// The role's variables and the session's names.
+    pub env: BTreeMap<String, String>,
+    /// A session that runs longer is to be ended, by the plugin's side.
+    pub time_limit_s: u64,
+    /// `owner/repo`.
+    pub repository: Option<&'a str>,
+}
+
+/// `logs`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Logs<'a> {
+    /// The session's `id`, as the plugin listed it.
+    pub id: &'a str,
+    /// The most bytes of its end.
+    pub tail_bytes: u64,
+}
+
+/// `stop`: end this session and no other one.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stop<'a> {
+    /// Where it is, as the plugin listed it.
+    pub slot: &'a SlotKey,
+    /// Its `id`, as the plugin listed it: what decides.
+    pub id: &'a str,
+    /// Its generation.
+    pub generation: u64,
+    /// The person, for the record.
+    pub by: &'a str,
+}
+
+/// `forget`: a fleet whose sessions have all ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Forget<'a> {
+    /// The fleet of the records.
+    pub fleet: &'a str,
+}
+
+/// In UTC.
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_seconds(*time))
 }

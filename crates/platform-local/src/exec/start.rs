@@ -1,42 +1,44 @@
-//! Fills one slot: decides by what the inventory saw, and lets the plugin have the last word.
+//! Fills one slot: decides by the inventory of this run; the plugin then decides again.
 
 use std::time::{Duration, SystemTime};
 
 use anyhow::bail;
 
-use super::fitness::{item_refusal, may_start_blind};
-use super::lease::Lease;
-use super::protocol::{Capabilities, Code, Operation, Session, Spawned, State, Verdict};
-use super::spec::{self, Ticket};
-use super::{Exec, Failure};
+use super::check::{item_refusal, may_start_blind};
+use super::protocol::{
+    Capabilities, Code, Operation, Session, SlotKey, Spawn, Spawned, Spec, State, Verdict,
+};
+use super::{Exec, Failure, Lease};
 use coordinator_core::backoff;
-use coordinator_core::fleet::{Follows, Hold, HoldReason, SlotRecord, Want};
+use coordinator_core::environment::Identity;
+use coordinator_core::fleet::{Follows, Hold, HoldReason, Seat, SlotRecord, Want};
+use coordinator_core::placeholders::{command, takes_prompt};
 use coordinator_core::platform::{CycleId, Start};
 use coordinator_core::report::RateLimit;
 
-/// A session that has not started by then must not start: a later cycle has asked for it again.
-const TICKET: Duration = Duration::from_secs(300);
+/// A session that has not started by then must not start: a later cycle has requested it again.
+const MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// The next session of a slot.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NewSession {
-    pub(super) generation: u64,
+struct NewSession {
+    generation: u64,
     /// The plugin's id of the newest session before.
-    pub(super) predecessor: Option<String>,
+    predecessor: Option<String>,
     /// For a work item, the generation that it must follow: the plugin compares it.
-    pub(super) follows: Option<u64>,
+    follows: Option<u64>,
 }
 
 /// What to do about a slot.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// Ask the plugin for this session.
+    /// Request this session from the plugin.
     Spawn(NewSession),
     /// Leave it alone.
     Answer(Start),
 }
 
-/// The decision on a slot with this record, whose newest session is `last`. Pure.
+/// The decision on a slot with this record, whose newest session is `last`.
 fn decide(want: &Want, name: &str, record: &SlotRecord, last: Option<&Session>, now: SystemTime) -> Step {
     if record.live.is_some() {
         return Step::Answer(Start::AlreadyRunning);
@@ -83,14 +85,14 @@ impl Exec {
         }
         match self.step(want, capabilities, now) {
             Step::Spawn(new) => {
-                let ticket = Ticket { cycle, expires_at: now + TICKET, dry_run: false };
-                self.spawn(want, &new, ticket, capabilities).await
+                let request = self.request(want, &new, cycle, now);
+                self.spawn(want, request, capabilities, now).await
             }
             Step::Answer(start) => Ok(start),
         }
     }
 
-    /// The same decision; the plugin is asked for its own when it can give it without starting anything.
+    /// The same decision without a start. A plugin that knows `dry_run` gives its own decision.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         let capabilities = self.fit().await?;
         if let Some(hold) = unsupported(want, capabilities) {
@@ -99,8 +101,8 @@ impl Exec {
         match self.step(want, capabilities, now) {
             Step::Spawn(new) if capabilities.dry_run => {
                 let cycle = CycleId("dry-run".to_owned());
-                let ticket = Ticket { cycle: &cycle, expires_at: now + TICKET, dry_run: true };
-                self.spawn(want, &new, ticket, capabilities).await
+                let request = Spawn { dry_run: true, ..self.request(want, &new, &cycle, now) };
+                self.spawn(want, request, capabilities, now).await
             }
             Step::Spawn(new) => Ok(Start::Started { generation: new.generation }),
             Step::Answer(start) => Ok(start),
@@ -135,23 +137,74 @@ impl Exec {
         )
     }
 
+    fn request<'a>(
+        &'a self,
+        want: &'a Want,
+        new: &'a NewSession,
+        cycle: &'a CycleId,
+        now: SystemTime,
+    ) -> Spawn<'a> {
+        let (fleet, slot, generation) = (&self.settings.fleet, &want.slot, new.generation);
+        let seat = match &slot.seat {
+            Seat::Index(index) => index.to_string(),
+            seat @ Seat::Item(_) => seat.to_string(),
+        };
+        Spawn {
+            slot: SlotKey::new(fleet, slot, want.item.as_ref()),
+            generation,
+            expected_predecessor: new.predecessor.as_deref(),
+            follows: new.follows,
+            item: want.item_run(),
+            idempotency_key: format!("{fleet}/{}/{seat}/{generation}", slot.group),
+            cycle: &cycle.0,
+            expires_at: now + MAX_WAIT,
+            spec: self.spec(want, generation, cycle),
+            dry_run: false,
+        }
+    }
+
+    fn spec<'a>(&'a self, want: &'a Want, generation: u64, cycle: &CycleId) -> Spec<'a> {
+        let (spec, fleet) = (&want.spec, &self.settings.fleet);
+        let repository = self.settings.repository.as_deref();
+        let identity = Identity {
+            fleet,
+            slot: &want.slot,
+            role: &want.role,
+            item: want.item.as_ref(),
+            generation,
+            cycle: &cycle.0,
+            prompt: &spec.prompt,
+            repository,
+        };
+        let role = spec.env.iter().map(|(name, value)| (name.clone(), value.clone()));
+        Spec {
+            session: want.slot.session_name(fleet),
+            role: want.role.as_str(),
+            command: command(want, fleet),
+            stdin: (!takes_prompt(&spec.command)).then_some(spec.prompt.as_str()),
+            prompt: &spec.prompt,
+            env: role.chain(identity.variables()).collect(),
+            time_limit_s: spec.time_limit.as_secs().max(1),
+            repository,
+        }
+    }
+
     async fn spawn(
         &self,
         want: &Want,
-        new: &NewSession,
-        ticket: Ticket<'_>,
+        request: Spawn<'_>,
         capabilities: &Capabilities,
+        now: SystemTime,
     ) -> anyhow::Result<Start> {
-        let request = spec::request(&self.settings, want, new, ticket);
-        if let Some(most) = capabilities.max_spec_bytes {
+        if let Some(max) = capabilities.max_spec_bytes {
             let bytes = serde_json::to_vec(&request.spec)?.len() as u64;
-            if bytes > most {
+            if bytes > max {
                 bail!(
-                    "its `spec` has {bytes} bytes and the plugin takes {most}; shorten the brief, the command or `env`"
+                    "its `spec` has {bytes} bytes and the plugin takes {max}; shorten the brief, the command or `env`"
                 );
             }
         }
-        let started = Start::Started { generation: new.generation };
+        let started = Start::Started { generation: request.generation };
         let asked: Result<Spawned, Failure> = self.plugin.ask(Operation::Spawn, &request).await;
         match asked {
             Ok(Spawned { result: Verdict::Created | Verdict::Deferred, .. }) => Ok(started),
@@ -165,7 +218,7 @@ impl Exec {
                     (false, false) => Start::AlreadyRunning,
                 })
             }
-            Err(failure) => refused(failure, ticket.expires_at - TICKET),
+            Err(failure) => refused(failure, now),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a plugin's list says of each slot. Pure.
+//! What a plugin's list says of each slot.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -11,8 +11,8 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::sanitize::one_line;
 
-/// What is shown of a plugin's words, in characters.
-const SHOWN: usize = 80;
+/// Characters of a plugin's text that are shown.
+const MAX_QUOTE: usize = 80;
 
 /// All sessions of a fleet, as one list showed them.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(super) struct View {
     slots: BTreeMap<Slot, Vec<Session>>,
     /// The newest generation of item slots, where the plugin gives it beside the sessions.
     generations: BTreeMap<Slot, u64>,
-    /// In no slot that can be.
-    strangers: Vec<Session>,
+    /// Sessions in a slot that no fleet can have.
+    unknown: Vec<Session>,
     /// When, by the plugin's clock.
     pub(super) as_of: Option<SystemTime>,
 }
@@ -34,19 +34,19 @@ impl View {
         let mut view = Self {
             slots: BTreeMap::new(),
             generations: BTreeMap::new(),
-            strangers: Vec::new(),
+            unknown: Vec::new(),
             as_of: listed.as_of,
         };
         for session in listed.sessions {
             match session.slot.slot(fleet) {
                 Some(slot) if slot.index().is_none() && !is_live(&session) && session.item.is_none() => {
-                    let (id, name) = (one_line(&session.id, SHOWN), slot.session_name(fleet));
+                    let (id, name) = (one_line(&session.id, MAX_QUOTE), slot.session_name(fleet));
                     bail!(
                         "the ended session {id} of {name} has no `item`, so its attempts cannot be counted"
                     );
                 }
                 Some(slot) => view.slots.entry(slot).or_default().push(session),
-                None => view.strangers.push(session),
+                None => view.unknown.push(session),
             }
         }
         for sessions in view.slots.values_mut() {
@@ -76,32 +76,32 @@ impl View {
     pub(super) fn listing(&self, fleet: &FleetName) -> Listing {
         let slots = self.slots.keys().chain(self.generations.keys());
         let slots = slots.map(|slot| (slot.clone(), self.record(slot)));
-        let strangers = self.strangers.iter().filter(|session| is_live(session)).map(stranger(fleet));
+        let unknown = self.unknown.iter().filter(|session| is_live(session)).map(unknown_slot(fleet));
         let seconds = self.slots.iter().flat_map(|(slot, sessions)| {
             let live = sessions.iter().filter(|session| is_live(session)).rev();
             live.skip(1).map(|session| Unmanaged {
                 session: slot.session_name(fleet),
                 reason: format!(
                     "its slot holds another live session, too: the plugin let a second one in; end {} or wait",
-                    one_line(&session.id, SHOWN)
+                    one_line(&session.id, MAX_QUOTE)
                 ),
             })
         });
         Listing {
             slots: slots.collect(),
-            unmanaged: strangers.chain(seconds).collect(),
+            unmanaged: unknown.chain(seconds).collect(),
             stuck: Vec::new(),
             as_of: self.as_of,
         }
     }
 }
 
-fn stranger(fleet: &FleetName) -> impl Fn(&Session) -> Unmanaged {
+fn unknown_slot(fleet: &FleetName) -> impl Fn(&Session) -> Unmanaged {
     move |session| Unmanaged {
-        session: one_line(&session.slot.session_name(fleet), SHOWN),
+        session: one_line(&session.slot.session_name(fleet), MAX_QUOTE),
         reason: format!(
             "the plugin lists {} in a slot that no roster can have; nothing counts or touches it",
-            one_line(&session.id, SHOWN)
+            one_line(&session.id, MAX_QUOTE)
         ),
     }
 }
@@ -138,7 +138,8 @@ fn started(session: &Session) -> Option<SystemTime> {
     session.started_at.or(session.created_at)
 }
 
-/// A time that the plugin does not tell is taken from its neighbour; without any, the end is too long ago to hold the slot.
+/// A missing time is taken from its neighbour; without any, the end is too long ago to hold the
+/// slot.
 fn run(session: &Session) -> Run {
     let finished = session.finished_at.or(started(session)).unwrap_or(SystemTime::UNIX_EPOCH);
     let (outcome, detail) = match session.outcome {
@@ -163,7 +164,7 @@ fn run(session: &Session) -> Run {
 
 fn stopped_by(session: &Session) -> Option<String> {
     let by = session.stopped_by.as_ref()?;
-    Some(format!("stopped by {}", one_line(by, SHOWN)))
+    Some(format!("stopped by {}", one_line(by, MAX_QUOTE)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Whether local sessions can be kept on this machine: the place for their records, the disk, the
-//! agents' programs.
+//! Whether local sessions can be kept on this machine: where it runs, the place for their records,
+//! the disk, the agents' programs.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,16 +8,19 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use rustix::fs::{Access, access, statvfs};
 
-use super::{refusal, root};
 use coordinator_core::finding::Finding;
 use coordinator_core::fleet::Role;
 
-/// What stands in the way, and what does not.
+/// Claude Code refuses these flags to root, unless [`SANDBOX`] is set.
+const ROOT_FLAGS: [&str; 2] = ["bypassPermissions", "--dangerously-skip-permissions"];
+const SANDBOX: &str = "IS_SANDBOX";
+
+/// One finding per requirement, met or not.
 pub(super) fn findings(roles: &[Role], roster: &Path, state_dir: &Path) -> Vec<Finding> {
     let mut findings = vec![platform(state_dir)];
     findings.extend(disk(roles, state_dir));
     findings.extend(programs(roles, roster));
-    findings.extend(root::finding(roles));
+    findings.extend(refused_as_root(roles));
     findings
 }
 
@@ -30,7 +33,7 @@ fn platform(state_dir: &Path) -> Finding {
     match access(nearest, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) if nearest.is_dir() => Finding::ok(format!("local sessions can be kept in {shown}")),
         Ok(()) => Finding::fail(
-            format!("{} is no directory", nearest.display()),
+            format!("{} is not a directory", nearest.display()),
             "set `state_dir` in [platform.process]",
         ),
         Err(error) => Finding::fail(
@@ -125,6 +128,97 @@ fn nearest(path: &Path) -> &Path {
     path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path)
 }
 
+fn refused_as_root(roles: &[Role]) -> Option<Finding> {
+    let is_refused = rustix::process::geteuid().is_root() && env::var_os(SANDBOX).is_none();
+    let needs_sandbox = |role: &&Role| is_refused && needs_sandbox(&role.spec.command, &role.spec.env);
+    let refused: Vec<&Role> = running(roles).filter(needs_sandbox).collect();
+    let first = refused.first()?;
+    let whose = match refused.len() {
+        1 => format!("role {}", first.key),
+        roles => format!("{roles} roles"),
+    };
+    let what = format!("this is root, and Claude Code refuses root the flag in the command of {whose}");
+    let remedy = format!(
+        "run the coordinator as a user of its own; or, in a container, set `env = {{ {SANDBOX} = \"1\" }}` under [defaults]"
+    );
+    Some(Finding::warn(what, remedy))
+}
+
+fn needs_sandbox(command: &[String], env: &BTreeMap<String, String>) -> bool {
+    command.iter().any(|argument| ROOT_FLAGS.contains(&argument.as_str())) && !env.contains_key(SANDBOX)
+}
+
+/// Why the process platform must not be used here; `None` when it may. A configuration error:
+/// nothing was touched.
+pub fn refusal(state_dir: &Path) -> Option<String> {
+    let host = Host {
+        pid: std::process::id(),
+        is_github_actions: env::var("GITHUB_ACTIONS").is_ok_and(|mark| mark == "true"),
+        file_system: file_system(state_dir),
+    };
+    refusal_of(&host, state_dir)
+}
+
+struct Host {
+    pid: u32,
+    is_github_actions: bool,
+    file_system: FileSystem,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum FileSystem {
+    Local,
+    /// `flock` is emulated there, or not kept between machines (flock(2)).
+    Shared(&'static str),
+}
+
+fn refusal_of(host: &Host, state_dir: &Path) -> Option<String> {
+    let elsewhere = "local sessions would be killed when this run ends";
+    if host.is_github_actions {
+        return Some(format!("the process platform does not work under GitHub Actions: {elsewhere}"));
+    }
+    if host.pid == 1 {
+        return Some(format!(
+            "the process platform does not work as PID 1 of a container: {elsewhere}; start the container with an init (`docker run --init`)"
+        ));
+    }
+    match host.file_system {
+        FileSystem::Local => None,
+        FileSystem::Shared(kind) => Some(format!(
+            "{} is on {kind}, where file locks cannot be trusted; set `state_dir` to a local disk",
+            state_dir.display()
+        )),
+    }
+}
+
+/// That of the nearest directory that exists; one that cannot be read fails the first start.
+#[cfg(target_os = "linux")]
+fn file_system(path: &Path) -> FileSystem {
+    let found = path.ancestors().find_map(|path| rustix::fs::statfs(path).ok());
+    // f_type is signed or unsigned, 32 or 64 bits wide, by architecture; the numbers fit into 32 bits.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only the low 32 bits count")]
+    found.map_or(FileSystem::Local, |found| of_type(found.f_type as u32))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_: &Path) -> FileSystem {
+    FileSystem::Local
+}
+
+/// The numbers are those of statfs(2).
+#[cfg(target_os = "linux")]
+fn of_type(f_type: u32) -> FileSystem {
+    match f_type {
+        0x0000_6969 => FileSystem::Shared("NFS"),
+        0x0000_517B | 0xFF53_4D42 | 0xFE53_4D42 => FileSystem::Shared("SMB"),
+        0x6573_5546 => FileSystem::Shared("FUSE"),
+        0x0102_1997 => FileSystem::Shared("9p"),
+        0x00C3_6400 => FileSystem::Shared("Ceph"),
+        0x5346_414F | 0x6B41_4653 => FileSystem::Shared("AFS"),
+        _ => FileSystem::Local,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -167,5 +261,54 @@ mod tests {
         assert_eq!(platform(&home.path().join("not/yet")).grade, Grade::Ok);
         let file = platform(&home.path().join("agent/state"));
         assert_eq!(file.grade, Grade::Fail, "{file:?}");
+    }
+
+    #[test]
+    fn only_a_role_with_the_flag_and_without_the_variable_is_refused() {
+        let needs = |command: &[&str], env: &[(&str, &str)]| {
+            let owned = |text: &&str| (*text).to_owned();
+            let env = env.iter().map(|(name, value)| (owned(name), owned(value)));
+            needs_sandbox(&command.iter().map(owned).collect::<Vec<_>>(), &env.collect())
+        };
+        let flag = ["claude", "--permission-mode", "bypassPermissions"];
+        assert!(needs(&flag, &[]));
+        assert!(needs(&["claude", "--dangerously-skip-permissions"], &[]));
+        assert!(!needs(&flag, &[("IS_SANDBOX", "1")]));
+        assert!(!needs(&["other", "{prompt}"], &[]));
+    }
+
+    fn refused(host: &Host) -> Option<String> {
+        refusal_of(host, Path::new("/state"))
+    }
+
+    fn laptop() -> Host {
+        Host { pid: 4711, is_github_actions: false, file_system: FileSystem::Local }
+    }
+
+    #[test]
+    fn a_laptop_may_run_sessions() {
+        assert_eq!(refused(&laptop()), None);
+    }
+
+    #[test]
+    fn a_host_that_would_kill_the_sessions_is_refused() {
+        let runner = refused(&Host { is_github_actions: true, ..laptop() });
+        assert!(runner.is_some_and(|why| why.contains("GitHub Actions")));
+        let container = refused(&Host { pid: 1, ..laptop() });
+        assert!(container.is_some_and(|why| why.contains("--init")));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_with_emulated_locks_is_refused_by_name() {
+        for (f_type, name) in
+            [(0x6969, "NFS"), (0xFF53_4D42, "SMB"), (0x6573_5546, "FUSE"), (0x0102_1997, "9p")]
+        {
+            let why = refused(&Host { file_system: of_type(f_type), ..laptop() });
+            assert!(why.is_some_and(|why| why.contains(name) && why.contains("state_dir")), "{name}");
+        }
+        for (f_type, name) in [(0xEF53, "ext4"), (0x0102_1994, "tmpfs"), (0x794C_7630, "overlayfs")] {
+            assert_eq!(of_type(f_type), FileSystem::Local, "{name}");
+        }
     }
 }

@@ -1,11 +1,15 @@
-//! The fleet's directory: where each file is, and how it is made so that nobody else can read it.
+//! The fleet's directory: where each file is, and how it is made so that no other user can read it.
 //!
 //! ```text
 //! slots/<role>-s<index>.lock                 the lock: empty, made once; of a role never unlinked
-//! sessions/<role>-s<index>/<generation>/     launch.json prompt.md start.json exit.json out.log out.log.1 shim.log work/
+//! sessions/<role>-s<index>/<generation>/     launch.json prompt.md start.json exit.json stop.json
+//!                                            out.log out.log.1 shim.log work/
+//! sessions/<source>-i<item>/left.json        since when the source does not have the item any more
 //! .trash/                                    work directories on their way out
 //! ```
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -30,20 +34,26 @@ impl Directory {
         &self.root
     }
 
-    pub(crate) fn slots(&self) -> PathBuf {
+    fn locks(&self) -> PathBuf {
         self.root.join("slots")
     }
 
-    pub(crate) fn lock(&self, slot: &Slot) -> PathBuf {
-        self.slots().join(format!("{}.lock", slot.name()))
-    }
-
-    pub(crate) fn sessions(&self) -> PathBuf {
+    fn sessions(&self) -> PathBuf {
         self.root.join("sessions")
     }
 
+    pub(crate) fn lock(&self, slot: &Slot) -> PathBuf {
+        self.locks().join(format!("{}.lock", slot.name()))
+    }
+
+    /// The folder of a slot's sessions.
     pub(crate) fn records(&self, slot: &Slot) -> PathBuf {
         self.sessions().join(slot.name())
+    }
+
+    /// The folder of one session.
+    pub(crate) fn home(&self, slot: &Slot, generation: u64) -> PathBuf {
+        self.records(slot).join(generation.to_string())
     }
 
     /// Since when the source of an item's slot does not have the item any more.
@@ -51,16 +61,13 @@ impl Directory {
         self.records(slot).join("left.json")
     }
 
-    pub(crate) fn trash(&self) -> PathBuf {
-        self.root.join(".trash")
-    }
-
-    /// Makes what a start needs. `state_dir` itself may be a link of the user's; nothing below it may.
-    pub(crate) fn create(&self, slot: &Slot) -> anyhow::Result<()> {
+    /// Makes the fleet's directory. `state_dir` itself may be a link of the user's; nothing below
+    /// it may.
+    pub(crate) fn create(&self) -> anyhow::Result<()> {
         if let Some(state_dir) = self.root.parent() {
             create_parents(state_dir)?;
         }
-        for path in [self.root.clone(), self.slots(), self.sessions(), self.trash(), self.records(slot)] {
+        for path in [self.root.clone(), self.locks(), self.sessions(), self.root.join(".trash")] {
             create_directory(&path)?;
         }
         Ok(())
@@ -68,7 +75,7 @@ impl Directory {
 
     /// Refuses a directory that is not ours; one that is not there yet is fine.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        for path in [self.root.clone(), self.slots(), self.sessions()] {
+        for path in [self.root.clone(), self.locks(), self.sessions()] {
             let metadata = match fs::symlink_metadata(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 other => other.with_context(|| format!("look at {}", path.display()))?,
@@ -77,4 +84,23 @@ impl Directory {
         }
         Ok(())
     }
+
+    /// Every slot that has a lock file or a record.
+    pub(crate) fn slots(&self) -> anyhow::Result<BTreeSet<Slot>> {
+        self.check()?;
+        let (locks, records) = (names(&self.locks())?, names(&self.sessions())?);
+        let locks = locks.iter().filter_map(|name| name.to_str()?.strip_suffix(".lock"));
+        let records = records.iter().filter_map(|name| name.to_str());
+        Ok(locks.chain(records).filter_map(Slot::named).collect())
+    }
+}
+
+/// The names in a directory; none where it does not exist.
+pub(super) fn names(directory: &Path) -> anyhow::Result<Vec<OsString>> {
+    let context = || format!("read {}", directory.display());
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.with_context(context)?,
+    };
+    entries.map(|entry| Ok(entry.with_context(context)?.file_name())).collect()
 }

@@ -1,4 +1,4 @@
-//! What `/proc` says of processes. Without one (macOS) every question is answered with "not known".
+//! Processes as `/proc` shows them. Without it (macOS) nothing is known of any.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,11 +7,11 @@ use std::path::Path;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-/// A process, told apart from a later one with the same pid.
+/// A process, distinct from a later one with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessId {
     pub(crate) pid: i32,
-    /// In clock ticks since the boot; `None` where the system does not say.
+    /// In clock ticks since the boot; `None` where the system has no `/proc`.
     pub(crate) starttime: Option<u64>,
 }
 
@@ -20,15 +20,14 @@ impl ProcessId {
         Self { pid, starttime: stat(pid).map(|stat| stat.starttime) }
     }
 
-    /// Whether this very process still runs in the boot that it was started in. One that has ended and waits to be
-    /// reaped does not.
+    /// Whether this very process still runs, in the boot that it started in. A zombie does not.
     pub(crate) fn is_alive(self) -> bool {
         let is_it = |stat: &Stat| Some(stat.starttime) == self.starttime && !stat.has_ended;
         self.starttime.is_none() || stat(self.pid).as_ref().is_some_and(is_it)
     }
 }
 
-/// Identity of this boot of the machine; empty where the system does not say.
+/// Identity of this boot of the machine; empty where the system has no `/proc`.
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
@@ -40,8 +39,8 @@ pub(crate) fn children() -> Vec<Pid> {
     pids().filter(is_child).filter_map(Pid::from_raw).collect()
 }
 
-/// A process of this user that carries `COORDINATOR_SESSION=<session>`. Agents in most languages close what they
-/// inherit, the lock included, before they start a child; the environment stays.
+/// A process of this user with `COORDINATOR_SESSION=<session>`. Agents in most languages close
+/// inherited descriptors, the lock included, before they start a child; the environment stays.
 pub(crate) fn find_session(session: &str) -> Option<i32> {
     let wanted = format!("COORDINATOR_SESSION={session}");
     let uid = rustix::process::geteuid().as_raw();

@@ -1,5 +1,5 @@
-//! The records of a session, as they stand on disk. Readers ignore fields that they do not know; a newer `version`
-//! is refused.
+//! The records of a session on disk. Readers ignore fields that they do not know and refuse a newer
+//! `version`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::directory::names;
 use super::proc::ProcessId;
 use crate::secure_fs::{open_private, replace};
 use coordinator_core::fleet::{ItemRun, Outcome, Run};
@@ -17,14 +18,14 @@ use coordinator_core::fleet::{ItemRun, Outcome, Run};
 /// The format that this program writes.
 pub(crate) const VERSION: u32 = 1;
 
-/// Longer is no record of ours: a prompt of 96 KiB in every argument of a command fits.
-const LONGEST_BYTES: u64 = 16 << 20;
+/// A prompt of 96 KiB in every argument of a command fits.
+const MAX_RECORD_BYTES: u64 = 16 << 20;
 
-/// `launch.json`: what the shim is to do. Written by the coordinator, without anything of the environment.
+/// `launch.json`: what the shim is to do. Written by the coordinator, without its environment.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Launch {
     pub(crate) version: u32,
-    /// The value of `COORDINATOR_SESSION`: no other session, wherever, has it.
+    /// The value of `COORDINATOR_SESSION`, unique everywhere.
     pub(crate) session: String,
     pub(crate) cycle: String,
     pub(crate) roster: PathBuf,
@@ -46,9 +47,10 @@ pub(crate) struct Launch {
     pub(crate) item: Option<ItemRun>,
 }
 
-/// `start.json`: what runs or ran. Written by the shim before the agent exists, and again with the agent's pid.
+/// `start.json`: what runs or ran. Written by the shim before the agent exists, and again with the
+/// agent's pid.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Start {
+pub(crate) struct StartRecord {
     pub(crate) version: u32,
     pub(crate) session: String,
     pub(crate) cycle: String,
@@ -65,9 +67,9 @@ pub(crate) struct Start {
     pub(crate) item: Option<ItemRun>,
 }
 
-/// `exit.json`: how it ended. Written by the shim, or by whoever finds that the shim could not.
+/// `exit.json`: how it ended. Written by the shim, or by the next start where the shim could not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Exit {
+pub(crate) struct ExitRecord {
     pub(crate) version: u32,
     #[serde(with = "word")]
     pub(crate) outcome: Outcome,
@@ -80,30 +82,41 @@ pub(crate) struct Exit {
     pub(crate) finished_at: SystemTime,
 }
 
-/// `Exit::reason` of a session that the machine's end took along.
+/// [`ExitRecord::reason`] of a session that the machine's end took along.
 pub(crate) const REBOOT: &str = "reboot";
 
-/// `Exit::reason` of a session whose shim was killed.
+/// [`ExitRecord::reason`] of a session whose shim was killed.
 pub(crate) const KILLED: &str = "killed";
+
+/// `stop.json`: which person ended the session. Written before the shim is signalled, read by it
+/// when the agent has ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StopRecord {
+    pub(crate) version: u32,
+    pub(crate) by: String,
+}
 
 /// One generation of a slot.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) generation: u64,
     pub(crate) directory: PathBuf,
-    pub(crate) start: Start,
+    pub(crate) start: StartRecord,
     /// `None`: it runs, or it was lost.
-    pub(crate) exit: Option<Exit>,
+    pub(crate) exit: Option<ExitRecord>,
 }
 
 impl Record {
-    /// The end of a session that left none. It ended no earlier than its last sign of life, a time that every
-    /// reader finds alike: with the time of reading, the backoff would never pass.
-    pub(crate) fn lost(&self, boot_id: &str) -> Exit {
+    /// How it ended. A session that left no end was lost at its last sign of life, a time that
+    /// every reader finds alike: with the time of reading, the backoff would never pass.
+    pub(crate) fn end(&self, boot_id: &str) -> ExitRecord {
+        if let Some(exit) = &self.exit {
+            return exit.clone();
+        }
         let signs = ["start.json", "out.log"].map(|name| modified(&self.directory.join(name)));
         let last = signs.into_iter().flatten().fold(self.start.started_at, SystemTime::max);
         let reason = if self.start.boot_id == boot_id { KILLED } else { REBOOT };
-        Exit {
+        ExitRecord {
             version: VERSION,
             outcome: Outcome::Lost,
             code: None,
@@ -114,16 +127,16 @@ impl Record {
         }
     }
 
-    /// The session as history; one without an end counts as lost.
+    /// The session as history.
     pub(crate) fn run(&self, boot_id: &str) -> Run {
-        let exit = self.exit.clone().unwrap_or_else(|| self.lost(boot_id));
+        let end = self.end(boot_id);
         Run {
             generation: self.generation,
-            outcome: exit.outcome,
-            exit_code: exit.code,
-            detail: exit.reason,
-            started_at: exit.started_at,
-            finished_at: exit.finished_at,
+            outcome: end.outcome,
+            exit_code: end.code,
+            detail: end.reason,
+            started_at: end.started_at,
+            finished_at: end.finished_at,
             disrupted: false,
             item: self.start.item.clone(),
         }
@@ -136,21 +149,13 @@ fn modified(path: &Path) -> Option<SystemTime> {
 
 /// All generations that have a directory, oldest first.
 pub(crate) fn generations(records: &Path) -> anyhow::Result<Vec<u64>> {
-    let context = || format!("read {}", records.display());
-    let entries = match fs::read_dir(records) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.with_context(context)?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let name = entry.with_context(context)?.file_name();
-        found.extend(name.to_str().and_then(generation));
-    }
+    let names = names(records)?;
+    let mut found: Vec<u64> = names.iter().filter_map(|name| generation(name.to_str()?)).collect();
     found.sort_unstable();
     Ok(found)
 }
 
-/// A number without a successor is nobody's generation.
+/// The largest number has no successor, so it is not a generation.
 fn generation(name: &str) -> Option<u64> {
     let number: u64 = name.parse().ok()?;
     ((1..u64::MAX).contains(&number) && number.to_string() == name).then_some(number)
@@ -173,7 +178,7 @@ pub(crate) fn read_records(records: &Path, limit: usize) -> anyhow::Result<Vec<R
     Ok(found)
 }
 
-/// Reads one record; `None` when it is not there.
+/// Reads one record; `None` when it does not exist.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -181,15 +186,15 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>
         }
         other => other.with_context(|| format!("look at {}", path.display()))?,
     };
-    // A byte more than there should be, so that the end is seen without another buffer.
-    let room = metadata.len().min(LONGEST_BYTES) + 1;
+    // One byte more than expected, so that the end is reached without another buffer.
+    let room = metadata.len().min(MAX_RECORD_BYTES) + 1;
     let mut text = String::with_capacity(usize::try_from(room).unwrap_or_default());
     let unreadable = || {
         let directory = path.parent().unwrap_or(path).display();
         format!("record {} cannot be read; move {directory} away, only history is lost", path.display())
     };
     open_private(path, OpenOptions::new().read(true))
-        .and_then(|file| Ok(file.take(LONGEST_BYTES).read_to_string(&mut text)?))
+        .and_then(|file| Ok(file.take(MAX_RECORD_BYTES).read_to_string(&mut text)?))
         .with_context(unreadable)?;
     let Versioned { version } = serde_json::from_str(&text).with_context(unreadable)?;
     if version > VERSION {
@@ -206,7 +211,7 @@ struct Versioned {
     version: u32,
 }
 
-/// Writes one record so that after a crash it is there as a whole or not at all.
+/// Writes one record so that after a crash all of it exists or nothing.
 pub(crate) fn write(path: &Path, record: &impl Serialize) -> anyhow::Result<()> {
     replace(path, &encode(record)?)
 }

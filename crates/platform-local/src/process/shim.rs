@@ -1,61 +1,97 @@
-//! `coordinator session-run`: keeps one session. It holds the slot's lock, writes the records and ends what must end.
+//! `coordinator session-run`: keeps one session. It holds the slot's lock, writes the records and
+//! ends what must end.
 
 use std::env;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use rustix::process::Pid;
 
-use super::descriptors;
+use super::logs::{MAX_LOG_BYTES, open_log, rotate};
 use super::proc::{self, ProcessId};
-use super::record::{self, Exit, Launch, Start, VERSION};
+use super::record::{self, ExitRecord, Launch, StartRecord, VERSION};
+use super::retention::tidy;
 use super::start::own_program;
 use super::stop::stopped_by;
-use super::storage::{LOG_LIMIT_BYTES, open_log, rotate, tidy, warn};
 use super::supervision::{Cause, End, Signals, reap, supervise};
-use crate::lock;
+use crate::lock::is_in_place;
 use coordinator_core::fleet::Outcome;
 
-/// What the shim says on its standard output when the agent runs; anything else is an error's text.
+/// What the shim writes to its standard output when the agent runs; anything else is an error.
 pub(super) const READY: &str = "ready";
 
-/// Runs one session to its end. `directory` is its generation's; standard input is the slot's lock, standard output
-/// the readiness pipe. Must be called before anything else in the process: it closes inherited descriptors and relies
-/// on being the only thread.
+const BY_HAND: &str = "session-run is started by `coordinator reconcile`, never by hand";
+
+/// Runs one session to its end. `directory` is its generation's; standard input is the slot's lock,
+/// standard output the readiness pipe. Must be called before anything else in the process: it
+/// closes inherited descriptors and relies on being the only thread.
 pub fn session_run(directory: &Path) -> ExitCode {
-    let inherited = descriptors::close_inherited().context("close inherited descriptors");
+    let inherited = close_inherited().context("close inherited descriptors");
     let readiness = inherited.and_then(|()| take(io::stdout().as_fd(), "the readiness pipe"));
     let Some(mut readiness) = warn("start a session", readiness) else { return ExitCode::FAILURE };
-    let started = Shim::open(directory).and_then(|mut shim| Ok((shim.start_agent()?, shim)));
-    match started {
-        Ok((agent, shim)) => {
-            report(&mut readiness, READY);
-            drop(readiness);
-            shim.keep(agent)
-        }
-        Err(error) => {
-            report(&mut readiness, &format!("{error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    let started = Shim::open(directory).and_then(|mut shim| {
+        let agent = shim.start_agent();
+        let agent = agent.inspect_err(|error| shim.write_failure(&format!("{error:#}")))?;
+        Ok((agent, shim))
+    });
+    let answer = started.as_ref().map_or_else(|error| format!("{error:#}"), |_| READY.to_owned());
+    // The coordinator may be gone; the session goes on without it.
+    warn("write to the readiness pipe", writeln!(readiness, "{answer}"));
+    drop(readiness);
+    started.map_or(ExitCode::FAILURE, |(agent, shim)| shim.keep(agent))
 }
 
-/// The coordinator may be gone; the session goes on without it.
-fn report(readiness: &mut impl Write, answer: &str) {
-    warn("write to the readiness pipe", writeln!(readiness, "{answer}"));
+/// Closes every descriptor from 3 up. A coordinator under `flock`, `make` or an editor carries
+/// descriptors of theirs, and a session that kept one would hold their lock or pipe for hours.
+///
+/// Only for the first moments of `main`, before anything is opened.
+#[allow(unsafe_code)]
+fn close_inherited() -> io::Result<()> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+
+    for descriptor in inherited()? {
+        // SAFETY: the caller is the first thing that main does, on its only thread. Nothing in this
+        // process owns a descriptor from 3 up, and the one that listed them is closed again:
+        // `is_open` has just seen this one open, so it was inherited and has no owner here.
+        drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    }
+    Ok(())
+}
+
+/// The open descriptors from 3 up, without the listing's own, which is closed afterwards.
+fn inherited() -> io::Result<Vec<RawFd>> {
+    let directory = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    let listed: Vec<RawFd> = fs::read_dir(directory)?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|descriptor| *descriptor > 2)
+        .collect();
+    let is_open = |descriptor: &RawFd| fs::symlink_metadata(format!("{directory}/{descriptor}")).is_ok();
+    Ok(listed.into_iter().filter(is_open).collect())
+}
+
+/// A copy that the agent does not inherit.
+fn take(descriptor: impl AsFd, what: &str) -> anyhow::Result<File> {
+    let copy = rustix::io::fcntl_dupfd_cloexec(descriptor, 3);
+    copy.map(File::from).with_context(|| format!("duplicate {what}"))
+}
+
+/// Writes a failure to stderr, which is the shim's own log: no session fails for it.
+#[expect(clippy::print_stderr, reason = "stderr is the shim's log file")]
+pub(super) fn warn<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Option<T> {
+    result.inspect_err(|error| eprintln!("warning: cannot {what}: {error:#}")).ok()
 }
 
 struct Shim {
     home: PathBuf,
     launch: Launch,
     lock: File,
-    start: Start,
+    start: StartRecord,
     signals: Signals,
 }
 
@@ -63,7 +99,12 @@ impl Shim {
     fn open(home: &Path) -> anyhow::Result<Self> {
         let lock = take(io::stdin().as_fd(), "the slot's lock")?;
         let launch: Launch = record::read(&home.join("launch.json"))?.context(BY_HAND)?;
-        check_lock(&lock, &launch.lock)?;
+        // A session without the lock must not run; locking again what is ours succeeds.
+        let path = launch.lock.display();
+        if !is_in_place(&lock, &launch.lock)? {
+            bail!("{BY_HAND}: standard input is not {path}");
+        }
+        lock.try_lock().with_context(|| format!("{BY_HAND}: lock {path}"))?;
         let nothing =
             OpenOptions::new().read(true).write(true).open("/dev/null").context("open /dev/null")?;
         rustix::stdio::dup2_stdin(&nothing).context("let go of standard input")?;
@@ -75,7 +116,7 @@ impl Shim {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .context("become a subreaper")?;
         let signals = Signals::catch()?;
-        let start = Start {
+        let start = StartRecord {
             version: VERSION,
             session: launch.session.clone(),
             cycle: launch.cycle.clone(),
@@ -91,23 +132,13 @@ impl Shim {
         Ok(Self { home: home.to_owned(), launch, lock, start, signals })
     }
 
-    /// The record comes first: without it no agent runs, and with it no agent is forgotten.
+    /// The record comes first: without it no agent runs, and with it no agent is forgotten. The exec
+    /// stage writes its error to its standard output; when the agent's program has taken its place,
+    /// the pipe closes empty.
     fn start_agent(&mut self) -> anyhow::Result<Pid> {
         open_log(&self.home)?;
-        self.write_start()?;
-        let agent = self.spawn_agent().inspect_err(|error| self.write_failure(&format!("{error:#}")))?;
-        self.start.agent = Some(ProcessId::of(agent.as_raw_pid()));
-        warn("record the agent's process id", self.write_start());
-        Ok(agent)
-    }
-
-    fn write_start(&self) -> anyhow::Result<()> {
-        record::write(&self.home.join("start.json"), &self.start)
-    }
-
-    /// The exec stage says what went wrong on its standard output; when the agent's program has taken its place, the
-    /// pipe is closed without a word.
-    fn spawn_agent(&self) -> anyhow::Result<Pid> {
+        let record = self.home.join("start.json");
+        record::write(&record, &self.start)?;
         let (mut report, stage_output) = io::pipe().context("make a pipe")?;
         let lock = self.lock.try_clone().context("duplicate the lock")?;
         let stage = Command::new(own_program()?)
@@ -120,15 +151,19 @@ impl Shim {
             .spawn()
             .context("start the exec stage")?;
         let agent = i32::try_from(stage.id()).ok().and_then(Pid::from_raw).context("read the agent's id")?;
-        let failure = read_report(&mut report)?;
-        if failure.is_empty() {
-            return Ok(agent);
+        let mut failure = String::new();
+        report.read_to_string(&mut failure).context("read from the exec stage")?;
+        let failure = failure.trim();
+        if !failure.is_empty() {
+            reap(agent)?;
+            bail!("{failure}");
         }
-        reap(agent)?;
-        bail!("{failure}")
+        self.start.agent = Some(ProcessId::of(agent.as_raw_pid()));
+        warn("record the agent's process id", record::write(&record, &self.start));
+        Ok(agent)
     }
 
-    /// Whoever looks at the log of an agent that never ran finds the reason there, too.
+    /// The log of an agent that never ran gives the reason, too.
     fn write_failure(&self, reason: &str) {
         let log = open_log(&self.home).and_then(|mut log| Ok(writeln!(log, "coordinator: {reason}")?));
         warn("write the failure into the log", log);
@@ -137,7 +172,7 @@ impl Shim {
 
     /// Without `exit.json`, on a full disk for instance, the session counts as lost: as failed, too.
     fn write_exit(&self, end: &End, reason: Option<String>) {
-        let exit = Exit {
+        let exit = ExitRecord {
             version: VERSION,
             outcome: outcome(end),
             code: end.code,
@@ -154,7 +189,7 @@ impl Shim {
         let mut removal = tidy(&self.launch.root, &records, self.launch.retain, self.launch.retain_work);
         let home = self.home.clone();
         let housekeeping = || {
-            warn("rotate the log", rotate(&home, LOG_LIMIT_BYTES));
+            warn("rotate the log", rotate(&home, MAX_LOG_BYTES));
             removal.step();
             !removal.is_done()
         };
@@ -172,33 +207,6 @@ impl Shim {
     }
 }
 
-const BY_HAND: &str = "session-run is started by `coordinator reconcile`, never by hand";
-
-/// A copy that the agent does not inherit.
-fn take(descriptor: impl AsFd, what: &str) -> anyhow::Result<File> {
-    let copy: OwnedFd =
-        rustix::io::fcntl_dupfd_cloexec(descriptor, 3).with_context(|| format!("duplicate {what}"))?;
-    Ok(File::from(copy))
-}
-
-/// A session without the lock must not run; asking again for a lock that is ours succeeds.
-fn check_lock(file: &File, path: &Path) -> anyhow::Result<()> {
-    if !lock::is_in_place(file, path)? {
-        bail!("{BY_HAND}: standard input is not {}", path.display());
-    }
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => bail!("{BY_HAND}: another session holds {}", path.display()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
-    }
-}
-
-fn read_report(report: &mut PipeReader) -> anyhow::Result<String> {
-    let mut text = String::new();
-    report.read_to_string(&mut text).context("read from the exec stage")?;
-    Ok(text.trim().to_owned())
-}
-
 fn outcome(end: &End) -> Outcome {
     match (end.cause, end.code) {
         (Cause::TimeLimit, _) => Outcome::TimedOut,
@@ -208,7 +216,7 @@ fn outcome(end: &End) -> Outcome {
     }
 }
 
-fn reason(end: &End, time_limit: std::time::Duration, by: Option<String>) -> Option<String> {
+fn reason(end: &End, time_limit: Duration, by: Option<String>) -> Option<String> {
     let signal = end.signal.map(|signal| format!("signal {signal}"));
     match end.cause {
         Cause::Itself => signal,

@@ -1,32 +1,31 @@
-//! Starts one session. Whoever holds the slot's lock decides; the lock is never released between the decision and
-//! the session, because the shim inherits it.
+//! Starts one session. The holder of the slot's lock decides; the lock is never released between
+//! the decision and the session, because the shim inherits it.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::directory::Directory;
-use super::environment::{argv, environment};
-use super::history::History;
 use super::record::{self, Launch, VERSION};
-use super::{Settings, shim, sweep};
+use super::scan::SlotScan;
+use super::{Settings, retention, shim};
 use crate::lock::{self, Probe};
 use crate::secure_fs::{create_directory, open_private, write_new};
-use coordinator_core::environment::Identity;
-use coordinator_core::fleet::{SessionSpec, Want};
-use coordinator_core::placeholders::takes_prompt;
+use coordinator_core::backoff;
+use coordinator_core::environment::{Identity, passed_on};
+use coordinator_core::fleet::{Hold, HoldReason, Want};
+use coordinator_core::placeholders::{command, takes_prompt};
 use coordinator_core::platform::{CycleId, Start};
 
 /// From the spawn of the shim until its agent runs.
-const READINESS: Duration = Duration::from_secs(10);
+const MAX_READINESS: Duration = Duration::from_secs(10);
 
 /// Starts a session where the slot is free and nothing holds it back.
 pub(crate) fn start(
@@ -35,126 +34,151 @@ pub(crate) fn start(
     cycle: &CycleId,
     now: SystemTime,
 ) -> anyhow::Result<Start> {
-    let directory = Directory::new(&settings.state_dir, &settings.fleet);
-    directory.create(&want.slot)?;
+    let directory = settings.directory();
+    directory.create()?;
     let Some(lock) = lock::acquire(&directory.lock(&want.slot))? else {
         return Ok(Start::AlreadyRunning);
     };
-    // A sweep may have removed the folder before the lock was taken.
+    // Only now: before the lock was taken, a sweep could remove the folder.
     create_directory(&directory.records(&want.slot))?;
-    sweep::came_back(&directory, &want.slot)?;
-    let history = History::read(&directory.records(&want.slot))?;
-    history.record_ends()?;
-    if !want.follows.allows(history.newest_generation()) {
-        return Ok(Start::Superseded);
+    retention::came_back(&directory, &want.slot)?;
+    let scan = SlotScan::of_free(&directory, &want.slot)?;
+    for (lost, end) in scan.lost() {
+        record::write(&lost.directory.join("exit.json"), &end)?;
     }
-    if let Some(hold) = history.hold(settings, want, now)? {
-        return Ok(Start::Held(hold));
+    let decision = decide(&scan, settings, want, now)?;
+    if let Start::Started { generation } = decision {
+        launch(settings, want, cycle, generation, lock)?;
     }
-    let generation = history.newest_generation() + 1;
-    let place = Place { directory, want, cycle, generation };
-    let home = place.prepare(settings)?;
-    place.launch(settings, &home, lock)?;
-    Ok(Start::Started { generation })
+    Ok(decision)
 }
 
-/// What [`start`] would answer. Nothing is written, and no session can start while it looks.
+/// What [`start`] would answer. Nothing is written, and no session can start meanwhile.
 pub(crate) fn preview(settings: &Settings, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
-    let directory = Directory::new(&settings.state_dir, &settings.fleet);
+    let directory = settings.directory();
     directory.check()?;
     let _guard = match lock::probe(&directory.lock(&want.slot))? {
         Probe::Held => return Ok(Start::AlreadyRunning),
         free @ Probe::Free { .. } => free,
     };
-    let history = History::read(&directory.records(&want.slot))?;
-    if !want.follows.allows(history.newest_generation()) {
+    decide(&SlotScan::of_free(&directory, &want.slot)?, settings, want, now)
+}
+
+/// The decision on a free slot by its own records.
+fn decide(scan: &SlotScan, settings: &Settings, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+    let newest = scan.newest_generation();
+    if !want.follows.allows(newest) {
         return Ok(Start::Superseded);
     }
-    let hold = history.hold(settings, want, now)?;
-    Ok(hold.map_or_else(|| Start::Started { generation: history.newest_generation() + 1 }, Start::Held))
+    let session = want.slot.session_name(&settings.fleet);
+    let backoff = || backoff::hold(&session, &scan.history(), &want.spec.restraint, now);
+    let hold = match scan.orphan().or_else(backoff) {
+        None => disk(&settings.state_dir, want.spec.local.min_free_bytes)?,
+        hold => hold,
+    };
+    Ok(hold.map_or(Start::Started { generation: newest + 1 }, Start::Held))
 }
 
-/// Where the new session goes.
-struct Place<'a> {
-    directory: Directory,
-    want: &'a Want,
-    cycle: &'a CycleId,
-    generation: u64,
-}
-
-impl Place<'_> {
-    /// Makes the generation's directory. One that is there already never started: its coordinator died early.
-    fn prepare(&self, settings: &Settings) -> anyhow::Result<PathBuf> {
-        let home = self.directory.records(&self.want.slot).join(self.generation.to_string());
-        if fs::symlink_metadata(&home).is_ok() {
-            fs::remove_dir_all(&home).with_context(|| format!("remove {}", home.display()))?;
-        }
-        self.fill(settings, &home).inspect_err(|_| {
-            if let Err(error) = fs::remove_dir_all(&home) {
-                tracing::debug!("cannot remove {}: {error}", home.display());
-            }
-        })?;
-        Ok(home)
+fn disk(state_dir: &Path, min_free_bytes: u64) -> anyhow::Result<Option<Hold>> {
+    if min_free_bytes == 0 {
+        return Ok(None);
     }
+    let existing = state_dir.ancestors().find(|directory| directory.exists()).unwrap_or(state_dir);
+    let disk = rustix::fs::statvfs(existing)
+        .with_context(|| format!("read the free space of {}", state_dir.display()))?;
+    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let mib = |bytes: u64| bytes >> 20;
+    let detail = || format!("{} MiB free, `min_free` asks for {} MiB", mib(free_bytes), mib(min_free_bytes));
+    let is_held = free_bytes < min_free_bytes;
+    Ok(is_held.then(|| Hold { reason: HoldReason::Disk, until: None, detail: detail() }))
+}
 
-    fn fill(&self, settings: &Settings, home: &Path) -> anyhow::Result<()> {
-        let spec = &self.want.spec;
+/// Writes what the shim reads, spawns it and waits until its agent runs.
+///
+/// The session's environment is the coordinator's without any secret, plus what the role adds, plus
+/// the session's names. The lock travels as the shim's standard input: all other descriptors of
+/// this process close at exec, so that starts beside this one inherit none of it.
+fn launch(
+    settings: &Settings,
+    want: &Want,
+    cycle: &CycleId,
+    generation: u64,
+    lock: File,
+) -> anyhow::Result<()> {
+    let identity = Identity {
+        fleet: &settings.fleet,
+        slot: &want.slot,
+        role: &want.role,
+        item: want.item.as_ref(),
+        generation,
+        cycle: &cycle.0,
+        prompt: &want.spec.prompt,
+        repository: settings.repository.as_deref(),
+    };
+    let home = settings.directory().home(&want.slot, generation);
+    prepare(settings, want, identity, &home)?;
+    let log = open_private(&home.join("shim.log"), OpenOptions::new().append(true).create(true))?;
+    let mut shim = Command::new(&settings.program)
+        .arg0("coordinator")
+        .arg("session-run")
+        .arg(&home)
+        .env_clear()
+        .envs(passed_on(env::vars_os(), &settings.secret_names))
+        .env("PWD", home.join("work"))
+        .envs(&want.spec.env)
+        .envs(identity.variables())
+        .stdin(Stdio::from(lock))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::from(log))
+        .spawn()
+        .context("start the session's shim")?;
+    let readiness = shim.stdout.take().context("open the shim's readiness pipe")?;
+    await_readiness(readiness, &home)
+}
+
+/// Makes the generation's folder. One that exists already never started: its coordinator died early.
+fn prepare(settings: &Settings, want: &Want, identity: Identity<'_>, home: &Path) -> anyhow::Result<()> {
+    let (directory, spec) = (settings.directory(), &want.spec);
+    let launch = Launch {
+        version: VERSION,
+        session: identity.session(),
+        cycle: identity.cycle.to_owned(),
+        roster: settings.roster.clone(),
+        root: directory.root().to_owned(),
+        lock: directory.lock(&want.slot),
+        command: spec.command.clone(),
+        argv: argv(want, settings),
+        prompt_on_stdin: !takes_prompt(&spec.command),
+        time_limit: spec.time_limit,
+        retain: spec.local.retain,
+        retain_work: spec.local.retain_work,
+        item: want.item_run(),
+    };
+    if fs::symlink_metadata(home).is_ok() {
+        fs::remove_dir_all(home).with_context(|| format!("remove {}", home.display()))?;
+    }
+    let fill = || {
         create_directory(home)?;
         create_directory(&home.join("work"))?;
         write_new(&home.join("prompt.md"), spec.prompt.as_bytes())?;
-        write_new(&home.join("launch.json"), &record::encode(&self.order(settings, spec))?)
-    }
-
-    fn order(&self, settings: &Settings, spec: &SessionSpec) -> Launch {
-        Launch {
-            version: VERSION,
-            session: self.identity(settings).session(),
-            cycle: self.cycle.to_string(),
-            roster: settings.roster.clone(),
-            root: self.directory.root().to_owned(),
-            lock: self.directory.lock(&self.want.slot),
-            command: spec.command.clone(),
-            argv: argv(self.want, settings),
-            prompt_on_stdin: !takes_prompt(&spec.command),
-            time_limit: spec.time_limit,
-            retain: spec.local.retain,
-            retain_work: spec.local.retain_work,
-            item: self.want.item_run(),
+        write_new(&home.join("launch.json"), &record::encode(&launch)?)
+    };
+    fill().inspect_err(|_| {
+        if let Err(error) = fs::remove_dir_all(home) {
+            tracing::debug!("cannot remove {}: {error}", home.display());
         }
-    }
+    })
+}
 
-    fn identity<'b>(&'b self, settings: &'b Settings) -> Identity<'b> {
-        Identity {
-            fleet: &settings.fleet,
-            slot: &self.want.slot,
-            role: &self.want.role,
-            item: self.want.item.as_ref(),
-            generation: self.generation,
-            cycle: &self.cycle.0,
-            prompt: &self.want.spec.prompt,
-            repository: settings.repository.as_deref(),
-        }
+/// The command of one slot. A program with a `/` in it is a path, relative to the roster.
+fn argv(want: &Want, settings: &Settings) -> Vec<String> {
+    let mut argv = command(want, &settings.fleet);
+    if let (Some(program), Some(directory)) = (argv.first_mut(), settings.roster.parent())
+        && program.contains(MAIN_SEPARATOR)
+    {
+        *program = directory.join(&*program).to_string_lossy().into_owned();
     }
-
-    /// The lock travels as the shim's standard input: all other descriptors of this process close at exec, so that
-    /// starts beside this one inherit nothing of it.
-    fn launch(&self, settings: &Settings, home: &Path, lock: File) -> anyhow::Result<()> {
-        let cwd = home.join("work");
-        let log = open_private(&home.join("shim.log"), fs::OpenOptions::new().append(true).create(true))?;
-        let mut shim = Command::new(&settings.program)
-            .arg0("coordinator")
-            .arg("session-run")
-            .arg(home)
-            .env_clear()
-            .envs(environment(env::vars_os(), self.identity(settings), &cwd, &self.want.spec, settings))
-            .stdin(Stdio::from(lock))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::from(log))
-            .spawn()
-            .context("start the session's shim")?;
-        let readiness = shim.stdout.take().context("open the shim's readiness pipe")?;
-        await_readiness(readiness, home)
-    }
+    argv
 }
 
 /// This very program, also after an upgrade has replaced its file. Fails where the system does not
@@ -168,12 +192,12 @@ pub fn own_program() -> anyhow::Result<PathBuf> {
 }
 
 fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()> {
-    let deadline = Instant::now() + READINESS;
+    let deadline = Instant::now() + MAX_READINESS;
     let mut answer = Vec::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            bail!("no agent runs after {READINESS:?}; see {}", home.join("shim.log").display());
+            bail!("no agent runs after {MAX_READINESS:?}; see {}", home.join("shim.log").display());
         }
         let timeout = Timespec::try_from(left).context("convert a timeout")?;
         match poll(&mut [PollFd::from_borrowed_fd(readiness.as_fd(), PollFlags::IN)], Some(&timeout)) {
@@ -191,5 +215,63 @@ fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()
         shim::READY => Ok(()),
         "" => bail!("the session's shim died before its agent ran; see {}", home.join("shim.log").display()),
         error => Err(anyhow!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::*;
+    use coordinator_core::fleet::{FleetName, Follows, RoleKey, SessionSpec, Slot};
+
+    fn settings() -> Settings {
+        Settings {
+            fleet: FleetName::parse("demo").expect("a valid name"),
+            roster: PathBuf::from("/etc/fleet/roster.toml"),
+            state_dir: PathBuf::from("/nowhere"),
+            repository: Some("acme/app".to_owned()),
+            secret_names: BTreeSet::new(),
+            program: PathBuf::from("/nowhere"),
+        }
+    }
+
+    fn spec(command: &[&str]) -> SessionSpec {
+        SessionSpec {
+            command: command.iter().map(ToString::to_string).collect(),
+            prompt: "do {brief} now".to_owned(),
+            brief: "build {slot}".to_owned(),
+            ..SessionSpec::default()
+        }
+    }
+
+    fn want(spec: SessionSpec) -> Want {
+        let role = RoleKey::parse("ui_builder").expect("a valid key");
+        let slot = Slot::of_role(&role, 2);
+        Want { slot, role, spec: Arc::new(spec), item: None, follows: Follows::Anything }
+    }
+
+    #[test]
+    fn placeholders_are_replaced_in_a_single_pass() {
+        let spec = spec(&["agent", "-p", "{prompt}", "{brief}|{role}|{slot}|{fleet}", "{}{x}{{fleet}", "{"]);
+        let expected = [
+            "agent",
+            "-p",
+            "do {brief} now",
+            "build {slot}|ui_builder|demo-ui-builder-s2|demo",
+            "{}{x}{demo",
+            "{",
+        ];
+        assert_eq!(argv(&want(spec), &settings()), expected);
+    }
+
+    #[test]
+    fn a_program_path_is_relative_to_the_roster_and_a_bare_name_is_not() {
+        for (program, expected) in
+            [("./agent", "/etc/fleet/./agent"), ("/bin/agent", "/bin/agent"), ("agent", "agent")]
+        {
+            assert_eq!(argv(&want(spec(&[program])), &settings()), [expected]);
+        }
     }
 }

@@ -1,26 +1,16 @@
-//! Ends a live session because a person says so. The shim does it: it gives the agent its grace and
-//! records the end.
+//! Ends a live session because a person says so. Its shim gives the agent its grace and records the
+//! end.
 
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal};
-use serde::{Deserialize, Serialize};
 
-use super::Settings;
-use super::directory::Directory;
-use super::record::{self, VERSION};
-use super::survey;
-use coordinator_core::fleet::Slot;
+use super::record::{self, StopRecord, VERSION};
+use super::scan::SlotScan;
+use super::{Settings, proc};
+use coordinator_core::fleet::{HISTORY, Slot};
 use coordinator_core::platform::StopAnswer;
-
-/// `stop.json`: who ended the session. Written before the shim is signalled, read by it when the
-/// agent has ended.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct StopRecord {
-    version: u32,
-    pub(super) by: String,
-}
 
 /// Who stopped the session in `home`, where a person did.
 pub(super) fn stopped_by(home: &Path) -> Option<String> {
@@ -28,15 +18,16 @@ pub(super) fn stopped_by(home: &Path) -> Option<String> {
     Some(found.ok()??.by)
 }
 
-/// Asks the shim of the slot's live session to end it.
+/// Signals the shim of the slot's live session to end it.
 pub(super) fn stop(settings: &Settings, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
-    let directory = Directory::new(&settings.state_dir, &settings.fleet);
-    let found = survey::one(&directory, slot)?;
-    if !found.is_held {
+    let directory = settings.directory();
+    directory.check()?;
+    let scan = SlotScan::read(&directory, slot.clone(), HISTORY, &proc::boot_id())?;
+    if !scan.is_held {
         return Ok(StopAnswer::NotLive);
     }
     let name = slot.name();
-    let Some(holder) = found.holder() else {
+    let Some(holder) = scan.holder() else {
         bail!("which process holds {name} is not known; `coordinator sessions` says more");
     };
     let shim = holder.start.shim;
@@ -55,7 +46,7 @@ pub(super) fn stop(settings: &Settings, slot: &Slot, by: &str) -> anyhow::Result
     Ok(StopAnswer::Asked { generation: Some(holder.generation) })
 }
 
-/// A process that is the same one whoever gets its number later.
+/// A process that stays the same one when its number is reused.
 #[cfg(target_os = "linux")]
 struct Handle(std::os::fd::OwnedFd);
 

@@ -21,10 +21,10 @@ use super::proc;
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// How often the log's length is looked at.
+/// Between two checks of the log's length.
 const TICK: Duration = Duration::from_secs(2);
 
-/// How often processes that survive SIGKILL for a while are looked for again.
+/// Between two scans for processes that survive SIGKILL for a while.
 const SWEEP: Duration = Duration::from_millis(100);
 
 /// Signals of the shim, turned into a readable pipe.
@@ -35,7 +35,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From here on SIGTERM, SIGINT and SIGHUP ask for an end, and SIGCHLD wakes.
+    /// From here on SIGTERM, SIGINT and SIGHUP end the session, and SIGCHLD wakes the shim.
     pub(super) fn catch() -> anyhow::Result<Self> {
         let context = "catch signals";
         let (wake, sender) = UnixStream::pair().context(context)?;
@@ -69,11 +69,11 @@ impl Signals {
 /// Why an agent ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// By itself, or by someone else's signal.
+    /// By itself, or by another process's signal.
     Itself,
     /// Its time was over.
     TimeLimit,
-    /// The shim was asked to stop.
+    /// A signal to the shim.
     Stopped,
 }
 
@@ -85,8 +85,8 @@ pub(super) struct End {
     pub(super) cause: Cause,
 }
 
-/// Waits for the agent's end, keeps its time limit, then ends every process that it left. `housekeeping` is called
-/// again and again; it returns whether more is to be done at once.
+/// Waits for the agent's end, keeps its time limit, then ends every process that it left.
+/// `housekeeping` is called repeatedly; it returns whether more is left to do at once.
 pub(super) fn supervise(
     agent: Pid,
     signals: &mut Signals,
@@ -138,16 +138,17 @@ pub(super) fn reap(agent: Pid) -> anyhow::Result<WaitStatus> {
     Ok(status)
 }
 
-/// Descendants whose parents are gone become our children; nobody else reaps them.
+/// Descendants whose parents have ended become our children, so only we can reap them.
 fn reap_adopted(agent: Pid) {
     for child in proc::children().into_iter().filter(|child| *child != agent) {
-        // No other outcome matters: it lives on, or it is reaped.
+        // Either outcome is fine: it lives on, or it is reaped.
         let _ = waitpid(Some(child), WaitOptions::NOHANG);
     }
 }
 
-/// Ends what an agent left behind, a leaked server for instance, so that it cannot hold the slot. Only own children are
-/// signalled: until we reap one, its pid is nobody else's. Their children become ours in turn.
+/// Ends what an agent left behind, a leaked server for instance, so that it cannot hold the slot.
+/// Only own children are signalled: until we reap one, its pid is not reused. Their children become
+/// ours in turn.
 fn end_descendants(signals: &mut Signals) -> anyhow::Result<()> {
     loop {
         match wait(WaitOptions::NOHANG) {
@@ -165,6 +166,6 @@ fn end_descendants(signals: &mut Signals) -> anyhow::Result<()> {
 }
 
 fn signal_group(agent: Pid, signal: Signal) {
-    // An error says that nobody is left to hear it.
+    // An error means that the group is empty.
     let _ = kill_process_group(agent, signal);
 }

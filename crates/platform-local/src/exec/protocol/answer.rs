@@ -1,6 +1,6 @@
-//! What a plugin says when it did what it was asked to.
+//! The answers of a plugin, refusals included.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -54,7 +54,7 @@ pub enum SlotExclusive {
     Create,
     /// The plugin: a second session may be accepted, and waits until the first has ended.
     Execution,
-    /// Nobody: the coordinator must be the only one that starts.
+    /// Not the plugin: one run of the coordinator at a time must start sessions.
     #[default]
     None,
 }
@@ -169,11 +169,11 @@ pub enum Outcome {
     Failure,
     /// Ended at its time limit.
     Timeout,
-    /// Ended by somebody for reasons of theirs: it says nothing about the agent.
+    /// Ended from outside: it says nothing about the agent.
     Cancelled,
     /// Ended by `stop`, because a person said so.
     Stopped,
-    /// Nobody knows, and every word that is not known.
+    /// Its end is unknown, and every unknown word.
     Lost,
 }
 
@@ -200,7 +200,7 @@ pub struct Spawned {
     pub session: Option<Session>,
 }
 
-/// What came of a spawn. A word that is not known is no answer.
+/// What came of a spawn. An unknown word is not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -229,7 +229,7 @@ pub struct Stopped {
     pub result: StopResult,
 }
 
-/// What came of a stop. A word that is not known is not an answer.
+/// What came of a stop. An unknown word is not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopResult {
@@ -246,5 +246,101 @@ pub struct Forgotten {}
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     let time = timestamp::parse(&text).and_then(timestamp::with_room);
-    time.map(Some).ok_or_else(|| D::Error::custom(format!("`{text}` is no time by RFC 3339")))
+    time.map(Some).ok_or_else(|| D::Error::custom(format!("`{text}` is not a time in RFC 3339")))
+}
+
+/// Why a plugin did not do what was requested.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Refusal {
+    /// What kind of trouble.
+    pub code: Code,
+    /// For people.
+    #[serde(default)]
+    pub message: String,
+    /// A request before then fails again.
+    #[serde(default, rename = "retry_after_s", deserialize_with = "seconds")]
+    pub retry_after: Option<Duration>,
+}
+
+/// The kinds of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Code {
+    /// What the plugin needs does not answer; nothing was done.
+    Unavailable,
+    /// Asked too often; nothing was done.
+    RateLimited,
+    /// No room for another session; nothing was done.
+    Quota,
+    /// Its credentials do not suffice; nothing was done.
+    Denied,
+    /// It cannot do this with what it was given; nothing was done.
+    Invalid,
+    /// The slot has another newest session than the request: another run was first.
+    Conflict,
+    /// Another session of the work item ran since the start was planned; nothing was done.
+    Superseded,
+    /// It has no such operation.
+    Unsupported,
+    /// Its effect is unknown.
+    Ambiguous,
+    /// An error of its own, and every unknown word.
+    Internal,
+}
+
+impl Code {
+    /// The word in the protocol.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::RateLimited => "rate_limited",
+            Self::Quota => "quota",
+            Self::Denied => "denied",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::Superseded => "superseded",
+            Self::Unsupported => "unsupported",
+            Self::Ambiguous => "ambiguous",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What to do about it.
+    pub(in crate::exec) fn remedy(self) -> &'static str {
+        match self {
+            Self::Unavailable | Self::RateLimited => "the next cycle asks again",
+            Self::Quota => "end sessions, or have the limit raised",
+            Self::Denied => "give it better credentials by `env` in [platform.exec]",
+            Self::Invalid => "change what it does not take; its documentation says what it does",
+            Self::Conflict => "another run was first, and the next inventory shows its session",
+            Self::Superseded => "the next cycle plans anew",
+            Self::Unsupported => "it cannot do this; another version of it may",
+            Self::Ambiguous => "it may have happened, and the next inventory shows it",
+            Self::Internal => "its lines in the log may say more",
+        }
+    }
+}
+
+impl From<String> for Code {
+    fn from(word: String) -> Self {
+        let all = [
+            Self::Unavailable,
+            Self::RateLimited,
+            Self::Quota,
+            Self::Denied,
+            Self::Invalid,
+            Self::Conflict,
+            Self::Superseded,
+            Self::Unsupported,
+            Self::Ambiguous,
+        ];
+        all.into_iter().find(|code| code.word() == word).unwrap_or(Self::Internal)
+    }
+}
+
+/// A wait of at most a year, so that it can be added to any time.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    const MAX_WAIT: f64 = 365.0 * 86_400.0;
+    let seconds = Option::<f64>::deserialize(deserializer)?;
+    Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, MAX_WAIT))))
 }

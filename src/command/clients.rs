@@ -1,10 +1,11 @@
-//! Sets up the outside world for a command from the roster and the environment.
+//! Connects the clients of a command as roster and environment configure them.
 
-use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, anyhow};
 use tokio::time::Instant;
 
+use crate::cli::Global;
 use crate::command::Refused;
 use crate::cycle::inventory_limit;
 use crate::platforms::AnyPlatform;
@@ -19,52 +20,51 @@ use coordinator_platform_local::exec::{self, Exec, ExecSettings, Purpose};
 use coordinator_platform_local::process::{self, Process};
 use coordinator_roster::{PlatformKind, Roster};
 
-/// What a command is going to do with the platform.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Use<'a> {
-    pub(super) purpose: Purpose,
-    /// The kubeconfig's context.
-    pub(super) context: Option<&'a str>,
+/// The roster's platform, for a command that starts nothing.
+pub(super) async fn platform_to_look(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatform> {
+    platform(roster, Purpose::Look, global.context.as_deref(), &Client::new()).await?
 }
 
-/// The platform of this roster; inside, why it cannot be used. A place in which local sessions
-/// cannot be kept, and half an App, are mistakes in the configuration, and refused.
+/// The platform of this roster. Outer error: a mistake in the configuration (a place where local
+/// sessions cannot live, half a GitHub App). Inner error: the platform cannot be used now.
+/// `context` is the kubeconfig's.
 pub(super) async fn platform(
     roster: &Roster,
-    how: Use<'_>,
+    purpose: Purpose,
+    context: Option<&str>,
     client: &anyhow::Result<Client>,
 ) -> Result<anyhow::Result<AnyPlatform>, Refused> {
     Ok(match &roster.platform.kind {
         PlatformKind::Process { state_dir } => {
-            if let (Purpose::Start, Some(refusal)) = (how.purpose, process::refusal(state_dir)) {
-                return Err(Refused(refusal));
+            if let (Purpose::Start, Some(refusal)) = (purpose, process::refusal(state_dir)) {
+                return Err(Refused::Usage(refusal));
             }
-            process(roster, state_dir).map(AnyPlatform::Process)
+            let process = process::own_program().and_then(|program| {
+                Process::open(process::Settings {
+                    fleet: roster.fleet.clone(),
+                    roster: roster.path.clone(),
+                    state_dir: state_dir.clone(),
+                    repository: roster.repository.as_ref().map(Repository::full_name),
+                    secret_names: roster.secret_names.clone(),
+                    program,
+                })
+            });
+            process.map(AnyPlatform::Process)
         }
         PlatformKind::Kubernetes(settings) => {
-            let kubernetes = kubernetes(roster, settings, how.context).await;
+            let kubernetes = kubernetes(roster, settings, context).await;
             kubernetes.map(|platform| AnyPlatform::Kubernetes(Box::new(platform)))
         }
         PlatformKind::GithubActions(settings) => {
             let actions = actions(roster, settings, client)?;
             actions.map(|platform| AnyPlatform::Actions(Box::new(platform)))
         }
-        PlatformKind::Exec(settings) => Ok(AnyPlatform::Exec(Box::new(exec(roster, settings, how.purpose)))),
+        PlatformKind::Exec(settings) => Ok(AnyPlatform::Exec(Box::new(exec(roster, settings, purpose)))),
     })
 }
 
-fn process(roster: &Roster, state_dir: &Path) -> anyhow::Result<Process> {
-    Process::open(process::Settings {
-        fleet: roster.fleet.clone(),
-        roster: roster.path.clone(),
-        state_dir: state_dir.to_owned(),
-        repository: roster.repository.as_ref().map(Repository::full_name),
-        secret_names: roster.secret_names.clone(),
-        program: process::own_program()?,
-    })
-}
-
-/// A plugin's operation ends so much before its step must, so that the step's error is the plugin's. Of a short time, a part.
+/// A plugin's operation ends this long before its step must, so that the step's error is the
+/// plugin's; of a short time, a quarter.
 const EXEC_RESERVE: Duration = Duration::from_secs(1);
 
 /// The platform by a plugin for this roster; nothing of it runs after the roster's deadline.
@@ -82,8 +82,8 @@ pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -
     Exec::new(settings, purpose, before(inventory), before(roster.deadline))
 }
 
-/// The Kubernetes platform for this roster; it asks nothing after the roster's deadline.
-pub(super) async fn kubernetes(
+/// The Kubernetes platform for this roster; it sends nothing after the roster's deadline.
+async fn kubernetes(
     roster: &Roster,
     settings: &KubernetesSettings,
     context: Option<&str>,
@@ -99,9 +99,9 @@ pub(super) async fn kubernetes(
     Kubernetes::connect(settings, context, until).await
 }
 
-/// The GitHub Actions platform for this roster, on a client of its own: its requests are not the merge step's. Half an App
-/// is refused.
-pub(super) fn actions(
+/// The GitHub Actions platform for this roster, on a client of its own: its requests are not the
+/// merge step's.
+fn actions(
     roster: &Roster,
     settings: &ActionsSettings,
     client: &anyhow::Result<Client>,
@@ -115,27 +115,22 @@ pub(super) fn actions(
     Ok(github(roster, client)?.map(|github| Actions::new(settings, github)))
 }
 
-/// GitHub over this client; inside, why it cannot be reached. Half an App is a mistake in the configuration, and refused.
+/// GitHub over this client. Outer error: incomplete credentials of a GitHub App. Inner error: no
+/// repository, no token, or no client.
 pub(super) fn github(
     roster: &Roster,
     client: &anyhow::Result<Client>,
 ) -> Result<anyhow::Result<Github>, Refused> {
-    let credentials = Credentials::from_environment().map_err(|error| Refused(format!("{error:#}")))?;
-    Ok(connect(roster, credentials, client))
-}
-
-fn connect(
-    roster: &Roster,
-    credentials: Option<Credentials>,
-    client: &anyhow::Result<Client>,
-) -> anyhow::Result<Github> {
-    let repository = roster.repository.as_ref().ok_or_else(|| {
-        let roster = roster.path.display();
-        anyhow::anyhow!("no repository to look at: add [repository] to {roster}")
-    })?;
-    let credentials = credentials.ok_or_else(|| {
-        anyhow::anyhow!("no GitHub token: set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")
-    })?;
-    let client = client.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    Github::over(client.clone(), repository, credentials)
+    let credentials = Credentials::from_environment();
+    let credentials = credentials.map_err(|error| Refused::Usage(format!("{error:#}")))?;
+    let connect = || {
+        let repository = roster.repository.as_ref().with_context(|| {
+            format!("no repository to look at: add [repository] to {}", roster.path.display())
+        })?;
+        let credentials =
+            credentials.context("no GitHub token: set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")?;
+        let client = client.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+        Github::over(client.clone(), repository, credentials)
+    };
+    Ok(connect())
 }

@@ -1,36 +1,26 @@
-//! Keeps a slot's disk use bounded: log rotation, and the removal of old logs, work directories and records.
+//! What is kept of old sessions, and for how long. The shim of a new session tidies its slot; a
+//! cycle sweeps the slots of work items that have left their source.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::secure_fs::{create_directory, open_private};
-use coordinator_core::fleet::HISTORY;
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
-/// A log this long is rotated; two of them are kept.
-pub(super) const LOG_LIMIT_BYTES: u64 = 64 << 20;
+use super::directory::Directory;
+use super::record::{self, VERSION};
+use super::scan::SlotScan;
+use super::shim::warn;
+use crate::lock;
+use crate::secure_fs::create_directory;
+use coordinator_core::fleet::{Group, HISTORY, Slot};
+use coordinator_core::platform::KEPT_AFTER_ITEM;
 
-/// Copies the log aside and empties it, when it is longer than `limit_bytes`. The agent appends to the file by itself,
-/// so it cannot be renamed away.
-pub(super) fn rotate(home: &Path, limit_bytes: u64) -> anyhow::Result<()> {
-    let path = home.join("out.log");
-    let length = fs::metadata(&path)?.len();
-    if length <= limit_bytes {
-        return Ok(());
-    }
-    let mut log = open_private(&path, OpenOptions::new().read(true).write(true))?;
-    let mut old =
-        open_private(&home.join("out.log.1"), OpenOptions::new().write(true).create(true).truncate(true))?;
-    // An agent that floods its log loses the start of it: neither the disk nor this copy must become endless.
-    let most_bytes = limit_bytes.saturating_mul(2);
-    log.seek(SeekFrom::Start(length.saturating_sub(most_bytes)))?;
-    io::copy(&mut Read::by_ref(&mut log).take(most_bytes), &mut old)?;
-    log.set_len(0)?;
-    Ok(())
-}
-
-/// What is to go when a session has started.
+/// The generations whose files are removed when a session has started.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Excess {
     logs: Vec<u64>,
@@ -38,8 +28,8 @@ struct Excess {
     records: Vec<u64>,
 }
 
-/// The newest `retain` logs and `retain_work` work directories stay, the current session's among them. The last
-/// records stay whatever is set: backoff reads them.
+/// The newest `retain` logs and `retain_work` work directories stay, the current session's among
+/// them. The last [`HISTORY`] records always stay: backoff reads them.
 fn excess(generations: &[u64], retain: u32, retain_work: u32) -> Excess {
     let older_than = |kept: usize| {
         let kept = kept.max(1).min(generations.len());
@@ -53,12 +43,12 @@ fn excess(generations: &[u64], retain: u32, retain_work: u32) -> Excess {
     }
 }
 
-/// Moves away what is too old and returns the removal of it, which may take long. `records` is the slot's folder.
-/// Failures are warnings on stderr, the shim's own log.
+/// Moves away what is too old and returns its removal, which may take long. `records` is the slot's
+/// folder. Failures are warnings on stderr, the shim's own log.
 pub(super) fn tidy(root: &Path, records: &Path, retain: u32, retain_work: u32) -> Removal {
     let slot = records.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let trash = root.join(".trash");
-    let generations = warn("list old sessions", super::record::generations(records)).unwrap_or_default();
+    let generations = warn("list old sessions", record::generations(records)).unwrap_or_default();
     let excess = excess(&generations, retain, retain_work);
     let home = |generation: &u64| records.join(generation.to_string());
     let work = excess.work.iter().map(|generation| (home(generation).join("work"), *generation));
@@ -78,7 +68,7 @@ pub(super) fn tidy(root: &Path, records: &Path, retain: u32, retain_work: u32) -
     Removal::of_slot(&trash, &slot)
 }
 
-/// The removal of a slot's trash, in steps of one directory, so that the shim never looks away for long.
+/// The removal of a slot's trash, in steps of one directory, so that the shim is never busy for long.
 #[derive(Debug)]
 pub(super) struct Removal {
     stack: Vec<Step>,
@@ -91,7 +81,7 @@ enum Step {
 }
 
 impl Removal {
-    /// Takes also what an earlier shim of the slot could not finish.
+    /// Includes what an earlier shim of the slot could not finish.
     fn of_slot(trash: &Path, slot: &str) -> Self {
         let prefix = format!("{slot}.");
         let entries = warn("list the trash", fs::read_dir(trash)).into_iter().flatten().flatten();
@@ -116,8 +106,8 @@ impl Removal {
         }
     }
 
-    /// Package caches are read-only, so the mode is set first. Links are removed, never followed: an agent may have
-    /// put one in place of its own work directory.
+    /// Package caches are read-only, so the mode is set first. Links are removed, never followed: an
+    /// agent may have put one in place of its own work directory.
     fn empty(&mut self, path: PathBuf) -> io::Result<()> {
         if !fs::symlink_metadata(&path)?.is_dir() {
             return gone(fs::remove_file(path));
@@ -137,7 +127,70 @@ impl Removal {
     }
 }
 
-/// Gone already is as good as removed.
+/// `left.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Left {
+    version: u32,
+    /// Seconds since 1970.
+    since: u64,
+}
+
+/// Reads every item's slot of these groups once. An error in one slot is a warning. The lock of a
+/// slot is held while its records are removed, so that no session runs there, and none starts; a
+/// start that waits for the lock then finds that its file is another one.
+pub(super) fn sweep(
+    directory: &Directory,
+    present: &BTreeSet<Slot>,
+    groups: &BTreeSet<Group>,
+    now: SystemTime,
+) -> anyhow::Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let slots = directory.slots()?;
+    for slot in slots.iter().filter(|slot| slot.index().is_none() && groups.contains(&slot.group)) {
+        let swept = if present.contains(slot) {
+            came_back(directory, slot)
+        } else {
+            sweep_slot(directory, slot, now)
+        };
+        if let Err(error) = swept {
+            tracing::warn!("the records of {} stay: {error:#}", slot.name());
+        }
+    }
+    Ok(())
+}
+
+/// Its source has the item again.
+pub(super) fn came_back(directory: &Directory, slot: &Slot) -> anyhow::Result<()> {
+    let mark = directory.left(slot);
+    gone(fs::remove_file(&mark)).with_context(|| format!("remove {}", mark.display()))
+}
+
+fn sweep_slot(directory: &Directory, slot: &Slot, now: SystemTime) -> anyhow::Result<()> {
+    let mark = directory.left(slot);
+    let left: Option<Left> = record::read(&mark)?;
+    let Some(limit) = now.checked_sub(KEPT_AFTER_ITEM) else { return Ok(()) };
+    if left.as_ref().is_some_and(|left| left.since > seconds(limit)) {
+        return Ok(());
+    }
+    let (path, records) = (directory.lock(slot), directory.records(slot));
+    let Some(lock) = lock::acquire(&path)? else { return Ok(()) };
+    if left.is_none() {
+        create_directory(&records)?;
+        return record::write(&mark, &Left { version: VERSION, since: seconds(now) });
+    }
+    // Another run may have seen it come back before the lock was ours.
+    let is_marked = fs::symlink_metadata(&mark).is_ok();
+    if is_marked && SlotScan::of_free(directory, slot)?.is_over_since(limit) {
+        gone(fs::remove_dir_all(&records)).with_context(|| format!("remove {}", records.display()))?;
+        gone(fs::remove_file(&path)).with_context(|| format!("remove {}", path.display()))?;
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// A file that does not exist counts as removed.
 fn gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -145,15 +198,8 @@ fn gone(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Says on stderr what could not be tidied; a session never fails for it.
-#[expect(clippy::print_stderr, reason = "stderr is the shim's log file")]
-pub(super) fn warn<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Option<T> {
-    result.inspect_err(|error| eprintln!("warning: cannot {what}: {error:#}")).ok()
-}
-
-/// The log of a session, to which the agent appends.
-pub(super) fn open_log(home: &Path) -> anyhow::Result<File> {
-    open_private(&home.join("out.log"), OpenOptions::new().append(true).create(true))
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
@@ -209,18 +255,5 @@ mod tests {
         assert!(outside.join("kept").exists());
         let left = fs::read_dir(root.path().join(".trash")).expect("the trash stays").count();
         assert_eq!(left, 0);
-    }
-
-    #[test]
-    fn a_rotated_log_loses_nothing_and_starts_again() {
-        let home = tempfile::tempdir().expect("a temporary directory");
-        let mut agent = open_log(home.path()).expect("open the log");
-        io::Write::write_all(&mut agent, b"first\n").expect("write");
-        rotate(home.path(), 6).expect("nothing to do");
-        assert!(!home.path().join("out.log.1").exists());
-        rotate(home.path(), 5).expect("rotate");
-        io::Write::write_all(&mut agent, b"second\n").expect("write");
-        let read = |name: &str| fs::read_to_string(home.path().join(name)).expect("read");
-        assert_eq!((read("out.log.1").as_str(), read("out.log").as_str()), ("first\n", "second\n"));
     }
 }

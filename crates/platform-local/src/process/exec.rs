@@ -1,5 +1,5 @@
-//! `coordinator session-exec`: the last step before the agent, in the agent's own process. What only a process itself
-//! can set is set here; then the agent's program takes over.
+//! `coordinator session-exec`: the last step before the agent, in the agent's own process. It sets
+//! what only a process itself can set; then the agent's program takes over.
 
 use std::convert::Infallible;
 use std::env;
@@ -16,46 +16,34 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, anyhow, bail};
 use signal_hook::consts::{SIGALRM, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
 
-use super::record::{self, Launch, Start};
-use super::storage::open_log;
+use super::logs::open_log;
+use super::record::{self, Launch, StartRecord};
 use crate::secure_fs::open_private;
 
 const BY_HAND: &str = "session-exec is started by `coordinator session-run`, never by hand";
 
-/// Becomes the agent. `directory` is the generation's; standard input is the slot's lock, standard output carries an
-/// error to the shim. Returns only when the agent's program cannot be started.
+/// Becomes the agent. `directory` is the generation's; standard input is the slot's lock, standard
+/// output carries an error to the shim. Returns only when the agent's program cannot be started.
 pub fn session_exec(directory: &Path) -> ExitCode {
     let report = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3).context("duplicate the report pipe");
-    let (report, error) = match report {
-        Ok(report) => (File::from(report), become_agent(directory)),
+    let report = match report {
+        Ok(report) => File::from(report),
         Err(error) => return fail(&mut io::stderr(), &error),
     };
-    match error {
-        Ok(never) => match never {},
-        Err(error) => fail(&mut &report, &error),
-    }
+    let Err(error) = become_agent(directory);
+    fail(&mut &report, &error)
 }
 
 fn fail(report: &mut impl Write, error: &anyhow::Error) -> ExitCode {
-    // Without a listener there is no session either.
+    // Without a reader of the pipe the session does not exist either.
     let _ = writeln!(report, "{error:#}");
     ExitCode::FAILURE
 }
 
 fn become_agent(home: &Path) -> anyhow::Result<Infallible> {
     let launch: Launch = record::read(&home.join("launch.json"))?.context(BY_HAND)?;
-    let start: Start = record::read(&home.join("start.json"))?.context(BY_HAND)?;
-    die_with(&start)?;
-    inherit_lock()?;
-    redirect(home, launch.prompt_on_stdin)?;
-    restore_signals()?;
-    let Some((program, arguments)) = launch.argv.split_first() else { bail!("the command is empty") };
-    let error = Command::new(program).args(arguments).current_dir(&start.cwd).exec();
-    Err(explain(program, &error, &launch.roster))
-}
-
-/// Without its shim an agent has no time limit, so the kernel ends it with the shim.
-fn die_with(start: &Start) -> anyhow::Result<()> {
+    let start: StartRecord = record::read(&home.join("start.json"))?.context(BY_HAND)?;
+    // Without its shim an agent has no time limit, so the kernel ends it with the shim.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("bind the agent to its shim")?;
@@ -63,18 +51,9 @@ fn die_with(start: &Start) -> anyhow::Result<()> {
     if parent != Some(start.shim.pid) {
         bail!("{BY_HAND}: the shim is gone");
     }
-    Ok(())
-}
-
-/// The agent holds the slot with a descriptor that it does not know and that lives as long as it does.
-fn inherit_lock() -> anyhow::Result<()> {
-    let lock = rustix::io::dup(io::stdin()).context("duplicate the lock")?;
-    let _descriptor = lock.into_raw_fd();
-    Ok(())
-}
-
-fn redirect(home: &Path, prompt_on_stdin: bool) -> anyhow::Result<()> {
-    let input = if prompt_on_stdin {
+    // Leak a duplicate of the lock into the agent, so that the slot stays locked until it exits.
+    let _ = rustix::io::dup(io::stdin()).context("duplicate the lock")?.into_raw_fd();
+    let input = if launch.prompt_on_stdin {
         open_private(&home.join("prompt.md"), OpenOptions::new().read(true))?
     } else {
         File::open("/dev/null").context("open /dev/null")?
@@ -82,16 +61,16 @@ fn redirect(home: &Path, prompt_on_stdin: bool) -> anyhow::Result<()> {
     let log = open_log(home)?;
     rustix::stdio::dup2_stdin(&input).context("set the agent's standard input")?;
     rustix::stdio::dup2_stdout(&log).context("set the agent's standard output")?;
-    rustix::stdio::dup2_stderr(&log).context("set the agent's standard error")
-}
-
-/// A signal that is ignored stays so in the agent, one that is caught does not. The shim has caught the signals that end
-/// a session; exec itself clears the mask and SIGPIPE.
-fn restore_signals() -> anyhow::Result<()> {
+    rustix::stdio::dup2_stderr(&log).context("set the agent's standard error")?;
+    // The agent inherits ignored signals but not caught ones, so catch those that the shim may have
+    // inherited as ignored. It has caught those that end a session; exec itself clears the mask and
+    // SIGPIPE.
     for signal in [SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).context("restore signals")?;
     }
-    Ok(())
+    let Some((program, arguments)) = launch.argv.split_first() else { bail!("the command is empty") };
+    let error = Command::new(program).args(arguments).current_dir(&start.cwd).exec();
+    Err(explain(program, &error, &launch.roster))
 }
 
 /// What went wrong, and what to do.
