@@ -20,7 +20,7 @@ use coordinator_core::pull::{Gap, GapCause, Pull, Sha};
 use coordinator_core::report::{MergeReport, RateLimit};
 use coordinator_github::{Error, Github, ListHead, MAX_PULLS, Rereads};
 
-use self::decisions::Decisions;
+use self::decisions::{Decision, Decisions};
 
 pub use self::hold::{Production, ProductionWatch};
 
@@ -205,17 +205,18 @@ impl MergeRun<'_> {
             }
             Verdict::Merge => {
                 let skip = Skip::new(Reason::Deferred, "the cycle ended before its turn");
-                self.decisions.leave(&pull, skip);
+                self.decisions.decide(&pull, Decision::Left(skip));
                 judged.queue.insert(pull.number, (pull, read_at));
             }
             Verdict::Recheck(Missing::CheckRows) => {
                 let detail = "the cycle ended before all of its checks were read";
-                self.decisions.leave(&pull, Skip::new(Reason::CiUnreadable, detail));
+                self.decisions.decide(&pull, Decision::Left(Skip::new(Reason::CiUnreadable, detail)));
                 judged.rows_missing.push(pull);
             }
             Verdict::Recheck(Missing::Mergeability) => {
                 let detail = "GitHub has not said yet whether it can be merged";
-                self.decisions.leave(&pull, Skip::new(Reason::MergeabilityUnknown, detail));
+                let skip = Skip::new(Reason::MergeabilityUnknown, detail);
+                self.decisions.decide(&pull, Decision::Left(skip));
                 judged.mergeability_missing.push(pull);
             }
         }
@@ -230,7 +231,8 @@ impl MergeRun<'_> {
             // Rows that were asked for and are not all there do not come by asking again.
             let sentence = "not all of its checks could be read".to_owned();
             let gap = Gap { cause: GapCause::Other, sentence: sentence.clone() };
-            self.decisions.unjudged(&pull, Skip::new(Reason::CiUnreadable, sentence), gap);
+            let skip = Skip::new(Reason::CiUnreadable, sentence);
+            self.decisions.decide(&pull, Decision::Unjudged(skip, gap));
         }
         for pull in rereads.unreadable {
             self.decisions.unreadable(pull);
@@ -247,17 +249,18 @@ impl MergeRun<'_> {
             Some(limit) => Some(self.rate_limited(limit.clone())),
             None => None,
         };
+        let reason = match missing {
+            Missing::CheckRows => Reason::CiUnreadable,
+            Missing::Mergeability => Reason::MergeabilityUnknown,
+        };
+        let sentence = error.to_string();
+        let gap = Gap { cause: GapCause::Other, sentence: sentence.clone() };
+        let decision = match skip {
+            Some(skip) => Decision::Left(skip),
+            None => Decision::Unjudged(Skip::new(reason, sentence), gap),
+        };
         for pull in pulls {
-            if let Some(skip) = &skip {
-                self.decisions.leave(pull, skip.clone());
-                continue;
-            }
-            let reason = match missing {
-                Missing::CheckRows => Reason::CiUnreadable,
-                Missing::Mergeability => Reason::MergeabilityUnknown,
-            };
-            let gap = Gap { cause: GapCause::Other, sentence: error.to_string() };
-            self.decisions.unjudged(pull, Skip::new(reason, error.to_string()), gap);
+            self.decisions.decide(pull, decision.clone());
         }
     }
 

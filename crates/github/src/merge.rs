@@ -4,7 +4,11 @@ use http::{HeaderName, Method};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use coordinator_core::merge::reason::{Reason, Skip};
+use coordinator_core::merge::reason::Reason::{
+    self, AlreadyMerged, BaseModified, BlockedByProtection, Forbidden, HeadMoved, MergeQueueRequired,
+    NotFound, NotMergeable, SquashDisabled, ValidationFailed,
+};
+use coordinator_core::merge::reason::Skip;
 use coordinator_core::merge::title::CommitText;
 use coordinator_core::pull::Sha;
 use coordinator_core::report::RateLimit;
@@ -90,21 +94,21 @@ impl Github {
 
 /// Texts of a refusal, first hit wins: a message may quote several rules.
 const REFUSALS: [(&str, Reason); 15] = [
-    ("base branch was modified", Reason::BaseModified),
-    ("squash merges are not allowed", Reason::SquashDisabled),
-    ("already merged", Reason::AlreadyMerged),
-    ("merge queue", Reason::MergeQueueRequired),
-    ("required status check", Reason::BlockedByProtection),
-    ("approving review", Reason::BlockedByProtection),
-    ("code owner", Reason::BlockedByProtection),
-    ("last pusher", Reason::BlockedByProtection),
-    ("rule violation", Reason::BlockedByProtection),
-    ("out of date", Reason::BlockedByProtection),
-    ("protected branch", Reason::BlockedByProtection),
-    ("not mergeable", Reason::NotMergeable),
-    ("conflict", Reason::NotMergeable),
-    ("draft", Reason::NotMergeable),
-    ("closed", Reason::NotMergeable),
+    ("base branch was modified", BaseModified),
+    ("squash merges are not allowed", SquashDisabled),
+    ("already merged", AlreadyMerged),
+    ("merge queue", MergeQueueRequired),
+    ("required status check", BlockedByProtection),
+    ("approving review", BlockedByProtection),
+    ("code owner", BlockedByProtection),
+    ("last pusher", BlockedByProtection),
+    ("rule violation", BlockedByProtection),
+    ("out of date", BlockedByProtection),
+    ("protected branch", BlockedByProtection),
+    ("not mergeable", NotMergeable),
+    ("conflict", NotMergeable),
+    ("draft", NotMergeable),
+    ("closed", NotMergeable),
 ];
 
 /// What an answer means. Pure: of the body, `message` and `merged` alone decide.
@@ -113,40 +117,31 @@ fn classify(status: u16, message: &str, body: Option<MergeBody>) -> MergeOutcome
         "" => format!("GitHub answered {status}"),
         message => format!("GitHub answered {status}: {message}"),
     };
-    let reason = match (status, body) {
-        (200, Some(MergeBody { merged: true, commit })) => return MergeOutcome::Merged(commit),
-        (200, Some(_)) | (405 | 409, _) => refusal(status, message),
-        // A page that is not an answer of GitHub's API says nothing about the merge.
-        (200..=299 | 408, _) => return unknown(&quote),
-        (401 | 403, _) => Reason::Forbidden,
-        (300..=399 | 404, _) => Reason::NotFound,
-        (400..=499, _) => Reason::ValidationFailed,
-        _ => return unknown(&quote),
-    };
-    MergeOutcome::NotMerged(match reason {
-        Reason::BaseModified => {
-            Skip::new(reason, "the base moved at that moment; the next cycle tries again")
-        }
-        Reason::SquashDisabled => {
-            Skip::new(reason, "the repository does not allow squash merges; turn them on in its settings")
-        }
-        Reason::NotFound if status < 400 => Skip::new(
-            reason,
-            format!("GitHub answered {status}: the repository has moved; correct `name` in [repository]"),
-        ),
-        _ => Skip::new(reason, quote),
-    })
-}
-
-/// Why GitHub did nothing, by its message.
-fn refusal(status: u16, message: &str) -> Reason {
     let text = message.to_lowercase();
-    let known = REFUSALS.iter().find(|(part, _)| text.contains(part)).map(|(_, reason)| *reason);
-    match (status, known) {
-        (_, Some(reason @ (Reason::BaseModified | Reason::SquashDisabled | Reason::AlreadyMerged))) => reason,
-        (409, _) => Reason::HeadMoved,
-        (_, known) => known.unwrap_or(Reason::NotMergeable),
-    }
+    let refusal = REFUSALS.iter().find(|(part, _)| text.contains(part)).map(|(_, reason)| *reason);
+    let reason = match (status, body, refusal) {
+        (200, Some(MergeBody { merged: true, commit }), _) => return MergeOutcome::Merged(commit),
+        (409, _, Some(BaseModified | SquashDisabled | AlreadyMerged)) | (405, ..) | (200, Some(_), _) => {
+            refusal.unwrap_or(NotMergeable)
+        }
+        (409, ..) => HeadMoved,
+        (401 | 403, ..) => Forbidden,
+        (300..=399 | 404, ..) => NotFound,
+        // A timeout, or a page that is not an answer of GitHub's API, says nothing about the merge.
+        (..=299 | 408 | 500.., ..) => return unknown(&quote),
+        _ => ValidationFailed,
+    };
+    let detail = match reason {
+        BaseModified => "the base moved at that moment; the next cycle tries again".to_owned(),
+        SquashDisabled => {
+            "the repository does not allow squash merges; turn them on in its settings".to_owned()
+        }
+        NotFound if status < 400 => {
+            format!("GitHub answered {status}: the repository has moved; correct `name` in [repository]")
+        }
+        _ => quote,
+    };
+    MergeOutcome::NotMerged(Skip::new(reason, detail))
 }
 
 fn unknown(why: &str) -> MergeOutcome {

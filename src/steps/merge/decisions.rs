@@ -14,8 +14,8 @@ use coordinator_github::ListHead;
 const RECENT: Duration = Duration::from_secs(30 * 60);
 
 /// What becomes of a pull request, if nothing more comes.
-#[derive(Debug)]
-enum Decision {
+#[derive(Debug, Clone)]
+pub(super) enum Decision {
     /// It is merged, as this commit where GitHub named it; in a dry run it would be.
     Merged(Option<String>),
     /// It is left, and why.
@@ -59,36 +59,27 @@ impl<'a> Decisions<'a> {
         self.entries.contains_key(&number)
     }
 
-    /// Replaces what was decided about it before, as all of these do.
-    fn decide(&mut self, pull: &Pull, decision: Decision) {
+    /// Replaces what was decided about it before.
+    pub(super) fn decide(&mut self, pull: &Pull, decision: Decision) {
+        if matches!(decision, Decision::Merged(_)) {
+            self.merged.push(pull.number);
+        }
         let (title, head) = (pull.title.clone(), pull.head.0.clone());
         self.entries.insert(pull.number, Entry { title, head, decision });
-    }
-
-    pub(super) fn merged(&mut self, pull: &Pull, commit: Option<String>) {
-        self.merged.push(pull.number);
-        self.decide(pull, Decision::Merged(commit));
-    }
-
-    pub(super) fn leave(&mut self, pull: &Pull, skip: Skip) {
-        self.decide(pull, Decision::Left(skip));
-    }
-
-    pub(super) fn unjudged(&mut self, pull: &Pull, skip: Skip, gap: Gap) {
-        self.decide(pull, Decision::Unjudged(skip, gap));
     }
 
     /// Leaves it by its verdict. One that rests on something that GitHub did not show does not
     /// count as a judgement.
     pub(super) fn skip(&mut self, pull: &Pull, skip: Skip) {
-        match unshown(pull, &skip) {
-            None => self.leave(pull, skip),
-            Some(gap) if skip.detail.contains(&gap.sentence) => self.unjudged(pull, skip, gap),
+        let decision = match unshown(pull, &skip) {
+            None => Decision::Left(skip),
+            Some(gap) if skip.detail.contains(&gap.sentence) => Decision::Unjudged(skip, gap),
             Some(gap) => {
                 let detail = format!("{}: GitHub says: {}", skip.detail, gap.sentence);
-                self.unjudged(pull, Skip { detail, ..skip }, gap);
+                Decision::Unjudged(Skip { detail, ..skip }, gap)
             }
-        }
+        };
+        self.decide(pull, decision);
     }
 
     /// A pull request of which too little could be read.

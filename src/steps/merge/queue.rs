@@ -12,6 +12,7 @@ use coordinator_core::merge::verdict::Missing;
 use coordinator_core::pull::Pull;
 use coordinator_github::{Error, MergeOutcome};
 
+use super::decisions::Decision;
 use super::{Judged, MergeRun, Queue};
 
 /// A merge call goes by nothing that was read longer ago.
@@ -33,7 +34,7 @@ impl MergeRun<'_> {
                     self.leave(&pull, skip);
                 } else if is_stale() {
                     queue.insert(number, (pull, read_at));
-                    undecided.extend(self.refresh(&mut queue).await);
+                    undecided.extend(self.refresh(Vec::new(), &mut queue).await);
                 } else if let Some(skip) = self.protected(&pull).await.or_else(|| self.stop_reason()) {
                     // The list of its files took its time, too.
                     self.leave(&pull, skip);
@@ -48,20 +49,17 @@ impl MergeRun<'_> {
             // may know. What it does not know then is left to the next cycle.
             calls = Some(self.progress.calls);
             undecided.sort_by_key(|pull| pull.number);
-            self.reread(mem::take(&mut undecided), &mut queue).await;
+            self.refresh(mem::take(&mut undecided), &mut queue).await;
         }
     }
 
-    /// Reads the head of the queue again: all that may still be merged, as far as one request takes
+    /// Reads these again, and of the queue all that may still be merged, as far as one request takes
     /// them. Those come back of which GitHub does not know yet whether they can be merged.
-    async fn refresh(&mut self, queue: &mut Queue) -> Vec<Pull> {
+    async fn refresh(&mut self, mut pulls: Vec<Pull>, queue: &mut Queue) -> Vec<Pull> {
         let left = self.policy.max_merges.saturating_sub(self.progress.merges);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(self.github.reread_size());
-        let stale = iter::from_fn(|| queue.pop_first()).map(|(_, (pull, _))| pull).take(count).collect();
-        self.reread(stale, queue).await
-    }
-
-    async fn reread(&mut self, pulls: Vec<Pull>, queue: &mut Queue) -> Vec<Pull> {
+        let head = iter::from_fn(|| queue.pop_first()).map(|(_, (pull, _))| pull);
+        pulls.extend(head.take(count));
         let rereads = self.github.recheck(pulls, || self.context.is_stopped()).await;
         let mut judged = Judged::default();
         self.judge_again(rereads, Missing::Mergeability, &mut judged);
@@ -73,7 +71,7 @@ impl MergeRun<'_> {
     fn leave(&mut self, pull: &Pull, skip: Skip) {
         let moved = self.progress.tried.get(&pull.number).filter(|_| skip.reason == Reason::Deferred);
         let skip = moved.cloned().unwrap_or(skip);
-        self.decisions.leave(pull, skip);
+        self.decisions.decide(pull, Decision::Left(skip));
     }
 
     /// One merge call. `true` where GitHub did nothing because the base moved, for the first time:
@@ -82,12 +80,13 @@ impl MergeRun<'_> {
         let number = pull.number;
         if self.context.dry_run {
             self.progress.merges += 1;
-            self.decisions.merged(pull, None);
+            self.decisions.decide(pull, Decision::Merged(None));
             return false;
         }
         // Decided before the call: where it is cut off, the report says so.
         let detail = "it may be merged: the cycle ended before GitHub answered; the next cycle looks again";
-        self.decisions.leave(pull, Skip::new(Reason::MergeOutcomeUnknown, detail));
+        let skip = Skip::new(Reason::MergeOutcomeUnknown, detail);
+        self.decisions.decide(pull, Decision::Left(skip));
         self.progress.calls += 1;
         let text = commit_text(self.policy.commit_message, &pull.title, number);
         let outcome = self.github.merge(number, &pull.head, &text).await;
@@ -96,14 +95,14 @@ impl MergeRun<'_> {
             MergeOutcome::Merged(commit) => {
                 tracing::info!(number, head = %pull.head, "merged");
                 self.progress.merges += 1;
-                self.decisions.merged(pull, commit);
+                self.decisions.decide(pull, Decision::Merged(commit));
                 return false;
             }
             MergeOutcome::NotMerged(skip) => skip,
             MergeOutcome::RateLimited(limit) => self.rate_limited(limit),
         };
         tracing::info!(number, reason = skip.reason.word(), "not merged");
-        self.decisions.leave(pull, skip.clone());
+        self.decisions.decide(pull, Decision::Left(skip.clone()));
         match skip.reason {
             Reason::MergeOutcomeUnknown => self.progress.merges += 1,
             Reason::SquashDisabled => self.progress.over = Some(skip),
