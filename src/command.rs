@@ -11,12 +11,12 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Color, Command, Global, Init, Logs, Output, PluginTest, SessionAdmit};
+use crate::cli::{Cli, Command, Global, Init, Logs, PluginTest, SessionAdmit};
 use crate::command::edges::Use;
 use crate::platforms::AnyPlatform;
-use crate::render::Screen;
-use crate::runner::{Inert, Reader};
+use crate::render::{Color, Output, Screen};
 use crate::secrets::{self, MaskedStderr, from_environment};
+use crate::workflow_commands::{Escape, EscapedWriter};
 use coordinator_core::secrets::Secrets;
 use coordinator_http::client;
 use coordinator_platform_local::exec::Purpose;
@@ -237,7 +237,7 @@ async fn logs(
         anyhow::bail!(Refused(why.to_owned()));
     }
     let log = in_time(roster, platform.logs(&slots, options.generation, options.follow)).await?;
-    let out = &mut Inert::over(io::stdout().lock(), Reader::from_environment());
+    let out = &mut EscapedWriter::over(io::stdout().lock(), Escape::from_environment());
     logs::print(log, secrets, out).await?;
     Ok(Outcome::ok(String::new()))
 }
@@ -316,12 +316,12 @@ fn completions(shell: clap_complete::Shell) -> ExitCode {
     print(&String::from_utf8_lossy(&script), Output::Text, 0)
 }
 
-/// No line of it is a command to a runner that reads it. A reader that closed its end early has seen enough.
+/// Escapes workflow commands. A reader that closed its end early is not an error.
 fn print(text: &str, form: Output, code: u8) -> ExitCode {
-    let reader = Reader::from_environment();
+    let escape = Escape::from_environment();
     let text = match form {
-        Output::Text | Output::Markdown => reader.text(text),
-        Output::Json => reader.json(text),
+        Output::Text | Output::Markdown => escape.text(text),
+        Output::Json => escape.json(text),
     };
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

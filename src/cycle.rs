@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use crate::cli::StepName;
 use crate::render::progress::Progress;
 use crate::sources::ROSTER;
+use crate::steps::StepName;
 use crate::steps::inventory::Plans;
 use crate::steps::spawn::SpawnRun;
 use crate::steps::{health, inventory, merge, report, spawn};

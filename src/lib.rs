@@ -25,10 +25,11 @@ pub mod command;
 pub mod cycle;
 pub mod platforms;
 pub mod render;
-pub mod runner;
+
 pub mod secrets;
 pub mod sources;
 pub mod steps;
+pub mod workflow_commands;
 
 /// The whole program, with the arguments and the environment of this process.
 pub fn run() -> ExitCode {

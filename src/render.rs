@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal};
 
 use anstream::{AutoStream, ColorChoice};
+use clap::ValueEnum;
 
-use crate::cli::{Color, Output};
 use coordinator_core::report::Report;
 
 pub mod text;
@@ -21,6 +21,28 @@ pub(crate) mod words;
 pub(crate) mod wrap;
 
 pub use mask::mask;
+
+/// Form of the report on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For summaries.
+    Markdown,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
 
 /// The report in the form that was asked for, with a line break at its end.
 pub fn report(report: &Report, output: Output, screen: Screen) -> anyhow::Result<String> {

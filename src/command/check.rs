@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use self::plugin::Memory;
-use crate::cli::Output;
+use crate::render::Output;
 use crate::render::table::Table;
 use coordinator_core::fleet::Role;
 use coordinator_core::pull::Repository;

@@ -6,8 +6,9 @@ use serde::Serialize;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Global, Output};
+use crate::cli::Global;
 use crate::command::{Outcome, edges};
+use crate::render::Output;
 use crate::render::Screen;
 use crate::render::markdown::escaped;
 use crate::steps::merge::{self, MergeContext};

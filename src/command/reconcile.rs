@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Global, Reconcile, StepName};
+use crate::cli::{Global, Reconcile};
 use crate::command::edges::{self, Use};
 use crate::command::{Outcome, Refused, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
@@ -14,7 +14,7 @@ use crate::render::mask;
 use crate::render::progress::Progress;
 use crate::render::{self, Screen, metrics};
 use crate::sources;
-use crate::steps::report;
+use crate::steps::{StepName, report};
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::platform::CycleId;
 use coordinator_core::report::{Interrupt, Report};

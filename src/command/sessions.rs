@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::cli::Output;
+use crate::render::Output;
 use crate::render::markdown::escaped;
 use crate::render::words::{clock, count, rfc3339, sentence, span};
 use coordinator_core::backoff::{self, BackoffSettings};

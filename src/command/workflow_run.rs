@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::render::{annotations, markdown, summary};
-use crate::runner::Reader;
+use crate::workflow_commands::Escape;
 use coordinator_core::report::Report;
 use coordinator_core::secrets::Secrets;
 
@@ -21,14 +21,14 @@ pub(super) fn publish(report: &Report, secrets: &Secrets) {
     {
         tracing::error!("{error:#}");
     }
-    match Reader::from_environment() {
+    match Escape::from_environment() {
         // These lines are commands on purpose. stdout carries the report alone; the runner reads both.
-        Reader::Runner => {
+        Escape::WorkflowCommands => {
             let commands = annotations::report(report);
             // Without stderr there is nobody left to tell.
             let _ = io::stderr().write_all(secrets.mask(&commands).as_bytes());
         }
-        Reader::Anyone => {}
+        Escape::None => {}
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::{Cycle, Stop};
-use crate::cli::StepName;
+use crate::steps::StepName;
 use crate::steps::panic_message;
 use coordinator_core::report::{Step, StepOutcome};
 use coordinator_core::sanitize;
@@ -21,7 +21,7 @@ pub(super) async fn isolated<P, S, T: Default>(
     work: impl AsyncFnOnce(&mut T) -> anyhow::Result<()>,
 ) -> Step<T> {
     let started = Instant::now();
-    cycle.progress.step_started(word(name));
+    cycle.progress.step_started(name.word());
     let mut body = T::default();
     let guarded = AssertUnwindSafe(work(&mut body)).catch_unwind();
     // The work comes last: a process that was stopped and goes on after its time sends nothing more.
@@ -38,19 +38,10 @@ pub(super) async fn isolated<P, S, T: Default>(
         },
     };
     if let StepOutcome::Failed(error) = &outcome {
-        tracing::error!(step = word(name), "{error}");
+        tracing::error!(step = name.word(), "{error}");
     }
-    cycle.progress.step_ended(word(name), &outcome);
+    cycle.progress.step_ended(name.word(), &outcome);
     Step { outcome, duration: started.elapsed(), body }
-}
-
-fn word(name: StepName) -> &'static str {
-    match name {
-        StepName::Inventory => "inventory",
-        StepName::Spawn => "spawn",
-        StepName::Merge => "merge",
-        StepName::Health => "health",
-    }
 }
 
 fn failed(error: &str) -> StepOutcome {

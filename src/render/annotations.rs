@@ -2,7 +2,7 @@
 
 use super::outline::{Entry, Mark, steps};
 use super::words::sentence;
-use crate::runner::{Level, annotation};
+use crate::workflow_commands::{Level, annotation};
 use coordinator_core::report::{Report, Status};
 
 /// GitHub shows so many of each level for a step (`annotations` in

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::fleet::Slot;
 use coordinator_core::report::StepOutcome;
 use coordinator_platform_actions::{Actions, Settings};

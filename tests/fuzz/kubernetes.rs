@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::report::StepOutcome;
 use coordinator_platform_kubernetes::{Kubernetes, Settings};
 use coordinator_roster::PlatformKind;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::merge::LastPushApproval;
 use coordinator_core::report::{Report, StepOutcome};
 use coordinator_github::documents;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::fleet::Group;
 use coordinator_core::report::StepOutcome;
 use coordinator_platform_local::exec::{Exec, Purpose, Settings};

@@ -1,8 +1,7 @@
 //! What every report must be, whoever had a hand in it.
 
-use coordinator::cli::Output;
-use coordinator::render::{self, Screen, annotations, metrics};
-use coordinator::runner::Reader;
+use coordinator::render::{self, Output, Screen, annotations, metrics};
+use coordinator::workflow_commands::Escape;
 use coordinator_core::report::Report;
 use coordinator_core::secrets::Secrets;
 use pulldown_cmark::{Event, Options, Parser, Tag};
@@ -34,9 +33,11 @@ pub(super) fn check(report: &mut Report) {
     assert_eq!(stripped, plain, "colour adds nothing but colour");
 
     serde_json::from_str::<serde_json::Value>(&json).expect("the report is JSON");
-    let for_runner = Reader::Runner.json(&json);
+    let for_runner = Escape::WorkflowCommands.json(&json);
     serde_json::from_str::<serde_json::Value>(&for_runner).expect("it still is, for a runner");
-    for text in [&for_runner, &Reader::Runner.text(&plain), &Reader::Runner.text(&markdown)] {
+    for text in
+        [&for_runner, &Escape::WorkflowCommands.text(&plain), &Escape::WorkflowCommands.text(&markdown)]
+    {
         assert!(!text.lines().any(is_command), "{text}");
     }
     for line in notes.lines() {

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::cli::Output;
+use crate::render::Output;
 use crate::render::markdown::escaped;
 use crate::render::words::{count, sentence};
 use crate::render::{Screen, wrap};

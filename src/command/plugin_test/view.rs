@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 
-use crate::cli::Output;
+use crate::render::Output;
 use crate::render::Screen;
 use crate::render::markdown::escaped;
 use crate::render::words::sentence;
