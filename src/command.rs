@@ -14,7 +14,7 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command, Global, Init, Logs, PluginTest, SessionAdmit};
 use crate::command::edges::Use;
 use crate::platforms::AnyPlatform;
-use crate::render::{Color, Output, Screen};
+use crate::render::{Color, Form, Output, Screen};
 use crate::secrets::{self, MaskedStderr, from_environment};
 use crate::workflow_commands::{Escape, EscapedWriter};
 use coordinator_core::secrets::Secrets;
@@ -132,10 +132,7 @@ fn with_roster(cli: &Cli) -> ExitCode {
         return refuse(&problems, cli.global.color);
     }
     match run(cli, &roster, &secrets) {
-        Ok(outcome) if cli.global.output == Output::Json => {
-            print(&secrets.mask_json(&outcome.stdout), Output::Json, outcome.code)
-        }
-        Ok(outcome) => print(&secrets.mask(&outcome.stdout), cli.global.output, outcome.code),
+        Ok(outcome) => print(&outcome.stdout, cli.global.output, outcome.code),
         Err(error) => {
             let code = if error.is::<Refused>() { USAGE } else { 1 };
             fail(&secrets, &format!("error: {error:#}\n"), code)
@@ -158,12 +155,13 @@ fn refuse_missing_variables(cli: &Cli, roster: &Roster) -> Result<(), Problems> 
 
 fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
     let global = &cli.global;
+    let form = form(global, secrets);
     match &cli.command {
-        Command::Reconcile(options) => block_on(reconcile::run(roster, options, global, secrets)),
-        Command::Pulls => block_on(in_time(roster, pulls::run(roster, global))),
-        Command::Doctor => block_on(in_time(roster, doctor::run(roster, global))),
-        Command::Sessions => block_on(in_time(roster, sessions(global, roster))),
-        Command::Stop(options) => block_on(in_time(roster, stop::run(options, global, roster))),
+        Command::Reconcile(options) => block_on(reconcile::run(roster, options, global, form)),
+        Command::Pulls => block_on(in_time(roster, pulls::run(roster, form))),
+        Command::Doctor => block_on(in_time(roster, doctor::run(roster, global, form))),
+        Command::Sessions => block_on(in_time(roster, sessions(global, roster, form))),
+        Command::Stop(options) => block_on(in_time(roster, stop::run(options, global, roster, form))),
         Command::Logs(options) => block_on(logs(options, global, roster, secrets)),
         Command::Check
         | Command::Init(_)
@@ -176,6 +174,10 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
         | Command::SessionRun { .. }
         | Command::SessionExec { .. } => anyhow::bail!("this command needs no roster"),
     }
+}
+
+fn form<'a>(global: &Global, secrets: &'a Secrets) -> Form<'a> {
+    Form { output: global.output, screen: Screen::stdout(global.color), secrets }
 }
 
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -213,13 +215,13 @@ async fn platform(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatfor
 }
 
 /// A slot that cannot be read is an error in the log and in the exit code, and hides no other.
-async fn sessions(global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
+async fn sessions(global: &Global, roster: &Roster, form: Form<'_>) -> anyhow::Result<Outcome> {
     let found = platform(roster, global).await?.sessions().await?;
     for error in &found.unreadable {
         tracing::error!("{error:#}");
     }
     let now = found.as_of.unwrap_or_else(SystemTime::now);
-    let stdout = sessions::show(&roster.fleet, &found.slots, &roster.roles, global.output, now);
+    let stdout = sessions::show(&roster.fleet, &found.slots, &roster.roles, form, now)?;
     Ok(Outcome { stdout, code: u8::from(!found.unreadable.is_empty()) })
 }
 
@@ -244,7 +246,10 @@ async fn logs(
 
 /// No log and no runtime: what is wrong with the roster is the answer.
 fn check(global: &Global) -> ExitCode {
-    let answer = check::run(&global.config, global.output, &variable);
+    let answer = match check::run(&global.config, global.output, &variable) {
+        Ok(answer) => answer,
+        Err(error) => return fail(&Secrets::default(), &format!("error: {error}\n"), 1),
+    };
     let printed = print(&answer.stdout, global.output, 0);
     if let Some(warnings) = answer.warnings {
         let secrets = from_environment(&BTreeSet::new());
@@ -301,11 +306,8 @@ fn init(options: &Init) -> ExitCode {
 fn plugin_test(options: &PluginTest, global: &Global) -> ExitCode {
     let secrets = from_environment(&BTreeSet::new());
     log::start(global, &secrets);
-    match block_on(plugin_test::run(options, global)) {
-        Ok(outcome) if global.output == Output::Json => {
-            print(&secrets.mask_json(&outcome.stdout), Output::Json, outcome.code)
-        }
-        Ok(outcome) => print(&secrets.mask(&outcome.stdout), global.output, outcome.code),
+    match block_on(plugin_test::run(options, form(global, &secrets))) {
+        Ok(outcome) => print(&outcome.stdout, global.output, outcome.code),
         Err(error) => fail(&secrets, &format!("error: {error:#}\n"), USAGE),
     }
 }

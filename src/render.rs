@@ -1,4 +1,4 @@
-//! One [`Report`], several sinks. Nothing here prints: every function returns text.
+//! What commands print. Nothing here prints: every function returns text, without secrets.
 
 use std::io::{self, IsTerminal};
 
@@ -6,21 +6,20 @@ use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 
 use coordinator_core::report::Report;
+use coordinator_core::secrets::Secrets;
+use table::View;
 
 pub mod text;
 pub mod json;
 pub mod markdown;
 pub mod metrics;
-pub mod annotations;
-pub mod summary;
+pub mod workflow;
 pub mod progress;
 pub mod table;
-mod mask;
+pub(crate) mod mask;
 mod outline;
 pub(crate) mod words;
 pub(crate) mod wrap;
-
-pub use mask::mask;
 
 /// Form of the report on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,21 +43,43 @@ pub enum Color {
     Never,
 }
 
-/// The report in the form that was asked for, with a line break at its end.
-pub fn report(report: &Report, output: Output, screen: Screen) -> anyhow::Result<String> {
-    match output {
-        Output::Text => Ok(text::report(report, screen)),
-        Output::Json => Ok(json::report(report)?),
-        Output::Markdown => Ok(markdown::report(report)),
+/// How a command's answer is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<'a> {
+    pub output: Output,
+    pub screen: Screen,
+    pub secrets: &'a Secrets,
+}
+
+impl Form<'_> {
+    /// The view for people or the document for programs.
+    pub fn show(
+        self,
+        view: impl FnOnce() -> View,
+        document: impl FnOnce(&Secrets) -> serde_json::Result<String>,
+    ) -> serde_json::Result<String> {
+        match self.output {
+            Output::Text => Ok(view().text(self.screen, self.secrets)),
+            Output::Json => document(self.secrets),
+            Output::Markdown => Ok(view().markdown(self.secrets)),
+        }
+    }
+
+    /// The report, with a line break at its end.
+    pub fn report(self, report: &Report) -> serde_json::Result<String> {
+        match self.output {
+            Output::Text => Ok(text::report(report, self.screen, self.secrets)),
+            Output::Json => json::report(report, self.secrets),
+            Output::Markdown => Ok(markdown::report(report, self.secrets)),
+        }
     }
 }
 
-/// What shows the text.
+/// Where text is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
-    /// Whether escape sequences are welcome.
     pub color: bool,
-    /// Columns; `None` when it is no terminal: nothing is wrapped or cut.
+    /// Columns; `None` where it is not a terminal: nothing is wrapped.
     pub width: Option<usize>,
 }
 
@@ -66,7 +87,7 @@ impl Screen {
     /// A file or a pipe.
     pub const PLAIN: Self = Self { color: false, width: None };
 
-    /// Standard output, as the user wants it coloured. `auto` asks the terminal, `NO_COLOR` and `CLICOLOR`.
+    /// Standard output. `auto` follows the terminal, `NO_COLOR` and `CLICOLOR`.
     pub fn stdout(color: Color) -> Self {
         let stdout = io::stdout();
         let color = wants_color(color, AutoStream::choice(&stdout));
@@ -75,7 +96,7 @@ impl Screen {
         Self { color, width }
     }
 
-    /// Standard error, likewise; nothing on it is wrapped.
+    /// Standard error; nothing on it is wrapped.
     pub fn stderr(color: Color) -> Self {
         Self { color: wants_color(color, AutoStream::choice(&io::stderr())), width: None }
     }

@@ -10,15 +10,13 @@ use crate::cli::{Global, Reconcile};
 use crate::command::edges::{self, Use};
 use crate::command::{Outcome, Refused, workflow_run};
 use crate::cycle::{self, Cycle, Stop};
-use crate::render::mask;
 use crate::render::progress::Progress;
-use crate::render::{self, Screen, metrics};
+use crate::render::{Form, metrics};
 use crate::sources;
 use crate::steps::{StepName, report};
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::platform::CycleId;
 use coordinator_core::report::{Interrupt, Report};
-use coordinator_core::secrets::Secrets;
 use coordinator_core::source::Source;
 use coordinator_http::client_for;
 use coordinator_platform_local::exec::Purpose;
@@ -29,7 +27,7 @@ pub async fn run(
     roster: &Roster,
     options: &Reconcile,
     global: &Global,
-    secrets: &Secrets,
+    form: Form<'_>,
 ) -> anyhow::Result<Outcome> {
     let urls = roster.repository.iter().map(|repository| &repository.api_url);
     let urls = urls.chain(roster.health.iter().map(|endpoint| &endpoint.url));
@@ -37,17 +35,15 @@ pub async fn run(
     refuse_unknown_roles(roster, &options.role)?;
     refuse_unknown_sources(roster, &options.source)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
-    let mut report = cycle(roster, options, global, client).await?;
-    mask(&mut report, secrets);
+    let report = cycle(roster, options, global, client).await?;
     if let Some(path) = &options.metrics_file
-        && let Err(error) = metrics::write(path, &metrics::report(&report))
+        && let Err(error) = metrics::write(path, &metrics::report(&report, form.secrets))
     {
         tracing::error!("{error:#}");
     }
-    workflow_run::publish(&report, secrets);
+    workflow_run::publish(&report, form.secrets);
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
-    let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
-    Ok(Outcome { stdout, code })
+    Ok(Outcome { stdout: form.report(&report)?, code })
 }
 
 /// The variables that are missing for a step that runs: spawn fills the environment of the sessions

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::render::{annotations, markdown, summary};
+use crate::render::{markdown, workflow};
 use crate::workflow_commands::Escape;
 use coordinator_core::report::Report;
 use coordinator_core::secrets::Secrets;
@@ -17,16 +17,16 @@ use coordinator_core::secrets::Secrets;
 pub(super) fn publish(report: &Report, secrets: &Secrets) {
     let summary = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
     if let Some(path) = summary
-        && let Err(error) = append(&path, &secrets.mask(&markdown::report(report)))
+        && let Err(error) = append(&path, &markdown::report(report, secrets))
     {
         tracing::error!("{error:#}");
     }
     match Escape::from_environment() {
         // These lines are commands on purpose. stdout carries the report alone; the runner reads both.
         Escape::WorkflowCommands => {
-            let commands = annotations::report(report);
+            let commands = workflow::annotations(report, secrets);
             // Without stderr there is nobody left to tell.
-            let _ = io::stderr().write_all(secrets.mask(&commands).as_bytes());
+            let _ = io::stderr().write_all(commands.as_bytes());
         }
         Escape::None => {}
     }
@@ -36,7 +36,7 @@ fn append(path: &Path, markdown: &str) -> anyhow::Result<()> {
     let write = || {
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;
         let used = file.metadata()?.len();
-        file.write_all(summary::behind(used, markdown).as_bytes())
+        file.write_all(workflow::summary_after(used, markdown).as_bytes())
     };
     write().with_context(|| format!("cannot add the report to the summary {}", path.display()))
 }
