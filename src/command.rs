@@ -6,22 +6,21 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command, Global, Init, Logs, PluginTest, SessionAdmit};
+use crate::cli::{Cli, Command, Global, Init, PluginTest, SessionAdmit};
 use crate::command::edges::Use;
 use crate::platforms::AnyPlatform;
 use crate::render::{Color, Form, Output, Screen};
 use crate::secrets::{self, MaskedStderr, from_environment};
-use crate::workflow_commands::{Escape, EscapedWriter};
+use crate::workflow_commands::Escape;
 use coordinator_core::secrets::Secrets;
 use coordinator_http::client;
 use coordinator_platform_local::exec::Purpose;
 use coordinator_platform_local::process;
-use coordinator_roster::{Problem, Problems, Roster};
+use coordinator_roster::{Problem, Problems, Roster, reference};
 
 pub mod check;
 pub mod doctor;
@@ -30,7 +29,6 @@ pub mod logs;
 pub mod plugin_test;
 pub mod pulls;
 pub mod reconcile;
-pub mod schema;
 pub mod session_admit;
 pub mod session_agent;
 pub mod sessions;
@@ -39,7 +37,6 @@ pub mod stop;
 mod edges;
 mod log;
 mod slots;
-mod workflow_run;
 
 /// A mistake in the command line or the configuration; nothing was touched.
 const USAGE: u8 = 2;
@@ -54,7 +51,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Success with this text.
     pub fn ok(stdout: String) -> Self {
         Self { stdout, code: 0 }
     }
@@ -87,7 +83,7 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::SessionAdmit(options) => session_admit(options, &cli.global),
         Command::Gate(options) => former_session_admit(options, &cli.global),
         Command::Completions { shell } => completions(*shell),
-        Command::Schema => print(&schema::run(), Output::Json, 0),
+        Command::Schema => print(&format!("{:#}\n", reference::schema()), Output::Json, 0),
         Command::Check => check(&cli.global),
         Command::Init(options) => init(options),
         Command::PluginTest(options) => plugin_test(options, &cli.global),
@@ -160,9 +156,9 @@ fn run(cli: &Cli, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome>
         Command::Reconcile(options) => block_on(reconcile::run(roster, options, global, form)),
         Command::Pulls => block_on(in_time(roster, pulls::run(roster, form))),
         Command::Doctor => block_on(in_time(roster, doctor::run(roster, global, form))),
-        Command::Sessions => block_on(in_time(roster, sessions(global, roster, form))),
+        Command::Sessions => block_on(in_time(roster, sessions::run(roster, global, form))),
         Command::Stop(options) => block_on(in_time(roster, stop::run(options, global, roster, form))),
-        Command::Logs(options) => block_on(logs(options, global, roster, secrets)),
+        Command::Logs(options) => block_on(logs::run(options, global, roster, secrets)),
         Command::Check
         | Command::Init(_)
         | Command::PluginTest(_)
@@ -214,36 +210,6 @@ async fn platform(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatfor
     edges::platform(roster, how, &client()).await?
 }
 
-/// A slot that cannot be read is an error in the log and in the exit code, and hides no other.
-async fn sessions(global: &Global, roster: &Roster, form: Form<'_>) -> anyhow::Result<Outcome> {
-    let found = platform(roster, global).await?.sessions().await?;
-    for error in &found.unreadable {
-        tracing::error!("{error:#}");
-    }
-    let now = found.as_of.unwrap_or_else(SystemTime::now);
-    let stdout = sessions::show(&roster.fleet, &found.slots, &roster.roles, form, now)?;
-    Ok(Outcome { stdout, code: u8::from(!found.unreadable.is_empty()) })
-}
-
-/// Prints by itself, because a log may be long or followed.
-async fn logs(
-    options: &Logs,
-    global: &Global,
-    roster: &Roster,
-    secrets: &Secrets,
-) -> anyhow::Result<Outcome> {
-    let slots = slots::meant(roster, &options.slot)?;
-    let platform = platform(roster, global).await?;
-    if options.follow && !platform.can_follow() {
-        let why = "a log of a plugin's session cannot be followed; run it again without --follow";
-        anyhow::bail!(Refused(why.to_owned()));
-    }
-    let log = in_time(roster, platform.logs(&slots, options.generation, options.follow)).await?;
-    let out = &mut EscapedWriter::over(io::stdout().lock(), Escape::from_environment());
-    logs::print(log, secrets, out).await?;
-    Ok(Outcome::ok(String::new()))
-}
-
 /// No log and no runtime: what is wrong with the roster is the answer.
 fn check(global: &Global) -> ExitCode {
     let answer = match check::run(&global.config, global.output, &variable) {
@@ -288,14 +254,13 @@ fn admit(options: &SessionAdmit, secrets: &Secrets) -> ExitCode {
 fn init(options: &Init) -> ExitCode {
     let search_path = env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let written = env::current_exe().context("cannot tell where this program is").and_then(|binary| {
-        let program = init::Program { binary: &binary, search_path: &search_path };
         let schedule = match options {
             Init { kubernetes: true, .. } => init::Schedule::Kubernetes,
             Init { github_actions: true, .. } => init::Schedule::GithubActions,
             Init { systemd: true, .. } => init::Schedule::Systemd,
             Init { .. } => init::Schedule::Crontab,
         };
-        init::run(&options.dir, schedule, &program)
+        init::run(&options.dir, schedule, &binary, &search_path)
     });
     match written {
         Ok(text) => print(&text, Output::Text, 0),

@@ -36,29 +36,19 @@ mod stop;
 
 /// All that one cycle needs. An edge that could not be set up fails its own step alone.
 pub struct Cycle<'a, P, S> {
-    /// What should be.
     pub roster: &'a Roster,
-    /// Which cycle this is.
     pub id: CycleId,
-    /// Which steps run.
     pub steps: Vec<StepName>,
     /// What wants sessions, in the order of service.
     pub sources: Vec<S>,
-    /// Reads and plans, changes nothing.
     pub dry_run: bool,
-    /// Where sessions run.
     pub platform: anyhow::Result<P>,
-    /// Where pull requests are.
     pub github: anyhow::Result<Github>,
-    /// What asks production.
     pub probe: anyhow::Result<reqwest::Client>,
-    /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
-    /// Shows on a terminal what goes on.
     pub progress: Progress,
 }
 
-/// Runs the five steps.
 pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -> Report {
     let clock = Clock::start(cycle.roster.deadline, (cycle.clock)());
     let probes = Cell::new(0);

@@ -1,11 +1,16 @@
-//! What commands print. Nothing here prints: every function returns text, without secrets.
+//! What commands print. Nothing here prints: every function returns text.
+//!
+//! Text is made harmless, then masked, then cut and laid out. In any other order a secret could be
+//! taken apart and not be found.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
 use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 
 use coordinator_core::report::Report;
+use coordinator_core::sanitize::one_line;
 use coordinator_core::secrets::Secrets;
 use table::View;
 
@@ -16,10 +21,14 @@ pub mod metrics;
 pub mod workflow;
 pub mod progress;
 pub mod table;
-pub(crate) mod mask;
 mod outline;
 pub(crate) mod words;
 pub(crate) mod wrap;
+
+/// Characters of a sentence. A title has at most 256, a sentence of ours fewer than this.
+pub(crate) const MAX_SENTENCE: usize = 600;
+/// Characters of a line that names several things.
+pub(crate) const MAX_LINE: usize = 2_000;
 
 /// Form of the report on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,7 +84,6 @@ impl Form<'_> {
     }
 }
 
-/// Where text is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
     pub color: bool,
@@ -107,6 +115,19 @@ fn wants_color(color: Color, auto: ColorChoice) -> bool {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => auto != ColorChoice::Never,
+    }
+}
+
+/// Text on one line of at most `max` characters.
+pub(crate) fn shown(text: &str, max: usize, secrets: &Secrets) -> String {
+    one_line(&secrets.mask(&one_line(text, usize::MAX)), max)
+}
+
+/// Text as it is, for programs. Invisible characters do not keep a secret apart.
+pub(crate) fn exact<'a>(text: &'a str, secrets: &Secrets) -> Cow<'a, str> {
+    match secrets.mask(&one_line(text, usize::MAX)) {
+        Cow::Owned(masked) if secrets.mask(text) == text => Cow::Owned(masked),
+        Cow::Owned(_) | Cow::Borrowed(_) => secrets.mask(text),
     }
 }
 

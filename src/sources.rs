@@ -11,10 +11,8 @@ mod roster;
 
 pub use self::roster::{ROSTER, RosterSource};
 
-/// A source of this program.
 #[derive(Debug)]
 pub enum AnySource<'a> {
-    /// `[[role]]`.
     Roster(RosterSource<'a>),
 }
 

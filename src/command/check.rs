@@ -25,14 +25,6 @@ const MAX_IMAGES: usize = 4;
 /// For `capabilities`, which needs no network.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether ended sessions are remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Memory {
-    Kept,
-    None,
-}
-
-/// What `check` answers.
 #[derive(Debug)]
 pub struct Answer {
     /// For standard output; may be empty.
@@ -50,20 +42,20 @@ pub fn run(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> serde_json::Result<Answer> {
     let checked = coordinator_roster::load(config, environment).and_then(|roster| {
-        let memory = plugin(&roster).map_err(|problem| coordinator_roster::complaint(config, problem))?;
-        Ok((roster, memory))
+        let remembers = plugin(&roster).map_err(|problem| coordinator_roster::complaint(config, problem))?;
+        Ok((roster, remembers))
     });
     let none = BTreeSet::new();
     let names = checked.as_ref().map_or(&none, |(roster, _)| &roster.secret_names);
     let secrets = from_environment(names);
     let form = Form { output, screen: Screen::PLAIN, secrets: &secrets };
     match checked {
-        Ok((roster, memory)) => {
+        Ok((roster, remembers)) => {
             let warnings = roster.missing.iter().map(|missing| missing.problem.clone()).collect::<Vec<_>>();
             let warnings = (!warnings.is_empty()).then(|| coordinator_roster::complaints(config, warnings));
             let located = warnings.as_ref().map(Problems::located).unwrap_or_default();
             let stdout = form.show(
-                || view(&roster, memory),
+                || view(&roster, remembers),
                 |secrets| document(&roster.roles, &[], &located).pretty(secrets),
             )?;
             Ok(Answer { stdout, problems: None, warnings })
@@ -78,9 +70,10 @@ pub fn run(
     }
 }
 
-/// Whether the roster and its plugin fit each other: the one question that a file cannot answer.
-fn plugin(roster: &Roster) -> Result<Memory, Problem> {
-    let PlatformKind::Exec(settings) = &roster.platform.kind else { return Ok(Memory::Kept) };
+/// Whether ended sessions are remembered. Fails where the roster and its plugin do not fit each
+/// other: the one question that a file cannot answer.
+fn plugin(roster: &Roster) -> Result<bool, Problem> {
+    let PlatformKind::Exec(settings) = &roster.platform.kind else { return Ok(true) };
     let at = || settings.place.clone();
     let mut settings = settings.clone();
     settings.timeout = settings.timeout.min(PLUGIN_TIMEOUT);
@@ -90,8 +83,7 @@ fn plugin(roster: &Roster) -> Result<Memory, Problem> {
         Ok((exec.incompatible(capabilities), capabilities.history))
     });
     match asked {
-        Ok((None, true)) => Ok(Memory::Kept),
-        Ok((None, false)) => Ok(Memory::None),
+        Ok((None, remembers)) => Ok(remembers),
         Ok((Some(incompatible), _)) => Err(Problem::new(incompatible.why, at())
             .label("does not fit this roster")
             .hint(incompatible.remedy)),
@@ -125,7 +117,7 @@ fn role(role: &Role) -> Value {
     })
 }
 
-fn view(roster: &Roster, plugin: Memory) -> View {
+fn view(roster: &Roster, remembers: bool) -> View {
     let row = |role: &Role| {
         vec![
             Cell::ours(role.key.as_str()),
@@ -138,7 +130,7 @@ fn view(roster: &Roster, plugin: Memory) -> View {
     };
     let headings = &["role", "count", "department", "mode", "brief", "command"];
     let table = Table { headings, rows: roster.roles.iter().map(row).collect() };
-    View { table, lines: totals(roster, plugin) }
+    View { table, lines: totals(roster, remembers) }
 }
 
 /// The words as a person would type them.
@@ -150,7 +142,7 @@ fn command(argv: &[String]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn totals(roster: &Roster, plugin: Memory) -> Vec<String> {
+fn totals(roster: &Roster, remembers: bool) -> Vec<String> {
     let agents: u32 = roster.roles.iter().map(|role| role.count).sum();
     let merge = match &roster.repository {
         Some(repository) if roster.merge.enabled => format!("{}/{}", repository.owner, repository.name),
@@ -164,13 +156,13 @@ fn totals(roster: &Roster, plugin: Memory) -> Vec<String> {
     let (roles, agents) = (count(roster.roles.len() as u64, "role"), count(agents.into(), "agent"));
     vec![
         format!("fleet {}: {roles}, {agents}", roster.fleet),
-        format!("runs    {}", platform(roster, plugin)),
+        format!("runs    {}", platform(roster, remembers)),
         format!("merge   {merge}"),
         format!("health  {health}"),
     ]
 }
 
-fn platform(roster: &Roster, plugin: Memory) -> String {
+fn platform(roster: &Roster, remembers: bool) -> String {
     match &roster.platform.kind {
         PlatformKind::Process { .. } => "on this machine".to_owned(),
         PlatformKind::Kubernetes(settings) => cluster(settings, &roster.roles),
@@ -182,10 +174,7 @@ fn platform(roster: &Roster, plugin: Memory) -> String {
             format!("as runs of {} on {}{place}", settings.workflow, settings.git_ref)
         }
         PlatformKind::Exec(settings) => {
-            let backoff = match plugin {
-                Memory::Kept => "",
-                Memory::None => ", which keeps no history: no slot ever backs off",
-            };
+            let backoff = if remembers { "" } else { ", which keeps no history: no slot ever backs off" };
             format!("by the plugin {}{backoff}", settings.plugin.display())
         }
     }

@@ -1,26 +1,28 @@
 //! `coordinator doctor`: can the coordinator do its work here? It changes nothing and starts nothing.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use futures_util::future::join3;
+use futures_util::future::{join_all, join3};
+use reqwest::Url;
 
 use crate::cli::Global;
 use crate::command::edges::{self, Use};
 use crate::command::{Outcome, Refused};
 use crate::cycle::MERGE_RESERVE;
-use crate::render::Form;
 use crate::render::json::{Json, object};
-use crate::render::mask::MAX_LINE;
 use crate::render::table::{Cell, Table, Tone, View};
 use crate::render::words::{count, sentence};
+use crate::render::{Form, MAX_LINE};
+use coordinator_core::endpoint::Endpoint;
 use coordinator_core::finding::{Finding, Grade};
 use coordinator_core::fleet::Role;
 use coordinator_github::Github;
-use coordinator_http::client;
+use coordinator_http::{client, proxy_for, variable};
 use coordinator_platform_local::exec::Purpose;
 use coordinator_roster::{Missing, Problem, Roster};
 
-mod endpoints;
+/// A name service that takes longer would cost every health check as much.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Exits with 1 when something stands in the way.
 ///
@@ -41,15 +43,15 @@ async fn findings(
     now: SystemTime,
 ) -> anyhow::Result<Vec<Finding>> {
     let github = edges::github(roster, client)?;
-    let (platform, production, merging) = join3(
+    let (platform, endpoints, merging) = join3(
         platform(roster, global, client, now),
-        endpoints::findings(&roster.health),
+        production(&roster.health),
         merging(roster, &github, now),
     )
     .await;
     let mut findings = vec![agents(roster)];
     findings.extend(roster.missing.iter().map(|missing| unset(roster, missing)));
-    Ok([findings, platform?, merging, production].concat())
+    Ok([findings, platform?, merging, endpoints].concat())
 }
 
 /// The findings of the platform, or why it cannot be used.
@@ -127,6 +129,42 @@ fn unset(roster: &Roster, missing: &Missing) -> Finding {
     }
 }
 
+/// Whether the names of production are known. Nothing is requested from it.
+async fn production(endpoints: &[Endpoint]) -> Vec<Finding> {
+    if endpoints.is_empty() {
+        return vec![Finding::ok("health checks are not configured: the roster has no [[health]]")];
+    }
+    join_all(endpoints.iter().map(resolve)).await
+}
+
+async fn resolve(Endpoint { name, url, .. }: &Endpoint) -> Finding {
+    let Ok(url) = Url::parse(url) else {
+        return Finding::fail(format!("the URL of {name} cannot be read"), "correct it in [[health]]");
+    };
+    let host = url.host_str().unwrap_or_default().to_owned();
+    match proxy_for(&url, &variable) {
+        Ok(None) => {}
+        // The proxy looks the name up.
+        Ok(Some(proxy)) => {
+            return Finding::ok(format!("{name} is reached through the proxy {proxy}: {host}"));
+        }
+        Err(why) => return Finding::fail(format!("{name}: {why}"), "correct the variable"),
+    }
+    let lookup = tokio::task::spawn_blocking(move || url.socket_addrs(|| None));
+    let remedy = "correct `url` in [[health]], or let this machine know the name";
+    match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
+        Ok(Ok(Ok(addresses))) if !addresses.is_empty() => {
+            Finding::ok(format!("the address of {name} is known: {host}"))
+        }
+        Ok(Ok(Err(error))) => Finding::fail(format!("no address of {name}: {host}: {error}"), remedy),
+        Ok(Ok(Ok(_)) | Err(_)) => Finding::fail(format!("no address of {name}: {host}"), remedy),
+        Err(_) => {
+            let seconds = LOOKUP_TIMEOUT.as_secs();
+            Finding::fail(format!("no address of {name}: {host} was not found within {seconds} s"), remedy)
+        }
+    }
+}
+
 fn show(findings: &[Finding], form: Form<'_>) -> serde_json::Result<String> {
     form.show(|| view(findings), |secrets| document(findings).line(secrets))
 }
@@ -174,6 +212,7 @@ fn summary(findings: &[Finding]) -> String {
 mod tests {
     use super::*;
     use crate::render::{Output, Screen};
+    use coordinator_core::endpoint::Redirects;
     use coordinator_core::secrets::Secrets;
 
     fn render(findings: &[Finding], output: Output, screen: Screen) -> serde_json::Result<String> {
@@ -212,5 +251,37 @@ mod tests {
             render(&findings()[..1], Output::Text, Screen::PLAIN).expect("it is written").lines().last(),
             Some("all is well")
         );
+    }
+
+    async fn check(url: &str) -> Finding {
+        let endpoint = Endpoint {
+            name: "production".to_owned(),
+            url: url.to_owned(),
+            expect: Vec::new(),
+            timeout: Duration::from_secs(1),
+            redirects: Redirects::default(),
+        };
+        production(&[endpoint]).await.pop().expect("one finding per endpoint")
+    }
+
+    #[tokio::test]
+    async fn a_known_name_is_fine_and_its_credentials_are_not_shown() {
+        let finding = check("http://user:hunter22@127.0.0.1:9/healthz").await;
+        assert_eq!(finding, Finding::ok("the address of production is known: 127.0.0.1"));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_is_a_failure_with_a_remedy() {
+        // Too long for a question to a name server: it fails without the network.
+        let host = "a".repeat(64) + ".invalid";
+        let finding = check(&format!("http://{host}/")).await;
+        assert_eq!(finding.grade, Grade::Fail);
+        assert!(finding.what.starts_with(&format!("no address of production: {host}")), "{finding:?}");
+        assert!(finding.remedy.is_some_and(|remedy| remedy.contains("[[health]]")));
+    }
+
+    #[tokio::test]
+    async fn without_endpoints_that_is_said() {
+        assert!(production(&[]).await[0].what.contains("not configured"));
     }
 }

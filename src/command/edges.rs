@@ -22,7 +22,6 @@ use coordinator_roster::{PlatformKind, Roster};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Use<'a> {
     pub(super) purpose: Purpose,
-    /// The kubeconfig's context.
     pub(super) context: Option<&'a str>,
 }
 

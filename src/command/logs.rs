@@ -5,14 +5,37 @@ use std::io::{self, ErrorKind, Write};
 
 use futures_util::StreamExt;
 
+use super::{Outcome, Refused, in_time, slots};
+use crate::cli::{Global, Logs};
 use crate::platforms::Log;
 use crate::secrets::MaskedStderr;
+use crate::workflow_commands::{Escape, EscapedWriter};
 use coordinator_core::sanitize;
 use coordinator_core::secrets::Secrets;
+use coordinator_roster::Roster;
+
+/// Prints itself, because a log may be long or followed.
+pub async fn run(
+    options: &Logs,
+    global: &Global,
+    roster: &Roster,
+    secrets: &Secrets,
+) -> anyhow::Result<Outcome> {
+    let slots = slots::meant(roster, &options.slot)?;
+    let platform = super::platform(roster, global).await?;
+    if options.follow && !platform.can_follow() {
+        let why = "a log of a plugin's session cannot be followed; run it again without --follow";
+        anyhow::bail!(Refused(why.to_owned()));
+    }
+    let log = in_time(roster, platform.logs(&slots, options.generation, options.follow)).await?;
+    let out = &mut EscapedWriter::over(io::stdout().lock(), Escape::from_environment());
+    print(log, secrets, out).await?;
+    Ok(Outcome::ok(String::new()))
+}
 
 /// Prints a log to `out` until it ends, and what to know of it to standard error. What came before
 /// an error is printed, too. A reader that goes away (`| head`) is not an error.
-pub async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
+async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
     if !log.note.is_empty() {
         MaskedStderr::new(secrets.clone()).write_all(format!("{}\n", log.note).as_bytes())?;
     }

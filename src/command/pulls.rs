@@ -21,7 +21,6 @@ use coordinator_roster::Roster;
 const MAX_TITLE: usize = 50;
 const MAX_DETAIL: usize = 300;
 
-/// One open pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRow {
     pub number: u64,

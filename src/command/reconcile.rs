@@ -1,6 +1,9 @@
 //! `coordinator reconcile`: sets up the edges, runs one cycle, renders its report.
 
-use std::path::Path;
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -8,15 +11,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile};
 use crate::command::edges::{self, Use};
-use crate::command::{Outcome, Refused, workflow_run};
+use crate::command::{Outcome, Refused};
 use crate::cycle::{self, Cycle, Stop};
 use crate::render::progress::Progress;
-use crate::render::{Form, metrics};
+use crate::render::{Form, markdown, metrics, workflow};
 use crate::sources;
 use crate::steps::{StepName, report};
+use crate::workflow_commands::Escape;
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::platform::CycleId;
 use coordinator_core::report::{Interrupt, Report};
+use coordinator_core::secrets::Secrets;
 use coordinator_core::source::Source;
 use coordinator_http::client_for;
 use coordinator_platform_local::exec::Purpose;
@@ -41,9 +46,38 @@ pub async fn run(
     {
         tracing::error!("{error:#}");
     }
-    workflow_run::publish(&report, form.secrets);
+    publish(&report, form.secrets);
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     Ok(Outcome { stdout: form.report(&report)?, code })
+}
+
+/// Appends the report to the summary of the step and annotates the run, where this process is part
+/// of a workflow run. What cannot be written is an error in the log alone.
+fn publish(report: &Report, secrets: &Secrets) {
+    let summary = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
+    if let Some(path) = summary
+        && let Err(error) = append(&path, &markdown::report(report, secrets))
+    {
+        tracing::error!("{error:#}");
+    }
+    match Escape::from_environment() {
+        // Commands on purpose. stdout carries the report alone; the runner reads both.
+        Escape::WorkflowCommands => {
+            let commands = workflow::annotations(report, secrets);
+            // Without stderr there is no other place to report this.
+            let _ = io::stderr().write_all(commands.as_bytes());
+        }
+        Escape::None => {}
+    }
+}
+
+fn append(path: &Path, markdown: &str) -> anyhow::Result<()> {
+    let write = || {
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        let used = file.metadata()?.len();
+        file.write_all(workflow::summary_after(used, markdown).as_bytes())
+    };
+    write().with_context(|| format!("cannot add the report to the summary {}", path.display()))
 }
 
 /// The variables that are missing for a step that runs: spawn fills the environment of the sessions

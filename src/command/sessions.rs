@@ -4,21 +4,35 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use crate::cli::Global;
+use crate::command::Outcome;
 use crate::render::json::Json;
-use crate::render::mask::shown;
+use crate::render::shown;
 use crate::render::table::{Cell, Table, View};
 use crate::render::words::{clock, count, rfc3339, sentence, span};
 use crate::render::{Form, Output};
 use coordinator_core::backoff::{self, BackoffSettings};
 use coordinator_core::fleet::{self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State};
 use coordinator_core::secrets::Secrets;
+use coordinator_roster::Roster;
 
 /// Characters of a session's end in the table.
 const MAX_LAST: usize = 72;
 
+/// A slot that cannot be read is an error in the log and in the exit code; the others are shown.
+pub async fn run(roster: &Roster, global: &Global, form: Form<'_>) -> anyhow::Result<Outcome> {
+    let found = super::platform(roster, global).await?.sessions().await?;
+    for error in &found.unreadable {
+        tracing::error!("{error:#}");
+    }
+    let now = found.as_of.unwrap_or_else(SystemTime::now);
+    let stdout = show(&roster.fleet, &found.slots, &roster.roles, form, now)?;
+    Ok(Outcome { stdout, code: u8::from(!found.unreadable.is_empty()) })
+}
+
 /// What the platform remembers. `roles` say how long a slot backs off; `now` is by the clock that
 /// wrote the times in `slots`.
-pub fn show(
+fn show(
     fleet: &FleetName,
     slots: &[SlotSessions],
     roles: &[Role],

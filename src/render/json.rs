@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::mask::{MAX_SENTENCE, exact, shown};
 use super::words::{millis, rfc3339, sentence};
+use super::{MAX_SENTENCE, exact, shown};
 use coordinator_core::fleet::{FleetName, Slot, Target};
 use coordinator_core::report::{
     HealthReport, Interrupt, InventoryReport, MergeReport, NotMerged, RateLimit, Report, SourceEffect,
@@ -114,7 +114,6 @@ impl From<Value> for Json {
     }
 }
 
-/// Fields of an object.
 type Fields = Vec<(&'static str, Json)>;
 
 pub(crate) fn object(fields: impl IntoIterator<Item = (&'static str, Json)>) -> Json {

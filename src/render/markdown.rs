@@ -2,11 +2,10 @@
 
 use std::iter;
 
-use super::Screen;
-use super::mask::{MAX_LINE, MAX_SENTENCE, shown};
 use super::outline::{StepOutline, steps};
 use super::table::{Cell, Table};
 use super::words::{count, minute, sentence, span};
+use super::{MAX_LINE, MAX_SENTENCE, Screen, shown};
 use coordinator_core::report::{Report, Step, StepOutcome};
 use coordinator_core::secrets::Secrets;
 
@@ -40,7 +39,7 @@ pub fn report(report: &Report, secrets: &Secrets) -> String {
 fn summaries(report: &Report, steps: &[StepOutline]) -> Table {
     let ends = [end(&report.inventory), end(&report.spawn), end(&report.merge), end(&report.health)];
     let rows = iter::zip(steps, ends).map(|(step, (outcome, time))| {
-        let lines = step.lines.iter().map(|line| line.text.clone()).collect();
+        let lines = step.lines.iter().map(|(_, line)| line.clone()).collect();
         let outcome = outcome.replace('_', " ");
         vec![Cell::ours(step.name), Cell::ours(outcome), Cell::ours(time), Cell::lines(lines).max(MAX_LINE)]
     });

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 
-use super::mask::{MAX_SENTENCE, shown};
+use super::{MAX_SENTENCE, shown};
 use coordinator_core::fleet::StuckReason;
 use coordinator_core::report::{
     HealthVerdict, Report, RoleCount, SourceOutcome, SourceReport, Status, Step, StepOutcome,

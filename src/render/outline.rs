@@ -2,10 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::Screen;
-use super::mask::MAX_SENTENCE;
 use super::table::{Cell, Table, Tone};
 use super::words::{clock, sentence, span};
+use super::{MAX_SENTENCE, Screen};
 use coordinator_core::report::{
     EndpointHealth, HealthReport, HealthVerdict, MergeReport, RecentMerge, Report, Step, StepOutcome,
 };
@@ -24,17 +23,10 @@ pub(super) enum Mark {
     Present,
     /// Held back for now.
     Held,
-    /// Left alone.
     Left,
     /// Live and stalled.
     Stuck,
     Failed,
-}
-
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) tone: Tone,
-    pub(super) text: String,
 }
 
 /// One thing that a step names.
@@ -54,7 +46,7 @@ pub(super) struct Entry {
 pub(super) struct StepOutline {
     pub(super) name: &'static str,
     /// The summary, and what belongs to it.
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<(Tone, String)>,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -115,13 +107,13 @@ fn health(report: &Report) -> StepOutline {
     }
     if all_up && !endpoints.is_empty() {
         let text = endpoints.iter().map(answer).collect::<Vec<_>>().join(", ");
-        lines.push(Line { tone: Tone::Plain, text });
+        lines.push((Tone::Plain, text));
     } else {
-        lines.extend(endpoints.iter().map(|endpoint| Line { tone: tone(endpoint), text: answer(endpoint) }));
+        lines.extend(endpoints.iter().map(|endpoint| (tone(endpoint), answer(endpoint))));
         lines.extend(suspects(&step.body, &report.merge));
     }
     if lines.is_empty() {
-        lines.push(Line { tone: Tone::Detail, text: "nothing to watch".to_owned() });
+        lines.push((Tone::Detail, "nothing to watch".to_owned()));
     }
     StepOutline { name: "health", lines, entries: Vec::new() }
 }
@@ -151,7 +143,7 @@ fn tone(endpoint: &EndpointHealth) -> Tone {
 }
 
 /// What may have broken production. That nothing was merged is known only when the list was read.
-fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<Line> {
+fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<(Tone, String)> {
     let text = match health.recent_merges.as_slice() {
         [] if health.endpoints.is_empty() || merge.outcome != StepOutcome::Ok => return None,
         [] => "nothing merged within 30 minutes".to_owned(),
@@ -160,21 +152,19 @@ fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<Line> {
             format!("merged within 30 minutes: {}", numbers.collect::<Vec<_>>().join(", "))
         }
     };
-    Some(Line { tone: Tone::Detail, text })
+    Some((Tone::Detail, text))
 }
 
 /// The step's first line: its summary, unless there is more to say about how it ended.
-fn summarize(outcome: &StepOutcome, summary: String, said_something: bool) -> Line {
+fn summarize(outcome: &StepOutcome, summary: String, said_something: bool) -> (Tone, String) {
     match outcome {
-        StepOutcome::Ok => Line { tone: Tone::Plain, text: summary },
+        StepOutcome::Ok => (Tone::Plain, summary),
         StepOutcome::Failed(error) if said_something => {
-            Line { tone: Tone::Failed, text: format!("{summary}; failed: {}", sentence(error)) }
+            (Tone::Failed, format!("{summary}; failed: {}", sentence(error)))
         }
-        StepOutcome::Failed(error) => {
-            Line { tone: Tone::Failed, text: format!("failed: {}", sentence(error)) }
-        }
-        StepOutcome::Skipped => Line { tone: Tone::Detail, text: "skipped".to_owned() },
-        StepOutcome::NotConfigured => Line { tone: Tone::Detail, text: "not configured".to_owned() },
+        StepOutcome::Failed(error) => (Tone::Failed, format!("failed: {}", sentence(error))),
+        StepOutcome::Skipped => (Tone::Detail, "skipped".to_owned()),
+        StepOutcome::NotConfigured => (Tone::Detail, "not configured".to_owned()),
     }
 }
 

@@ -8,8 +8,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::markdown::escaped;
-use super::mask::{MAX_LINE, MAX_SENTENCE, shown};
-use super::{Screen, wrap};
+use super::{MAX_LINE, MAX_SENTENCE, Screen, shown, wrap};
 use coordinator_core::secrets::Secrets;
 
 /// Columns of a list are not made wider for one long name or title.

@@ -1,10 +1,9 @@
 //! The report for people.
 
-use super::mask::{MAX_LINE, MAX_SENTENCE, shown};
 use super::outline::{StepOutline, steps};
 use super::table::{Cell, Table, Tone, paint};
 use super::words::{count, minute, sentence, span};
-use super::{Screen, wrap};
+use super::{MAX_LINE, MAX_SENTENCE, Screen, shown, wrap};
 use coordinator_core::report::{Report, Status};
 use coordinator_core::secrets::Secrets;
 
@@ -42,9 +41,9 @@ fn heading(report: &Report, screen: Screen) -> String {
 /// One row for each line of each step; the name stands before the first.
 fn summaries(steps: &[StepOutline]) -> Table {
     let rows = steps.iter().flat_map(|step| {
-        step.lines.iter().enumerate().map(|(at, line)| {
+        step.lines.iter().enumerate().map(|(at, (tone, line))| {
             let name = if at == 0 { step.name } else { "" };
-            vec![Cell::ours(name), Cell::new(&line.text).tone(line.tone).max(MAX_LINE)]
+            vec![Cell::ours(name), Cell::new(line).tone(*tone).max(MAX_LINE)]
         })
     });
     Table { headings: &[], rows: rows.collect() }

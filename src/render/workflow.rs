@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::mask::{MAX_SENTENCE, shown};
 use super::outline::{Entry, Mark, steps};
 use super::words::sentence;
+use super::{MAX_SENTENCE, shown};
 use crate::workflow_commands::{Level, annotation};
 use coordinator_core::report::{Report, Status};
 use coordinator_core::secrets::Secrets;

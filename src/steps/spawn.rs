@@ -23,7 +23,6 @@ const MAX_ITEM_FAILURES: usize = 5;
 pub struct SpawnContext<'a> {
     /// Recorded in every session that it creates.
     pub cycle: &'a CycleId,
-    /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
     /// No start begins after this.
     pub until: Instant,
@@ -43,7 +42,6 @@ impl SpawnContext<'_> {
         }
     }
 
-    /// Nothing further may begin.
     pub(crate) fn is_over(&self) -> bool {
         self.stop.is_cancelled() || Instant::now() >= self.until
     }
@@ -56,9 +54,7 @@ enum Decision {
     Waiting,
     /// The platform has not answered.
     UnderWay,
-    /// Not started.
     Held(Hold),
-    /// What the platform answered.
     Answered(anyhow::Result<Start>),
 }
 

@@ -1,7 +1,7 @@
 //! What the merge step did. When nothing was merged, pull requests are counted by reason; else each
 //! is named.
 
-use super::{Entry, Line, Mark, StepOutline, explained, summarize, until};
+use super::{Entry, Mark, StepOutline, explained, summarize, until};
 use crate::render::table::Tone;
 use crate::render::words::sentence;
 use coordinator_core::merge::reason::Reason;
@@ -19,7 +19,7 @@ pub(super) fn outline(report: &Report) -> StepOutline {
         let said = if limit.said.is_empty() { String::new() } else { format!(": {}", sentence(&limit.said)) };
         let until = until(limit.resets_at, report.started_at);
         let text = format!("stopped by a rate limit of GitHub{until}{said}");
-        lines.push(Line { tone: Tone::Held, text });
+        lines.push((Tone::Held, text));
     }
     let entries = if quiet { Vec::new() } else { entries(merge) };
     StepOutline { name: "merge", lines, entries }

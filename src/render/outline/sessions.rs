@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Entry, Line, Mark, StepOutline, explained, summarize, until};
+use super::{Entry, Mark, StepOutline, explained, summarize, until};
 use crate::render::table::Tone;
 use crate::render::words::{clock, sentence};
 use coordinator_core::fleet::{Hold, HoldReason, Seat, Slot, Stuck, Target, Unmanaged};
@@ -28,9 +28,9 @@ pub(super) fn inventory(report: &Report) -> StepOutline {
 }
 
 /// `issues: 2 running, 5 wait (3 blocked, 2 claimed)`.
-fn source(report: &SourceReport) -> Line {
+fn source(report: &SourceReport) -> (Tone, String) {
     let name = &report.source;
-    let failed = |error: &str| Line { tone: Tone::Failed, text: format!("{name}: {}", sentence(error)) };
+    let failed = |error: &str| (Tone::Failed, format!("{name}: {}", sentence(error)));
     if let SourceOutcome::Failed(error) = &report.outcome {
         return failed(&format!("could not be read: {error}"));
     }
@@ -44,7 +44,7 @@ fn source(report: &SourceReport) -> Line {
     };
     match &report.outcome {
         SourceOutcome::Partial(error) => failed(&format!("{text}; not all of it could be read: {error}")),
-        SourceOutcome::Ok | SourceOutcome::Failed(_) => Line { tone: Tone::Plain, text },
+        SourceOutcome::Ok | SourceOutcome::Failed(_) => (Tone::Plain, text),
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn spawn(report: &Report) -> StepOutline {
     if let Some(limit) = &spawn.rate_limit {
         let text =
             format!("stopped by a rate limit of the platform{}", until(limit.resets_at, report.started_at));
-        lines.push(Line { tone: Tone::Held, text });
+        lines.push((Tone::Held, text));
     }
     StepOutline { name: "spawn", lines, entries }
 }

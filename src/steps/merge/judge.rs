@@ -14,7 +14,6 @@ use coordinator_core::merge::verdict::{Missing, Verdict, verdict};
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) pull: Pull,
-    /// When it was read.
     pub(super) read_at: Instant,
 }
 

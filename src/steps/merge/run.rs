@@ -40,7 +40,6 @@ pub(super) struct MergeRun<'a> {
     pub(super) progress: Progress,
 }
 
-/// How far it got.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Merge calls that merged, or may have.
