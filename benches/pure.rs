@@ -14,6 +14,7 @@ use coordinator::steps::{inventory, spawn};
 use coordinator_core::fleet::{FleetName, Inventory};
 use coordinator_core::merge::verdict::verdict;
 use coordinator_core::report::{Contacts, Report, Requests, SpawnReport, Spawned, Status, Step};
+use coordinator_core::secrets::Secrets;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -84,9 +85,9 @@ fn judge(criterion: &mut Criterion) {
 /// The report of a cycle that started every slot, as programs, summaries and dashboards get it.
 fn render(criterion: &mut Criterion) {
     for (form, write) in [
-        ("json", (|report| drop(black_box(json::report(report)))) as fn(&Report)),
-        ("markdown", |report| drop(black_box(markdown::report(report)))),
-        ("metrics", |report| drop(black_box(metrics::report(report)))),
+        ("json", (|report| drop(black_box(json::report(report, &Secrets::default())))) as fn(&Report)),
+        ("markdown", |report| drop(black_box(markdown::report(report, &Secrets::default())))),
+        ("metrics", |report| drop(black_box(metrics::report(report, &Secrets::default())))),
     ] {
         let mut group = criterion.benchmark_group(format!("report as {form}"));
         sized(&mut group, &SLOTS[..3], report, write);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::render::{Color, Output};
+use crate::steps::StepName;
 use coordinator_core::fleet::RoleKey;
 
 /// Keeps a fleet of coding agents at the size you declared, merges what is approved and green, checks
@@ -248,41 +250,6 @@ pub struct PluginTest {
     /// For one operation
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
-}
-
-/// A step that can be chosen; the report is always made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StepName {
-    /// Step 1.
-    Inventory,
-    /// Step 2.
-    Spawn,
-    /// Step 3.
-    Merge,
-    /// Step 4.
-    Health,
-}
-
-/// Form of the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-    /// For summaries.
-    Markdown,
-}
-
-/// When to colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// Form of the log.

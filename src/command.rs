@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Color, Command, Global, Init, Output, SessionAdmit};
-use crate::render::Screen;
-use crate::runner::Reader;
+use crate::cli::{Cli, Command, Global, Init, SessionAdmit};
+use crate::render::{Color, Form, Output, Screen};
 use crate::secrets::{self, MaskedStderr, from_environment};
+use crate::workflow_commands::Escape;
 use coordinator_core::secrets::Secrets;
 use coordinator_platform_local::process;
-use coordinator_roster::{Problems, Roster};
+use coordinator_roster::{Problems, Roster, reference};
 
 pub mod check;
 pub mod doctor;
@@ -24,7 +24,6 @@ pub mod logs;
 pub mod plugin_test;
 pub mod pulls;
 pub mod reconcile;
-pub mod schema;
 pub mod session_admit;
 pub mod session_agent;
 pub mod sessions;
@@ -33,7 +32,6 @@ pub mod stop;
 mod clients;
 mod log;
 mod slots;
-mod workflow_run;
 
 /// A mistake in the command line or the configuration; nothing was touched.
 const USAGE: u8 = 2;
@@ -48,7 +46,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Success with this text.
     pub fn ok(stdout: String) -> Self {
         Self { stdout, code: 0 }
     }
@@ -93,30 +90,31 @@ pub fn run() -> ExitCode {
         Command::SessionAdmit(options) => session_admit(options, global),
         Command::Gate(options) => former_session_admit(options, global),
         Command::Completions { shell } => completions(*shell),
-        Command::Schema => print(&schema::run(), Output::Json, 0),
+        Command::Schema => print(&format!("{:#}\n", reference::schema()), Output::Json, 0),
         Command::Check => check(global),
         Command::Init(options) => init(options),
         Command::PluginTest(options) => {
             let secrets = secrets_and_log(global);
-            finish(global, &secrets, block_on(plugin_test::run(options, global)))
+            let tested = block_on(plugin_test::run(options, form(global, &secrets)));
+            finish(global, &secrets, tested)
         }
-        Command::Reconcile(options) => with_roster(global, async |roster, secrets| {
-            reconcile::run(roster, options, global, secrets).await
-        }),
+        Command::Reconcile(options) => {
+            with_roster(global, async |roster, form| reconcile::run(roster, options, global, form).await)
+        }
         Command::Pulls => {
-            with_roster(global, async |roster, _| in_time(roster, pulls::run(roster, global)).await)
+            with_roster(global, async |roster, form| in_time(roster, pulls::run(roster, form)).await)
         }
-        Command::Doctor => with_roster(global, async |roster, _| {
-            in_time(roster, Box::pin(doctor::run(roster, global))).await
+        Command::Doctor => with_roster(global, async |roster, form| {
+            in_time(roster, Box::pin(doctor::run(roster, global, form))).await
         }),
-        Command::Sessions => {
-            with_roster(global, async |roster, _| in_time(roster, sessions::run(roster, global)).await)
-        }
-        Command::Stop(options) => {
-            with_roster(global, async |roster, _| in_time(roster, stop::run(options, global, roster)).await)
-        }
+        Command::Sessions => with_roster(global, async |roster, form| {
+            in_time(roster, sessions::run(roster, global, form)).await
+        }),
+        Command::Stop(options) => with_roster(global, async |roster, form| {
+            in_time(roster, stop::run(options, global, roster, form)).await
+        }),
         Command::Logs(options) => {
-            with_roster(global, async |roster, secrets| logs::run(options, global, roster, secrets).await)
+            with_roster(global, async |roster, form| logs::run(options, global, roster, form.secrets).await)
         }
     }
 }
@@ -130,7 +128,7 @@ fn holds_credentials(command: &Command) -> bool {
 /// Loads the roster, then runs a command that needs it.
 fn with_roster(
     global: &Global,
-    command: impl AsyncFnOnce(&Roster, &Secrets) -> anyhow::Result<Outcome>,
+    command: impl AsyncFnOnce(&Roster, Form<'_>) -> anyhow::Result<Outcome>,
 ) -> ExitCode {
     let roster = match coordinator_roster::load(&global.config, &variable) {
         Ok(roster) => roster,
@@ -138,22 +136,23 @@ fn with_roster(
     };
     let secrets = from_environment(&roster.secret_names);
     log::start(global, &secrets);
-    finish(global, &secrets, block_on(command(&roster, &secrets)))
+    finish(global, &secrets, block_on(command(&roster, form(global, &secrets))))
 }
 
-/// Prints a command's answer or its error, without any secret.
+/// Prints a command's answer, which is masked already, or its error.
 fn finish(global: &Global, secrets: &Secrets, answer: anyhow::Result<Outcome>) -> ExitCode {
     match answer {
-        Ok(Outcome { stdout, code }) => match global.output {
-            Output::Json => print(&secrets.mask_json(&stdout), Output::Json, code),
-            output @ (Output::Text | Output::Markdown) => print(&secrets.mask(&stdout), output, code),
-        },
+        Ok(outcome) => print(&outcome.stdout, global.output, outcome.code),
         Err(error) => match error.downcast_ref() {
             Some(Refused::Roster(problems)) => refuse(problems, global.color),
             Some(Refused::Usage(_)) => fail(secrets, &format!("error: {error:#}\n"), USAGE),
             None => fail(secrets, &format!("error: {error:#}\n"), 1),
         },
     }
+}
+
+fn form<'a>(global: &Global, secrets: &'a Secrets) -> Form<'a> {
+    Form { output: global.output, screen: Screen::stdout(global.color), secrets }
 }
 
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -191,7 +190,10 @@ fn secrets_and_log(global: &Global) -> Secrets {
 
 /// Without a log and a runtime: the problems of the roster are the answer.
 fn check(global: &Global) -> ExitCode {
-    let answer = check::run(&global.config, global.output, &variable);
+    let answer = match check::run(&global.config, global.output, &variable) {
+        Ok(answer) => answer,
+        Err(error) => return fail(&Secrets::default(), &format!("error: {error}\n"), 1),
+    };
     let printed = print(&answer.stdout, global.output, 0);
     if let Some(warnings) = answer.warnings {
         let secrets = from_environment(&BTreeSet::new());
@@ -227,14 +229,13 @@ fn admit(options: &SessionAdmit, secrets: &Secrets) -> ExitCode {
 fn init(options: &Init) -> ExitCode {
     let search_path = env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let written = env::current_exe().context("find this program's own file").and_then(|binary| {
-        let program = init::Program { binary: &binary, search_path: &search_path };
         let schedule = match options {
             Init { kubernetes: true, .. } => init::Schedule::Kubernetes,
             Init { github_actions: true, .. } => init::Schedule::GithubActions,
             Init { systemd: true, .. } => init::Schedule::Systemd,
             Init { .. } => init::Schedule::Crontab,
         };
-        init::run(&options.dir, schedule, &program)
+        init::run(&options.dir, schedule, &binary, &search_path)
     });
     match written {
         Ok(text) => print(&text, Output::Text, 0),
@@ -248,12 +249,12 @@ fn completions(shell: clap_complete::Shell) -> ExitCode {
     print(&String::from_utf8_lossy(&script), Output::Text, 0)
 }
 
-/// Escapes commands to a runner that reads it. A reader that closes its end early is not an error.
+/// Escapes workflow commands. A reader that closed its end early is not an error.
 fn print(text: &str, form: Output, code: u8) -> ExitCode {
-    let reader = Reader::from_environment();
+    let escape = Escape::from_environment();
     let text = match form {
-        Output::Text | Output::Markdown => reader.text(text),
-        Output::Json => reader.json(text),
+        Output::Text | Output::Markdown => escape.text(text),
+        Output::Json => escape.json(text),
     };
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use crate::cli::StepName;
 use crate::render::progress::Progress;
 use crate::sources::ROSTER;
+use crate::steps::StepName;
 use crate::steps::inventory::Plans;
 use crate::steps::spawn::SpawnRun;
 use crate::steps::{health, inventory, merge, report, spawn};
@@ -38,18 +38,15 @@ pub struct Cycle<'a, P, S> {
     pub steps: Vec<StepName>,
     /// In the order of service.
     pub sources: Vec<S>,
-    /// Reads and plans, changes nothing.
     pub dry_run: bool,
     pub platform: anyhow::Result<P>,
     pub github: anyhow::Result<Github>,
     /// Sends the health requests.
     pub probe: anyhow::Result<Client>,
-    /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
     pub progress: Progress,
 }
 
-/// Runs the five steps.
 pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -> Report {
     let times = Deadlines::start(cycle.roster.deadline, (cycle.clock)());
     let probes = Cell::new(0);

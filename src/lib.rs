@@ -21,9 +21,10 @@ pub mod command;
 pub mod cycle;
 pub mod platforms;
 pub mod render;
-pub mod runner;
+
 pub mod secrets;
 pub mod sources;
 pub mod steps;
+pub mod workflow_commands;
 
 pub use command::run;

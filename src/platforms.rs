@@ -17,16 +17,11 @@ use coordinator_platform_local::exec::Exec;
 use coordinator_platform_local::process::Process;
 use coordinator_roster::Roster;
 
-/// A platform of this program.
 pub enum AnyPlatform {
-    /// Local processes.
     Process(Process),
-    /// Jobs on a cluster.
     #[cfg(feature = "kubernetes")]
     Kubernetes(Box<Kubernetes>),
-    /// Runs of a workflow.
     Actions(Box<Actions>),
-    /// What a plugin starts.
     Exec(Box<Exec>),
 }
 
@@ -88,7 +83,6 @@ pub struct Remembered {
     pub as_of: Option<SystemTime>,
 }
 
-/// What an agent wrote.
 pub struct Log<'a> {
     /// What to know of it before it is read, for a person; empty where there is nothing to say.
     pub note: String,

@@ -1,42 +1,93 @@
-//! One [`Report`], several sinks. Nothing here prints: every function returns text.
+//! What commands print. Nothing here prints: every function returns text.
+//!
+//! Text is made harmless, then masked, then cut and laid out. In any other order a secret could be
+//! taken apart and not be found.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 
 use anstream::{AutoStream, ColorChoice};
+use clap::ValueEnum;
 
-use crate::cli::{Color, Output};
 use coordinator_core::report::Report;
+use coordinator_core::sanitize::one_line;
+use coordinator_core::secrets::Secrets;
+use table::View;
 
 pub mod text;
 pub mod json;
 pub mod markdown;
 pub mod metrics;
-pub mod annotations;
-pub mod summary;
+pub mod workflow;
 pub mod progress;
 pub mod table;
-mod mask;
 mod outline;
 pub(crate) mod words;
 pub(crate) mod wrap;
 
-pub use mask::mask;
+/// Characters of a sentence. A title has at most 256, a sentence of ours fewer than this.
+pub(crate) const MAX_SENTENCE: usize = 600;
+/// Characters of a line that names several things.
+pub(crate) const MAX_LINE: usize = 2_000;
 
-/// The report in the form that was asked for, with a line break at its end.
-pub fn report(report: &Report, output: Output, screen: Screen) -> anyhow::Result<String> {
-    match output {
-        Output::Text => Ok(text::report(report, screen)),
-        Output::Json => Ok(json::report(report)?),
-        Output::Markdown => Ok(markdown::report(report)),
+/// Form of the report on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For summaries.
+    Markdown,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How a command's answer is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<'a> {
+    pub output: Output,
+    pub screen: Screen,
+    pub secrets: &'a Secrets,
+}
+
+impl Form<'_> {
+    /// The view for people or the document for programs.
+    pub fn show(
+        self,
+        view: impl FnOnce() -> View,
+        document: impl FnOnce(&Secrets) -> serde_json::Result<String>,
+    ) -> serde_json::Result<String> {
+        match self.output {
+            Output::Text => Ok(view().text(self.screen, self.secrets)),
+            Output::Json => document(self.secrets),
+            Output::Markdown => Ok(view().markdown(self.secrets)),
+        }
+    }
+
+    /// The report, with a line break at its end.
+    pub fn report(self, report: &Report) -> serde_json::Result<String> {
+        match self.output {
+            Output::Text => Ok(text::report(report, self.screen, self.secrets)),
+            Output::Json => json::report(report, self.secrets),
+            Output::Markdown => Ok(markdown::report(report, self.secrets)),
+        }
     }
 }
 
-/// What shows the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
-    /// Whether escape sequences are welcome.
     pub color: bool,
-    /// Columns; `None` when it is no terminal: nothing is wrapped or cut.
+    /// Columns; `None` where it is not a terminal: nothing is wrapped.
     pub width: Option<usize>,
 }
 
@@ -44,7 +95,7 @@ impl Screen {
     /// A file or a pipe.
     pub const PLAIN: Self = Self { color: false, width: None };
 
-    /// Standard output, as the user wants it coloured. `auto` asks the terminal, `NO_COLOR` and `CLICOLOR`.
+    /// Standard output. `auto` follows the terminal, `NO_COLOR` and `CLICOLOR`.
     pub fn stdout(color: Color) -> Self {
         let stdout = io::stdout();
         let color = wants_color(color, AutoStream::choice(&stdout));
@@ -53,7 +104,7 @@ impl Screen {
         Self { color, width }
     }
 
-    /// Standard error, likewise; nothing on it is wrapped.
+    /// Standard error; nothing on it is wrapped.
     pub fn stderr(color: Color) -> Self {
         Self { color: wants_color(color, AutoStream::choice(&io::stderr())), width: None }
     }
@@ -64,6 +115,19 @@ fn wants_color(color: Color, auto: ColorChoice) -> bool {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => auto != ColorChoice::Never,
+    }
+}
+
+/// Text on one line of at most `max` characters.
+pub(crate) fn shown(text: &str, max: usize, secrets: &Secrets) -> String {
+    one_line(&secrets.mask(&one_line(text, usize::MAX)), max)
+}
+
+/// Text as it is, for programs. Invisible characters do not keep a secret apart.
+pub(crate) fn exact<'a>(text: &'a str, secrets: &Secrets) -> Cow<'a, str> {
+    match secrets.mask(&one_line(text, usize::MAX)) {
+        Cow::Owned(masked) if secrets.mask(text) == text => Cow::Owned(masked),
+        Cow::Owned(_) | Cow::Borrowed(_) => secrets.mask(text),
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use coordinator_core::secrets::Secrets;
 
-use crate::runner::{Inert, Reader};
+use crate::workflow_commands::{Escape, EscapedWriter};
 
 /// The credentials of this process and the values of the variables in `names`.
 pub fn from_environment(names: &BTreeSet<String>) -> Secrets {
@@ -32,13 +32,13 @@ pub fn seal_process() -> anyhow::Result<()> {
 #[derive(Debug)]
 pub struct MaskedStderr {
     secrets: Secrets,
-    stderr: Inert<Stderr>,
+    stderr: EscapedWriter<Stderr>,
 }
 
 impl MaskedStderr {
     /// Standard error of this process, for whoever reads it.
     pub fn new(secrets: Secrets) -> Self {
-        Self { secrets, stderr: Inert::over(io::stderr(), Reader::from_environment()) }
+        Self { secrets, stderr: EscapedWriter::over(io::stderr(), Escape::from_environment()) }
     }
 }
 

@@ -11,10 +11,8 @@ use coordinator_roster::Roster;
 /// The name of the roster as a source, and the word of its kind.
 pub const ROSTER: &str = "roster";
 
-/// A source of this program.
 #[derive(Debug)]
 pub enum AnySource<'a> {
-    /// `[[role]]`.
     Roster(RosterSource<'a>),
 }
 

@@ -3,23 +3,28 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use self::plugin::Memory;
-use crate::cli::Output;
-use crate::render::table::Table;
+use crate::command::{block_on, clients};
+use crate::render::json::Json;
+use crate::render::table::{Cell, Table, View};
+use crate::render::words::count;
+use crate::render::{Form, Output, Screen};
+use crate::secrets::from_environment;
 use coordinator_core::fleet::Role;
 use coordinator_core::pull::Repository;
 use coordinator_platform_kubernetes::KubernetesSettings;
-use coordinator_roster::{Located, PlatformKind, Problems, Roster};
+use coordinator_platform_local::exec::Purpose;
+use coordinator_roster::{Located, PlatformKind, Problem, Problems, Roster};
 
-mod plugin;
+/// Images that are named; more would fill the screen.
+const MAX_IMAGES: usize = 4;
 
-/// More would fill the screen.
-const SHOWN_IMAGES: usize = 4;
+/// For `capabilities`, which needs no network.
+const PLUGIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What `check` answers.
 #[derive(Debug)]
 pub struct Answer {
     /// For standard output; may be empty.
@@ -31,38 +36,65 @@ pub struct Answer {
 }
 
 /// Validates the roster at `config` and shows it.
-pub fn run(config: &Path, output: Output, environment: &dyn Fn(&str) -> Option<String>) -> Answer {
+pub fn run(
+    config: &Path,
+    output: Output,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> serde_json::Result<Answer> {
     let checked = coordinator_roster::load(config, environment).and_then(|roster| {
-        let plugin =
-            plugin::check(&roster).map_err(|problem| coordinator_roster::complaint(config, problem))?;
-        Ok((roster, plugin))
+        let remembers = plugin(&roster).map_err(|problem| coordinator_roster::complaint(config, problem))?;
+        Ok((roster, remembers))
     });
+    let none = BTreeSet::new();
+    let names = checked.as_ref().map_or(&none, |(roster, _)| &roster.secret_names);
+    let secrets = from_environment(names);
+    let form = Form { output, screen: Screen::PLAIN, secrets: &secrets };
     match checked {
-        Ok((roster, plugin)) => {
+        Ok((roster, remembers)) => {
             let warnings = roster.missing.iter().map(|missing| missing.problem.clone()).collect::<Vec<_>>();
             let warnings = (!warnings.is_empty()).then(|| coordinator_roster::complaints(config, warnings));
             let located = warnings.as_ref().map(Problems::located).unwrap_or_default();
-            Answer { stdout: show(&roster, plugin, &located, output), problems: None, warnings }
+            let stdout = form.show(
+                || view(&roster, remembers),
+                |secrets| document(&roster.roles, &[], &located).pretty(secrets),
+            )?;
+            Ok(Answer { stdout, problems: None, warnings })
         }
         Err(problems) => {
             let stdout = match output {
-                Output::Json => document(&[], &problems.located(), &[]),
+                Output::Json => document(&[], &problems.located(), &[]).pretty(&secrets)?,
                 Output::Text | Output::Markdown => String::new(),
             };
-            Answer { stdout, problems: Some(problems), warnings: None }
+            Ok(Answer { stdout, problems: Some(problems), warnings: None })
         }
     }
 }
 
-fn show(roster: &Roster, plugin: Memory, warnings: &[Located], output: Output) -> String {
-    match output {
-        Output::Json => document(&roster.roles, &[], warnings),
-        Output::Text => format!("{}\n{}", table(roster).text(), totals(roster, plugin)),
-        Output::Markdown => format!("{}\n{}", table(roster).markdown(), totals(roster, plugin)),
+/// Whether ended sessions are remembered. Fails where the roster and its plugin do not fit each
+/// other: the one question that a file cannot answer.
+fn plugin(roster: &Roster) -> Result<bool, Problem> {
+    let PlatformKind::Exec(settings) = &roster.platform.kind else { return Ok(true) };
+    let at = || settings.place.clone();
+    let mut settings = settings.clone();
+    settings.timeout = settings.timeout.min(PLUGIN_TIMEOUT);
+    let exec = clients::exec(roster, &settings, Purpose::Look);
+    let asked = block_on(async {
+        let capabilities = exec.capabilities().await?;
+        Ok((exec.incompatible(capabilities), capabilities.history))
+    });
+    match asked {
+        Ok((None, remembers)) => Ok(remembers),
+        Ok((Some(incompatible), _)) => Err(Problem::new(incompatible.why, at())
+            .label("does not fit this roster")
+            .hint(incompatible.remedy)),
+        Err(error) => {
+            let problem = Problem::new(format!("{error:#}"), at()).label("does not say what it can do");
+            Err(problem.hint("run it by hand: `PLUGIN capabilities` prints one JSON object"))
+        }
     }
 }
 
-fn document(roles: &[Role], problems: &[Located], warnings: &[Located]) -> String {
+fn document(roles: &[Role], problems: &[Located], warnings: &[Located]) -> Json {
     let roles: Vec<Value> = roles.iter().map(role).collect();
     let document = json!({
         "schema": "coordinator.check/v1",
@@ -70,7 +102,7 @@ fn document(roles: &[Role], problems: &[Located], warnings: &[Located]) -> Strin
         "problems": problems,
         "warnings": warnings,
     });
-    format!("{document:#}\n")
+    document.into()
 }
 
 fn role(role: &Role) -> Value {
@@ -85,21 +117,20 @@ fn role(role: &Role) -> Value {
     })
 }
 
-fn table(roster: &Roster) -> Table<'static> {
+fn view(roster: &Roster, remembers: bool) -> View {
     let row = |role: &Role| {
         vec![
-            role.key.to_string(),
-            role.count.to_string(),
-            role.department.clone(),
-            role.mode.word().to_owned(),
-            role.spec.brief_path.clone(),
-            command(&role.spec.command),
+            Cell::ours(role.key.as_str()),
+            Cell::number(role.count),
+            Cell::new(&role.department),
+            Cell::ours(role.mode.word()),
+            Cell::new(&role.spec.brief_path),
+            Cell::new(command(&role.spec.command)).max(usize::MAX),
         ]
     };
-    Table {
-        headings: &["role", "count", "department", "mode", "brief", "command"],
-        rows: roster.roles.iter().map(row).collect(),
-    }
+    let headings = &["role", "count", "department", "mode", "brief", "command"];
+    let table = Table { headings, rows: roster.roles.iter().map(row).collect() };
+    View { table, lines: totals(roster, remembers) }
 }
 
 /// The words as a person would type them.
@@ -111,7 +142,7 @@ fn command(argv: &[String]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn totals(roster: &Roster, plugin: Memory) -> String {
+fn totals(roster: &Roster, remembers: bool) -> Vec<String> {
     let agents: u32 = roster.roles.iter().map(|role| role.count).sum();
     let merge = match &roster.repository {
         Some(repository) if roster.merge.enabled => format!("{}/{}", repository.owner, repository.name),
@@ -122,16 +153,16 @@ fn totals(roster: &Roster, plugin: Memory) -> String {
         [] => "not configured: add [[health]]".to_owned(),
         endpoints => endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>().join(", "),
     };
-    format!(
-        "fleet {}: {}, {}\nruns    {}\nmerge   {merge}\nhealth  {health}\n",
-        roster.fleet,
-        counted(roster.roles.len(), "role"),
-        counted(usize::try_from(agents).unwrap_or(usize::MAX), "agent"),
-        platform(roster, plugin),
-    )
+    let (roles, agents) = (count(roster.roles.len() as u64, "role"), count(agents.into(), "agent"));
+    vec![
+        format!("fleet {}: {roles}, {agents}", roster.fleet),
+        format!("runs    {}", platform(roster, remembers)),
+        format!("merge   {merge}"),
+        format!("health  {health}"),
+    ]
 }
 
-fn platform(roster: &Roster, plugin: Memory) -> String {
+fn platform(roster: &Roster, remembers: bool) -> String {
     match &roster.platform.kind {
         PlatformKind::Process { .. } => "on this machine".to_owned(),
         PlatformKind::Kubernetes(settings) => cluster(settings, &roster.roles),
@@ -143,10 +174,7 @@ fn platform(roster: &Roster, plugin: Memory) -> String {
             format!("as runs of {} on {}{place}", settings.workflow, settings.git_ref)
         }
         PlatformKind::Exec(settings) => {
-            let backoff = match plugin {
-                Memory::Kept => "",
-                Memory::None => ", which keeps no history: no slot ever backs off",
-            };
+            let backoff = if remembers { "" } else { ", which keeps no history: no slot ever backs off" };
             format!("by the plugin {}{backoff}", settings.plugin.display())
         }
     }
@@ -159,14 +187,10 @@ fn cluster(settings: &KubernetesSettings, roles: &[Role]) -> String {
     };
     let images: BTreeSet<_> =
         roles.iter().filter_map(|role| role.spec.container.as_ref()).map(|it| it.image.as_str()).collect();
-    let shown = images.iter().copied().take(SHOWN_IMAGES).collect::<Vec<_>>().join(", ");
+    let shown = images.iter().copied().take(MAX_IMAGES).collect::<Vec<_>>().join(", ");
     match images.len() {
         0 => format!("as Jobs in {place}"),
-        1..=SHOWN_IMAGES => format!("as Jobs in {place}, image {shown}"),
-        all => format!("as Jobs in {place}, image {shown} and {} more", all - SHOWN_IMAGES),
+        1..=MAX_IMAGES => format!("as Jobs in {place}, image {shown}"),
+        all => format!("as Jobs in {place}, image {shown} and {} more", all - MAX_IMAGES),
     }
-}
-
-fn counted(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -13,14 +13,25 @@ use coordinator_roster::shipped;
 
 mod github_actions;
 mod kubernetes;
-mod schedule;
+
+/// Starts the service every five minutes, and once after a time in which the machine slept.
+const TIMER: &str = "\
+[Unit]
+Description=A coordinator cycle every five minutes
+
+[Timer]
+OnCalendar=*:0/5
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+";
 
 /// What starts a cycle every five minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedule {
     /// A line of a crontab, which is only printed.
     Crontab,
-    /// A systemd timer.
     Systemd,
     /// A `CronJob` on a cluster, where the sessions are Jobs.
     Kubernetes,
@@ -28,25 +39,18 @@ pub enum Schedule {
     GithubActions,
 }
 
-/// How this program is started.
-#[derive(Debug)]
-pub struct Program<'a> {
-    /// The binary, absolute.
-    pub binary: &'a Path,
-    /// Where commands are looked up: the value of PATH.
-    pub search_path: &'a str,
-}
-
-/// Writes the starter into `dir`, leaves alone what is there already, and says what it did.
+/// Writes the starter into `dir`, leaves alone what is there already, and returns a summary. The
+/// program that the schedule starts is `binary`, an absolute path; it finds commands in
+/// `search_path`, the value of PATH.
 ///
 /// Fails when the folder or a file cannot be written.
-pub fn run(dir: &Path, schedule: Schedule, program: &Program<'_>) -> Result<String> {
+pub fn run(dir: &Path, schedule: Schedule, binary: &Path, search_path: &str) -> Result<String> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))?;
     let dir = dir.canonicalize().with_context(|| format!("cannot find the folder {}", dir.display()))?;
     let fleet = fleet_of_roster(&dir).unwrap_or_else(|| fleet_of_folder(&dir));
     let mut written = Vec::new();
     let mut kept = Vec::new();
-    for (path, text) in files(&dir, &fleet, schedule, program) {
+    for (path, text) in files(&dir, &fleet, schedule, binary, search_path) {
         let into = if write_new(&dir.join(&path), &text)? { &mut written } else { &mut kept };
         into.push(path);
     }
@@ -54,13 +58,19 @@ pub fn run(dir: &Path, schedule: Schedule, program: &Program<'_>) -> Result<Stri
     let next = match schedule {
         Schedule::Kubernetes => kubernetes::next(&dir, &fleet, kept_roster),
         Schedule::GithubActions => github_actions::next(&dir, kept_roster),
-        Schedule::Systemd => next(&dir, program) + &schedule::enable(&dir),
-        Schedule::Crontab => next(&dir, program),
+        Schedule::Systemd => next(&dir, binary, search_path) + &enable(&dir),
+        Schedule::Crontab => next(&dir, binary, search_path),
     };
     Ok(summary(&dir, &written, &kept) + &next)
 }
 
-fn files(dir: &Path, fleet: &str, schedule: Schedule, program: &Program<'_>) -> Vec<(PathBuf, String)> {
+fn files(
+    dir: &Path,
+    fleet: &str,
+    schedule: Schedule,
+    binary: &Path,
+    search_path: &str,
+) -> Vec<(PathBuf, String)> {
     let roster = match schedule {
         Schedule::Kubernetes => kubernetes::roster(&roster(fleet), fleet),
         Schedule::GithubActions => github_actions::roster(&roster(fleet)),
@@ -81,8 +91,8 @@ fn files(dir: &Path, fleet: &str, schedule: Schedule, program: &Program<'_>) -> 
         Schedule::Kubernetes => files.extend(kubernetes::manifests(fleet)),
         Schedule::GithubActions => files.extend(github_actions::workflows(fleet)),
         Schedule::Systemd => {
-            files.push(("coordinator.service".into(), schedule::service(dir, program)));
-            files.push(("coordinator.timer".into(), schedule::TIMER.to_owned()));
+            files.push(("coordinator.service".into(), service(dir, binary, search_path)));
+            files.push(("coordinator.timer".into(), TIMER.to_owned()));
         }
         Schedule::Crontab => {}
     }
@@ -154,8 +164,8 @@ fn list(text: &mut String, paths: &[PathBuf]) {
     }
 }
 
-fn next(dir: &Path, program: &Program<'_>) -> String {
-    let config = schedule::shell_word(&dir.join("roster.toml").to_string_lossy());
+fn next(dir: &Path, binary: &Path, search_path: &str) -> String {
+    let config = shell_word(&dir.join("roster.toml").to_string_lossy());
     format!(
         "\nNext:\n  \
          1. In roster.toml, name your [repository] and your [[health]] endpoint, and set the counts you want.\n  \
@@ -163,8 +173,71 @@ fn next(dir: &Path, program: &Program<'_>) -> String {
          3. coordinator doctor --config {config}\n  \
          4. coordinator reconcile --dry-run --config {config}\n\n\
          Every five minutes, with `crontab -e` (GITHUB_TOKEN must be set there, too):\n  {}\n",
-        schedule::crontab(dir, program)
+        crontab(dir, binary, search_path)
     )
+}
+
+/// One cycle. Two at once do no harm, so nothing guards against it.
+fn service(dir: &Path, binary: &Path, search_path: &str) -> String {
+    let argument = |path: &Path| unit_word(&path.to_string_lossy()).replace('$', "$$");
+    let (binary, roster) = (argument(binary), argument(&dir.join("roster.toml")));
+    let credentials = dir.join("coordinator.env").to_string_lossy().replace('%', "%%");
+    let search_path = unit_word(&format!("PATH={search_path}"));
+    format!(
+        "\
+[Unit]
+Description=A coordinator cycle
+
+[Service]
+Type=oneshot
+ExecStart={binary} reconcile --config {roster}
+Environment={search_path}
+# GITHUB_TOKEN=... and what the roster names as ${{NAME}}, readable for you alone. It may be absent.
+EnvironmentFile=-{credentials}
+# Agents outlive the cycle that starts them.
+KillMode=process
+TimeoutStartSec=300
+# A rate limit put off what was left to do.
+SuccessExitStatus=75
+"
+    )
+}
+
+/// The crontab line, with the PATH that found the agents here.
+fn crontab(dir: &Path, binary: &Path, search_path: &str) -> String {
+    let search_path = shell_word(search_path);
+    let binary = shell_word(&binary.to_string_lossy());
+    let roster = shell_word(&dir.join("roster.toml").to_string_lossy());
+    // To cron, `%` is a line break.
+    let command = format!("PATH={search_path} {binary} reconcile --config {roster}").replace('%', "\\%");
+    format!("*/5 * * * * {command}")
+}
+
+/// How the service and the timer are put to work.
+fn enable(dir: &Path) -> String {
+    let file = |name: &str| shell_word(&dir.join(name).to_string_lossy());
+    let (service, timer) = (file("coordinator.service"), file("coordinator.timer"));
+    format!(
+        "\nOr with systemd (credentials in coordinator.env, one NAME=value a line):\n  \
+         systemctl --user link {service} {timer}\n  \
+         systemctl --user enable --now coordinator.timer\n  \
+         loginctl enable-linger    # agents go on when you log out\n"
+    )
+}
+
+/// The text as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The text as one word of a unit file, in which `%`, `\` and `"` mean something.
+fn unit_word(text: &str) -> String {
+    let escaped = text.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%");
+    format!("\"{escaped}\"")
 }
 
 #[cfg(test)]
@@ -185,5 +258,22 @@ mod tests {
         let starter = roster("shop");
         assert!(starter.contains("\nfleet = \"shop\""), "{starter}");
         assert!(!starter.contains("demo") && !starter.contains("#:schema"), "{starter}");
+    }
+
+    const BINARY: &str = "/opt/my tools/coordinator";
+
+    #[test]
+    fn the_crontab_line_survives_spaces_quotes_and_percent_signs() {
+        let line = crontab(Path::new("/srv/100%/it's"), BINARY.as_ref(), "/usr/bin:/bin");
+        let expected = r"*/5 * * * * PATH=/usr/bin:/bin '/opt/my tools/coordinator' reconcile --config '/srv/100\%/it'\''s/roster.toml'";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn the_service_leaves_agents_alive_and_quotes_its_paths() {
+        let unit = service(Path::new("/srv/100%"), BINARY.as_ref(), "/usr/bin:/bin");
+        assert!(unit.contains("\nKillMode=process\n"), "{unit}");
+        let start = "ExecStart=\"/opt/my tools/coordinator\" reconcile --config \"/srv/100%%/roster.toml\"";
+        assert!(unit.contains(start), "{unit}");
     }
 }

@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use crate::cli::{Global, Logs};
 use crate::command::{Outcome, Refused, clients, in_time, slots};
 use crate::platforms::Log;
-use crate::runner::{Inert, Reader};
 use crate::secrets::MaskedStderr;
+use crate::workflow_commands::{Escape, EscapedWriter};
 use coordinator_core::sanitize;
 use coordinator_core::secrets::Secrets;
 use coordinator_roster::Roster;
@@ -29,7 +29,7 @@ pub async fn run(
         bail!(Refused::Usage(why.to_owned()));
     }
     let log = in_time(roster, platform.logs(&slots, options.generation, options.follow)).await?;
-    let out = &mut Inert::over(io::stdout().lock(), Reader::from_environment());
+    let out = &mut EscapedWriter::over(io::stdout().lock(), Escape::from_environment());
     print(log, secrets, out).await?;
     Ok(Outcome::ok(String::new()))
 }

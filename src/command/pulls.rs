@@ -1,31 +1,28 @@
-//! `coordinator pulls`: every open pull request with its verdict and reason. It is the merge step without its merges.
+//! `coordinator pulls`: every open pull request with its verdict and reason. It is the merge step
+//! without its merges.
 
-use std::fmt::Write;
+use std::iter;
 
-use serde::Serialize;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Global, Output};
 use crate::command::{Outcome, clients};
-use crate::render::Screen;
-use crate::render::markdown::escaped;
+use crate::render::json::{Json, object};
+use crate::render::table::{Cell, Table, Tone, View};
+use crate::render::{Form, Output};
 use crate::steps::merge::{self, MergeContext};
 use coordinator_core::merge::MergePolicy;
 use coordinator_core::report::MergeReport;
-use coordinator_core::sanitize::one_line;
 use coordinator_github::Github;
 use coordinator_http::Client;
 use coordinator_roster::Roster;
 
-/// In the table.
-const MAX_TITLE_CHARS: usize = 50;
-const MAX_DETAIL_CHARS: usize = 300;
+/// Characters in the table.
+const MAX_TITLE: usize = 50;
+const MAX_DETAIL: usize = 300;
 
-/// One open pull request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRow {
-    /// Its number.
     pub number: u64,
     /// Untrusted text.
     pub title: String,
@@ -38,21 +35,17 @@ pub struct PullRow {
 /// Lists and renders.
 ///
 /// Fails when the list fails.
-pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
+pub async fn run(roster: &Roster, form: Form<'_>) -> anyhow::Result<Outcome> {
     let github = clients::github(roster, &Client::new())??;
     let rows = judged(&github, &roster.merge, roster.deadline).await?;
-    let mut stdout = render(&rows, global.output, Screen::stdout(global.color))?;
-    for note in notes(&github) {
-        match global.output {
-            // The document has no place for it.
-            Output::Json => tracing::warn!("{note}"),
-            Output::Text | Output::Markdown => {
-                // A String takes everything.
-                let _ = writeln!(stdout, "{note}");
-            }
+    let notes = notes(&github);
+    if form.output == Output::Json {
+        // The document has no place for them.
+        for note in &notes {
+            tracing::warn!("{note}");
         }
     }
-    Ok(Outcome::ok(stdout))
+    Ok(Outcome::ok(show(&rows, notes, form)?))
 }
 
 /// What concerns all pull requests.
@@ -98,85 +91,35 @@ pub fn rows(body: &MergeReport) -> Vec<PullRow> {
     rows
 }
 
-/// The rows in the form that was asked for, with a line break at its end.
-pub fn render(rows: &[PullRow], output: Output, screen: Screen) -> anyhow::Result<String> {
-    match output {
-        Output::Text => Ok(text(rows, screen)),
-        Output::Json => json(rows),
-        Output::Markdown => Ok(markdown(rows)),
-    }
+fn show(rows: &[PullRow], notes: Vec<String>, form: Form<'_>) -> serde_json::Result<String> {
+    form.show(|| view(rows, notes), |secrets| document(rows).pretty(secrets))
 }
 
-fn json(rows: &[PullRow]) -> anyhow::Result<String> {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        schema: &'static str,
-        pulls: &'a [PullRow],
-    }
-    let document = Document { schema: "coordinator.pulls/v1", pulls: rows };
-    Ok(serde_json::to_string_pretty(&document)? + "\n")
+fn document(rows: &[PullRow]) -> Json {
+    let pulls = rows.iter().map(|row| {
+        object([
+            ("number", row.number.into()),
+            ("title", Json::Exact(row.title.clone())),
+            ("verdict", row.verdict.into()),
+            ("detail", Json::Exact(row.detail.clone())),
+        ])
+    });
+    object([("schema", "coordinator.pulls/v1".into()), ("pulls", pulls.collect())])
 }
 
-fn text(rows: &[PullRow], screen: Screen) -> String {
-    let cells: Vec<[String; 4]> = rows
-        .iter()
-        .map(|row| {
-            let title = one_line(&row.title, MAX_TITLE_CHARS);
-            [format!("#{}", row.number), title, row.verdict.to_owned(), sentence(row)]
-        })
-        .collect();
-    let head = ["PULL", "TITLE", "VERDICT", "WHY"].map(str::to_owned);
-    let width = |column: usize| {
-        let lines = std::iter::once(&head).chain(&cells);
-        lines.map(|line| line[column].chars().count()).max().unwrap_or_default()
+fn view(rows: &[PullRow], notes: Vec<String>) -> View {
+    let row = |row: &PullRow| {
+        let tone = if row.verdict == "merge" { Tone::Done } else { Tone::Held };
+        vec![
+            Cell::ours(format!("#{}", row.number)),
+            Cell::new(&row.title).max(MAX_TITLE),
+            Cell::ours(row.verdict).tone(tone),
+            Cell::new(&row.detail).max(MAX_DETAIL),
+        ]
     };
-    let widths = [width(0), width(1), width(2)];
-    let mut text = String::new();
-    if !cells.is_empty() {
-        for line in std::iter::once(&head).chain(&cells) {
-            let [number, title, verdict, why] = line;
-            let [a, b, c] = widths;
-            let painted = paint(verdict, c, screen);
-            let line = format!("{number:<a$}  {title:<b$}  {painted}  {why}");
-            // A String takes everything.
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
-        text.push('\n');
-    }
-    text + &conclusion(rows) + "\n"
-}
-
-fn paint(verdict: &str, width: usize, screen: Screen) -> String {
-    let padded = format!("{verdict:<width$}");
-    let style = match verdict {
-        "merge" => anstyle::AnsiColor::Green.on_default(),
-        _ => anstyle::AnsiColor::Yellow.on_default(),
-    };
-    if screen.color && verdict != "VERDICT" { format!("{style}{padded}{style:#}") } else { padded }
-}
-
-fn markdown(rows: &[PullRow]) -> String {
-    let mut text = String::new();
-    if !rows.is_empty() {
-        text.push_str("| pull request | title | verdict | why |\n|---|---|---|---|\n");
-        for row in rows {
-            let title = escaped(&one_line(&row.title, MAX_TITLE_CHARS));
-            // A String takes everything.
-            let _ = writeln!(
-                text,
-                "| {} | {title} | {} | {} |",
-                row.number,
-                escaped(row.verdict),
-                escaped(&sentence(row))
-            );
-        }
-        text.push('\n');
-    }
-    text + &conclusion(rows) + "\n"
-}
-
-fn sentence(row: &PullRow) -> String {
-    one_line(&row.detail, MAX_DETAIL_CHARS)
+    let headings = &["pull", "title", "verdict", "why"];
+    let table = Table { headings, rows: rows.iter().map(row).collect() };
+    View { table, lines: iter::once(conclusion(rows)).chain(notes).collect() }
 }
 
 fn conclusion(rows: &[PullRow]) -> String {
@@ -191,8 +134,15 @@ fn conclusion(rows: &[PullRow]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::Screen;
     use coordinator_core::merge::reason::Reason;
     use coordinator_core::report::{Merged, NotMerged};
+    use coordinator_core::secrets::Secrets;
+
+    fn shown(rows: &[PullRow], output: Output) -> String {
+        let form = Form { output, screen: Screen::PLAIN, secrets: &Secrets::default() };
+        show(rows, Vec::new(), form).expect("rendering works")
+    }
 
     fn body() -> MergeReport {
         MergeReport {
@@ -214,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_oldest_pull_request_comes_first_and_each_has_a_verdict() {
-        let shown = text(&rows(&body()), Screen::PLAIN);
+        let text = shown(&rows(&body()), Output::Text);
         let expected = "\
 PULL  TITLE               VERDICT     WHY
 #3    [31mred | <b> @all  ci_pending  `build` is in progress
@@ -222,23 +172,23 @@ PULL  TITLE               VERDICT     WHY
 
 1 of 2 open would be merged now
 ";
-        assert_eq!(shown, expected);
+        assert_eq!(text, expected);
     }
 
     #[test]
     fn a_hostile_title_can_neither_steer_a_terminal_nor_write_markdown() {
         for output in [Output::Text, Output::Markdown] {
-            let shown = render(&rows(&body()), output, Screen::PLAIN).expect("rendering works");
-            assert!(!shown.contains('\u{1b}'), "{shown:?}");
-            assert_eq!(shown.lines().filter(|line| line.contains("all")).count(), 1, "{shown}");
+            let text = shown(&rows(&body()), output);
+            assert!(!text.contains('\u{1b}'), "{text:?}");
+            assert_eq!(text.lines().filter(|line| line.contains("all")).count(), 1, "{text}");
         }
-        let shown = markdown(&rows(&body()));
-        assert!(!shown.contains("<b>") && !shown.contains("red |"), "{shown}");
+        let text = shown(&rows(&body()), Output::Markdown);
+        assert!(!text.contains("<b>") && !text.contains("red |"), "{text}");
     }
 
     #[test]
     fn json_names_its_schema_and_keeps_the_title_whole() {
-        let text = json(&rows(&body())).expect("rendering works");
+        let text = shown(&rows(&body()), Output::Json);
         let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
         assert_eq!(value["schema"], "coordinator.pulls/v1");
         assert_eq!(value["pulls"][0]["title"], "\u{1b}[31mred | <b>\n@all");
@@ -247,6 +197,6 @@ PULL  TITLE               VERDICT     WHY
 
     #[test]
     fn without_pull_requests_there_is_no_table() {
-        assert_eq!(text(&[], Screen::PLAIN), "no open pull request\n");
+        assert_eq!(shown(&[], Output::Text), "no open pull request\n");
     }
 }

@@ -1,20 +1,23 @@
 //! `coordinator reconcile`: connects the clients, runs one cycle, renders its report.
 
 use std::convert::Infallible;
-use std::path::Path;
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Global, Reconcile, StepName};
-use crate::command::{Outcome, Refused, clients, workflow_run};
+use crate::cli::{Global, Reconcile};
+use crate::command::{Outcome, Refused, clients};
 use crate::cycle::{self, Cycle, Stop};
-use crate::render::mask;
 use crate::render::progress::Progress;
-use crate::render::{self, Screen, metrics};
+use crate::render::{Form, markdown, metrics, workflow};
 use crate::sources;
-use crate::steps::report;
+use crate::steps::{StepName, report};
+use crate::workflow_commands::Escape;
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::platform::CycleId;
 use coordinator_core::report::{Interrupt, Report};
@@ -30,7 +33,7 @@ pub async fn run(
     roster: &Roster,
     options: &Reconcile,
     global: &Global,
-    secrets: &Secrets,
+    form: Form<'_>,
 ) -> anyhow::Result<Outcome> {
     let steps = steps(options);
     refuse_missing_variables(roster, options, &steps, &global.config)?;
@@ -60,26 +63,43 @@ pub async fn run(
         report = cycle::run(&cycle, &stop) => report,
         never = interrupt_on_signal(&stop) => match never? {},
     };
-    publish(report, options, global, secrets)
-}
-
-/// Writes the report wherever it is asked for.
-fn publish(
-    mut report: Report,
-    options: &Reconcile,
-    global: &Global,
-    secrets: &Secrets,
-) -> anyhow::Result<Outcome> {
-    mask(&mut report, secrets);
     if let Some(path) = &options.metrics_file
-        && let Err(error) = metrics::write(path, &metrics::report(&report))
+        && let Err(error) = metrics::write(path, &metrics::report(&report, form.secrets))
     {
         tracing::error!("{error:#}");
     }
-    workflow_run::publish(&report, secrets);
+    publish(&report, form.secrets);
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
-    let stdout = render::report(&report, global.output, Screen::stdout(global.color))?;
-    Ok(Outcome { stdout, code })
+    Ok(Outcome { stdout: form.report(&report)?, code })
+}
+
+/// Appends the report to the summary of the step and annotates the run, where this process is part
+/// of a workflow run. What cannot be written is an error in the log alone.
+fn publish(report: &Report, secrets: &Secrets) {
+    let summary = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
+    if let Some(path) = summary
+        && let Err(error) = append(&path, &markdown::report(report, secrets))
+    {
+        tracing::error!("{error:#}");
+    }
+    match Escape::from_environment() {
+        // Commands on purpose. stdout carries the report alone; the runner reads both.
+        Escape::WorkflowCommands => {
+            let commands = workflow::annotations(report, secrets);
+            // Without stderr there is no other place to report this.
+            let _ = io::stderr().write_all(commands.as_bytes());
+        }
+        Escape::None => {}
+    }
+}
+
+fn append(path: &Path, markdown: &str) -> anyhow::Result<()> {
+    let write = || {
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        let used = file.metadata()?.len();
+        file.write_all(workflow::summary_after(used, markdown).as_bytes())
+    };
+    write().with_context(|| format!("cannot add the report to the summary {}", path.display()))
 }
 
 /// `--only` and `--skip` as the steps that run; spawn needs an inventory.

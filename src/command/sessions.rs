@@ -4,87 +4,90 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::cli::{Global, Output};
+use crate::cli::Global;
 use crate::command::{Outcome, clients};
-use crate::render::markdown::escaped;
+use crate::render::json::Json;
+use crate::render::shown;
+use crate::render::table::{Cell, Table, View};
 use crate::render::words::{clock, count, rfc3339, sentence, span};
+use crate::render::{Form, Output};
 use coordinator_core::backoff::{self, BackoffSettings};
 use coordinator_core::fleet::{self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State};
-use coordinator_core::sanitize::one_line;
+use coordinator_core::secrets::Secrets;
 use coordinator_roster::Roster;
 
-/// A longer end of a session is cut in the table.
+/// Characters of a session's end in the table.
 const MAX_LAST: usize = 72;
 
-/// Lists and renders. A slot that cannot be read is an error in the log and in the exit code, and
-/// hides no other.
-pub async fn run(roster: &Roster, global: &Global) -> anyhow::Result<Outcome> {
+/// A slot that cannot be read is an error in the log and in the exit code; the others are shown.
+pub async fn run(roster: &Roster, global: &Global, form: Form<'_>) -> anyhow::Result<Outcome> {
     let found = clients::platform_to_look(roster, global).await?.sessions().await?;
     for error in &found.unreadable {
         tracing::error!("{error:#}");
     }
     let now = found.as_of.unwrap_or_else(SystemTime::now);
-    let stdout = show(&roster.fleet, &found.slots, &roster.roles, global.output, now);
+    let stdout = show(&roster.fleet, &found.slots, &roster.roles, form, now)?;
     Ok(Outcome { stdout, code: u8::from(!found.unreadable.is_empty()) })
 }
 
-/// The remembered sessions with a line break at their end. `roles` say how long a slot backs off;
-/// `now` is by the clock that wrote the times in `slots`.
-pub fn show(
+/// What the platform remembers. `roles` say how long a slot backs off; `now` is by the clock that
+/// wrote the times in `slots`.
+fn show(
     fleet: &FleetName,
     slots: &[SlotSessions],
     roles: &[Role],
-    output: Output,
+    form: Form<'_>,
     now: SystemTime,
-) -> String {
-    let rows =
-        |quoted| slots.iter().map(|found| row(fleet, found, restraint(roles, found), now, quoted)).collect();
-    match output {
-        Output::Json => format!("{:#}\n", json(fleet, slots)),
-        Output::Text if slots.is_empty() => NOTHING.to_owned(),
-        Output::Text => table(rows(str::to_owned)),
-        Output::Markdown => markdown(rows(escaped)),
-    }
+) -> serde_json::Result<String> {
+    let view = || match slots {
+        [] => View { lines: vec![NOTHING.to_owned()], ..View::default() },
+        slots => {
+            let row = |found| row(fleet, found, restraint(roles, found), now, form.secrets);
+            let headings = &["SLOT", "STATE", "SINCE", "GEN", "LAST", "LOG"];
+            View { table: Table { headings, rows: slots.iter().map(row).collect() }, lines: Vec::new() }
+        }
+    };
+    let shown = form.show(view, |secrets| document(fleet, slots).pretty(secrets))?;
+    Ok(match form.output {
+        Output::Markdown => format!("{}\n\n{shown}", count(slots.len() as u64, "slot")),
+        Output::Text | Output::Json => shown,
+    })
 }
 
-const NOTHING: &str = "no sessions yet; `coordinator reconcile` starts them\n";
-
-const HEAD: [&str; 6] = ["SLOT", "STATE", "SINCE", "GEN", "LAST", "LOG"];
-
-type Row = [String; 6];
+const NOTHING: &str = "no sessions yet; `coordinator reconcile` starts them";
 
 fn restraint(roles: &[Role], found: &SlotSessions) -> Option<BackoffSettings> {
     roles.iter().find(|role| found.slot.group == role.key).map(|role| role.spec.restraint)
 }
 
-/// `quoted` makes text of the platform harmless where it is shown.
 fn row(
     fleet: &FleetName,
     found: &SlotSessions,
     restraint: Option<BackoffSettings>,
     now: SystemTime,
-    quoted: fn(&str) -> String,
-) -> Row {
-    let session = found.slot.session_name(fleet);
-    let (state, since) = state(&session, found, restraint, now);
+    secrets: &Secrets,
+) -> Vec<Cell> {
+    let (state, since) = state(&found.slot.session_name(fleet), found, restraint, now);
     let newest = found.live.as_ref().map(|live| live.generation);
     let generation = newest.unwrap_or_else(|| found.history.last().map(|run| run.generation));
-    let ended = || found.history.last().map(|run| last(run, found.recent(), restraint));
-    let last = found.stuck.as_ref().map(|stuck| quoted(&in_the_table(&stuck.detail))).or_else(ended);
-    let slot = shown(found, quoted);
-    let log = format!("coordinator logs {}", found.slot.name());
-    let generation = generation.map_or_else(String::new, |number| number.to_string());
-    [slot, state, since, generation, last.unwrap_or_default(), log]
+    let ended = || found.history.last().map(|run| last(run, found.recent(), restraint, secrets));
+    let stuck = found.stuck.as_ref().map(|stuck| without_remedy(&stuck.detail, secrets));
+    let last = stuck.or_else(ended).unwrap_or_default();
+    vec![
+        Cell::new(slot(found)),
+        Cell::ours(state),
+        Cell::ours(since),
+        Cell::ours(generation.map_or_else(String::new, |number| number.to_string())),
+        Cell::new(last).max(MAX_LAST),
+        Cell::ours(format!("coordinator logs {}", found.slot.name())),
+    ]
 }
 
-/// A work item's slot by the item's id, where a session says it.
-fn shown(found: &SlotSessions, quoted: fn(&str) -> String) -> String {
+/// A work item's slot by the item's id, where a session has it.
+fn slot(found: &SlotSessions) -> String {
     let live = found.live.as_ref().and_then(|live| live.item.as_ref());
     let item = live.or_else(|| found.history.last()?.item.as_ref());
-    item.map_or_else(
-        || found.slot.name(),
-        |of| format!("{}/{}", found.slot.group, quoted(&in_the_table(&of.item.id))),
-    )
+    item.map_or_else(|| found.slot.name(), |of| format!("{}/{}", found.slot.group, of.item.id))
 }
 
 fn state(
@@ -109,52 +112,35 @@ fn state(
     (State::Finished.word().to_owned(), ended.unwrap_or_default())
 }
 
-/// One line; the remedy after the semicolon is in the report.
-fn in_the_table(detail: &str) -> String {
-    one_line(detail.split(';').next().unwrap_or_default(), MAX_LAST)
+/// The remedy after the semicolon is in the report. A secret may contain a semicolon.
+fn without_remedy(detail: &str, secrets: &Secrets) -> String {
+    shown(detail, usize::MAX, secrets).split(';').next().unwrap_or_default().to_owned()
 }
 
 /// `succeeded after 41 min`, `failed, exit 1 after 4 s (3 in a row)`.
-fn last(run: &Run, history: &[Run], restraint: Option<BackoffSettings>) -> String {
+fn last(run: &Run, history: &[Run], restraint: Option<BackoffSettings>, secrets: &Secrets) -> String {
     let word = run.outcome.word().replace('_', " ");
     let how = match (run.outcome, run.exit_code, &run.detail) {
         (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut, ..) | (_, None, None) => String::new(),
         (_, Some(code), _) => format!(", exit {code}"),
-        (_, None, Some(detail)) => format!(", {}", in_the_table(detail)),
+        (_, None, Some(detail)) => format!(", {}", without_remedy(detail, secrets)),
     };
     let streak = restraint.map_or(0, |restraint| backoff::failure_streak(history, &restraint));
     let streak = if streak > 1 { format!(" ({streak} in a row)") } else { String::new() };
-    one_line(&format!("{word}{how} after {}{streak}", span(run.runtime())), MAX_LAST)
+    format!("{word}{how} after {}{streak}", span(run.runtime()))
 }
 
-fn table(rows: Vec<Row>) -> String {
-    let rows: Vec<Row> = [HEAD.map(str::to_owned)].into_iter().chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let line = |row: &Row| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
-}
-
-fn markdown(rows: Vec<Row>) -> String {
-    let line = |row: Row| format!("| {} |\n", row.map(|cell| cell.replace('|', "\\|")).join(" | "));
-    let head = line(HEAD.map(str::to_owned)) + &line(HEAD.map(|_| "---".to_owned()));
-    let slots = count(rows.len() as u64, "slot");
-    format!("{slots}\n\n{head}{}", rows.into_iter().map(line).collect::<String>())
-}
-
-fn json(fleet: &FleetName, slots: &[SlotSessions]) -> Value {
+fn document(fleet: &FleetName, slots: &[SlotSessions]) -> Json {
     let sessions = slots.iter().flat_map(|found| {
         let finished = found.history.iter().map(|run| finished_json(fleet, found, run));
         finished.chain(found.live.as_ref().map(|live| live_json(fleet, found, live))).collect::<Vec<_>>()
     });
-    json!({
+    let document = json!({
         "schema": "coordinator.sessions/v1",
         "fleet": fleet.as_str(),
         "sessions": sessions.collect::<Vec<_>>(),
-    })
+    });
+    document.into()
 }
 
 /// The recipe of a session: its group is the role, unless it works on an item.
@@ -220,6 +206,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::render::Screen;
     use coordinator_core::fleet::{Listing, Outcome, RoleKey, Slot, SlotRecord, Stuck, StuckReason};
 
     fn at(second: u64) -> SystemTime {
@@ -269,7 +256,8 @@ mod tests {
 
     fn shown(output: Output) -> String {
         let fleet = FleetName::parse("demo").expect("a valid name");
-        show(&fleet, &listed(), &[], output, at(660))
+        let form = Form { output, screen: Screen::PLAIN, secrets: &Secrets::default() };
+        show(&fleet, &listed(), &[], form, at(660)).expect("it is written")
     }
 
     #[test]
@@ -284,7 +272,7 @@ mod tests {
         3 slots
 
         | SLOT | STATE | SINCE | GEN | LAST | LOG |
-        | --- | --- | --- | --- | --- | --- |
+        |---|---|---|---|---|---|
         | ui-builder-s0 | running | 11 min | 2 | failed, exit 3 after 4.0 s | coordinator logs ui-builder-s0 |
         | ui-builder-s1 | pending | 11 min | 1 | ImagePullBackOff: no image &#91;31m&#96;agents:lates&#96; | coordinator logs ui-builder-s1 |
         | ui-builder-s2 | finished | 9 min | 4 | failed, exit 3 after 4.0 s | coordinator logs ui-builder-s2 |

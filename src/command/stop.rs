@@ -1,15 +1,21 @@
 //! `coordinator stop`: ends live sessions because a person says so. No cycle can.
 
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal, Write};
 
 use super::{Outcome, clients, slots};
 use crate::cli::{Global, Stop};
+use crate::render::Form;
+use crate::render::table::View;
 use coordinator_core::platform;
 use coordinator_roster::Roster;
 
 /// Ends the named sessions, with the platform's grace. Asks once where a person sits at a terminal.
-pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Result<Outcome> {
+pub async fn run(
+    options: &Stop,
+    global: &Global,
+    roster: &Roster,
+    form: Form<'_>,
+) -> anyhow::Result<Outcome> {
     let mut meant = Vec::new();
     for text in &options.slots {
         meant.extend(slots::meant(roster, text)?.into_iter().take(1));
@@ -20,20 +26,19 @@ pub async fn run(options: &Stop, global: &Global, roster: &Roster) -> anyhow::Re
     }
     let platform = clients::platform_to_look(roster, global).await?;
     let by = person();
-    let (mut stdout, mut code) = (String::new(), 0);
+    let (mut lines, mut code) = (Vec::new(), 0);
     for (slot, name) in meant.iter().zip(&names) {
-        let line = match platform.stop(slot, &by).await {
+        lines.push(match platform.stop(slot, &by).await {
             Ok(platform::StopAnswer::Asked { .. }) => format!("{name}: stopping"),
             Ok(platform::StopAnswer::NotLive) => format!("{name}: no session is live"),
             Err(error) => {
                 code = 1;
                 format!("{name}: {error:#}")
             }
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(stdout, "{line}");
+        });
     }
-    Ok(Outcome { stdout, code })
+    let view = View { lines, ..View::default() };
+    Ok(Outcome { stdout: view.text(form.screen, form.secrets), code })
 }
 
 /// Without a terminal nothing can be answered: the command line is the answer.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Cycle;
-use crate::cli::StepName;
+use crate::steps::StepName;
 use crate::steps::panic_message;
 use coordinator_core::endpoint::Endpoint;
 use coordinator_core::report::{Interrupt, Step, StepOutcome};
@@ -112,7 +112,7 @@ pub(super) async fn isolated<P, S, T: Default>(
     work: impl AsyncFnOnce(&mut T) -> anyhow::Result<()>,
 ) -> Step<T> {
     let started = Instant::now();
-    cycle.progress.step_started(word(name));
+    cycle.progress.step_started(name.word());
     let mut body = T::default();
     let guarded = AssertUnwindSafe(work(&mut body)).catch_unwind();
     // Poll the work last: after SIGSTOP and SIGCONT beyond the deadline it must not act on stale data.
@@ -129,19 +129,10 @@ pub(super) async fn isolated<P, S, T: Default>(
         },
     };
     if let StepOutcome::Failed(error) = &outcome {
-        tracing::error!(step = word(name), "{error}");
+        tracing::error!(step = name.word(), "{error}");
     }
-    cycle.progress.step_ended(word(name), &outcome);
+    cycle.progress.step_ended(name.word(), &outcome);
     Step { outcome, duration: started.elapsed(), body }
-}
-
-fn word(name: StepName) -> &'static str {
-    match name {
-        StepName::Inventory => "inventory",
-        StepName::Spawn => "spawn",
-        StepName::Merge => "merge",
-        StepName::Health => "health",
-    }
 }
 
 fn failed(error: &str) -> StepOutcome {

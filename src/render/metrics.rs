@@ -1,7 +1,7 @@
 //! The report as Prometheus text, for the textfile collector of a node exporter.
 //!
-//! One cycle cannot keep a counter, so everything is a gauge that speaks of the last cycle. What is unknown has no
-//! sample; it is never 0.
+//! One cycle cannot keep a counter, so everything is a gauge about the last cycle. What is unknown
+//! has no sample; it is never 0.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -13,15 +13,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 
-use super::words::safe;
+use super::{MAX_SENTENCE, shown};
 use coordinator_core::fleet::StuckReason;
 use coordinator_core::report::{
     HealthVerdict, Report, RoleCount, SourceOutcome, SourceReport, Status, Step, StepOutcome,
 };
+use coordinator_core::secrets::Secrets;
 
 /// The report in the text exposition format, version 0.0.4.
-pub fn report(report: &Report) -> String {
-    let mut metrics = Metrics { fleet: report.fleet.as_str(), text: String::new() };
+pub fn report(report: &Report, secrets: &Secrets) -> String {
+    let mut metrics = Metrics { fleet: report.fleet.as_str(), secrets, text: String::new() };
     cycle(report, &mut metrics);
     steps(report, &mut metrics);
     inventory(report, &mut metrics);
@@ -216,7 +217,8 @@ fn health(report: &Report, metrics: &mut Metrics) {
     let mut endpoints = BTreeMap::new();
     for endpoint in &report.health.body.endpoints {
         let up = endpoint.verdict == HealthVerdict::Up;
-        let (all_up, latency) = endpoints.entry(safe(&endpoint.name)).or_insert((true, Duration::ZERO));
+        let (all_up, latency) =
+            endpoints.entry(metrics.shown(&endpoint.name)).or_insert((true, Duration::ZERO));
         *all_up &= up;
         *latency = endpoint.latency.max(*latency);
     }
@@ -235,6 +237,7 @@ type Labels = Vec<(&'static str, String)>;
 
 struct Metrics<'a> {
     fleet: &'a str,
+    secrets: &'a Secrets,
     text: String,
 }
 
@@ -249,10 +252,15 @@ impl Metrics<'_> {
         }
     }
 
+    fn shown(&self, text: &str) -> String {
+        shown(text, MAX_SENTENCE, self.secrets)
+    }
+
     fn sample(&self, name: &str, labels: Labels, value: f64) -> String {
         let fleet = [("fleet", self.fleet.to_owned())];
         let labels = fleet.into_iter().chain(labels);
-        let labels: Vec<_> = labels.map(|(key, text)| format!("{key}=\"{}\"", escaped(&text))).collect();
+        let labels: Vec<_> =
+            labels.map(|(key, text)| format!("{key}=\"{}\"", escaped(&self.shown(&text)))).collect();
         format!("coordinator_{name}{{{}}} {value}\n", labels.join(","))
     }
 }

@@ -1,80 +1,100 @@
-//! What each step has to say, before it is laid out: the text and the Markdown report say the same.
+//! The content of the report before it is laid out: the text and the Markdown report say the same.
 
 use std::time::SystemTime;
 
-use super::words::{clock, safe, sentence, span};
+use super::table::{Cell, Table, Tone};
+use super::words::{clock, sentence, span};
+use super::{MAX_SENTENCE, Screen};
 use coordinator_core::report::{
     EndpointHealth, HealthReport, HealthVerdict, MergeReport, RecentMerge, Report, Step, StepOutcome,
 };
 
-mod inventory;
 mod merge;
-mod slots;
-mod spawn;
+mod sessions;
 
-/// What a colour says; without colour the words say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
-    /// As it should be.
-    Plain,
-    /// Done.
-    Done,
-    /// Held, left for later, or to be looked at.
-    Held,
-    /// Failed.
-    Failed,
-    /// Of less weight.
-    Detail,
-}
+/// Characters of a title on a terminal.
+const MAX_TITLE: usize = 39;
 
 /// What became of the thing that an entry names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
     /// Started or merged.
     Done,
-    /// Already there.
     Present,
     /// Held back for now.
     Held,
-    /// Left alone.
     Left,
-    /// Lives and does not get on.
+    /// Live and stalled.
     Stuck,
-    /// Failed.
     Failed,
 }
 
-/// A sentence.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) tone: Tone,
-    pub(super) text: String,
-}
-
-/// One thing of which a step speaks.
-#[derive(Debug, PartialEq, Eq)]
+/// One thing that a step names.
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) mark: Mark,
-    /// Our own words: a role, slots, a number.
+    /// A role, slots, or the number of a pull request; may be empty.
     pub(super) name: String,
-    /// A title; may be empty.
+    /// May be empty.
     pub(super) title: String,
-    /// What there is to say; may be empty, later lines say what to do.
-    pub(super) detail: Vec<String>,
+    /// May be empty; lines after the first say what to do.
+    pub(super) detail: String,
 }
 
-/// One step. Its texts are safe for a terminal.
+/// One step. Its texts are as they came.
 #[derive(Debug)]
 pub(super) struct StepOutline {
     pub(super) name: &'static str,
-    /// At least one line: the summary, then what belongs to it.
-    pub(super) lines: Vec<Line>,
+    /// The summary, and what belongs to it.
+    pub(super) lines: Vec<(Tone, String)>,
     pub(super) entries: Vec<Entry>,
 }
 
 /// The four steps in the order of the report.
 pub(super) fn steps(report: &Report) -> [StepOutline; 4] {
-    [inventory::outline(report), spawn::outline(report), merge::outline(report), health(report)]
+    [sessions::inventory(report), sessions::spawn(report), merge::outline(report), health(report)]
+}
+
+impl StepOutline {
+    /// The entries as a list. Titles are cut where `screen` is a terminal.
+    pub(super) fn table(&self, dry_run: bool, screen: Screen) -> Table {
+        let longest = if screen.width.is_some() { MAX_TITLE } else { MAX_SENTENCE };
+        let rows = self.entries.iter().map(|entry| {
+            let (symbol, word, tone) = entry.mark.shown(dry_run);
+            let detail_tone = match entry.mark {
+                Mark::Done | Mark::Present | Mark::Stuck | Mark::Failed => Tone::Plain,
+                Mark::Held | Mark::Left => Tone::Detail,
+            };
+            vec![
+                Cell::ours(symbol).in_markdown(word).tone(tone),
+                name(&entry.name).tone(tone),
+                Cell::new(&entry.title).tone(tone).max(longest),
+                Cell::lines(entry.detail.lines().map(str::to_owned).collect()).tone(detail_tone),
+            ]
+        });
+        Table { headings: &[], rows: rows.collect() }
+    }
+}
+
+/// Roles, slots and numbers are our own words; the id of a work item may be anything.
+fn name(name: &str) -> Cell {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || " _-#,".contains(c);
+    if name.chars().all(is_plain) { Cell::ours(name) } else { Cell::new(name) }
+}
+
+impl Mark {
+    /// The symbol in text, the word in Markdown, and the tone.
+    fn shown(self, dry_run: bool) -> (&'static str, &'static str, Tone) {
+        match self {
+            Self::Done if dry_run => ("+", "planned", Tone::Done),
+            Self::Done => ("+", "done", Tone::Done),
+            Self::Present => ("=", "there", Tone::Plain),
+            Self::Held => ("~", "held", Tone::Held),
+            Self::Left => ("-", "left", Tone::Held),
+            Self::Stuck => ("?", "stuck", Tone::Held),
+            Self::Failed => ("!", "**failed**", Tone::Failed),
+        }
+    }
 }
 
 fn health(report: &Report) -> StepOutline {
@@ -87,19 +107,19 @@ fn health(report: &Report) -> StepOutline {
     }
     if all_up && !endpoints.is_empty() {
         let text = endpoints.iter().map(answer).collect::<Vec<_>>().join(", ");
-        lines.push(Line { tone: Tone::Plain, text });
+        lines.push((Tone::Plain, text));
     } else {
-        lines.extend(endpoints.iter().map(|endpoint| Line { tone: tone(endpoint), text: answer(endpoint) }));
+        lines.extend(endpoints.iter().map(|endpoint| (tone(endpoint), answer(endpoint))));
         lines.extend(suspects(&step.body, &report.merge));
     }
     if lines.is_empty() {
-        lines.push(Line { tone: Tone::Detail, text: "nothing to watch".to_owned() });
+        lines.push((Tone::Detail, "nothing to watch".to_owned()));
     }
     StepOutline { name: "health", lines, entries: Vec::new() }
 }
 
 fn answer(endpoint: &EndpointHealth) -> String {
-    let name = safe(&endpoint.name);
+    let name = &endpoint.name;
     let error = endpoint.error.as_deref().map(sentence);
     let Some(status) = endpoint.status else {
         let verdict = endpoint.verdict.word().replace('_', " ");
@@ -123,7 +143,7 @@ fn tone(endpoint: &EndpointHealth) -> Tone {
 }
 
 /// What may have broken production. That nothing was merged is known only when the list was read.
-fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<Line> {
+fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<(Tone, String)> {
     let text = match health.recent_merges.as_slice() {
         [] if health.endpoints.is_empty() || merge.outcome != StepOutcome::Ok => return None,
         [] => "nothing merged within 30 minutes".to_owned(),
@@ -132,25 +152,28 @@ fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<Line> {
             format!("merged within 30 minutes: {}", numbers.collect::<Vec<_>>().join(", "))
         }
     };
-    Some(Line { tone: Tone::Detail, text })
+    Some((Tone::Detail, text))
 }
 
 /// The step's first line: its summary, unless there is more to say about how it ended.
-fn summarize(outcome: &StepOutcome, summary: String, said_something: bool) -> Line {
+fn summarize(outcome: &StepOutcome, summary: String, said_something: bool) -> (Tone, String) {
     match outcome {
-        StepOutcome::Ok => Line { tone: Tone::Plain, text: summary },
+        StepOutcome::Ok => (Tone::Plain, summary),
         StepOutcome::Failed(error) if said_something => {
-            Line { tone: Tone::Failed, text: format!("{summary}; failed: {}", sentence(error)) }
+            (Tone::Failed, format!("{summary}; failed: {}", sentence(error)))
         }
-        StepOutcome::Failed(error) => {
-            Line { tone: Tone::Failed, text: format!("failed: {}", sentence(error)) }
-        }
-        StepOutcome::Skipped => Line { tone: Tone::Detail, text: "skipped".to_owned() },
-        StepOutcome::NotConfigured => Line { tone: Tone::Detail, text: "not configured".to_owned() },
+        StepOutcome::Failed(error) => (Tone::Failed, format!("failed: {}", sentence(error))),
+        StepOutcome::Skipped => (Tone::Detail, "skipped".to_owned()),
+        StepOutcome::NotConfigured => (Tone::Detail, "not configured".to_owned()),
     }
 }
 
 /// ` until 00:14`, or nothing.
 fn until(time: Option<SystemTime>, today: SystemTime) -> String {
     time.map(|time| format!(" until {}", clock(time, today))).unwrap_or_default()
+}
+
+/// What explains an entry, before the details that came with it.
+fn explained(what: &str, detail: &str) -> String {
+    if detail.trim().is_empty() { what.to_owned() } else { format!("{what}: {}", detail.trim_start()) }
 }

@@ -25,24 +25,20 @@ impl Progress {
         if stderr.is_terminal() { Self::on(stderr) } else { Self::silent() }
     }
 
-    /// Says nothing.
     pub fn silent() -> Self {
         Self { line: None }
     }
 }
 
 impl<W: Write> Progress<W> {
-    /// On this terminal.
     pub fn on(terminal: W) -> Self {
         Self { line: Some(RefCell::new(ProgressLine { terminal, steps: Vec::new() })) }
     }
 
-    /// The step runs now.
     pub fn step_started(&self, name: &'static str) {
         self.show(name, "…");
     }
 
-    /// The step has ended.
     pub fn step_ended(&self, name: &'static str, outcome: &StepOutcome) {
         let word = match outcome {
             StepOutcome::Ok => "done",

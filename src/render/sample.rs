@@ -123,7 +123,6 @@ pub(crate) fn converged() -> Report {
     }
 }
 
-/// Much to do.
 pub(crate) fn eventful() -> Report {
     let spawned = |key, indices: &[u32]| {
         let targets: Vec<_> = indices.iter().map(|index| target(key, *index)).collect();

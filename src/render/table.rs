@@ -1,77 +1,308 @@
-//! Aligned tables for people, in text and in Markdown.
+//! What commands show to people: rows laid out by display width, as text and as Markdown.
+//!
+//! Cells and lines take text from anywhere. It is made harmless, masked and cut here.
 
-/// Headings and rows; every row has as many cells as there are headings.
-#[derive(Debug)]
-pub struct Table<'a> {
-    /// One per column.
-    pub headings: &'a [&'a str],
-    /// In the order in which they are shown.
-    pub rows: Vec<Vec<String>>,
+use std::iter;
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr;
+
+use super::markdown::escaped;
+use super::{MAX_LINE, MAX_SENTENCE, Screen, shown, wrap};
+use coordinator_core::secrets::Secrets;
+
+/// Columns of a list are not made wider for one long name or title.
+const MAX_COLUMN: usize = 40;
+/// With less room beside the columns of a list, the last cell begins on a line of its own.
+const MIN_LAST: usize = 30;
+
+/// A table and the lines below it.
+#[derive(Debug, Default)]
+pub struct View {
+    pub table: Table,
+    pub lines: Vec<String>,
 }
 
-impl Table<'_> {
-    /// Columns two spaces apart, numbers to the right; each line ends in a line break.
-    pub fn text(&self) -> String {
-        let headings: Vec<String> = self.headings.iter().map(|heading| heading.to_uppercase()).collect();
-        let columns: Vec<Column> = (0..headings.len()).map(|index| self.column(index)).collect();
-        let lines = std::iter::once(&headings).chain(&self.rows).map(|row| line(row, &columns));
-        lines.collect()
+impl View {
+    pub fn text(&self, screen: Screen, secrets: &Secrets) -> String {
+        self.below(self.table.text(0, screen, secrets).concat(), |line| shown(line, MAX_LINE, secrets))
     }
 
-    /// A Markdown table; `|` in a cell is escaped.
-    pub fn markdown(&self) -> String {
-        let columns: Vec<Column> = (0..self.headings.len()).map(|index| self.column(index)).collect();
-        let cells = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let rule = columns.iter().map(|column| if column.numeric { "---:" } else { "---" }.to_owned());
-        let mut text = cells(self.headings.iter().map(|heading| (*heading).to_owned()).collect());
-        text += &cells(rule.collect());
-        for row in &self.rows {
-            text += &cells(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
+    pub fn markdown(&self, secrets: &Secrets) -> String {
+        self.below(self.table.markdown(secrets), |line| escaped(&shown(line, MAX_LINE, secrets)))
+    }
+
+    fn below(&self, mut rows: Vec<String>, shown: impl Fn(&String) -> String) -> String {
+        if !rows.is_empty() && !self.lines.is_empty() {
+            rows.push(String::new());
         }
-        text
+        rows.extend(self.lines.iter().map(shown));
+        rows.join("\n") + "\n"
+    }
+}
+
+/// With headings it is a table. Without, it is a list: the last cell of a row says something about
+/// the others and is wrapped, and Markdown shows bullets.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub headings: &'static [&'static str],
+    /// As many cells each as there are headings.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// What the colour of a text says; without colour the words say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    Plain,
+    Done,
+    /// Held, left for later, or to be looked at.
+    Held,
+    Failed,
+    /// Of less weight.
+    Detail,
+}
+
+#[derive(Debug, Clone)]
+pub struct Cell {
+    lines: Vec<String>,
+    max: usize,
+    tone: Tone,
+    is_number: bool,
+    markdown: Markdown,
+}
+
+/// What Markdown shows of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Markdown {
+    Escaped,
+    AsItIs,
+    Instead(&'static str),
+}
+
+impl Cell {
+    /// Text from anywhere.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self::lines(vec![text.into()])
     }
 
-    fn column(&self, index: usize) -> Column {
-        let cells = || self.rows.iter().filter_map(|row| row.get(index));
-        let heading = self.headings.get(index).map_or(0, |heading| heading.chars().count());
-        Column {
-            width: cells().map(|cell| cell.chars().count()).fold(heading, usize::max),
-            numeric: !self.rows.is_empty() && cells().all(|cell| cell.parse::<u64>().is_ok()),
+    /// Our own words, whose signs mean in Markdown what they mean.
+    pub fn ours(text: impl Into<String>) -> Self {
+        Self { markdown: Markdown::AsItIs, ..Self::new(text) }
+    }
+
+    /// Shown to the right.
+    pub fn number(number: impl Into<u64>) -> Self {
+        Self { is_number: true, ..Self::ours(number.into().to_string()) }
+    }
+
+    /// Several lines, for the last column.
+    pub fn lines(lines: Vec<String>) -> Self {
+        Self { lines, max: MAX_SENTENCE, tone: Tone::Plain, is_number: false, markdown: Markdown::Escaped }
+    }
+
+    #[must_use]
+    pub fn tone(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+
+    /// At most so many characters of each line.
+    #[must_use]
+    pub fn max(self, max: usize) -> Self {
+        Self { max, ..self }
+    }
+
+    /// What Markdown shows in place of the text.
+    #[must_use]
+    pub fn in_markdown(self, words: &'static str) -> Self {
+        Self { markdown: Markdown::Instead(words), ..self }
+    }
+
+    fn shown(&self, secrets: &Secrets) -> Self {
+        let lines = self.lines.iter().map(|line| shown(line, self.max, secrets));
+        Self { lines: lines.filter(|line| !line.is_empty()).collect(), ..self.clone() }
+    }
+
+    fn markdown(&self, line_break: &str, secrets: &Secrets) -> String {
+        let lines = self.shown(secrets).lines;
+        match self.markdown {
+            Markdown::Escaped => lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join(line_break),
+            Markdown::AsItIs => lines.join(line_break),
+            Markdown::Instead(words) => words.to_owned(),
         }
     }
 }
 
-struct Column {
-    width: usize,
-    numeric: bool,
+impl Table {
+    /// The lines of each row, the headings first, from the column `indent` on.
+    pub(super) fn text(&self, indent: usize, screen: Screen, secrets: &Secrets) -> Vec<Vec<String>> {
+        let headings = self.headings.iter().enumerate().map(|(column, heading)| Cell {
+            is_number: self.is_number(column),
+            ..Cell::ours(heading.to_uppercase())
+        });
+        let headings: Vec<Cell> = headings.collect();
+        let has_headings = !headings.is_empty() && !self.rows.is_empty();
+        let rows = self.rows.iter().map(|row| row.iter().map(|cell| cell.shown(secrets)).collect());
+        let rows: Vec<Vec<Cell>> = has_headings.then_some(headings).into_iter().chain(rows).collect();
+        let most = if self.headings.is_empty() { MAX_COLUMN } else { usize::MAX };
+        let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| {
+                rows.iter().map(|row| row.get(column).map_or(0, width)).max().unwrap_or(0).min(most)
+            })
+            .collect();
+        let wraps = Screen { width: screen.width.filter(|_| self.headings.is_empty()), ..screen };
+        rows.iter().map(|row| row_text(row, &widths, indent, wraps)).collect()
+    }
+
+    pub(super) fn markdown(&self, secrets: &Secrets) -> Vec<String> {
+        if self.headings.is_empty() {
+            return self.rows.iter().map(|row| bullet(row, secrets)).collect();
+        }
+        let row = |row: &Vec<Cell>| {
+            let cells = row.iter().map(|cell| match cell.markdown("<br>", secrets) {
+                text if text.is_empty() => " |".to_owned(),
+                text => format!(" {text} |"),
+            });
+            format!("|{}", cells.collect::<String>())
+        };
+        let headings = row(&self.headings.iter().map(|heading| Cell::ours(*heading)).collect());
+        let columns = 0..self.headings.len();
+        let rule = columns.map(|column| if self.is_number(column) { "---:|" } else { "---|" });
+        let rule = format!("|{}", rule.collect::<String>());
+        let rows = self.rows.iter().map(row);
+        if self.rows.is_empty() { Vec::new() } else { [headings, rule].into_iter().chain(rows).collect() }
+    }
+
+    fn is_number(&self, column: usize) -> bool {
+        self.rows.iter().filter_map(|row| row.get(column)).any(|cell| cell.is_number)
+    }
 }
 
-fn line(cells: &[String], columns: &[Column]) -> String {
-    let padded = cells.iter().zip(columns).map(|(cell, Column { width, numeric })| {
-        if *numeric { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+/// `- **failed** what it is: what is said about it`.
+fn bullet(row: &[Cell], secrets: &Secrets) -> String {
+    let cells: Vec<String> = row.iter().map(|cell| cell.markdown("; ", secrets)).collect();
+    let Some((last, named)) = cells.split_last() else { return String::new() };
+    let named = named.iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(" ");
+    let colon = if row.len() > 2 && !last.is_empty() { ":" } else { "" };
+    format!("- {}", format!("{named}{colon} {last}").trim())
+}
+
+fn width(cell: &Cell) -> usize {
+    cell.lines.iter().map(|line| line.width()).max().unwrap_or_default()
+}
+
+/// The cells before the last in their columns, and the last beside or below them. One space follows
+/// a sign, two follow any other cell.
+fn row_text(cells: &[Cell], widths: &[usize], indent: usize, screen: Screen) -> Vec<String> {
+    let Some((last, head)) = cells.split_last() else { return Vec::new() };
+    let mut parts = vec![(Tone::Plain, " ".repeat(indent))];
+    let mut column = indent;
+    for (cell, wide) in iter::zip(head, widths).filter(|(_, wide)| **wide > 0) {
+        let (used, gap) = (width(cell), if *wide == 1 { 1 } else { 2 });
+        let (text, rest) = (cell.lines.concat(), " ".repeat(wide.saturating_sub(used)));
+        let text = if cell.is_number { rest + &text } else { text + &rest };
+        parts.push((cell.tone, text + &" ".repeat(gap)));
+        column += used.max(*wide) + gap;
+    }
+    let fits = screen.width.is_none_or(|width| column + MIN_LAST <= width);
+    let below = if fits { column } else { indent + 2 };
+    let room = screen.width.map(|width| width.saturating_sub(below));
+    let mut rows = last.lines.iter().flat_map(|line| wrap::wrapped(line, room));
+    parts.extend(if fits { rows.next() } else { None }.map(|row| (last.tone, row)));
+    let first = painted(&parts, screen);
+    iter::once(first)
+        .chain(rows.map(|row| format!("{:below$}{}", "", paint(last.tone, &row, screen))))
+        .collect()
+}
+
+/// Parts of one tone are painted together; spaces at the end are left out.
+fn painted(parts: &[(Tone, String)], screen: Screen) -> String {
+    let end = parts.iter().rposition(|(_, text)| !text.trim().is_empty()).map_or(0, |last| last + 1);
+    let spans: Vec<_> = parts[..end].chunk_by(|(one, _), (other, _)| one == other).collect();
+    let spans = spans.iter().enumerate().map(|(at, span)| {
+        let text: String = span.iter().map(|(_, text)| text.as_str()).collect();
+        let text = if at + 1 == spans.len() { text.trim_end() } else { &text };
+        paint(span[0].0, text, screen)
     });
-    padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    spans.collect()
+}
+
+pub(super) fn paint(tone: Tone, text: &str, screen: Screen) -> String {
+    let style = match tone {
+        Tone::Plain => Style::new(),
+        Tone::Done => AnsiColor::Green.on_default(),
+        Tone::Held => AnsiColor::Yellow.on_default(),
+        Tone::Failed => AnsiColor::Red.on_default(),
+        Tone::Detail => Style::new().dimmed(),
+    };
+    if screen.color && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn table() -> Table<'static> {
-        let rows = [["ui_builder", "3", "a|b"], ["größer", "12", ""]];
-        let rows = rows.map(|row| row.map(str::to_owned).to_vec()).to_vec();
-        Table { headings: &["role", "count", "note"], rows }
+    const SECRET: &str = "ghp_0123456789";
+
+    fn secrets() -> Secrets {
+        Secrets::new([SECRET.to_owned()])
+    }
+
+    fn table() -> View {
+        let row =
+            |role: &str, count: u32, note: &str| vec![Cell::ours(role), Cell::number(count), Cell::new(note)];
+        let rows = vec![row("ui_builder", 3, "a|b"), row("größer", 12, ""), row("設計", 1, "x")];
+        View { table: Table { headings: &["role", "count", "note"], rows }, lines: Vec::new() }
+    }
+
+    fn list(said: &str) -> View {
+        let row = vec![Cell::ours("!").in_markdown("**failed**"), Cell::new("a s0"), Cell::new(said)];
+        View { table: Table { headings: &[], rows: vec![row] }, lines: vec!["the end".to_owned()] }
     }
 
     #[test]
-    fn columns_line_up_and_no_line_ends_in_spaces() {
-        assert_eq!(table().text(), "ROLE        COUNT  NOTE\nui_builder      3  a|b\ngrößer         12\n");
+    fn columns_line_up_by_what_is_seen_and_no_line_ends_in_spaces() {
+        let expected =
+            "ROLE        COUNT  NOTE\nui_builder      3  a|b\ngrößer         12\n設計            1  x\n";
+        assert_eq!(table().text(Screen::PLAIN, &secrets()), expected);
     }
 
     #[test]
     fn a_bar_in_a_cell_does_not_end_it() {
-        let expected =
-            "| role | count | note |\n| --- | ---: | --- |\n| ui_builder | 3 | a\\|b |\n| größer | 12 |  |\n";
-        assert_eq!(table().markdown(), expected);
+        let expected = "| role | count | note |\n|---|---:|---|\n| ui_builder | 3 | a&#124;b |\n\
+            | größer | 12 | |\n| 設計 | 1 | x |\n";
+        assert_eq!(table().markdown(&secrets()), expected);
+    }
+
+    #[test]
+    fn a_list_is_wrapped_beside_its_names_or_below_them() {
+        let said = "one two three four five six seven eight";
+        let text = |width| list(said).text(Screen { color: false, width: Some(width) }, &secrets());
+        assert_eq!(text(40), "! a s0  one two three four five six\n        seven eight\n\nthe end\n");
+        assert_eq!(text(30), "! a s0\n  one two three four five six\n  seven eight\n\nthe end\n");
+        assert_eq!(list(said).markdown(&secrets()), format!("- **failed** a s0: {said}\n\nthe end\n"));
+    }
+
+    #[test]
+    fn a_secret_that_would_be_cut_wrapped_or_escaped_is_masked() {
+        let secrets = Secrets::new([SECRET.to_owned(), "two words_of one".to_owned()]);
+        let long = "x".repeat(MAX_SENTENCE - 8);
+        let hidden = SECRET.replace('_', "_\u{200b}");
+        for said in [&format!("{long}{SECRET}"), &format!("{} two words_of one", "y".repeat(25)), &hidden] {
+            let view = View { lines: vec![said.clone()], ..list(said) };
+            let narrow = Screen { color: false, width: Some(40) };
+            for text in [view.text(narrow, &secrets), view.markdown(&secrets)] {
+                let leaks = ["ghp", "two", "words"].iter().any(|part| text.contains(part));
+                assert!(!leaks && text.contains("**"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn cells_of_one_tone_are_painted_together() {
+        let row = ["!", "a", "b"].map(|text| Cell::ours(text).tone(Tone::Failed)).to_vec();
+        let view = View { table: Table { headings: &[], rows: vec![row] }, lines: Vec::new() };
+        let screen = Screen { color: true, width: None };
+        assert_eq!(view.text(screen, &secrets()), "\u{1b}[31m! a b\u{1b}[0m\n");
     }
 }

@@ -1,17 +1,18 @@
 use insta::assert_snapshot;
 use serde_json::json;
 
-use super::sample::{at, converged, endpoint, eventful, merged, slot, stuck, target};
+use super::sample::{at, converged, endpoint, eventful, filled_with, merged, slot, stuck, target};
 use super::*;
 use coordinator_core::fleet::{Hold, HoldReason, StuckReason, Unmanaged};
 use coordinator_core::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
+use coordinator_core::secrets::Secrets;
 
 mod items;
 mod metrics_file;
 mod untrusted;
 
 fn text(report: &Report, width: Option<usize>) -> String {
-    text::report(report, Screen { color: false, width })
+    text::report(report, Screen { color: false, width }, &Secrets::default())
 }
 
 #[test]
@@ -164,7 +165,7 @@ fn a_session_that_is_not_as_it_should_be_is_named_with_its_reason_and_remedy() {
 
     healthy  0.8 s, 3 requests
     "#);
-    assert_snapshot!(markdown::report(&troubled()), @r#"
+    assert_snapshot!(markdown::report(&troubled(), &Secrets::default()), @r#"
     ### coordinator, demo: healthy
 
     | step | outcome | time | |
@@ -187,7 +188,7 @@ fn a_session_that_is_not_as_it_should_be_is_named_with_its_reason_and_remedy() {
 
 #[test]
 fn programs_get_the_full_names_of_stuck_and_surplus_sessions() {
-    let json = json::report(&troubled()).expect("it is written");
+    let json = json::report(&troubled(), &Secrets::default()).expect("it is written");
     let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
     let inventory = &json["steps"]["inventory"];
     assert_eq!(inventory["out_of_range"], json!(["demo-ui-builder-s38", "demo-ui-builder-s39"]));
@@ -260,7 +261,7 @@ fn several_endpoints_share_a_line_only_when_all_are_up() {
 #[test]
 fn without_colour_the_report_reads_the_same() {
     for report in [converged(), eventful()] {
-        let colored = text::report(&report, Screen { color: true, width: Some(80) });
+        let colored = text::report(&report, Screen { color: true, width: Some(80) }, &Secrets::default());
         assert!(colored.contains("\u{1b}["), "{colored}");
         assert_eq!(anstream::adapter::strip_str(&colored).to_string(), text(&report, Some(80)));
     }
@@ -268,7 +269,8 @@ fn without_colour_the_report_reads_the_same() {
 
 #[test]
 fn colour_says_done_held_failed_and_detail() {
-    let colored = text::report(&eventful(), Screen { color: true, width: None }).replace('\u{1b}', "ESC");
+    let colored = text::report(&eventful(), Screen { color: true, width: None }, &Secrets::default())
+        .replace('\u{1b}', "ESC");
     assert_snapshot!(colored, @r#"
     coordinator  demo  ESC[2m2026-01-01 00:00 UTCESC[0m
 
@@ -298,7 +300,7 @@ fn colour_says_done_held_failed_and_detail() {
 
 #[test]
 fn the_json_report_keeps_its_contract() {
-    let json = json::report(&eventful()).expect("it is written");
+    let json = json::report(&eventful(), &Secrets::default()).expect("it is written");
     assert_eq!(json.lines().count(), 1, "one report is one line");
     let folded = json.replace("},{", "},\n{").replace("\":{\"", "\":\n{\"").replace("}]}},\"", "}]}},\n\"");
     assert_snapshot!(folded, @r#"
@@ -327,7 +329,7 @@ fn the_json_report_keeps_its_contract() {
 
 #[test]
 fn the_markdown_report_is_a_table_and_lists() {
-    assert_snapshot!(markdown::report(&converged()), @r#"
+    assert_snapshot!(markdown::report(&converged(), &Secrets::default()), @r#"
     ### coordinator, demo: healthy
 
     | step | outcome | time | |
@@ -339,7 +341,7 @@ fn the_markdown_report_is_a_table_and_lists() {
 
     2026-01-01 00:05 UTC, 0.8 s, 3 requests
     "#);
-    assert_snapshot!(markdown::report(&eventful()), @r#"
+    assert_snapshot!(markdown::report(&eventful(), &Secrets::default()), @r#"
     ### coordinator, demo: broken
 
     - production answers 503
@@ -374,4 +376,28 @@ fn the_markdown_report_is_a_table_and_lists() {
 
     2026-01-01 00:00 UTC, 2.4 s, 46 requests
     "#);
+}
+
+/// The sample has it in every text; in a narrow list it would be wrapped, in Markdown escaped.
+#[test]
+fn no_form_of_a_report_shows_a_secret() {
+    let secret = "ghp_0123 456789";
+    let report = filled_with(&format!("a {secret} b"));
+    let shown = |secrets: &Secrets| {
+        let narrow = Screen { color: false, width: Some(20) };
+        [
+            text::report(&report, narrow, secrets),
+            text::report(&report, Screen::PLAIN, secrets),
+            markdown::report(&report, secrets),
+            json::report(&report, secrets).expect("it is written"),
+            metrics::report(&report, secrets),
+            workflow::annotations(&report, secrets),
+        ]
+    };
+    for open in shown(&Secrets::default()) {
+        assert!(open.contains("0123"), "{open}");
+    }
+    for masked in shown(&Secrets::new([secret.to_owned()])) {
+        assert!(masked.contains("**") && !masked.contains("0123"), "{masked}");
+    }
 }

@@ -2,10 +2,16 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub(crate) use coordinator_core::sanitize::{safe, safe_lines, sentence};
+use coordinator_core::sanitize::one_line;
 
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
 const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);
+
+/// The lines of a message as one sentence. It is cut where it is shown, after secrets are masked.
+pub(crate) fn sentence(text: &str) -> String {
+    let lines = text.lines().map(|line| one_line(line, usize::MAX));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
 
 /// `2026-01-01T00:05:00Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {

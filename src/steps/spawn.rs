@@ -22,7 +22,6 @@ const MAX_ITEM_FAILURES: usize = 5;
 pub struct SpawnContext<'a> {
     /// Recorded in every session that it creates.
     pub cycle: &'a CycleId,
-    /// Reads the wall clock.
     pub clock: fn() -> SystemTime,
     /// No start begins after this.
     pub until: Instant,
@@ -46,9 +45,7 @@ enum Decision {
     Waiting,
     /// The platform has not answered.
     UnderWay,
-    /// Not started.
     Held(Hold),
-    /// What the platform answered.
     Answered(anyhow::Result<Start>),
 }
 

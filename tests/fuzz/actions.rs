@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::fleet::Slot;
 use coordinator_core::report::StepOutcome;
 use coordinator_platform_actions::{Actions, Settings};
@@ -32,12 +32,12 @@ pub(crate) fn actions(bytes: &[u8]) -> Verdict {
         Actions::new(settings, STAGE.github(&server))
     };
     let slot = Slot::of_role(&STAGE.roster.roles[0].key, 1);
-    let (mut report, log) = block_on(async {
+    let (report, log) = block_on(async {
         let steps = [StepName::Inventory, StepName::Spawn];
         let report = STAGE.cycle(&steps, Ok(platform()), Err(anyhow::anyhow!("no step needs it"))).await;
         (report, platform().logs(&slot, None).await)
     });
-    shown::check(&mut report);
+    shown::check(&report);
     assert!(log.is_ok() || !bytes.is_empty(), "{log:?}");
     if let Err(error) = &log {
         shown::is_fair(&format!("{error:#}"));

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::report::StepOutcome;
 use coordinator_platform_kubernetes::{Kubernetes, Settings};
 use coordinator_roster::PlatformKind;
@@ -31,13 +31,13 @@ pub(crate) fn kubernetes(bytes: &[u8]) -> Verdict {
         has_items: false,
         deadline: roster.deadline,
     };
-    let mut report = block_on(async {
+    let report = block_on(async {
         let until = Instant::now() + Duration::from_secs(10);
         let platform = Kubernetes::new(settings, server.kubernetes(), "agents", until);
         let steps = [StepName::Inventory, StepName::Spawn];
         STAGE.cycle(&steps, Ok(platform), Err(anyhow::anyhow!("no step needs it"))).await
     });
-    shown::check(&mut report);
+    shown::check(&report);
     match report.inventory.outcome {
         StepOutcome::Ok => Verdict::Taken,
         StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => Verdict::Refused,

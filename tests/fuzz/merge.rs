@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::merge::LastPushApproval;
 use coordinator_core::report::{Report, StepOutcome};
 use coordinator_github::documents;
@@ -19,7 +19,7 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::on("kind = \"process\"")
 /// Lists, reads again, asks for files and merges; then asks what `doctor` asks.
 pub(crate) fn merge(bytes: &[u8]) -> Verdict {
     let server = Server::new(bytes, answer);
-    let (mut report, findings) = block_on(async {
+    let (report, findings) = block_on(async {
         let report = cycle(&server).await;
         let findings = STAGE.github(&server).diagnose(SystemTime::now(), LastPushApproval::Github).await;
         (report, findings)
@@ -27,7 +27,7 @@ pub(crate) fn merge(bytes: &[u8]) -> Verdict {
     for finding in findings {
         shown::is_tame(&finding.what);
     }
-    shown::check(&mut report);
+    shown::check(&report);
     match report.merge.outcome {
         StepOutcome::Ok => Verdict::Taken,
         StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => Verdict::Refused,

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::fleet::Group;
 use coordinator_core::report::StepOutcome;
 use coordinator_platform_local::exec::{Exec, Purpose, Settings};
@@ -60,13 +60,13 @@ pub(crate) fn plugin(bytes: &[u8]) -> Verdict {
         exec,
         secret_names: roster.secret_names.clone(),
     };
-    let mut report = block_on(async {
+    let report = block_on(async {
         let until = Instant::now() + Duration::from_secs(15);
         let platform = Exec::new(settings, Purpose::Start, until, until);
         let steps = [StepName::Inventory, StepName::Spawn];
         STAGE.cycle(&steps, Ok(platform), Err(anyhow::anyhow!("no step needs it"))).await
     });
-    shown::check(&mut report);
+    shown::check(&report);
     match report.inventory.outcome {
         StepOutcome::Ok => Verdict::Taken,
         StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => Verdict::Refused,

@@ -28,6 +28,6 @@ pub(crate) fn report(bytes: &[u8]) -> Verdict {
         };
         merge.failed.push(failed);
     }
-    shown::check(&mut report);
+    shown::check(&report);
     Verdict::Taken
 }

@@ -1,8 +1,7 @@
 //! What every report must be, whoever had a hand in it.
 
-use coordinator::cli::Output;
-use coordinator::render::{self, Screen, annotations, metrics};
-use coordinator::runner::Reader;
+use coordinator::render::{Form, Output, Screen, metrics, workflow};
+use coordinator::workflow_commands::Escape;
 use coordinator_core::report::Report;
 use coordinator_core::secrets::Secrets;
 use pulldown_cmark::{Event, Options, Parser, Tag};
@@ -16,16 +15,25 @@ const LONGEST: usize = 1 << 20;
 const PALETTE: [&str; 5] = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
 
 /// Fails unless every form of the report is harmless to its reader.
-pub(super) fn check(report: &mut Report) {
+pub(super) fn check(report: &Report) {
     no_panic(report);
-    render::mask(report, &Secrets::new([TOKEN.to_owned()]));
-    let of = |output, screen| render::report(report, output, screen).expect("every report can be written");
+    let secrets = &Secrets::new([TOKEN.to_owned()]);
+    let of = |output, screen| {
+        Form { output, screen, secrets }.report(report).expect("every report can be written")
+    };
     let narrow = |color| Screen { color, width: Some(60) };
     let plain = of(Output::Text, narrow(false));
     let json = of(Output::Json, Screen::PLAIN);
     let markdown = of(Output::Markdown, Screen::PLAIN);
-    let notes = annotations::report(report);
-    let all = [&plain, &of(Output::Text, Screen::PLAIN), &json, &markdown, &notes, &metrics::report(report)];
+    let notes = workflow::annotations(report, secrets);
+    let all = [
+        &plain,
+        &of(Output::Text, Screen::PLAIN),
+        &json,
+        &markdown,
+        &notes,
+        &metrics::report(report, secrets),
+    ];
     for text in all {
         is_tame(text);
     }
@@ -34,9 +42,11 @@ pub(super) fn check(report: &mut Report) {
     assert_eq!(stripped, plain, "colour adds nothing but colour");
 
     serde_json::from_str::<serde_json::Value>(&json).expect("the report is JSON");
-    let for_runner = Reader::Runner.json(&json);
+    let for_runner = Escape::WorkflowCommands.json(&json);
     serde_json::from_str::<serde_json::Value>(&for_runner).expect("it still is, for a runner");
-    for text in [&for_runner, &Reader::Runner.text(&plain), &Reader::Runner.text(&markdown)] {
+    for text in
+        [&for_runner, &Escape::WorkflowCommands.text(&plain), &Escape::WorkflowCommands.text(&markdown)]
+    {
         assert!(!text.lines().any(is_command), "{text}");
     }
     for line in notes.lines() {

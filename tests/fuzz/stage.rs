@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::render::progress::Progress;
 use coordinator::sources;
+use coordinator::steps::StepName;
 use coordinator_core::platform::{CycleId, Platform};
 use coordinator_core::report::Report;
 use coordinator_github::{Credentials, Github};

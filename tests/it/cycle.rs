@@ -3,10 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 
-use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::render::progress::Progress;
 use coordinator::sources::{self, AnySource};
+use coordinator::steps::StepName;
 use coordinator_core::fleet::{Listing, Want};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::{Interrupt, Report, StepOutcome};

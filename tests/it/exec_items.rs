@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::render::progress::Progress;
+use coordinator::steps::StepName;
 use coordinator_core::fleet::{Inventory, ItemRun, Listing, Outcome, SlotRecord, Want};
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 use coordinator_core::report::{Report, Spawned, StepOutcome};

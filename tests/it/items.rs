@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::render::progress::Progress;
+use coordinator::steps::StepName;
 use coordinator_core::fleet::{Follows, Inventory, Listing, Want};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::{Report, Spawned};

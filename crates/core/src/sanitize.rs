@@ -3,20 +3,13 @@
 /// Longer text is cut: a title has at most 256 characters, a sentence of ours fewer than this.
 const MAX_SENTENCE: usize = 600;
 
-/// Text from elsewhere on one line, harmless to a terminal.
-pub fn safe(text: &str) -> String {
-    one_line(text, MAX_SENTENCE)
-}
-
-/// The lines of a message, each harmless to a terminal.
-pub fn safe_lines(text: &str) -> Vec<String> {
-    text.lines().map(safe).filter(|line| !line.is_empty()).collect()
-}
-
 /// A message of one or several lines as one sentence.
 pub fn sentence(text: &str) -> String {
-    safe(&safe_lines(text).join("; "))
+    let lines = text.lines().map(|line| one_line(line, MAX_SENTENCE));
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+    one_line(&lines.join("; "), MAX_SENTENCE)
 }
+
 /// One line without control characters, escape sequences, or characters that are invisible or
 /// reorder what is shown; joiners and the tags of a flag stay. At most `longest` characters, then
 /// `…`.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use coordinator::cli::StepName;
+use coordinator::steps::StepName;
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{Role, SessionSpec};
 use coordinator_core::merge::{CheckMode, CommitMessage, LastPushApproval, RequiredCheck, StaleApprovals};

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::between;
-use super::schedule::shell_word;
+use super::{between, shell_word};
 
 macro_rules! shipped {
     ($path:literal) => {

@@ -1,12 +1,14 @@
-//! What the merge step has to say. When nothing was merged, pull requests are counted by reason; else each is named.
+//! What the merge step did. When nothing was merged, pull requests are counted by reason; else each
+//! is named.
 
-use super::{Entry, Line, Mark, StepOutline, Tone, summarize, until};
-use crate::render::words::{safe, safe_lines};
+use super::{Entry, Mark, StepOutline, explained, summarize, until};
+use crate::render::table::Tone;
+use crate::render::words::sentence;
 use coordinator_core::merge::reason::Reason;
 use coordinator_core::report::{MergeReport, NotMerged, Report};
 
 /// More are counted: `coordinator pulls` names all.
-const NAMED: usize = 30;
+const MAX_NAMED: usize = 30;
 
 pub(super) fn outline(report: &Report) -> StepOutline {
     let merge = &report.merge.body;
@@ -14,10 +16,10 @@ pub(super) fn outline(report: &Report) -> StepOutline {
     let summary = summary(merge, report.dry_run);
     let mut lines = vec![summarize(&report.merge.outcome, summary, merge.open > 0)];
     if let Some(limit) = &merge.rate_limit {
-        let said = if limit.said.is_empty() { String::new() } else { format!(": {}", safe(&limit.said)) };
+        let said = if limit.said.is_empty() { String::new() } else { format!(": {}", sentence(&limit.said)) };
         let until = until(limit.resets_at, report.started_at);
         let text = format!("stopped by a rate limit of GitHub{until}{said}");
-        lines.push(Line { tone: Tone::Held, text });
+        lines.push((Tone::Held, text));
     }
     let entries = if quiet { Vec::new() } else { entries(merge) };
     StepOutline { name: "merge", lines, entries }
@@ -44,32 +46,31 @@ fn entries(merge: &MergeReport) -> Vec<Entry> {
     let merged = merge.merged.iter().map(|merged| Entry {
         mark: Mark::Done,
         name: format!("#{}", merged.number),
-        title: safe(&merged.title),
-        detail: Vec::new(),
+        title: merged.title.clone(),
+        detail: String::new(),
     });
     let failed = merge.failed.iter().map(|pull| entry(Mark::Failed, pull));
-    let skipped = merge.skipped.iter().take(NAMED).map(|pull| entry(Mark::Left, pull));
-    let rest = merge.skipped.len().saturating_sub(NAMED);
+    let skipped = merge.skipped.iter().take(MAX_NAMED).map(|pull| entry(Mark::Left, pull));
+    let rest = merge.skipped.len().saturating_sub(MAX_NAMED);
     let rest = (rest > 0).then(|| Entry {
         mark: Mark::Left,
         name: format!("{rest} more"),
         title: String::new(),
-        detail: vec![format!(
+        detail: format!(
             "{}; `coordinator pulls` names each",
-            by_reason(merge.skipped.get(NAMED..).unwrap_or_default())
-        )],
+            by_reason(merge.skipped.get(MAX_NAMED..).unwrap_or_default())
+        ),
     });
     merged.chain(failed).chain(skipped).chain(rest).collect()
 }
 
 fn entry(mark: Mark, pull: &NotMerged) -> Entry {
-    let mut detail = safe_lines(&pull.detail);
-    match detail.first_mut() {
-        Some(line) if line.starts_with(pull.reason.word()) => {}
-        Some(line) => *line = format!("{}: {line}", pull.reason.word()),
-        None => detail.push(pull.reason.word().to_owned()),
-    }
-    Entry { mark, name: format!("#{}", pull.number), title: safe(&pull.title), detail }
+    let word = pull.reason.word();
+    let detail = match pull.detail.trim_start() {
+        detail if detail.starts_with(word) => detail.to_owned(),
+        detail => explained(word, detail),
+    };
+    Entry { mark, name: format!("#{}", pull.number), title: pull.title.clone(), detail }
 }
 
 /// `7 need review, 3 wait for checks`, the most frequent first.

@@ -10,6 +10,7 @@ use crate::render::sample::{converged, role};
 use crate::render::{json as program, metrics};
 use coordinator_core::fleet::{Counts, Group, Hold, HoldReason, Slot, Target, WorkItem};
 use coordinator_core::report::{Report, SourceOutcome, SourceReport, Spawned};
+use coordinator_core::secrets::Secrets;
 
 /// A source with items that run, start, wait and are superseded.
 fn with_items() -> Report {
@@ -68,7 +69,8 @@ fn sources_and_their_items_are_shown_by_name_and_id() {
 #[test]
 fn item_and_attempt_stand_beside_the_slot_for_programs() {
     let json: Value =
-        serde_json::from_str(&program::report(&with_items()).expect("it is written")).expect("JSON");
+        serde_json::from_str(&program::report(&with_items(), &Secrets::default()).expect("it is written"))
+            .expect("JSON");
     let spawned = &json["steps"]["spawn"]["spawned"][0];
     assert_eq!(
         (&spawned["slot"], &spawned["role"], &spawned["item"], &spawned["attempt"]),
@@ -81,7 +83,7 @@ fn item_and_attempt_stand_beside_the_slot_for_programs() {
 
 #[test]
 fn metrics_know_sources_and_say_nothing_of_what_is_unknown() {
-    let text = metrics::report(&with_items());
+    let text = metrics::report(&with_items(), &Secrets::default());
     for line in [
         "coordinator_source_readable{fleet=\"demo\",source=\"issues\"} 1",
         "coordinator_source_readable{fleet=\"demo\",source=\"beads\"} 0",

@@ -7,6 +7,7 @@ use crate::render::metrics;
 use crate::render::sample::{converged, eventful, stuck};
 use coordinator_core::fleet::StuckReason;
 use coordinator_core::report::StepOutcome;
+use coordinator_core::secrets::Secrets;
 
 /// A strict reader of the text exposition format: every sample has HELP and TYPE above it, no series comes twice.
 pub(super) fn check_exposition(text: &str) -> Result<(), TestCaseError> {
@@ -35,8 +36,8 @@ pub(super) fn check_exposition(text: &str) -> Result<(), TestCaseError> {
 
 #[test]
 fn metrics_speak_of_the_last_cycle() {
-    check_exposition(&metrics::report(&converged())).expect("well-formed");
-    let metrics = metrics::report(&eventful());
+    check_exposition(&metrics::report(&converged(), &Secrets::default())).expect("well-formed");
+    let metrics = metrics::report(&eventful(), &Secrets::default());
     let samples: Vec<_> = metrics.lines().filter(|line| !line.starts_with('#')).collect();
     assert_snapshot!(samples.join("\n"), @r#"
     coordinator_status{fleet="demo",status="healthy"} 0
@@ -93,7 +94,7 @@ fn stuck_sessions_are_counted_by_reason() {
         stuck("ui_builder", 1, StuckReason::Pending, None, "b"),
         stuck("qa", 0, StuckReason::OverDeadline, None, "c"),
     ];
-    let metrics = metrics::report(&report);
+    let metrics = metrics::report(&report, &Secrets::default());
     for sample in ["reason=\"pending\"} 2", "reason=\"over_deadline\"} 1", "reason=\"suspended\"} 0"] {
         assert!(
             metrics.contains(&format!("coordinator_agents_stuck{{fleet=\"demo\",{sample}\n")),
@@ -109,7 +110,7 @@ fn what_is_unknown_has_no_sample() {
     report.inventory.body.roles[0].running = None;
     report.inventory.outcome = StepOutcome::Failed("unreadable".to_owned());
     report.merge.outcome = StepOutcome::Skipped;
-    let metrics = metrics::report(&report);
+    let metrics = metrics::report(&report, &Secrets::default());
     assert!(metrics.contains("coordinator_agents_desired{"), "{metrics}");
     for absent in ["agents_running", "agents_unmanaged", "agents_stuck", "pull_requests_open", "review_queue"]
     {

@@ -6,7 +6,6 @@ use coordinator_core::report::{Cause, Contact, EndpointHealth, Report};
 pub(super) struct Offline {
     /// What could not be reached, and what seems to be offline; for people.
     pub(super) reason: String,
-    /// What to look at.
     pub(super) action: String,
 }
 

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use coordinator::cli::StepName;
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::render::progress::Progress;
+use coordinator::steps::StepName;
 use coordinator_core::fleet::{Follows, HoldReason, Inventory, Listing, Want};
 use coordinator_core::platform::{CycleId, Platform as _, Start};
 use coordinator_core::report::{Report, Spawned};

@@ -1,23 +1,28 @@
-//! The report as annotations of a workflow run: what needs a person, the most important first.
+//! The report in a workflow run of GitHub Actions: annotations for what needs a person, the most
+//! important first, and the summary of the step.
+
+use std::borrow::Cow;
 
 use super::outline::{Entry, Mark, steps};
 use super::words::sentence;
-use crate::runner::{Level, annotation};
+use super::{MAX_SENTENCE, shown};
+use crate::workflow_commands::{Level, annotation};
 use coordinator_core::report::{Report, Status};
+use coordinator_core::secrets::Secrets;
 
-/// GitHub shows so many of each level for a step (`annotations` in
+/// GitHub shows this many of each level for a step (`annotations` in
 /// <https://docs.github.com/en/rest/checks/runs>); the summary has the rest.
-const MOST: usize = 10;
+const MAX_ANNOTATIONS: usize = 10;
 
-/// The commands that make them, each with a line break at its end; empty when nobody needs to look.
-pub fn report(report: &Report) -> String {
-    let mut notes = notes(report);
-    let rest = if notes.len() > MOST { notes.split_off(MOST - 1) } else { Vec::new() };
+/// One command a line; empty when nothing needs a person.
+pub fn annotations(report: &Report, secrets: &Secrets) -> String {
+    let mut notes = notes(report, secrets);
+    let rest = if notes.len() > MAX_ANNOTATIONS { notes.split_off(MAX_ANNOTATIONS - 1) } else { Vec::new() };
     let mut text = String::new();
     for Note { level, title, message } in &notes {
         text += &annotation(*level, title, message);
     }
-    // They are sorted: the first of the rest is the loudest.
+    // They are sorted: the first of the rest has the highest level.
     if let Some(Note { level, .. }) = rest.first() {
         let message = "the summary of this run says it all";
         text += &annotation(*level, &format!("and {} more", rest.len()), message);
@@ -33,10 +38,11 @@ struct Note {
 }
 
 /// Errors before warnings; what two parts of the report say in the same words is said once.
-fn notes(report: &Report) -> Vec<Note> {
+fn notes(report: &Report, secrets: &Secrets) -> Vec<Note> {
     let mut notes: Vec<Note> = Vec::new();
     let mut say = |level, title: String, message: &str| {
-        let message = sentence(message);
+        let title = shown(&title, MAX_SENTENCE, secrets);
+        let message = shown(&sentence(message), MAX_SENTENCE, secrets);
         if !notes.iter().any(|note| note.message == message) {
             notes.push(Note { level, title, message });
         }
@@ -63,7 +69,7 @@ fn notes(report: &Report) -> Vec<Note> {
     notes
 }
 
-/// A step that a rate limit ended is no failure: the next cycle goes on.
+/// A step that a rate limit ended has not failed: the next cycle goes on.
 fn failed_steps(report: &Report) -> impl Iterator<Item = (&'static str, &str)> {
     let is_limited = report.merge.body.rate_limit.is_some();
     let steps = [
@@ -78,16 +84,42 @@ fn failed_steps(report: &Report) -> impl Iterator<Item = (&'static str, &str)> {
 fn failure(entry: &Entry) -> String {
     let named = [entry.name.as_str(), entry.title.as_str()];
     let named = named.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
-    format!("{named}: {}", entry.detail.join("; "))
+    format!("{named}: {}", sentence(&entry.detail))
+}
+
+/// GitHub drops the whole summary of a step that has more bytes
+/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits>).
+const MAX_SUMMARY_BYTES: u64 = 1 << 20;
+
+const CUT: &str =
+    "\nThe rest is cut: GitHub takes no more than 1 MiB. `coordinator reconcile -o json` has it all.\n";
+
+/// The Markdown report to append to a summary that has `used` bytes already. Where it does not fit,
+/// it is cut after a line and ends with a sentence that says so; empty where not even that fits.
+pub fn summary_after(used: u64, markdown: &str) -> Cow<'_, str> {
+    let gap = if used == 0 { "" } else { "\n" };
+    let room = usize::try_from(MAX_SUMMARY_BYTES.saturating_sub(used)).unwrap_or(usize::MAX);
+    if gap.len() + markdown.len() <= room {
+        return if gap.is_empty() { Cow::Borrowed(markdown) } else { Cow::Owned(format!("{gap}{markdown}")) };
+    }
+    let Some(room) = room.checked_sub(gap.len() + CUT.len()) else {
+        return Cow::Borrowed("");
+    };
+    let ends = markdown.bytes().take(room).rposition(|byte| byte == b'\n').map_or(0, |at| at + 1);
+    Cow::Owned(format!("{gap}{}{CUT}", &markdown[..ends]))
 }
 
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
 
-    use super::report;
+    use super::*;
     use crate::render::sample::{converged, eventful, filled_with, reason, skip, target};
-    use coordinator_core::report::{RateLimit, Report, SpawnFailure, Status, StepOutcome};
+    use coordinator_core::report::{RateLimit, SpawnFailure, StepOutcome};
+
+    fn report(report: &Report) -> String {
+        annotations(report, &Secrets::default())
+    }
 
     #[test]
     fn a_healthy_cycle_needs_nobody() {
@@ -157,6 +189,34 @@ mod tests {
         for line in text.lines() {
             assert!(line.starts_with("::error title=") || line.starts_with("::warning title="), "{line}");
             assert!(!line.contains(char::is_control), "{line:?}");
+        }
+    }
+
+    const REPORT: &str = "### coordinator\n\n- größer\n- last\n";
+
+    #[test]
+    fn what_fits_is_whole_and_a_blank_line_keeps_it_from_what_was_there() {
+        assert_eq!(summary_after(0, REPORT), REPORT);
+        assert_eq!(summary_after(7, REPORT), format!("\n{REPORT}"));
+        assert_eq!(summary_after(MAX_SUMMARY_BYTES - 1 - REPORT.len() as u64, REPORT), format!("\n{REPORT}"));
+    }
+
+    #[test]
+    fn a_report_that_does_not_fit_is_cut_after_a_line_and_says_so() {
+        let long = "- größer\n".repeat(200_000);
+        for used in [0, 1, 4_321, MAX_SUMMARY_BYTES - 300] {
+            let shown = summary_after(used, &long);
+            let size = used + shown.len() as u64;
+            assert!(size <= MAX_SUMMARY_BYTES && size > MAX_SUMMARY_BYTES - 20, "{size}");
+            let lines = shown.strip_suffix(CUT).expect("it says so");
+            assert!(lines.trim_start().is_empty() || lines.ends_with("- größer\n"), "{:?}", lines.get(..9));
+        }
+    }
+
+    #[test]
+    fn a_summary_without_room_for_a_sentence_gets_nothing() {
+        for used in [MAX_SUMMARY_BYTES - 5, MAX_SUMMARY_BYTES, MAX_SUMMARY_BYTES + 1, u64::MAX] {
+            assert_eq!(summary_after(used, REPORT), "");
         }
     }
 }

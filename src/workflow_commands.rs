@@ -1,7 +1,10 @@
-//! The runner of GitHub Actions reads what a step prints to either stream, line by line, and obeys what looks like a
-//! command: `::name key=value::text` where a line begins, spaces aside, and the older `##[name key=value;]text` anywhere in a
-//! line (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>). A pull request's title or an
-//! agent's words could be one.
+//! Keeps workflow commands out of what this process prints, and writes annotations.
+//!
+//! The runner of GitHub Actions reads both streams of a step and runs each line that is a command:
+//! `::name key=value::text` at the start of a line, spaces aside, and the older
+//! `##[name key=value;]text` anywhere in a line
+//! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
+//! A pull request's title or an agent's output may contain one.
 
 use std::borrow::Cow;
 use std::env;
@@ -10,41 +13,41 @@ use std::io::{self, Write};
 /// The variable that the runner sets to `true`.
 const MARK: &str = "GITHUB_ACTIONS";
 
-/// Who reads what this process prints.
+/// What must be escaped in the output of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
-    /// People and programs, to whom a line is a line.
-    Anyone,
-    /// The runner of GitHub Actions.
-    Runner,
+pub enum Escape {
+    None,
+    WorkflowCommands,
 }
 
-impl Reader {
-    /// The reader of this process.
+impl Escape {
+    /// Workflow commands when the runner of GitHub Actions reads the output.
     pub fn from_environment() -> Self {
-        if env::var(MARK).is_ok_and(|mark| mark == "true") { Self::Runner } else { Self::Anyone }
+        if env::var(MARK).is_ok_and(|mark| mark == "true") { Self::WorkflowCommands } else { Self::None }
     }
 
-    /// Text of whole lines in which this reader finds no command: a space keeps the signs of one apart.
+    /// The lines of a text, none of which is a command: a space separates the signs of one.
     pub fn text(self, text: &str) -> Cow<'_, str> {
         match self {
-            Self::Anyone => Cow::Borrowed(text),
-            // Its lines end at a carriage return as well.
-            Self::Runner => Cow::Owned(text.split_inclusive(['\n', '\r']).map(inert).collect()),
+            Self::None => Cow::Borrowed(text),
+            // The runner's lines end at a carriage return as well.
+            Self::WorkflowCommands => {
+                Cow::Owned(text.split_inclusive(['\n', '\r']).map(escaped_line).collect())
+            }
         }
     }
 
-    /// A JSON document in which this reader finds no command, and any other what it said before. Its lines begin with a
-    /// quote or a bracket, and the older form can stand in its texts alone.
+    /// The same JSON document without a command. Its lines begin with a quote or a bracket, so only
+    /// the older form can occur, inside a string.
     pub fn json(self, document: &str) -> Cow<'_, str> {
         match self {
-            Self::Anyone => Cow::Borrowed(document),
-            Self::Runner => Cow::Owned(document.replace("##[", r"#\u0023[")),
+            Self::None => Cow::Borrowed(document),
+            Self::WorkflowCommands => Cow::Owned(document.replace("##[", r"#\u0023[")),
         }
     }
 }
 
-fn inert(line: &str) -> String {
+fn escaped_line(line: &str) -> String {
     let line = line.replace("##[", "## [");
     let words = line.trim_start();
     match words.strip_prefix("::") {
@@ -53,24 +56,23 @@ fn inert(line: &str) -> String {
     }
 }
 
-/// A writer whose lines are no commands to its reader. Each `write` must carry whole lines.
+/// Writes text without workflow commands. Each `write` must carry whole lines.
 #[derive(Debug)]
-pub struct Inert<W> {
+pub struct EscapedWriter<W> {
     out: W,
-    reader: Reader,
+    escape: Escape,
 }
 
-impl<W> Inert<W> {
-    /// Over this writer, for this reader.
-    pub fn over(out: W, reader: Reader) -> Self {
-        Self { out, reader }
+impl<W> EscapedWriter<W> {
+    pub fn over(out: W, escape: Escape) -> Self {
+        Self { out, escape }
     }
 }
 
-impl<W: Write> Write for Inert<W> {
+impl<W: Write> Write for EscapedWriter<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(buffer);
-        self.out.write_all(self.reader.text(&text).as_bytes())?;
+        self.out.write_all(self.escape.text(&text).as_bytes())?;
         Ok(buffer.len())
     }
 
@@ -79,16 +81,15 @@ impl<W: Write> Write for Inert<W> {
     }
 }
 
-/// How loud an annotation is; the order is from quiet to loud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The level of an annotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// Yellow.
     Warning,
-    /// Red.
     Error,
 }
 
-/// The command that makes an annotation, with a line break at its end. Whatever the texts hold, it is one line.
+/// The command that makes an annotation: one line, whatever the texts contain, with a line break
+/// at its end.
 pub fn annotation(level: Level, title: &str, message: &str) -> String {
     let name = match level {
         Level::Warning => "warning",
@@ -108,7 +109,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether the runner obeys this line, as `ActionCommand` of github.com/actions/runner decides it, whatever the name is.
+    /// Whether the runner obeys this line, as `ActionCommand` of github.com/actions/runner decides
+    /// it, whatever the name is.
     fn is_obeyed(line: &str) -> bool {
         let newer = line.trim_start().strip_prefix("::").is_some_and(|rest| rest.contains("::"));
         let older = line.split_once("##[").is_some_and(|(_, rest)| rest.contains(']'));
@@ -128,7 +130,7 @@ mod tests {
 
         #[test]
         fn the_runner_obeys_no_line_of_a_text(text in printed()) {
-            let shown = Reader::Runner.text(&text);
+            let shown = Escape::WorkflowCommands.text(&text);
             prop_assert!(!shown.split(['\n', '\r']).any(is_obeyed), "{shown:?}");
             let signs = |text: &str| text.replace(' ', "");
             prop_assert_eq!(signs(&shown), signs(&text), "nothing but spaces came to it");
@@ -137,7 +139,7 @@ mod tests {
         #[test]
         fn the_runner_obeys_no_line_of_a_document_that_says_what_it_said(text in printed()) {
             let document = serde_json::to_string_pretty(&[&text]).expect("it is written");
-            let shown = Reader::Runner.json(&document);
+            let shown = Escape::WorkflowCommands.json(&document);
             prop_assert!(!shown.lines().any(is_obeyed), "{shown}");
             prop_assert_eq!(serde_json::from_str::<Vec<String>>(&shown).expect("it is read"), [text]);
         }
@@ -152,15 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn anyone_else_reads_what_was_written() {
+    fn outside_a_workflow_nothing_is_escaped() {
         for text in ["::error::x\n", "  ##[add-mask]x"] {
-            assert_eq!((Reader::Anyone.text(text), Reader::Anyone.json(text)), (text.into(), text.into()));
+            assert_eq!((Escape::None.text(text), Escape::None.json(text)), (text.into(), text.into()));
         }
     }
 
     #[test]
     fn a_space_keeps_the_signs_apart() {
-        let shown = Reader::Runner.text("a::b\n \t::add-mask::x\n- ##[error]y");
+        let shown = Escape::WorkflowCommands.text("a::b\n \t::add-mask::x\n- ##[error]y");
         assert_eq!(shown, "a::b\n \t: :add-mask::x\n- ## [error]y");
     }
 
