@@ -32,4 +32,22 @@ while IFS=: read -r file line document; do
   fi
 done < <(git grep -nE '^ *//.*[a-zA-Z_]+\.md' -- '*.rs' | sed -nE 's/^([^:]+):([0-9]+):.*[^a-zA-Z_\/]([a-zA-Z_\/]+\.md).*/\1:\2:\3/p')
 
+# A link, or a path of the code, in a page for people that leads nowhere.
+while IFS= read -r page; do
+  folder=$(dirname "$page")
+  while IFS= read -r target; do
+    if [ ! -e "$folder/$target" ]; then
+      echo "$page links to $target, which is not in the project" >&2
+      found=1
+    fi
+  done < <(grep -oE '\]\([^)#:]+[)#]' "$page" | sed -E 's/^..//; s/.$//')
+  while IFS= read -r path; do
+    if [ ! -e "$path" ]; then
+      echo "$page names $path, which is not in the project" >&2
+      found=1
+    fi
+  done < <(grep -oE '`(crates|src|tests|proofs|benches|docs|deploy|\.ci|\.github)/[A-Za-z0-9_./-]*`' "$page" | tr -d '`')
+done < <(git ls-files '*.md' ':!briefs' ':!CHANGELOG.md')
+echo "links and paths of the pages lead somewhere"
+
 exit "$found"

@@ -4,7 +4,7 @@
 //! A run may have waited behind another one of its slot, or may have been dispatched by a cycle
 //! whose inventory had failed. So the ticket must not have expired, and the slot's history is
 //! judged once more. What cannot be judged does not start: a skipped run counts for nothing, and
-//! the next cycle tries again. A work item's run compares first: see [`super::item`].
+//! the next cycle tries again. A work item's run compares first.
 
 use std::collections::BTreeMap;
 use std::fmt;

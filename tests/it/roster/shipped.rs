@@ -86,15 +86,20 @@ fn check_in_json_names_the_contract() {
     insta::assert_json_snapshot!("check_json", document);
 }
 
+/// `UPDATE_REFERENCE=1` writes the file anew.
 #[test]
 fn the_published_schema_is_the_one_that_the_program_prints() {
-    let published = fs::read_to_string(root().join("roster.schema.json")).expect("it is published");
+    let path = root().join("roster.schema.json");
     let run = Folder::bare("").run(&["schema"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stdout == published, "write it anew: coordinator schema > roster.schema.json");
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        fs::write(&path, &run.stdout).expect("the schema can be written");
+    }
+    let published = fs::read_to_string(&path).expect("it is published");
+    assert!(run.stdout == published, "run this test with UPDATE_REFERENCE=1");
 }
 
-/// `UPDATE_README=1` writes the part anew.
+/// `UPDATE_REFERENCE=1` writes the part anew.
 #[test]
 fn the_readme_s_reference_names_every_key_with_its_default() {
     const BEGIN: &str = "<!-- roster reference: begin -->\n";
@@ -104,10 +109,10 @@ fn the_readme_s_reference_names_every_key_with_its_default() {
     let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the reference");
     let (reference, after) = rest.split_once(END).expect("the place for the reference has an end");
     let expected = format!("\n{}", reference::markdown());
-    if std::env::var_os("UPDATE_README").is_some() {
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
         fs::write(&path, [before, BEGIN, &expected, END, after].concat()).expect("the README can be written");
     } else {
-        assert_eq!(reference, expected, "run this test with UPDATE_README=1");
+        assert_eq!(reference, expected, "run this test with UPDATE_REFERENCE=1");
     }
 }
 
