@@ -57,24 +57,34 @@ impl Demo {
     }
 
     fn play(&self) -> anyhow::Result<()> {
-        scene("A cold start: three roles ask for six agents, and two pull requests are approved and green.");
+        scene(
+            "A cold start: three roles ask for six agents, and two pull requests are approved and green.",
+            "spawn 6 spawned, merge 2 of 5, and a reason beside each of the other three",
+        );
         let first = self.reconcile()?;
         ensure!(first == 0 && self.count_live()? == 6, "six agents should be live");
         ensure!(self.github.merged() == [7, 9], "#7 and #9 should be merged");
 
-        scene("The same again: nothing to do, so nothing is done.");
+        scene(
+            "The same again: nothing to do, so nothing is done.",
+            "0 spawned, 0 merged, and three requests in all",
+        );
         ensure!(self.reconcile()? == 0, "a converged cycle is healthy");
         ensure!(self.github.merge_calls().len() == 2, "a second cycle merges nothing");
 
         let agent =
             self.processes()?.first().and_then(|one| one["agent"].as_i64()).context("find an agent")?;
-        scene(&format!("An agent dies: kill -9 {agent}. The next cycle fills its slot."));
+        scene(
+            &format!("An agent dies: kill -9 {agent}. The next cycle fills its slot."),
+            "1 spawned: the same slot, one generation on",
+        );
         kill("KILL", agent)?;
         await_that("the killed agent is gone", || Ok(self.count_live()? == 5))?;
         ensure!(self.reconcile()? == 0 && self.count_live()? == 6, "the slot should be filled again");
 
         scene(
-            "Production answers 503. The cycle reports it, names what may have broken it, and touches nothing.",
+            "Production answers 503. The cycle reports it and touches nothing.",
+            "broken, the merges that may have caused it, and exit code 1",
         );
         self.production.state().reply = Reply::new(503, "down");
         ensure!(self.reconcile()? == 1, "production that is down is broken: exit code 1");
@@ -165,6 +175,7 @@ fn await_that(what: &str, holds: impl Fn() -> anyhow::Result<bool>) -> anyhow::R
     Ok(())
 }
 
-fn scene(what: &str) {
-    println!("--- {what}\n");
+/// Announces an act, and what its report shows.
+fn scene(what: &str, look_at: &str) {
+    println!("--- {what}\n    Look at: {look_at}.\n");
 }
