@@ -9,16 +9,22 @@ use crate::cli::Global;
 use crate::command::Refused;
 use crate::cycle::inventory_limit;
 use crate::platforms::AnyPlatform;
+#[cfg(feature = "kubernetes")]
 use crate::sources;
 use coordinator_core::fleet::Group;
 use coordinator_core::pull::Repository;
 use coordinator_github::{Credentials, Github};
 use coordinator_http::Client;
 use coordinator_platform_actions::{Actions, ActionsSettings};
+#[cfg(feature = "kubernetes")]
 use coordinator_platform_kubernetes::{Kubernetes, KubernetesSettings};
 use coordinator_platform_local::exec::{self, Exec, ExecSettings, Purpose};
 use coordinator_platform_local::process::{self, Process};
 use coordinator_roster::{PlatformKind, Roster};
+
+#[cfg(not(feature = "kubernetes"))]
+const WITHOUT_KUBERNETES: &str = "this build of coordinator has no support for Kubernetes; \
+    install one with the feature `kubernetes`";
 
 /// The roster's platform, for a command that starts nothing.
 pub(super) async fn platform_to_look(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatform> {
@@ -28,6 +34,14 @@ pub(super) async fn platform_to_look(roster: &Roster, global: &Global) -> anyhow
 /// The platform of this roster. Outer error: a mistake in the configuration (a place where local
 /// sessions cannot live, half a GitHub App). Inner error: the platform cannot be used now.
 /// `context` is the kubeconfig's.
+#[cfg_attr(
+    not(feature = "kubernetes"),
+    expect(
+        unused_variables,
+        clippy::unused_async,
+        reason = "clusters alone have a context, and are waited for"
+    )
+)]
 pub(super) async fn platform(
     roster: &Roster,
     purpose: Purpose,
@@ -51,6 +65,9 @@ pub(super) async fn platform(
             });
             process.map(AnyPlatform::Process)
         }
+        #[cfg(not(feature = "kubernetes"))]
+        PlatformKind::Kubernetes(_) => return Err(Refused::Usage(WITHOUT_KUBERNETES.to_owned())),
+        #[cfg(feature = "kubernetes")]
         PlatformKind::Kubernetes(settings) => {
             let kubernetes = kubernetes(roster, settings, context).await;
             kubernetes.map(|platform| AnyPlatform::Kubernetes(Box::new(platform)))
@@ -83,6 +100,7 @@ pub(super) fn exec(roster: &Roster, settings: &ExecSettings, purpose: Purpose) -
 }
 
 /// The Kubernetes platform for this roster; it sends nothing after the roster's deadline.
+#[cfg(feature = "kubernetes")]
 async fn kubernetes(
     roster: &Roster,
     settings: &KubernetesSettings,

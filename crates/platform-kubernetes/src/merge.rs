@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 /// `top` over `base`: tables are merged, lists of named things are merged by name, all else is replaced.
-pub(super) fn over(base: Value, top: Value) -> Value {
+pub(crate) fn over(base: Value, top: Value) -> Value {
     merge("", base, top)
 }
 

@@ -194,7 +194,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tests::{made, settings, want};
+    use crate::cluster::tests::{made, settings, want};
 
     /// What is generated below the template, so that the template can replace it, add to it, or must
     /// say it too.

@@ -76,7 +76,7 @@ pub(super) struct JobSpec {
 
 /// The last session of a slot, which the next one follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Predecessor {
+pub(crate) struct Predecessor {
     /// Of its terminal Job, which may be removed; `None` where only the ledger remembers it.
     pub(super) uid: Option<String>,
     pub(super) generation: u64,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::Pauses;
-use crate::api::{Answer, Api, Ask, NoAnswer};
+use crate::cluster::api::{Answer, Api, Ask, NoAnswer};
 
 /// What the server does about one request.
 #[derive(Debug, Clone, Copy)]

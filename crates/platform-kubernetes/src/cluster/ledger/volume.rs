@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::entry::{Entry, MAX_DATA_BYTES};
-use crate::record::REMEMBERED;
+use crate::cluster::entry::{Entry, MAX_DATA_BYTES};
+use crate::cluster::record::REMEMBERED;
 use coordinator_core::fleet::{FleetName, Run};
 use coordinator_core::timestamp;
 

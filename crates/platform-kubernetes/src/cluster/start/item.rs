@@ -12,11 +12,11 @@
 use std::time::SystemTime;
 
 use super::{Holder, Kubernetes, Step, hold, name_held, stranger};
-use crate::answer::{Created, Deleted};
-use crate::job::Birth;
-use crate::ledger::Mode;
-use crate::record::{Job, Predecessor};
-use crate::register::{self, Register, Stored};
+use crate::cluster::answer::{Created, Deleted};
+use crate::cluster::job::Birth;
+use crate::cluster::ledger::Mode;
+use crate::cluster::record::{Job, Predecessor};
+use crate::cluster::register::{self, Register, Stored};
 use coordinator_core::backoff;
 use coordinator_core::fleet::{HoldReason, ItemRun, Want};
 use coordinator_core::platform::{CycleId, Start};

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Settings;
-use super::merge::over;
 use super::record::{self, Predecessor};
 use super::register;
-use super::{Toleration, Workspace};
+use crate::merge::over;
+use crate::{Toleration, Workspace};
 use coordinator_core::environment::{Identity, OWN_PREFIX};
 use coordinator_core::fleet::{Container, SessionSpec, Want};
 use coordinator_core::placeholders::fill;

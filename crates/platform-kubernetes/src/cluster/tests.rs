@@ -11,14 +11,14 @@ use super::events::Events;
 use super::job::{Birth, HISTORY, job};
 use super::record::{self, Job, Pods, Predecessor};
 use super::stuck::{Signs, stuck};
-use super::{JobTemplate, KubernetesSettings, Workspace};
+use crate::{JobTemplate, KubernetesSettings, Workspace};
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
     Container, FleetName, Follows, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want,
 };
 use coordinator_core::platform::CycleId;
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         fleet: FleetName::parse("demo").expect("a valid name"),
         repository: Some("acme/app".to_owned()),
@@ -54,7 +54,7 @@ fn container() -> Container {
     }
 }
 
-pub(super) fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
+pub(crate) fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
     let spec = SessionSpec {
         command: command.iter().map(ToString::to_string).collect(),
         prompt: "cost $(PRICE) and $$ {brief}".to_owned(),
@@ -75,7 +75,7 @@ pub(super) fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
     Want { slot, role, spec: Arc::new(spec), item: None, follows: Follows::Anything }
 }
 
-pub(super) fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
+pub(crate) fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
     let cycle = CycleId("c1".to_owned());
     let container = want.spec.container.as_ref().expect("it has one");
     job(settings, want, container, Birth { cycle: &cycle, predecessor })

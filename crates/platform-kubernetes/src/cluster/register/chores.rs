@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::{Register, Registers};
-use crate::record::{Job, Pods};
+use crate::cluster::record::{Job, Pods};
 use coordinator_core::fleet::{Group, Slot};
 use coordinator_core::platform::KEPT_AFTER_ITEM;
 

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use futures_util::future::join_all;
 
 use super::Kubernetes;
-use super::KubernetesSettings;
 use super::inspect::{self, NEEDED, Permission, SURPLUS, USEFUL, Version};
+use crate::KubernetesSettings;
 use coordinator_core::finding::{Finding, Grade, clock};
 use coordinator_core::fleet::{Container, Follows, Listing, Role, Slot, Want};
 use coordinator_core::platform::{Platform, Start};
