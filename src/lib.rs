@@ -21,7 +21,6 @@ pub mod command;
 pub mod cycle;
 pub mod platforms;
 pub mod render;
-
 pub mod secrets;
 pub mod sources;
 pub mod steps;
