@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::answer::refusal;
 use super::api::{Api, Ask};
-use super::job::FLEET;
 use super::list::{Refused, pages, unreachable};
+use crate::generated::FLEET;
 use coordinator_core::fleet::{FleetName, Run};
 use volume::{Day, Volume, VolumeName};
 

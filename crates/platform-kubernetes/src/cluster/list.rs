@@ -14,10 +14,10 @@ use super::Settings;
 use super::answer::refusal;
 use super::api::{Api, Ask};
 use super::events::{self, Events};
-use super::job::{FLEET, SLOT};
 use super::record::{CONTROLLER_UID, Job, Pod, Pods};
 use super::register::{self, Registers};
 use super::stuck::{self, Signs};
+use crate::generated::{FLEET, SLOT};
 use coordinator_core::fleet::{Listing, Slot, SlotRecord, Unmanaged};
 
 /// What `kubectl` asks for, too.

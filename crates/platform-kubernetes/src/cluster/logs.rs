@@ -9,9 +9,9 @@ use super::Kubernetes;
 use super::answer::{no_stream, refusal};
 use super::api::Ask;
 use super::connect::innermost;
-use super::job::AGENT;
 use super::list::{Page, unreachable};
 use super::record::{Pod, Pods};
+use crate::generated::AGENT;
 use coordinator_core::fleet::Slot;
 
 impl Kubernetes {

@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, PodCondition, PodStat
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
-use super::job::{AGENT, COUNTS, CYCLE, DISRUPTION, GENERATION, HISTORY, ITEM, ROLE, STOPPED_BY};
+use crate::generated::{AGENT, COUNTS, CYCLE, DISRUPTION, GENERATION, HISTORY, ITEM, ROLE};
+
+use super::stop::STOPPED_BY;
 use coordinator_core::fleet::{ItemRun, LiveSession, Outcome, RoleKey, Run, SlotRecord, State, WorkItem};
 use coordinator_core::sanitize::one_line;
 
@@ -76,7 +78,7 @@ pub(super) struct JobSpec {
 
 /// The last session of a slot, which the next one follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Predecessor {
+pub(super) struct Predecessor {
     /// Of its terminal Job, which may be removed; `None` where only the ledger remembers it.
     pub(super) uid: Option<String>,
     pub(super) generation: u64,

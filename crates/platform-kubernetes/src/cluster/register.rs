@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 use super::answer::refusal;
 use super::api::{Api, Ask};
 use super::entry::{self, MAX_DATA_BYTES};
-use super::job::FLEET;
 use super::ledger::Mode;
 use super::list::{pages, unreachable};
 use super::record::{Job, Pods};
+use crate::generated::{FLEET, start_key};
 use coordinator_core::fleet::{FleetName, HISTORY, ItemRun, Outcome, Run, Slot, SlotRecord};
 use coordinator_core::timestamp;
 
@@ -40,11 +40,6 @@ const MAX_RUNS: usize = 100;
 
 /// Starts that were let go and never seen; of more, the oldest can start no more.
 const MAX_START_KEYS: usize = 100;
-
-/// The key without which the pod of this generation does not start.
-pub(super) fn start_key(generation: u64) -> String {
-    format!("g{generation}")
-}
 
 /// Registers by slot, and those that cannot be read: why.
 pub(super) type Registers = BTreeMap<Slot, Result<Register, String>>;

@@ -8,10 +8,12 @@ use serde_json::json;
 use super::Kubernetes;
 use super::answer::refusal;
 use super::api::Ask;
-use super::job::STOPPED_BY;
 use super::list::unreachable;
 use coordinator_core::fleet::Slot;
 use coordinator_core::platform::StopAnswer;
+
+/// Who ended the session, where a person did.
+pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 
 impl Kubernetes {
     /// Asks the Job controller to end the slot's live session; `by` is recorded with it.

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition};
 
 use super::events::Events;
-use super::job::{AGENT, DISRUPTION};
 use super::record::{Job, Pod, system_time, terminated};
 use crate::KubernetesSettings;
+use crate::generated::{AGENT, DISRUPTION};
 use coordinator_core::fleet::{Slot, Stuck, StuckReason};
 use coordinator_core::sanitize::one_line;
 
