@@ -17,22 +17,16 @@ mod answer;
 mod api;
 mod check;
 mod connect;
-mod entry;
-mod events;
 mod inspect;
 mod job;
 mod ledger;
 mod list;
-mod logs;
 mod pace;
-mod queue;
 mod record;
 mod register;
-mod repeat;
+mod session;
 mod start;
-mod stop;
 mod stuck;
-mod sweep;
 #[cfg(test)]
 mod tests;
 

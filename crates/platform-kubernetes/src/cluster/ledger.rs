@@ -24,6 +24,8 @@ use volume::{Day, Volume, VolumeName};
 
 mod volume;
 
+pub(super) use volume::{KeptRun, MAX_DATA_BYTES};
+
 /// Which fleet's ledger a `ConfigMap` belongs to.
 const LABEL: &str = "coordinator.dev/ledger";
 

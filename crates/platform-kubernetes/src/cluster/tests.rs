@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::Settings;
-use super::events::Events;
 use super::job::job;
 use super::record::{self, Job, Pods, Predecessor};
-use super::stuck::{Signs, stuck};
+use super::stuck::{Events, Signs, stuck};
 use crate::generated::{HISTORY, NewSession};
 use crate::{JobTemplate, KubernetesSettings, Workspace};
 use coordinator_core::backoff::BackoffSettings;
