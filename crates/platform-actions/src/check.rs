@@ -1,15 +1,31 @@
-//! What GitHub says: whether sessions can be kept as runs of the session workflow.
+//! `doctor`: whether sessions can be kept as runs of the session workflow. Nothing here starts any.
 
 use super::Actions;
 use super::ActionsSettings;
 use coordinator_core::finding::{Finding, Grade};
 use coordinator_core::platform::Platform;
+use coordinator_github::Error;
 use coordinator_github::actions::{RequestsLeft, WorkflowFile};
 
 impl Actions {
     /// Whether sessions can be kept as runs of the session workflow.
     pub async fn check(&self) -> Vec<Finding> {
         findings(&self.settings.actions, self).await
+    }
+
+    /// Whether the session workflow is there and active.
+    async fn workflow_file(&self) -> Result<WorkflowFile, Error> {
+        self.workflow.state().await
+    }
+
+    /// Whether the branch is there whose workflow file and code the sessions use.
+    async fn has_branch(&self) -> Result<bool, Error> {
+        self.workflow.has_branch(&self.settings.actions.git_ref).await
+    }
+
+    /// What GitHub's last answer said is left of the token's requests.
+    fn requests_left(&self) -> Option<RequestsLeft> {
+        self.workflow.requests_left()
     }
 }
 

@@ -22,25 +22,20 @@ use coordinator_github::actions::Workflow;
 
 pub mod admit;
 mod check;
-mod inspect;
 mod item;
 mod list;
-mod logs;
 mod outcome;
-mod refusal;
 mod runs;
 pub mod section;
+mod session;
 pub mod session_input;
 mod start;
-mod stop;
-mod stuck;
 #[cfg(test)]
 mod tests;
-
 mod title;
 
-pub use logs::{Log, LogText};
 pub use section::ActionsSettings;
+pub use session::{Log, LogText};
 
 use list::View;
 

@@ -6,18 +6,18 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use super::Settings;
 use super::outcome::{is_settled, judge, roughly};
-use super::runs::{SlotRun, SlotRuns, Sorted, sort};
-use super::{Settings, stuck};
+use super::runs::{SlotRun, SlotRuns, Sorted, sort, stuck};
 use coordinator_core::fleet::{HISTORY, Listing, Run, Seat, Slot, SlotRecord};
 use coordinator_github::Error;
 use coordinator_github::actions::{PAGE_SIZE, RunPage, Workflow, WorkflowJob, WorkflowRun};
 
 /// A run that no runner takes is given up after a day (GitHub Docs, "Actions limits").
-const LONGEST_QUEUE: Duration = Duration::from_secs(24 * 3600);
+const MAX_QUEUE: Duration = Duration::from_secs(24 * 3600);
 
 /// No run lives longer (GitHub Docs, "Actions limits").
-const LONGEST_RUN: Duration = Duration::from_secs(35 * 24 * 3600);
+const MAX_RUN: Duration = Duration::from_secs(35 * 24 * 3600);
 
 /// Runs of an item's slot whose jobs are read: those that were not admitted stand between its
 /// sessions.
@@ -25,7 +25,7 @@ pub(super) const MAX_ITEM_RUNS: usize = 100;
 
 /// How far back a list must go: to the oldest run that may be live, or that may still hold its slot back.
 pub(super) fn reach(longest: Duration) -> Duration {
-    longest.saturating_add(LONGEST_QUEUE).min(LONGEST_RUN)
+    longest.saturating_add(MAX_QUEUE).min(MAX_RUN)
 }
 
 /// What to do after a page.
@@ -182,7 +182,7 @@ impl View {
         let slots = self.slots.iter().map(|(slot, known)| (slot.clone(), known.record.clone()));
         let slots = slots.filter(|(_, record)| record.live.is_some() || !record.history.is_empty());
         let stuck = self.sorted.slots.iter().filter_map(|(slot, runs)| {
-            stuck::stuck(slot, runs.holder()?, &settings.actions, now.unwrap_or_else(SystemTime::now))
+            stuck(slot, runs.holder()?, &settings.actions, now.unwrap_or_else(SystemTime::now))
         });
         Listing {
             slots: slots.collect(),

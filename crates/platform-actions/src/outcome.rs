@@ -1,4 +1,4 @@
-//! What a run that is over was, by its jobs. Pure.
+//! What a run that is over was, by its jobs.
 //!
 //! A run that was not admitted ends as well as one whose agent did, so the conclusion of the run
 //! alone tells nothing.

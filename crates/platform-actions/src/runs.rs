@@ -1,14 +1,16 @@
-//! The runs of the workflow by the slots that they are for. Pure.
+//! The runs of the workflow by the slots that they are for, and which of them are stuck.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
+use super::ActionsSettings;
 use super::title::{ItemTitle, Title};
-use coordinator_core::fleet::{FleetName, LiveSession, Slot, State, Unmanaged};
+use coordinator_core::fleet::{FleetName, LiveSession, Slot, State, Stuck, StuckReason, Unmanaged};
 use coordinator_core::sanitize::one_line;
 use coordinator_github::actions::{RunStatus, WorkflowRun};
 
 /// A title of somebody else's may go on and on.
-const LONGEST_TITLE: usize = 80;
+const MAX_TITLE: usize = 80;
 
 /// A run for a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub(super) fn sort(fleet: &FleetName, file: &str, runs: Vec<WorkflowRun>) -> Sor
 
 fn foreign(file: &str, run: &WorkflowRun) -> Unmanaged {
     Unmanaged {
-        session: one_line(&run.title, LONGEST_TITLE),
+        session: one_line(&run.title, MAX_TITLE),
         reason: format!(
             "its title names no slot: somebody started {file} by hand; nothing counts or touches it: {}",
             run.url
@@ -110,4 +112,30 @@ impl SlotRun {
             item: self.item.as_ref().map(|item| item.run.clone()),
         }
     }
+}
+
+/// Why the run that holds a slot does not get on, at `now` by GitHub's clock.
+pub(super) fn stuck(
+    slot: &Slot,
+    holder: &SlotRun,
+    settings: &ActionsSettings,
+    now: SystemTime,
+) -> Option<Stuck> {
+    let run = &holder.run;
+    let waits_long = run.started_at + settings.start_timeout < now;
+    let (reason, detail) = match run.status {
+        RunStatus::Waiting => (
+            StuckReason::Suspended,
+            format!(
+                "an environment of the session workflow asks for approval; give or refuse it at {}",
+                run.url
+            ),
+        ),
+        RunStatus::Queued if waits_long => (
+            StuckReason::Pending,
+            format!("no runner has taken it; is one online that has its labels, and free? {}", run.url),
+        ),
+        RunStatus::Queued | RunStatus::InProgress | RunStatus::Completed => return None,
+    };
+    Some(Stuck { slot: slot.clone(), reason, since: Some(run.started_at), detail })
 }

@@ -1,5 +1,5 @@
 //! The title of a run: whose session it is, and what it works on. The list of runs shows titles and
-//! no inputs. Pure.
+//! no inputs.
 
 use std::fmt::Write;
 use std::time::Duration;

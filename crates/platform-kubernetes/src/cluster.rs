@@ -7,55 +7,33 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use coordinator_core::fleet::{FleetName, Group, Listing, Slot, Want};
+use coordinator_core::fleet::{Group, Listing, Slot, Want};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::Contacts;
 
-use super::KubernetesSettings;
+use super::Settings;
 
 mod answer;
 mod api;
 mod check;
 mod connect;
-mod entry;
-mod events;
 mod inspect;
 mod job;
 mod ledger;
 mod list;
-mod logs;
 mod pace;
-mod queue;
 mod record;
 mod register;
-mod repeat;
+mod session;
 mod start;
-mod stop;
 mod stuck;
-mod sweep;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use api::Api;
 use ledger::Ledger;
 use list::View;
 use record::Job;
-
-/// What the platform needs to know of the roster.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Whose sessions.
-    pub fleet: FleetName,
-    /// `owner/repo`, told to every session.
-    pub repository: Option<String>,
-    /// `[platform.kubernetes]`.
-    pub kubernetes: KubernetesSettings,
-    /// Something beside the roster wants sessions, so that an inventory reads the registers of work
-    /// items, too.
-    pub has_items: bool,
-    /// How long a cycle may take.
-    pub deadline: Duration,
-}
 
 impl Settings {
     /// After this time a start may have left no trace: its Job may have run, ended and been removed

@@ -6,12 +6,32 @@
 //! history of its slot from one generation to the next; while there is none, the ledger does. Of a
 //! work item the register does, and its generation is compared and raised before anything else.
 
+use std::time::Duration;
+
+use coordinator_core::fleet::FleetName;
+
 #[cfg(feature = "client")]
 mod cluster;
-#[cfg(feature = "client")]
+mod generated;
 mod merge;
 pub mod section;
 
 #[cfg(feature = "client")]
-pub use cluster::{Kubernetes, Settings};
+pub use cluster::Kubernetes;
 pub use section::{JobTemplate, KubernetesSettings, Toleration, Workspace};
+
+/// What the platform needs to know of the roster.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose sessions.
+    pub fleet: FleetName,
+    /// `owner/repo`, told to every session.
+    pub repository: Option<String>,
+    /// `[platform.kubernetes]`.
+    pub kubernetes: KubernetesSettings,
+    /// Something beside the roster wants sessions, so that an inventory reads the registers of work
+    /// items, too.
+    pub has_items: bool,
+    /// How long a cycle may take.
+    pub deadline: Duration,
+}

@@ -1,4 +1,4 @@
-//! One YAML document over another. Pure.
+//! One YAML document over another.
 //!
 //! `k8s_openapi::DeepMerge` merges a volume or a variable field by field, so that an `ephemeral`
 //! volume over our `emptyDir` has two sources, and replaces `envFrom`, which loses the secrets of
@@ -12,10 +12,10 @@ pub(crate) fn over(base: Value, top: Value) -> Value {
     merge("", base, top)
 }
 
-fn merge(key: &str, base: Value, top: Value) -> Value {
+fn merge(field: &str, base: Value, top: Value) -> Value {
     match (base, top) {
         (Value::Object(base), Value::Object(top)) => Value::Object(tables(base, top)),
-        (Value::Array(base), Value::Array(top)) => Value::Array(lists(key, base, top)),
+        (Value::Array(base), Value::Array(top)) => Value::Array(lists(field, base, top)),
         (_, top) => top,
     }
 }
@@ -31,26 +31,43 @@ fn tables(mut base: Map<String, Value>, top: Map<String, Value>) -> Map<String, 
     base
 }
 
-/// The merge keys of the Kubernetes API (`patchMergeKey`), for the lists that a Job's author adds to.
-fn lists(key: &str, mut base: Vec<Value>, top: Vec<Value>) -> Vec<Value> {
-    let name = match key {
-        "containers" | "initContainers" | "volumes" | "env" => "name",
-        "volumeMounts" => "mountPath",
-        "envFrom" => {
+fn lists(field: &str, mut base: Vec<Value>, top: Vec<Value>) -> Vec<Value> {
+    let Some(by) = merge_key(field) else {
+        if field == "envFrom" {
             base.extend(top);
             return base;
         }
-        _ => return top,
+        return top;
     };
     for item in top {
-        match base.iter_mut().find(|below| below.get(name).is_some() && below.get(name) == item.get(name)) {
-            // Two sources for one volume or variable would be refused: the upper one stands alone.
-            Some(below) if matches!(key, "volumes" | "env") => *below = item,
+        let name = key_of(&item, by);
+        match base.iter_mut().find(|below| name.is_some() && key_of(below, by) == name) {
+            Some(below) if is_replaced(field) => *below = item,
             Some(below) => *below = merge("", below.take(), item),
             None => base.push(item),
         }
     }
     base
+}
+
+/// By what entries of a list are told apart: `patchMergeKey` of the Kubernetes API, for the lists
+/// that a Job's author adds to.
+pub(crate) fn merge_key(field: &str) -> Option<&'static str> {
+    match field {
+        "containers" | "initContainers" | "volumes" | "env" => Some("name"),
+        "volumeMounts" => Some("mountPath"),
+        _ => None,
+    }
+}
+
+/// The name of an entry; `/tmp/` is mounted where `/tmp` is.
+pub(crate) fn key_of<'a>(entry: &'a Value, by: &str) -> Option<&'a str> {
+    entry.get(by)?.as_str().map(|name| name.trim_end_matches('/'))
+}
+
+/// Two sources for one volume, mount or variable would be refused: the upper entry stands alone.
+pub(crate) fn is_replaced(field: &str) -> bool {
+    matches!(field, "volumes" | "volumeMounts" | "env")
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ use coordinator_core::section::{
 };
 
 mod credentials;
-mod ownership;
 mod rules;
 mod template;
 

@@ -13,9 +13,9 @@ use coordinator_core::section::{
 };
 use coordinator_platform_kubernetes::section::RoleSection;
 
-use super::briefs::{Briefs, Mistake};
 use super::load::Document;
 use super::platform::Kind;
+use super::texts::{Briefs, Mistake};
 use super::variables::{Destination, MissingVariables, Variables};
 
 /// A prompt becomes one argument or one environment variable; Linux takes 128 KiB for either.

@@ -85,15 +85,12 @@ pub enum PlatformKind {
 }
 
 mod agents;
-mod briefs;
-mod file;
-mod health;
 mod load;
-mod merge;
 mod platform;
 mod problem;
-mod repository;
+mod steps;
 mod table;
+mod texts;
 mod variables;
 pub mod reference;
 pub mod shipped;

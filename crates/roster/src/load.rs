@@ -8,9 +8,10 @@ use toml::de::DeTable;
 use coordinator_core::fleet::FleetName;
 use coordinator_core::section::{Placed, Problem, Surroundings, Time};
 
-use super::file::{self, Unreadable};
 use super::problem::{Lines, Problems};
-use super::{Roster, agents, health, merge, platform, repository, table};
+use super::steps::{self, Health, Merge, RepositorySection};
+use super::texts::{self, Unreadable};
+use super::{Roster, agents, platform, table};
 
 coordinator_core::section! {
     /// What should run, what may merge, what to watch. Paths are relative to this file.
@@ -25,10 +26,10 @@ coordinator_core::section! {
         defaults: agents::Agent = agents::Agent::default(),
         /// One for each kind of agent, in order of service: with a cap, the upper ones win.
         role: Vec<agents::Section> = Vec::new(),
-        repository: Option<repository::Section> = None,
-        merge: merge::Section = merge::Section::default(),
+        repository: Option<RepositorySection> = None,
+        merge: Merge = Merge::default(),
         /// One for each production endpoint to watch. Default: the health step is not configured.
-        health: Vec<health::Section> = Vec::new(),
+        health: Vec<Health> = Vec::new(),
     }
 }
 
@@ -74,7 +75,7 @@ fn roster(
     problems: &mut Vec<Problem>,
 ) -> Option<Roster> {
     let mut agents = agents::read(&document, around, problems);
-    let health = health::endpoints(&document.health, problems);
+    let health = steps::endpoints(&document.health, problems);
     document.merge.check_hold(!document.health.is_empty(), problems);
     let platform = platform::settings(&document, &mut agents, wrong, around, problems);
     Some(Roster {
@@ -83,7 +84,7 @@ fn roster(
         deadline: document.deadline.get(),
         platform: platform?,
         roles: agents.roles,
-        repository: document.repository.as_ref().and_then(repository::Section::repository),
+        repository: document.repository.as_ref().and_then(RepositorySection::repository),
         merge: document.merge.policy(problems),
         health,
         secret_names: agents.secret_names,
@@ -95,7 +96,7 @@ fn roster(
 fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
     let whole_file = |message: String| (String::new(), Problem::new(message, None));
     let shown = path.display();
-    let source = file::roster(path).map_err(|unreadable| match unreadable {
+    let source = texts::roster(path).map_err(|unreadable| match unreadable {
         Unreadable::Missing => {
             let (source, problem) = whole_file(format!("there is no roster: {shown}"));
             (source, problem.hint("name it with --config, or write a starter with `coordinator init`"))
@@ -103,7 +104,7 @@ fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
         Unreadable::Bad(why) => whole_file(format!("the roster {why}: {shown}")),
         Unreadable::NotUtf8 { text, at } => {
             let problem = Problem::new("the roster is not UTF-8", Some(at..at + 1));
-            (text, problem.label("this byte is no text").hint("save the file as UTF-8"))
+            (text, problem.label("this byte is not text").hint("save the file as UTF-8"))
         }
     })?;
     if source.trim().is_empty() {
@@ -119,7 +120,7 @@ fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
     Ok((path.file_name().map(|name| folder.join(name)).unwrap_or(folder), source))
 }
 
-/// Adds what is no TOML. What else is said of these lines may be a mere consequence and is left out.
+/// Adds what is not TOML. What else is said of these lines may be a mere consequence and is left out.
 fn with_syntax(source: &str, errors: &[toml::de::Error], mut list: Vec<Problem>) -> Vec<Problem> {
     let lines = Lines::of(source);
     let spans = errors.iter().filter_map(toml::de::Error::span);

@@ -15,8 +15,8 @@ use coordinator_platform_kubernetes as kubernetes;
 use coordinator_platform_local::{exec, process};
 
 use super::agents::{self, Agents};
-use super::file::{self, Unreadable};
 use super::load::Document;
+use super::texts::{self, Unreadable};
 use super::variables::{Destination, Variables};
 use super::{PlatformKind, PlatformSettings};
 
@@ -26,7 +26,7 @@ coordinator_core::section! {
         /// `process`: local processes that outlive the run; `kubernetes`: Jobs on a cluster;
         /// `github-actions`: workflow runs; `exec`: whatever a plugin starts.
         kind: Placed<Kind> = Kind::Process.into(),
-        /// Live sessions in the whole fleet; 0 is no cap.
+        /// Live sessions in the whole fleet; 0: no cap.
         max_running: Count = Count::of(0),
         /// Starts per cycle; 0 starts none: the pause switch.
         max_spawns: Count = Count::of(50),
@@ -133,7 +133,7 @@ fn template(
     problems: &mut Vec<Problem>,
 ) -> Option<String> {
     let path = around.resolve(named).unwrap_or_else(|| named.to_string().into());
-    let unreadable = match file::text(&path, kubernetes::section::MAX_TEMPLATE) {
+    let unreadable = match texts::text(&path, kubernetes::section::MAX_TEMPLATE) {
         Ok(text) => return Some(text),
         Err(unreadable) => unreadable,
     };

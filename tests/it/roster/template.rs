@@ -78,77 +78,81 @@ fn a_few_lines_cannot_fill_the_memory() {
 }
 
 #[test]
-fn what_the_coordinator_owns_is_refused_with_its_reason() {
-    for field in ["name", "generateName"] {
-        refused(
-            with(&format!("metadata.{field}"), &json!("x")),
-            &["sets metadata.", "a Job has the name of its slot"],
-        );
+fn what_is_generated_without_a_key_stays_as_it_is() {
+    let remedy = "take it out: the coordinator alone sets it";
+    let agent = "spec.template.spec.containers[agent]";
+    let numbers = ["parallelism", "completions", "backoffLimit"].map(|field| format!("spec.{field}"));
+    for path in numbers {
+        refused(with(&path, &json!(7)), &[&format!("sets {path}"), remedy]);
     }
-    for field in ["uid", "resourceVersion", "finalizers", "ownerReferences"] {
+    let texts = [
+        "metadata.name".to_owned(),
+        "spec.podReplacementPolicy".to_owned(),
+        "spec.template.spec.restartPolicy".to_owned(),
+        format!("{agent}.terminationMessagePolicy"),
+        format!("{agent}.workingDir"),
+    ];
+    for path in texts {
+        refused(with(&path, &json!("x")), &[&format!("sets {path}"), remedy]);
+    }
+    refused(with("spec.suspend", &json!(true)), &["sets spec.suspend", remedy]);
+    refused(with("spec.podFailurePolicy.rules", &json!([])), &["sets spec.podFailurePolicy.rules", remedy]);
+    for path in ["metadata.labels", "spec.template.metadata.labels"] {
+        for mark in ["coordinator.dev/slot", "app.kubernetes.io/managed-by"] {
+            refused(with(path, &json!({mark: "x"})), &[&format!("sets {path}[{mark}]"), remedy]);
+        }
+    }
+    let prompt = json!({"env": [{"name": "COORDINATOR_PROMPT", "value": "x"}]});
+    refused(
+        with(agent, &prompt),
+        &["sets spec.template.spec.containers[agent].env[COORDINATOR_PROMPT]", remedy],
+    );
+    let mount = json!({"volumeMounts": [{"name": "x", "mountPath": "/tmp/"}]});
+    refused(with(agent, &mount), &["volumeMounts[/tmp]", remedy]);
+    let volume = json!([{"name": "tmp", "emptyDir": {"medium": "Memory"}}]);
+    refused(with("spec.template.spec.volumes", &volume), &["volumes[tmp]", remedy]);
+}
+
+#[test]
+fn what_is_generated_may_be_said_again() {
+    load(&with("spec.template.spec.restartPolicy", &json!("Never")));
+    load(&with("spec.backoffLimit", &json!(0)));
+    load(&with("spec.suspend", &json!(false)));
+}
+
+#[test]
+fn what_would_make_it_another_job_is_not_added() {
+    let remedy = "take it out";
+    for field in ["generateName", "uid", "resourceVersion", "finalizers", "ownerReferences"] {
         let path = format!("metadata.{field}");
-        refused(with(&path, &json!(["x"])), &[&path, "only labels, annotations can stand there"]);
+        refused(with(&path, &json!(["x"])), &[&format!("sets {path}"), remedy]);
     }
     let spec = [
-        "parallelism",
-        "completions",
         "completionMode",
-        "backoffLimit",
         "backoffLimitPerIndex",
-        "podReplacementPolicy",
-        "podFailurePolicy",
-    ];
-    for field in spec {
-        let path = format!("spec.{field}");
-        refused(with(&path, &json!(1)), &[&path, "a session is started once"]);
-    }
-    for field in [
         "maxFailedIndexes",
         "successPolicy",
-        "suspend",
         "manualSelector",
         "selector",
         "managedBy",
         "tempalte",
-    ] {
-        let path = format!("spec.{field}");
-        refused(with(&path, &json!(true)), &[&path, "only template can stand there"]);
-    }
-    refused(with("status", &json!({"active": 1})), &["sets status"]);
-    refused(with("spec.template.spec.restartPolicy", &json!("Never")), &["a session is started once"]);
-    let marks = [
-        "metadata.labels",
-        "metadata.annotations",
-        "spec.template.metadata.labels",
-        "spec.template.metadata.annotations",
     ];
-    for path in marks {
-        for mark in [
-            "coordinator.dev/slot",
-            "app.kubernetes.io/managed-by",
-            "batch.kubernetes.io/job-name",
-            "job-name",
-        ] {
-            refused(with(path, &json!({mark: "x"})), &[&format!("sets {path}[{mark}]"), "take it out"]);
+    for field in spec {
+        let path = format!("spec.{field}");
+        refused(with(&path, &json!(true)), &[&format!("sets {path}"), remedy]);
+    }
+    refused(with("status", &json!({"active": 1})), &["sets status", remedy]);
+    for path in ["metadata.labels", "metadata.annotations", "spec.template.metadata.labels"] {
+        for mark in ["coordinator.dev/unknown", "batch.kubernetes.io/job-name", "job-name"] {
+            refused(with(path, &json!({mark: "x"})), &[&format!("sets {path}[{mark}]"), remedy]);
         }
     }
     let agent = "spec.template.spec.containers[agent]";
-    for field in ["terminationMessagePath", "terminationMessagePolicy", "workingDir", "restartPolicy"] {
-        refused(with(agent, &json!({field: "x"})), &[&format!("sets {agent}.{field}"), "take it out: "]);
+    for field in ["terminationMessagePath", "restartPolicy", "restartPolicyRules"] {
+        refused(with(agent, &json!({field: "x"})), &[&format!("sets {agent}.{field}"), remedy]);
     }
-    refused(
-        with(agent, &json!({"env": [{"name": "COORDINATOR_SLOT", "value": "x"}]})),
-        &["env[COORDINATOR_SLOT]"],
-    );
-    refused(
-        with(agent, &json!({"volumeMounts": [{"name": "x", "mountPath": "/tmp/"}]})),
-        &["volumeMounts[/tmp]"],
-    );
-    refused(with("spec.template.spec.volumes", &json!([{"name": "tmp"}])), &["volumes[tmp]"]);
-    refused(
-        with("spec.template.spec.initContainers", &json!([{"name": "agent"}])),
-        &["initContainers[agent]"],
-    );
+    let permit = json!({"env": [{"name": "COORDINATOR_START_PERMIT", "value": "x"}]});
+    refused(with(agent, &permit), &["env[COORDINATOR_START_PERMIT]", remedy]);
 }
 
 #[test]
@@ -179,7 +183,7 @@ fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     });
     for (path, value) in fields.into_iter().chain(volumes) {
         let parts = [
-            "names `coordinator-github`, a Secret of the coordinator, in the template job.yaml",
+            "the template job.yaml names `coordinator-github`, a Secret of the coordinator, in spec.",
             "name another",
         ];
         refused(with(&path, &value), &parts);
@@ -199,14 +203,20 @@ fn a_token_of_the_cluster_and_a_second_start_are_refused_too() {
     let none = "an agent gets no credentials of the cluster";
     for source in ["serviceAccountToken", "podCertificate"] {
         let projected = json!([{ "name": "t", "projected": { "sources": [{ source: { "path": "t" } }] } }]);
-        let path = format!("{pod}.volumes[t].projected.sources[0].{source} is set");
+        let path = format!("sets {pod}.volumes[t].projected.sources[0].{source}");
         refused(with(&format!("{pod}.volumes"), &projected), &[&path, none]);
     }
-    refused(with(&format!("{pod}.automountServiceAccountToken"), &json!(true)), &["is true", none]);
+    refused(
+        with(&format!("{pod}.automountServiceAccountToken"), &json!(true)),
+        &["automountServiceAccountToken to true", none],
+    );
     load(&with(&format!("{pod}.automountServiceAccountToken"), &json!(false)));
     for key in ["serviceAccountName", "serviceAccount"] {
         let field = format!("{pod}.{key}");
-        refused(with(&field, &json!("coordinator")), &[&format!("{field} is `coordinator`"), "name another"]);
+        refused(
+            with(&field, &json!("coordinator")),
+            &[&format!("names `coordinator` in {field}"), "name another"],
+        );
         load(&with(&field, &json!("agents")));
     }
     let restarted = |policy: &str| json!([{ "name": "proxy", "image": "p:1", "restartPolicy": policy }]);
@@ -233,19 +243,19 @@ fn what_the_roster_says_is_refused_with_its_key() {
         (format!("{agent}.image"), "image"),
         (format!("{agent}.command"), "command"),
         (format!("{agent}.args"), "command"),
-        (format!("{agent}.resources"), "resources"),
+        (format!("{agent}.resources.limits.cpu"), "resources"),
     ];
     for (path, key) in &keys {
-        let remedy = format!("say it with `{key}` in the roster");
+        let remedy = format!("take it out: `{key}` in the roster sets it");
         refused(with(path, &json!("x")), &[&format!("the template job.yaml sets {path}"), &remedy]);
     }
     refused(
         with("spec.template.spec.volumes", &json!([{"name": "workspace"}])),
-        &["say it with `workspace`"],
+        &["take it out: `workspace` in the roster sets it"],
     );
     refused(
         with(agent, &json!({"volumeMounts": [{"name": "x", "mountPath": "/workspace"}]})),
-        &["say it with `workspace`"],
+        &["take it out: `workspace` in the roster sets it"],
     );
 }
 
@@ -256,7 +266,7 @@ fn what_the_roster_may_say_is_the_template_s_until_the_roster_says_it() {
         ("priorityClassName", json!("low"), "priority_class = \"high\""),
         ("runtimeClassName", json!("gvisor"), "runtime_class = \"kata\""),
         ("nodeSelector", json!({"a": "b"}), "node_selector = { a = \"c\" }"),
-        ("tolerations", json!([{"operator": "Exists"}]), "tolerations = [{}]"),
+        ("tolerations", json!([{"operator": "Exists", "key": "agents"}]), "tolerations = [{}]"),
         ("imagePullSecrets", json!([{"name": "a"}]), "image_pull_secrets = [\"b\"]"),
     ];
     for (field, value, line) in keys {
@@ -264,7 +274,7 @@ fn what_the_roster_may_say_is_the_template_s_until_the_roster_says_it() {
         assert_eq!(load(&template)["spec"]["template"]["spec"][field], value);
         let roster = ROSTER.replace("template =", &format!("{line}\ntemplate ="));
         let key = line.split(' ').next().expect("a key");
-        let remedy = format!("take it out, or take `{key}` out of the roster");
+        let remedy = format!("take it out: `{key}` in the roster sets it");
         refused_in(
             &folder(&roster, template),
             "7:12",
@@ -274,7 +284,7 @@ fn what_the_roster_may_say_is_the_template_s_until_the_roster_says_it() {
     let queue = with("metadata.labels", &json!({"kueue.x-k8s.io/queue-name": "a"}));
     assert_eq!(load(&queue)["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "a");
     let roster = ROSTER.replace("template =", "queue_name = \"b\"\ntemplate =");
-    refused_in(&folder(&roster, queue), "7:12", &["take `queue_name` out of the roster"]);
+    refused_in(&folder(&roster, queue), "7:12", &["take it out: `queue_name` in the roster sets it"]);
 }
 
 #[test]
@@ -282,7 +292,7 @@ fn a_variable_of_any_role_is_the_roster_s() {
     let template =
         with("spec.template.spec.containers[agent]", &json!({"env": [{"name": "PLAIN", "value": "1"}]}));
     assert_eq!(load(&template)["spec"]["template"]["spec"]["containers"][0]["env"][0]["name"], "PLAIN");
-    let told = &["containers[agent].env[PLAIN]", "say it with `env` in the roster"];
+    let told = &["containers[agent].env[PLAIN]", "take it out: `env` in the roster sets it"];
     refused_in(&folder(&format!("{ROSTER}env = {{ PLAIN = \"2\" }}\n"), &template), "6:12", told);
     refused_in(&folder(&format!("{ROSTER}[defaults]\nenv = {{ PLAIN = \"2\" }}\n"), template), "6:12", told);
 }
@@ -290,21 +300,24 @@ fn a_variable_of_any_role_is_the_roster_s() {
 #[test]
 fn what_is_merged_entry_by_entry_has_entries() {
     let pod = "spec.template.spec";
-    refused(with("spec", &json!([])), &["spec of the template job.yaml is not a mapping"]);
+    refused(with("spec", &json!([])), &["the template job.yaml has no mapping at spec"]);
     refused(
         with("metadata.labels", &json!({"team": 7})),
-        &["metadata.labels[team]", "is not a text", "in quotes"],
+        &["has no text at metadata.labels.team", "in quotes"],
     );
-    refused(with(&format!("{pod}.containers"), &json!({"agent": {}})), &["containers", "is not a list"]);
+    refused(
+        with(&format!("{pod}.containers"), &json!({"agent": {}})),
+        &["has no list at spec.template.spec.containers"],
+    );
     refused(
         with(&format!("{pod}.volumes"), &json!([{"emptyDir": {}}])),
         &["volumes", "has an entry without a `name`"],
     );
-    let twice = json!([{"name": "agent"}, {"name": "agent", "image": "x"}]);
-    refused(with(&format!("{pod}.containers"), &twice), &["has `agent` twice"]);
+    let twice = json!([{"name": "proxy"}, {"name": "proxy", "image": "x"}]);
+    refused(with(&format!("{pod}.containers"), &twice), &["has `proxy` twice"]);
     let mounts =
         json!({"volumeMounts": [{"name": "x", "mountPath": "/a"}, {"name": "y", "mountPath": "/a/"}]});
-    refused(with(&format!("{pod}.containers[agent]"), &mounts), &["volumeMounts", "has `/a/` twice"]);
+    refused(with(&format!("{pod}.containers[agent]"), &mounts), &["has `/a` twice", "volumeMounts"]);
 }
 
 #[test]

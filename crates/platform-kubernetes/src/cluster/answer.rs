@@ -76,14 +76,14 @@ fn is_definite(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
 }
 
-/// An answer that is no success, in one line: what happened, why, and what to do.
+/// An answer that is not a success, in one line: what happened, why, and what to do.
 pub(super) fn refusal(answer: &Answer) -> String {
     let error = answer.error();
     let status = answer.status;
     let said = if error.message.is_empty() { status.to_string() } else { error.message.clone() };
     let remedy = match status {
         status if status.is_success() => {
-            return format!("the answer ({status}) is none of an API server; is a proxy in between?");
+            return format!("the answer ({status}) is not from an API server; is a proxy in between?");
         }
         StatusCode::UNAUTHORIZED => {
             return "the API server does not accept the credentials (401); a token may have expired: renew the kubeconfig, \

@@ -18,24 +18,23 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::innermost;
-use super::pace::Pace;
-use super::repeat::{self, Pauses};
+use super::pace::{self, Pace, Pauses};
 use coordinator_core::report::{Cause, Contact};
 use coordinator_core::sanitize::one_line;
 use coordinator_core::timestamp;
 use coordinator_http::cause;
 
 /// The server cuts a request at 60 s; a list that takes half as long is not worth waiting for.
-const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+const MAX_REQUEST: Duration = Duration::from_secs(30);
 
 /// A server that restarted has not read accounts and rights in its first seconds.
 const RECOVERY: Duration = Duration::from_secs(15);
 
 /// A page of 500 Jobs, each with the longest prompt that a roster may have, is half as large.
-const LARGEST_BODY_BYTES: usize = 128 << 20;
+const MAX_BODY_BYTES: usize = 128 << 20;
 
 /// Reports cut a text later, when no secret in it can be cut in two any more; a log takes it as it is.
-const LONGEST_MESSAGE: usize = 4096;
+const MAX_MESSAGE: usize = 4096;
 
 /// The API server of one namespace.
 pub(super) struct Api {
@@ -182,10 +181,10 @@ impl Api {
         let request = request(ask).map_err(Lost::Unknown)?;
         self.requests.set(self.requests.get() + 1);
         let begun = Instant::now();
-        let end = self.until.min(begun + LONGEST_REQUEST);
+        let end = self.until.min(begun + MAX_REQUEST);
         let exchange = async {
             let response = self.client.send(request).await.map_err(|error| {
-                let is_unprocessed = repeat::is_unprocessed(&error);
+                let is_unprocessed = pace::is_unprocessed(&error);
                 let lost = self.no_answer(&error);
                 if self.heard.get().is_some() {
                     self.lost.set(Some(Instant::now()));
@@ -260,7 +259,7 @@ impl Answer {
     /// The answer when all of it has come.
     pub(super) async fn of(response: Response<Body>) -> Result<Self, NoAnswer> {
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, LARGEST_BODY_BYTES).collect().await;
+        let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
         let body = body.map_err(|error| NoAnswer(innermost(error.as_ref())))?.to_bytes();
         Ok(Self { status: head.status, retry_after: retry_after(&head.headers), body })
     }
@@ -302,7 +301,7 @@ impl Answer {
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, NoAnswer> {
         serde_json::from_slice(&self.body).map_err(|error| {
             // The error's text may quote the body.
-            let why = one_line(&error.to_string(), LONGEST_MESSAGE);
+            let why = one_line(&error.to_string(), MAX_MESSAGE);
             NoAnswer(format!("the API server's answer is not what it should be: {why}"))
         })
     }
@@ -310,6 +309,6 @@ impl Answer {
     /// What the server says of an error, as far as it does.
     pub(super) fn error(&self) -> Status {
         let said: Status = serde_json::from_slice(&self.body).unwrap_or_default();
-        Status { message: one_line(&said.message, LONGEST_MESSAGE), ..said }
+        Status { message: one_line(&said.message, MAX_MESSAGE), ..said }
     }
 }

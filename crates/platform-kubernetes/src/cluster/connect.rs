@@ -25,8 +25,8 @@ use coordinator_core::sanitize::one_line;
 /// A connection that is not there by then will not be.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A parser's words on a file that is no YAML may go on and on.
-const LONGEST_PROBLEM: usize = 300;
+/// A parser's words on a file that is not YAML may go on and on.
+const MAX_PROBLEM: usize = 300;
 
 /// How the API server's audit log and metrics name this program.
 const AGENT: &str = concat!("coordinator/", env!("CARGO_PKG_VERSION"));
@@ -116,7 +116,7 @@ fn problem(error: &(dyn std::error::Error + 'static)) -> String {
     match kubeconfig {
         Some(KubeconfigError::ReadConfig(why, path)) => format!("cannot read {}: {why}", path.display()),
         Some(KubeconfigError::FindPath) => "there is no home directory with a .kube/config".to_owned(),
-        _ => one_line(&innermost(error), LONGEST_PROBLEM),
+        _ => one_line(&innermost(error), MAX_PROBLEM),
     }
 }
 

@@ -1,4 +1,5 @@
-//! What `doctor` asks the API server: who and where we are, and what we may do. Nothing here changes the cluster.
+//! What is asked about the cluster: who and where we are, what we may do, whether Kueue runs. Nothing
+//! here changes it.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -71,7 +72,7 @@ impl fmt::Display for Permission {
 pub(crate) struct Version {
     /// As the server has it: `v1.33.1-gke.100`.
     pub(crate) name: String,
-    /// Major and minor; `None` when they are no numbers.
+    /// Major and minor; `None` when they are not numbers.
     pub(crate) number: Option<(u32, u32)>,
 }
 
@@ -148,6 +149,28 @@ impl Kubernetes {
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
         let review = self.expect(Method::POST, path, Some(&review)).await?;
         Ok(review["status"]["allowed"].as_bool().unwrap_or(false))
+    }
+
+    /// Whether Jobs may be created: with a queue in the roster, only where Kueue runs. Without it the
+    /// label that asks for admission means nothing, and Jobs would start uncounted. Asked once per
+    /// run.
+    pub(crate) async fn queue_is_there(&self) -> anyhow::Result<()> {
+        let Some(queue) = &self.settings.kubernetes.queue_name else { return Ok(()) };
+        let known = self.queue.get_or_init(|| self.ask_for_kueue(queue)).await;
+        known.clone().map_err(|why| anyhow::anyhow!(why))
+    }
+
+    async fn ask_for_kueue(&self, queue: &str) -> Result<(), String> {
+        let path = "/apis/kueue.x-k8s.io".to_owned();
+        let ask = Ask { method: Method::GET, path, query: &[], body: None };
+        let answer = self.api.ask(&ask).await.map_err(|lost| unreachable(&lost.0))?;
+        match answer.status {
+            StatusCode::OK => Ok(()),
+            StatusCode::NOT_FOUND => Err(format!(
+                "queue_name is {queue:?}, but this cluster has no Kueue; install it, or take `queue_name` out of [platform.kubernetes]"
+            )),
+            _ => Err(refusal(&answer)),
+        }
     }
 
     async fn expect(&self, method: Method, path: String, body: Option<&Value>) -> anyhow::Result<Value> {

@@ -17,12 +17,14 @@ use tokio::time::Instant;
 
 use super::answer::refusal;
 use super::api::{Api, Ask};
-use super::job::FLEET;
 use super::list::{Refused, pages, unreachable};
+use crate::generated::FLEET;
 use coordinator_core::fleet::{FleetName, Run};
 use volume::{Day, Volume, VolumeName};
 
 mod volume;
+
+pub(super) use volume::{KeptRun, MAX_DATA_BYTES};
 
 /// Which fleet's ledger a `ConfigMap` belongs to.
 const LABEL: &str = "coordinator.dev/ledger";

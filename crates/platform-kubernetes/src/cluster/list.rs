@@ -13,21 +13,20 @@ use tokio::time::{Instant, timeout};
 use super::Settings;
 use super::answer::refusal;
 use super::api::{Api, Ask};
-use super::events::{self, Events};
-use super::job::{FLEET, SLOT};
 use super::record::{CONTROLLER_UID, Job, Pod, Pods};
 use super::register::{self, Registers};
-use super::stuck::{self, Signs};
+use super::stuck::{self, Events, Signs};
+use crate::generated::{FLEET, SLOT};
 use coordinator_core::fleet::{Listing, Slot, SlotRecord, Unmanaged};
 
 /// What `kubectl` asks for, too.
 pub(super) const PAGE: &str = "500";
 
 /// A list of the first page to the last, begun again when the server forgot it in between.
-const MOST_RESTARTS: usize = 2;
+const MAX_RESTARTS: usize = 2;
 
 /// More Jobs than a fleet can have, and an end for a server that always has a next page.
-const MOST_PAGES: usize = 400;
+const MAX_PAGES: usize = 400;
 
 /// Job uids in one label selector: the request's line stays well below the 8 KiB that proxies take.
 const MAX_UIDS: usize = 100;
@@ -122,7 +121,7 @@ async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Op
     if late.iter().all(|job| stuck::is_explained(pods.of(job))) {
         return Ok(None);
     }
-    events::read(api).await.map(Some)
+    stuck::events(api).await.map(Some)
 }
 
 /// Pods tell exit codes, last words, and why a session does not start. The fleet can be kept without.
@@ -147,7 +146,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
     let mut restarts = 0;
     let mut items: Vec<T> = Vec::new();
     let mut next = String::new();
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let mut query = query.to_vec();
         query.push(("limit", PAGE));
         if !next.is_empty() {
@@ -165,7 +164,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
                 }
             }
             // The token that comes with the answer would go on with an inconsistent list.
-            StatusCode::GONE if restarts < MOST_RESTARTS => {
+            StatusCode::GONE if restarts < MAX_RESTARTS => {
                 restarts += 1;
                 items.clear();
                 next.clear();
@@ -173,7 +172,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
             status => anyhow::bail!(Refused { status, why: refusal(&answer) }),
         }
     }
-    anyhow::bail!("the list of the API server does not end: {MOST_PAGES} pages")
+    anyhow::bail!("the list of the API server does not end: {MAX_PAGES} pages")
 }
 
 /// One page of a list.
@@ -253,7 +252,7 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(60);
         let api = Api::new(kube::Client::new(service, "agents"), "agents".to_owned(), until);
         let listed: anyhow::Result<Vec<Job>> = pages(&api, &api.jobs(), &[]).await;
-        (listed.expect_err("it is no list").to_string(), api.requests())
+        (listed.expect_err("it is not a list").to_string(), api.requests())
     }
 
     fn json(status: u16, text: &'static str) -> Response<Full<Bytes>> {
@@ -284,7 +283,7 @@ mod tests {
         let page = || json(200, r#"{"metadata":{"continue":"on"},"items":[]}"#);
         let (error, requests) = refused(page).await;
         assert!(error.contains("does not end"), "{error}");
-        assert_eq!(requests, MOST_PAGES as u64);
+        assert_eq!(requests, MAX_PAGES as u64);
     }
 
     #[tokio::test]

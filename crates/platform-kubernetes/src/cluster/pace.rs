@@ -1,9 +1,17 @@
-//! How many starts may be under way at once. Pure.
+//! How many requests are under way at once, which are sent again, and when.
 //!
 //! A start waits for answers, so the distance to the server decides how many it takes to keep the
 //! server busy; and the server's own load decides how many it bears.
 
+use std::collections::hash_map::DefaultHasher;
+use std::error::Error;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
+
+use h2::Reason;
+use hyper_util::client::legacy;
+
+use super::api::Ask;
 
 /// For a server beside us.
 const MIN_FOR_DISTANCE: usize = 8;
@@ -79,55 +87,68 @@ impl Pace {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The first pause; each further one is twice as long.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
 
-    fn after(answers: usize, milliseconds: u64) -> Pace {
-        let mut pace = Pace::default();
-        answer(&mut pace, answers, milliseconds);
-        pace
-    }
+/// A server that restarts is looked for this often.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-    fn answer(pace: &mut Pace, answers: usize, milliseconds: u64) {
-        for _ in 0..answers {
-            pace.answered(Duration::from_millis(milliseconds));
+/// Whether a request that ended with this error did not reach any handler of the server:
+///
+/// * no connection could be made;
+/// * the connection closed before the request was written to it (hyper's `Canceled` says nothing
+///   else);
+/// * the server refused the stream: `RST_STREAM` with `REFUSED_STREAM` (RFC 9113, 8.7);
+/// * the server closed the connection with a `GOAWAY` that names an earlier stream as the last one
+///   (RFC 9113, 6.8). h2 fails the streams above that number with the frame's error, and lets those
+///   up to it go on. Connection and requests share one thread here, so that no frame comes between
+///   the creation of a stream and the look at its connection.
+///
+/// A connection that breaks leaves another error: its requests may have been carried out.
+pub(super) fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect)
+            || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+            || error.downcast_ref::<h2::Error>().is_some_and(is_refused)
+        {
+            return true;
         }
+        next = error.source();
+    }
+    false
+}
+
+fn is_refused(error: &h2::Error) -> bool {
+    let is_refused_stream = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    error.is_remote() && (error.is_go_away() || is_refused_stream)
+}
+
+/// The pauses between the attempts at one request: longer and longer, with jitter, so that requests
+/// which failed together do not come back together.
+pub(super) struct Pauses {
+    attempts: u32,
+    seed: u64,
+}
+
+impl Pauses {
+    /// The body of a creation names slot and cycle, so that no two have the same pauses.
+    pub(super) fn of(ask: &Ask<'_>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        ask.path.hash(&mut hasher);
+        ask.body.map(|body| &body["metadata"]).map(ToString::to_string).hash(&mut hasher);
+        Self { attempts: 0, seed: hasher.finish() }
     }
 
-    #[test]
-    fn a_server_far_away_gets_more_at_once_than_one_nearby() {
-        let starts = [0, 1, 15, 80, 400].map(|milliseconds| after(1, milliseconds).at_once());
-        assert_eq!(starts, [8, 8, 15, 32, 32]);
-    }
-
-    #[test]
-    fn a_server_without_time_gets_half_as_many_and_more_again_when_it_answers() {
-        let mut pace = after(1, 80);
-        pace.refused();
-        assert_eq!(pace.at_once(), 16, "what was under way with it is refused as well");
-        for _ in 0..15 {
-            pace.refused();
-        }
-        assert_eq!(pace.at_once(), 16);
-        pace.refused();
-        assert_eq!(pace.at_once(), 8);
-        for _ in 0..1_000 {
-            pace.refused();
-        }
-        assert_eq!(pace.at_once(), 1, "it never comes to a standstill");
-        answer(&mut pace, 200, 80);
-        assert_eq!(pace.at_once(), 32);
-    }
-
-    #[test]
-    fn a_server_that_slows_down_gets_fewer() {
-        let mut pace = after(64, 80);
-        answer(&mut pace, 64, 300);
-        assert_eq!(pace.at_once(), 32, "some of that is the starts' own doing");
-        answer(&mut pace, 200, 5_000);
-        assert_eq!(pace.at_once(), 8);
-        answer(&mut pace, 200, 80);
-        assert_eq!(pace.at_once(), 32);
+    pub(super) fn next(&mut self) -> Duration {
+        let full = MIN_PAUSE.saturating_mul(2u32.saturating_pow(self.attempts)).min(MAX_PAUSE);
+        self.attempts += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, self.attempts).hash(&mut hasher);
+        let thousandths = u32::try_from(hasher.finish() % 1_000).unwrap_or_default();
+        full / 2 + full * thousandths / 1_000
     }
 }
+
+#[cfg(test)]
+mod tests;

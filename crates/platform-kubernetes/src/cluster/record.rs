@@ -1,4 +1,4 @@
-//! What a Job says of its session, and the history that it carries on. Pure.
+//! What a Job says of its session, and the history that it carries on.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, PodCondition, PodStat
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
-use super::job::{AGENT, COUNTS, CYCLE, DISRUPTION, GENERATION, HISTORY, ITEM, ROLE, STOPPED_BY};
+use crate::generated::{AGENT, COUNTS, CYCLE, DISRUPTION, GENERATION, HISTORY, ITEM, ROLE};
+
+use super::session::STOPPED_BY;
 use coordinator_core::fleet::{ItemRun, LiveSession, Outcome, RoleKey, Run, SlotRecord, State, WorkItem};
 use coordinator_core::sanitize::one_line;
 
@@ -16,12 +18,12 @@ use coordinator_core::sanitize::one_line;
 pub(super) const REMEMBERED: usize = 8;
 
 /// All annotations of an object share 256 KiB, and every list carries them.
-const LARGEST_HISTORY: usize = 4096;
+const MAX_HISTORY: usize = 4096;
 
 /// In characters: the first with which the history fits is taken.
-const LONGEST_REASONS: [usize; 4] = [LONGEST_REASON, 160, 40, 0];
+const REASON_LIMITS: [usize; 4] = [MAX_REASON, 160, 40, 0];
 
-const LONGEST_REASON: usize = 320;
+const MAX_REASON: usize = 320;
 
 /// A pod's label with the uid of its Job, as the Job controller writes it (Kubernetes 1.27 and
 /// later).
@@ -76,7 +78,7 @@ pub(super) struct JobSpec {
 
 /// The last session of a slot, which the next one follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Predecessor {
+pub(super) struct Predecessor {
     /// Of its terminal Job, which may be removed; `None` where only the ledger remembers it.
     pub(super) uid: Option<String>,
     pub(super) generation: u64,
@@ -113,12 +115,12 @@ impl Predecessor {
 /// The annotation for this history: its last eight runs, their reasons cut until it fits.
 pub(super) fn written(history: &[Run]) -> String {
     let newest = &history[history.len().saturating_sub(REMEMBERED)..];
-    let attempts = LONGEST_REASONS.iter().map(|longest| {
+    let attempts = REASON_LIMITS.iter().map(|longest| {
         let runs: Vec<Written> = newest.iter().map(|run| Written::of(run, *longest)).collect();
         // Numbers and texts can always be written.
         serde_json::to_string(&runs).unwrap_or_default()
     });
-    let mut attempts = attempts.skip_while(|text| text.len() > LARGEST_HISTORY);
+    let mut attempts = attempts.skip_while(|text| text.len() > MAX_HISTORY);
     attempts.next().unwrap_or_default()
 }
 
@@ -152,7 +154,7 @@ impl Written {
     }
 }
 
-/// The runs of an annotation. One that somebody garbled is no history: the slot then starts without backoff, once.
+/// The runs of an annotation. One that somebody garbled is not a history: the slot then starts without backoff, once.
 fn read(annotation: &str) -> Vec<Run> {
     let runs: Vec<Written> = serde_json::from_str(annotation).unwrap_or_default();
     let runs: Vec<Run> = runs.into_iter().filter_map(Written::run).collect();
@@ -368,7 +370,7 @@ fn detail(
         (Some(reason), Some(words)) => Some(format!("{reason}: {words}")),
         (reason, words) => reason.or(words).map(str::to_owned),
     }
-    .map(|detail| one_line(&detail, LONGEST_REASON))
+    .map(|detail| one_line(&detail, MAX_REASON))
 }
 
 /// Of a log that stands in for the message, the end says what happened.

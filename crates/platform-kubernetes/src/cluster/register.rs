@@ -20,17 +20,15 @@ use serde_json::{Value, json};
 
 use super::answer::refusal;
 use super::api::{Api, Ask};
-use super::entry::{self, MAX_DATA_BYTES};
-use super::job::FLEET;
 use super::ledger::Mode;
+use super::ledger::{KeptRun, MAX_DATA_BYTES};
 use super::list::{pages, unreachable};
 use super::record::{Job, Pods};
+use crate::generated::{FLEET, start_key};
 use coordinator_core::fleet::{FleetName, HISTORY, ItemRun, Outcome, Run, Slot, SlotRecord};
 use coordinator_core::timestamp;
 
 mod chores;
-
-pub(super) use chores::{Chore, Seen, chores};
 
 /// Which fleet's register a `ConfigMap` is; the ledger's `ConfigMaps` do not have it.
 const LABEL: &str = "coordinator.dev/register";
@@ -40,11 +38,6 @@ const MAX_RUNS: usize = 100;
 
 /// Starts that were let go and never seen; of more, the oldest can start no more.
 const MAX_START_KEYS: usize = 100;
-
-/// The key without which the pod of this generation does not start.
-pub(super) fn start_key(generation: u64) -> String {
-    format!("g{generation}")
-}
 
 /// Registers by slot, and those that cannot be read: why.
 pub(super) type Registers = BTreeMap<Slot, Result<Register, String>>;
@@ -180,9 +173,8 @@ impl Register {
             "" => Ok(None),
             text => humantime::parse_rfc3339(text).map(Some).map_err(|_| garbled(key)),
         };
-        let entries: Vec<entry::Entry> = serde_json::from_str(text("runs")).map_err(|_| garbled("runs"))?;
-        let runs =
-            entries.into_iter().filter_map(entry::Entry::run).map(|run| (run.generation, run)).collect();
+        let entries: Vec<KeptRun> = serde_json::from_str(text("runs")).map_err(|_| garbled("runs"))?;
+        let runs = entries.into_iter().filter_map(KeptRun::run).map(|run| (run.generation, run)).collect();
         Ok(Self {
             version: Some(Version { uid, resource: resource_version }),
             generation: text("generation").parse().map_err(|_| garbled("generation"))?,
@@ -283,7 +275,7 @@ fn written<'a>(runs: impl DoubleEndedIterator<Item = &'a Run>) -> String {
     let (mut kept, mut bytes) = (Vec::new(), 0);
     for run in runs.rev().take(MAX_RUNS) {
         // Numbers and texts can always be written.
-        let entry = serde_json::to_value(entry::Entry::of(run)).unwrap_or_default();
+        let entry = serde_json::to_value(KeptRun::of(run)).unwrap_or_default();
         bytes += entry.to_string().len() + 1;
         if bytes > MAX_DATA_BYTES / 2 {
             break;

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use super::Kubernetes;
 use super::answer::{Created, Deleted, refusal};
 use super::api::Ask;
-use super::job::{self, Birth, FLEET};
+use super::job;
 use super::ledger::{Mode, Pass, Unrecorded};
 use super::list::unreachable;
 use super::record::{Job, Pods, Predecessor};
+use crate::generated::{FLEET, NewSession};
 use coordinator_core::backoff::{self, BackoffSettings};
 use coordinator_core::fleet::{Hold, HoldReason, Want};
 use coordinator_core::platform::{CycleId, Start};
@@ -143,14 +144,14 @@ impl Kubernetes {
             }
         }
         let cycle = CycleId("dry-run".to_owned());
-        let birth = Birth { cycle: &cycle, predecessor: predecessor.as_ref() };
-        match (self.create(want, birth, true).await?, ended) {
+        let new = NewSession::after(predecessor.as_ref(), &cycle);
+        match (self.create(want, &new, true).await?, ended) {
             // The predecessor, which a real run deletes first, has the name and its share of the quota.
             (Created::NameTaken | Created::QuotaFull(_), Some(_)) => {
-                Ok(Start::Started { generation: birth.generation() })
+                Ok(Start::Started { generation: new.generation })
             }
             (Created::Unknown(why) | Created::Lost(why), _) => anyhow::bail!(why),
-            (created, _) => self.conclude(&session, birth, created).await,
+            (created, _) => self.conclude(&session, &new, created).await,
         }
     }
 
@@ -187,25 +188,25 @@ impl Kubernetes {
                 predecessor.as_ref()
             }
         };
-        let birth = Birth { cycle, predecessor: followed };
-        let created = self.create_patiently(want, birth, ended.is_some()).await?;
-        self.conclude(session, birth, created).await
+        let new = NewSession::after(followed, cycle);
+        let created = self.create_patiently(want, &new, ended.is_some()).await?;
+        self.conclude(session, &new, created).await
     }
 
     /// Creates the Job; after a removal, also while the quota still counts the removed one.
     async fn create_patiently(
         &self,
         want: &Want,
-        birth: Birth<'_>,
+        new: &NewSession<'_>,
         after_removal: bool,
     ) -> anyhow::Result<Created> {
-        let mut created = self.create(want, birth, false).await?;
+        let mut created = self.create(want, new, false).await?;
         for pause in QUOTA_PAUSES.iter().filter(|_| after_removal) {
             if !matches!(created, Created::QuotaFull(_)) || !self.api.has_time_for(*pause) {
                 break;
             }
             tokio::time::sleep(*pause).await;
-            created = self.create(want, birth, false).await?;
+            created = self.create(want, new, false).await?;
         }
         Ok(created)
     }
@@ -249,8 +250,8 @@ impl Kubernetes {
     }
 
     /// After everything but a clear answer, the Job itself tells who made it.
-    async fn conclude(&self, session: &str, birth: Birth<'_>, created: Created) -> anyhow::Result<Start> {
-        let started = Start::Started { generation: birth.generation() };
+    async fn conclude(&self, session: &str, new: &NewSession<'_>, created: Created) -> anyhow::Result<Start> {
+        let started = Start::Started { generation: new.generation };
         let (doubt, was_lost) = match created {
             Created::Yes => return Ok(started),
             Created::NameHeld => return Ok(Start::Held(name_held(session))),
@@ -262,7 +263,7 @@ impl Kubernetes {
         };
         let may_start = |why| format!("{why}; it may still start: the next cycle's inventory shows it");
         match (self.look_up(session).await, doubt) {
-            (Ok(Some(job)), _) if job.cycle() == Some(birth.cycle.0.as_str()) => Ok(started),
+            (Ok(Some(job)), _) if job.cycle() == Some(new.cycle.0.as_str()) => Ok(started),
             (Ok(Some(job)), _) if !self.is_ours(&job) => anyhow::bail!(stranger(session)),
             (_, None) | (Ok(Some(_)), Some(_)) => Ok(Start::AlreadyRunning),
             // The server is back, and others need not wait for the next cycle.
@@ -332,10 +333,10 @@ impl Kubernetes {
         }
     }
 
-    async fn create(&self, want: &Want, birth: Birth<'_>, dry_run: bool) -> anyhow::Result<Created> {
+    async fn create(&self, want: &Want, new: &NewSession<'_>, dry_run: bool) -> anyhow::Result<Created> {
         let container = want.spec.container.as_ref();
         let container = container.ok_or_else(|| anyhow::anyhow!("role `{}` has no image", want.role))?;
-        let job = job::job(&self.settings, want, container, birth);
+        let job = job::job(&self.settings, want, container, new);
         // A slip in the template is an error, not a field that is dropped.
         let query = [("fieldValidation", "Strict"), ("dryRun", "All")];
         let query = if dry_run { &query[..] } else { &query[..1] };

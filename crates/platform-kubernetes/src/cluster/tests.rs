@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::Settings;
-use super::events::Events;
-use super::job::{Birth, HISTORY, job};
+use super::job::job;
 use super::record::{self, Job, Pods, Predecessor};
-use super::stuck::{Signs, stuck};
+use super::stuck::{Events, Signs, stuck};
+use crate::generated::{HISTORY, NewSession};
 use crate::{JobTemplate, KubernetesSettings, Workspace};
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
@@ -18,7 +18,7 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::platform::CycleId;
 
-pub(crate) fn settings() -> Settings {
+fn settings() -> Settings {
     Settings {
         fleet: FleetName::parse("demo").expect("a valid name"),
         repository: Some("acme/app".to_owned()),
@@ -54,7 +54,7 @@ fn container() -> Container {
     }
 }
 
-pub(crate) fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
+fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
     let spec = SessionSpec {
         command: command.iter().map(ToString::to_string).collect(),
         prompt: "cost $(PRICE) and $$ {brief}".to_owned(),
@@ -75,10 +75,10 @@ pub(crate) fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
     Want { slot, role, spec: Arc::new(spec), item: None, follows: Follows::Anything }
 }
 
-pub(crate) fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
+fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
     let cycle = CycleId("c1".to_owned());
     let container = want.spec.container.as_ref().expect("it has one");
-    job(settings, want, container, Birth { cycle: &cycle, predecessor })
+    job(settings, want, container, &NewSession::after(predecessor, &cycle))
 }
 
 fn run(generation: u64, detail: &str) -> Run {

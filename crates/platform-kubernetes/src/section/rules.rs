@@ -61,12 +61,9 @@ pub fn settings(
     problems: &mut Vec<Problem>,
 ) -> Option<KubernetesSettings> {
     let Context { template, wrong, chosen } = context;
-    let workspace = workspace(section, problems);
-    let tolerations = section.tolerations.iter();
-    let tolerations = tolerations.map(|entry| toleration(entry, wrong, problems)).collect();
-    let variables = roles.iter().flat_map(|role| &role.variables).copied().collect();
-    let template =
-        template.as_deref().and_then(|text| template::read(section, text, &variables, wrong, problems));
+    let mut settings = of_cluster(section, wrong, problems);
+    settings.template =
+        template.as_deref().and_then(|text| template::read(section, &settings, text, roles, problems));
     credentials::check(section, roles, problems);
     let chosen = chosen.as_ref()?;
     if !wrong.contains("ttl") && !is_ttl_short_of_waits(section, roles, problems) {
@@ -79,8 +76,20 @@ pub fn settings(
     if !wrong.contains("image") {
         check_images(section, roles, chosen, problems);
     }
+    Some(settings)
+}
+
+/// Without the template.
+fn of_cluster(
+    section: &Section,
+    wrong: &BTreeSet<String>,
+    problems: &mut Vec<Problem>,
+) -> KubernetesSettings {
+    let workspace = workspace(section, problems);
+    let tolerations = section.tolerations.iter();
+    let tolerations = tolerations.map(|entry| toleration(entry, wrong, problems)).collect();
     let name = |name: &Option<_>| name.clone().map(String::from);
-    Some(KubernetesSettings {
+    KubernetesSettings {
         namespace: section.namespace.clone().map(String::from),
         service_account: section.service_account.as_ref().map(|name| name.to_string()),
         node_selector: section.node_selector.texts(),
@@ -92,8 +101,8 @@ pub fn settings(
         start_timeout: section.start_timeout.get(),
         ttl: section.ttl.get(),
         workspace,
-        template,
-    })
+        template: None,
+    }
 }
 
 /// Where and how the roster chooses a cluster.

@@ -1,17 +1,15 @@
 //! `template`: a Job in YAML that goes under the generated one.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use coordinator_core::section::Problem;
 
-use super::ownership;
-use super::{JobTemplate, Section};
+use super::{JobTemplate, KubernetesSettings, RoleFacts, Section};
 
+mod changes;
 mod credentials;
-mod shape;
 
 /// With more than this and the generated parts, the API server takes no Job.
 pub const MAX_TEMPLATE: u64 = 256 * 1024;
@@ -19,85 +17,56 @@ pub const MAX_TEMPLATE: u64 = 256 * 1024;
 /// A handful of anchors is a convenience; thousands are a trap.
 const MAX_REPEATED: usize = 10_000;
 
-/// What is wrong with a template, and what to do.
+/// What a template does that it must not, and what to do.
 struct Mistake {
-    message: String,
+    what: String,
     hint: String,
 }
 
-/// The template in `text`, if all of it is the template's to say. `variables` are those that some
-/// role sets, `wrong` the keys of the section that are set to something wrong.
+/// The template in `text`, if it leaves all that is generated as it is. `kubernetes` are the
+/// settings without it.
 pub(super) fn read(
     section: &Section,
+    kubernetes: &KubernetesSettings,
     text: &str,
-    variables: &BTreeSet<&str>,
-    wrong: &BTreeSet<String>,
+    roles: &[RoleFacts<'_>],
     problems: &mut Vec<Problem>,
 ) -> Option<JobTemplate> {
     let template = section.template.as_ref()?;
-    let named: &str = template;
-    let is_set = |key: &str| wrong.contains(key) || is_set(section, key);
-    let job = job(named, text).and_then(|job| {
-        let mut found = shape::mistakes(named, &job);
-        found.extend(trespasses(named, &job, is_set, |name| variables.contains(name)));
-        found.extend(credentials::mistakes(named, &job));
+    let checked = job(text).and_then(|job| {
+        let mut found = credentials::mistakes(&job);
+        if let Some(generated) = changes::sample(kubernetes, section, roles) {
+            found.extend(changes::mistakes(&generated, &job));
+        }
         if found.is_empty() { Ok(job) } else { Err(found) }
     });
-    match job {
-        Ok(job) => Some(JobTemplate { path: PathBuf::from(named), job }),
+    match checked {
+        Ok(job) => Some(JobTemplate { path: PathBuf::from(&***template), job }),
         Err(mistakes) => {
-            let place = &template.span;
-            let problem = |mistake: Mistake| Problem::new(mistake.message, place.clone()).hint(mistake.hint);
-            problems.extend(mistakes.into_iter().map(problem));
+            problems.extend(mistakes.into_iter().map(|Mistake { what, hint }| {
+                let message = format!("the template {} {what}", template.value);
+                Problem::new(message, template.span.clone()).hint(hint)
+            }));
             None
         }
     }
 }
 
-fn is_set(section: &Section, key: &str) -> bool {
-    match key {
-        "service_account" => section.service_account.is_some(),
-        "priority_class" => section.priority_class.is_some(),
-        "runtime_class" => section.runtime_class.is_some(),
-        "queue_name" => section.queue_name.is_some(),
-        "node_selector" => section.node_selector.span.is_some(),
-        "tolerations" => section.tolerations.span.is_some(),
-        "image_pull_secrets" => section.image_pull_secrets.span.is_some(),
-        _ => false,
-    }
-}
-
-fn trespasses(
-    named: &str,
-    job: &Value,
-    is_set: impl Fn(&str) -> bool,
-    is_variable: impl Fn(&str) -> bool,
-) -> Vec<Mistake> {
-    let found = ownership::trespasses(job, is_set, is_variable).into_iter();
-    let mistake = |found: ownership::Trespass| Mistake {
-        message: format!("the template {named} sets {}", found.path),
-        hint: found.remedy,
-    };
-    found.map(mistake).collect()
-}
-
 /// The Job in the file, without what is null: Kubernetes takes that for absent.
-fn job(named: &str, text: &str) -> Result<Value, Vec<Mistake>> {
-    let mistake = |message: String, hint: &str| vec![Mistake { message, hint: hint.to_owned() }];
-    let mut job =
-        parse(text).map_err(|why| mistake(format!("the template {named} {why}"), "write one Job in YAML"))?;
+fn job(text: &str) -> Result<Value, Vec<Mistake>> {
+    let mistake = |what: String, hint: &str| vec![Mistake { what, hint: hint.to_owned() }];
+    let mut job = parse(text).map_err(|why| mistake(why, "write one Job in YAML"))?;
     drop_nulls(&mut job);
     let is = |field: &str, text: &str| job[field] == text;
     if is("kind", "Job") && is("apiVersion", "batch/v1") {
         return Ok(job);
     }
     let said = |field: &str| {
-        job[field].as_str().map_or_else(|| format!("no `{field}`"), |text| format!("`{field}: {text}`"))
+        let text = job[field].as_str();
+        text.map_or_else(|| format!("no `{field}`"), |text| format!("`{field}: {text}`"))
     };
-    let message =
-        format!("the template {named} is not a Job: it says {} and {}", said("apiVersion"), said("kind"));
     Err(mistake(
-        message,
+        format!("is not a Job: it says {} and {}", said("apiVersion"), said("kind")),
         "write `apiVersion: batch/v1` and `kind: Job`, and below them what the Jobs should have",
     ))
 }
@@ -129,5 +98,26 @@ fn drop_nulls(value: &mut Value) {
         }
         Value::Array(entries) => entries.iter_mut().for_each(drop_nulls),
         _ => {}
+    }
+}
+
+/// Calls `see` with the path of each table, and with each of its keys and values.
+fn walk(path: &str, value: &Value, see: &mut impl FnMut(&str, &str, &Value)) {
+    for (key, value) in value.as_object().into_iter().flat_map(Map::iter) {
+        see(path, key, value);
+        walk(&join(path, key), value, see);
+    }
+    for (index, entry) in value.as_array().into_iter().flatten().enumerate() {
+        let index = entry["name"].as_str().map_or_else(|| index.to_string(), str::to_owned);
+        walk(&format!("{path}[{index}]"), entry, see);
+    }
+}
+
+/// A name with `.`, `/` or `-` stands in brackets.
+fn join(path: &str, key: &str) -> String {
+    match key {
+        _ if !key.chars().all(char::is_alphanumeric) => format!("{path}[{key}]"),
+        _ if path.is_empty() => key.to_owned(),
+        _ => format!("{path}.{key}"),
     }
 }

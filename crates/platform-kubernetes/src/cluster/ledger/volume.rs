@@ -1,13 +1,14 @@
-//! The `ConfigMap`s of the ledger: their names, what is added to them, what they remember. Pure.
+//! The `ConfigMap`s of the ledger: their names, what is added to them, what they remember.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cluster::entry::{Entry, MAX_DATA_BYTES};
 use crate::cluster::record::REMEMBERED;
-use coordinator_core::fleet::{FleetName, Run};
+use coordinator_core::fleet::{FleetName, ItemRun, Outcome, Run};
+use coordinator_core::sanitize::one_line;
 use coordinator_core::timestamp;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -118,7 +119,7 @@ pub(super) fn add(volumes: &[Volume], runs: &BTreeMap<String, Vec<Run>>, now: Sy
             .collect();
         let new = runs.iter().filter(|run| !known.contains(&run.generation));
         // Numbers and texts can always be written.
-        let new: Vec<Value> = new.filter_map(|run| serde_json::to_value(Entry::of(run)).ok()).collect();
+        let new: Vec<Value> = new.filter_map(|run| serde_json::to_value(KeptRun::of(run)).ok()).collect();
         if new.is_empty() {
             continue;
         }
@@ -141,8 +142,9 @@ pub(super) fn add(volumes: &[Volume], runs: &BTreeMap<String, Vec<Run>>, now: Sy
 /// The newest runs of a session's slot, oldest first.
 pub(super) fn history(volumes: &[Volume], session: &str) -> Vec<Run> {
     let entries = volumes.iter().flat_map(|volume| volume.entries(session));
-    let entries = entries.filter_map(|entry| serde_json::from_value::<Entry>(entry).ok());
-    let runs: BTreeMap<u64, Run> = entries.filter_map(Entry::run).map(|run| (run.generation, run)).collect();
+    let entries = entries.filter_map(|entry| serde_json::from_value::<KeptRun>(entry).ok());
+    let runs: BTreeMap<u64, Run> =
+        entries.filter_map(KeptRun::run).map(|run| (run.generation, run)).collect();
     let surplus = runs.len().saturating_sub(REMEMBERED);
     runs.into_values().skip(surplus).collect()
 }
@@ -151,6 +153,65 @@ pub(super) fn history(volumes: &[Volume], session: &str) -> Vec<Run> {
 pub(super) fn expired(volumes: &[Volume], now: SystemTime) -> Vec<VolumeName> {
     let first_kept = Day::of(now - DAY * KEPT_DAYS);
     volumes.iter().map(|volume| &volume.name).filter(|name| name.day < first_kept).cloned().collect()
+}
+
+/// A `ConfigMap` holds 1 MiB; what is not data has room in the rest.
+pub(in crate::cluster) const MAX_DATA_BYTES: usize = 900 * 1024;
+
+/// In characters: most of what is written is numbers.
+const MAX_REASON: usize = 80;
+
+/// A run in a `ConfigMap`; the names are read by every later version, and fields are only added.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::cluster) struct KeptRun {
+    #[serde(rename = "gen")]
+    generation: u64,
+    outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Seconds since 1970.
+    started: u64,
+    finished: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    disrupted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    item: Option<ItemRun>,
+}
+
+impl KeptRun {
+    pub(in crate::cluster) fn of(run: &Run) -> Self {
+        let reason = run.detail.as_deref().map(|reason| one_line(reason, MAX_REASON));
+        Self {
+            generation: run.generation,
+            outcome: run.outcome.word().to_owned(),
+            exit: run.exit_code,
+            reason,
+            started: seconds(run.started_at),
+            finished: seconds(run.finished_at),
+            disrupted: run.disrupted,
+            item: run.item.clone(),
+        }
+    }
+
+    pub(in crate::cluster) fn run(self) -> Option<Run> {
+        let time = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        Some(Run {
+            generation: self.generation,
+            outcome: Outcome::from_word(&self.outcome)?,
+            exit_code: self.exit,
+            detail: self.reason,
+            started_at: time(self.started)?,
+            finished_at: time(self.finished)?,
+            disrupted: self.disrupted,
+            item: self.item,
+        })
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::chores::{Chore, Seen, chores};
 use super::*;
 use coordinator_core::fleet::{Counts, Group, Outcome, RoleKey, WorkItem};
 

@@ -13,10 +13,10 @@ use std::time::SystemTime;
 
 use super::{Holder, Kubernetes, Step, hold, name_held, stranger};
 use crate::cluster::answer::{Created, Deleted};
-use crate::cluster::job::Birth;
 use crate::cluster::ledger::Mode;
 use crate::cluster::record::{Job, Predecessor};
 use crate::cluster::register::{self, Register, Stored};
+use crate::generated::NewSession;
 use coordinator_core::backoff;
 use coordinator_core::fleet::{HoldReason, ItemRun, Want};
 use coordinator_core::platform::{CycleId, Start};
@@ -56,9 +56,9 @@ impl Kubernetes {
             Step::Answer(start) => return Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
         };
-        let birth = Birth { cycle, predecessor: predecessor.as_ref() };
+        let new = NewSession::after(predecessor.as_ref(), cycle);
         self.written.borrow_mut().insert(want.slot.clone());
-        self.create_item(want, &session, birth).await
+        self.create_item(want, &session, &new).await
     }
 
     /// What [`Self::fill_item`] would come to; the writes are dry runs on the server.
@@ -75,7 +75,7 @@ impl Kubernetes {
             Step::Fail(why) => anyhow::bail!(why),
         };
         let cycle = CycleId("dry-run".to_owned());
-        let birth = Birth { cycle: &cycle, predecessor: predecessor.as_ref() };
+        let new = NewSession::after(predecessor.as_ref(), &cycle);
         let uid = predecessor.as_ref().and_then(|predecessor| predecessor.uid.as_ref());
         if let Some(uid) = uid
             && let Deleted::Refused(why) | Deleted::Unknown(why) | Deleted::Lost(why) =
@@ -83,12 +83,12 @@ impl Kubernetes {
         {
             anyhow::bail!(why);
         }
-        match self.create(want, birth, true).await? {
+        match self.create(want, &new, true).await? {
             Created::NameTaken | Created::QuotaFull(_) if uid.is_some() => {
-                Ok(Start::Started { generation: birth.generation() })
+                Ok(Start::Started { generation: new.generation })
             }
             Created::Unknown(why) | Created::Lost(why) => anyhow::bail!(why),
-            created => self.conclude(&session, birth, created).await,
+            created => self.conclude(&session, &new, created).await,
         }
     }
 
@@ -148,8 +148,8 @@ impl Kubernetes {
     }
 
     /// The register lets this cycle alone create the Job of this generation.
-    async fn create_item(&self, want: &Want, session: &str, birth: Birth<'_>) -> anyhow::Result<Start> {
-        let uid = birth.predecessor.and_then(|predecessor| predecessor.uid.as_ref());
+    async fn create_item(&self, want: &Want, session: &str, new: &NewSession<'_>) -> anyhow::Result<Start> {
+        let uid = new.replaces;
         if let Some(uid) = uid {
             match self.delete(session, uid, false).await {
                 // What has the name now, if anything does, refuses the creation.
@@ -164,8 +164,8 @@ impl Kubernetes {
                 },
             }
         }
-        let created = self.create_patiently(want, birth, uid.is_some()).await?;
-        self.conclude(session, birth, created).await
+        let created = self.create_patiently(want, new, uid.is_some()).await?;
+        self.conclude(session, new, created).await
     }
 }
 

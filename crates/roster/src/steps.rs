@@ -1,13 +1,18 @@
-//! `[merge]`.
+//! What a cycle does beside its sessions: `[repository]`, `[merge]` and `[[health]]`.
+
+use std::collections::BTreeSet;
 
 use globset::{GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use coordinator_core::section::{Count, Glob, Pattern, Placed, Problem, Text, Time};
-
+use coordinator_core::endpoint::{Endpoint, Redirects};
 use coordinator_core::merge::{
     CheckMode, CommitMessage, LastPushApproval, MergePolicy, RequiredCheck, StaleApprovals,
+};
+use coordinator_core::pull::Repository;
+use coordinator_core::section::{
+    ApiUrl, Count, Glob, Line, Pattern, Placed, Problem, RepositoryName, Text, Time, Url, quoted,
 };
 
 /// The word in front, after tags if there are any, or in brackets at the end; "Draft the notes" is
@@ -19,9 +24,41 @@ const WORK_IN_PROGRESS: &str = concat!(
 );
 
 coordinator_core::section! {
+    /// Whose pull requests may merge. Default: the merge step is not configured.
+    #[schemars(extend("required" = ["name"]))]
+    pub(super) struct RepositorySection {
+        /// `owner/repo`.
+        name: Option<RepositoryName> = None,
+        /// Base of the REST API; GitHub Enterprise: `https://<host>/api/v3`.
+        api_url: ApiUrl = "https://api.github.com".into(),
+        /// The GraphQL endpoint. Default: `<api_url>/graphql`; for `https://<host>/api/v3`,
+        /// `https://<host>/api/graphql`.
+        graphql_url: Option<ApiUrl> = None,
+    }
+}
+
+impl RepositorySection {
+    /// `None` without a name.
+    pub(super) fn repository(&self) -> Option<Repository> {
+        let api_url = self.api_url.trim_end_matches('/');
+        let graphql_url = self.graphql_url.as_ref().map_or_else(|| graphql_url(api_url), ToString::to_string);
+        Repository::named(self.name.as_ref()?, api_url, &graphql_url).ok()
+    }
+}
+
+/// GitHub Enterprise Server keeps REST under `/api/v3` and GraphQL beside it
+/// (<https://docs.github.com/en/enterprise-server/graphql/guides/managing-enterprise-accounts>).
+fn graphql_url(api_url: &str) -> String {
+    match api_url.strip_suffix("/api/v3") {
+        Some(host) => format!("{host}/api/graphql"),
+        None => format!("{api_url}/graphql"),
+    }
+}
+
+coordinator_core::section! {
     /// What may merge: approved by a person with write access, green, and not held back by one of
     /// these.
-    pub(super) struct Section {
+    pub(super) struct Merge {
         /// `false` turns the step off.
         enabled: bool = true,
         /// Branches that may be merged into; empty: the default branch.
@@ -75,7 +112,7 @@ coordinator_core::section! {
     }
 }
 
-impl Section {
+impl Merge {
     pub(super) fn policy(self, problems: &mut Vec<Problem>) -> MergePolicy {
         let texts = |texts: Vec<Text>| texts.into_iter().map(String::from).collect::<Vec<_>>();
         let bots = texts(self.allow_bot_approvers);
@@ -154,4 +191,53 @@ fn set(globs: &Placed<Vec<Glob>>, problems: &mut Vec<Problem>) -> GlobSet {
         problems.push(Problem::new(format!("bad globs: {error}"), globs.span.clone()));
         GlobSet::empty()
     })
+}
+
+coordinator_core::section! {
+    /// A production endpoint: one GET per cycle, the status decides; a dropped connection is tried
+    /// once more.
+    #[schemars(extend("required" = ["name", "url"]))]
+    pub(super) struct Health {
+        /// Unique; for people.
+        name: Option<Placed<Line>> = None,
+        /// What to GET; http or https, without credentials.
+        url: Option<Url> = None,
+        /// Status codes that say it is up. Default: any 2xx.
+        #[schemars(title = "list of status codes")]
+        expect: Vec<Count<100, 599>> = Vec::new(),
+        /// For the answer's head, redirects included.
+        timeout: Time<1> = Time::seconds(10),
+        /// Which redirects are followed, up to 8 in a row: `same-host` those to the host of `url`,
+        /// whatever scheme, port and leading `www.`; `follow` all; `none` none. One that is not
+        /// followed is `unexpected`, unless `expect` lists its status.
+        redirects: Redirects = Redirects::SameHost,
+    }
+}
+
+impl Health {
+    fn endpoint(&self) -> Option<Endpoint> {
+        let expect = self.expect.iter().map(|code| u16::try_from(code.get()).ok());
+        Some(Endpoint {
+            name: self.name.as_ref()?.to_string(),
+            url: self.url.as_ref()?.to_string(),
+            expect: expect.collect::<Option<_>>()?,
+            timeout: self.timeout.get(),
+            redirects: self.redirects,
+        })
+    }
+}
+
+/// The endpoints that can be read.
+pub(super) fn endpoints(sections: &[Health], problems: &mut Vec<Problem>) -> Vec<Endpoint> {
+    let mut names = BTreeSet::new();
+    for name in sections.iter().filter_map(|section| section.name.as_ref()) {
+        let problem = |message: String| Problem::new(message, name.span.clone());
+        if name.trim().is_empty() {
+            problems.push(problem("an endpoint has an empty `name`".to_owned()).label("name it for people"));
+        } else if !names.insert(&name.value) {
+            let message = format!("endpoint {} is there twice", quoted(name));
+            problems.push(problem(message).label("give each endpoint a name of its own"));
+        }
+    }
+    sections.iter().filter_map(Health::endpoint).collect()
 }

@@ -1,15 +1,73 @@
-//! Preamble, modes and briefs beside the roster. Preamble and modes come with the program; a file replaces them.
+//! The roster, and the texts beside it: briefs, modes, preamble, templates. Each is a bounded regular
+//! file in UTF-8. Preamble and modes come with the program; a file replaces them.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use coordinator_core::fleet::Mode;
 
-use super::file::{self, Unreadable};
 use super::shipped;
 
+/// No roster is larger; whatever is, is something else.
+const MAX_ROSTER: u64 = 1 << 20;
+
+/// Why a file could not be read.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// There is none.
+    Missing,
+    /// There is something, and this is wrong with it, in a sentence without a subject.
+    Bad(String),
+    /// Not UTF-8 from this byte on. The text is what can be shown of it.
+    NotUtf8 {
+        /// Invalid bytes replaced.
+        text: String,
+        /// In bytes of `text`.
+        at: usize,
+    },
+}
+
+/// The roster's text.
+pub(super) fn roster(path: &Path) -> Result<String, Unreadable> {
+    text(path, MAX_ROSTER)
+}
+
+/// The text of a file of at most `largest` bytes.
+pub(super) fn text(path: &Path, largest: u64) -> Result<String, Unreadable> {
+    // A pipe is never opened: that could wait for ever.
+    let metadata = path.metadata().map_err(|error| unreadable(&error))?;
+    if metadata.is_dir() {
+        return Err(Unreadable::Bad("is a directory".to_owned()));
+    }
+    if !metadata.is_file() {
+        return Err(Unreadable::Bad("is not a regular file".to_owned()));
+    }
+    // A byte more than there should be, so that the end is seen without another buffer.
+    let room = metadata.len().min(largest) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    file.take(largest + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > largest {
+        let size = metadata.len().max(bytes.len() as u64);
+        return Err(Unreadable::Bad(format!("is too large: {size} bytes, at most {largest} are read")));
+    }
+    String::from_utf8(bytes).map_err(|error| Unreadable::NotUtf8 {
+        at: error.utf8_error().valid_up_to(),
+        text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+fn unreadable(error: &std::io::Error) -> Unreadable {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Unreadable::Missing,
+        _ => Unreadable::Bad(format!("cannot be read: {error}")),
+    }
+}
+
 /// More does not fit a prompt.
-const LARGEST: u64 = 96 * 1024;
+const MAX_BRIEF: u64 = 96 * 1024;
 
 /// What is wrong with a text, and what to do.
 #[derive(Debug, Clone)]
@@ -40,7 +98,7 @@ impl<'a> Briefs<'a> {
     pub(super) fn brief(&mut self, path: &str) -> Result<String, Mistake> {
         let hint = "write one or two sentences that say what this agent does, or set `brief`";
         let mistake = |message: String| Mistake { message, hint: hint.to_owned() };
-        match file::text(&self.folder.join(path), LARGEST) {
+        match text(&self.folder.join(path), MAX_BRIEF) {
             Ok(text) if text.trim().is_empty() => Err(mistake(format!("brief is empty: {path}"))),
             Ok(text) => clean(&text).map_err(|why| mistake(format!("brief {why}: {path}"))),
             Err(Unreadable::Missing) => Err(mistake(format!("brief is missing: {path}"))),
@@ -51,7 +109,7 @@ impl<'a> Briefs<'a> {
     fn shared(&mut self, path: &str, built_in: &str) -> Result<String, Mistake> {
         let folder = self.folder;
         let read = self.read.entry(path.to_owned()).or_insert_with(|| {
-            let text = match file::text(&folder.join(path), LARGEST) {
+            let text = match text(&folder.join(path), MAX_BRIEF) {
                 Ok(text) => clean(&text),
                 Err(Unreadable::Missing) => Ok(built_in.trim().to_owned()),
                 Err(other) => Err(describe(other)),

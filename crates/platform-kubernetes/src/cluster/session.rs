@@ -1,20 +1,47 @@
-//! What an agent wrote, as its node keeps it.
+//! What a person asks for about one session: to end it, to read what its agent wrote.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{Method, StatusCode};
 use http_body_util::BodyStream;
+use serde_json::json;
 
 use super::Kubernetes;
 use super::answer::{no_stream, refusal};
 use super::api::Ask;
 use super::connect::innermost;
-use super::job::AGENT;
 use super::list::{Page, unreachable};
 use super::record::{Pod, Pods};
+use crate::generated::AGENT;
 use coordinator_core::fleet::Slot;
+use coordinator_core::platform::StopAnswer;
+
+/// Who ended the session, where a person did.
+pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 
 impl Kubernetes {
+    /// Ends the slot's live session because the person `by` says so. The Job's deadline is set to
+    /// now, so that its controller ends the pod with its grace and the record stays. It takes a
+    /// permission that the coordinator's own Role lacks.
+    pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
+        let session = slot.session_name(&self.settings.fleet);
+        let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
+        let Some(job) = job.filter(|job| job.end().is_none()) else { return Ok(StopAnswer::NotLive) };
+        let patch = json!({
+            // Another Job that took the name meanwhile is not meant.
+            "metadata": { "uid": job.uid(), "annotations": { STOPPED_BY: by } },
+            "spec": { "activeDeadlineSeconds": 1 },
+        });
+        let path = format!("{}/{session}", self.api.jobs());
+        let ask = Ask { method: Method::PATCH, path, query: &[], body: Some(&patch) };
+        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        match answer.status {
+            StatusCode::OK => Ok(StopAnswer::Asked { generation: Some(job.generation()) }),
+            StatusCode::NOT_FOUND => Ok(StopAnswer::NotLive),
+            _ => anyhow::bail!("{}", refusal(&answer)),
+        }
+    }
+
     /// The log of a slot's newest session, as it comes; with `follow`, until the session ends.
     ///
     /// Fails when no session is remembered, when it is of another generation, and when its pod has not started or is

@@ -1,4 +1,5 @@
-//! A server that speaks HTTP/2 frame by frame, and what is sent to it again.
+//! How many requests a server gets at once; and one that speaks HTTP/2 frame by frame, and what is
+//! sent to it again.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-use super::Pauses;
+use super::{Pace, Pauses};
 use crate::cluster::api::{Answer, Api, Ask, NoAnswer};
 
 /// What the server does about one request.
@@ -205,4 +206,52 @@ fn the_pauses_of_two_creations_differ_and_grow_to_a_second() {
         let full = Duration::from_millis(50 << attempt.min(5)).min(Duration::from_secs(1));
         assert!(*pause >= full / 2 && *pause <= full * 3 / 2, "{attempt}: {pause:?}");
     }
+}
+
+fn paced(answers: usize, milliseconds: u64) -> Pace {
+    let mut pace = Pace::default();
+    answer_all(&mut pace, answers, milliseconds);
+    pace
+}
+
+fn answer_all(pace: &mut Pace, answers: usize, milliseconds: u64) {
+    for _ in 0..answers {
+        pace.answered(Duration::from_millis(milliseconds));
+    }
+}
+
+#[test]
+fn a_server_far_away_gets_more_at_once_than_one_nearby() {
+    let starts = [0, 1, 15, 80, 400].map(|milliseconds| paced(1, milliseconds).at_once());
+    assert_eq!(starts, [8, 8, 15, 32, 32]);
+}
+
+#[test]
+fn a_server_without_time_gets_half_as_many_and_more_again_when_it_answers() {
+    let mut pace = paced(1, 80);
+    pace.refused();
+    assert_eq!(pace.at_once(), 16, "what was under way with it is refused as well");
+    for _ in 0..15 {
+        pace.refused();
+    }
+    assert_eq!(pace.at_once(), 16);
+    pace.refused();
+    assert_eq!(pace.at_once(), 8);
+    for _ in 0..1_000 {
+        pace.refused();
+    }
+    assert_eq!(pace.at_once(), 1, "it never comes to a standstill");
+    answer_all(&mut pace, 200, 80);
+    assert_eq!(pace.at_once(), 32);
+}
+
+#[test]
+fn a_server_that_slows_down_gets_fewer() {
+    let mut pace = paced(64, 80);
+    answer_all(&mut pace, 64, 300);
+    assert_eq!(pace.at_once(), 32, "some of that is the starts' own doing");
+    answer_all(&mut pace, 200, 5_000);
+    assert_eq!(pace.at_once(), 8);
+    answer_all(&mut pace, 200, 80);
+    assert_eq!(pace.at_once(), 32);
 }

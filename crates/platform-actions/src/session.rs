@@ -1,4 +1,5 @@
-//! What an agent wrote, as GitHub keeps it: from the end of its job on.
+//! What a person asks for about one session: to end it, to read what its agent wrote. GitHub has a
+//! log from the end of the agent's job on.
 
 use bytes::Bytes;
 
@@ -7,10 +8,11 @@ use super::list::{self, reach};
 use super::outcome::AGENT;
 use super::runs::{SlotRun, sort};
 use coordinator_core::fleet::Slot;
+use coordinator_core::platform::StopAnswer;
 use coordinator_github::actions::{JobLog, RunStatus};
 
 /// The end of a log says how it ended; all of it is on the run's page.
-const LONGEST_LOG: usize = 64 * 1024;
+const MAX_LOG: usize = 64 * 1024;
 
 /// The log of a run's agent, as far as there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,22 @@ pub enum LogText {
 }
 
 impl Actions {
+    /// Ends the slot's live session because a person says so: asks GitHub to cancel its run, and
+    /// those that wait behind it. GitHub keeps who did it on the run's page.
+    pub async fn stop(&self, slot: &Slot) -> anyhow::Result<StopAnswer> {
+        let (runs, _) = list::runs(&self.workflow, reach(self.settings.longest)).await?;
+        let sorted = sort(&self.settings.fleet, self.workflow.file(), runs);
+        let Some(runs) = sorted.slots.get(slot) else { return Ok(StopAnswer::NotLive) };
+        let holder = runs.holder().map(|run| run.generation);
+        let mut was_live = false;
+        // The waiting ones first: they would begin the moment the other one ends.
+        for run in runs.live().iter().rev().filter(|run| Some(run.generation) != holder).chain(runs.holder())
+        {
+            was_live |= self.workflow.cancel(run.run.id).await?;
+        }
+        Ok(if was_live { StopAnswer::Asked { generation: holder } } else { StopAnswer::NotLive })
+    }
+
     /// The log of a slot's newest session, or of the newest of this generation.
     ///
     /// Fails when there is no such run.
@@ -69,7 +87,7 @@ impl Actions {
         if agent.status != RunStatus::Completed {
             return Ok(LogText::NotYet);
         }
-        Ok(match self.workflow.job_log(agent.id, LONGEST_LOG).await? {
+        Ok(match self.workflow.job_log(agent.id, MAX_LOG).await? {
             JobLog::Whole(text) => LogText::Whole(text),
             JobLog::Tail(text) => LogText::Tail(text),
             JobLog::None => LogText::Gone,
