@@ -1,4 +1,5 @@
-//! The rules of the fleet, by their invariants.
+//! The rules of the fleet, by their invariants, and the values of the roster.
 
 mod backoff;
 mod plan;
+mod section;
