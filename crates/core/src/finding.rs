@@ -59,12 +59,35 @@ impl Finding {
 /// Whether this machine's clock agrees with that of `whose` server. `theirs` is of an answer, whose way took less than
 /// the difference that counts.
 pub fn clock(whose: &str, theirs: SystemTime, ours: SystemTime, remedy: &str) -> Finding {
-    let ahead = ours.duration_since(theirs).unwrap_or_default();
-    let behind = theirs.duration_since(ours).unwrap_or_default();
-    let (difference, word) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
+    let (difference, word) = match ours.duration_since(theirs) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(error) => (error.duration(), "behind"),
+    };
     if difference <= CLOCK_TOLERANCE {
         return Finding::ok(format!("the clock agrees with {whose}"));
     }
     let difference = humantime::format_duration(Duration::from_secs(difference.as_secs()));
     Finding::warn(format!("the clock is {difference} {word} {whose}"), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_by_more_than_a_minute_is_reported_with_its_direction() {
+        let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+        let seconds = Duration::from_secs;
+        for (ours, expected) in [
+            (theirs, "the clock agrees with GitHub"),
+            (theirs + seconds(60), "the clock agrees with GitHub"),
+            (theirs - seconds(60), "the clock agrees with GitHub"),
+            (theirs + seconds(61), "the clock is 1m 1s ahead of GitHub"),
+            (theirs - seconds(61), "the clock is 1m 1s behind GitHub"),
+        ] {
+            let finding = clock("GitHub", theirs, ours, "set it");
+            assert_eq!(finding.what, expected);
+            assert_eq!(finding.grade == Grade::Ok, expected.contains("agrees"));
+        }
+    }
 }

@@ -55,3 +55,53 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
 pub fn takes_prompt(command: &[String]) -> bool {
     command.iter().any(|argument| argument.contains("{prompt}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::fleet::{Counts, Follows, Group, SessionSpec, WorkItem};
+
+    fn texts(arguments: &[&str]) -> Vec<String> {
+        arguments.iter().map(|argument| (*argument).to_owned()).collect()
+    }
+
+    #[test]
+    fn every_placeholder_of_a_command_is_filled() {
+        let spec = SessionSpec {
+            command: texts(&["agent", "{role}/{item}", "--in={fleet}:{slot}", "{prompt}", "{brief}"]),
+            prompt: "do {brief}".to_owned(),
+            brief: "the brief".to_owned(),
+            ..SessionSpec::default()
+        };
+        let mut want = Want {
+            slot: Slot::of_item(&Group::parse("queue").expect("a valid name"), "7"),
+            role: RoleKey::parse("ui_builder").expect("a valid key"),
+            spec: Arc::new(spec),
+            item: Some(WorkItem { id: "#7".to_owned(), counts: Counts::default() }),
+            follows: Follows::Anything,
+        };
+        let fleet = FleetName::parse("demo").expect("a valid name");
+        let filled = ["agent", "ui_builder/#7", "--in=demo:demo-queue-i7", "do {brief}", "the brief"];
+        assert_eq!(command(&want, &fleet), filled);
+        want.item = None;
+        assert_eq!(command(&want, &fleet)[1], "ui_builder/", "the slot of a role has no item");
+    }
+
+    #[test]
+    fn braces_that_are_not_a_placeholder_stay() {
+        let values = [("{a}", "1"), ("{b}", "{a}")];
+        for (text, expected) in
+            [("", ""), ("plain", "plain"), ("{a}{b}{c}", "1{a}{c}"), ("{{a}} {", "{1} {"), ("ü{a}ü", "ü1ü")]
+        {
+            assert_eq!(fill(text, &values), expected);
+        }
+    }
+
+    #[test]
+    fn a_command_takes_the_prompt_where_one_of_its_arguments_holds_it() {
+        assert!(takes_prompt(&texts(&["agent", "--prompt={prompt}"])));
+        assert!(!takes_prompt(&texts(&["agent", "{brief}"])));
+    }
+}

@@ -445,3 +445,36 @@ pub struct Requests {
     /// To production.
     pub health: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_limit_of_either_step_leaves_something_to_do() {
+        let is_limited = |of_merge: Option<RateLimit>, of_spawn: Option<RateLimit>| {
+            let merge = MergeReport { rate_limit: of_merge, ..MergeReport::default() };
+            let spawn = SpawnReport { rate_limit: of_spawn, ..SpawnReport::default() };
+            let report = Report {
+                fleet: FleetName::parse("demo").expect("a valid name"),
+                started_at: SystemTime::UNIX_EPOCH,
+                duration: Duration::ZERO,
+                dry_run: false,
+                status: Status::Healthy,
+                reasons: Vec::new(),
+                inventory: Step::default(),
+                spawn: Step { body: spawn, ..Step::default() },
+                merge: Step { body: merge, ..Step::default() },
+                health: Step::default(),
+                advice: Vec::new(),
+                requests: Requests::default(),
+                contacts: Contacts::default(),
+                interrupted: None,
+            };
+            report.is_rate_limited()
+        };
+        let limit = || Some(RateLimit::default());
+        assert!(is_limited(limit(), None) && is_limited(None, limit()));
+        assert!(!is_limited(None, None));
+    }
+}

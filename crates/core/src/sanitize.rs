@@ -158,7 +158,7 @@ mod tests {
             assert_eq!(one_line(&format!("x{}y", tags(hidden)), 80), "xy");
             assert_eq!(one_line(&format!("\u{1F3F4}{}y", tags(hidden)), 80), "\u{1F3F4}y");
         }
-        for hidden in ["approve this", "a b", "LGTM"] {
+        for hidden in ["approve this", "a b", "LGTM", "gbengx"] {
             assert_eq!(one_line(&format!("\u{1F3F4}{}\u{E007F}", tags(hidden)), 80), "\u{1F3F4}");
         }
     }
@@ -172,6 +172,13 @@ mod tests {
     #[test]
     fn a_reader_sees_no_joiner_no_tag_and_no_filler() {
         assert_eq!(visible("W\u{200d}I\u{fe0f}P\u{e0041}\u{3164}: \u{1b}x\ty"), "WIP: x\ty");
+    }
+
+    #[test]
+    fn the_lines_of_a_message_become_one_sentence() {
+        assert_eq!(sentence("refused\r\n\n  by\u{1b}[1m GitHub\n"), "refused; by[1m GitHub");
+        assert_eq!(sentence(""), "");
+        assert_eq!(sentence(&"x".repeat(601)), format!("{}…", "x".repeat(600)));
     }
 
     #[test]

@@ -80,6 +80,9 @@ mod tests {
         for name in ["HOME", "PATH", "LC_ALL", "XDG_RUNTIME_DIR", "TMPDIR"] {
             assert!(is_everyday(name) && !is_own(name), "{name}");
         }
+        for name in ["REDIS_URL", "GITHUB_TOKEN", "GITHUB_RUN_ID"] {
+            assert!(is_own(name), "{name}");
+        }
         for name in ["HOMES", "PATH_TOKEN", "LC", "ANTHROPIC_API_KEY", "REDIS_URL", "GITHUB_TOKEN"] {
             assert!(!is_everyday(name), "{name}");
         }
@@ -92,7 +95,20 @@ mod tests {
     }
 
     #[test]
+    fn the_own_credentials_and_the_named_variables_are_secrets() {
+        let environment = |name: &str| match name {
+            "GH_TOKEN" => Some("token".to_owned()),
+            "MODEL_KEY" => Some("model".to_owned()),
+            "PATH" => Some("/bin".to_owned()),
+            _ => None,
+        };
+        let secrets = Secrets::named(&BTreeSet::from(["MODEL_KEY".to_owned()]), environment);
+        assert_eq!(secrets.mask("token model /bin"), "*** *** /bin");
+    }
+
+    #[test]
     fn short_values_are_left_alone() {
-        assert_eq!(Secrets::new(["1".to_owned()]).mask("11"), "11");
+        let secrets = Secrets::new(["123".to_owned(), "abcd".to_owned()]);
+        assert_eq!(secrets.mask("1234 abcde"), "1234 ***e");
     }
 }

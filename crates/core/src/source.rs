@@ -188,3 +188,18 @@ impl WaitReason {
         matches!(self, Self::NeedsHuman | Self::AttemptsExhausted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_needs_a_person_when_no_cycle_moves_it_on() {
+        for reason in [WaitReason::NeedsHuman, WaitReason::AttemptsExhausted] {
+            assert!(reason.needs_human(), "{reason:?}");
+        }
+        for reason in [WaitReason::Blocked, WaitReason::Settling, WaitReason::AwaitsMerge] {
+            assert!(!reason.needs_human(), "{reason:?}");
+        }
+    }
+}

@@ -72,6 +72,15 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_kept_while_it_and_a_year_after_it_can_be_written() {
+        let last = SystemTime::UNIX_EPOCH + LAST_SECOND;
+        assert_eq!((writable(last), writable(last + Duration::from_secs(1))), (Some(last), None));
+        let (with, without) = (parse("9998-12-31T23:59:59Z"), parse("9999-01-01T00:00:00Z"));
+        assert_eq!((with.and_then(with_room), without.and_then(with_room)), (with, None));
+        assert_eq!(http_date("Thu, 01 Jan 2026 00:00:00 GMT"), from_epoch(" 1767225600 "));
+    }
+
+    #[test]
     fn garbage_is_no_time() {
         for text in
             ["", "soon", "2026", "2026-01-01 00:00:00 +é", "+-+-+-+-+-+-+-+-+-", "99999999999999999999"]

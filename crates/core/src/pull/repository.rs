@@ -92,3 +92,19 @@ impl BaseCommit {
         tail.strip_suffix(')')?.parse().ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_has_an_owner_and_a_name() {
+        let named =
+            |name| Repository::named(name, "https://api.example.com/v3/", "https://example.com/graphql");
+        let repository = named("acme/app").expect("a valid name");
+        assert_eq!((repository.owner.as_str(), repository.name.as_str()), ("acme", "app"));
+        assert_eq!(repository.full_name(), "acme/app");
+        assert_eq!(repository.api_url, "https://api.example.com/v3");
+        assert!(named("acme").is_err());
+    }
+}

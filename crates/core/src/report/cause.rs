@@ -161,4 +161,21 @@ mod tests {
         assert_eq!(noted(&[None, Some(Cause::Name)]), Contact::Reached);
         assert_eq!(noted(&[Some(Cause::Timeout)]), Contact::Reached, "it took the connection");
     }
+
+    #[test]
+    fn of_two_looks_at_a_server_the_better_one_counts() {
+        let unreachable = |cause| Contact::Unreachable(cause);
+        for (first, second, expected) in [
+            (Contact::NotTried, Contact::NotTried, Contact::NotTried),
+            (Contact::NotTried, unreachable(Cause::Name), unreachable(Cause::Name)),
+            (unreachable(Cause::Name), Contact::NotTried, unreachable(Cause::Name)),
+            (unreachable(Cause::Name), unreachable(Cause::Refused), unreachable(Cause::Name)),
+            (unreachable(Cause::Name), Contact::Reached, Contact::Reached),
+            (Contact::Reached, unreachable(Cause::Name), Contact::Reached),
+        ] {
+            assert_eq!(first.or(second), expected);
+        }
+        assert_eq!(unreachable(Cause::Name).failure(), Some(&Cause::Name));
+        assert_eq!((Contact::Reached.failure(), Contact::NotTried.failure()), (None, None));
+    }
 }

@@ -1,4 +1,6 @@
-//! The rules of the fleet, by their invariants.
+//! The rules of the fleet, by their invariants, and the values of the roster.
 
 mod backoff;
+mod fleet;
 mod plan;
+mod section;

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    FleetName, Follows, HoldReason, Inventory, Listing, LiveSession, Outcome, RoleKey, Run, SessionSpec,
-    Slot, SlotRecord, State, Want,
+    Counts, FleetName, Follows, Group, HoldReason, Inventory, Listing, LiveSession, Outcome, RoleKey, Run,
+    SessionSpec, Slot, SlotRecord, State, Want, WorkItem,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
@@ -177,6 +177,81 @@ fn a_session_that_the_platform_took_away_is_started_again_at_once() {
     record.history[2].disrupted = true;
     let orders = plan(&fleet(), wants(&[("dev", 1)]), &known([(slot("dev", 0), record)]), &OPEN, now());
     assert_eq!(starts(&orders), ["dev-s0"]);
+}
+
+fn queue() -> Group {
+    Group::parse("queue").expect("a valid name")
+}
+
+fn item(id: &str) -> Slot {
+    Slot::of_item(&queue(), id)
+}
+
+fn items(ids: &[&str]) -> Vec<Want> {
+    let spec = spec();
+    let of_item = |id: &&str| {
+        let work = WorkItem { id: (*id).to_owned(), counts: Counts::default() };
+        Want { item: Some(work), ..want(item(id), &spec) }
+    };
+    ids.iter().map(of_item).collect()
+}
+
+#[test]
+fn each_item_without_a_live_session_gets_one_until_its_source_has_enough() {
+    let inventory = || known([(item("2"), live()), (item("9"), live())]);
+    let starts_under = |cap: Option<u32>| {
+        let max_concurrent = cap.map(|cap| (queue(), cap)).into_iter().collect();
+        let orders = plan(
+            &fleet(),
+            items(&["1", "2", "3", "4"]),
+            &inventory(),
+            &Policy { max_concurrent, ..OPEN },
+            now(),
+        );
+        let reasons = holds(&orders).into_iter().map(|(_, reason)| reason);
+        assert!(reasons.into_iter().all(|reason| reason == HoldReason::Concurrency));
+        assert_eq!(orders.len(), 3, "item 2 runs, and each other item has an order");
+        starts(&orders)
+    };
+    assert_eq!(starts_under(None), ["queue-i1", "queue-i3", "queue-i4"]);
+    assert_eq!(starts_under(Some(5)), ["queue-i1", "queue-i3", "queue-i4"]);
+    assert_eq!(starts_under(Some(3)), ["queue-i1"], "the session of an item that is gone counts");
+    assert!(starts_under(Some(2)).is_empty() && starts_under(Some(0)).is_empty());
+}
+
+#[test]
+fn an_item_that_the_fleets_own_limit_holds_back_takes_no_place_of_its_source() {
+    let policy = Policy { max_spawns: 1, max_concurrent: [(queue(), 2)].into_iter().collect(), ..OPEN };
+    let orders = plan(&fleet(), items(&["1", "2", "3"]), &known([]), &policy, now());
+    assert_eq!(starts(&orders), ["queue-i1"]);
+    let reasons: Vec<_> = holds(&orders).into_iter().map(|(_, reason)| reason).collect();
+    assert_eq!(reasons, [HoldReason::MaxSpawns, HoldReason::MaxSpawns]);
+}
+
+#[test]
+fn an_item_in_backoff_waits_and_leaves_its_place_to_the_next() {
+    let policy = Policy { max_concurrent: [(queue(), 1)].into_iter().collect(), ..OPEN };
+    let inventory = known([(item("1"), failed(3, Duration::from_secs(5)))]);
+    let orders = plan(&fleet(), items(&["1", "2"]), &inventory, &policy, now());
+    assert_eq!(holds(&orders), [("queue-i1".to_owned(), HoldReason::Backoff)]);
+    assert_eq!(starts(&orders), ["queue-i2"]);
+}
+
+#[test]
+fn without_an_inventory_an_item_waits_whatever_the_roster_says() {
+    for on_inventory_failure in [OnInventoryFailure::Spawn, OnInventoryFailure::Skip] {
+        let policy = Policy { on_inventory_failure, ..OPEN };
+        let wants = [wants(&[("dev", 1)]), items(&["1"])].concat();
+        let orders = plan(&fleet(), wants, &Inventory::Unknown, &policy, now());
+        assert!(holds(&orders).contains(&("queue-i1".to_owned(), HoldReason::Unknown)));
+    }
+}
+
+#[test]
+fn a_slot_that_is_wanted_twice_is_wanted_once() {
+    let wants = [wants(&[("dev", 2)]), wants(&[("qa", 1)]), wants(&[("dev", 3)])].concat();
+    let orders = plan(&fleet(), wants, &known([]), &OPEN, now());
+    assert_eq!(starts(&orders), ["dev-s0", "dev-s1", "dev-s2", "qa-s0"]);
 }
 
 #[derive(Debug, Clone)]
