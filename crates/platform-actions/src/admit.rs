@@ -28,13 +28,11 @@ pub(super) const MAX_PAGES: usize = 5;
 /// Runs that were not admitted stand between the sessions.
 const MAX_RUNS: usize = 100;
 
-/// What asks.
 #[derive(Debug, Clone)]
 pub struct Ticket {
     pub fleet: FleetName,
     pub slot: Slot,
     pub generation: u64,
-    /// The run that asks.
     pub run: u64,
     pub expires_at: SystemTime,
     pub input: SessionInput,
@@ -43,7 +41,6 @@ pub struct Ticket {
 /// Whether the session may start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It may.
     Go,
     /// It may not, and nothing is lost.
     Skip(Skip),
@@ -53,20 +50,13 @@ pub enum Decision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skip {
     /// It waited too long for its turn.
-    Expired {
-        /// Since when.
-        since: SystemTime,
-    },
+    Expired { since: SystemTime },
     /// Another run of the slot is in progress, which the slot's concurrency group should not allow.
-    Taken {
-        /// Its page.
-        url: String,
-    },
+    Taken { url: String },
     /// The slot's history holds it.
     Held(Hold),
     /// Another session of the work item ran since this start was planned.
     Superseded {
-        /// Of that session.
         generation: u64,
         /// The page of its run.
         url: String,

@@ -42,14 +42,12 @@ use list::View;
 /// What the platform needs to know of the roster.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whose sessions.
     pub fleet: FleetName,
     /// How long a session may be live, or hold its slot back afterwards: it tells how far back to
     /// look.
     pub longest: Duration,
     /// The time limits of roles' sessions. The title of a work item's session has its own.
     pub time_limits: BTreeMap<Group, Duration>,
-    /// `[platform.github-actions]`.
     pub actions: ActionsSettings,
 }
 

@@ -83,7 +83,6 @@ pub(super) fn capped(shown: u64) -> String {
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) slots: BTreeMap<Slot, Known>,
-    /// When the list began.
     pub(super) as_of: SystemTime,
     /// When the newest run was dispatched that the list shows, whatever it is.
     pub(super) newest_run: Option<SystemTime>,

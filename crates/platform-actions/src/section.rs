@@ -47,7 +47,6 @@ pub struct ActionsSettings {
     pub ticket: Duration,
     /// A run that waits longer for a runner is reported.
     pub start_timeout: Duration,
-    /// Requests per cycle.
     pub max_requests: u32,
 }
 

@@ -17,11 +17,9 @@ const MAX_LOG: usize = 64 * 1024;
 /// The log of a run's agent, as far as there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// The run's page.
     pub url: String,
     /// Which session of the slot it was.
     pub generation: u64,
-    /// Its log.
     pub text: LogText,
 }
 
@@ -34,7 +32,6 @@ pub enum LogText {
     Tail(Bytes),
     /// It still runs: GitHub gives a log when the job is over.
     NotYet,
-    /// No agent ran.
     NoAgent,
     /// GitHub does not keep it any more.
     Gone,

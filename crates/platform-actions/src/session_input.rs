@@ -123,7 +123,6 @@ pub(super) fn item_title(want: &Want) -> Option<ItemTitle> {
     want.item_run().map(|run| ItemTitle { run, time_limit })
 }
 
-/// The run to start.
 pub(super) fn dispatch(settings: &Settings, want: &Want, new: NewSession<'_>) -> anyhow::Result<Dispatch> {
     let expires_at = new.now + settings.actions.ticket;
     let NewSession { cycle, generation, item, .. } = new;

@@ -25,8 +25,10 @@ const REQUESTS: u32 = 2;
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Start a session of this generation where GitHub says that the slot is free.
-    Dispatch { generation: u64, item: Option<ItemTicket> },
-    /// Leave it alone.
+    Dispatch {
+        generation: u64,
+        item: Option<ItemTicket>,
+    },
     Answer(Start),
 }
 

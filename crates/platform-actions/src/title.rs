@@ -11,7 +11,6 @@ use coordinator_core::fleet::{Counts, FleetName, ItemKey, ItemRun, RoleKey, Seat
 /// its run.
 pub(super) const MAX_ITEM_PART: usize = 160;
 
-/// What a title says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Title {
     /// A session of this fleet.

@@ -114,12 +114,13 @@ fn labels(settings: &Settings, want: &Want, generation: u64) -> Value {
     })
 }
 
-/// What neither the template nor anything else may change, and what has a key in the roster.
+/// What has a key in the roster, and what makes a Job run one session.
 ///
-/// One pod, started once: no second attempt (`backoffLimit` 0), none beside a pod that still terminates
-/// (`podReplacementPolicy` Failed, KEP-3939). The pod's deadline is the session's limit and counts from its start; the
-/// Job's counts from its creation, so the time to start comes on top. A pod that the cluster takes away (an eviction, a
-/// preemption, a drained node) is soon gone, and with it the reason: the policy has the Job say it.
+/// One pod, started once: no second attempt (`backoffLimit` 0), none beside a pod that still
+/// terminates (`podReplacementPolicy` Failed, KEP-3939). The pod's deadline is the session's limit
+/// and counts from its start; the Job's counts from its creation, so the time to start comes on
+/// top. A pod that the cluster takes away (an eviction, a preemption, a drained node) is soon gone,
+/// and with it the reason: the policy has the Job say it.
 fn spec(settings: &Settings, want: &Want, container: &Container) -> Value {
     let kubernetes = &settings.kubernetes;
     let limit = want.spec.time_limit;

@@ -23,11 +23,9 @@ pub use section::{JobTemplate, KubernetesSettings, Toleration, Workspace};
 /// What the platform needs to know of the roster.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whose sessions.
     pub fleet: FleetName,
     /// `owner/repo`, told to every session.
     pub repository: Option<String>,
-    /// `[platform.kubernetes]`.
     pub kubernetes: KubernetesSettings,
     /// Something beside the roster wants sessions, so that an inventory reads the registers of work
     /// items, too.

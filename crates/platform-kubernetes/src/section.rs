@@ -110,7 +110,6 @@ coordinator_core::section! {
     }
 }
 
-/// By resource.
 type Amounts = Table<Resource, Quantity>;
 
 fn amounts(cpu: &str, memory: &str) -> Amounts {
@@ -160,7 +159,6 @@ pub struct KubernetesSettings {
     pub tolerations: Vec<Toleration>,
     /// Secrets to pull the image with.
     pub image_pull_secrets: Vec<String>,
-    /// The pod's priority class.
     pub priority_class: Option<String>,
     /// The pod's runtime class: gVisor, Kata, ...
     pub runtime_class: Option<String>,
@@ -176,7 +174,6 @@ pub struct KubernetesSettings {
     pub template: Option<JobTemplate>,
 }
 
-/// An entry of `tolerations`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toleration {
     /// The taint's key; `None` tolerates all keys.
@@ -202,7 +199,6 @@ pub enum Workspace {
 /// The user's Job, read from YAML.
 #[derive(Debug, Clone)]
 pub struct JobTemplate {
-    /// The file, for messages.
     pub path: PathBuf,
     /// A Job; what the coordinator owns is not in it.
     pub job: serde_json::Value,

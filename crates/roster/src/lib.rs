@@ -20,17 +20,13 @@ pub struct Roster {
     pub path: PathBuf,
     /// Prefix of all sessions.
     pub fleet: FleetName,
-    /// For the whole run.
     pub deadline: Duration,
-    /// Where sessions run.
     pub platform: PlatformSettings,
     /// In the order of the file, which is the order of service.
     pub roles: Vec<Role>,
     /// Absent: the merge step is not configured.
     pub repository: Option<Repository>,
-    /// What may merge.
     pub merge: MergePolicy,
-    /// What to watch.
     pub health: Vec<Endpoint>,
     /// Variables that some `${...}` names, everyday ones aside: secrets, kept from every session
     /// that does not name them.
@@ -55,7 +51,6 @@ impl Roster {
     }
 }
 
-/// `[platform]`.
 #[derive(Debug, Clone)]
 pub struct PlatformSettings {
     /// Which platform, and what it needs to know.
@@ -76,11 +71,8 @@ pub enum PlatformKind {
         /// Where their records are: one folder per fleet below it. Absolute, `~` replaced.
         state_dir: PathBuf,
     },
-    /// Jobs on a cluster.
     Kubernetes(Box<KubernetesSettings>),
-    /// Runs of a workflow.
     GithubActions(ActionsSettings),
-    /// Whatever a plugin starts.
     Exec(ExecSettings),
 }
 

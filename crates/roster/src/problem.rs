@@ -37,7 +37,6 @@ pub struct Located {
     pub line: Option<usize>,
     /// In characters, counted from 1.
     pub column: Option<usize>,
-    /// What is wrong.
     pub message: String,
     /// What was expected, and what to do next.
     pub hint: Option<String>,

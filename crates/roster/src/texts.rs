@@ -1,5 +1,5 @@
-//! The roster, and the texts beside it: briefs, modes, preamble, templates. Each is a bounded regular
-//! file in UTF-8. Preamble and modes come with the program; a file replaces them.
+//! The roster, and the texts beside it: briefs, modes, preamble, templates. Each is a bounded
+//! regular file in UTF-8. Preamble and modes come with the program; a file replaces them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,20 +16,17 @@ const MAX_ROSTER: u64 = 1 << 20;
 /// Why a file could not be read.
 #[derive(Debug)]
 pub(super) enum Unreadable {
-    /// There is none.
     Missing,
     /// There is something, and this is wrong with it, in a sentence without a subject.
     Bad(String),
     /// Not UTF-8 from this byte on. The text is what can be shown of it.
     NotUtf8 {
-        /// Invalid bytes replaced.
         text: String,
         /// In bytes of `text`.
         at: usize,
     },
 }
 
-/// The roster's text.
 pub(super) fn roster(path: &Path) -> Result<String, Unreadable> {
     text(path, MAX_ROSTER)
 }

@@ -31,7 +31,6 @@ pub(super) struct Expanded {
 /// or the plugin, with it needs it.
 #[derive(Debug, Clone)]
 pub struct Missing {
-    /// Its name.
     pub variable: String,
     /// What is wrong, and where it is named first.
     pub problem: Problem,

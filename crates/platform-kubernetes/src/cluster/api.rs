@@ -51,7 +51,6 @@ pub(super) struct Api {
     contact: Cell<Contact>,
 }
 
-/// What to ask.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
@@ -61,7 +60,6 @@ pub(super) struct Ask<'a> {
     pub(super) body: Option<&'a Value>,
 }
 
-/// A complete answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,

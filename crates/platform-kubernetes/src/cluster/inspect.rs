@@ -1,5 +1,5 @@
-//! What is asked about the cluster: who and where we are, what we may do, whether Kueue runs. Nothing
-//! here changes it.
+//! What is asked about the cluster: who and where we are, what we may do, whether Kueue runs. It
+//! changes nothing there.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -86,7 +86,6 @@ pub(crate) fn source(context: Option<&str>) -> String {
 }
 
 impl Kubernetes {
-    /// Where the sessions are.
     pub(crate) fn namespace(&self) -> &str {
         self.api.namespace()
     }

@@ -31,7 +31,6 @@ const TOLERANCE: Duration = Duration::from_millis(200);
 /// What the answers so far say of the way to the server, and of its load.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// The fastest answer.
     fastest: Option<Duration>,
     /// What an answer takes lately.
     usual: Duration,
@@ -48,7 +47,6 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// At least one.
     pub(super) fn at_once(&self) -> usize {
         let way = self.fastest.unwrap_or_default().as_micros() / DISTANCE.as_micros();
         let useful = MIN_FOR_DISTANCE.saturating_add(usize::try_from(way).unwrap_or(MAX_AT_ONCE));

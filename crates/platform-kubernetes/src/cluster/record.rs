@@ -175,7 +175,6 @@ impl Job {
         labels.and_then(|labels| labels.get(GENERATION)?.parse().ok()).unwrap_or(1)
     }
 
-    /// Which cycle created it.
     pub(super) fn cycle(&self) -> Option<&str> {
         self.annotation(CYCLE)
     }

@@ -55,7 +55,6 @@ pub(super) struct Register {
     started: Option<SystemTime>,
     /// Since when its source does not have the item any more.
     left: Option<SystemTime>,
-    /// By generation.
     runs: BTreeMap<u64, Run>,
     /// Generations that may start: no run was remembered since they were let start.
     permits: BTreeSet<u64>,

@@ -27,7 +27,6 @@ const QUOTA_PAUSES: [Duration; 4] =
 /// Who has the slot's name.
 #[derive(Debug)]
 enum Holder {
-    /// Nobody.
     None,
     /// A session that is not over, whatever its pod does.
     Live,
@@ -47,13 +46,11 @@ enum Holder {
 enum Step {
     /// Create a Job, after this one when there is one.
     Create(Option<Predecessor>),
-    /// Leave it alone.
     Answer(Start),
     /// Nothing but a person can go on: why, and what to do.
     Fail(String),
 }
 
-/// Who starts, and when.
 struct Turn<'a> {
     cycle: &'a CycleId,
     /// By the server's clock.
@@ -229,7 +226,6 @@ impl Kubernetes {
         }
     }
 
-    /// Removes an ended session.
     async fn remove(&self, session: &str, uid: &str) -> anyhow::Result<Removed> {
         let (why, was_lost) = match self.delete(session, uid, false).await {
             Deleted::Yes => return Ok(Removed::Yes),

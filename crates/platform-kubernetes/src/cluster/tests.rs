@@ -41,7 +41,6 @@ fn settings() -> Settings {
     }
 }
 
-/// What runs the agents.
 fn container() -> Container {
     let texts = |texts: &[(&str, &str)]| {
         texts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()

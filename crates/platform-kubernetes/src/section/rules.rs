@@ -24,17 +24,12 @@ const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// What the rules look at in a role.
 #[derive(Debug)]
 pub struct RoleFacts<'a> {
-    /// Its key.
     pub key: &'a Placed<RoleKey>,
     /// `[role.kubernetes]`.
     pub own: &'a RoleSection,
-    /// `time_limit`.
     pub time_limit: &'a Placed<Time<1000>>,
-    /// `backoff_base`.
     pub backoff_base: &'a Placed<Time>,
-    /// `backoff_cap`.
     pub backoff_cap: &'a Placed<Time>,
-    /// `min_interval`.
     pub min_interval: &'a Placed<Time>,
     /// The variables that it sets.
     pub variables: BTreeSet<&'a str>,
@@ -108,9 +103,7 @@ fn of_cluster(
 /// Where and how the roster chooses a cluster.
 #[derive(Debug)]
 pub struct Chosen {
-    /// Where `kind` stands.
     pub kind: Option<Range<usize>>,
-    /// For a whole cycle.
     pub deadline: Placed<Time<1000>>,
 }
 

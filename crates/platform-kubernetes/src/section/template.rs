@@ -6,10 +6,9 @@ use serde_json::{Map, Value};
 
 use coordinator_core::section::Problem;
 
-use super::{JobTemplate, KubernetesSettings, RoleFacts, Section};
+use super::{JobTemplate, KubernetesSettings, RoleFacts, Section, credentials};
 
 mod changes;
-mod credentials;
 
 /// With more than this and the generated parts, the API server takes no Job.
 pub const MAX_TEMPLATE: u64 = 256 * 1024;
@@ -18,9 +17,9 @@ pub const MAX_TEMPLATE: u64 = 256 * 1024;
 const MAX_REPEATED: usize = 10_000;
 
 /// What a template does that it must not, and what to do.
-struct Mistake {
-    what: String,
-    hint: String,
+pub(super) struct Mistake {
+    pub(super) what: String,
+    pub(super) hint: String,
 }
 
 /// The template in `text`, if it leaves all that is generated as it is. `kubernetes` are the
@@ -102,7 +101,7 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// Calls `see` with the path of each table, and with each of its keys and values.
-fn walk(path: &str, value: &Value, see: &mut impl FnMut(&str, &str, &Value)) {
+pub(super) fn walk(path: &str, value: &Value, see: &mut impl FnMut(&str, &str, &Value)) {
     for (key, value) in value.as_object().into_iter().flat_map(Map::iter) {
         see(path, key, value);
         walk(&join(path, key), value, see);

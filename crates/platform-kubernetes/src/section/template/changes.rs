@@ -180,3 +180,59 @@ fn sets(path: &str) -> Mistake {
 fn is_empty(value: &Value) -> bool {
     value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Calls `see` with a template for each field of `value`, which changes it and nothing else.
+    fn each_change(value: &Value, wrap: &dyn Fn(Value) -> Value, see: &mut dyn FnMut(&Value)) {
+        let by = |entry: &Value| ["mountPath", "name"].into_iter().find(|by| entry[by].is_string());
+        match value {
+            Value::Object(table) if !table.is_empty() => {
+                for (key, below) in table {
+                    each_change(below, &|change| wrap(json!({ key: change })), see);
+                }
+            }
+            Value::Array(entries) if entries.iter().any(|entry| by(entry).is_some()) => {
+                for (by, entry) in entries.iter().filter_map(|entry| Some((by(entry)?, entry))) {
+                    let mut others = entry.clone();
+                    others.as_object_mut().expect("a table").remove(by);
+                    let named = |mut change: Value| {
+                        change[by] = entry[by].clone();
+                        wrap(json!([change]))
+                    };
+                    each_change(&others, &named, see);
+                }
+            }
+            _ => see(&wrap(json!("changed"))),
+        }
+    }
+
+    #[test]
+    fn a_change_of_any_field_is_found() {
+        let generated = json!({
+            "metadata": { "name": "a", "labels": { "coordinator.dev/slot": "a" } },
+            "spec": { "parallelism": 1, "template": { "spec": {
+                "tolerations": [{ "operator": "Exists" }],
+                "volumes": [{ "name": "tmp", "emptyDir": {} }],
+                "containers": [{
+                    "name": "agent",
+                    "command": ["a"],
+                    "resources": { "limits": { "cpu": "1" } },
+                    "env": [{ "name": "A", "value": "1" }],
+                    "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
+                }],
+            } } },
+        });
+        assert_eq!(mistakes(&generated, &generated).len(), 0);
+        let mut count = 0;
+        each_change(&generated, &|change| change, &mut |template| {
+            count += 1;
+            assert_eq!(mistakes(&generated, template).len(), 1, "{template}");
+        });
+        assert_eq!(count, 9);
+    }
+}
