@@ -59,7 +59,7 @@ impl Demo {
     fn play(&self) -> anyhow::Result<()> {
         scene(
             "A cold start: three roles ask for six agents, and two pull requests are approved and green.",
-            "spawn 6 spawned, merge 2 of 5, and a reason beside each of the other three",
+            "6 started, 2 of 5 merged, and a reason beside each of the other three",
         );
         let first = self.reconcile()?;
         ensure!(first == 0 && self.count_live()? == 6, "six agents should be live");
@@ -67,7 +67,7 @@ impl Demo {
 
         scene(
             "The same again: nothing to do, so nothing is done.",
-            "0 spawned, 0 merged, and three requests in all",
+            "nothing started, nothing merged, and three requests in all",
         );
         ensure!(self.reconcile()? == 0, "a converged cycle is healthy");
         ensure!(self.github.merge_calls().len() == 2, "a second cycle merges nothing");
@@ -76,7 +76,7 @@ impl Demo {
             self.processes()?.first().and_then(|one| one["agent"].as_i64()).context("find an agent")?;
         scene(
             &format!("An agent dies: kill -9 {agent}. The next cycle fills its slot."),
-            "1 spawned: the same slot, one generation on",
+            "1 started: the slot of the agent that was killed",
         );
         kill("KILL", agent)?;
         await_that("the killed agent is gone", || Ok(self.count_live()? == 5))?;
