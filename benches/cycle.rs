@@ -95,7 +95,7 @@ fn main() -> anyhow::Result<()> {
 /// The program as released, built now.
 fn build() -> anyhow::Result<()> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let built = cargo.args(["build", "--quiet", "--release", "--bin", "coordinator"]).status();
+    let built = cargo.args(["build", "--quiet", "--release", "--package", "coordinator"]).status();
     ensure!(built.context("start cargo")?.success(), "the program does not build");
     Ok(())
 }
