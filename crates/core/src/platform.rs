@@ -1,7 +1,6 @@
 //! Where sessions run. The platform, not the coordinator, keeps the invariant: creation in a taken slot fails.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::fleet::{Group, Hold, HoldReason, Listing, Slot, Want};
@@ -14,12 +13,6 @@ pub const KEPT_AFTER_ITEM: Duration = Duration::from_secs(48 * 60 * 60);
 /// Identity of one run of the coordinator; every session records which cycle created it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CycleId(pub String);
-
-impl fmt::Display for CycleId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What became of one start. A failed start is the error of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]

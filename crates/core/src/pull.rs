@@ -14,12 +14,6 @@ mod repository;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sha(pub String);
 
-impl fmt::Display for Sha {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
 /// One pull request at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pull {

@@ -132,7 +132,7 @@ pub(super) fn dispatch(settings: &Settings, want: &Want, new: NewSession<'_>) ->
         ("slot", want.slot.name()),
         ("role", want.role.to_string()),
         ("generation", generation.to_string()),
-        ("cycle", cycle.to_string()),
+        ("cycle", cycle.0.clone()),
         ("expires_at", humantime::format_rfc3339_seconds(expires_at).to_string()),
         ("brief_ref", want.spec.brief_path.clone()),
         ("time_limit_minutes", minutes(want.spec.time_limit).to_string()),

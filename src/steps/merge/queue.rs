@@ -93,7 +93,7 @@ impl MergeRun<'_> {
         self.progress.not_before = Some(Instant::now() + self.policy.pause);
         let skip = match outcome {
             MergeOutcome::Merged(commit) => {
-                tracing::info!(number, head = %pull.head, "merged");
+                tracing::info!(number, head = pull.head.0, "merged");
                 self.progress.merges += 1;
                 self.decisions.decide(pull, Decision::Merged(commit));
                 return false;

@@ -344,4 +344,12 @@ mod tests {
         let uncounted = Review { commit: Some(Sha("h0".to_owned())), ..aged(5) };
         assert_eq!(reason(vec![approval(user("alice"), "h1"), uncounted], settle), None);
     }
+
+    #[test]
+    fn the_sentence_says_how_old_the_approval_is_and_how_old_it_must_be() {
+        let (mut pull, policy) = (pull(), MergePolicy { settle: Duration::from_secs(90), ..policy() });
+        pull.reviews.items[0].submitted_at = Some(now() - Duration::from_millis(5_500));
+        let skip = judge(&pull, &policy, now()).expect("it is too new");
+        assert_eq!(skip.detail, "the newest approval is 5s old, merging waits for 1m 30s");
+    }
 }

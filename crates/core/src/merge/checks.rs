@@ -643,6 +643,53 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_says_which_required_check_is_missing_and_of_which_app() {
+        for (app, expected) in [
+            (None, "no check `e2e` on the head commit"),
+            (Some("ci"), "no check run `e2e` of the app `ci` on the head commit"),
+        ] {
+            let policy = MergePolicy { required_checks: vec![required("e2e", app)], ..policy() };
+            let checks = checks(vec![run("build", 1, GREEN)]);
+            let verdict = judge(&Pull { checks, ..pull() }, &policy);
+            assert_eq!(verdict, skip(Reason::CiMissingRequired, expected));
+        }
+    }
+
+    #[test]
+    fn a_summary_of_nothing_is_as_good_as_none() {
+        let word =
+            |checks: Checks, allow_no_checks| word(checks, &MergePolicy { allow_no_checks, ..policy() });
+        for expected in [RollupState::Success, RollupState::Pending] {
+            let mut empty = checks(Vec::new());
+            if let Checks::Rollup(rollup) = &mut empty {
+                rollup.state = expected;
+            }
+            assert_eq!(word(empty.clone(), true), word(Checks::None, true));
+            assert_eq!(word(empty, false), "no_checks");
+        }
+    }
+
+    #[test]
+    fn counts_and_rows_that_do_not_fit_each_other_are_never_green() {
+        let judged = |rows: Vec<Row>, change: fn(&mut Rollup)| {
+            let mut checks = in_list(checks(rows));
+            if let Checks::Rollup(rollup) = &mut checks {
+                change(rollup);
+            }
+            word(checks, &MergePolicy { allow_no_checks: true, ..policy() })
+        };
+        let rows_are_hidden = |rollup: &mut Rollup| rollup.rows.items.clear();
+        assert_eq!(judged(vec![run("build", 1, RED), run("e2e", 2, RED)], rows_are_hidden), "ci_failed");
+        let total_is_zero = |rollup: &mut Rollup| {
+            (rollup.total, rollup.counts) = (0, Counts::default());
+        };
+        assert_eq!(judged(vec![run("build", 1, GREEN)], total_is_zero), "needs rows");
+        let another_is_expected = |rollup: &mut Rollup| rollup.state = RollupState::Pending;
+        let skipped = vec![run("build", 1, SKIPPED), run("e2e", 2, SKIPPED)];
+        assert_eq!(judged(skipped, another_is_expected), "needs rows");
+    }
+
+    #[test]
     fn the_reason_names_the_check() {
         let checks = checks(vec![run("build", 1, RUNNING)]);
         let CheckVerdict::Skip(skip) = judge(&Pull { checks, ..pull() }, &policy()) else {

@@ -32,7 +32,7 @@ pub fn commit_text(mode: CommitMessage, title: &str, number: u64) -> CommitText 
 pub fn commit_title(title: &str, number: u64) -> String {
     let suffix = format!("(#{number})");
     let title = without_skip_tokens(one_line(title, MAX_TITLE_CHARS));
-    match title.trim_end() {
+    match title.trim() {
         "" => format!("Pull request {suffix}"),
         title if title.ends_with(&suffix) => title.to_owned(),
         title => format!("{title} {suffix}"),
@@ -88,7 +88,7 @@ fn is_skip_token(text: &str) -> bool {
 /// `***NO_CI***` works by its stars.
 fn break_stars(title: &str) -> String {
     let bare: String = title.chars().filter(|c| !c.is_whitespace()).collect();
-    if bare.to_ascii_lowercase().contains("***no_ci***") { title.replace("**", "") } else { title.to_owned() }
+    if bare.to_ascii_lowercase().contains("***no_ci***") { title.replace('*', "") } else { title.to_owned() }
 }
 
 /// `skip-checks: true` works as one word before a colon.
@@ -154,7 +154,8 @@ mod tests {
             ("Bump [skip\u{200d} ci]", "Bump (skip ci) (#12)"),
             ("Bump [[skip ci]]", "Bump [(skip ci)] (#12)"),
             ("Bump [skip-ci]", "Bump (skip-ci) (#12)"),
-            ("Bump ***NO_CI***", "Bump *NO_CI* (#12)"),
+            ("Bump ***NO_CI***", "Bump NO_CI (#12)"),
+            ("* * *NO_CI* * * Bump", "NO_CI   Bump (#12)"),
             ("skip-checks: true", "skip checks: true (#12)"),
             ("[core] keep [this] [skip", "[core] keep [this] [skip (#12)"),
         ] {
@@ -165,7 +166,9 @@ mod tests {
     #[test]
     fn the_repositorys_own_message_is_kept_unless_its_title_would_silence_ci() {
         let text = |title| commit_text(CommitMessage::Repository, title, 12);
-        assert_eq!(text("Fix bug"), CommitText { title: None, message: None });
+        for title in ["Fix bug", "Fix bug (#12)"] {
+            assert_eq!(text(title), CommitText { title: None, message: None });
+        }
         assert_eq!(text("Fix [skip ci]").title.as_deref(), Some("Fix (skip ci) (#12)"));
         let own = commit_text(CommitMessage::Title, "Fix bug", 12);
         assert_eq!((own.title.as_deref(), own.message.as_deref()), (Some("Fix bug (#12)"), Some("")));

@@ -159,6 +159,7 @@ mod tests {
         assert_eq!(noted(&[Some(Cause::Name), Some(Cause::Refused)]), Contact::Unreachable(Cause::Name));
         assert_eq!(noted(&[Some(Cause::Name), None]), Contact::Reached);
         assert_eq!(noted(&[None, Some(Cause::Name)]), Contact::Reached);
+        assert_eq!(noted(&[Some(Cause::Name), Some(Cause::Timeout)]), Contact::Reached);
         assert_eq!(noted(&[Some(Cause::Timeout)]), Contact::Reached, "it took the connection");
     }
 

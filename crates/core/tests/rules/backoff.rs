@@ -134,6 +134,20 @@ fn the_reason_tells_what_happened_last() {
     assert_eq!(held.detail, "failed 3 times, last exit 1 after 2s");
 }
 
+#[test]
+fn the_reason_quotes_the_platform_without_its_remedy() {
+    let detail = Some("no command \"agent\" on PATH; install it".to_owned());
+    let unable = Run { exit_code: None, detail, ..run(1, Outcome::Failed, 2, at(0)) };
+    let held = hold("demo-dev-s0", &[unable], &RESTRAINT, at(0)).expect("held");
+    assert_eq!(held.detail, "failed: no command \"agent\" on PATH after 2s");
+}
+
+#[test]
+fn slots_that_fail_together_do_not_start_together_again() {
+    let until = |session| hold(session, &failures(3), &RESTRAINT, at(0)).expect("held").until;
+    assert_ne!(until("demo-dev-s0"), until("demo-dev-s1"));
+}
+
 fn any_run() -> impl Strategy<Value = Run> {
     let outcome = prop_oneof![
         Just(Outcome::Succeeded),

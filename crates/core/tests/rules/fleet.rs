@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use coordinator_core::fleet::{
-    Counts, FleetName, Follows, HISTORY, ItemRun, Listing, Mode, Outcome, Role, RoleKey, Run, SessionSpec,
-    Slot, SlotRecord, SlotSessions, Stuck, StuckReason, WorkItem,
+    Counts, FleetName, Follows, HISTORY, ItemRun, Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run,
+    SessionSpec, Slot, SlotRecord, SlotSessions, State, Stuck, StuckReason, Want, WorkItem,
 };
 
 fn key() -> RoleKey {
@@ -43,7 +43,7 @@ fn a_role_wants_as_many_slots_as_it_counts_lowest_first() {
 #[test]
 fn a_want_of_an_item_says_on_what_and_with_which_recipe() {
     let item = WorkItem { id: "7".to_owned(), counts: Counts { attempt: 2, ..Counts::default() } };
-    let want = coordinator_core::fleet::Want {
+    let want = Want {
         slot: Slot::of_role(&key(), 0),
         role: key(),
         spec: Arc::new(SessionSpec::default()),
@@ -78,6 +78,25 @@ fn a_slot_is_listed_with_its_history_and_with_what_keeps_its_session() {
     assert_eq!((&first.stuck, &second.stuck), (&None, &Some(stuck)));
     assert_eq!(first.history, history);
     assert_eq!(first.recent(), &history[history.len() - HISTORY..]);
+}
+
+#[test]
+fn a_slot_works_on_the_item_of_its_live_session_or_else_of_its_last() {
+    let item = |id: &str| {
+        let item = WorkItem { id: id.to_owned(), counts: Counts::default() };
+        Some(ItemRun { role: key(), item })
+    };
+    let live =
+        |item| Some(LiveSession { generation: Some(3), state: State::Running, started_at: None, item });
+    let history = vec![Run { item: item("1"), ..run(1) }, Run { item: item("2"), ..run(2) }];
+    for (live, history, expected) in [
+        (None, Vec::new(), None),
+        (None, history.clone(), item("2")),
+        (live(None), history.clone(), item("2")),
+        (live(item("3")), history, item("3")),
+    ] {
+        assert_eq!(SlotRecord::of(live, history).item(), expected.as_ref());
+    }
 }
 
 #[test]

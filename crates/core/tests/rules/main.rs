@@ -4,3 +4,4 @@ mod backoff;
 mod fleet;
 mod plan;
 mod section;
+mod words;

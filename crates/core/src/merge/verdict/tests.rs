@@ -53,6 +53,19 @@ fn states_that_hide_nothing_are_merged() {
 }
 
 #[test]
+fn a_hidden_state_is_left_to_the_merge_call_unless_the_token_goes_past_the_rules() {
+    let hidden = |permission| {
+        word(|it, repository, _| {
+            it.merge_state = MergeState::Hidden;
+            repository.permission = permission;
+        })
+    };
+    assert_eq!((hidden(Permission::Write), hidden(Permission::Unknown)), ("merge", "merge"));
+    assert_eq!(hidden(Permission::Admin), "mergeability_unknown");
+    assert_eq!(hidden(Permission::ReadOnly), "no_write_permission");
+}
+
+#[test]
 fn without_configured_bases_the_default_branch_is_the_base() {
     assert_eq!(word(|_, _, policy| policy.bases.clear()), "merge");
     let renamed = |_: &mut Pull, repository: &mut RepositoryFacts, policy: &mut MergePolicy| {

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Every change of one operator, condition or result in crates/core is noticed by a test of crates/core. What is left out,
+# and why: .cargo/mutants.toml. Half an hour on two cores, so it runs by name alone and is not one of the waves of
+# .ci/run. MUTANTS="-f crates/core/src/plan.rs" narrows it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source .ci/cache.sh
+
+version=27.1.0
+mutants="$cache/cargo-mutants-$version/bin/cargo-mutants"
+if [ ! -x "$mutants" ]; then
+  # Built to be quick to build: it waits for cargo.
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR="$cache/cargo-mutants-build" \
+    cargo install cargo-mutants --version "$version" --locked --quiet --root "$cache/cargo-mutants-$version"
+  rm -rf "$cache/cargo-mutants-build"
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+state=0
+read -ra narrowed <<<"${MUTANTS:-}"
+"$mutants" mutants --package coordinator-core --jobs "$(nproc)" --colors never --output "$work" "${narrowed[@]}" || state=$?
+# 2: one survived; 3: one ran until the time limit. Anything else is not about a mutant.
+case $state in
+  0 | 2 | 3) ;;
+  *) exit "$state" ;;
+esac
+
+count() { cat "${@/#/$work/mutants.out/}" | wc -l; }
+killed=$(count caught.txt timeout.txt)
+survived=$(count missed.txt)
+echo "$killed passed, $survived failed"
+[ "$survived" -eq 0 ]
