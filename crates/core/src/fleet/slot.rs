@@ -275,6 +275,14 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_that_of_one_role_and_is_shown_as_the_roster_writes_it() {
+        let role = |key: &str| RoleKey::parse(key).expect("a valid key");
+        let group = Group::from(&role("ui_builder"));
+        assert!(group == role("ui_builder") && group != role("ui_builders"));
+        assert_eq!(group.to_string(), "ui_builder");
+    }
+
+    #[test]
     fn ids_that_look_alike_have_slots_of_their_own() {
         let ids = ["BD-4jz", "bd-4jz", "bd4jz", "0123", "123", "", "12345678901234567890", "ümlaut", "i1"];
         let names: std::collections::BTreeSet<_> = ids.iter().map(|id| item("q", id).name()).collect();

@@ -70,6 +70,7 @@ mod tests {
             (sum.to_string(), serde_json::to_string(&dime).ok()),
             ("$1.00".to_owned(), Some("0.1".to_owned()))
         );
+        assert_eq!(serde_json::from_str::<Usd>("0.1").ok(), Some(dime));
         for odd in [-1.0, f64::NAN, f64::NEG_INFINITY] {
             assert_eq!(Usd::from_dollars(odd), Usd::default());
         }

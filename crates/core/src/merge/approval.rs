@@ -352,4 +352,14 @@ mod tests {
         let skip = judge(&pull, &policy, now()).expect("it is too new");
         assert_eq!(skip.detail, "the newest approval is 5s old, merging waits for 1m 30s");
     }
+
+    #[test]
+    fn while_another_ones_approval_settles_the_sentence_is_about_its_age_alone() {
+        let (mut pull, mut policy) = (pull(), policy());
+        pushed_by(&[user("alice")])(&mut pull, &mut policy);
+        policy.settle = Duration::from_secs(3600);
+        pull.reviews.items.push(approval(user("bob"), "h1"));
+        let skip = judge(&pull, &policy, now()).expect("it is too new");
+        assert_eq!(skip.detail, "the newest approval is 10m old, merging waits for 1h");
+    }
 }
