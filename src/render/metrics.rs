@@ -134,7 +134,7 @@ fn inventory(report: &Report, metrics: &mut Metrics) {
         let sample = [(Vec::new(), number(unmanaged as u64))];
         metrics.add("agents_unmanaged", "Live sessions that the roster does not ask for.", sample);
         let stuck = StuckReason::ALL.map(|reason| stuck(report, reason));
-        metrics.add("agents_stuck", "Live sessions that do not get on, by reason.", stuck);
+        metrics.add("agents_stuck", "Live sessions that are stuck, by reason.", stuck);
     }
 }
 

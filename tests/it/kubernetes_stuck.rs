@@ -1,4 +1,4 @@
-//! Sessions that do not get on, sessions that the roster no longer asks for, and clocks that disagree: reported, judged by
+//! Sessions that are stuck, sessions that the roster no longer asks for, and clocks that disagree: reported, judged by
 //! the cluster's own time, and never touched.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Live sessions that do not get on: they are reported, hold their slots, and nothing touches them.
+//! Live sessions that are stuck: they are reported, hold their slots, and nothing touches them.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, ResourceQuota};

@@ -254,7 +254,7 @@ pub struct Listing {
     pub slots: BTreeMap<Slot, SlotRecord>,
     /// Live sessions with an owner other than this roster file.
     pub unmanaged: Vec<Unmanaged>,
-    /// Live sessions that do not get on.
+    /// Live sessions that are stuck.
     pub stuck: Vec<Stuck>,
     /// When the list was made by the platform's own clock, which wrote the times in it; `None`: this machine's.
     pub as_of: Option<SystemTime>,

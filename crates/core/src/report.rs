@@ -167,7 +167,7 @@ pub struct InventoryReport {
     pub unmanaged: Vec<Unmanaged>,
     /// Live sessions in slots beyond their role's count: they drain by themselves.
     pub out_of_range: Vec<Slot>,
-    /// Live sessions that do not get on; nothing touches them.
+    /// Live sessions that are stuck; nothing touches them.
     pub stuck: Vec<Stuck>,
     /// The sources beside the roster, in the order of service.
     pub sources: Vec<SourceReport>,

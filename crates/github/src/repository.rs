@@ -50,7 +50,7 @@ struct CommitNode {
     committed_date: Option<String>,
 }
 
-/// The latest commits of a branch; `None` where there is no such branch. A branch that points at no
+/// The latest commits of a branch; `None` where the branch does not exist. A branch that points at no
 /// commit has none.
 fn history(branch: &str, node: &Value) -> Option<BranchHistory> {
     if node.is_null() {

@@ -131,8 +131,8 @@ async fn runs(ticket: &Ticket, workflow: &Workflow) -> Result<SlotRuns, Error> {
 /// before.
 fn reach(input: &SessionInput) -> Duration {
     let restraint = input.restraint();
-    let longest_wait = restraint.backoff_cap.saturating_mul(3).max(restraint.min_interval);
-    input.time_limit().saturating_add(longest_wait)
+    let max_wait = restraint.backoff_cap.saturating_mul(3).max(restraint.min_interval);
+    input.time_limit().saturating_add(max_wait)
 }
 
 impl SlotRuns {

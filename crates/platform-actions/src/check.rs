@@ -67,7 +67,7 @@ async fn branch(settings: &ActionsSettings, actions: &Actions) -> Finding {
     match actions.has_branch().await {
         Ok(true) => Finding::ok(format!("sessions run the code of the branch {branch}, which is there")),
         Ok(false) => Finding::fail(
-            format!("there is no branch {branch}, or the token may not see it"),
+            format!("branch {branch} does not exist, or the token may not see it"),
             "correct `ref` in [platform.github-actions]; the token needs `contents: read`",
         ),
         Err(error) => stops_all(&error),

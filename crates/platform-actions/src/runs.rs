@@ -114,7 +114,7 @@ impl SlotRun {
     }
 }
 
-/// Why the run that holds a slot does not get on, at `now` by GitHub's clock.
+/// Why the run that holds a slot is stuck, at `now` by GitHub's clock.
 pub(super) fn stuck(
     slot: &Slot,
     holder: &SlotRun,

@@ -183,7 +183,7 @@ fn refusal(status: u16, message: &str, settings: &ActionsSettings, repository: &
         ),
         422 if has("disabled") => format!("enable {workflow} in the repository's Actions tab"),
         422 if has("no ref found") => {
-            format!("there is no branch {git_ref}: correct `ref` in [platform.github-actions]")
+            format!("branch {git_ref} does not exist; correct `ref` in [platform.github-actions]")
         }
         422 if has("input") || has("workflow_dispatch") => format!(
             "{workflow} on {git_ref} does not fit this coordinator: renew it with `coordinator init --github-actions`"

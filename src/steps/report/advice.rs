@@ -53,7 +53,7 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
 /// More slots than these are counted; the inventory names each.
 const NAMED: usize = 3;
 
-/// The coordinator never ends a live session: what to do about one that does not get on is for a person to decide.
+/// The coordinator never ends a live session: a person decides about one that is stuck.
 fn advise_on_stuck(report: &Report) -> impl Iterator<Item = Advice> {
     let stuck = &report.inventory.body.stuck;
     StuckReason::ALL.into_iter().filter_map(move |reason| {

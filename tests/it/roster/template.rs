@@ -142,7 +142,13 @@ fn what_would_make_it_another_job_is_not_added() {
         refused(with(&path, &json!(true)), &[&format!("sets {path}"), remedy]);
     }
     refused(with("status", &json!({"active": 1})), &["sets status", remedy]);
-    for path in ["metadata.labels", "metadata.annotations", "spec.template.metadata.labels"] {
+    let marked = [
+        "metadata.labels",
+        "metadata.annotations",
+        "spec.template.metadata.labels",
+        "spec.template.metadata.annotations",
+    ];
+    for path in marked {
         for mark in ["coordinator.dev/unknown", "batch.kubernetes.io/job-name", "job-name"] {
             refused(with(path, &json!({mark: "x"})), &[&format!("sets {path}[{mark}]"), remedy]);
         }
@@ -151,6 +157,10 @@ fn what_would_make_it_another_job_is_not_added() {
     for field in ["terminationMessagePath", "restartPolicy", "restartPolicyRules"] {
         refused(with(agent, &json!({field: "x"})), &[&format!("sets {agent}.{field}"), remedy]);
     }
+    refused(
+        with("spec.template.spec.initContainers", &json!([{"name": "agent"}])),
+        &["sets spec.template.spec.initContainers[agent]", remedy],
+    );
     let permit = json!({"env": [{"name": "COORDINATOR_START_PERMIT", "value": "x"}]});
     refused(with(agent, &permit), &["env[COORDINATOR_START_PERMIT]", remedy]);
 }
@@ -263,6 +273,7 @@ fn what_the_roster_says_is_refused_with_its_key() {
 fn what_the_roster_may_say_is_the_template_s_until_the_roster_says_it() {
     let keys = [
         ("serviceAccountName", json!("agents"), "service_account = \"sessions\""),
+        ("serviceAccount", json!("agents"), "service_account = \"sessions\""),
         ("priorityClassName", json!("low"), "priority_class = \"high\""),
         ("runtimeClassName", json!("gvisor"), "runtime_class = \"kata\""),
         ("nodeSelector", json!({"a": "b"}), "node_selector = { a = \"c\" }"),

@@ -12,7 +12,7 @@ pub struct SlotSessions {
     pub slot: Slot,
     /// The session that holds it now.
     pub live: Option<LiveSession>,
-    /// Why the live session does not get on.
+    /// Why the live session is stuck.
     pub stuck: Option<Stuck>,
     /// Finished sessions, oldest first, as far back as the platform goes.
     pub history: Vec<Run>,

@@ -1,4 +1,4 @@
-//! Live sessions that do not get on. They are reported and never touched: only the platform's own deadline frees them.
+//! Live sessions that are stuck. They are reported and never touched: only the platform's own deadline frees them.
 
 use std::time::SystemTime;
 
@@ -32,7 +32,7 @@ impl StuckReason {
     }
 }
 
-/// A live session that does not get on.
+/// A live session that does not start or go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
     /// Where.

@@ -39,7 +39,7 @@ pub fn state_dir(
         (None, None) => around.resolve("~/.local/state/coordinator"),
     };
     found.ok_or_else(|| {
-        let message = "there is no place for records: the environment has no HOME";
+        let message = "HOME is not set, so the folder for records is unknown";
         let span = given.and_then(|given| given.span.clone());
         Problem::new(message, span).hint(format!("set `state_dir` in {heading} to an absolute path"))
     })

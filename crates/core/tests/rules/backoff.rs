@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn a_hold_always_ends_within_the_longest_wait(
+    fn a_hold_always_ends_within_the_wait_that_the_roster_allows(
         history in prop::collection::vec(any_run(), 1..9), moment in 0..20_000u64,
     ) {
         if let Some(held) = hold("demo-dev-s0", &history, &RESTRAINT, at(moment)) {

@@ -258,6 +258,6 @@ fn records_are_kept_where_the_roster_says_or_where_the_system_keeps_state() {
     ] {
         assert_eq!(find(given, home, state), Ok(PathBuf::from(expected)));
     }
-    let problem = find(None, None, None).expect_err("there is no home");
+    let problem = find(None, None, None).expect_err("HOME is not set");
     assert_eq!(problem.hint.as_deref(), Some("set `state_dir` in [local] to an absolute path"));
 }

@@ -115,7 +115,9 @@ fn problem(error: &(dyn std::error::Error + 'static)) -> String {
     let kubeconfig = error.downcast_ref().or_else(|| error.source()?.downcast_ref());
     match kubeconfig {
         Some(KubeconfigError::ReadConfig(why, path)) => format!("cannot read {}: {why}", path.display()),
-        Some(KubeconfigError::FindPath) => "there is no home directory with a .kube/config".to_owned(),
+        Some(KubeconfigError::FindPath) => {
+            ".kube/config was not looked for: the home directory is unknown".to_owned()
+        }
         _ => one_line(&innermost(error), MAX_PROBLEM),
     }
 }

@@ -234,7 +234,7 @@ impl Kubernetes {
             Deleted::Unknown(why) => (why, false),
             Deleted::Lost(why) => (why, true),
         };
-        match self.look_up(session).await {
+        match self.look_back(session, was_lost).await {
             Ok(None) => Ok(Removed::ByUnknown),
             Ok(Some(job)) if job.uid() != uid => Ok(Removed::No(Start::AlreadyRunning)),
             // The server is back, and others need not wait for the next cycle.
@@ -258,7 +258,7 @@ impl Kubernetes {
             Created::Lost(why) => (Some(why), true),
         };
         let may_start = |why| format!("{why}; it may still start: the next cycle's inventory shows it");
-        match (self.look_up(session).await, doubt) {
+        match (self.look_back(session, was_lost).await, doubt) {
             (Ok(Some(job)), _) if job.cycle() == Some(new.cycle.0.as_str()) => Ok(started),
             (Ok(Some(job)), _) if !self.is_ours(&job) => anyhow::bail!(stranger(session)),
             (_, None) | (Ok(Some(_)), Some(_)) => Ok(Start::AlreadyRunning),
@@ -326,6 +326,15 @@ impl Kubernetes {
             StatusCode::OK => answer.parse().map(Some).map_err(|lost| lost.0),
             StatusCode::NOT_FOUND => Ok(None),
             _ => Err(refusal(&answer)),
+        }
+    }
+
+    /// The Job after a write without a clear answer. Where the answer was lost, a second look: a server
+    /// that restarts cuts its connections one after another, and the first look may use the next one.
+    async fn look_back(&self, session: &str, was_lost: bool) -> Result<Option<Job>, String> {
+        match self.look_up(session).await {
+            Err(_) if was_lost => self.look_up(session).await,
+            seen => seen,
         }
     }
 

@@ -187,7 +187,7 @@ fn check_deadlines(section: &Section, roles: &[RoleFacts<'_>], problems: &mut Ve
 
 /// A Job that goes takes the history of its slot along, and with it what holds the slot back.
 fn is_ttl_short_of_waits(section: &Section, roles: &[RoleFacts<'_>], problems: &mut Vec<Problem>) -> bool {
-    let Some((wait, key, place)) = roles.iter().map(longest_wait).max_by_key(|(wait, ..)| *wait) else {
+    let Some((wait, key, place)) = roles.iter().map(max_wait).max_by_key(|(wait, ..)| *wait) else {
         return false;
     };
     let ttl = section.ttl.get();
@@ -221,7 +221,7 @@ fn check_ttl_outlasts_cycles(section: &Section, chosen: &Chosen, problems: &mut 
 }
 
 /// The longest that a slot of the role may be held back, by which key, and where that stands.
-fn longest_wait<'a>(role: &'a RoleFacts<'_>) -> (Duration, &'static str, &'a Option<Range<usize>>) {
+fn max_wait<'a>(role: &'a RoleFacts<'_>) -> (Duration, &'static str, &'a Option<Range<usize>>) {
     let (cap, interval) = (role.backoff_cap.get(), role.min_interval.get());
     // Waits are spread by up to a tenth, so that slots do not start all at once.
     let spread = cap + cap / 10;

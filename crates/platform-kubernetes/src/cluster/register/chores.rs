@@ -97,7 +97,7 @@ impl Kubernetes {
                 Chore::Remove(_, register) => register.remove(&self.api, &session).await,
             };
             match done {
-                // Whoever wrote it meanwhile knew more.
+                // Another cycle has written it meanwhile, from newer facts.
                 Stored::Yes | Stored::Superseded => {}
                 Stored::Refused(why) | Stored::Unknown(why) => {
                     tracing::warn!("the register of {session} stays as it was: {why}");

@@ -11,7 +11,7 @@ use coordinator_core::platform::CycleId;
 use super::super::{Amounts, KubernetesSettings, RoleFacts, Section};
 use super::{Mistake, join, walk};
 use crate::Settings;
-use crate::generated::{NewSession, generated};
+use crate::generated::{AGENT, NewSession, generated};
 use crate::merge::{is_replaced, key_of, merge_key, over};
 
 /// Fields that a key of the roster sets, and the key.
@@ -21,7 +21,7 @@ const KEYS: [(&str, &str); 18] = [
     ("spec.activeDeadlineSeconds", "time_limit"),
     ("spec.ttlSecondsAfterFinished", "ttl"),
     ("spec.template.spec.activeDeadlineSeconds", "time_limit"),
-    ("spec.template.spec.serviceAccountName", "service_account"),
+    ("spec.template.spec.serviceAccount", "service_account"),
     ("spec.template.spec.priorityClassName", "priority_class"),
     ("spec.template.spec.runtimeClassName", "runtime_class"),
     ("spec.template.spec.nodeSelector", "node_selector"),
@@ -43,9 +43,10 @@ fn is_reserved(table: &str, field: &str) -> bool {
         "" | "metadata" | "spec" | "spec.template" | "spec.template.metadata" => {
             !["labels", "annotations"].contains(&field)
         }
-        "metadata.labels" | "metadata.annotations" | "spec.template.metadata.labels" => {
-            marks.iter().any(|mark| field.starts_with(mark))
-        }
+        "metadata.labels"
+        | "metadata.annotations"
+        | "spec.template.metadata.labels"
+        | "spec.template.metadata.annotations" => marks.iter().any(|mark| field.starts_with(mark)),
         "spec.template.spec.containers[agent]" => {
             ["args", "restartPolicyRules", "terminationMessagePath"].contains(&field)
         }
@@ -93,7 +94,21 @@ pub(super) fn sample(
 pub(super) fn mistakes(generated: &Value, template: &Value) -> Vec<Mistake> {
     let mut found = shapes(template);
     compare("", generated, &over(generated.clone(), template.clone()), &mut found);
+    found.extend(doubles(generated, template));
     found
+}
+
+/// What would say a generated field a second time, under another name.
+fn doubles(generated: &Value, template: &Value) -> Vec<Mistake> {
+    let (ours, theirs) = (&generated["spec"]["template"]["spec"], &template["spec"]["template"]["spec"]);
+    let inits = theirs["initContainers"].as_array().into_iter().flatten();
+    let has_agent = inits.into_iter().any(|container| container["name"] == AGENT);
+    let is_alias = ours["serviceAccountName"].is_string() && theirs["serviceAccount"].is_string();
+    let doubles = [
+        (has_agent, "spec.template.spec.initContainers[agent]"),
+        (is_alias, "spec.template.spec.serviceAccount"),
+    ];
+    doubles.into_iter().filter(|(is_there, _)| *is_there).map(|(_, path)| sets(path)).collect()
 }
 
 fn compare(path: &str, ours: &Value, laid: &Value, found: &mut Vec<Mistake>) {
