@@ -1,9 +1,10 @@
 //! What a cycle costs, beside what it cannot do without: `cargo bench --bench cycle`.
 //!
-//! The real binary runs against the fake world on loopback, with small real agents as local processes, or with Jobs on
-//! a fake cluster. The counts of requests and of live agents are asserted; times, CPU and memory are printed and never
-//! judged, because they are the machine's as well. `-- --smoke` runs each scenario once; any other word picks the
-//! scenarios whose names hold it. Linux alone: it reads `/proc`.
+//! The real binary runs against the fake world on loopback, with small real agents as local
+//! processes, or with Jobs on a fake cluster. The counts of requests and of live agents are
+//! asserted; times, CPU and memory are printed and never judged, because they are the machine's as
+//! well. `-- --smoke` runs each scenario once; any other word picks the scenarios whose names hold
+//! it. Linux alone: it reads `/proc`.
 
 #![allow(clippy::print_stdout, reason = "a benchmark is there to be read")]
 
@@ -25,9 +26,30 @@ use scenario::{Counts, Place, Scenario, Wanted};
 use stage::{Attic, Pace, Round};
 
 const SCENARIOS: [Scenario; 4] = [
-    Scenario { name: "converged", roster: Wanted::Shipped, running: 38, strangers: 0, open: 12, eligible: 0 },
-    Scenario { name: "cold start", roster: Wanted::Shipped, running: 0, strangers: 0, open: 12, eligible: 5 },
-    Scenario { name: "busy", roster: Wanted::Shipped, running: 30, strangers: 0, open: 100, eligible: 20 },
+    Scenario {
+        name: "converged",
+        roster: Wanted::Shipped,
+        running: 38,
+        strangers: 0,
+        open: 12,
+        eligible: 0,
+    },
+    Scenario {
+        name: "cold start",
+        roster: Wanted::Shipped,
+        running: 0,
+        strangers: 0,
+        open: 12,
+        eligible: 5,
+    },
+    Scenario {
+        name: "busy",
+        roster: Wanted::Shipped,
+        running: 30,
+        strangers: 0,
+        open: 100,
+        eligible: 20,
+    },
     Scenario {
         name: "scale",
         roster: Wanted::Roles(1_000),
@@ -40,8 +62,14 @@ const SCENARIOS: [Scenario; 4] = [
 const PLACES: [Place; 2] = [Place::Here, Place::Cluster];
 const LATENCIES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(50)];
 /// A thousand Jobs on a cluster at another end of the world.
-const FAR: Scenario =
-    Scenario { name: "far", roster: Wanted::Roles(1_000), running: 0, strangers: 0, open: 12, eligible: 0 };
+const FAR: Scenario = Scenario {
+    name: "far",
+    roster: Wanted::Roles(1_000),
+    running: 0,
+    strangers: 0,
+    open: 12,
+    eligible: 0,
+};
 const FAR_LATENCY: Duration = Duration::from_millis(80);
 /// Between two merges, as GitHub asks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -59,7 +87,8 @@ fn main() -> anyhow::Result<()> {
     build()?;
     let is_smoke = arguments.iter().any(|argument| argument == "--smoke");
     let latencies = if is_smoke { &LATENCIES[..1] } else { &LATENCIES[..] };
-    let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let named: Vec<&String> =
+        arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let is_chosen = |scenario: &Scenario| {
         named.is_empty() || named.iter().any(|word| scenario.name.contains(word.as_str()))
     };
@@ -68,9 +97,11 @@ fn main() -> anyhow::Result<()> {
     );
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     let (mut passed, mut failed, mut attic) = (0, 0, Attic::default());
-    let ways = PLACES.iter().flat_map(|place| latencies.iter().map(move |latency| (*place, *latency)));
-    let near =
-        SCENARIOS.iter().flat_map(|scenario| ways.clone().map(move |(place, it)| (scenario, place, it)));
+    let ways =
+        PLACES.iter().flat_map(|place| latencies.iter().map(move |latency| (*place, *latency)));
+    let near = SCENARIOS
+        .iter()
+        .flat_map(|scenario| ways.clone().map(move |(place, it)| (scenario, place, it)));
     let all = near.chain([(&FAR, Place::Cluster, FAR_LATENCY)]);
     for (scenario, place, latency) in all.filter(|(scenario, ..)| is_chosen(scenario)) {
         match play(scenario, place, latency, is_smoke, &mut attic) {
@@ -134,7 +165,8 @@ fn play(
     let Counts { github, production, platform } = scenario.fewest(place, pace);
     let floor = scenario.floor(place, pace);
     let paused = paused(scenario, place, latency, is_smoke, attic)?;
-    let [latency, least, median, cpu] = [latency, wall[0], wall[rounds / 2], cpu[rounds / 2]].map(millis);
+    let [latency, least, median, cpu] =
+        [latency, wall[0], wall[rounds / 2], cpu[rounds / 2]].map(millis);
     let (ratio, floor) = (ratio(wall[rounds / 2], floor), millis(floor));
     let (mebibytes, first) = (peak_bytes.div_ceil(1 << 20), millis(first[rounds / 2]));
     let (name, place) = (scenario.name, place.word());
@@ -161,7 +193,11 @@ fn paused(
 }
 
 fn ratio(wall: Duration, floor: Duration) -> String {
-    if floor.is_zero() { "-".to_owned() } else { format!("{:.2}", wall.as_secs_f64() / floor.as_secs_f64()) }
+    if floor.is_zero() {
+        "-".to_owned()
+    } else {
+        format!("{:.2}", wall.as_secs_f64() / floor.as_secs_f64())
+    }
 }
 
 fn millis(time: Duration) -> String {

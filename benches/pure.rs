@@ -1,5 +1,5 @@
-//! What the decisions cost, without any I/O: `cargo bench --bench pure`. Each figure comes with its cost per slot or per
-//! pull request (`elem`), which stays the same however many there are.
+//! What the decisions cost, without any I/O: `cargo bench --bench pure`. Each figure comes with its
+//! cost per slot or per pull request (`elem`), which stays the same however many there are.
 
 #[path = "pure/fleet.rs"]
 mod fleet;
@@ -16,7 +16,9 @@ use coordinator_core::merge::verdict::verdict;
 use coordinator_core::report::{Contacts, Report, Requests, SpawnReport, Spawned, Status, Step};
 use coordinator_core::secrets::Secrets;
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 
 /// The shipped roster's agents, and what is far beyond any fleet.
 const SLOTS: [usize; 4] = [38, 1_000, 10_000, 100_000];
@@ -40,11 +42,14 @@ fn sized<T>(
     for size in sizes {
         let input = set_up(*size);
         group.throughput(Throughput::Elements(*size as u64));
-        group.bench_function(BenchmarkId::from_parameter(size), |bencher| bencher.iter(|| work(&input)));
+        group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+            bencher.iter(|| work(&input));
+        });
     }
 }
 
-/// The difference between what should run and what does: nine of ten slots are live, the others finished before.
+/// The difference between what should run and what does: nine of ten slots are live, the others
+/// finished before.
 fn plan(criterion: &mut Criterion) {
     let policy = fleet::policy();
     let mut group = criterion.benchmark_group("spawn plan");
@@ -85,7 +90,10 @@ fn judge(criterion: &mut Criterion) {
 /// The report of a cycle that started every slot, as programs, summaries and dashboards get it.
 fn render(criterion: &mut Criterion) {
     for (form, write) in [
-        ("json", (|report| drop(black_box(json::report(report, &Secrets::default())))) as fn(&Report)),
+        (
+            "json",
+            (|report| drop(black_box(json::report(report, &Secrets::default())))) as fn(&Report),
+        ),
         ("markdown", |report| drop(black_box(markdown::report(report, &Secrets::default())))),
         ("metrics", |report| drop(black_box(metrics::report(report, &Secrets::default())))),
     ] {
@@ -97,8 +105,13 @@ fn render(criterion: &mut Criterion) {
 
 fn report(slots: usize) -> Report {
     let mut inventory = Step::default();
-    inventory.body =
-        inventory::count(&fleet::listing(slots, now()), &name(), &fleet::roles(slots), |_| true, now());
+    inventory.body = inventory::count(
+        &fleet::listing(slots, now()),
+        &name(),
+        &fleet::roles(slots),
+        |_| true,
+        now(),
+    );
     let mut spawn: Step<SpawnReport> = Step::default();
     spawn.body.spawned =
         (0..slots).map(|number| Spawned { target: fleet::target(number), generation: 3 }).collect();

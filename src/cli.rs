@@ -9,8 +9,8 @@ use crate::render::{Color, Output};
 use crate::steps::StepName;
 use coordinator_core::fleet::RoleKey;
 
-/// Keeps a fleet of coding agents at the size you declared, merges what is approved and green, checks
-/// production, tells you what it did, and exits.
+/// Keeps a fleet of coding agents at the size you declared, merges what is approved and green,
+/// checks production, tells you what it did, and exits.
 #[derive(Debug, Parser)]
 #[command(name = "coordinator", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -71,7 +71,8 @@ pub enum Command {
     Stop(Stop),
     /// Validates roster and briefs and shows them as a table; no network
     Check,
-    /// Asks whether the coordinator can do its work: token, branch rules, platform, briefs, endpoints
+    /// Asks whether the coordinator can do its work: token, branch rules, platform, briefs,
+    /// endpoints
     Doctor,
     /// Writes a starter roster, briefs and deploy files; overwrites nothing
     Init(Init),
@@ -84,7 +85,8 @@ pub enum Command {
         /// Whose script.
         shell: clap_complete::Shell,
     },
-    /// Decides whether the session of a workflow run may begin: a step of the session workflow, never by hand
+    /// Decides whether the session of a workflow run may begin: a step of the session workflow,
+    /// never by hand
     #[command(hide = true)]
     SessionAdmit(SessionAdmit),
     /// The former name of `session-admit`, for workflows that `init` wrote before
@@ -172,13 +174,14 @@ pub struct Init {
     /// Writes a fleet for a cluster: the coordinator as a cron job, sessions as jobs
     #[arg(long, conflicts_with = "systemd")]
     pub kubernetes: bool,
-    /// Writes a fleet for the repository's own workflows: the coordinator on a schedule, sessions as workflow runs
+    /// Writes a fleet for the repository's own workflows: the coordinator on a schedule, sessions
+    /// as workflow runs
     #[arg(long, conflicts_with_all = ["systemd", "kubernetes"])]
     pub github_actions: bool,
 }
 
-/// Which session a workflow run is for. The command reads the texts: what is wrong with one must be told to people without
-/// being obeyed by the runner.
+/// Which session a workflow run is for. The command reads the texts: what is wrong with one must be
+/// told to people without being obeyed by the runner.
 #[derive(Debug, Args)]
 pub struct Session {
     /// The fleet

@@ -98,12 +98,12 @@ pub fn run() -> ExitCode {
             let tested = block_on(plugin_test::run(options, form(global, &secrets)));
             finish(global, &secrets, tested)
         }
-        Command::Reconcile(options) => {
-            with_roster(global, async |roster, form| reconcile::run(roster, options, global, form).await)
-        }
-        Command::Pulls => {
-            with_roster(global, async |roster, form| in_time(roster, pulls::run(roster, form)).await)
-        }
+        Command::Reconcile(options) => with_roster(global, async |roster, form| {
+            reconcile::run(roster, options, global, form).await
+        }),
+        Command::Pulls => with_roster(global, async |roster, form| {
+            in_time(roster, pulls::run(roster, form)).await
+        }),
         Command::Doctor => with_roster(global, async |roster, form| {
             in_time(roster, Box::pin(doctor::run(roster, global, form))).await
         }),
@@ -113,16 +113,19 @@ pub fn run() -> ExitCode {
         Command::Stop(options) => with_roster(global, async |roster, form| {
             in_time(roster, stop::run(options, global, roster, form)).await
         }),
-        Command::Logs(options) => {
-            with_roster(global, async |roster, form| logs::run(options, global, roster, form.secrets).await)
-        }
+        Command::Logs(options) => with_roster(global, async |roster, form| {
+            logs::run(options, global, roster, form.secrets).await
+        }),
     }
 }
 
 /// Whether the command may have been given the coordinator's own credentials. The stages of a
 /// session have none, and an agent decides by itself whether others may read it.
 fn holds_credentials(command: &Command) -> bool {
-    !matches!(command, Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_))
+    !matches!(
+        command,
+        Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_)
+    )
 }
 
 /// Loads the roster, then runs a command that needs it.
@@ -166,7 +169,10 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
 
 /// A server that is slow page after page must not keep a person waiting longer than a whole cycle
 /// may take.
-async fn in_time<T>(roster: &Roster, command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+async fn in_time<T>(
+    roster: &Roster,
+    command: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     let deadline = humantime::format_duration(roster.deadline);
     let ended = tokio::time::timeout(roster.deadline, command).await;
     ended.unwrap_or_else(|_| anyhow::bail!("no end within the roster's `deadline` of {deadline}"))
@@ -227,7 +233,8 @@ fn admit(options: &SessionAdmit, secrets: &Secrets) -> ExitCode {
 }
 
 fn init(options: &Init) -> ExitCode {
-    let search_path = env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    let search_path =
+        env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let written = env::current_exe().context("find this program's own file").and_then(|binary| {
         let schedule = match options {
             Init { kubernetes: true, .. } => init::Schedule::Kubernetes,

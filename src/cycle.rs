@@ -168,8 +168,9 @@ async fn spawn_deficit<P: Platform, S: Source>(
         write(cycle, run, at_once).await;
         let applied = spawn::apply(run, platform, orders, &context).await;
         let started: BTreeSet<Slot> = run.started().cloned().collect();
-        let has_started =
-            |effect: &Effect<S::Change>| effect.needs.as_ref().is_some_and(|slot| started.contains(slot));
+        let has_started = |effect: &Effect<S::Change>| {
+            effect.needs.as_ref().is_some_and(|slot| started.contains(slot))
+        };
         for effects in &mut after_start {
             effects.retain(has_started);
         }
@@ -185,7 +186,10 @@ async fn spawn_deficit<P: Platform, S: Source>(
 }
 
 /// The slots of all items of the sources that were read whole, and the groups of these sources.
-fn items_read_whole<S: Source>(sources: &[S], plans: &Plans<S::Change>) -> (BTreeSet<Slot>, BTreeSet<Group>) {
+fn items_read_whole<S: Source>(
+    sources: &[S],
+    plans: &Plans<S::Change>,
+) -> (BTreeSet<Slot>, BTreeSet<Group>) {
     let (mut present, mut groups) = (BTreeSet::new(), BTreeSet::new());
     for (source, plan) in sources.iter().zip(plans).filter(|(source, _)| source.name() != ROSTER) {
         let Some(plan) = plan.as_ref().filter(|plan| plan.unread.is_none()) else { continue };
@@ -221,9 +225,11 @@ async fn write<P, S: Source>(
         return;
     }
     let writes = cycle.sources.iter().zip(effects).filter(|(_, effects)| !effects.is_empty());
-    let writes = writes.map(async |(source, effects)| (source.name(), source.commit(effects).await));
+    let writes =
+        writes.map(async |(source, effects)| (source.name(), source.commit(effects).await));
     for (name, reports) in join_all(writes).await {
-        let effects = reports.into_iter().map(|report| SourceEffect { source: name.to_owned(), report });
+        let effects =
+            reports.into_iter().map(|report| SourceEffect { source: name.to_owned(), report });
         run.effects.extend(effects);
     }
 }

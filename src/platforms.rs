@@ -136,8 +136,16 @@ impl AnyPlatform {
     }
 
     /// Whether sessions can be kept there: `doctor`. `context` is the kubeconfig's.
-    #[cfg_attr(not(feature = "kubernetes"), expect(unused_variables, reason = "clusters alone have one"))]
-    pub async fn check(&self, roster: &Roster, context: Option<&str>, now: SystemTime) -> Vec<Finding> {
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        expect(unused_variables, reason = "clusters alone have one")
+    )]
+    pub async fn check(
+        &self,
+        roster: &Roster,
+        context: Option<&str>,
+        now: SystemTime,
+    ) -> Vec<Finding> {
         match self {
             Self::Process(platform) => platform.check(&roster.roles),
             #[cfg(feature = "kubernetes")]
@@ -166,9 +174,10 @@ fn of_run(log: coordinator_platform_actions::Log, follow: bool) -> Log<'static> 
     let (what, bytes) = match log.text {
         LogText::Whole(bytes) => ("the whole log", Some(bytes)),
         LogText::Tail(bytes) => ("the end of the log; all of it is on the run's page", Some(bytes)),
-        LogText::NotYet => {
-            ("it still runs, and GitHub gives a log when the job is over; its page shows it live", None)
-        }
+        LogText::NotYet => (
+            "it still runs, and GitHub gives a log when the job is over; its page shows it live",
+            None,
+        ),
         LogText::NoAgent => ("no agent ran in it; its page says why", None),
         LogText::Gone => ("GitHub has no log of it any more", None),
     };

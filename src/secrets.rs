@@ -16,8 +16,9 @@ pub fn from_environment(names: &BTreeSet<String>) -> Secrets {
     Secrets::named(names, |name| env::var(name).ok())
 }
 
-/// Keeps this process to itself: no core of it is written, and no other process of this user, an agent for instance, reads
-/// its memory or its environment (Linux: `PR_SET_DUMPABLE`). Programs that it starts are as always.
+/// Keeps this process to itself: no core of it is written, and no other process of this user, an
+/// agent for instance, reads its memory or its environment (Linux: `PR_SET_DUMPABLE`). Programs
+/// that it starts are as always.
 ///
 /// Fails where the kernel refuses.
 pub fn seal_process() -> anyhow::Result<()> {
@@ -27,8 +28,8 @@ pub fn seal_process() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Standard error without secrets, and without commands to a runner that reads it. Each `write` must carry whole lines, as
-/// the log's formatter does.
+/// Standard error without secrets, and without commands to a runner that reads it. Each `write`
+/// must carry whole lines, as the log's formatter does.
 #[derive(Debug)]
 pub struct MaskedStderr {
     secrets: Secrets,

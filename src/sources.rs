@@ -26,7 +26,8 @@ pub fn configured<'a>(
     only_sources: &[String],
 ) -> Vec<AnySource<'a>> {
     let serves_all = only_roles.is_empty() && only_sources.is_empty();
-    let serves_roles = serves_all || !only_roles.is_empty() || only_sources.iter().any(|name| name == ROSTER);
+    let serves_roles =
+        serves_all || !only_roles.is_empty() || only_sources.iter().any(|name| name == ROSTER);
     vec![AnySource::Roster(RosterSource::new(&roster.roles, only_roles, serves_roles))]
 }
 
@@ -63,7 +64,12 @@ impl Source for AnySource<'_> {
         }
     }
 
-    fn plan(&self, state: &Self::State, sessions: &Inventory, now: SystemTime) -> SourcePlan<Self::Change> {
+    fn plan(
+        &self,
+        state: &Self::State,
+        sessions: &Inventory,
+        now: SystemTime,
+    ) -> SourcePlan<Self::Change> {
         match self {
             Self::Roster(roster) => roster.plan(state, sessions, now),
         }

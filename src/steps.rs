@@ -1,4 +1,5 @@
-//! The five steps of a cycle. None imports another; each decides in a pure function and acts below it.
+//! The five steps of a cycle. None imports another; each decides in a pure function and acts below
+//! it.
 
 use clap::ValueEnum;
 

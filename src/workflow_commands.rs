@@ -23,7 +23,11 @@ pub enum Escape {
 impl Escape {
     /// Workflow commands when the runner of GitHub Actions reads the output.
     pub fn from_environment() -> Self {
-        if env::var(MARK).is_ok_and(|mark| mark == "true") { Self::WorkflowCommands } else { Self::None }
+        if env::var(MARK).is_ok_and(|mark| mark == "true") {
+            Self::WorkflowCommands
+        } else {
+            Self::None
+        }
     }
 
     /// The lines of a text, none of which is a command: a space separates the signs of one.
@@ -119,10 +123,11 @@ mod tests {
 
     fn printed() -> impl Strategy<Value = String> {
         let signs = [
-            "::", ":", "##[", "#", "[", "]", "error", "add-mask", " ", "\t", "\u{a0}", "\u{3000}", "\n",
-            "\r", "ä",
+            "::", ":", "##[", "#", "[", "]", "error", "add-mask", " ", "\t", "\u{a0}", "\u{3000}",
+            "\n", "\r", "ä",
         ];
-        prop::collection::vec(prop::sample::select(signs.to_vec()), 0..16).prop_map(|signs| signs.concat())
+        prop::collection::vec(prop::sample::select(signs.to_vec()), 0..16)
+            .prop_map(|signs| signs.concat())
     }
 
     proptest! {
@@ -156,7 +161,10 @@ mod tests {
     #[test]
     fn outside_a_workflow_nothing_is_escaped() {
         for text in ["::error::x\n", "  ##[add-mask]x"] {
-            assert_eq!((Escape::None.text(text), Escape::None.json(text)), (text.into(), text.into()));
+            assert_eq!(
+                (Escape::None.text(text), Escape::None.json(text)),
+                (text.into(), text.into())
+            );
         }
     }
 

@@ -135,11 +135,13 @@ impl Scenario {
     /// `pause` between one's answer and the next, and a reread every five seconds; or pages, the
     /// ledger and then starts, 32 at a time. Work on this machine does not count.
     pub(crate) fn floor(&self, place: Place, pace: Pace) -> Duration {
-        let times =
-            |count: u64, each: Duration| each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        let times = |count: u64, each: Duration| {
+            each.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+        };
         let Pace { latency, pause } = pace;
         let reading = self.pulls_pages() + self.row_pages().min(1) + self.rereads(pace);
-        let merging = times(reading + self.eligible, latency) + times(self.eligible.saturating_sub(1), pause);
+        let merging =
+            times(reading + self.eligible, latency) + times(self.eligible.saturating_sub(1), pause);
         let spawning = match place {
             Place::Here => Duration::ZERO,
             Place::Cluster => {
@@ -153,8 +155,10 @@ impl Scenario {
     /// The eligible ones are spread over the list; the others are held for different reasons.
     pub(crate) fn pulls(&self) -> impl Iterator<Item = Pull> {
         (1..=self.open).map(|number| {
-            let pull = Pull::eligible(number).titled(&format!("Rename the settings of module {number}"));
-            let is_eligible = number * self.eligible / self.open > (number - 1) * self.eligible / self.open;
+            let pull =
+                Pull::eligible(number).titled(&format!("Rename the settings of module {number}"));
+            let is_eligible =
+                number * self.eligible / self.open > (number - 1) * self.eligible / self.open;
             if is_eligible { green(pull) } else { held(pull) }
         })
     }

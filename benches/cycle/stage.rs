@@ -1,4 +1,5 @@
-//! A world for one cycle: how it is set up, what must have happened in it, and that nothing of it is left.
+//! A world for one cycle: how it is set up, what must have happened in it, and that nothing of it
+//! is left.
 
 use std::fs;
 use std::path::Path;
@@ -31,8 +32,8 @@ pub(crate) struct Pace {
     pub(crate) pause: Duration,
 }
 
-/// The folders of the worlds that are over. ext4 makes a new file slowly while thousands were deleted within the last
-/// minute, and a cycle makes many: so they go at the end.
+/// The folders of the worlds that are over. ext4 makes a new file slowly while thousands were
+/// deleted within the last minute, and a cycle makes many: so they go at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Attic(Vec<Workplace>);
 
@@ -48,7 +49,8 @@ impl Attic {
     }
 }
 
-/// Sets the scenario up, runs one cycle, sees that it did what it should with no request too many, and ends the agents.
+/// Sets the scenario up, runs one cycle, sees that it did what it should with no request too many,
+/// and ends the agents.
 pub(crate) fn round(
     scenario: &Scenario,
     place: Place,
@@ -104,7 +106,12 @@ impl Stage {
     }
 
     /// The scenario's roster with other agents, and with a world around it.
-    fn write_roster(&self, scenario: &Scenario, max_running: u64, pace: Pace) -> anyhow::Result<()> {
+    fn write_roster(
+        &self,
+        scenario: &Scenario,
+        max_running: u64,
+        pace: Pace,
+    ) -> anyhow::Result<()> {
         let (github, production) = (self.github.url(), self.production.url());
         let pause = pace.pause.as_millis();
         let world = format!(
@@ -152,7 +159,9 @@ impl Stage {
 
     fn platform(&self) -> &'static str {
         match self.cluster {
-            Some(_) => "[platform.kubernetes]\nimage = \"example.com/agent:1\"\nnamespace = \"agents\"\n",
+            Some(_) => {
+                "[platform.kubernetes]\nimage = \"example.com/agent:1\"\nnamespace = \"agents\"\n"
+            }
             None => "",
         }
     }
@@ -187,7 +196,10 @@ impl Stage {
         let report: Value = serde_json::from_str(&report).context("parse the report")?;
         self.expect_requests(scenario, pace, &report)?;
         let merged = self.github.merged().len();
-        ensure!(merged == usize::try_from(scenario.eligible)?, "{merged} pull requests were merged");
+        ensure!(
+            merged == usize::try_from(scenario.eligible)?,
+            "{merged} pull requests were merged"
+        );
         self.expect_agents(scenario.roster.agents())?;
         let first = first.get().context("a cycle asks something")?;
         let first_request = first.duration_since(usage.started_at).unwrap_or_default();
@@ -195,7 +207,12 @@ impl Stage {
     }
 
     /// As the report counts them, and as they arrived.
-    fn expect_requests(&self, scenario: &Scenario, pace: Pace, report: &Value) -> anyhow::Result<()> {
+    fn expect_requests(
+        &self,
+        scenario: &Scenario,
+        pace: Pace,
+        report: &Value,
+    ) -> anyhow::Result<()> {
         let counted = |api: &str| report["requests"][api].as_u64().unwrap_or_default();
         let reported = Counts {
             github: counted("github"),
@@ -208,7 +225,10 @@ impl Stage {
         let arrived = Counts {
             github: self.github.journal().len() as u64,
             production: self.production.state().journal.len() as u64,
-            platform: self.cluster.as_ref().map_or(fewest.platform, |it| it.state().journal.len() as u64),
+            platform: self
+                .cluster
+                .as_ref()
+                .map_or(fewest.platform, |it| it.state().journal.len() as u64),
         };
         ensure!(arrived == fewest, "{arrived:?} requests arrived instead of {fewest:?}");
         Ok(())
@@ -222,8 +242,8 @@ impl Stage {
             jobs.filter(|(name, job)| name.starts_with("demo-") && !is_over(job)).count()
         } else {
             let processes = self.workplace.processes().into_iter();
-            let names =
-                processes.map(|id| fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default());
+            let names = processes
+                .map(|id| fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default());
             names.filter(|name| name.trim_end() == "sleep").count()
         };
         ensure!(live == usize::try_from(count)?, "{live} agents are live instead of {count}");
@@ -248,5 +268,7 @@ fn first_at(seen: &OnceLock<SystemTime>) {
 
 fn is_over(job: &Value) -> bool {
     let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|condition| condition["type"] == "Complete" || condition["type"] == "Failed")
+    conditions
+        .into_iter()
+        .any(|condition| condition["type"] == "Complete" || condition["type"] == "Failed")
 }

@@ -27,7 +27,8 @@ pub(crate) struct Usage {
     pub(crate) peak_bytes: u64,
 }
 
-/// Runs the coordinator in a workplace, and fails unless it exits with 0; what it printed on stdout comes first.
+/// Runs the coordinator in a workplace, and fails unless it exits with 0; what it printed on stdout
+/// comes first.
 pub(crate) fn run(
     workplace: &Workplace,
     cluster: Option<&Kubernetes>,
@@ -47,14 +48,16 @@ pub(crate) fn run(
     Ok((stdout.to_owned(), serde_json::from_str(usage).context("parse the usage")?))
 }
 
-/// Runs the command as the only child of this process, and adds its usage to its stdout as a line of JSON.
+/// Runs the command as the only child of this process, and adds its usage to its stdout as a line
+/// of JSON.
 ///
-/// A process of its own, because a kernel counts the usage of children as a sum, and begins a child's peak of memory
-/// with that of its parent: this one is fresh and small.
+/// A process of its own, because a kernel counts the usage of children as a sum, and begins a
+/// child's peak of memory with that of its parent: this one is fresh and small.
 pub(crate) fn measure(command: &[String]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("nothing to measure")?;
     let (started_at, started) = (SystemTime::now(), Instant::now());
-    let status = Command::new(Path::new(program)).args(arguments).status().context("run the program")?;
+    let status =
+        Command::new(Path::new(program)).args(arguments).status().context("run the program")?;
     let wall = started.elapsed();
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("ask the kernel for the usage")?;
     let micros = [usage.user_time(), usage.system_time()]

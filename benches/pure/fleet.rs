@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use coordinator::steps::spawn::Policy;
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Target,
-    Want,
+    Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot, SlotRecord, State,
+    Target, Want,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_roster::Roster;
@@ -39,7 +39,8 @@ pub(crate) fn roles(slots: usize) -> Vec<Role> {
     let role = |number: usize| Role {
         key: key(number),
         name: format!("Role {number}"),
-        count: u32::try_from(SLOTS_A_ROLE.min(slots - number * SLOTS_A_ROLE)).expect("at most a hundred"),
+        count: u32::try_from(SLOTS_A_ROLE.min(slots - number * SLOTS_A_ROLE))
+            .expect("at most a hundred"),
         department: "Engineering".to_owned(),
         mode: Mode::TaskDriven,
         spec: Arc::clone(&spec),
@@ -69,10 +70,16 @@ pub(crate) fn slot(number: usize) -> Slot {
 }
 
 fn record(number: usize, now: SystemTime) -> SlotRecord {
-    let history =
-        vec![failed(1, now - Duration::from_secs(9_000)), failed(2, now - Duration::from_secs(7_000))];
-    let session =
-        LiveSession { generation: Some(3), state: State::Running, started_at: Some(now), item: None };
+    let history = vec![
+        failed(1, now - Duration::from_secs(9_000)),
+        failed(2, now - Duration::from_secs(7_000)),
+    ];
+    let session = LiveSession {
+        generation: Some(3),
+        state: State::Running,
+        started_at: Some(now),
+        item: None,
+    };
     SlotRecord::of((!number.is_multiple_of(10)).then_some(session), history)
 }
 

@@ -4,15 +4,16 @@ use std::time::{Duration, SystemTime};
 
 use coordinator_core::pull::{
     Actor, ActorKind, BaseCommit, BranchHistory, CheckResult, Checks, Counts, LastPush, MergeQueue,
-    MergeState, Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision,
-    ReviewState, Rollup, RollupState, Row, RowSource, Sha,
+    MergeState, Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review,
+    ReviewDecision, ReviewState, Rollup, RollupState, Row, RowSource, Sha,
 };
 
 /// Commits of the base that are looked through for each pull request's number.
 const BASE_COMMITS: usize = 100;
 
 pub(crate) fn repository(now: SystemTime) -> RepositoryFacts {
-    let commit = |number| BaseCommit { title: format!("Change module {number}"), committed_at: Some(now) };
+    let commit =
+        |number| BaseCommit { title: format!("Change module {number}"), committed_at: Some(now) };
     let commits = Page { items: (0..BASE_COMMITS).map(commit).collect(), complete: true };
     RepositoryFacts {
         archived: false,
@@ -29,7 +30,8 @@ pub(crate) fn pulls(count: usize, now: SystemTime) -> Vec<Pull> {
 
 fn pull(number: u64, now: SystemTime) -> Pull {
     let head = Sha(format!("{number:040x}"));
-    let check = if number % 3 == 1 { CheckResult::Failed("failure") } else { CheckResult::Succeeded };
+    let check =
+        if number % 3 == 1 { CheckResult::Failed("failure") } else { CheckResult::Succeeded };
     let reviews = if number % 3 == 2 { Vec::new() } else { vec![approval(&head, now)] };
     Pull {
         id: format!("PR_{number}"),

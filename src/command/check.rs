@@ -1,5 +1,5 @@
-//! `coordinator check`: is the roster valid, and what does it say? Reads files, uses no network, and asks a plugin
-//! what it can do.
+//! `coordinator check`: is the roster valid, and what does it say? Reads files, uses no network,
+//! and asks a plugin what it can do.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -42,7 +42,8 @@ pub fn run(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> serde_json::Result<Answer> {
     let checked = coordinator_roster::load(config, environment).and_then(|roster| {
-        let remembers = plugin(&roster).map_err(|problem| coordinator_roster::complaint(config, problem))?;
+        let remembers =
+            plugin(&roster).map_err(|problem| coordinator_roster::complaint(config, problem))?;
         Ok((roster, remembers))
     });
     let none = BTreeSet::new();
@@ -51,8 +52,10 @@ pub fn run(
     let form = Form { output, screen: Screen::PLAIN, secrets: &secrets };
     match checked {
         Ok((roster, remembers)) => {
-            let warnings = roster.missing.iter().map(|missing| missing.problem.clone()).collect::<Vec<_>>();
-            let warnings = (!warnings.is_empty()).then(|| coordinator_roster::complaints(config, warnings));
+            let warnings =
+                roster.missing.iter().map(|missing| missing.problem.clone()).collect::<Vec<_>>();
+            let warnings =
+                (!warnings.is_empty()).then(|| coordinator_roster::complaints(config, warnings));
             let located = warnings.as_ref().map(Problems::located).unwrap_or_default();
             let stdout = form.show(
                 || view(&roster, remembers),
@@ -88,7 +91,8 @@ fn plugin(roster: &Roster) -> Result<bool, Problem> {
             .label("does not fit this roster")
             .hint(incompatible.remedy)),
         Err(error) => {
-            let problem = Problem::new(format!("{error:#}"), at()).label("does not say what it can do");
+            let problem =
+                Problem::new(format!("{error:#}"), at()).label("does not say what it can do");
             Err(problem.hint("run it by hand: `PLUGIN capabilities` prints one JSON object"))
         }
     }
@@ -145,13 +149,17 @@ fn command(argv: &[String]) -> String {
 fn totals(roster: &Roster, remembers: bool) -> Vec<String> {
     let agents: u32 = roster.roles.iter().map(|role| role.count).sum();
     let merge = match &roster.repository {
-        Some(repository) if roster.merge.enabled => format!("{}/{}", repository.owner, repository.name),
+        Some(repository) if roster.merge.enabled => {
+            format!("{}/{}", repository.owner, repository.name)
+        }
         Some(_) => "turned off by `enabled = false`".to_owned(),
         None => "not configured: add [repository]".to_owned(),
     };
     let health = match roster.health.as_slice() {
         [] => "not configured: add [[health]]".to_owned(),
-        endpoints => endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>().join(", "),
+        endpoints => {
+            endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect::<Vec<_>>().join(", ")
+        }
     };
     let (roles, agents) = (count(roster.roles.len() as u64, "role"), count(agents.into(), "agent"));
     vec![
@@ -170,11 +178,14 @@ fn platform(roster: &Roster, remembers: bool) -> String {
             let place = roster
                 .repository
                 .as_ref()
-                .map_or_else(String::new, |Repository { owner, name, .. }| format!(" in {owner}/{name}"));
+                .map_or_else(String::new, |Repository { owner, name, .. }| {
+                    format!(" in {owner}/{name}")
+                });
             format!("as runs of {} on {}{place}", settings.workflow, settings.git_ref)
         }
         PlatformKind::Exec(settings) => {
-            let backoff = if remembers { "" } else { ", which keeps no history: no slot ever backs off" };
+            let backoff =
+                if remembers { "" } else { ", which keeps no history: no slot ever backs off" };
             format!("by the plugin {}{backoff}", settings.plugin.display())
         }
     }
@@ -185,8 +196,11 @@ fn cluster(settings: &KubernetesSettings, roles: &[Role]) -> String {
         Some(namespace) => format!("namespace {namespace}"),
         None => "the context's namespace".to_owned(),
     };
-    let images: BTreeSet<_> =
-        roles.iter().filter_map(|role| role.spec.container.as_ref()).map(|it| it.image.as_str()).collect();
+    let images: BTreeSet<_> = roles
+        .iter()
+        .filter_map(|role| role.spec.container.as_ref())
+        .map(|it| it.image.as_str())
+        .collect();
     let shown = images.iter().copied().take(MAX_IMAGES).collect::<Vec<_>>().join(", ");
     match images.len() {
         0 => format!("as Jobs in {place}"),

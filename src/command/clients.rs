@@ -27,7 +27,10 @@ const WITHOUT_KUBERNETES: &str = "this build of coordinator has no support for K
     install one with the feature `kubernetes`";
 
 /// The roster's platform, for a command that starts nothing.
-pub(super) async fn platform_to_look(roster: &Roster, global: &Global) -> anyhow::Result<AnyPlatform> {
+pub(super) async fn platform_to_look(
+    roster: &Roster,
+    global: &Global,
+) -> anyhow::Result<AnyPlatform> {
     platform(roster, Purpose::Look, global.context.as_deref(), &Client::new()).await?
 }
 
@@ -76,7 +79,9 @@ pub(super) async fn platform(
             let actions = actions(roster, settings, client)?;
             actions.map(|platform| AnyPlatform::Actions(Box::new(platform)))
         }
-        PlatformKind::Exec(settings) => Ok(AnyPlatform::Exec(Box::new(exec(roster, settings, purpose)))),
+        PlatformKind::Exec(settings) => {
+            Ok(AnyPlatform::Exec(Box::new(exec(roster, settings, purpose))))
+        }
     })
 }
 
@@ -145,8 +150,8 @@ pub(super) fn github(
         let repository = roster.repository.as_ref().with_context(|| {
             format!("no repository to look at: add [repository] to {}", roster.path.display())
         })?;
-        let credentials =
-            credentials.context("no GitHub token: set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")?;
+        let credentials = credentials
+            .context("no GitHub token: set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")?;
         let client = client.as_ref().map_err(|error| anyhow!("{error:#}"))?;
         Github::over(client.clone(), repository, credentials)
     };

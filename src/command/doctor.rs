@@ -1,4 +1,5 @@
-//! `coordinator doctor`: can the coordinator do its work here? It changes nothing and starts nothing.
+//! `coordinator doctor`: can the coordinator do its work here? It changes nothing and starts
+//! nothing.
 
 use std::time::{Duration, SystemTime};
 
@@ -81,7 +82,11 @@ fn deadline(roster: &Roster) -> Option<Finding> {
     (deadline <= reserve).then(|| Finding::warn(what(), "raise `deadline`; its default is 200s"))
 }
 
-async fn merging(roster: &Roster, github: &anyhow::Result<Github>, now: SystemTime) -> Vec<Finding> {
+async fn merging(
+    roster: &Roster,
+    github: &anyhow::Result<Github>,
+    now: SystemTime,
+) -> Vec<Finding> {
     if roster.repository.is_none() {
         return vec![Finding::ok("merging is not configured: the roster has no [repository]")];
     }
@@ -95,7 +100,10 @@ async fn merging(roster: &Roster, github: &anyhow::Result<Github>, now: SystemTi
             findings
         }
         Err(error) => {
-            vec![Finding::fail(format!("{error:#}"), "the merge step fails until then, the others run")]
+            vec![Finding::fail(
+                format!("{error:#}"),
+                "the merge step fails until then, the others run",
+            )]
         }
     }
 }
@@ -138,7 +146,10 @@ async fn production(endpoints: &[Endpoint]) -> Vec<Finding> {
 
 async fn resolve(Endpoint { name, url, .. }: &Endpoint) -> Finding {
     let Ok(url) = Url::parse(url) else {
-        return Finding::fail(format!("the URL of {name} cannot be read"), "correct it in [[health]]");
+        return Finding::fail(
+            format!("the URL of {name} cannot be read"),
+            "correct it in [[health]]",
+        );
     };
     let host = url.host_str().unwrap_or_default().to_owned();
     match proxy_for(&url, &variable) {
@@ -155,11 +166,16 @@ async fn resolve(Endpoint { name, url, .. }: &Endpoint) -> Finding {
         Ok(Ok(Ok(addresses))) if !addresses.is_empty() => {
             Finding::ok(format!("the address of {name} is known: {host}"))
         }
-        Ok(Ok(Err(error))) => Finding::fail(format!("no address of {name}: {host}: {error}"), remedy),
+        Ok(Ok(Err(error))) => {
+            Finding::fail(format!("no address of {name}: {host}: {error}"), remedy)
+        }
         Ok(Ok(Ok(_)) | Err(_)) => Finding::fail(format!("no address of {name}: {host}"), remedy),
         Err(_) => {
             let seconds = LOOKUP_TIMEOUT.as_secs();
-            Finding::fail(format!("no address of {name}: {host} was not found within {seconds} s"), remedy)
+            Finding::fail(
+                format!("no address of {name}: {host} was not found within {seconds} s"),
+                remedy,
+            )
         }
     }
 }
@@ -203,7 +219,9 @@ fn summary(findings: &[Finding]) -> String {
     match (of(Grade::Fail), of(Grade::Warn)) {
         (0, 0) => "all is well".to_owned(),
         (0, warnings) => count(warnings, "warning"),
-        (failures, warnings) => format!("{}, {}", count(failures, "failure"), count(warnings, "warning")),
+        (failures, warnings) => {
+            format!("{}, {}", count(failures, "failure"), count(warnings, "warning"))
+        }
     }
 }
 
@@ -234,9 +252,13 @@ mod tests {
             fail  no command `claude`[31m on PATH; install it\n\n\
             1 failure, 1 warning\n";
         assert_eq!(text, expected);
-        let narrow = render(&findings()[1..2], Output::Text, Screen { color: false, width: Some(40) });
+        let narrow =
+            render(&findings()[1..2], Output::Text, Screen { color: false, width: Some(40) });
         let narrow = narrow.expect("it is written");
-        assert_eq!(narrow, "warn  the token expires <soon>; make a\n      new one in time\n\n1 warning\n");
+        assert_eq!(
+            narrow,
+            "warn  the token expires <soon>; make a\n      new one in time\n\n1 warning\n"
+        );
     }
 
     #[test]
@@ -244,10 +266,17 @@ mod tests {
         let json = render(&findings()[1..2], Output::Json, Screen::PLAIN).expect("it is written");
         let expected = r#"{"schema":"coordinator.doctor/v1","findings":[{"grade":"warn","what":"the token expires <soon>","remedy":"make a new one in time"}]}"#;
         assert_eq!(json, format!("{expected}\n"));
-        let markdown = render(&findings()[1..2], Output::Markdown, Screen::PLAIN).expect("it is written");
-        assert!(markdown.starts_with("- **warn** the token expires &#60;soon&#62;; make"), "{markdown}");
+        let markdown =
+            render(&findings()[1..2], Output::Markdown, Screen::PLAIN).expect("it is written");
+        assert!(
+            markdown.starts_with("- **warn** the token expires &#60;soon&#62;; make"),
+            "{markdown}"
+        );
         assert_eq!(
-            render(&findings()[..1], Output::Text, Screen::PLAIN).expect("it is written").lines().last(),
+            render(&findings()[..1], Output::Text, Screen::PLAIN)
+                .expect("it is written")
+                .lines()
+                .last(),
             Some("all is well")
         );
     }
@@ -275,7 +304,10 @@ mod tests {
         let host = "a".repeat(64) + ".invalid";
         let finding = check(&format!("http://{host}/")).await;
         assert_eq!(finding.grade, Grade::Fail);
-        assert!(finding.what.starts_with(&format!("no address of production: {host}")), "{finding:?}");
+        assert!(
+            finding.what.starts_with(&format!("no address of production: {host}")),
+            "{finding:?}"
+        );
         assert!(finding.remedy.is_some_and(|remedy| remedy.contains("[[health]]")));
     }
 

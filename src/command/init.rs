@@ -45,8 +45,10 @@ pub enum Schedule {
 ///
 /// Fails when the folder or a file cannot be written.
 pub fn run(dir: &Path, schedule: Schedule, binary: &Path, search_path: &str) -> Result<String> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot create the folder {}", dir.display()))?;
-    let dir = dir.canonicalize().with_context(|| format!("cannot find the folder {}", dir.display()))?;
+    fs::create_dir_all(dir)
+        .with_context(|| format!("cannot create the folder {}", dir.display()))?;
+    let dir =
+        dir.canonicalize().with_context(|| format!("cannot find the folder {}", dir.display()))?;
     let fleet = fleet_of_roster(&dir).unwrap_or_else(|| fleet_of_folder(&dir));
     let mut written = Vec::new();
     let mut kept = Vec::new();
@@ -78,13 +80,15 @@ fn files(
     };
     let preamble = match schedule {
         Schedule::GithubActions => github_actions::preamble(shipped::PREAMBLE),
-        Schedule::Kubernetes | Schedule::Systemd | Schedule::Crontab => shipped::PREAMBLE.to_owned(),
+        Schedule::Kubernetes | Schedule::Systemd | Schedule::Crontab => {
+            shipped::PREAMBLE.to_owned()
+        }
     };
     let mut files = vec![("roster.toml".into(), roster), ("briefs/preamble.md".into(), preamble)];
     let modes = Mode::ALL.into_iter();
-    files.extend(
-        modes.map(|mode| (format!("briefs/modes/{}.md", mode.word()).into(), shipped::mode(mode).to_owned())),
-    );
+    files.extend(modes.map(|mode| {
+        (format!("briefs/modes/{}.md", mode.word()).into(), shipped::mode(mode).to_owned())
+    }));
     let briefs = shipped::BRIEFS.into_iter();
     files.extend(briefs.map(|(key, brief)| (format!("briefs/{key}.md").into(), brief.to_owned())));
     match schedule {
@@ -138,7 +142,8 @@ fn write_new(path: &Path, text: &str) -> Result<bool> {
     }
     match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(mut file) => {
-            file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            file.write_all(text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
             Ok(true)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -209,7 +214,8 @@ fn crontab(dir: &Path, binary: &Path, search_path: &str) -> String {
     let binary = shell_word(&binary.to_string_lossy());
     let roster = shell_word(&dir.join("roster.toml").to_string_lossy());
     // To cron, `%` is a line break.
-    let command = format!("PATH={search_path} {binary} reconcile --config {roster}").replace('%', "\\%");
+    let command =
+        format!("PATH={search_path} {binary} reconcile --config {roster}").replace('%', "\\%");
     format!("*/5 * * * * {command}")
 }
 
@@ -273,7 +279,8 @@ mod tests {
     fn the_service_leaves_agents_alive_and_quotes_its_paths() {
         let unit = service(Path::new("/srv/100%"), BINARY.as_ref(), "/usr/bin:/bin");
         assert!(unit.contains("\nKillMode=process\n"), "{unit}");
-        let start = "ExecStart=\"/opt/my tools/coordinator\" reconcile --config \"/srv/100%%/roster.toml\"";
+        let start =
+            "ExecStart=\"/opt/my tools/coordinator\" reconcile --config \"/srv/100%%/roster.toml\"";
         assert!(unit.contains(start), "{unit}");
     }
 }

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn what_came_before_a_stream_broke_off_is_printed_and_the_break_is_an_error() {
-        let (printed, text) = streamed(vec![Ok(Bytes::from_static(b"one\ntw")), Err(anyhow::anyhow!("cut"))]);
+        let (printed, text) =
+            streamed(vec![Ok(Bytes::from_static(b"one\ntw")), Err(anyhow::anyhow!("cut"))]);
         assert_eq!(printed.expect_err("it broke off").to_string(), "cut");
         assert_eq!(text, "one\ntw\n");
     }

@@ -66,8 +66,12 @@ pub async fn judged(
 ) -> anyhow::Result<Vec<PullRow>> {
     let mut body = MergeReport::default();
     let merge_until = Instant::now() + deadline;
-    let context =
-        MergeContext { dry_run: true, merge_until, stop: CancellationToken::new(), production: None };
+    let context = MergeContext {
+        dry_run: true,
+        merge_until,
+        stop: CancellationToken::new(),
+        production: None,
+    };
     merge::run(&mut body, github, policy, &context).await?;
     Ok(rows(&body))
 }

@@ -76,7 +76,8 @@ pub async fn run(
 /// Appends the report to the summary of the step and annotates the run, where this process is part
 /// of a workflow run. What cannot be written is an error in the log alone.
 fn publish(report: &Report, secrets: &Secrets) {
-    let summary = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let summary =
+        env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
     if let Some(path) = summary
         && let Err(error) = append(&path, &markdown::report(report, secrets))
     {
@@ -131,7 +132,8 @@ fn refuse_missing_variables(
         started.any(|role| missing.roles.contains(&role.key))
     };
     let is_needed = |missing: &&Missing| {
-        steps.contains(&StepName::Spawn) && starts(missing) || needs_platform(steps) && missing.plugin
+        steps.contains(&StepName::Spawn) && starts(missing)
+            || needs_platform(steps) && missing.plugin
     };
     let missing: Vec<Problem> =
         roster.missing.iter().filter(is_needed).map(|missing| missing.problem.clone()).collect();
@@ -149,7 +151,9 @@ fn refuse_unknown_names(roster: &Roster, options: &Reconcile) -> anyhow::Result<
     let is_unknown = |key: &&RoleKey| !roster.roles.iter().any(|role| role.key == **key);
     if let Some(key) = options.role.iter().find(is_unknown) {
         let roster = roster.path.display();
-        bail!(Refused::Usage(format!("no role `{key}` in {roster}; `coordinator check` lists the roles")));
+        bail!(Refused::Usage(format!(
+            "no role `{key}` in {roster}; `coordinator check` lists the roles"
+        )));
     }
     let sources = sources::configured(roster, &[], &[]);
     let names: Vec<&str> = sources.iter().map(Source::name).collect();

@@ -54,17 +54,21 @@ fn refused(error: &anyhow::Error) -> anyhow::Error {
 
 /// Reads what the inputs of the run say.
 pub(super) fn session(options: &cli::Session) -> anyhow::Result<Session> {
-    let fleet =
-        FleetName::parse(&options.fleet).map_err(|why| wrong("COORDINATOR_FLEET", &options.fleet, why))?;
+    let fleet = FleetName::parse(&options.fleet)
+        .map_err(|why| wrong("COORDINATOR_FLEET", &options.fleet, why))?;
     let form = "a slot looks like ui-builder-s0, without the fleet";
-    let slot = Slot::named(&options.slot).ok_or_else(|| wrong("COORDINATOR_SLOT", &options.slot, form))?;
+    let slot =
+        Slot::named(&options.slot).ok_or_else(|| wrong("COORDINATOR_SLOT", &options.slot, form))?;
     let generation = options.generation.parse().ok().filter(|generation| *generation > 0);
-    let generation = generation
-        .ok_or_else(|| wrong("COORDINATOR_GENERATION", &options.generation, "it is a number from 1 on"))?;
+    let generation = generation.ok_or_else(|| {
+        wrong("COORDINATOR_GENERATION", &options.generation, "it is a number from 1 on")
+    })?;
     let input = SessionInput::read(&options.task).context("read COORDINATOR_TASK")?;
     match (&slot.seat, &input.item) {
         (Seat::Index(_), None) => {}
-        (Seat::Item(_), Some(item)) if item.fits(&slot, generation) => first_attempt(&options.run_attempt)?,
+        (Seat::Item(_), Some(item)) if item.fits(&slot, generation) => {
+            first_attempt(&options.run_attempt)?;
+        }
         (Seat::Item(_), _) | (Seat::Index(_), Some(_)) => {
             let why = "the session input is not about this slot and generation";
             return Err(wrong("COORDINATOR_SLOT", &options.slot, why));
@@ -99,8 +103,9 @@ fn workflow(options: &cli::SessionAdmit) -> anyhow::Result<Workflow> {
     let name = &options.session.repository;
     let repository = Repository::named(name, &options.api_url, &options.graphql_url)
         .map_err(|why| wrong("GITHUB_REPOSITORY", name, why))?;
-    let file = file(&options.workflow_ref)
-        .ok_or_else(|| wrong("GITHUB_WORKFLOW_REF", &options.workflow_ref, "it names no workflow file"))?;
+    let file = file(&options.workflow_ref).ok_or_else(|| {
+        wrong("GITHUB_WORKFLOW_REF", &options.workflow_ref, "it names no workflow file")
+    })?;
     let credentials = Credentials::from_environment()?;
     let credentials = credentials.context("no GitHub token: give the step GITHUB_TOKEN")?;
     let github = Github::over(Client::new()?, &repository, credentials)?;
@@ -133,7 +138,8 @@ fn reason(skip: &Skip) -> String {
 }
 
 fn append(path: &Path, outputs: &str) -> anyhow::Result<()> {
-    let write = || OpenOptions::new().append(true).create(true).open(path)?.write_all(outputs.as_bytes());
+    let write =
+        || OpenOptions::new().append(true).create(true).open(path)?.write_all(outputs.as_bytes());
     write().with_context(|| format!("write the step's outputs to {}", path.display()))
 }
 
@@ -144,8 +150,14 @@ mod tests {
     #[test]
     fn the_workflow_file_is_read_out_of_the_reference() {
         for (text, expected) in [
-            ("octo/demo/.github/workflows/agent-session.yml@refs/heads/main", Some("agent-session.yml")),
-            ("octo/demo/.github/workflows/a.yml@refs/heads/a@b/.github/workflows/c.yml@d", Some("a.yml")),
+            (
+                "octo/demo/.github/workflows/agent-session.yml@refs/heads/main",
+                Some("agent-session.yml"),
+            ),
+            (
+                "octo/demo/.github/workflows/a.yml@refs/heads/a@b/.github/workflows/c.yml@d",
+                Some("a.yml"),
+            ),
             ("octo/demo/.github/workflows/@refs/heads/main", None),
             ("octo/demo/.github/workflows/a.yml", None),
             ("octo/demo/.github/workflows/a/b.yml@main", None),

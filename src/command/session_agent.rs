@@ -1,5 +1,6 @@
-//! `coordinator session-agent`: the last step of a workflow run becomes the agent. It starts no shell, no thread and no other
-//! process. The workflow decides which secrets the job has, and the agent gets all of them.
+//! `coordinator session-agent`: the last step of a workflow run becomes the agent. It starts no
+//! shell, no thread and no other process. The workflow decides which secrets the job has, and the
+//! agent gets all of them.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -50,15 +51,24 @@ fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
     let role = RoleKey::parse(&options.role)
         .map_err(|why| wrong("COORDINATOR_ROLE", &options.role, why.to_owned()))?;
     if slot.index().is_some() && slot.group != role {
-        return Err(wrong("COORDINATOR_ROLE", &options.role, format!("the slot is one of {}", slot.group)));
+        return Err(wrong(
+            "COORDINATOR_ROLE",
+            &options.role,
+            format!("the slot is one of {}", slot.group),
+        ));
     }
     if given.item.as_ref().is_some_and(|item| item.of.role != role) {
-        return Err(wrong("COORDINATOR_ROLE", &options.role, "the work item's session is another role's"));
+        return Err(wrong(
+            "COORDINATOR_ROLE",
+            &options.role,
+            "the work item's session is another role's",
+        ));
     }
     let brief = given.brief.as_deref().unwrap_or_default();
     let item = given.item.as_ref().map(|ticket| &ticket.of.item);
     let id = item.map_or("", |item| &item.id);
-    let values = Values { fleet: &fleet, slot: &slot, role: &role, item: id, prompt: &given.prompt, brief };
+    let values =
+        Values { fleet: &fleet, slot: &slot, role: &role, item: id, prompt: &given.prompt, brief };
     let mut words = filled(&given.command, values).into_iter();
     let mut command = Command::new(words.next().context("the session input has an empty command")?);
     command.args(words).envs(&given.env);
@@ -85,7 +95,8 @@ fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
 fn input(prompt: &str) -> anyhow::Result<File> {
     let path = env::temp_dir().join(format!("coordinator-prompt-{}", id()));
     let write = || {
-        let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         std::fs::remove_file(&path)?;
         file.write_all(prompt.as_bytes())?;
         file.rewind()?;
@@ -95,21 +106,22 @@ fn input(prompt: &str) -> anyhow::Result<File> {
 }
 
 fn explain(program: &str, error: &io::Error) -> (anyhow::Error, u8) {
-    let remedy =
-        "install it in the job `agent` of the session workflow, or set `command` for this role in the roster";
+    let remedy = "install it in the job `agent` of the session workflow, or set `command` for this role in the roster";
     match (error.kind(), find(program)) {
-        (ErrorKind::NotFound, Some(path)) => {
-            (anyhow::anyhow!("the interpreter of {} is missing; {remedy}", path.display()), NOT_FOUND)
-        }
+        (ErrorKind::NotFound, Some(path)) => (
+            anyhow::anyhow!("the interpreter of {} is missing; {remedy}", path.display()),
+            NOT_FOUND,
+        ),
         (ErrorKind::NotFound, None) if program.contains('/') => {
             (anyhow::anyhow!("no file `{program}` from where the job stands; {remedy}"), NOT_FOUND)
         }
         (ErrorKind::NotFound, None) => {
             (anyhow::anyhow!("no command `{program}` on PATH; {remedy}"), NOT_FOUND)
         }
-        (ErrorKind::PermissionDenied, _) => {
-            (anyhow::anyhow!("`{program}` is not executable; make it so, or {remedy}"), NOT_EXECUTABLE)
-        }
+        (ErrorKind::PermissionDenied, _) => (
+            anyhow::anyhow!("`{program}` is not executable; make it so, or {remedy}"),
+            NOT_EXECUTABLE,
+        ),
         _ => (anyhow::anyhow!("cannot start `{program}`: {error}; {remedy}"), NOT_EXECUTABLE),
     }
 }

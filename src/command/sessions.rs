@@ -12,7 +12,9 @@ use crate::render::table::{Cell, Table, View};
 use crate::render::words::{clock, count, rfc3339, sentence, span};
 use crate::render::{Form, Output};
 use coordinator_core::backoff::{self, BackoffSettings};
-use coordinator_core::fleet::{self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State};
+use coordinator_core::fleet::{
+    self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State,
+};
 use coordinator_core::secrets::Secrets;
 use coordinator_roster::Roster;
 
@@ -44,7 +46,10 @@ fn show(
         slots => {
             let row = |found| row(fleet, found, restraint(roles, found), now, form.secrets);
             let headings = &["SLOT", "STATE", "SINCE", "GEN", "LAST", "LOG"];
-            View { table: Table { headings, rows: slots.iter().map(row).collect() }, lines: Vec::new() }
+            View {
+                table: Table { headings, rows: slots.iter().map(row).collect() },
+                lines: Vec::new(),
+            }
         }
     };
     let shown = form.show(view, |secrets| document(fleet, slots).pretty(secrets))?;
@@ -103,7 +108,8 @@ fn state(
     if let Some(live) = &found.live {
         return (live.state.word().to_owned(), live.started_at.map(ago).unwrap_or_default());
     }
-    let hold = restraint.and_then(|restraint| backoff::hold(session, found.recent(), &restraint, now));
+    let hold =
+        restraint.and_then(|restraint| backoff::hold(session, found.recent(), &restraint, now));
     if let Some(hold) = hold {
         let until = hold.until.map(|until| format!("until {}", clock(until, now)));
         return (hold.reason.word().to_owned(), until.unwrap_or_default());
@@ -118,10 +124,17 @@ fn without_remedy(detail: &str, secrets: &Secrets) -> String {
 }
 
 /// `succeeded after 41 min`, `failed, exit 1 after 4 s (3 in a row)`.
-fn last(run: &Run, history: &[Run], restraint: Option<BackoffSettings>, secrets: &Secrets) -> String {
+fn last(
+    run: &Run,
+    history: &[Run],
+    restraint: Option<BackoffSettings>,
+    secrets: &Secrets,
+) -> String {
     let word = run.outcome.word().replace('_', " ");
     let how = match (run.outcome, run.exit_code, &run.detail) {
-        (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut, ..) | (_, None, None) => String::new(),
+        (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut, ..) | (_, None, None) => {
+            String::new()
+        }
         (_, Some(code), _) => format!(", exit {code}"),
         (_, None, Some(detail)) => format!(", {}", without_remedy(detail, secrets)),
     };
@@ -133,7 +146,9 @@ fn last(run: &Run, history: &[Run], restraint: Option<BackoffSettings>, secrets:
 fn document(fleet: &FleetName, slots: &[SlotSessions]) -> Json {
     let sessions = slots.iter().flat_map(|found| {
         let finished = found.history.iter().map(|run| finished_json(fleet, found, run));
-        finished.chain(found.live.as_ref().map(|live| live_json(fleet, found, live))).collect::<Vec<_>>()
+        finished
+            .chain(found.live.as_ref().map(|live| live_json(fleet, found, live)))
+            .collect::<Vec<_>>()
     });
     let document = json!({
         "schema": "coordinator.sessions/v1",
@@ -207,7 +222,9 @@ mod tests {
 
     use super::*;
     use crate::render::Screen;
-    use coordinator_core::fleet::{Listing, Outcome, RoleKey, Slot, SlotRecord, Stuck, StuckReason};
+    use coordinator_core::fleet::{
+        Listing, Outcome, RoleKey, Slot, SlotRecord, Stuck, StuckReason,
+    };
 
     fn at(second: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + second)
@@ -240,7 +257,10 @@ mod tests {
         let slots = BTreeMap::from([
             (
                 slot(0),
-                record(Some(live(2, State::Running, Some(0))), vec![failed(1, "no \u{1b}[31mkey\u{202e}")]),
+                record(
+                    Some(live(2, State::Running, Some(0))),
+                    vec![failed(1, "no \u{1b}[31mkey\u{202e}")],
+                ),
             ),
             (slot(1), record(Some(live(1, State::Starting, None)), Vec::new())),
             (slot(2), record(None, vec![failed(4, "out of memory")])),
@@ -249,7 +269,8 @@ mod tests {
             slot: slot(1),
             reason: StuckReason::Pending,
             since: Some(at(0)),
-            detail: "ImagePullBackOff: no image \u{1b}[31m`agents:lates`; correct `image`".to_owned(),
+            detail: "ImagePullBackOff: no image \u{1b}[31m`agents:lates`; correct `image`"
+                .to_owned(),
         }];
         SlotSessions::of(Listing { slots, stuck, ..Listing::default() })
     }
@@ -283,7 +304,8 @@ mod tests {
     fn without_files_there_is_no_log_and_no_pid_and_the_detail_says_why() {
         let json: Value = serde_json::from_str(&shown(Output::Json)).expect("it is JSON");
         let sessions = json["sessions"].as_array().expect("a list");
-        let fields = |name: &str| sessions.iter().map(|session| session[name].clone()).collect::<Vec<_>>();
+        let fields =
+            |name: &str| sessions.iter().map(|session| session[name].clone()).collect::<Vec<_>>();
         assert_eq!(fields("state"), ["finished", "running", "starting", "finished"]);
         assert!(fields("log").iter().chain(&fields("pid")).all(Value::is_null), "{json:#}");
         let stuck = "pending: ImagePullBackOff: no image [31m`agents:lates`; correct `image`";

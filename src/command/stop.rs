@@ -54,5 +54,8 @@ fn confirmed(names: &str) -> anyhow::Result<bool> {
 
 /// The name under which the end is recorded.
 fn person() -> String {
-    std::env::var("USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned())
+    std::env::var("USER")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "somebody".to_owned())
 }

@@ -1,4 +1,5 @@
-//! What keeps a step within bounds: its deadline, a signal, and the end of its own errors and panics.
+//! What keeps a step within bounds: its deadline, a signal, and the end of its own errors and
+//! panics.
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
@@ -69,8 +70,10 @@ impl Deadlines {
     /// An endpoint that is slower than the whole run is an outage, not a step that timed out.
     pub(super) fn in_time(&self, endpoints: &[Endpoint]) -> Vec<Endpoint> {
         let left = (self.end - HEALTH_RESERVE).saturating_duration_since(Instant::now());
-        let sooner =
-            |endpoint: &Endpoint| Endpoint { timeout: endpoint.timeout.min(left), ..endpoint.clone() };
+        let sooner = |endpoint: &Endpoint| Endpoint {
+            timeout: endpoint.timeout.min(left),
+            ..endpoint.clone()
+        };
         endpoints.iter().map(sooner).collect()
     }
 }
@@ -115,7 +118,8 @@ pub(super) async fn isolated<P, S, T: Default>(
     cycle.progress.step_started(name.word());
     let mut body = T::default();
     let guarded = AssertUnwindSafe(work(&mut body)).catch_unwind();
-    // Poll the work last: after SIGSTOP and SIGCONT beyond the deadline it must not act on stale data.
+    // Poll the work last: after SIGSTOP and SIGCONT beyond the deadline it must not act on stale
+    // data.
     let outcome = tokio::select! {
         biased;
         () = stop.grace_over() => failed("interrupted"),

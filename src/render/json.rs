@@ -10,8 +10,8 @@ use super::words::{millis, rfc3339, sentence};
 use super::{MAX_SENTENCE, exact, shown};
 use coordinator_core::fleet::{FleetName, Slot, Target};
 use coordinator_core::report::{
-    HealthReport, Interrupt, InventoryReport, MergeReport, NotMerged, RateLimit, Report, SourceEffect,
-    SourceReport, SpawnReport, Step,
+    HealthReport, Interrupt, InventoryReport, MergeReport, NotMerged, RateLimit, Report,
+    SourceEffect, SourceReport, SpawnReport, Step,
 };
 use coordinator_core::secrets::Secrets;
 
@@ -49,10 +49,11 @@ impl Serialize for Masked<'_> {
         match json {
             Json::Text(text) => serializer.serialize_str(&shown(text, MAX_SENTENCE, secrets)),
             Json::Exact(text) => serializer.serialize_str(&exact(text, secrets)),
-            Json::List(items) => serializer.collect_seq(items.iter().map(|item| Masked(item, secrets))),
-            Json::Object(fields) => {
-                serializer.collect_map(fields.iter().map(|(name, field)| (name, Masked(field, secrets))))
+            Json::List(items) => {
+                serializer.collect_seq(items.iter().map(|item| Masked(item, secrets)))
             }
+            Json::Object(fields) => serializer
+                .collect_map(fields.iter().map(|(name, field)| (name, Masked(field, secrets)))),
             Json::Other(value) => value.serialize(serializer),
         }
     }
@@ -106,9 +107,9 @@ impl From<Value> for Json {
         match value {
             Value::String(text) => Self::Exact(text),
             Value::Array(items) => items.into_iter().collect(),
-            Value::Object(fields) => {
-                Self::Object(fields.into_iter().map(|(name, field)| (name.into(), field.into())).collect())
-            }
+            Value::Object(fields) => Self::Object(
+                fields.into_iter().map(|(name, field)| (name.into(), field.into())).collect(),
+            ),
             other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => Self::Other(other),
         }
     }
@@ -130,7 +131,10 @@ pub fn report(report: &Report, secrets: &Secrets) -> serde_json::Result<String> 
         ("health", step(&report.health, health)),
     ]);
     let advice = report.advice.iter().map(|advice| {
-        object([("signal", sentence(&advice.signal).into()), ("action", sentence(&advice.action).into())])
+        object([
+            ("signal", sentence(&advice.signal).into()),
+            ("action", sentence(&advice.action).into()),
+        ])
     });
     let requests = object([
         ("github", report.requests.github.into()),
@@ -173,10 +177,9 @@ fn inventory(inventory: &InventoryReport, fleet: &FleetName) -> Fields {
             ("surplus", count.surplus.into()),
         ])
     });
-    let unmanaged = inventory
-        .unmanaged
-        .iter()
-        .map(|one| object([("slot", one.session.as_str().into()), ("reason", sentence(&one.reason).into())]));
+    let unmanaged = inventory.unmanaged.iter().map(|one| {
+        object([("slot", one.session.as_str().into()), ("reason", sentence(&one.reason).into())])
+    });
     let out_of_range = inventory.out_of_range.iter().map(|slot| slot.session_name(fleet));
     let stuck = inventory.stuck.iter().map(|stuck| {
         object(slot(fleet, &stuck.slot, stuck.slot.group.as_str()).into_iter().chain([
@@ -204,14 +207,21 @@ fn source(report: &SourceReport) -> Json {
         ("error", report.outcome.error().map(sentence).into()),
         ("items", report.items.into()),
         ("running", report.running.into()),
-        ("waiting", object(report.waiting.iter().map(|(reason, count)| (*reason, (*count).into())))),
+        (
+            "waiting",
+            object(report.waiting.iter().map(|(reason, count)| (*reason, (*count).into()))),
+        ),
         ("needs_human", report.needs_human.into()),
     ])
 }
 
 fn spawn(spawn: &SpawnReport, fleet: &FleetName) -> Fields {
     let spawned = spawn.spawned.iter().map(|spawned| {
-        object(target(fleet, &spawned.target).into_iter().chain([("generation", spawned.generation.into())]))
+        object(
+            target(fleet, &spawned.target)
+                .into_iter()
+                .chain([("generation", spawned.generation.into())]),
+        )
     });
     let held = spawn.held.iter().map(|(held, hold)| {
         object(target(fleet, held).into_iter().chain([
@@ -226,7 +236,10 @@ fn spawn(spawn: &SpawnReport, fleet: &FleetName) -> Fields {
     });
     vec![
         ("spawned", spawned.collect()),
-        ("already_running", spawn.already_running.iter().map(|live| object(target(fleet, live))).collect()),
+        (
+            "already_running",
+            spawn.already_running.iter().map(|live| object(target(fleet, live))).collect(),
+        ),
         ("held", held.collect()),
         ("failed", failed.collect()),
         ("effects", spawn.effects.iter().map(effect).collect()),

@@ -28,7 +28,9 @@ pub fn report(report: &Report, secrets: &Secrets) -> String {
     if !report.advice.is_empty() {
         lines.extend([String::new(), "**advice**".to_owned(), String::new()]);
         let advice = report.advice.iter();
-        lines.extend(advice.map(|advice| format!("- {}: {}", said(&advice.signal), said(&advice.action))));
+        lines.extend(
+            advice.map(|advice| format!("- {}: {}", said(&advice.signal), said(&advice.action))),
+        );
     }
     let requests = report.requests.github + report.requests.platform + report.requests.health;
     let (time, duration) = (minute(report.started_at), span(report.duration));
@@ -37,11 +39,17 @@ pub fn report(report: &Report, secrets: &Secrets) -> String {
 }
 
 fn summaries(report: &Report, steps: &[StepOutline]) -> Table {
-    let ends = [end(&report.inventory), end(&report.spawn), end(&report.merge), end(&report.health)];
+    let ends =
+        [end(&report.inventory), end(&report.spawn), end(&report.merge), end(&report.health)];
     let rows = iter::zip(steps, ends).map(|(step, (outcome, time))| {
         let lines = step.lines.iter().map(|(_, line)| line.clone()).collect();
         let outcome = outcome.replace('_', " ");
-        vec![Cell::ours(step.name), Cell::ours(outcome), Cell::ours(time), Cell::lines(lines).max(MAX_LINE)]
+        vec![
+            Cell::ours(step.name),
+            Cell::ours(outcome),
+            Cell::ours(time),
+            Cell::lines(lines).max(MAX_LINE),
+        ]
     });
     Table { headings: &["step", "outcome", "time", ""], rows: rows.collect() }
 }
@@ -63,7 +71,8 @@ pub fn escaped(text: &str) -> String {
     let line_starter = line_starter(text);
     let reference = |(at, c): (usize, char)| match c {
         '@' | '#' => format!("&#{};&#8203;", u32::from(c)),
-        '&' | '<' | '>' | '|' | '\\' | '`' | '*' | '_' | '~' | '[' | ']' | '!' | '$' | '"' | '\'' => {
+        '&' | '<' | '>' | '|' | '\\' | '`' | '*' | '_' | '~' | '[' | ']' | '!' | '$' | '"'
+        | '\'' => {
             format!("&#{};", u32::from(c))
         }
         c if Some(at) == line_starter => format!("&#{};", u32::from(c)),
@@ -74,8 +83,8 @@ pub fn escaped(text: &str) -> String {
     safe.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
-/// The position of a sign that would make a list item or an underlined heading of a line that starts
-/// with `text`.
+/// The position of a sign that would make a list item or an underlined heading of a line that
+/// starts with `text`.
 fn line_starter(text: &str) -> Option<usize> {
     let at = text.find(|c: char| !c.is_ascii_digit())?;
     let starts = if at == 0 { &['-', '+', '='][..] } else { &['.', ')'][..] };

@@ -48,7 +48,8 @@ pub fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 fn fill(draft: &Path, text: &str) -> std::io::Result<()> {
-    // A draft is left only by a run that was killed; never write through a link that someone put there.
+    // A draft is left only by a run that was killed; never write through a link that someone put
+    // there.
     let _ = fs::remove_file(draft);
     let mut file = File::create_new(draft)?;
     file.set_permissions(Permissions::from_mode(0o644))?;
@@ -56,7 +57,9 @@ fn fill(draft: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn cycle(report: &Report, metrics: &mut Metrics) {
-    let status = |status: Status| (vec![("status", status.word().to_owned())], flag(report.status == status));
+    let status = |status: Status| {
+        (vec![("status", status.word().to_owned())], flag(report.status == status))
+    };
     metrics.add(
         "status",
         "Verdict on the last cycle: 1 for the one that holds.",
@@ -94,8 +97,11 @@ fn steps(report: &Report, metrics: &mut Metrics) {
         end("merge", &report.merge),
         end("health", &report.health),
     ];
-    let ran =
-        || ends.iter().flatten().map(|(name, ok, time)| (vec![("step", (*name).to_owned())], *ok, *time));
+    let ran = || {
+        ends.iter()
+            .flatten()
+            .map(|(name, ok, time)| (vec![("step", (*name).to_owned())], *ok, *time))
+    };
     metrics.add(
         "step_success",
         "1 when the step ran to its end; steps that were left out are missing.",
@@ -122,8 +128,16 @@ fn inventory(report: &Report, metrics: &mut Metrics) {
     let of = |value: fn(&RoleCount) -> Option<u32>| {
         roles.iter().filter_map(move |role| Some((labels(role), f64::from(value(role)?))))
     };
-    metrics.add("agents_desired", "Sessions that the roster asks for.", of(|role| Some(role.desired)));
-    metrics.add("agents_running", "Live sessions when the last cycle started.", of(|role| role.running));
+    metrics.add(
+        "agents_desired",
+        "Sessions that the roster asks for.",
+        of(|role| Some(role.desired)),
+    );
+    metrics.add(
+        "agents_running",
+        "Live sessions when the last cycle started.",
+        of(|role| role.running),
+    );
     metrics.add(
         "agents_backing_off",
         "Slots that wait because their sessions fail.",
@@ -142,16 +156,17 @@ fn inventory(report: &Report, metrics: &mut Metrics) {
 fn sources(report: &Report, metrics: &mut Metrics) {
     let sources = &report.inventory.body.sources;
     let label = |source: &SourceReport| ("source", source.source.clone());
-    let read = sources
-        .iter()
-        .map(|source| (vec![label(source)], flag(!matches!(source.outcome, SourceOutcome::Failed(_)))));
+    let read = sources.iter().map(|source| {
+        (vec![label(source)], flag(!matches!(source.outcome, SourceOutcome::Failed(_))))
+    });
     metrics.add("source_readable", "1 when the source could be read.", read);
     let running = sources.iter().filter_map(|it| Some((vec![label(it)], f64::from(it.running?))));
     metrics.add("items_running", "Live sessions of the source's items.", running);
     let waiting = sources.iter().flat_map(|source| {
         let samples = source.waiting.iter();
-        samples
-            .map(|(reason, count)| (vec![label(source), ("reason", (*reason).to_owned())], f64::from(*count)))
+        samples.map(|(reason, count)| {
+            (vec![label(source), ("reason", (*reason).to_owned())], f64::from(*count))
+        })
     });
     metrics.add("items_waiting", "Items that are not wanted now, by reason.", waiting);
     let people = sources.iter().map(|source| (vec![label(source)], f64::from(source.needs_human)));
@@ -175,8 +190,13 @@ fn spawn(report: &Report, metrics: &mut Metrics) {
         ("held", spawn.held.len()),
         ("failed", spawn.failed.len()),
     ];
-    let results = results.map(|(result, n)| (vec![("result", result.to_owned())], number(n as u64)));
-    metrics.add("last_cycle_spawns", "Slots served in the last cycle, by what became of them.", results);
+    let results =
+        results.map(|(result, n)| (vec![("result", result.to_owned())], number(n as u64)));
+    metrics.add(
+        "last_cycle_spawns",
+        "Slots served in the last cycle, by what became of them.",
+        results,
+    );
     let held = tally(spawn.held.iter().map(|(_, hold)| hold.reason.word()));
     metrics.add("last_cycle_held", "Slots held back in the last cycle, by reason.", held);
 }
@@ -186,16 +206,24 @@ fn merge(report: &Report, metrics: &mut Metrics) {
         return;
     }
     let merge = &report.merge.body;
+    let results = [
+        ("merged", merge.merged.len()),
+        ("skipped", merge.skipped.len()),
+        ("failed", merge.failed.len()),
+    ];
     let results =
-        [("merged", merge.merged.len()), ("skipped", merge.skipped.len()), ("failed", merge.failed.len())];
-    let results = results.map(|(result, n)| (vec![("result", result.to_owned())], number(n as u64)));
+        results.map(|(result, n)| (vec![("result", result.to_owned())], number(n as u64)));
     metrics.add(
         "last_cycle_pull_requests",
         "Pull requests seen in the last cycle, by what became of them.",
         results,
     );
     let skipped = tally(merge.skipped.iter().map(|pull| pull.reason.word()));
-    metrics.add("last_cycle_not_merged", "Pull requests skipped in the last cycle, by reason.", skipped);
+    metrics.add(
+        "last_cycle_not_merged",
+        "Pull requests skipped in the last cycle, by reason.",
+        skipped,
+    );
     if report.merge.outcome == StepOutcome::Ok {
         let one = |value| [(Vec::new(), f64::from(value))];
         metrics.add("pull_requests_open", "Open pull requests.", one(merge.open));
@@ -205,11 +233,23 @@ fn merge(report: &Report, metrics: &mut Metrics) {
             "Open pull requests that could not be judged: GitHub did not show enough of them.",
             unjudged,
         );
-        metrics.add("review_queue", "Open pull requests that wait for a review.", one(merge.review_queue));
-        metrics.add("conflicts", "Open pull requests that conflict with their base.", one(merge.conflicts));
+        metrics.add(
+            "review_queue",
+            "Open pull requests that wait for a review.",
+            one(merge.review_queue),
+        );
+        metrics.add(
+            "conflicts",
+            "Open pull requests that conflict with their base.",
+            one(merge.conflicts),
+        );
     }
     let limited = [(Vec::new(), flag(report.is_rate_limited()))];
-    metrics.add("rate_limited", "1 when a rate limit ended the spawn or the merge step early.", limited);
+    metrics.add(
+        "rate_limited",
+        "1 when a rate limit ended the spawn or the merge step early.",
+        limited,
+    );
 }
 
 fn health(report: &Report, metrics: &mut Metrics) {
@@ -223,9 +263,15 @@ fn health(report: &Report, metrics: &mut Metrics) {
         *latency = endpoint.latency.max(*latency);
     }
     let of = |value: fn(&(bool, Duration)) -> f64| {
-        endpoints.iter().map(move |(name, health)| (vec![("endpoint", name.clone())], value(health)))
+        endpoints
+            .iter()
+            .map(move |(name, health)| (vec![("endpoint", name.clone())], value(health)))
     };
-    metrics.add("endpoint_up", "1 when the endpoint answered as expected.", of(|(up, _)| flag(*up)));
+    metrics.add(
+        "endpoint_up",
+        "1 when the endpoint answered as expected.",
+        of(|(up, _)| flag(*up)),
+    );
     metrics.add(
         "endpoint_latency_seconds",
         "Time to the endpoint's answer, or to the failure.",
@@ -247,7 +293,8 @@ impl Metrics<'_> {
         let lines: Vec<_> =
             samples.into_iter().map(|(labels, value)| self.sample(name, labels, value)).collect();
         if !lines.is_empty() {
-            let head = format!("# HELP coordinator_{name} {help}\n# TYPE coordinator_{name} gauge\n");
+            let head =
+                format!("# HELP coordinator_{name} {help}\n# TYPE coordinator_{name} gauge\n");
             self.text.extend([head].into_iter().chain(lines));
         }
     }
@@ -259,8 +306,9 @@ impl Metrics<'_> {
     fn sample(&self, name: &str, labels: Labels, value: f64) -> String {
         let fleet = [("fleet", self.fleet.to_owned())];
         let labels = fleet.into_iter().chain(labels);
-        let labels: Vec<_> =
-            labels.map(|(key, text)| format!("{key}=\"{}\"", escaped(&self.shown(&text)))).collect();
+        let labels: Vec<_> = labels
+            .map(|(key, text)| format!("{key}=\"{}\"", escaped(&self.shown(&text))))
+            .collect();
         format!("coordinator_{name}{{{}}} {value}\n", labels.join(","))
     }
 }

@@ -6,7 +6,8 @@ use super::table::{Cell, Table, Tone};
 use super::words::{clock, sentence, span};
 use super::{MAX_SENTENCE, Screen};
 use coordinator_core::report::{
-    EndpointHealth, HealthReport, HealthVerdict, MergeReport, RecentMerge, Report, Step, StepOutcome,
+    EndpointHealth, HealthReport, HealthVerdict, MergeReport, RecentMerge, Report, Step,
+    StepOutcome,
 };
 
 mod merge;
@@ -175,5 +176,9 @@ fn until(time: Option<SystemTime>, today: SystemTime) -> String {
 
 /// What explains an entry, before the details that came with it.
 fn explained(what: &str, detail: &str) -> String {
-    if detail.trim().is_empty() { what.to_owned() } else { format!("{what}: {}", detail.trim_start()) }
+    if detail.trim().is_empty() {
+        what.to_owned()
+    } else {
+        format!("{what}: {}", detail.trim_start())
+    }
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    FleetName, Hold, HoldReason, Mode, Role, RoleKey, SessionSpec, Slot, Stuck, StuckReason, Target,
-    Unmanaged,
+    FleetName, Hold, HoldReason, Mode, Role, RoleKey, SessionSpec, Slot, Stuck, StuckReason,
+    Target, Unmanaged,
 };
 use coordinator_core::merge::reason::Reason as PullReason;
 use coordinator_core::report::{
-    Advice, Contacts, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport, Merged,
-    NotMerged, RateLimit, Reason, RecentMerge, Report, Requests, RoleCount, SpawnFailure, SpawnReport,
-    Spawned, Status, Step, StepOutcome,
+    Advice, Contacts, EndpointHealth, HealthReport, HealthVerdict, InventoryReport, MergeReport,
+    Merged, NotMerged, RateLimit, Reason, RecentMerge, Report, Requests, RoleCount, SpawnFailure,
+    SpawnReport, Spawned, Status, Step, StepOutcome,
 };
 
 pub(crate) fn at(minute: u64) -> SystemTime {
@@ -32,7 +32,14 @@ pub(crate) fn a_role(key: &str, mode: Mode, count: u32) -> Role {
         min_interval: Duration::ZERO,
     };
     let spec = SessionSpec { restraint, ..SessionSpec::default() };
-    Role { key: role(key), name: String::new(), count, department: String::new(), mode, spec: Arc::new(spec) }
+    Role {
+        key: role(key),
+        name: String::new(),
+        count,
+        department: String::new(),
+        mode,
+        spec: Arc::new(spec),
+    }
 }
 
 pub(crate) fn slot(key: &str, index: u32) -> Slot {
@@ -47,7 +54,12 @@ pub(crate) fn step<T>(ms: u64, body: T) -> Step<T> {
     Step { outcome: StepOutcome::Ok, duration: Duration::from_millis(ms), body }
 }
 
-pub(crate) fn endpoint(name: &str, status: Option<u16>, verdict: HealthVerdict, ms: u64) -> EndpointHealth {
+pub(crate) fn endpoint(
+    name: &str,
+    status: Option<u16>,
+    verdict: HealthVerdict,
+    ms: u64,
+) -> EndpointHealth {
     EndpointHealth {
         name: name.to_owned(),
         url: "https://app.example.com/healthz".to_owned(),
@@ -64,7 +76,13 @@ pub(crate) fn skip(number: u64, title: &str, reason: PullReason, detail: &str) -
     NotMerged { number, title: title.to_owned(), reason, detail: detail.to_owned() }
 }
 
-pub(crate) fn stuck(key: &str, index: u32, reason: StuckReason, minute: Option<u64>, detail: &str) -> Stuck {
+pub(crate) fn stuck(
+    key: &str,
+    index: u32,
+    reason: StuckReason,
+    minute: Option<u64>,
+    detail: &str,
+) -> Stuck {
     Stuck { slot: slot(key, index), reason, since: minute.map(at), detail: detail.to_owned() }
 }
 
@@ -80,8 +98,10 @@ pub(crate) fn merged(number: u64, title: &str) -> Merged {
 /// Nothing to do: the five short lines.
 pub(crate) fn converged() -> Report {
     let pull = |number, reason| skip(number, "Some title", reason, "some detail");
-    let reasons = [(PullReason::NotApproved, 7), (PullReason::CiPending, 3), (PullReason::Conflict, 2)];
-    let skipped = reasons.iter().flat_map(|(reason, n)| (0..*n).map(|number| pull(number, *reason)));
+    let reasons =
+        [(PullReason::NotApproved, 7), (PullReason::CiPending, 3), (PullReason::Conflict, 2)];
+    let skipped =
+        reasons.iter().flat_map(|(reason, n)| (0..*n).map(|number| pull(number, *reason)));
     Report {
         fleet: FleetName::parse("demo").expect("a valid name"),
         started_at: at(5),
@@ -108,7 +128,10 @@ pub(crate) fn converged() -> Report {
             },
         ),
         spawn: step(0, SpawnReport::default()),
-        merge: step(700, MergeReport { open: 12, skipped: skipped.collect(), ..MergeReport::default() }),
+        merge: step(
+            700,
+            MergeReport { open: 12, skipped: skipped.collect(), ..MergeReport::default() },
+        ),
         health: step(
             45,
             HealthReport {
@@ -133,7 +156,8 @@ pub(crate) fn eventful() -> Report {
         until: Some(at(14)),
         detail: "failed 3 times, last exit 1 after 4s".to_owned(),
     };
-    let error = "no command `claude` on PATH\ninstall it, or set `command` for this role in roster.toml";
+    let error =
+        "no command `claude` on PATH\ninstall it, or set `command` for this role in roster.toml";
     let mut report = converged();
     report.started_at = at(0);
     report.duration = Duration::from_millis(2_400);
@@ -142,7 +166,9 @@ pub(crate) fn eventful() -> Report {
     report.inventory.body.running = Some(0);
     report.inventory.body.roles[0].running = Some(0);
     report.spawn.body = SpawnReport {
-        spawned: spawned("ui_builder", &[0, 1, 2]).chain(spawned("api_builder", &[0, 1, 2, 3, 7])).collect(),
+        spawned: spawned("ui_builder", &[0, 1, 2])
+            .chain(spawned("api_builder", &[0, 1, 2, 3, 7]))
+            .collect(),
         already_running: vec![target("designer", 0)],
         held: vec![(target("e2e_tester", 1), backoff)],
         failed: vec![SpawnFailure { target: target("sentinel", 0), error: error.to_owned() }],
@@ -166,7 +192,10 @@ pub(crate) fn eventful() -> Report {
             .to_vec(),
     };
     report.advice = vec![
-        Advice { signal: "sentinel".to_owned(), action: "look at `coordinator logs sentinel-s0`".to_owned() },
+        Advice {
+            signal: "sentinel".to_owned(),
+            action: "look at `coordinator logs sentinel-s0`".to_owned(),
+        },
         Advice {
             signal: "production".to_owned(),
             action: "sentinel reverts; if a revert is open, approve it".to_owned(),
@@ -207,6 +236,7 @@ pub(crate) fn filled_with(text: &str) -> Report {
     let endpoint = endpoint("", None, HealthVerdict::PotentialOutage, 9);
     report.health.body.endpoints =
         vec![EndpointHealth { name: text(), url: text(), error: Some(text()), ..endpoint }];
-    report.health.body.recent_merges = vec![RecentMerge { number: 4, title: text(), merged_at: at(0) }];
+    report.health.body.recent_merges =
+        vec![RecentMerge { number: 4, title: text(), merged_at: at(0) }];
     report
 }

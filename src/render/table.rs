@@ -25,7 +25,9 @@ pub struct View {
 
 impl View {
     pub fn text(&self, screen: Screen, secrets: &Secrets) -> String {
-        self.below(self.table.text(0, screen, secrets).concat(), |line| shown(line, MAX_LINE, secrets))
+        self.below(self.table.text(0, screen, secrets).concat(), |line| {
+            shown(line, MAX_LINE, secrets)
+        })
     }
 
     pub fn markdown(&self, secrets: &Secrets) -> String {
@@ -97,7 +99,13 @@ impl Cell {
 
     /// Several lines, for the last column.
     pub fn lines(lines: Vec<String>) -> Self {
-        Self { lines, max: MAX_SENTENCE, tone: Tone::Plain, is_number: false, markdown: Markdown::Escaped }
+        Self {
+            lines,
+            max: MAX_SENTENCE,
+            tone: Tone::Plain,
+            is_number: false,
+            markdown: Markdown::Escaped,
+        }
     }
 
     #[must_use]
@@ -125,7 +133,9 @@ impl Cell {
     fn markdown(&self, line_break: &str, secrets: &Secrets) -> String {
         let lines = self.shown(secrets).lines;
         match self.markdown {
-            Markdown::Escaped => lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join(line_break),
+            Markdown::Escaped => {
+                lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join(line_break)
+            }
             Markdown::AsItIs => lines.join(line_break),
             Markdown::Instead(words) => words.to_owned(),
         }
@@ -134,7 +144,12 @@ impl Cell {
 
 impl Table {
     /// The lines of each row, the headings first, from the column `indent` on.
-    pub(super) fn text(&self, indent: usize, screen: Screen, secrets: &Secrets) -> Vec<Vec<String>> {
+    pub(super) fn text(
+        &self,
+        indent: usize,
+        screen: Screen,
+        secrets: &Secrets,
+    ) -> Vec<Vec<String>> {
         let headings = self.headings.iter().enumerate().map(|(column, heading)| Cell {
             is_number: self.is_number(column),
             ..Cell::ours(heading.to_uppercase())
@@ -142,7 +157,8 @@ impl Table {
         let headings: Vec<Cell> = headings.collect();
         let has_headings = !headings.is_empty() && !self.rows.is_empty();
         let rows = self.rows.iter().map(|row| row.iter().map(|cell| cell.shown(secrets)).collect());
-        let rows: Vec<Vec<Cell>> = has_headings.then_some(headings).into_iter().chain(rows).collect();
+        let rows: Vec<Vec<Cell>> =
+            has_headings.then_some(headings).into_iter().chain(rows).collect();
         let most = if self.headings.is_empty() { MAX_COLUMN } else { usize::MAX };
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
         let widths: Vec<usize> = (0..columns)
@@ -170,7 +186,11 @@ impl Table {
         let rule = columns.map(|column| if self.is_number(column) { "---:|" } else { "---|" });
         let rule = format!("|{}", rule.collect::<String>());
         let rows = self.rows.iter().map(row);
-        if self.rows.is_empty() { Vec::new() } else { [headings, rule].into_iter().chain(rows).collect() }
+        if self.rows.is_empty() {
+            Vec::new()
+        } else {
+            [headings, rule].into_iter().chain(rows).collect()
+        }
     }
 
     fn is_number(&self, column: usize) -> bool {
@@ -217,7 +237,8 @@ fn row_text(cells: &[Cell], widths: &[usize], indent: usize, screen: Screen) -> 
 
 /// Parts of one tone are painted together; spaces at the end are left out.
 fn painted(parts: &[(Tone, String)], screen: Screen) -> String {
-    let end = parts.iter().rposition(|(_, text)| !text.trim().is_empty()).map_or(0, |last| last + 1);
+    let end =
+        parts.iter().rposition(|(_, text)| !text.trim().is_empty()).map_or(0, |last| last + 1);
     let spans: Vec<_> = parts[..end].chunk_by(|(one, _), (other, _)| one == other).collect();
     let spans = spans.iter().enumerate().map(|(at, span)| {
         let text: String = span.iter().map(|(_, text)| text.as_str()).collect();
@@ -235,7 +256,11 @@ pub(super) fn paint(tone: Tone, text: &str, screen: Screen) -> String {
         Tone::Failed => AnsiColor::Red.on_default(),
         Tone::Detail => Style::new().dimmed(),
     };
-    if screen.color && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    if screen.color && !text.is_empty() {
+        format!("{style}{text}{style:#}")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -249,21 +274,22 @@ mod tests {
     }
 
     fn table() -> View {
-        let row =
-            |role: &str, count: u32, note: &str| vec![Cell::ours(role), Cell::number(count), Cell::new(note)];
+        let row = |role: &str, count: u32, note: &str| {
+            vec![Cell::ours(role), Cell::number(count), Cell::new(note)]
+        };
         let rows = vec![row("ui_builder", 3, "a|b"), row("größer", 12, ""), row("設計", 1, "x")];
         View { table: Table { headings: &["role", "count", "note"], rows }, lines: Vec::new() }
     }
 
     fn list(said: &str) -> View {
-        let row = vec![Cell::ours("!").in_markdown("**failed**"), Cell::new("a s0"), Cell::new(said)];
+        let row =
+            vec![Cell::ours("!").in_markdown("**failed**"), Cell::new("a s0"), Cell::new(said)];
         View { table: Table { headings: &[], rows: vec![row] }, lines: vec!["the end".to_owned()] }
     }
 
     #[test]
     fn columns_line_up_by_what_is_seen_and_no_line_ends_in_spaces() {
-        let expected =
-            "ROLE        COUNT  NOTE\nui_builder      3  a|b\ngrößer         12\n設計            1  x\n";
+        let expected = "ROLE        COUNT  NOTE\nui_builder      3  a|b\ngrößer         12\n設計            1  x\n";
         assert_eq!(table().text(Screen::PLAIN, &secrets()), expected);
     }
 
@@ -278,9 +304,15 @@ mod tests {
     fn a_list_is_wrapped_beside_its_names_or_below_them() {
         let said = "one two three four five six seven eight";
         let text = |width| list(said).text(Screen { color: false, width: Some(width) }, &secrets());
-        assert_eq!(text(40), "! a s0  one two three four five six\n        seven eight\n\nthe end\n");
+        assert_eq!(
+            text(40),
+            "! a s0  one two three four five six\n        seven eight\n\nthe end\n"
+        );
         assert_eq!(text(30), "! a s0\n  one two three four five six\n  seven eight\n\nthe end\n");
-        assert_eq!(list(said).markdown(&secrets()), format!("- **failed** a s0: {said}\n\nthe end\n"));
+        assert_eq!(
+            list(said).markdown(&secrets()),
+            format!("- **failed** a s0: {said}\n\nthe end\n")
+        );
     }
 
     #[test]
@@ -288,7 +320,9 @@ mod tests {
         let secrets = Secrets::new([SECRET.to_owned(), "two words_of one".to_owned()]);
         let long = "x".repeat(MAX_SENTENCE - 8);
         let hidden = SECRET.replace('_', "_\u{200b}");
-        for said in [&format!("{long}{SECRET}"), &format!("{} two words_of one", "y".repeat(25)), &hidden] {
+        for said in
+            [&format!("{long}{SECRET}"), &format!("{} two words_of one", "y".repeat(25)), &hidden]
+        {
             let view = View { lines: vec![said.clone()], ..list(said) };
             let narrow = Screen { color: false, width: Some(40) };
             for text in [view.text(narrow, &secrets), view.markdown(&secrets)] {

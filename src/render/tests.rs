@@ -103,8 +103,10 @@ fn slots_with_one_cause_share_a_line() {
         until: minute.map(at),
         detail: detail.to_owned(),
     };
-    let interval = |minute| hold(HoldReason::Interval, Some(minute), "starts at most once every 30m");
-    let role_failed = hold(HoldReason::RoleFailed, None, "another session of the role failed to start");
+    let interval =
+        |minute| hold(HoldReason::Interval, Some(minute), "starts at most once every 30m");
+    let role_failed =
+        hold(HoldReason::RoleFailed, None, "another session of the role failed to start");
     report.spawn.body.held = vec![
         (target("ui_builder", 1), interval(30)),
         (target("api_builder", 0), interval(20)),
@@ -112,8 +114,10 @@ fn slots_with_one_cause_share_a_line() {
         (target("qa", 1), role_failed.clone()),
         (target("qa", 2), role_failed),
     ];
-    let failure =
-        |role| SpawnFailure { target: target(role, 0), error: "no command `claude` on PATH".to_owned() };
+    let failure = |role| SpawnFailure {
+        target: target(role, 0),
+        error: "no command `claude` on PATH".to_owned(),
+    };
     report.spawn.body.failed = ["qa", "architect", "writer", "sentinel"].map(failure).to_vec();
     assert_snapshot!(text(&report, None), @r#"
     coordinator  demo  2026-01-01 00:05 UTC
@@ -143,7 +147,8 @@ fn troubled() -> Report {
         stuck("qa", 0, StuckReason::Suspended, None, "queued by agents"),
     ];
     report.inventory.body.out_of_range = vec![slot("ui_builder", 38), slot("ui_builder", 39)];
-    let unmanaged = Unmanaged { session: "demo-old-s0".to_owned(), reason: "no role `old`".to_owned() };
+    let unmanaged =
+        Unmanaged { session: "demo-old-s0".to_owned(), reason: "no role `old`".to_owned() };
     report.inventory.body.unmanaged = vec![unmanaged];
     report
 }
@@ -207,7 +212,8 @@ fn programs_get_the_full_names_of_stuck_and_surplus_sessions() {
 fn how_a_step_ended_is_said_in_words() {
     let mut report = converged();
     report.dry_run = true;
-    report.inventory.outcome = StepOutcome::Failed("cannot read the records\nof the fleet".to_owned());
+    report.inventory.outcome =
+        StepOutcome::Failed("cannot read the records\nof the fleet".to_owned());
     report.inventory.body.running = None;
     report.spawn.outcome = StepOutcome::Skipped;
     report.spawn.body.rate_limit = Some(RateLimit { resets_at: Some(at(45)), said: String::new() });
@@ -261,7 +267,8 @@ fn several_endpoints_share_a_line_only_when_all_are_up() {
 #[test]
 fn without_colour_the_report_reads_the_same() {
     for report in [converged(), eventful()] {
-        let colored = text::report(&report, Screen { color: true, width: Some(80) }, &Secrets::default());
+        let colored =
+            text::report(&report, Screen { color: true, width: Some(80) }, &Secrets::default());
         assert!(colored.contains("\u{1b}["), "{colored}");
         assert_eq!(anstream::adapter::strip_str(&colored).to_string(), text(&report, Some(80)));
     }
@@ -269,8 +276,9 @@ fn without_colour_the_report_reads_the_same() {
 
 #[test]
 fn colour_says_done_held_failed_and_detail() {
-    let colored = text::report(&eventful(), Screen { color: true, width: None }, &Secrets::default())
-        .replace('\u{1b}', "ESC");
+    let colored =
+        text::report(&eventful(), Screen { color: true, width: None }, &Secrets::default())
+            .replace('\u{1b}', "ESC");
     assert_snapshot!(colored, @r#"
     coordinator  demo  ESC[2m2026-01-01 00:00 UTCESC[0m
 
@@ -302,7 +310,8 @@ fn colour_says_done_held_failed_and_detail() {
 fn the_json_report_keeps_its_contract() {
     let json = json::report(&eventful(), &Secrets::default()).expect("it is written");
     assert_eq!(json.lines().count(), 1, "one report is one line");
-    let folded = json.replace("},{", "},\n{").replace("\":{\"", "\":\n{\"").replace("}]}},\"", "}]}},\n\"");
+    let folded =
+        json.replace("},{", "},\n{").replace("\":{\"", "\":\n{\"").replace("}]}},\"", "}]}},\n\"");
     assert_snapshot!(folded, @r#"
     {"schema":"coordinator.report/v1","fleet":"demo","started_at":"2026-01-01T00:00:00Z","duration_ms":2400,"dry_run":false,"status":"broken","reasons":["production answers 503"],"steps":
     {"inventory":

@@ -57,7 +57,8 @@ fn verdict(report: &Report, screen: Screen, secrets: &Secrets) -> Vec<String> {
         let (status, cost) = (paint(tone, status, screen), paint(Tone::Detail, &cost, screen));
         return vec![format!("{status}  {cost}")];
     }
-    let reasons = report.reasons.iter().map(|reason| shown(&sentence(&reason.text), MAX_SENTENCE, secrets));
+    let reasons =
+        report.reasons.iter().map(|reason| shown(&sentence(&reason.text), MAX_SENTENCE, secrets));
     let reasons = reasons.collect::<Vec<_>>().join("; ");
     let rows = wrap::wrapped(&format!("{status}: {reasons}"), screen.width);
     let length = rows.last().map_or(0, |row| row.chars().count());

@@ -62,11 +62,12 @@ mod tests {
 
     #[test]
     fn spans_have_the_unit_that_people_would_use() {
-        let spans = [0, 45, 99, 100, 812, 1_249, 9_949, 10_000, 59_999, 60_000, 7_260_000, 172_800_000]
-            .map(|ms| span(Duration::from_millis(ms)));
+        let spans =
+            [0, 45, 99, 100, 812, 1_249, 9_949, 10_000, 59_999, 60_000, 7_260_000, 172_800_000]
+                .map(|ms| span(Duration::from_millis(ms)));
         let words = [
-            "0 ms", "45 ms", "99 ms", "0.1 s", "0.8 s", "1.2 s", "9.9 s", "10 s", "59 s", "1 min", "2 h",
-            "2 d",
+            "0 ms", "45 ms", "99 ms", "0.1 s", "0.8 s", "1.2 s", "9.9 s", "10 s", "59 s", "1 min",
+            "2 h", "2 d",
         ];
         assert_eq!(spans, words);
     }

@@ -17,7 +17,11 @@ const MAX_ANNOTATIONS: usize = 10;
 /// One command a line; empty when nothing needs a person.
 pub fn annotations(report: &Report, secrets: &Secrets) -> String {
     let mut notes = notes(report, secrets);
-    let rest = if notes.len() > MAX_ANNOTATIONS { notes.split_off(MAX_ANNOTATIONS - 1) } else { Vec::new() };
+    let rest = if notes.len() > MAX_ANNOTATIONS {
+        notes.split_off(MAX_ANNOTATIONS - 1)
+    } else {
+        Vec::new()
+    };
     let mut text = String::new();
     for Note { level, title, message } in &notes {
         text += &annotation(*level, title, message);
@@ -91,8 +95,7 @@ fn failure(entry: &Entry) -> String {
 /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits>).
 const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 
-const CUT: &str =
-    "\nThe rest is cut: GitHub takes no more than 1 MiB. `coordinator reconcile -o json` has it all.\n";
+const CUT: &str = "\nThe rest is cut: GitHub takes no more than 1 MiB. `coordinator reconcile -o json` has it all.\n";
 
 /// The Markdown report to append to a summary that has `used` bytes already. Where it does not fit,
 /// it is cut after a line and ends with a sentence that says so; empty where not even that fits.
@@ -100,7 +103,11 @@ pub fn summary_after(used: u64, markdown: &str) -> Cow<'_, str> {
     let gap = if used == 0 { "" } else { "\n" };
     let room = usize::try_from(MAX_SUMMARY_BYTES.saturating_sub(used)).unwrap_or(usize::MAX);
     if gap.len() + markdown.len() <= room {
-        return if gap.is_empty() { Cow::Borrowed(markdown) } else { Cow::Owned(format!("{gap}{markdown}")) };
+        return if gap.is_empty() {
+            Cow::Borrowed(markdown)
+        } else {
+            Cow::Owned(format!("{gap}{markdown}"))
+        };
     }
     let Some(room) = room.checked_sub(gap.len() + CUT.len()) else {
         return Cow::Borrowed("");
@@ -129,14 +136,16 @@ mod tests {
     #[test]
     fn what_needs_a_person_is_said_once_and_the_worst_comes_first() {
         let mut busy = eventful();
-        busy.inventory.outcome = StepOutcome::Failed("the list, page 2:\n50% is missing".to_owned());
+        busy.inventory.outcome =
+            StepOutcome::Failed("the list, page 2:\n50% is missing".to_owned());
         busy.merge.body.failed = vec![skip(
             9,
             "Add: a, b",
             coordinator_core::merge::reason::Reason::Forbidden,
             "the token may not",
         )];
-        busy.reasons.push(reason(Status::Degraded, "inventory failed: the list, page 2:\n50% is missing"));
+        busy.reasons
+            .push(reason(Status::Degraded, "inventory failed: the list, page 2:\n50% is missing"));
         busy.reasons.push(reason(Status::Degraded, "failed to merge #9"));
         assert_snapshot!(report(&busy), @r"
         ::error title=demo is broken::production answers 503
@@ -152,15 +161,21 @@ mod tests {
     #[test]
     fn slots_that_fail_for_one_cause_share_an_annotation() {
         let mut busy = converged();
-        let failed =
-            |index| SpawnFailure { target: target("ui_builder", index), error: "no runner".to_owned() };
+        let failed = |index| SpawnFailure {
+            target: target("ui_builder", index),
+            error: "no runner".to_owned(),
+        };
         busy.spawn.body.failed = (0..30).map(failed).collect();
-        assert_eq!(report(&busy), "::error title=a spawn failed::30 slots: no runner; ui_builder s0-s29\n");
+        assert_eq!(
+            report(&busy),
+            "::error title=a spawn failed::30 slots: no runner; ui_builder s0-s29\n"
+        );
     }
 
     fn with_reasons(count: usize) -> Report {
         let mut busy = converged();
-        busy.reasons = (0..count).map(|n| reason(Status::Degraded, &format!("reason {n}"))).collect();
+        busy.reasons =
+            (0..count).map(|n| reason(Status::Degraded, &format!("reason {n}"))).collect();
         busy
     }
 
@@ -187,7 +202,10 @@ mod tests {
         let text = report(&filled_with("a\u{1b}[31m\r\n::add-mask::x\n##[error]y"));
         assert!(!text.is_empty());
         for line in text.lines() {
-            assert!(line.starts_with("::error title=") || line.starts_with("::warning title="), "{line}");
+            assert!(
+                line.starts_with("::error title=") || line.starts_with("::warning title="),
+                "{line}"
+            );
             assert!(!line.contains(char::is_control), "{line:?}");
         }
     }
@@ -198,7 +216,10 @@ mod tests {
     fn what_fits_is_whole_and_a_blank_line_keeps_it_from_what_was_there() {
         assert_eq!(summary_after(0, REPORT), REPORT);
         assert_eq!(summary_after(7, REPORT), format!("\n{REPORT}"));
-        assert_eq!(summary_after(MAX_SUMMARY_BYTES - 1 - REPORT.len() as u64, REPORT), format!("\n{REPORT}"));
+        assert_eq!(
+            summary_after(MAX_SUMMARY_BYTES - 1 - REPORT.len() as u64, REPORT),
+            format!("\n{REPORT}")
+        );
     }
 
     #[test]
@@ -209,7 +230,11 @@ mod tests {
             let size = used + shown.len() as u64;
             assert!(size <= MAX_SUMMARY_BYTES && size > MAX_SUMMARY_BYTES - 20, "{size}");
             let lines = shown.strip_suffix(CUT).expect("it says so");
-            assert!(lines.trim_start().is_empty() || lines.ends_with("- größer\n"), "{:?}", lines.get(..9));
+            assert!(
+                lines.trim_start().is_empty() || lines.ends_with("- größer\n"),
+                "{:?}",
+                lines.get(..9)
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! Step 4: asks production how it is, and changes nothing (R1-050 to R1-053). Only status lines are read.
+//! Step 4: asks production how it is, and changes nothing (R1-050 to R1-053). Only status lines are
+//! read.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -21,11 +22,18 @@ const MAX_LOCATION_CHARS: usize = 200;
 /// `body` has the answers in roster order, each from the moment it came, so that a caller that
 /// drops this future keeps them. `requests` counts one per endpoint, redirects included, and one
 /// more where a dropped connection is tried again.
-pub async fn run(body: &mut HealthReport, client: &Client, endpoints: &[Endpoint], requests: &Cell<u64>) {
+pub async fn run(
+    body: &mut HealthReport,
+    client: &Client,
+    endpoints: &[Endpoint],
+    requests: &Cell<u64>,
+) {
     let mut answers: FuturesUnordered<_> = endpoints
         .iter()
         .enumerate()
-        .map(|(position, endpoint)| async move { (position, ask(client, endpoint, requests).await) })
+        .map(
+            |(position, endpoint)| async move { (position, ask(client, endpoint, requests).await) },
+        )
         .collect();
     requests.set(requests.get() + endpoints.len() as u64);
     let mut positions = Vec::new();
@@ -36,9 +44,11 @@ pub async fn run(body: &mut HealthReport, client: &Client, endpoints: &[Endpoint
     }
 }
 
-/// What a status means for an endpoint that should answer one of `expect`; empty is any 2xx (R1-051).
+/// What a status means for an endpoint that should answer one of `expect`; empty is any 2xx
+/// (R1-051).
 pub fn judge(status: u16, expect: &[u16]) -> HealthVerdict {
-    let expected = if expect.is_empty() { (200..300).contains(&status) } else { expect.contains(&status) };
+    let expected =
+        if expect.is_empty() { (200..300).contains(&status) } else { expect.contains(&status) };
     match status {
         _ if expected => HealthVerdict::Up,
         500..600 => HealthVerdict::Down,
@@ -96,7 +106,16 @@ async fn ask(client: &Client, endpoint: &Endpoint, requests: &Cell<u64>) -> Endp
     let reached = progress.reached.get() || !cause.as_ref().is_some_and(Cause::is_unreachable);
     let error = both(progress.dropped.take(), status, error);
     let url = without_credentials(&endpoint.url);
-    EndpointHealth { name: endpoint.name.clone(), url, status, verdict, latency, error, cause, reached }
+    EndpointHealth {
+        name: endpoint.name.clone(),
+        url,
+        status,
+        verdict,
+        latency,
+        error,
+        cause,
+        reached,
+    }
 }
 
 /// Both answers, where the first connection dropped.
@@ -110,8 +129,8 @@ fn both(dropped: Option<Failure>, status: Option<u16>, error: Option<String>) ->
     Some(format!("first {first}; tried again at once: {second}"))
 }
 
-/// Follows redirects by hand, because an endpoint may expect one: `expect = [301]`. A body is never read: dropping
-/// the response ends the transfer.
+/// Follows redirects by hand, because an endpoint may expect one: `expect = [301]`. A body is never
+/// read: dropping the response ends the transfer.
 async fn follow(
     client: &Client,
     endpoint: &Endpoint,

@@ -48,7 +48,8 @@ pub async fn read_sources<S: Source>(
     };
     let read = join_all(sources.iter().map(read)).await;
     let beside_the_roster = sources.iter().zip(&read).filter(|(source, _)| source.name() != ROSTER);
-    let reports = beside_the_roster.map(|(source, read)| source_report(source, read, sessions)).collect();
+    let reports =
+        beside_the_roster.map(|(source, read)| source_report(source, read, sessions)).collect();
     (reports, read.into_iter().map(Result::ok).collect())
 }
 
@@ -162,7 +163,8 @@ fn count_role(listing: &Listing, fleet: &FleetName, role: &Role, now: SystemTime
 
 /// Live sessions beyond their role's count (R1-014).
 fn out_of_range(listing: &Listing, roles: &[Role]) -> Vec<Slot> {
-    let counts: BTreeMap<&str, u32> = roles.iter().map(|role| (role.key.as_str(), role.count)).collect();
+    let counts: BTreeMap<&str, u32> =
+        roles.iter().map(|role| (role.key.as_str(), role.count)).collect();
     let beyond = |slot: &Slot| {
         let count = counts.get(slot.group.as_str());
         slot.index().zip(count).is_some_and(|(index, count)| index >= *count)
@@ -172,10 +174,16 @@ fn out_of_range(listing: &Listing, roles: &[Role]) -> Vec<Slot> {
 }
 
 /// Live sessions of other owners, and those that no source of this roster claims.
-fn unmanaged(listing: &Listing, fleet: &FleetName, is_claimed: impl Fn(&Slot) -> bool) -> Vec<Unmanaged> {
+fn unmanaged(
+    listing: &Listing,
+    fleet: &FleetName,
+    is_claimed: impl Fn(&Slot) -> bool,
+) -> Vec<Unmanaged> {
     let named: BTreeSet<&str> = listing.unmanaged.iter().map(|one| one.session.as_str()).collect();
-    let stray = listing.slots.iter().filter(|(slot, record)| record.live.is_some() && !is_claimed(slot));
-    let stray = stray.map(|(slot, _)| Unmanaged { session: slot.session_name(fleet), reason: strange(slot) });
+    let stray =
+        listing.slots.iter().filter(|(slot, record)| record.live.is_some() && !is_claimed(slot));
+    let stray = stray
+        .map(|(slot, _)| Unmanaged { session: slot.session_name(fleet), reason: strange(slot) });
     let stray = stray.filter(|one| !named.contains(one.session.as_str()));
     listing.unmanaged.iter().cloned().chain(stray).collect()
 }

@@ -71,7 +71,8 @@ pub async fn run(
     context: &MergeContext,
 ) -> anyhow::Result<()> {
     let decisions = Decisions::into(body);
-    let mut run = MergeRun { github, policy, context, decisions, head: None, progress: Progress::default() };
+    let mut run =
+        MergeRun { github, policy, context, decisions, head: None, progress: Progress::default() };
     let listed = match run.read().await {
         Ok(judged) => {
             run.merge_all(judged).await;
@@ -210,7 +211,8 @@ impl MergeRun<'_> {
             }
             Verdict::Recheck(Missing::CheckRows) => {
                 let detail = "the cycle ended before all of its checks were read";
-                self.decisions.decide(&pull, Decision::Left(Skip::new(Reason::CiUnreadable, detail)));
+                self.decisions
+                    .decide(&pull, Decision::Left(Skip::new(Reason::CiUnreadable, detail)));
                 judged.rows_missing.push(pull);
             }
             Verdict::Recheck(Missing::Mergeability) => {

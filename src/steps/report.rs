@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use coordinator_core::fleet::{HoldReason, Role};
 use coordinator_core::report::{
-    Cause, EndpointHealth, HealthVerdict, Interrupt, MergeReport, Reason, RecentMerge, Report, RoleCount,
-    SourceOutcome, Status, Step, StepOutcome, Unjudged,
+    Cause, EndpointHealth, HealthVerdict, Interrupt, MergeReport, Reason, RecentMerge, Report,
+    RoleCount, SourceOutcome, Status, Step, StepOutcome, Unjudged,
 };
 
 mod advice;
@@ -22,8 +22,8 @@ const MANY_SPAWN_FAILURES: usize = 2;
 /// More pull requests than these are counted.
 const MAX_NAMED: usize = 10;
 
-/// Fills in what follows from the four steps: `status`, `reasons`, `advice`, and the merges that may have broken
-/// production. Call it once, when everything else in the report is final.
+/// Fills in what follows from the four steps: `status`, `reasons`, `advice`, and the merges that
+/// may have broken production. Call it once, when everything else in the report is final.
 pub fn conclude(report: &mut Report, roles: &[Role]) {
     if report.health.body.endpoints.iter().any(is_not_up) && offline(report).is_none() {
         report.health.body.recent_merges = recent_merges(report);
@@ -34,7 +34,8 @@ pub fn conclude(report: &mut Report, roles: &[Role]) {
     report.advice = advice::advise(report, roles);
 }
 
-/// The exit code of a cycle; 2 for a usage or configuration error is decided before there is a report.
+/// The exit code of a cycle; 2 for a usage or configuration error is decided before there is a
+/// report.
 pub fn exit_code(report: &Report, strict: bool, detailed_exitcode: bool) -> u8 {
     let pending = !report.spawn.body.spawned.is_empty() || !report.merge.body.merged.is_empty();
     match (report.interrupted, report.status) {
@@ -48,10 +49,12 @@ pub fn exit_code(report: &Report, strict: bool, detailed_exitcode: bool) -> u8 {
     }
 }
 
-/// The worst that was found and every reason for it, the worst first. It judges this cycle alone (R1-063).
+/// The worst that was found and every reason for it, the worst first. It judges this cycle alone
+/// (R1-063).
 pub fn assess(report: &Report) -> (Status, Vec<Reason>) {
     let mut found = Vec::new();
-    let is_offline = offline(report).map(|offline| found.push((Status::Broken, offline.reason))).is_some();
+    let is_offline =
+        offline(report).map(|offline| found.push((Status::Broken, offline.reason))).is_some();
     // What only follows from being offline is not a reason.
     let has_fleet = !is_offline || report.inventory.outcome.error().is_none();
     if !is_offline {
@@ -97,7 +100,9 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
     } else if failures >= MANY_SPAWN_FAILURES {
         found.push((Status::Degraded, format!("{failures} spawns failed")));
     }
-    if let held @ 1.. = spawn.held.iter().filter(|(_, hold)| hold.reason == HoldReason::RoleFailed).count() {
+    if let held @ 1.. =
+        spawn.held.iter().filter(|(_, hold)| hold.reason == HoldReason::RoleFailed).count()
+    {
         found.push((
             Status::Degraded,
             format!("{held} sessions are held because a spawn of their role failed"),
@@ -111,7 +116,10 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
         match &source.outcome {
             SourceOutcome::Ok => {}
             SourceOutcome::Partial(error) => {
-                found.push((Status::Degraded, format!("part of source {name} could not be read: {error}")));
+                found.push((
+                    Status::Degraded,
+                    format!("part of source {name} could not be read: {error}"),
+                ));
             }
             SourceOutcome::Failed(error) => {
                 found.push((Status::Broken, format!("source {name} could not be read: {error}")));
@@ -138,7 +146,10 @@ fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
         StepOutcome::Failed(error) if !listed && report.interrupted.is_none() => {
             found.push((Status::Broken, format!("merge failed: {error}")));
         }
-        StepOutcome::Failed(_) | StepOutcome::Ok | StepOutcome::Skipped | StepOutcome::NotConfigured => {
+        StepOutcome::Failed(_)
+        | StepOutcome::Ok
+        | StepOutcome::Skipped
+        | StepOutcome::NotConfigured => {
             judge_end("merge", &report.merge, found);
         }
     }
@@ -152,7 +163,10 @@ fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
         found.push((Status::Degraded, format!("failed to merge {numbers}")));
     }
     if merge.review_queue > LONGEST_REVIEW_QUEUE {
-        found.push((Status::Degraded, format!("{} pull requests wait for review", merge.review_queue)));
+        found.push((
+            Status::Degraded,
+            format!("{} pull requests wait for review", merge.review_queue),
+        ));
     }
     if merge.conflicts >= MANY_CONFLICTS {
         found.push((Status::Degraded, format!("{} pull requests conflict", merge.conflicts)));
@@ -163,7 +177,10 @@ fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
 fn unjudged(merge: &MergeReport) -> String {
     let sentence = merge.unjudged.first().map_or("", |pull| &pull.sentence);
     let (count, open) = (merge.unjudged.len(), merge.open);
-    format!("{count} of {open} pull requests could not be judged ({}): {sentence}", which(&merge.unjudged))
+    format!(
+        "{count} of {open} pull requests could not be judged ({}): {sentence}",
+        which(&merge.unjudged)
+    )
 }
 
 /// Their numbers, as far as they are known.
@@ -212,7 +229,9 @@ fn is_not_up(endpoint: &EndpointHealth) -> bool {
 fn answer(endpoint: &EndpointHealth) -> String {
     match (endpoint.status, &endpoint.cause) {
         (Some(status), _) => format!("{} answers {status}", endpoint.name),
-        (None, Some(Cause::TooManyHeaders)) => format!("{} answers with too many headers", endpoint.name),
+        (None, Some(Cause::TooManyHeaders)) => {
+            format!("{} answers with too many headers", endpoint.name)
+        }
         (None, _) => format!("{} does not answer", endpoint.name),
     }
 }
@@ -224,7 +243,9 @@ fn numbers(numbers: impl Iterator<Item = u64>) -> String {
 /// Roles that should run, of which nothing runs, and all of whose slots wait.
 fn wholly_backing_off(report: &Report) -> impl Iterator<Item = &RoleCount> {
     let roles = report.inventory.body.roles.iter();
-    roles.filter(|role| role.desired > 0 && role.running == Some(0) && role.backing_off >= role.desired)
+    roles.filter(|role| {
+        role.desired > 0 && role.running == Some(0) && role.backing_off >= role.desired
+    })
 }
 
 #[cfg(test)]

@@ -85,7 +85,10 @@ pub async fn apply<P: Platform>(
     let mut stopped = StoppedGroups::default();
     let mut under_way = FuturesUnordered::new();
     loop {
-        while under_way.len() < platform.starts_at_once() && !context.is_over() && run.rate_limit.is_none() {
+        while under_way.len() < platform.starts_at_once()
+            && !context.is_over()
+            && run.rate_limit.is_none()
+        {
             let Some((place, want)) = waiting.pop_front() else { break };
             if let Some(hold) = stopped.hold(&want.slot.group) {
                 run.decisions[place].1 = Decision::Held(hold);
@@ -111,7 +114,10 @@ pub async fn apply<P: Platform>(
         *decision = Decision::Answered(answer);
     }
     let left = waiting.len();
-    anyhow::ensure!(left == 0 || !context.stop.is_cancelled(), "interrupted with {left} still to start");
+    anyhow::ensure!(
+        left == 0 || !context.stop.is_cancelled(),
+        "interrupted with {left} still to start"
+    );
     Ok(())
 }
 
@@ -181,8 +187,12 @@ impl SpawnRun {
                 Decision::Answered(Ok(Start::Started { generation })) => {
                     report.spawned.push(Spawned { target, generation });
                 }
-                Decision::Answered(Ok(Start::AlreadyRunning)) => report.already_running.push(target),
-                Decision::Answered(Ok(Start::Superseded)) => report.held.push((target, superseded())),
+                Decision::Answered(Ok(Start::AlreadyRunning)) => {
+                    report.already_running.push(target);
+                }
+                Decision::Answered(Ok(Start::Superseded)) => {
+                    report.held.push((target, superseded()));
+                }
                 Decision::Answered(Ok(Start::RateLimited(limit))) => {
                     report.held.push((target, rate_limited(&limit)));
                 }
@@ -199,7 +209,8 @@ impl SpawnRun {
 }
 
 fn unanswered(target: Target) -> SpawnFailure {
-    let error = "no answer before the cycle ended; the next inventory shows whether it started".to_owned();
+    let error =
+        "no answer before the cycle ended; the next inventory shows whether it started".to_owned();
     SpawnFailure { target, error }
 }
 
@@ -225,7 +236,8 @@ fn source_failed(failures: usize) -> Hold {
 
 fn superseded() -> Hold {
     let detail =
-        "another session of the item ran since this start was planned; the next cycle plans anew".to_owned();
+        "another session of the item ran since this start was planned; the next cycle plans anew"
+            .to_owned();
     Hold { reason: HoldReason::Superseded, until: None, detail }
 }
 

@@ -76,7 +76,8 @@ mode = "self-directed"
 
     fn write(&self, path: &str, text: &str) {
         let path = self.folder.path().join(path);
-        fs::create_dir_all(path.parent().expect("it lies in the folder")).expect("the folder is writable");
+        fs::create_dir_all(path.parent().expect("it lies in the folder"))
+            .expect("the folder is writable");
         fs::write(path, text).expect("the folder is writable");
     }
 
@@ -147,7 +148,8 @@ mode = "self-directed"
         while self.is_running() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(50));
         }
-        let command = |process: &PathBuf| fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+        let command =
+            |process: &PathBuf| fs::read_to_string(process.join("cmdline")).unwrap_or_default();
         self.processes().iter().map(|process| command(process).replace('\0', " ")).collect()
     }
 
@@ -167,7 +169,10 @@ impl Drop for Fleet {
     /// A failed test leaves no agent behind.
     fn drop(&mut self) {
         for process in self.processes() {
-            let id = process.file_name().and_then(|id| id.to_str()?.parse().ok()).and_then(Pid::from_raw);
+            let id = process
+                .file_name()
+                .and_then(|id| id.to_str()?.parse().ok())
+                .and_then(Pid::from_raw);
             if let Some(id) = id {
                 // It may have ended by itself meanwhile.
                 let _ = kill_process(id, Signal::KILL);
@@ -177,8 +182,11 @@ impl Drop for Fleet {
 }
 
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let entries: Vec<PathBuf> = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
-    let here =
-        entries.iter().find(|path| path.is_file() && path.file_name().is_some_and(|file| file == name));
-    here.cloned().or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name)))
+    let entries: Vec<PathBuf> =
+        fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
+    let here = entries
+        .iter()
+        .find(|path| path.is_file() && path.file_name().is_some_and(|file| file == name));
+    here.cloned()
+        .or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name)))
 }

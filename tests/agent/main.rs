@@ -1,5 +1,6 @@
-//! The real agent as a session of the real coordinator: Claude Code, the shipped default command, a model on
-//! loopback. Runs by name alone (`bash .ci/suites/agent.sh`), because the agent is no part of a build.
+//! The real agent as a session of the real coordinator: Claude Code, the shipped default command, a
+//! model on loopback. Runs by name alone (`bash .ci/suites/agent.sh`), because the agent is no part
+//! of a build.
 #![cfg(target_os = "linux")]
 
 mod fleet;
@@ -24,16 +25,24 @@ fn a_session_that_ends_well_leaves_its_work_and_is_recorded_as_succeeded() {
     assert!(fleet.file("made-by-agent.txt").is_some(), "no file was made:\n{}", fleet.log());
     assert!(fleet.log().contains("Done: one file written."), "{}", fleet.log());
     let environment = fleet.file("environment.txt").expect("the tool call writes it");
-    assert!(environment.contains(&format!("COORDINATOR_SLOT={}\n", fleet.session())), "{environment}");
+    assert!(
+        environment.contains(&format!("COORDINATOR_SLOT={}\n", fleet.session())),
+        "{environment}"
+    );
     assert!(!environment.contains(TOKEN), "the coordinator's token reached the agent");
-    assert!(model.heard("Writes the file that the test looks for."), "the brief did not reach the model");
+    assert!(
+        model.heard("Writes the file that the test looks for."),
+        "the brief did not reach the model"
+    );
     assert_eq!(fleet.survivors(), Vec::<String>::new());
 }
 
 #[test]
 fn a_session_with_an_api_error_is_recorded_as_failed_and_backs_off() {
-    let model =
-        Model::start(Script::Refuse { status: StatusCode::UNAUTHORIZED, kind: "authentication_error" });
+    let model = Model::start(Script::Refuse {
+        status: StatusCode::UNAUTHORIZED,
+        kind: "authentication_error",
+    });
     let fleet = Fleet::new("refused", &model, "60s");
 
     fleet.reconcile();
@@ -59,6 +68,10 @@ fn a_session_that_hangs_is_ended_at_its_time_limit_with_all_that_it_started() {
     let session = fleet.finished();
 
     assert_eq!(session["outcome"], "timed_out", "{session}\n{}", fleet.log());
-    assert!(fleet.file("made-by-agent.txt").is_some(), "it hung before it worked:\n{}", fleet.log());
+    assert!(
+        fleet.file("made-by-agent.txt").is_some(),
+        "it hung before it worked:\n{}",
+        fleet.log()
+    );
     assert_eq!(fleet.survivors(), Vec::<String>::new());
 }

@@ -1,4 +1,5 @@
-//! A model on loopback that speaks just enough of the messages API for the real Claude Code to work.
+//! A model on loopback that speaks just enough of the messages API for the real Claude Code to
+//! work.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -33,7 +34,8 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn start(script: Script) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let conversations = Arc::default();
         let heard = Arc::clone(&conversations);
@@ -49,11 +51,14 @@ impl Model {
 }
 
 fn serve(listener: TcpListener, script: &Script, heard: &Arc<Mutex<Vec<Value>>>) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
     runtime.block_on(async {
         listener.set_nonblocking(true).expect("a socket can be made non-blocking");
-        let listener = tokio::net::TcpListener::from_std(listener).expect("the runtime takes the socket");
+        let listener =
+            tokio::net::TcpListener::from_std(listener).expect("the runtime takes the socket");
         loop {
             let (stream, _): (_, SocketAddr) = listener.accept().await.expect("the socket accepts");
             let (script, heard) = (script.clone(), Arc::clone(heard));
@@ -74,8 +79,12 @@ async fn answer(
     heard: &Mutex<Vec<Value>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    let body =
-        request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     if path != "/v1/messages" {
         return Ok(error(StatusCode::NOT_FOUND, "not_found_error"));
@@ -95,8 +104,9 @@ async fn answer(
 
 /// The agent offers its shell, and no command has run yet.
 fn may_work(asked: &Value) -> bool {
-    let offers_shell =
-        asked["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == "Bash"));
+    let offers_shell = asked["tools"]
+        .as_array()
+        .is_some_and(|tools| tools.iter().any(|tool| tool["name"] == "Bash"));
     offers_shell && !has_result(asked)
 }
 

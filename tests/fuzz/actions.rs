@@ -34,7 +34,8 @@ pub(crate) fn actions(bytes: &[u8]) -> Verdict {
     let slot = Slot::of_role(&STAGE.roster.roles[0].key, 1);
     let (report, log) = block_on(async {
         let steps = [StepName::Inventory, StepName::Spawn];
-        let report = STAGE.cycle(&steps, Ok(platform()), Err(anyhow::anyhow!("no step needs it"))).await;
+        let report =
+            STAGE.cycle(&steps, Ok(platform()), Err(anyhow::anyhow!("no step needs it"))).await;
         (report, platform().logs(&slot, None).await)
     });
     shown::check(&report);
@@ -44,7 +45,9 @@ pub(crate) fn actions(bytes: &[u8]) -> Verdict {
     }
     match report.inventory.outcome {
         StepOutcome::Ok => Verdict::Taken,
-        StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => Verdict::Refused,
+        StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => {
+            Verdict::Refused
+        }
     }
 }
 

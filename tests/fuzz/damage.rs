@@ -69,8 +69,12 @@ fn leaf(chance: &mut Chance) -> Value {
         4 | 5 => json!(*chance.one_of(&READABLE)),
         6 => Value::Null,
         7 => json!(chance.below(2) == 0),
-        8 => chance.one_of(&[json!(0), json!(-1), json!(1.5), json!(1e300), json!(i64::MIN)]).clone(),
-        9 => chance.one_of(&[json!(u64::MAX), json!(i64::MAX), json!(u32::MAX), json!(i32::MIN)]).clone(),
+        8 => {
+            chance.one_of(&[json!(0), json!(-1), json!(1.5), json!(1e300), json!(i64::MIN)]).clone()
+        }
+        9 => chance
+            .one_of(&[json!(u64::MAX), json!(i64::MAX), json!(u32::MAX), json!(i32::MIN)])
+            .clone(),
         10 => json!([]),
         11 => Value::Object(Map::new()),
         12 => (0..DEEP).fold(Value::Null, |inner, _| json!([inner])),

@@ -64,8 +64,9 @@ pub(super) fn pulls() -> Value {
 /// Pull requests read again, by the variables of the question.
 pub(super) fn pulls_again(variables: &Value) -> Value {
     let ids = variables.as_object().into_iter().flatten();
-    let ids =
-        ids.filter_map(|(name, id)| Some((name.strip_prefix("id_")?, id.as_str()?.strip_prefix("PR_")?)));
+    let ids = ids.filter_map(|(name, id)| {
+        Some((name.strip_prefix("id_")?, id.as_str()?.strip_prefix("PR_")?))
+    });
     let pulls = ids.map(|(place, number)| {
         (format!("pull_{place}"), pull(number.parse().unwrap_or_default(), usize::MAX))
     });

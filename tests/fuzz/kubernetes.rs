@@ -23,7 +23,9 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| {
 pub(crate) fn kubernetes(bytes: &[u8]) -> Verdict {
     let server = Server::new(bytes, answer);
     let roster = &STAGE.roster;
-    let PlatformKind::Kubernetes(kubernetes) = &roster.platform.kind else { panic!("the roster says so") };
+    let PlatformKind::Kubernetes(kubernetes) = &roster.platform.kind else {
+        panic!("the roster says so")
+    };
     let settings = Settings {
         fleet: roster.fleet.clone(),
         repository: None,
@@ -40,7 +42,9 @@ pub(crate) fn kubernetes(bytes: &[u8]) -> Verdict {
     shown::check(&report);
     match report.inventory.outcome {
         StepOutcome::Ok => Verdict::Taken,
-        StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => Verdict::Refused,
+        StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => {
+            Verdict::Refused
+        }
     }
 }
 

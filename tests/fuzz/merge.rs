@@ -21,7 +21,8 @@ pub(crate) fn merge(bytes: &[u8]) -> Verdict {
     let server = Server::new(bytes, answer);
     let (report, findings) = block_on(async {
         let report = cycle(&server).await;
-        let findings = STAGE.github(&server).diagnose(SystemTime::now(), LastPushApproval::Github).await;
+        let findings =
+            STAGE.github(&server).diagnose(SystemTime::now(), LastPushApproval::Github).await;
         (report, findings)
     });
     for finding in findings {
@@ -30,7 +31,9 @@ pub(crate) fn merge(bytes: &[u8]) -> Verdict {
     shown::check(&report);
     match report.merge.outcome {
         StepOutcome::Ok => Verdict::Taken,
-        StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => Verdict::Refused,
+        StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => {
+            Verdict::Refused
+        }
     }
 }
 

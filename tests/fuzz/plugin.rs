@@ -18,7 +18,8 @@ use super::stage::{Stage, block_on};
 use super::{Verdict, documents, shown};
 
 /// Answers with what stands in a file of the operation's name.
-const PLUGIN: &str = "#!/bin/sh\ncat > /dev/null\ncat \"$ANSWERS/$1\"\nexit \"$(cat \"$ANSWERS/code\")\"\n";
+const PLUGIN: &str =
+    "#!/bin/sh\ncat > /dev/null\ncat \"$ANSWERS/$1\"\nexit \"$(cat \"$ANSWERS/code\")\"\n";
 
 static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     let stage = Stage::on("kind = \"exec\"\n[platform.exec]\nplugin = \"sh\"");
@@ -69,6 +70,8 @@ pub(crate) fn plugin(bytes: &[u8]) -> Verdict {
     shown::check(&report);
     match report.inventory.outcome {
         StepOutcome::Ok => Verdict::Taken,
-        StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => Verdict::Refused,
+        StepOutcome::Failed(_) | StepOutcome::Skipped | StepOutcome::NotConfigured => {
+            Verdict::Refused
+        }
     }
 }

@@ -19,7 +19,10 @@ pub(crate) fn report(bytes: &[u8]) -> Verdict {
         report.health.outcome = StepOutcome::Failed(chance.text());
         let merge = &mut report.merge.body;
         merge.merged.iter_mut().for_each(|one| one.title = chance.text());
-        merge.skipped.iter_mut().for_each(|one| (one.title, one.detail) = (chance.text(), chance.text()));
+        merge
+            .skipped
+            .iter_mut()
+            .for_each(|one| (one.title, one.detail) = (chance.text(), chance.text()));
         let failed = NotMerged {
             number: 9,
             title: chance.text(),

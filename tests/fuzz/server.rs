@@ -54,8 +54,12 @@ impl Server {
     /// As GitHub: it is asked at one host alone, and what else it names is a trap.
     pub(super) fn github<B>(
         &self,
-    ) -> impl Service<http::Request<B>, Response = http::Response<Full<Bytes>>, Error = BoxError, Future: Send>
-    + Send
+    ) -> impl Service<
+        http::Request<B>,
+        Response = http::Response<Full<Bytes>>,
+        Error = BoxError,
+        Future: Send,
+    > + Send
     + use<B>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -86,7 +90,10 @@ impl Server {
         kube::Client::new(service, "agents")
     }
 
-    async fn respond<B>(&self, request: http::Request<B>) -> Result<http::Response<Full<Bytes>>, BoxError>
+    async fn respond<B>(
+        &self,
+        request: http::Request<B>,
+    ) -> Result<http::Response<Full<Bytes>>, BoxError>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -106,7 +113,8 @@ impl Server {
 fn spoilt(chance: &mut Chance, answer: Answer) -> Result<http::Response<Full<Bytes>>, BoxError> {
     let (status, document) = match chance.below(32) {
         30 => {
-            let statuses = [301, 302, 307, 400, 401, 403, 404, 405, 409, 410, 422, 429, 500, 502, 503];
+            let statuses =
+                [301, 302, 307, 400, 401, 403, 404, 405, 409, 410, 422, 429, 500, 502, 503];
             let message = format!("{}{TOKEN}{}", chance.text(), chance.text());
             let status = *chance.one_of(&statuses);
             (

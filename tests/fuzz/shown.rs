@@ -8,7 +8,8 @@ use pulldown_cmark::{Event, Options, Parser, Tag};
 
 use super::server::TOKEN;
 
-/// A report of one small fleet and a handful of pull requests is no longer, whatever others wrote into it.
+/// A report of one small fleet and a handful of pull requests is no longer, whatever others wrote
+/// into it.
 const LONGEST: usize = 1 << 20;
 
 /// The escape sequences of our own colours.
@@ -44,13 +45,18 @@ pub(super) fn check(report: &Report) {
     serde_json::from_str::<serde_json::Value>(&json).expect("the report is JSON");
     let for_runner = Escape::WorkflowCommands.json(&json);
     serde_json::from_str::<serde_json::Value>(&for_runner).expect("it still is, for a runner");
-    for text in
-        [&for_runner, &Escape::WorkflowCommands.text(&plain), &Escape::WorkflowCommands.text(&markdown)]
-    {
+    for text in [
+        &for_runner,
+        &Escape::WorkflowCommands.text(&plain),
+        &Escape::WorkflowCommands.text(&markdown),
+    ] {
         assert!(!text.lines().any(is_command), "{text}");
     }
     for line in notes.lines() {
-        assert!(line.starts_with("::error title=") || line.starts_with("::warning title="), "{line}");
+        assert!(
+            line.starts_with("::error title=") || line.starts_with("::warning title="),
+            "{line}"
+        );
     }
     is_plain_markdown(&markdown);
 }

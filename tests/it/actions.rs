@@ -40,7 +40,8 @@ impl Fleet {
     fn with(count: u32, settings: &str, defaults: &str) -> Self {
         let github = GitHub::start(Repository::with([]));
         let roster = RosterText::actions(&github, settings).defaults(defaults);
-        let workplace = roster.role("ui_builder", count, "[\"claude\", \"-p\", \"{prompt}\"]").write();
+        let workplace =
+            roster.role("ui_builder", count, "[\"claude\", \"-p\", \"{prompt}\"]").write();
         Self { github, workplace }
     }
 
@@ -132,7 +133,8 @@ impl Fleet {
         let finished = program.run();
         assert_conforms(&self.github);
         let written = fs::read_to_string(&outputs).unwrap_or_default();
-        let values: BTreeMap<&str, &str> = written.lines().filter_map(|line| line.split_once('=')).collect();
+        let values: BTreeMap<&str, &str> =
+            written.lines().filter_map(|line| line.split_once('=')).collect();
         let admission = match (finished.code, values.get("go").copied()) {
             (Some(0), Some("true")) => Admission::Go,
             (Some(0), Some("false")) => Admission::Skip,
@@ -158,8 +160,9 @@ impl Cycle {
     fn slots(&self, list: &str) -> Vec<String> {
         let step = self.step("spawn");
         let rows = step[list].as_array().unwrap_or_else(|| panic!("{step:#}"));
-        let name =
-            |row: &Value| row["slot"].as_str().unwrap_or_default().trim_start_matches("demo-").to_owned();
+        let name = |row: &Value| {
+            row["slot"].as_str().unwrap_or_default().trim_start_matches("demo-").to_owned()
+        };
         rows.iter().map(name).collect()
     }
 

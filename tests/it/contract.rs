@@ -1,5 +1,5 @@
-//! The program's requests and the world's answers against GitHub's published descriptions, whose extract in
-//! `tests/contract/` is derived by `.ci/contract/derive.mjs`.
+//! The program's requests and the world's answers against GitHub's published descriptions, whose
+//! extract in `tests/contract/` is derived by `.ci/contract/derive.mjs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,8 +40,8 @@ fn the_extract_was_derived_from_the_documents_that_the_program_sends() {
 #[test]
 fn every_document_is_valid_against_the_published_schema() {
     let any_number = (0..4).map(documents::candidates).chain((1..4).map(documents::recheck));
-    for document in
-        any_number.chain([documents::DOCTOR, documents::NUMBERS, documents::RUN_JOBS].map(str::to_owned))
+    for document in any_number
+        .chain([documents::DOCTOR, documents::NUMBERS, documents::RUN_JOBS].map(str::to_owned))
     {
         graphql::parse(&document).unwrap_or_else(|problem| panic!("{problem}\nin\n{document}"));
     }
@@ -54,7 +54,8 @@ fn a_field_that_github_does_not_publish_is_refused() {
     assert!(problem.contains("isDraftt"), "{problem}");
 }
 
-/// Fails when a request that the program sent, or an answer of the world's own, is not as GitHub describes it.
+/// Fails when a request that the program sent, or an answer of the world's own, is not as GitHub
+/// describes it.
 pub(crate) fn assert_conforms(github: &GitHub) {
     for entry in github.journal() {
         assert!(
@@ -95,7 +96,8 @@ struct Parameter {
 }
 
 static EXTRACT: LazyLock<Map<String, Value>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../contract/openapi.json")).expect("the extract is a JSON object")
+    serde_json::from_str(include_str!("../contract/openapi.json"))
+        .expect("the extract is a JSON object")
 });
 
 /// The operation of a request, and the values in its path.
@@ -109,7 +111,8 @@ fn described(entry: &Entry) -> Option<(Operation, BTreeMap<String, String>)> {
 }
 
 fn match_path(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
-    let (wanted, given): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
+    let (wanted, given): (Vec<&str>, Vec<&str>) =
+        (template.split('/').collect(), path.split('/').collect());
     let mut values = BTreeMap::new();
     for (wanted, given) in wanted.iter().zip(&given) {
         match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
@@ -129,7 +132,8 @@ impl Operation {
             .map(|(name, value)| ("query", name.to_owned(), value.to_owned()))
             .chain(path.iter().map(|(name, value)| ("path", name.clone(), value.clone())));
         for (place, name, value) in given {
-            let parameter = self.parameters.iter().find(|known| known.name == name && known.r#in == place);
+            let parameter =
+                self.parameters.iter().find(|known| known.name == name && known.r#in == place);
             let parameter = parameter.ok_or_else(|| format!("no {place} parameter `{name}`"))?;
             let value = if parameter.schema["type"] == "integer" {
                 serde_json::from_str(&value).unwrap_or(Value::from(value))
@@ -138,11 +142,14 @@ impl Operation {
             };
             check("parameter", &parameter.schema, &value)?;
         }
-        let sent = self.request.as_ref().filter(|request| request.required || !entry.body.is_null());
+        let sent =
+            self.request.as_ref().filter(|request| request.required || !entry.body.is_null());
         if let Some(request) = sent {
             check("request", &request.schema, &entry.body)?;
             let unknown = unknown_members(&request.schema, &entry.body);
-            (unknown.is_empty()).then_some(()).ok_or_else(|| format!("GitHub knows no {unknown:?}"))?;
+            (unknown.is_empty())
+                .then_some(())
+                .ok_or_else(|| format!("GitHub knows no {unknown:?}"))?;
         }
         if entry.scripted {
             return Ok(());
@@ -157,7 +164,8 @@ impl Operation {
 }
 
 fn check(what: &str, schema: &Value, value: &Value) -> Result<(), String> {
-    let validator: Validator = jsonschema::validator_for(schema).map_err(|problem| problem.to_string())?;
+    let validator: Validator =
+        jsonschema::validator_for(schema).map_err(|problem| problem.to_string())?;
     let problems: Vec<String> = validator
         .iter_errors(value)
         .map(|problem| format!("{}: {problem}", problem.instance_path()))
@@ -185,7 +193,8 @@ fn merge_calls_are_judged_by_kind() {
         reply: serde_json::json!({"sha": "a", "merged": true, "message": "m"}),
         scripted: false,
     };
-    let (operation, path) = described(&entry(http::Method::PUT)).expect("GitHub describes the merge call");
+    let (operation, path) =
+        described(&entry(http::Method::PUT)).expect("GitHub describes the merge call");
     let problem = operation.check(&entry(http::Method::PUT), &path).expect_err("a misspelt member");
     assert!(problem.contains("merge_methodd"), "{problem}");
     assert!(described(&entry(http::Method::DELETE)).is_none());

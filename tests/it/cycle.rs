@@ -23,7 +23,8 @@ enum List {
     Hangs,
 }
 
-/// A platform that starts everything but the roles in `broken`, each start after a few turns of the runtime.
+/// A platform that starts everything but the roles in `broken`, each start after a few turns of the
+/// runtime.
 struct Wayward {
     list: List,
     broken: &'static str,
@@ -139,16 +140,22 @@ async fn eight_starts_are_under_way_at_once_and_never_more() {
 async fn the_report_keeps_the_order_of_the_roster() {
     let roster = load(&two_agents().role("ops", 3, "[\"true\"]"));
     let report = report_of(&roster, Wayward::new(List::Answers, "")).await;
-    let names: Vec<_> = report.spawn.body.spawned.iter().map(|spawned| spawned.target.slot.name()).collect();
+    let names: Vec<_> =
+        report.spawn.body.spawned.iter().map(|spawned| spawned.target.slot.name()).collect();
     assert_eq!(names, ["dev-s0", "dev-s1", "ops-s0", "ops-s1", "ops-s2"]);
 }
 
 #[tokio::test]
 async fn after_a_failure_no_further_start_of_that_role_begins_and_the_next_role_goes_on() {
-    let roster = load(&RosterText::default().role("dev", 20, "[\"true\"]").role("ops", 2, "[\"true\"]"));
+    let roster =
+        load(&RosterText::default().role("dev", 20, "[\"true\"]").role("ops", 2, "[\"true\"]"));
     let report = report_of(&roster, Wayward::new(List::Answers, "dev")).await;
     let body = &report.spawn.body;
-    assert!(body.failed.len() <= 8, "{} failed: the first eight were under way at once", body.failed.len());
+    assert!(
+        body.failed.len() <= 8,
+        "{} failed: the first eight were under way at once",
+        body.failed.len()
+    );
     assert!(body.held.iter().all(|(_, hold)| hold.reason.word() == "role_failed"));
     assert_eq!(body.failed.len() + body.held.len(), 20, "every slot that stays empty has a reason");
     assert_eq!(body.spawned.len(), 2);
@@ -172,7 +179,8 @@ async fn a_dry_run_asks_the_platform_and_starts_nothing() {
     let mut cycle = cycle_of(&roster, Wayward::new(List::Panics, ""));
     cycle.dry_run = true;
     let report = cycle::run(&cycle, &Stop::default()).await;
-    let generations: Vec<_> = report.spawn.body.spawned.iter().map(|spawned| spawned.generation).collect();
+    let generations: Vec<_> =
+        report.spawn.body.spawned.iter().map(|spawned| spawned.generation).collect();
     assert_eq!(generations, [7, 7]);
     assert!(cycle.platform.expect("it was handed in").started.borrow().is_empty());
 }

@@ -19,10 +19,13 @@ fn line<'a>(finished: &'a Finished, words: &str) -> &'a str {
 #[test]
 fn where_all_is_well_every_line_is_ok_and_production_is_not_asked() {
     let (github, production) = (GitHub::start(Repository::with([])), Production::up());
-    let roster = RosterText::default().merging(&github, "").watching("production", &production.url(), "");
+    let roster =
+        RosterText::default().merging(&github, "").watching("production", &production.url(), "");
     let finished = doctor(&roster.role("worker", 1, "[\"/bin/sh\"]").write());
     assert_eq!(finished.code, Some(0), "{}", finished.stdout);
-    for words in ["1 role, 1 agent", "the agent of role worker is /bin/sh", "the address of production"] {
+    for words in
+        ["1 role, 1 agent", "the agent of role worker is /bin/sh", "the address of production"]
+    {
         assert!(line(&finished, words).starts_with("ok "), "{}", finished.stdout);
     }
     assert!(!finished.stdout.contains("fail"), "{}", finished.stdout);
@@ -90,7 +93,9 @@ fn a_reviewer_who_may_approve_a_push_of_their_own_is_spoken_of() {
     let protected = Repository { last_push_protection: Some(true), ..bare.clone() };
     let unprotected = Repository { last_push_protection: Some(false), ..bare.clone() };
     assert!(eyes(unprotected, "").starts_with("warn "));
-    for (repository, merge) in [(ruled, ""), (protected, ""), (bare, "last_push_approval = \"require\"")] {
+    for (repository, merge) in
+        [(ruled, ""), (protected, ""), (bare, "last_push_approval = \"require\"")]
+    {
         let fine = eyes(repository, merge);
         assert!(fine.starts_with("ok "), "{fine}");
     }
@@ -109,14 +114,20 @@ fn what_keeps_github_out_of_reach_has_a_remedy_that_fits() {
     let text = RosterText::default().merging(&github, "").text();
     let refused = doctor(&Workplace::new(&text.replace(&github.url(), &refusing.url())));
     let found = line(&refused, "no answer from GitHub");
-    assert!(found.contains("connection refused") && found.contains("this machine's network"), "{found}");
+    assert!(
+        found.contains("connection refused") && found.contains("this machine's network"),
+        "{found}"
+    );
     assert!(!found.contains("token"), "{found}");
 
     let (workplace, proxy) = (Workplace::new(&text), refusing.url());
     let program = coordinator(&workplace).env("HTTP_PROXY", &proxy);
     let proxied = program.args(["doctor"]).run();
     let found = line(&proxied, "no answer from GitHub");
-    assert!(found.contains("through the proxy 127.0.0.1:") && found.contains("NO_PROXY"), "{found}");
+    assert!(
+        found.contains("through the proxy 127.0.0.1:") && found.contains("NO_PROXY"),
+        "{found}"
+    );
 
     let program = coordinator(&workplace).env("ALL_PROXY", "socks5://127.0.0.1:1080");
     let socks = program.args(["doctor"]).run();
@@ -126,10 +137,13 @@ fn what_keeps_github_out_of_reach_has_a_remedy_that_fits() {
 
 #[test]
 fn production_behind_a_proxy_is_not_looked_up_here() {
-    let workplace = RosterText::default().watching("production", "http://no-such-host.invalid/", "").write();
-    let program = coordinator(&workplace).env("HTTP_PROXY", "http://me:hunter22@proxy.example:3128");
+    let workplace =
+        RosterText::default().watching("production", "http://no-such-host.invalid/", "").write();
+    let program =
+        coordinator(&workplace).env("HTTP_PROXY", "http://me:hunter22@proxy.example:3128");
     let finished = program.args(["doctor"]).run();
-    let found = line(&finished, "production is reached through the proxy proxy.example:3128 (HTTP_PROXY)");
+    let found =
+        line(&finished, "production is reached through the proxy proxy.example:3128 (HTTP_PROXY)");
     assert!(found.starts_with("ok "), "{found}");
     assert!(!finished.stdout.contains("hunter22"), "{}", finished.stdout);
 }

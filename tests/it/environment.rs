@@ -10,7 +10,8 @@ const UNSET: &str = "env = { X = \"${NOT_SET}\" }";
 
 /// One role that names a variable that is not set, in a fleet with everything else.
 fn with_a_missing_variable(github: &GitHub, production: &Production) -> RosterText {
-    let roster = RosterText::default().merging(github, "").watching("production", &production.url(), "");
+    let roster =
+        RosterText::default().merging(github, "").watching("production", &production.url(), "");
     roster.role("alpha", 1, &format!("[\"/bin/true\"]\n{UNSET}"))
 }
 
@@ -33,8 +34,12 @@ fn a_missing_variable_stops_no_command_that_only_reads() {
 
     let doctor = run(&workplace, &["doctor"]);
     assert_eq!(doctor.code, Some(1), "{}", doctor.stdout);
-    let line = doctor.stdout.lines().find(|line| line.contains("NOT_SET")).expect("it is a finding");
-    assert!(line.starts_with("fail ") && line.contains("set it where the coordinator is started"), "{line}");
+    let line =
+        doctor.stdout.lines().find(|line| line.contains("NOT_SET")).expect("it is a finding");
+    assert!(
+        line.starts_with("fail ") && line.contains("set it where the coordinator is started"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -67,7 +72,8 @@ fn check_warns_of_a_missing_variable_and_says_where() {
 fn reconcile_refuses_a_missing_variable_only_where_a_step_that_runs_needs_it() {
     let (github, production) = (GitHub::start(Repository::with([])), Production::up());
     let beside = with_a_missing_variable(&github, &production).role("beta", 1, "[\"/bin/true\"]");
-    let workplace = beside.role("none", 0, "[\"/bin/true\"]\nenv = { X = \"${NEVER_USED}\" }").write();
+    let workplace =
+        beside.role("none", 0, "[\"/bin/true\"]\nenv = { X = \"${NEVER_USED}\" }").write();
     for arguments in
         [&["reconcile"][..], &["reconcile", "--only", "spawn"], &["reconcile", "--role", "alpha"]]
     {
@@ -104,11 +110,9 @@ fn reconcile_refuses_a_missing_variable_only_where_a_step_that_runs_needs_it() {
 
 #[test]
 fn a_default_that_a_role_replaces_is_missed_by_the_others_alone() {
-    let roster = RosterText::default().defaults("min_free = \"0\"\nenv = { X = \"${NOT_SET}\" }").role(
-        "alpha",
-        1,
-        "[\"/bin/true\"]\nenv = { X = \"mine\" }",
-    );
+    let roster = RosterText::default()
+        .defaults("min_free = \"0\"\nenv = { X = \"${NOT_SET}\" }")
+        .role("alpha", 1, "[\"/bin/true\"]\nenv = { X = \"mine\" }");
     assert_eq!(run(&roster.write(), &["reconcile"]).code, Some(0));
     let both = roster.role("beta", 1, "[\"/bin/true\"]").write();
     assert_eq!(run(&both, &["reconcile", "--role", "alpha"]).code, Some(0));
@@ -135,7 +139,8 @@ fn a_plugin_that_lacks_its_variable_is_only_read_from() {
 #[test]
 fn everyday_variables_may_be_copied_to_where_no_secret_may() {
     let cluster = Kubernetes::start();
-    let roster = RosterText::kubernetes("").role("worker", 1, "[\"agent\"]\nenv = { TZ = \"${TZ}\" }");
+    let roster =
+        RosterText::kubernetes("").role("worker", 1, "[\"agent\"]\nenv = { TZ = \"${TZ}\" }");
     let workplace = roster.write();
     let program = coordinator(&workplace).kubeconfig(&cluster).env("TZ", "Europe/Berlin");
     let finished = program.args(["reconcile", "--only", "spawn", "-o", "json"]).run();
@@ -168,12 +173,15 @@ mod sessions {
         let fleet = Fleet::new(OPEN, &[("other", 1, SHOW), ("alpha", 1, SHOW)]);
         let roster = std::fs::read_to_string(fleet.path("roster.toml")).expect("the roster");
         // The last role is `alpha`.
-        let env = "env = { PATH = \"${HOME}/.local/bin:${PATH}\", KEY = \"${LC_ALL}-${MODEL_KEY}\" }\n";
+        let env =
+            "env = { PATH = \"${HOME}/.local/bin:${PATH}\", KEY = \"${LC_ALL}-${MODEL_KEY}\" }\n";
         std::fs::write(fleet.path("roster.toml"), roster + env).expect("write the roster");
         let path = std::env::var("PATH").expect("a search path");
         let home = fleet.path("").display().to_string().trim_end_matches('/').to_owned();
-        let variables = [("LC_ALL", "C.UTF-8"), ("MODEL_KEY", "s3cret"), ("REDIS_URL", "redis://:pw@host")];
-        let output = fleet.command(&["reconcile", "--only", "spawn", "-o", "json"]).envs(variables).output();
+        let variables =
+            [("LC_ALL", "C.UTF-8"), ("MODEL_KEY", "s3cret"), ("REDIS_URL", "redis://:pw@host")];
+        let output =
+            fleet.command(&["reconcile", "--only", "spawn", "-o", "json"]).envs(variables).output();
         let output = output.expect("run the coordinator");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
@@ -209,11 +217,15 @@ mod sessions {
             all.find(|it| it["what"].as_str().is_some_and(|what| what.contains(role)))
                 .expect("one for each role")
         };
-        assert_eq!(of("role alpha")["what"], format!("the agent of role alpha is {}", agent.display()));
+        assert_eq!(
+            of("role alpha")["what"],
+            format!("the agent of role alpha is {}", agent.display())
+        );
         assert_eq!(of("role beta")["grade"], "fail", "{}", finished.stdout);
         assert!(!finished.stdout.contains("***"), "{}", finished.stdout);
 
-        let cycle = run(&workplace, &["reconcile", "--only", "spawn", "--role", "alpha", "-o", "json"]);
+        let cycle =
+            run(&workplace, &["reconcile", "--only", "spawn", "--role", "alpha", "-o", "json"]);
         let spawned = cycle.json()["steps"]["spawn"]["spawned"].as_array().map(Vec::len);
         assert_eq!(spawned, Some(1), "the session finds it there: {}", cycle.stdout);
     }

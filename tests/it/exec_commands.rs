@@ -53,7 +53,11 @@ fn check_refuses_a_plugin_that_excludes_nothing_under_a_roster_that_starts_blind
     let refused = run(&workplace, &["check"]);
     assert_eq!(refused.code, Some(2), "{}", refused.stdout);
     assert!(refused.stderr.contains("on_inventory_failure = \"skip\""), "{}", refused.stderr);
-    assert!(refused.stderr.contains("plugin = \"./plugin.sh\""), "the place is shown: {}", refused.stderr);
+    assert!(
+        refused.stderr.contains("plugin = \"./plugin.sh\""),
+        "the place is shown: {}",
+        refused.stderr
+    );
     let problem: Value = run(&workplace, &["check", "-o", "json"]).json();
     assert!(problem["problems"][0]["line"].is_number(), "{problem:#}");
     let careful = roster().platform("on_inventory_failure = \"skip\"");
@@ -65,10 +69,18 @@ fn check_needs_to_know_what_a_plugin_can_do_and_asks_nothing_else() {
     let workplace = saying("exit 4").at(&roster());
     let refused = run(&workplace, &["check"]);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("capabilities: exit 4 without an answer"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("capabilities: exit 4 without an answer"),
+        "{}",
+        refused.stderr
+    );
     let fine = Plugin::default().at(&roster());
     let shown = run(&fine, &["check"]);
-    assert!(shown.stdout.contains("by the plugin") && !shown.stdout.contains("history"), "{}", shown.stdout);
+    assert!(
+        shown.stdout.contains("by the plugin") && !shown.stdout.contains("history"),
+        "{}",
+        shown.stdout
+    );
     assert_eq!((asked(&fine, "capabilities"), asked(&fine, "list")), (1, 0));
 }
 

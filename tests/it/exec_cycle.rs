@@ -36,10 +36,18 @@ fn count(report: &Value, list: &str) -> usize {
 fn a_fleet_is_filled_once_and_each_operation_is_one_request() {
     let workplace = Plugin::default().at(&roster(2));
     let first = reconcile(&workplace);
-    assert_eq!((count(&first, "spawned"), &first["requests"]["platform"]), (2, &4.into()), "{first:#}");
+    assert_eq!(
+        (count(&first, "spawned"), &first["requests"]["platform"]),
+        (2, &4.into()),
+        "{first:#}"
+    );
     assert_eq!(sessions(&workplace), ["qa-0", "qa-1"]);
     let second = reconcile(&workplace);
-    assert_eq!((count(&second, "spawned"), &second["requests"]["platform"]), (0, &2.into()), "{second:#}");
+    assert_eq!(
+        (count(&second, "spawned"), &second["requests"]["platform"]),
+        (0, &2.into()),
+        "{second:#}"
+    );
     assert_eq!(second["steps"]["inventory"]["running"], 2);
 }
 
@@ -53,7 +61,8 @@ fn a_dry_run_starts_nothing() {
 
 #[test]
 fn a_plugin_that_knows_no_dry_run_is_not_asked_to_spawn_in_one() {
-    let capabilities = r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create"}'"#;
+    let capabilities =
+        r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create"}'"#;
     let plugin = Plugin { capabilities: capabilities.to_owned(), ..Plugin::default() };
     let workplace = plugin.at(&roster(2));
     let report = run(&workplace, &["reconcile", "--dry-run"]);
@@ -64,16 +73,19 @@ fn a_plugin_that_knows_no_dry_run_is_not_asked_to_spawn_in_one() {
 fn a_plugin_is_told_what_to_run_and_gets_no_secret_but_its_own() {
     let spawn = "env > \"$HOME/environment\"; printf '%s' \"$request\" > \"$HOME/request\"\n\
         echo '{\"ok\":true,\"result\":\"created\"}'";
-    let workplace =
-        Plugin::spawning(spawn).at(&roster(1).defaults("env = { MODE = \"fast\" }\ntime_limit = \"90m\""));
+    let workplace = Plugin::spawning(spawn)
+        .at(&roster(1).defaults("env = { MODE = \"fast\" }\ntime_limit = \"90m\""));
     assert_eq!(count(&reconcile(&workplace), "spawned"), 1);
-    let environment = fs::read_to_string(workplace.path().join("environment")).expect("an environment");
+    let environment =
+        fs::read_to_string(workplace.path().join("environment")).expect("an environment");
     let environment: BTreeMap<&str, &str> =
         environment.lines().filter_map(|line| line.split_once('=')).collect();
     assert_eq!(environment.get("KEY"), Some(&"k3y-of-the-vendor"));
     assert_eq!(environment.get("REGION"), Some(&"north"));
     assert_eq!(environment.get("COORDINATOR_PROTOCOL"), Some(&"1"));
-    assert!(environment.get("COORDINATOR_DEADLINE_MS").is_some_and(|left| left.parse::<u64>().is_ok()));
+    assert!(
+        environment.get("COORDINATOR_DEADLINE_MS").is_some_and(|left| left.parse::<u64>().is_ok())
+    );
     for absent in ["GITHUB_TOKEN", "VENDOR_KEY", "COORDINATOR_CONFIG"] {
         assert!(!environment.contains_key(absent), "{absent}");
     }
@@ -83,12 +95,18 @@ fn a_plugin_is_told_what_to_run_and_gets_no_secret_but_its_own() {
     assert_eq!(request["idempotency_key"], "demo/qa/0/1");
     assert_eq!(request["slot"], serde_json::json!({ "role": "qa", "index": 0 }));
     assert!(request.get("follows").is_none() && request.get("item").is_none(), "{request:#}");
-    assert_eq!((&request["generation"], &request["expected_predecessor"]), (&1.into(), &Value::Null));
+    assert_eq!(
+        (&request["generation"], &request["expected_predecessor"]),
+        (&1.into(), &Value::Null)
+    );
     let spec = &request["spec"];
     assert_eq!(spec["command"], serde_json::json!(["agent", "demo-qa-s0"]));
     assert_eq!((&spec["session"], &spec["time_limit_s"]), (&"demo-qa-s0".into(), &5400.into()));
     assert_eq!(spec["stdin"], spec["prompt"]);
-    assert_eq!((&spec["env"]["MODE"], &spec["env"]["COORDINATOR_ROLE"]), (&"fast".into(), &"qa".into()));
+    assert_eq!(
+        (&spec["env"]["MODE"], &spec["env"]["COORDINATOR_ROLE"]),
+        (&"fast".into(), &"qa".into())
+    );
     let session = spec["env"]["COORDINATOR_SESSION"].as_str().expect("a text");
     let cycle = request["cycle"].as_str().expect("a text");
     assert_eq!(session, format!("demo-qa-s0-g1-{cycle}"));
@@ -98,8 +116,9 @@ fn a_plugin_is_told_what_to_run_and_gets_no_secret_but_its_own() {
 
 /// A list with one ended session of generation 6 that failed this many seconds ago.
 fn failed(seconds_ago: u64) -> String {
-    let time =
-        |ago| humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(ago)).to_string();
+    let time = |ago| {
+        humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(ago)).to_string()
+    };
     format!(
         r#"echo '{{"ok":true,"complete":true,"sessions":[{{"id":"old","slot":{{"role":"qa","index":0}},"generation":6,
         "state":"finished","outcome":"failure","exit_code":7,"started_at":"{}","finished_at":"{}"}}]}}'"#,
@@ -112,7 +131,8 @@ fn failed(seconds_ago: u64) -> String {
 fn a_slot_backs_off_by_the_history_that_the_plugin_lists() {
     let soon = reconcile(&Plugin::listing(&failed(5)).at(&roster(1)));
     assert_eq!(soon["steps"]["spawn"]["held"][0]["reason"], "backoff", "{soon:#}");
-    let spawn = "printf '%s' \"$request\" > \"$HOME/request\"; echo '{\"ok\":true,\"result\":\"created\"}'";
+    let spawn =
+        "printf '%s' \"$request\" > \"$HOME/request\"; echo '{\"ok\":true,\"result\":\"created\"}'";
     let later = Plugin { spawn: spawn.to_owned(), ..Plugin::listing(&failed(300)) }.at(&roster(1));
     assert_eq!(reconcile(&later)["steps"]["spawn"]["spawned"][0]["generation"], 7);
     let request = fs::read_to_string(later.path().join("request")).expect("a request");
@@ -159,8 +179,7 @@ fn without_an_inventory_only_a_plugin_that_refuses_a_second_session_is_asked() {
     let broken = Plugin::listing("refuse unavailable 'the list is down'");
     let blind = reconcile(&broken.at(&roster(1)));
     assert_eq!(count(&blind, "spawned"), 1, "{blind:#}");
-    let capabilities =
-        r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","history":true}'"#;
+    let capabilities = r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","history":true}'"#;
     let workplace = Plugin { capabilities: capabilities.to_owned(), ..broken }.at(&roster(1));
     let seeing = reconcile(&workplace);
     assert_eq!(seeing["steps"]["spawn"]["held"][0]["reason"], "unknown", "{seeing:#}");
@@ -169,9 +188,9 @@ fn without_an_inventory_only_a_plugin_that_refuses_a_second_session_is_asked() {
 
 #[test]
 fn a_spec_that_is_too_large_for_the_plugin_is_not_sent() {
-    let small =
-        r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","max_spec_bytes":100}'"#;
-    let plugin = Plugin { capabilities: small.to_owned(), list: NOTHING.to_owned(), ..Plugin::default() };
+    let small = r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","max_spec_bytes":100}'"#;
+    let plugin =
+        Plugin { capabilities: small.to_owned(), list: NOTHING.to_owned(), ..Plugin::default() };
     let workplace = plugin.at(&roster(1));
     let report = reconcile(&workplace);
     let error = report["steps"]["spawn"]["failed"][0]["error"].as_str().unwrap_or_default();
@@ -185,7 +204,10 @@ fn a_plugin_that_does_not_fit_stops_inventory_and_spawn_with_one_sentence_and_no
     let workplace = Plugin { capabilities: open.to_owned(), ..Plugin::default() }.at(&roster(1));
     let report = reconcile(&workplace);
     let inventory = report["steps"]["inventory"]["error"].as_str().unwrap_or_default();
-    assert!(inventory.contains("slot_exclusive") && inventory.contains("on_inventory_failure"), "{report:#}");
+    assert!(
+        inventory.contains("slot_exclusive") && inventory.contains("on_inventory_failure"),
+        "{report:#}"
+    );
     assert_eq!(report["steps"]["spawn"]["failed"][0]["error"], inventory);
     assert_eq!(report["steps"]["health"]["outcome"], "not_configured");
     assert_eq!(

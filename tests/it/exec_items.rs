@@ -55,7 +55,9 @@ impl Fleet {
         let variable = |name: &str| (name == "HOME").then(|| home.clone());
         let mut roster = coordinator_roster::load(&workplace.roster(), &variable)
             .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
-        let PlatformKind::Exec(settings) = &mut roster.platform.kind else { panic!("the roster says so") };
+        let PlatformKind::Exec(settings) = &mut roster.platform.kind else {
+            panic!("the roster says so")
+        };
         settings.env.insert("XDG_STATE_HOME".to_owned(), home.clone());
         settings.env.insert("HOME".to_owned(), home);
         let role = &roster.roles[0];
@@ -64,7 +66,9 @@ impl Fleet {
     }
 
     fn platform(&self) -> Exec {
-        let PlatformKind::Exec(exec) = &self.roster.platform.kind else { panic!("the roster says so") };
+        let PlatformKind::Exec(exec) = &self.roster.platform.kind else {
+            panic!("the roster says so")
+        };
         let settings = exec::Settings {
             fleet: self.roster.fleet.clone(),
             repository: None,
@@ -140,7 +144,8 @@ impl Fleet {
     }
 
     fn request(&self) -> Value {
-        let request = std::fs::read_to_string(self.workplace.path().join("request")).expect("a request");
+        let request =
+            std::fs::read_to_string(self.workplace.path().join("request")).expect("a request");
         serde_json::from_str(&request).expect("JSON")
     }
 }
@@ -320,7 +325,11 @@ async fn without_an_inventory_no_item_starts() {
     let fleet = Fleet::on(&saving("refuse unavailable 'it is asleep'"), "");
     fleet.open("1");
     let report = fleet.cycle().await;
-    assert!(matches!(report.inventory.outcome, StepOutcome::Failed(_)), "{:?}", report.inventory.outcome);
+    assert!(
+        matches!(report.inventory.outcome, StepOutcome::Failed(_)),
+        "{:?}",
+        report.inventory.outcome
+    );
     assert_eq!(held(&report).iter().map(|(reason, _)| *reason).collect::<Vec<_>>(), ["unknown"]);
     let blind = fleet.platform();
     let state = fleet.tasks.observe(SystemTime::now()).await.expect("it can be read");
@@ -348,7 +357,8 @@ async fn a_stopped_session_ends_and_is_listed_with_the_person_who_stopped_it() {
 async fn a_plugin_without_stop_is_not_asked_to() {
     let capabilities = format!("echo '{}'", CAPABLE.replace("\"stop\":true,", ""));
     let fleet = Fleet::on(&Plugin { capabilities, ..Plugin::default() }, "");
-    let error = fleet.platform().stop(&fleet.tasks.slot("1"), "alice").await.expect_err("it cannot");
+    let error =
+        fleet.platform().stop(&fleet.tasks.slot("1"), "alice").await.expect_err("it cannot");
     assert!(error.to_string().contains("cannot stop a session"), "{error}");
     assert_eq!(asked(&fleet.workplace, "stop"), 0);
 }
@@ -364,12 +374,16 @@ fn say(line: &str) {
 
 fn shown(what: &str, record: &SlotRecord) {
     let attempt = |of: &ItemRun| of.item.counts.attempt;
-    let live = record.live.as_ref().map(|live| (live.state.word(), live.item.as_ref().map(attempt)));
+    let live =
+        record.live.as_ref().map(|live| (live.state.word(), live.item.as_ref().map(attempt)));
     say(&format!("{what}: generation {}, live {live:?}", record.generation));
     for run in &record.history {
         let attempt = run.item.as_ref().map(attempt);
         let (outcome, code, detail) = (run.outcome.word(), run.exit_code, &run.detail);
-        say(&format!("  generation {} attempt {attempt:?} {outcome} {code:?} {detail:?}", run.generation));
+        say(&format!(
+            "  generation {} attempt {attempt:?} {outcome} {code:?} {detail:?}",
+            run.generation
+        ));
     }
 }
 
@@ -396,7 +410,10 @@ struct Server {
 impl Server {
     fn kill(&self) -> bool {
         let mut command = Command::new("tmux");
-        command.args(["-L", &self.name, "kill-server"]).env_remove("TMUX_TMPDIR").stderr(Stdio::null());
+        command
+            .args(["-L", &self.name, "kill-server"])
+            .env_remove("TMUX_TMPDIR")
+            .stderr(Stdio::null());
         command.status().expect("tmux starts").success()
     }
 
@@ -419,7 +436,9 @@ fn on_tmux(number: u32) -> (Server, Fleet) {
     let workplace = text(AGENT, "").fleet(&name).write();
     install(&workplace, "plugin.sh", include_str!("../../deploy/plugins/tmux"));
     let mut fleet = Fleet::at(workplace);
-    let PlatformKind::Exec(settings) = &mut fleet.roster.platform.kind else { panic!("the roster says so") };
+    let PlatformKind::Exec(settings) = &mut fleet.roster.platform.kind else {
+        panic!("the roster says so")
+    };
     // What finds Python may depend on it.
     settings.env.remove("HOME");
     (server, fleet)
@@ -458,7 +477,8 @@ async fn an_item_is_remembered_whatever_becomes_of_tmux() {
     fleet.open("long");
     let (slow, late) = fleet.planned().await;
     assert_eq!(started(&fleet.cycle().await), [("long".to_owned(), 1, 1)]);
-    let stopping = fleet.platform().stop(&fleet.tasks.slot("long"), "alice").await.expect("it answers");
+    let stopping =
+        fleet.platform().stop(&fleet.tasks.slot("long"), "alice").await.expect("it answers");
     assert_eq!(stopping, StopAnswer::Asked { generation: Some(1) });
     let record = fleet.ended("long").await;
     shown("stopped", &record);
@@ -498,7 +518,10 @@ async fn an_item_is_remembered_whatever_becomes_of_tmux() {
     file.set_modified(long_ago).expect("a time can be set");
     fleet.open("third");
     assert_eq!(started(&fleet.cycle().await), [("third".to_owned(), 1, 1)]);
-    assert!(!forgotten.exists() && register.exists(), "an item is forgotten after 30 days, and no other");
+    assert!(
+        !forgotten.exists() && register.exists(),
+        "an item is forgotten after 30 days, and no other"
+    );
     let request = json!({ "fleet": fleet.roster.fleet.as_str() });
     assert_eq!(plugin(&fleet, "forget", &request)["error"]["code"], "conflict", "one is live");
     fleet.platform().stop(&fleet.tasks.slot("long"), "alice").await.expect("it answers");

@@ -38,8 +38,9 @@ fn eight_coordinators_at_once_start_one_session_per_slot_of_an_exclusive_plugin(
 fn open() -> Plugin {
     Plugin {
         capabilities: format!("echo '{OPEN}'"),
-        spawn: "sleep 0.3; mkdir \"$HOME/store/$slot-$$\"; echo '{\"ok\":true,\"result\":\"created\"}'"
-            .to_owned(),
+        spawn:
+            "sleep 0.3; mkdir \"$HOME/store/$slot-$$\"; echo '{\"ok\":true,\"result\":\"created\"}'"
+                .to_owned(),
         ..Plugin::default()
     }
 }
@@ -80,7 +81,11 @@ fn a_killed_coordinator_whose_plugin_still_spawns_keeps_the_lock() {
     workplace.write("go", "");
     await_true("the end of the plugin", || workplace.processes().is_empty());
     let third = reconcile(&workplace).wait().json();
-    assert_eq!((&third["steps"]["inventory"]["running"], spawned(&third)), (&1.into(), 0), "{third:#}");
+    assert_eq!(
+        (&third["steps"]["inventory"]["running"], spawned(&third)),
+        (&1.into(), 0),
+        "{third:#}"
+    );
     assert_eq!(sessions(&workplace).len(), 1);
 }
 
@@ -100,7 +105,10 @@ fn looking_takes_no_lock() {
     let workplace = open().at(&careful());
     for arguments in [&["reconcile", "--dry-run"][..], &["sessions"], &["doctor"], &["check"]] {
         coordinator(&workplace).args(arguments.iter().copied()).run();
-        assert!(!workplace.path().join("state/coordinator/demo/exec.lock").exists(), "{arguments:?}");
+        assert!(
+            !workplace.path().join("state/coordinator/demo/exec.lock").exists(),
+            "{arguments:?}"
+        );
     }
     reconcile(&workplace).wait();
     assert!(workplace.path().join("state/coordinator/demo/exec.lock").exists());

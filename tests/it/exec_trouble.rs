@@ -1,4 +1,5 @@
-//! Plugins that misbehave: each ends in a sentence that names it, within its time, and leaves no process behind.
+//! Plugins that misbehave: each ends in a sentence that names it, within its time, and leaves no
+//! process behind.
 
 use std::time::{Duration, Instant};
 
@@ -58,9 +59,11 @@ const BAD_LISTS: [(&str, &str); 17] = [
 ];
 
 #[test]
-fn a_list_that_is_no_answer_is_an_unknown_inventory_and_a_sentence_that_names_plugin_and_operation() {
+fn a_list_that_is_no_answer_is_an_unknown_inventory_and_a_sentence_that_names_plugin_and_operation()
+{
     for (script, expected) in BAD_LISTS {
-        let workplace = Plugin::listing(script).at(&patient().platform("on_inventory_failure = \"skip\""));
+        let workplace =
+            Plugin::listing(script).at(&patient().platform("on_inventory_failure = \"skip\""));
         let report = reconcile(&workplace).json();
         let error = inventory_error(&report);
         assert!(error.contains(expected), "{script}: {error}");
@@ -81,7 +84,8 @@ fn a_plugin_that_hangs_is_killed_with_its_children_at_its_timeout() {
         "sleep 1000 & sleep 1000 & wait",
         "exec >&- 2>&-; sleep 1000",
     ] {
-        let workplace = Plugin::listing(script).at(&roster().platform("on_inventory_failure = \"skip\""));
+        let workplace =
+            Plugin::listing(script).at(&roster().platform("on_inventory_failure = \"skip\""));
         let report = reconcile(&workplace).json();
         let error = inventory_error(&report);
         assert!(error.contains("plugin plugin.sh list: no end after 1s"), "{script}: {error}");
@@ -100,7 +104,8 @@ fn a_list_that_would_outlast_its_step_is_the_plugins_failure() {
 
 #[test]
 fn an_answer_without_end_is_cut_off() {
-    let workplace = Plugin::listing("exec yes").at(&patient().platform("on_inventory_failure = \"skip\""));
+    let workplace =
+        Plugin::listing("exec yes").at(&patient().platform("on_inventory_failure = \"skip\""));
     let report = reconcile(&workplace).json();
     assert!(inventory_error(&report).contains("longer than 16 MiB"), "{report:#}");
     await_no_process(&workplace, "yes");
@@ -149,10 +154,15 @@ fn a_flood_on_stderr_is_bounded_and_its_secrets_are_masked() {
     let exec = RosterText::exec("env = { KEY = \"${VENDOR_KEY}\" }").role("qa", 0, "[\"agent\"]");
     let workplace = Plugin::listing(&script).at(&exec);
     let secret = "k3y-of-the-vendor-which-is-long";
-    let finished = coordinator(&workplace).env("VENDOR_KEY", secret).args(["reconcile", "-o", "json"]).run();
+    let finished =
+        coordinator(&workplace).env("VENDOR_KEY", secret).args(["reconcile", "-o", "json"]).run();
     assert_eq!(finished.json()["steps"]["inventory"]["outcome"], "ok");
     finished.hides(&secret[..10]);
-    assert!(finished.stderr.contains("plugin plugin.sh list: line 0 of *** [31m"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("plugin plugin.sh list: line 0 of *** [31m"),
+        "{}",
+        finished.stderr
+    );
     assert!(finished.stderr.contains("more than 100 lines on stderr"), "{}", finished.stderr);
     assert!(!finished.stderr.contains("line 100 of"), "{}", finished.stderr);
 }
@@ -188,15 +198,21 @@ const BAD_SPAWNS: [(&str, &[&str]); 7] = [
     ("refuse ambiguous 'lost the answer'", &["it may have happened", "next inventory"]),
     ("refuse on_fire 'what now'", &["internal: what now"]),
     ("echo nonsense", &["it must be one JSON object", "may still have started"]),
-    (r#"echo '{"ok":true,"result":"perhaps"}'"#, &["unknown variant `perhaps`", "may still have started"]),
+    (
+        r#"echo '{"ok":true,"result":"perhaps"}'"#,
+        &["unknown variant `perhaps`", "may still have started"],
+    ),
     ("sleep 1000", &["no end after", "may still have started: the next inventory shows it"]),
 ];
 
 #[test]
 fn a_spawn_that_fails_says_why_and_whether_the_session_may_run() {
     for (script, expected) in BAD_SPAWNS {
-        let workplace =
-            Plugin::spawning(script).at(&RosterText::exec("timeout = \"3s\"").role("qa", 1, "[\"agent\"]"));
+        let workplace = Plugin::spawning(script).at(&RosterText::exec("timeout = \"3s\"").role(
+            "qa",
+            1,
+            "[\"agent\"]",
+        ));
         let report = reconcile(&workplace).json();
         let error = report["steps"]["spawn"]["failed"][0]["error"].as_str().unwrap_or_default();
         for part in expected {
@@ -227,7 +243,8 @@ fn a_plugin_that_cannot_be_started_is_told_with_what_to_do() {
 
 #[test]
 fn an_interrupted_run_leaves_no_operation_behind() {
-    let workplace = Plugin::listing("echo > \"$HOME/listing\"; sleep 1000 & exec sleep 1000").at(&patient());
+    let workplace =
+        Plugin::listing("echo > \"$HOME/listing\"; sleep 1000 & exec sleep 1000").at(&patient());
     let running = coordinator(&workplace).args(["reconcile"]).spawn();
     let end = Instant::now() + Duration::from_secs(20);
     while !workplace.path().join("listing").exists() {

@@ -1,4 +1,5 @@
-//! Every edge under damaged documents: no panic, an answer or a reason, and nothing in any output that is more than text.
+//! Every edge under damaged documents: no panic, an answer or a reason, and nothing in any output
+//! that is more than text.
 //!
 //! `PROPTEST_CASES` sets how many cases each edge gets. The bodies are those of the fuzz targets.
 
@@ -12,17 +13,19 @@ use crate::fuzz::{self, Verdict};
 /// An edge, first without damage, then so many times with some.
 fn bounded(edge: fn(&[u8]) -> Verdict, cases: u32) {
     assert_eq!(edge(&[]), Verdict::Taken, "a document without damage is read");
-    let cases = env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(cases);
+    let cases =
+        env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(cases);
     let config = ProptestConfig {
         cases,
         failure_persistence: None,
         max_shrink_iters: 2000,
         ..ProptestConfig::default()
     };
-    let run = TestRunner::new(config).run(&proptest::collection::vec(any::<u8>(), 0..200), |bytes| {
-        edge(&bytes);
-        Ok(())
-    });
+    let run =
+        TestRunner::new(config).run(&proptest::collection::vec(any::<u8>(), 0..200), |bytes| {
+            edge(&bytes);
+            Ok(())
+        });
     run.unwrap_or_else(|failure| panic!("{failure}"));
 }
 

@@ -18,8 +18,10 @@ fn key() -> (KeyPair, String) {
     let key = KeyPair::generate(KeySize::Rsa2048).expect("a key can be made");
     let der: Pkcs8V1Der = key.as_der().expect("a key can be written");
     let lines = STANDARD.encode(der.as_ref());
-    let lines: Vec<&str> = lines.as_bytes().chunks(64).filter_map(|line| str::from_utf8(line).ok()).collect();
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+    let lines: Vec<&str> =
+        lines.as_bytes().chunks(64).filter_map(|line| str::from_utf8(line).ok()).collect();
+    let pem =
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
     (key, pem)
 }
 
@@ -59,15 +61,20 @@ fn an_app_signs_in_once_and_works_with_the_installations_token() {
     let claims = signed.split_once('.').map(|(_, claims)| claims).unwrap_or_default();
     let claims: Value =
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("JSON");
-    let (issued, expires) = (claims["iat"].as_u64().expect("iat"), claims["exp"].as_u64().expect("exp"));
+    let (issued, expires) =
+        (claims["iat"].as_u64().expect("iat"), claims["exp"].as_u64().expect("exp"));
     assert_eq!(claims["iss"].to_string().trim_matches('"'), "4711");
-    assert!(expires > issued && expires - issued <= 660, "GitHub takes at most ten minutes: {claims}");
+    assert!(
+        expires > issued && expires - issued <= 660,
+        "GitHub takes at most ten minutes: {claims}"
+    );
 }
 
 #[test]
 fn an_app_that_cannot_sign_in_fails_the_merge_step_alone() {
     let (_, pem) = key();
-    for fault in [Fault::status(401, "A JSON web token could not be decoded"), Fault::html(), Fault::reset()]
+    for fault in
+        [Fault::status(401, "A JSON web token could not be decoded"), Fault::html(), Fault::reset()]
     {
         let github = GitHub::start(Repository::with([Pull::eligible(1)]));
         github.always(Route::AccessToken, fault);

@@ -11,10 +11,13 @@ use crate::coordinator;
 use testkit::production::Refusing;
 use testkit::server::{Ending, Server};
 use testkit::workplace::RosterText;
-use testkit::{Fault, Finished, GitHub, Kubernetes, Production, Pull, Reply, Repository, Route, Workplace};
+use testkit::{
+    Fault, Finished, GitHub, Kubernetes, Production, Pull, Reply, Repository, Route, Workplace,
+};
 
 fn check(roster: &RosterText) -> (Finished, Value) {
-    let finished = coordinator(&roster.write()).args(["reconcile", "--only", "health", "-o", "json"]).run();
+    let finished =
+        coordinator(&roster.write()).args(["reconcile", "--only", "health", "-o", "json"]).run();
     let report = finished.json();
     (finished, report)
 }
@@ -34,7 +37,10 @@ fn a_healthy_endpoint_costs_one_request() {
     let (finished, report) = check(&watching(&production, ""));
     assert_eq!((finished.code, &report["status"]), (Some(0), &Value::from("healthy")));
     let endpoint = &report["steps"]["health"]["endpoints"][0];
-    assert_eq!((&endpoint["verdict"], &endpoint["status"]), (&Value::from("up"), &Value::from(200)));
+    assert_eq!(
+        (&endpoint["verdict"], &endpoint["status"]),
+        (&Value::from("up"), &Value::from(200))
+    );
     assert_eq!(production.state().journal, ["GET /healthz"]);
     assert_eq!(report["requests"]["health"], 1);
     assert_eq!(report["steps"]["health"]["recent_merges"], Value::Array(Vec::new()));
@@ -50,11 +56,20 @@ fn every_kind_of_trouble_has_its_verdict_status_and_exit_code() {
         (Reply::new(200, "<html>"), "expect = [204]", "unexpected", "degraded", 0),
         (Reply::new(418, "tea"), "expect = [418]", "up", "healthy", 0),
         (silent, "timeout = \"1s\"", "potential_outage", "broken", 1),
-        (wire(Ending::Garbage(b"\x16\x03 no HTTP\r\n\r\n".to_vec())), "", "potential_outage", "broken", 1),
+        (
+            wire(Ending::Garbage(b"\x16\x03 no HTTP\r\n\r\n".to_vec())),
+            "",
+            "potential_outage",
+            "broken",
+            1,
+        ),
         (wire(Ending::Reset), "", "potential_outage", "broken", 1),
     ] {
         let (finished, report) = check(&watching(&Production::start(reply), settings));
-        let seen = (report["steps"]["health"]["endpoints"][0]["verdict"].as_str(), report["status"].as_str());
+        let seen = (
+            report["steps"]["health"]["endpoints"][0]["verdict"].as_str(),
+            report["status"].as_str(),
+        );
         assert_eq!(seen, (Some(verdict), Some(status)), "{report}");
         assert_eq!(finished.code, Some(code), "{report}");
     }
@@ -64,8 +79,11 @@ fn every_kind_of_trouble_has_its_verdict_status_and_exit_code() {
 fn eight_redirects_are_followed_and_nine_are_not() {
     let production = Production::up();
     for (redirects, verdict, status) in [(5, "up", 200), (8, "up", 200), (9, "unexpected", 302)] {
-        let (_, report) =
-            check(&RosterText::default().watching("production", &production.url_over(redirects), ""));
+        let (_, report) = check(&RosterText::default().watching(
+            "production",
+            &production.url_over(redirects),
+            "",
+        ));
         let endpoint = &report["steps"]["health"]["endpoints"][0];
         assert_eq!(
             (&endpoint["verdict"], &endpoint["status"]),
@@ -80,7 +98,8 @@ fn eight_redirects_are_followed_and_nine_are_not() {
 fn endpoints_are_asked_at_once_and_reported_in_roster_order() {
     let slow = Production::start(Reply::new(200, "ok").after(Duration::from_millis(300)));
     let fast = Production::up();
-    let roster = RosterText::default().watching("slow", &slow.url(), "").watching("fast", &fast.url(), "");
+    let roster =
+        RosterText::default().watching("slow", &slow.url(), "").watching("fast", &fast.url(), "");
     let (_, report) = check(&roster);
     let endpoints = report["steps"]["health"]["endpoints"].as_array().expect("a list");
     let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint["name"].as_str()).collect();
@@ -92,7 +111,8 @@ fn when_production_is_down_the_merges_of_this_cycle_are_named() {
     let github = GitHub::start(Repository::with([Pull { number: 7, ..Pull::default() }]));
     let production = Production::start(Reply::new(500, "broken"));
     let workplace = watching(&production, "").merging(&github, "").deadline("60s").write();
-    let finished = coordinator(&workplace).args(["reconcile", "--only", "merge,health", "-o", "json"]).run();
+    let finished =
+        coordinator(&workplace).args(["reconcile", "--only", "merge,health", "-o", "json"]).run();
     let report = finished.json();
     assert_eq!(github.merged(), [7]);
     assert_eq!(report["steps"]["health"]["recent_merges"][0]["number"], 7, "{report}");
@@ -123,8 +143,9 @@ fn a_status_becomes_a_verdict_and_an_exit_code() {
 #[test]
 fn no_answer_is_a_potential_outage() {
     let silent = Production::start(Reply::new(200, "").after(Duration::MAX));
-    let garbage =
-        Production::start(Reply::new(200, "").ending(Ending::Garbage(b"\x00\xffno http\r\n\r\n".to_vec())));
+    let garbage = Production::start(
+        Reply::new(200, "").ending(Ending::Garbage(b"\x00\xffno http\r\n\r\n".to_vec())),
+    );
     let reset = Production::start(Reply::new(200, "").ending(Ending::Reset));
     let refusing = Refusing::start();
     let no_tls = Production::up();
@@ -139,8 +160,15 @@ fn no_answer_is_a_potential_outage() {
         let (endpoint, finished) = check_url(&url, "timeout = \"400ms\"");
         assert_eq!(endpoint["verdict"], "potential_outage", "{url}: {endpoint}");
         assert_eq!(endpoint["status"], Value::Null, "{url}");
-        assert!(endpoint["error"].as_str().is_some_and(|error| !error.is_empty()), "{url}: {endpoint}");
-        assert_eq!((finished.code, &finished.json()["status"]), (Some(1), &json!("broken")), "{url}");
+        assert!(
+            endpoint["error"].as_str().is_some_and(|error| !error.is_empty()),
+            "{url}: {endpoint}"
+        );
+        assert_eq!(
+            (finished.code, &finished.json()["status"]),
+            (Some(1), &json!("broken")),
+            "{url}"
+        );
     }
 }
 
@@ -148,7 +176,11 @@ fn no_answer_is_a_potential_outage() {
 fn the_body_is_not_waited_for() {
     let endless = Production::start(Reply::new(200, "x".repeat(10_000)).ending(Ending::Trickle));
     let (endpoint, _) = check_url(&endless.url(), "timeout = \"5s\"");
-    assert_eq!((&endpoint["verdict"], &endpoint["error"]), (&json!("up"), &Value::Null), "{endpoint}");
+    assert_eq!(
+        (&endpoint["verdict"], &endpoint["error"]),
+        (&json!("up"), &Value::Null),
+        "{endpoint}"
+    );
     let huge = Production::start(Reply::new(200, vec![b'x'; 64 << 20]));
     assert_eq!(check_url(&huge.url(), "").0["verdict"], "up");
 }
@@ -172,8 +204,9 @@ fn an_endpoint_slower_than_the_whole_run_is_a_potential_outage() {
 /// Runs merge and health: no form of the report speaks of a revert. The one reason.
 fn offline_reason(workplace: &Workplace, variables: &[(&str, &str)]) -> String {
     let run = |form: &str| {
-        let program =
-            variables.iter().fold(coordinator(workplace), |program, (name, value)| program.env(name, value));
+        let program = variables
+            .iter()
+            .fold(coordinator(workplace), |program, (name, value)| program.env(name, value));
         program.args(["reconcile", "--skip", "inventory,spawn", "-o", form]).run()
     };
     for form in ["text", "markdown", "json"] {
@@ -183,14 +216,18 @@ fn offline_reason(workplace: &Workplace, variables: &[(&str, &str)]) -> String {
         assert!(!finished.stdout.contains("revert"), "{}", finished.stdout);
     }
     let report = run("json").json();
-    assert_eq!((&report["status"], report["reasons"].as_array().map(Vec::len)), (&json!("broken"), Some(1)));
+    assert_eq!(
+        (&report["status"], report["reasons"].as_array().map(Vec::len)),
+        (&json!("broken"), Some(1))
+    );
     report["reasons"][0].as_str().expect("a reason is text").to_owned()
 }
 
 /// A roster whose GitHub is at `api_url` and whose production at `url`.
 fn github_and_production(api_url: &str, url: &str) -> Workplace {
     let github = GitHub::start(Repository::with([]));
-    let roster = RosterText::default().merging(&github, "").watching("production", url, "timeout = \"3s\"");
+    let roster =
+        RosterText::default().merging(&github, "").watching("production", url, "timeout = \"3s\"");
     Workplace::new(&roster.text().replace(&github.url(), api_url))
 }
 
@@ -203,7 +240,8 @@ fn a_machine_that_reaches_neither_github_nor_production_is_offline() {
         "{reason}"
     );
 
-    let names = github_and_production("https://no-such-host.invalid", "https://neither-this.invalid/");
+    let names =
+        github_and_production("https://no-such-host.invalid", "https://neither-this.invalid/");
     let reason = offline_reason(&names, &[]);
     assert!(reason.starts_with("offline: "), "{reason}");
 }
@@ -215,7 +253,10 @@ fn a_proxy_that_cannot_be_reached_is_named() {
     let workplace = github_and_production(&github.url(), &production.url());
     let reason = offline_reason(&workplace, &[("HTTP_PROXY", &proxy.url())]);
     let address = proxy.url().replace("http://", "");
-    assert!(reason.contains(&format!("the proxy {address} (HTTP_PROXY) seems to be offline")), "{reason}");
+    assert!(
+        reason.contains(&format!("the proxy {address} (HTTP_PROXY) seems to be offline")),
+        "{reason}"
+    );
     assert!(production.state().journal.is_empty() && github.journal().is_empty());
 }
 
@@ -234,7 +275,9 @@ fn a_cluster_and_production_out_of_reach_are_offline_too() {
     let reasons = report["reasons"].as_array().expect("a list");
     assert_eq!(reasons.len(), 1, "what only follows from it is not a reason: {reasons:?}");
     assert!(
-        reasons[0].as_str().is_some_and(|reason| reason.contains("neither the cluster nor production")),
+        reasons[0]
+            .as_str()
+            .is_some_and(|reason| reason.contains("neither the cluster nor production")),
         "{reasons:?}"
     );
 }
@@ -243,12 +286,18 @@ fn a_cluster_and_production_out_of_reach_are_offline_too() {
 fn when_production_alone_refuses_it_is_an_outage_with_advice() {
     let (github, refusing) = (GitHub::start(Repository::with([])), Refusing::start());
     let workplace = github_and_production(&github.url(), &refusing.url());
-    let finished = coordinator(&workplace).args(["reconcile", "--only", "merge,health", "-o", "json"]).run();
+    let finished =
+        coordinator(&workplace).args(["reconcile", "--only", "merge,health", "-o", "json"]).run();
     let report = finished.json();
     assert_eq!((finished.code, &report["status"]), (Some(1), &json!("broken")), "{report}");
-    assert_eq!(report["reasons"][0], "production does not answer (no connection: connection refused)");
+    assert_eq!(
+        report["reasons"][0],
+        "production does not answer (no connection: connection refused)"
+    );
     assert!(
-        report["advice"][0]["action"].as_str().is_some_and(|it| it.contains("revert what broke it")),
+        report["advice"][0]["action"]
+            .as_str()
+            .is_some_and(|it| it.contains("revert what broke it")),
         "{report}"
     );
 }
@@ -259,7 +308,8 @@ fn a_server_that_takes_the_connection_and_says_nothing_was_reached() {
     github.always(Route::Any, Fault::reply(Reply::new(200, "").ending(Ending::Reset)));
     let silent = Production::start(Reply::new(200, "ok").after(Duration::MAX));
     let workplace = github_and_production(&github.url(), &silent.url());
-    let finished = coordinator(&workplace).args(["reconcile", "--only", "merge,health", "-o", "json"]).run();
+    let finished =
+        coordinator(&workplace).args(["reconcile", "--only", "merge,health", "-o", "json"]).run();
     let reasons = finished.json()["reasons"].to_string();
     assert!(!reasons.contains("offline") && reasons.contains("no answer within 3s"), "{reasons}");
 }
@@ -284,7 +334,8 @@ fn one_dropped_connection_is_tried_again_at_once_and_both_answers_are_reported()
         );
         let error = endpoint["error"].as_str().expect("what came first");
         assert!(
-            error.starts_with("first no HTTP answer: ") && error.ends_with("tried again at once: 200"),
+            error.starts_with("first no HTTP answer: ")
+                && error.ends_with("tried again at once: 200"),
             "{error}"
         );
         let report = finished.json();
@@ -335,15 +386,23 @@ fn both_answers_are_shown_to_people_as_well() {
 #[test]
 fn many_response_headers_are_not_an_outage() {
     let with = |count: usize| {
-        (0..count).fold(Reply::new(200, "ok"), |reply, number| reply.header(&format!("x-{number}"), "y"))
+        (0..count)
+            .fold(Reply::new(200, "ok"), |reply, number| reply.header(&format!("x-{number}"), "y"))
     };
     let many = Production::start(with(900));
     let (endpoint, finished) = check_url(&many.url(), "");
     assert_eq!((&endpoint["verdict"], finished.code), (&json!("up"), Some(0)), "{endpoint}");
     let endless = Production::start(with(1500));
     let (endpoint, finished) = check_url(&endless.url(), "");
-    assert_eq!((&endpoint["verdict"], finished.code), (&json!("unexpected"), Some(0)), "{endpoint}");
-    assert!(endpoint["error"].as_str().is_some_and(|error| error.contains("headers")), "{endpoint}");
+    assert_eq!(
+        (&endpoint["verdict"], finished.code),
+        (&json!("unexpected"), Some(0)),
+        "{endpoint}"
+    );
+    assert!(
+        endpoint["error"].as_str().is_some_and(|error| error.contains("headers")),
+        "{endpoint}"
+    );
 }
 
 #[test]
@@ -380,7 +439,11 @@ fn another_port_of_the_same_host_is_no_other_host() {
     let elsewhere = Production::up();
     let production = Production::start(Reply::new(301, "").header("location", elsewhere.url()));
     let (endpoint, _) = check_url(&production.url(), "");
-    assert_eq!((&endpoint["verdict"], &endpoint["status"]), (&json!("up"), &json!(200)), "{endpoint}");
+    assert_eq!(
+        (&endpoint["verdict"], &endpoint["status"]),
+        (&json!("up"), &json!(200)),
+        "{endpoint}"
+    );
     assert_eq!(elsewhere.state().journal, ["GET /healthz"]);
 }
 
@@ -393,7 +456,10 @@ fn a_loop_of_redirects_is_unexpected_at_its_first_turn() {
         (&json!("unexpected"), &json!(302)),
         "{endpoint}"
     );
-    assert!(endpoint["error"].as_str().is_some_and(|error| error.contains("in a loop")), "{endpoint}");
+    assert!(
+        endpoint["error"].as_str().is_some_and(|error| error.contains("in a loop")),
+        "{endpoint}"
+    );
     assert_eq!((finished.code, production.state().journal.len()), (Some(0), 1));
 }
 
@@ -402,8 +468,9 @@ fn a_proxy_whose_scheme_cannot_be_used_is_one_clear_sentence() {
     let production = Production::up();
     let workplace = watching(&production, "").write();
     let run = |variables: &[(&str, &str)]| {
-        let program =
-            variables.iter().fold(coordinator(&workplace), |program, (name, value)| program.env(name, value));
+        let program = variables
+            .iter()
+            .fold(coordinator(&workplace), |program, (name, value)| program.env(name, value));
         program.args(["reconcile", "--only", "health", "-o", "json"]).run().json()
     };
     let socks = ("ALL_PROXY", "socks5://me:hunter22@127.0.0.1:1080");

@@ -43,7 +43,10 @@ fn a_list_that_is_not_what_github_documents_fails_the_step_with_a_reason() {
         (Fault::json(&json!({"data": null})), "GitHub"),
         (Fault::json(&json!({"data": {"repository": null}})), "demo/app"),
         (Fault::json(&json!({"data": {"repository": {"pullRequests": 7}}})), "GitHub"),
-        (Fault::json(&json!({"errors": [{"message": "Something went wrong"}]})), "Something went wrong"),
+        (
+            Fault::json(&json!({"errors": [{"message": "Something went wrong"}]})),
+            "Something went wrong",
+        ),
         (Fault::status(401, "Bad credentials"), "token"),
         (Fault::status(500, "Server Error"), "500"),
         (Fault::status(302, "Moved"), "302"),
@@ -81,7 +84,9 @@ fn an_error_that_quotes_the_token_is_masked() {
 
 #[test]
 fn a_merge_answer_that_is_garbage_is_an_unknown_outcome() {
-    for fault in [Fault::json(&Value::Null), Fault::json(&json!({"merged": "yes"})), Fault::huge(64 << 20)] {
+    for fault in
+        [Fault::json(&Value::Null), Fault::json(&json!({"merged": "yes"})), Fault::huge(64 << 20)]
+    {
         let github = one_eligible();
         github.script(Route::Merge(1), [fault]);
         let workplace = RosterText::default().merging(&github, "").write();
@@ -93,7 +98,8 @@ fn a_merge_answer_that_is_garbage_is_an_unknown_outcome() {
 
 #[test]
 fn fields_that_github_could_not_read_close_their_pull_request_alone() {
-    let broken = ["author", "labels", "latestOpinionatedReviews", "reviewDecision", "statusCheckRollup"];
+    let broken =
+        ["author", "labels", "latestOpinionatedReviews", "reviewDecision", "statusCheckRollup"];
     let pulls = broken.iter().zip(1..).map(|(field, number)| Pull {
         broken_fields: vec![((*field).to_owned(), "INTERNAL".to_owned())],
         ..Pull::eligible(number)
@@ -115,9 +121,11 @@ fn a_title_on_a_terminal_keeps_its_joiners_and_loses_what_turns_text_around() {
         Pull::eligible(2).titled(turned),
     ]));
     let workplace = RosterText::default().merging(&github, "").write();
-    for arguments in
-        [&["pulls"][..], &["reconcile", "--only", "merge", "--dry-run"], &["pulls", "-o", "markdown"]]
-    {
+    for arguments in [
+        &["pulls"][..],
+        &["reconcile", "--only", "merge", "--dry-run"],
+        &["pulls", "-o", "markdown"],
+    ] {
         let shown = coordinator(&workplace).args(arguments.iter().copied()).run().stdout;
         assert!(shown.contains(persian) && shown.contains("abcd"), "{arguments:?}: {shown:?}");
     }
@@ -136,7 +144,8 @@ fn text_from_github_reaches_no_output_as_more_than_text() {
     let github = GitHub::start(Repository::with([hostile(1), blocked]));
     let workplace = RosterText::default().merging(&github, "").write();
     for form in ["text", "markdown", "json"] {
-        let finished = coordinator(&workplace).args(["reconcile", "--only", "merge", "-o", form]).run();
+        let finished =
+            coordinator(&workplace).args(["reconcile", "--only", "merge", "-o", form]).run();
         for output in [&finished.stdout, &finished.stderr] {
             let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
             assert!(!output.contains(bad), "{form}: {output:?}");
@@ -150,11 +159,18 @@ fn text_from_github_reaches_no_output_as_more_than_text() {
                 finished.stdout
             );
         }
-        assert!(!finished.stdout.lines().any(|line| line.starts_with("::error::")), "{}", finished.stdout);
+        assert!(
+            !finished.stdout.lines().any(|line| line.starts_with("::error::")),
+            "{}",
+            finished.stdout
+        );
     }
     let mut state = github.state();
     let message = &state.repository().branches["main"][1].message;
-    assert!(!message.chars().any(char::is_control) && !message.contains("[skip ci]"), "{message:?}");
+    assert!(
+        !message.chars().any(char::is_control) && !message.contains("[skip ci]"),
+        "{message:?}"
+    );
 }
 
 #[test]
@@ -186,5 +202,9 @@ fn a_list_that_never_comes_ends_with_the_deadline_for_pulls_too() {
     let workplace = RosterText::default().deadline("1s").merging(&github, "").write();
     let finished = coordinator(&workplace).args(["pulls"]).run();
     assert_eq!(finished.code, Some(1));
-    assert!(finished.stderr.contains("no end within the roster's `deadline` of 1s"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("no end within the roster's `deadline` of 1s"),
+        "{}",
+        finished.stderr
+    );
 }

@@ -1,4 +1,5 @@
-//! One thing fails, everything else happens: the rows of the error table, each with its whole report.
+//! One thing fails, everything else happens: the rows of the error table, each with its whole
+//! report.
 
 use std::time::Duration;
 
@@ -108,7 +109,8 @@ fn when_the_inventory_fails_and_the_roster_says_skip_nothing_is_spawned() {
 #[test]
 fn a_spawn_that_fails_stops_its_own_role_alone() {
     let busy = Busy::new();
-    let roster = busy.roster.clone().role("tester", 1, r#"["/no/such/agent"]"#).role("writer", 1, AGENT);
+    let roster =
+        busy.roster.clone().role("tester", 1, r#"["/no/such/agent"]"#).role("writer", 1, AGENT);
     let workplace = roster.write();
     let (finished, report) = run(&workplace);
     let spawn = &report["steps"]["spawn"];
@@ -128,7 +130,10 @@ fn after_a_failed_spawn_no_further_one_of_that_role_starts() {
     let finished = coordinator(&workplace).args(["reconcile", "-o", "json"]).run();
     let spawn = finished.json()["steps"]["spawn"].clone();
     let (failed, held) = (spawn["failed"].as_array(), spawn["held"].as_array());
-    assert!(failed.is_some_and(|failed| (1..=8).contains(&failed.len())), "8 start at a time: {spawn:#}");
+    assert!(
+        failed.is_some_and(|failed| (1..=8).contains(&failed.len())),
+        "8 start at a time: {spawn:#}"
+    );
     assert_eq!(failed.map_or(0, Vec::len) + held.map_or(0, Vec::len), 20, "{spawn:#}");
     assert!(held.into_iter().flatten().all(|row| row["reason"] == "role_failed"), "{spawn:#}");
     assert_eq!((finished.code, &finished.json()["status"]), (Some(1), &json!("broken")));
@@ -149,11 +154,16 @@ fn when_the_list_fails_nothing_is_merged_and_the_rest_happens() {
 #[test]
 fn a_merge_that_fails_stops_no_other() {
     let busy = Busy::new();
-    busy.github.script(Route::Merge(1), [Fault::status(403, "Resource not accessible by integration")]);
+    busy.github
+        .script(Route::Merge(1), [Fault::status(403, "Resource not accessible by integration")]);
     let workplace = busy.roster.write();
     let (finished, report) = run(&workplace);
     let merge = &report["steps"]["merge"];
-    assert_eq!((merged(merge), left_alone(merge)), (json!([2]), json!([[1, "forbidden"]])), "{report:#}");
+    assert_eq!(
+        (merged(merge), left_alone(merge)),
+        (json!([2]), json!([[1, "forbidden"]])),
+        "{report:#}"
+    );
     assert_eq!((finished.code, &report["status"]), (Some(0), &json!("degraded")));
     snapshot("one_merge_fails", &workplace, &report);
 }
@@ -232,7 +242,11 @@ fn a_rate_limit_defers_and_says_until_when() {
         let finished =
             coordinator(&roster.write()).args(["reconcile", "--only", "merge", "-o", "json"]).run();
         let report = finished.json();
-        assert_eq!((finished.code, &report["status"]), (Some(75), &json!("degraded")), "{told}\n{report:#}");
+        assert_eq!(
+            (finished.code, &report["status"]),
+            (Some(75), &json!("degraded")),
+            "{told}\n{report:#}"
+        );
         assert_eq!(merged(&report["steps"]["merge"]), json!([]), "{told}");
         assert!(busy.github.merge_calls().len() <= 1, "{told}: nothing more is asked");
         assert!(busy.github.journal().len() <= 2, "{told}: {:#?}", busy.github.journal());

@@ -31,7 +31,8 @@ impl Fleet {
     fn new(script: &str) -> Self {
         let defaults = "backoff_base = \"0s\"\nmin_runtime = \"0s\"\n";
         let command = format!("[\"sh\", \"-c\", {script:?}]");
-        let workplace = RosterText::default().defaults(defaults).role("builder", 0, &command).write();
+        let workplace =
+            RosterText::default().defaults(defaults).role("builder", 0, &command).write();
         let home = workplace.path().to_str().expect("a path is text").to_owned();
         let variable = |name: &str| (name == "HOME").then(|| home.clone());
         let roster = coordinator_roster::load(&workplace.roster(), &variable)
@@ -133,7 +134,10 @@ async fn a_task_runs_once_and_is_done_when_its_agent_ends_well() {
     let report = fleet.cycle().await;
     assert_eq!(started(&report), []);
     let effects = &report.spawn.body.effects;
-    assert_eq!(effects.iter().map(|one| one.report.outcome).collect::<Vec<_>>(), [EffectOutcome::Written]);
+    assert_eq!(
+        effects.iter().map(|one| one.report.outcome).collect::<Vec<_>>(),
+        [EffectOutcome::Written]
+    );
     assert_eq!(fleet.state("bd-4jz"), Some(TaskState::Done));
     let report = fleet.cycle().await;
     assert_eq!((started(&report).len(), report.inventory.body.sources[0].items), (0, 0));
@@ -244,7 +248,10 @@ async fn a_source_that_cannot_be_read_wants_nothing_and_loses_nothing() {
     let report = fleet.cycle().await;
     assert_eq!(started(&report), []);
     let source = &report.inventory.body.sources[0];
-    assert_eq!((source.outcome.word(), source.outcome.error()), ("failed", Some("the database is locked")));
+    assert_eq!(
+        (source.outcome.word(), source.outcome.error()),
+        ("failed", Some("the database is locked"))
+    );
     assert_eq!(report.status.word(), "broken");
     fleet.tasks.store.borrow_mut().broken = None;
     assert_eq!(started(&fleet.cycle().await).len(), 1);
@@ -279,7 +286,10 @@ async fn what_is_remembered_of_an_item_goes_two_days_after_it_has_left_and_no_so
     assert!(fleet.files("1").0.join("left.json").exists(), "a cycle sweeps");
     assert_eq!(fleet.swept(47, &["2"]).await, THERE);
     assert_eq!(fleet.swept(49, &["2"]).await, (false, false));
-    assert!(fleet.files("2").0.exists() && !fleet.files("2").0.join("left.json").exists(), "it came back");
+    assert!(
+        fleet.files("2").0.exists() && !fleet.files("2").0.join("left.json").exists(),
+        "it came back"
+    );
     let listing = fleet.list().await;
     assert_eq!(listing.slots.keys().cloned().collect::<Vec<_>>(), [fleet.tasks.slot("2")]);
     // The slot works as a new one.

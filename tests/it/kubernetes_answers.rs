@@ -1,4 +1,5 @@
-//! What each answer of the API server comes to: a session, a held slot or a failure that says what to do.
+//! What each answer of the API server comes to: a session, a held slot or a failure that says what
+//! to do.
 
 use std::time::Duration;
 
@@ -110,7 +111,10 @@ fn a_job_that_the_server_finds_invalid_is_reported_with_the_field() {
     }];
     fleet.cluster.always(Call::Create, status::invalid("Job", SLOT, &causes));
     let error = failure(&fleet.reconcile());
-    assert!(error.contains("spec.template.spec.runtimeClassName") && error.contains("mend"), "{error}");
+    assert!(
+        error.contains("spec.template.spec.runtimeClassName") && error.contains("mend"),
+        "{error}"
+    );
     assert_eq!(
         fleet.cluster.calls(),
         [Call::ListJobs, Call::ReadLedger, Call::Create],
@@ -121,8 +125,7 @@ fn a_job_that_the_server_finds_invalid_is_reported_with_the_field() {
 #[test]
 fn an_admission_that_refuses_is_quoted() {
     let fleet = Fleet::open(ONE);
-    let why =
-        "ValidatingAdmissionPolicy 'coordinator' with binding 'coordinator' denied request: not well-formed";
+    let why = "ValidatingAdmissionPolicy 'coordinator' with binding 'coordinator' denied request: not well-formed";
     let reply = status::denied_by(status::Resource::Jobs, SLOT, why);
     fleet.cluster.always(Call::Create, reply);
     assert!(failure(&fleet.reconcile()).contains("denied request: not well-formed"));
@@ -147,7 +150,8 @@ fn a_server_that_asks_for_a_pause_within_the_deadline_gets_it() {
         fleet.cluster.script(Call::Create, [reply]);
         let report = fleet.reconcile();
         assert_eq!(slots(&report, "spawned"), [SLOT], "{report:#}");
-        let expected = [Call::ListJobs, Call::ListJobs, Call::ReadLedger, Call::Create, Call::Create];
+        let expected =
+            [Call::ListJobs, Call::ListJobs, Call::ReadLedger, Call::Create, Call::Create];
         assert_eq!(fleet.cluster.calls(), expected);
         let [.., refused, tried] = &fleet.asked(Call::Create)[..] else { panic!("two creates") };
         assert_eq!(refused.body, tried.body);
@@ -189,7 +193,9 @@ fn a_server_that_is_down_without_a_word_is_not_asked_twice() {
 fn a_create_whose_answer_is_lost_is_found_again_by_its_cycle() {
     for trouble in [
         Trouble::Wire(Fault::reply(status::timeout()).after_applying()),
-        Trouble::Wire(Fault::reply(status::internal("etcdserver: request timed out")).after_applying()),
+        Trouble::Wire(
+            Fault::reply(status::internal("etcdserver: request timed out")).after_applying(),
+        ),
         Trouble::Wire(Fault::reset().after_applying()),
         Trouble::Wire(Fault::truncated()),
         Trouble::Twice,
@@ -290,7 +296,9 @@ fn a_cluster_behind_a_proxy_is_said_to_be_out_of_reach() {
     let server = format!("    server: {}\n", fleet.cluster.url());
     let proxied = format!("{server}    proxy-url: http://proxy.example:3128\n");
     let program = fleet.program(RECONCILE);
-    fleet.workplace().write("kubeconfig.yaml", fleet.cluster.kubeconfig().replace(&server, &proxied));
+    fleet
+        .workplace()
+        .write("kubeconfig.yaml", fleet.cluster.kubeconfig().replace(&server, &proxied));
     let report = program.run().json();
     let error = report["steps"]["inventory"]["error"].as_str().expect("there is no way to it");
     assert!(error.contains("proxy.example") && error.contains("proxy-url"), "{error}");

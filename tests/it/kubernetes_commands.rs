@@ -1,4 +1,5 @@
-//! What the commands show of a fleet on a cluster, and what each does when the cluster cannot be reached.
+//! What the commands show of a fleet on a cluster, and what each does when the cluster cannot be
+//! reached.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -65,7 +66,10 @@ fn programs_read_sessions_of_a_cluster_in_the_same_form() {
     cluster.forget();
     let json = run(&workplace, &cluster, &["sessions", "-o", "json"]).json();
     assert_eq!(cluster.calls(), [Call::ListJobs, Call::ListPods]);
-    assert_eq!((&json["schema"], &json["fleet"]), (&json!("coordinator.sessions/v1"), &json!("demo")));
+    assert_eq!(
+        (&json["schema"], &json["fleet"]),
+        (&json!("coordinator.sessions/v1"), &json!("demo"))
+    );
     let sessions = json["sessions"].as_array().expect("a list");
     assert_eq!(sessions.len(), 4, "{json:#}");
     let ended = &sessions[1];
@@ -84,9 +88,16 @@ fn a_report_names_stuck_and_out_of_range_sessions_and_touches_none() {
     let inventory = &report["steps"]["inventory"];
     assert_eq!(inventory["out_of_range"], json!(["demo-ui-builder-s3"]));
     let stuck = &inventory["stuck"][0];
-    assert_eq!((&stuck["slot"], &stuck["reason"]), (&json!("demo-ui-builder-s2"), &json!("pending")));
-    let signals: Vec<&Value> =
-        report["advice"].as_array().expect("a list").iter().map(|advice| &advice["signal"]).collect();
+    assert_eq!(
+        (&stuck["slot"], &stuck["reason"]),
+        (&json!("demo-ui-builder-s2"), &json!("pending"))
+    );
+    let signals: Vec<&Value> = report["advice"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|advice| &advice["signal"])
+        .collect();
     assert_eq!(signals, [&json!("pending: ui-builder-s2")]);
     assert_eq!(report["status"], "healthy");
 }
@@ -97,10 +108,16 @@ fn a_log_is_printed_without_secrets_and_escape_sequences() {
     let workplace = fleet(1);
     report(&workplace, &cluster);
     cluster.state().run_all();
-    cluster.state().write_log("demo-ui-builder-s0", &format!("a \u{1b}[31mred\u{1b}[0m\r\nkey {TOKEN} end"));
+    cluster
+        .state()
+        .write_log("demo-ui-builder-s0", &format!("a \u{1b}[31mred\u{1b}[0m\r\nkey {TOKEN} end"));
     for name in ["ui-builder-s0", "demo-ui-builder-s0", "ui_builder_s0"] {
         let finished = run(&workplace, &cluster, &["logs", name]);
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "a red\nkey *** end\n"), "{name}");
+        assert_eq!(
+            (finished.code, finished.stdout.as_str()),
+            (Some(0), "a red\nkey *** end\n"),
+            "{name}"
+        );
     }
 }
 
@@ -111,13 +128,20 @@ fn a_followed_log_ends_with_its_session() {
     report(&workplace, &cluster);
     cluster.state().run_all();
     cluster.state().write_log("demo-ui-builder-s0", "one\n");
-    let follower =
-        coordinator(&workplace).kubeconfig(&cluster).args(["logs", "ui-builder-s0", "--follow"]).spawn();
+    let follower = coordinator(&workplace)
+        .kubeconfig(&cluster)
+        .args(["logs", "ui-builder-s0", "--follow"])
+        .spawn();
     cluster.await_calls(Call::Log, 1);
     cluster.state().write_log("demo-ui-builder-s0", "two\n");
     cluster.state().finish("demo-ui-builder-s0", 0, "");
     let finished = follower.wait();
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "one\ntwo\n"), "{}", finished.stderr);
+    assert_eq!(
+        (finished.code, finished.stdout.as_str()),
+        (Some(0), "one\ntwo\n"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
@@ -145,11 +169,17 @@ fn doctor_finds_the_cluster_in_order_and_changes_nothing() {
     let cluster = Kubernetes::start();
     let finished = run(&fleet(1), &cluster, &["doctor"]);
     assert_eq!(finished.code, Some(0), "{}", finished.stdout);
-    for words in
-        ["context world, namespace agents", "accepts the credentials of", "would accept a session of"]
-    {
+    for words in [
+        "context world, namespace agents",
+        "accepts the credentials of",
+        "would accept a session of",
+    ] {
         let line = finished.stdout.lines().find(|line| line.contains(words));
-        assert!(line.is_some_and(|line| line.starts_with("ok ")), "no {words} in\n{}", finished.stdout);
+        assert!(
+            line.is_some_and(|line| line.starts_with("ok ")),
+            "no {words} in\n{}",
+            finished.stdout
+        );
     }
     assert!(cluster.state().jobs().is_empty());
 }
@@ -166,7 +196,8 @@ fn doctor_names_a_verb_that_is_missing() {
 
 #[test]
 fn without_a_cluster_merges_and_health_checks_go_on() {
-    let (github, production) = (GitHub::start(Repository::with([Pull::eligible(7)])), Production::up());
+    let (github, production) =
+        (GitHub::start(Repository::with([Pull::eligible(7)])), Production::up());
     let roster = RosterText::kubernetes("").role("ui_builder", 1, AGENT).merging(&github, "");
     let workplace = roster.watching("production", &production.url(), "").write();
     let absent = workplace.path().join("absent.yaml");
@@ -200,7 +231,8 @@ fn a_program_that_brings_no_token_holds_up_nothing_but_the_sessions() {
     let workplace = roster.watching("production", &production.url(), "").write();
     workplace.write("login", "#!/bin/sh\nexec sleep 50 2>/dev/null\n");
     let login = workplace.path().join("login");
-    fs::set_permissions(&login, fs::Permissions::from_mode(0o755)).expect("it can be made executable");
+    fs::set_permissions(&login, fs::Permissions::from_mode(0o755))
+        .expect("it can be made executable");
     let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      interactiveMode: Never\n      command:";
     let config = Kubernetes::start().kubeconfig();
     let (start, end) = config.split_once("    token: ").expect("a user with a token");

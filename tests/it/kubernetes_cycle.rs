@@ -27,7 +27,8 @@ fn filling_an_empty_fleet_costs_one_list_one_look_at_the_ledger_and_one_create_p
     assert_eq!(calls, [Call::Create; 5]);
     assert_eq!(report["requests"]["platform"], 7);
     let jobs = fleet.cluster.state().jobs();
-    let names = ["demo-tester-s0", "demo-tester-s1", SLOT, "demo-ui-builder-s1", "demo-ui-builder-s2"];
+    let names =
+        ["demo-tester-s0", "demo-tester-s1", SLOT, "demo-ui-builder-s1", "demo-ui-builder-s2"];
     assert_eq!(jobs, names);
 }
 
@@ -78,7 +79,8 @@ fn replacing_costs_a_deletion_and_a_create_per_slot_and_one_list_of_pods_and_one
     }
     assert_eq!(fleet.cluster.journal().len(), 7);
     let deletions = fleet.asked(Call::Delete);
-    let deletion = deletions.iter().find(|asked| asked.name() == SLOT).expect("the slot was cleared");
+    let deletion =
+        deletions.iter().find(|asked| asked.name() == SLOT).expect("the slot was cleared");
     assert_eq!(deletion.body["preconditions"], json!({"uid": ended}));
     assert_eq!(deletion.body["propagationPolicy"], "Background");
     assert_eq!(fleet.generation(SLOT), "2");
@@ -97,7 +99,14 @@ fn what_the_coordinator_asks_for_is_what_its_role_allows() {
     fleet.reconcile();
     fleet.run(&["reconcile", "--dry-run"]);
     for asked in fleet.cluster.journal() {
-        assert!(asked.status < 300, "{} {} -> {} {}", asked.method, asked.path, asked.status, asked.reply);
+        assert!(
+            asked.status < 300,
+            "{} {} -> {} {}",
+            asked.method,
+            asked.path,
+            asked.status,
+            asked.reply
+        );
     }
     let verbs: BTreeSet<&str> = fleet.cluster.journal().iter().map(Asked::verb).collect();
     assert_eq!(verbs, BTreeSet::from(["create", "delete", "get", "list"]));
@@ -135,12 +144,18 @@ fn a_session_runs_once_ends_by_itself_and_cannot_do_much() {
     fleet.reconcile();
     let job = fleet.cluster.state().job(SLOT).clone();
     let spec = &job["spec"];
-    for (key, value) in
-        [("parallelism", 1), ("completions", 1), ("backoffLimit", 0), ("activeDeadlineSeconds", 7_800)]
-    {
+    for (key, value) in [
+        ("parallelism", 1),
+        ("completions", 1),
+        ("backoffLimit", 0),
+        ("activeDeadlineSeconds", 7_800),
+    ] {
         assert_eq!(spec[key], value, "{key}");
     }
-    assert_eq!((&spec["podReplacementPolicy"], &spec["suspend"]), (&json!("Failed"), &json!(false)));
+    assert_eq!(
+        (&spec["podReplacementPolicy"], &spec["suspend"]),
+        (&json!("Failed"), &json!(false))
+    );
     assert_eq!(spec["ttlSecondsAfterFinished"], 86_400);
     let rules = spec["podFailurePolicy"]["rules"].as_array().expect("rules are a list");
     assert!(
@@ -148,7 +163,10 @@ fn a_session_runs_once_ends_by_itself_and_cannot_do_much() {
         "others would start sessions again: {rules:?}"
     );
     let pod = &spec["template"]["spec"];
-    assert_eq!((&pod["restartPolicy"], &pod["activeDeadlineSeconds"]), (&json!("Never"), &json!(7_200)));
+    assert_eq!(
+        (&pod["restartPolicy"], &pod["activeDeadlineSeconds"]),
+        (&json!("Never"), &json!(7_200))
+    );
     assert_eq!(
         (&pod["automountServiceAccountToken"], &pod["enableServiceLinks"]),
         (&json!(false), &json!(false))
@@ -217,8 +235,12 @@ fn a_dry_run_asks_the_server_about_every_write_and_changes_nothing() {
     let report = fleet.run(&["reconcile", "--dry-run", "-o", "json"]).json();
     assert_eq!(slots(&report, "spawned"), [SLOT, "demo-ui-builder-s2"], "{report:#}");
     assert_eq!(report["steps"]["spawn"]["spawned"][0]["generation"], 2);
-    let writes: Vec<_> = fleet.cluster.journal().into_iter().filter(|asked| asked.method != "GET").collect();
-    assert!(writes.iter().filter(|asked| asked.call == Call::Create).count() == 2, "both were asked about");
+    let writes: Vec<_> =
+        fleet.cluster.journal().into_iter().filter(|asked| asked.method != "GET").collect();
+    assert!(
+        writes.iter().filter(|asked| asked.call == Call::Create).count() == 2,
+        "both were asked about"
+    );
     assert!(writes.iter().all(Asked::is_dry_run));
     assert_eq!(fleet.cluster.state().namespace().jobs, before);
 }
@@ -242,7 +264,8 @@ fn a_fleet_wide_cap_and_the_pause_switch_hold_on_kubernetes_too() {
     let fleet = Fleet::of(&text.clone().role("ui_builder", 3, r#"["agent"]"#));
     assert_eq!(held(&fleet.reconcile()), ["cap"]);
     assert_eq!(fleet.cluster.state().jobs().len(), 2);
-    let paused = RosterText::kubernetes("").platform("max_spawns = 0").role("ui_builder", 3, r#"["agent"]"#);
+    let paused =
+        RosterText::kubernetes("").platform("max_spawns = 0").role("ui_builder", 3, r#"["agent"]"#);
     fleet.rewrite(&paused);
     let report = fleet.reconcile_alone();
     assert_eq!(held(&report), ["max_spawns"]);

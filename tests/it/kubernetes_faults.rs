@@ -1,5 +1,5 @@
-//! Overlap, crashes, stale knowledge and a cluster that misbehaves: a slot never has two live sessions, and no live one
-//! is ended. The fake cluster watches for both in every test.
+//! Overlap, crashes, stale knowledge and a cluster that misbehaves: a slot never has two live
+//! sessions, and no live one is ended. The fake cluster watches for both in every test.
 
 use serde_json::{Value, json};
 
@@ -56,7 +56,8 @@ fn cycles_with_different_rosters_never_share_a_slot() {
     let gate = Gate::default();
     fleet.cluster.script(Call::ListJobs, vec![Trouble::Held(gate.clone()); 2]);
     let large = fleet.program(RECONCILE).spawn();
-    let small = fleet.program(RECONCILE).env("COORDINATOR_CONFIG", small.to_str().expect("UTF-8")).spawn();
+    let small =
+        fleet.program(RECONCILE).env("COORDINATOR_CONFIG", small.to_str().expect("UTF-8")).spawn();
     fleet.cluster.await_calls(Call::ListJobs, 2);
     gate.open();
     let spawned: usize =
@@ -95,7 +96,8 @@ fn a_crash_between_the_removal_and_the_creation_leaves_a_slot_that_the_next_cycl
     assert_eq!(fleet.generation(SLOT), "2", "the ledger has the history of the slot");
 }
 
-/// The record that decides vanishes between two lists: with generations in names this gives two sessions.
+/// The record that decides vanishes between two lists: with generations in names this gives two
+/// sessions.
 #[test]
 fn a_record_that_its_ttl_removes_between_two_lists_does_not_double_the_session() {
     let fleet = ended(OPEN);
@@ -160,12 +162,17 @@ fn a_list_that_keeps_expiring_or_breaks_off_is_no_list() {
         fleet.cluster.always(Call::MoreJobs, trouble.clone());
         let report = fleet.reconcile();
         assert_eq!(report["steps"]["inventory"]["outcome"], "failed", "{trouble:?}");
-        assert_eq!(report["steps"]["inventory"]["running"], Value::Null, "half a list counts nobody");
+        assert_eq!(
+            report["steps"]["inventory"]["running"],
+            Value::Null,
+            "half a list counts nobody"
+        );
         assert_idle(&report);
         assert!(fleet.cluster.count(Call::ListJobs) <= 3);
         assert_eq!(fleet.cluster.count(Call::Create), 0);
         let pages = fleet.asked(Call::MoreJobs);
-        let offered: Vec<&Value> = pages.iter().map(|asked| &asked.reply["metadata"]["continue"]).collect();
+        let offered: Vec<&Value> =
+            pages.iter().map(|asked| &asked.reply["metadata"]["continue"]).collect();
         let asked_for = |asked: &Asked| offered.contains(&&json!(asked.parameter("continue")));
         assert!(!pages.iter().any(asked_for), "{trouble:?}: the inconsistent rest was asked for");
     }
@@ -386,7 +393,8 @@ fn four_coordinators_at_once_over_a_bad_line_never_double_a_session() {
             let slot = format!("demo-ui-builder-s{index}");
             let ends = index % 3 == round % 3;
             let mut cluster = fleet.cluster.state();
-            if ends && cluster.jobs().contains(&slot) && cluster.job(&slot)["status"]["active"] == 1 {
+            if ends && cluster.jobs().contains(&slot) && cluster.job(&slot)["status"]["active"] == 1
+            {
                 cluster.finish(&slot, 1, "");
             }
         }

@@ -50,7 +50,11 @@ impl Fleet {
     /// Another roster beside the fleet's own.
     pub(crate) fn write_roster(&self, file: &str, roster: &RosterText) {
         self.workplace.write(file, roster.text());
-        for key in roster.text().lines().filter_map(|line| line.strip_prefix("key = \"")?.strip_suffix('"')) {
+        for key in roster
+            .text()
+            .lines()
+            .filter_map(|line| line.strip_prefix("key = \"")?.strip_suffix('"'))
+        {
             self.workplace.write(&format!("briefs/{key}.md"), "Do one useful thing.");
         }
     }
@@ -93,7 +97,8 @@ impl Fleet {
     /// The generation of a slot's Job.
     pub(crate) fn generation(&self, slot: &str) -> String {
         let label =
-            self.cluster.state().job(slot)["metadata"]["labels"]["coordinator.dev/generation"].clone();
+            self.cluster.state().job(slot)["metadata"]["labels"]["coordinator.dev/generation"]
+                .clone();
         label.as_str().expect("a label is text").to_owned()
     }
 
@@ -125,7 +130,10 @@ pub(crate) fn slots(report: &Value, array: &str) -> Vec<String> {
 /// The reasons for which slots were held.
 pub(crate) fn held(report: &Value) -> Vec<String> {
     let items = report["steps"]["spawn"]["held"].as_array().expect("arrays are always present");
-    items.iter().map(|item| item["reason"].as_str().expect("a reason is a word").to_owned()).collect()
+    items
+        .iter()
+        .map(|item| item["reason"].as_str().expect("a reason is a word").to_owned())
+        .collect()
 }
 
 /// The only failure of the spawn step.

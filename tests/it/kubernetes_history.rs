@@ -1,4 +1,5 @@
-//! What a slot remembers from one Job to the next, and what follows from it: backoff, `sessions`, `logs`.
+//! What a slot remembers from one Job to the next, and what follows from it: backoff, `sessions`,
+//! `logs`.
 
 use std::time::SystemTime;
 
@@ -36,7 +37,8 @@ fn a_slot_remembers_its_last_eight_sessions_with_exit_code_and_last_words() {
     }
     fleet.reconcile();
     let remembered = history(&fleet);
-    let generations: Vec<_> = remembered.iter().map(|run| run["gen"].as_u64().expect("a number")).collect();
+    let generations: Vec<_> =
+        remembered.iter().map(|run| run["gen"].as_u64().expect("a number")).collect();
     assert_eq!(generations, [3, 4, 5, 6, 7, 8, 9, 10]);
     let last = &remembered[7];
     assert_eq!(
@@ -46,9 +48,13 @@ fn a_slot_remembers_its_last_eight_sessions_with_exit_code_and_last_words() {
     assert_eq!(last["reason"], "ended with 10", "the end of a log says what happened");
     assert_eq!(fleet.generation(SLOT), "11");
     let sessions = fleet.sessions(SLOT);
-    let shown: Vec<_> = sessions.iter().map(|one| one["generation"].as_u64().expect("a number")).collect();
+    let shown: Vec<_> =
+        sessions.iter().map(|one| one["generation"].as_u64().expect("a number")).collect();
     assert_eq!(shown, [3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    assert_eq!((&sessions[7]["exit_code"], &sessions[7]["outcome"]), (&json!(10), &json!("failed")));
+    assert_eq!(
+        (&sessions[7]["exit_code"], &sessions[7]["outcome"]),
+        (&json!(10), &json!("failed"))
+    );
     assert_eq!(sessions[8]["state"], "running");
 }
 
@@ -81,7 +87,8 @@ fn an_outcome_says_how_a_session_ended() {
     cluster.lose_pod(&slot(4));
     drop(cluster);
     let last = |index: u32| fleet.sessions(&slot(index)).pop().expect("a session");
-    let outcomes = [0, 1, 2, 3, 4].map(|index| last(index)["outcome"].as_str().expect("a word").to_owned());
+    let outcomes =
+        [0, 1, 2, 3, 4].map(|index| last(index)["outcome"].as_str().expect("a word").to_owned());
     assert_eq!(outcomes, ["succeeded", "failed", "timed_out", "timed_out", "failed"]);
     assert_eq!((&last(1)["exit_code"], &last(4)["exit_code"]), (&json!(7), &Value::Null));
     let table = fleet.run(&["sessions"]).stdout;
@@ -193,6 +200,9 @@ fn backing_off_slots_are_counted_by_the_clusters_clock() {
         fleet.cluster.state().finish(SLOT, 1, "");
         let report = fleet.reconcile();
         assert_idle(&report);
-        assert_eq!(report["steps"]["inventory"]["roles"][0]["backing_off"], 1, "{offset}: {report:#}");
+        assert_eq!(
+            report["steps"]["inventory"]["roles"][0]["backing_off"], 1,
+            "{offset}: {report:#}"
+        );
     }
 }

@@ -100,7 +100,11 @@ async fn the_register_is_written_before_the_ended_job_goes_and_the_next_one_come
     assert_eq!(cluster.calls(), next);
     let map = register(&mut cluster.state()).expect("it is there");
     assert_eq!(map["metadata"]["labels"]["coordinator.dev/register"], "demo");
-    assert_eq!(map["metadata"]["labels"]["coordinator.dev/ledger"], Value::Null, "it is not the ledger's");
+    assert_eq!(
+        map["metadata"]["labels"]["coordinator.dev/ledger"],
+        Value::Null,
+        "it is not the ledger's"
+    );
 }
 
 #[tokio::test]
@@ -111,7 +115,10 @@ async fn item_role_attempt_and_counts_come_back_in_every_list_live_and_ended() {
     fleet.cycle().await;
     let live = record(&fleet).await;
     let of = live.live.as_ref().expect("it runs").item.clone().expect("it works on an item");
-    assert_eq!((of.item.id.as_str(), of.item.counts.attempt, of.role.as_str()), ("7", 2, "builder"));
+    assert_eq!(
+        (of.item.id.as_str(), of.item.counts.attempt, of.role.as_str()),
+        ("7", 2, "builder")
+    );
     assert_eq!((last(&live), live.generation), (("7", 1, "builder", 1), 2));
     let labels = cluster.state().job(JOB)["metadata"]["labels"].clone();
     assert_eq!(labels["coordinator.dev/role"], "builder");

@@ -115,7 +115,8 @@ fn two_cycles_that_write_the_ledger_at_once_lose_nothing_of_each_other() {
     fleet.cluster.when(Call::WriteLedger, interfere);
     fleet.cluster.forget();
     assert_eq!(slots(&fleet.reconcile(), "spawned"), [SLOT]);
-    let answers: Vec<u16> = fleet.asked(Call::WriteLedger).iter().map(|asked| asked.status).collect();
+    let answers: Vec<u16> =
+        fleet.asked(Call::WriteLedger).iter().map(|asked| asked.status).collect();
     assert_eq!(answers, [409, 200], "the older version replaces nothing");
     assert_eq!(ledger(&fleet), [1, 2]);
     assert_eq!(fleet.cluster.state().ledger("demo-tester-s0"), [7]);
@@ -125,7 +126,9 @@ fn two_cycles_that_write_the_ledger_at_once_lose_nothing_of_each_other() {
 fn without_the_ledger_nothing_is_replaced_and_first_creations_go_on() {
     let breaks: [fn(&Fleet); 3] = [
         |fleet| fleet.cluster.state().revoke("create", "configmaps"),
-        |fleet| fleet.cluster.always(Call::WriteLedger, status::internal("etcdserver: leader changed")),
+        |fleet| {
+            fleet.cluster.always(Call::WriteLedger, status::internal("etcdserver: leader changed"));
+        },
         |fleet| fleet.cluster.always(Call::WriteLedger, Fault::reset()),
     ];
     for broken in breaks {
@@ -133,10 +136,15 @@ fn without_the_ledger_nothing_is_replaced_and_first_creations_go_on() {
         fleet.rewrite(&roster(OPEN, &[("ui_builder", 5)]));
         broken(&fleet);
         let report = fleet.reconcile();
-        assert_eq!(slots(&report, "spawned"), ["demo-ui-builder-s3", "demo-ui-builder-s4"], "{report:#}");
+        assert_eq!(
+            slots(&report, "spawned"),
+            ["demo-ui-builder-s3", "demo-ui-builder-s4"],
+            "{report:#}"
+        );
         assert_eq!(fleet.cluster.count(Call::Delete), 0);
         assert_eq!(slots(&report, "failed").len(), 1, "said once: {report:#}");
-        let why = report["steps"]["spawn"]["failed"][0]["error"].as_str().expect("a failure says why");
+        let why =
+            report["steps"]["spawn"]["failed"][0]["error"].as_str().expect("a failure says why");
         assert!(
             why.contains("the ledger demo-ledger-") && why.contains("replaces no ended session"),
             "{why}"
@@ -149,7 +157,9 @@ fn without_the_ledger_nothing_is_replaced_and_first_creations_go_on() {
 
 #[test]
 fn a_ledgers_write_whose_answer_is_lost_is_looked_for_and_not_repeated() {
-    for trouble in [Fault::reset().after_applying(), Fault::reply(status::timeout()).after_applying()] {
+    for trouble in
+        [Fault::reset().after_applying(), Fault::reply(status::timeout()).after_applying()]
+    {
         let fleet = ended(OPEN, 1);
         fleet.cluster.script(Call::WriteLedger, [Trouble::Wire(trouble)]);
         assert_eq!(slots(&fleet.reconcile(), "spawned"), [SLOT]);

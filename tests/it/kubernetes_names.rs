@@ -40,7 +40,10 @@ fn roles_whose_names_look_like_slots_of_each_other_do_not_meet() {
     let names = ["demo-dev-s0", "demo-dev-s1", "demo-dev-1-s0", "demo-dev-1-s1", "demo-dev-s1-s0"];
     assert_eq!(spawned, names);
     let report = fleet.reconcile_alone();
-    assert_eq!(report["steps"]["inventory"]["running"], 5, "each is read back as its own: {report:#}");
+    assert_eq!(
+        report["steps"]["inventory"]["running"], 5,
+        "each is read back as its own: {report:#}"
+    );
     assert_eq!(report["steps"]["inventory"]["unmanaged"].to_string(), "[]");
 }
 

@@ -1,5 +1,5 @@
-//! The fake cluster against a recording of the real one: `tests/cases/kubernetes.jsonl` holds what a kube-apiserver and
-//! its controllers answered, and `.ci/cluster/record.py` makes it anew.
+//! The fake cluster against a recording of the real one: `tests/cases/kubernetes.jsonl` holds what
+//! a kube-apiserver and its controllers answered, and `.ci/cluster/record.py` makes it anew.
 
 use std::collections::BTreeMap;
 
@@ -83,45 +83,55 @@ impl Replay {
             _ => None,
         };
         let fill = |text: &str| {
-            self.kept
-                .iter()
-                .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
+            self.kept.iter().fold(text.to_owned(), |text, (name, value)| {
+                text.replace(&format!("${{{name}}}"), value)
+            })
         };
         let method: Method = ask.method.parse().expect("a method");
         let body = if ask.body.is_null() { String::new() } else { fill(&ask.body.to_string()) };
-        let (status, content_type, text) = send(&self.cluster, token, method, &fill(&ask.path), body);
+        let (status, content_type, text) =
+            send(&self.cluster, token, method, &fill(&ask.path), body);
         let reply: Value = serde_json::from_str(&text).unwrap_or(Value::from(text));
         let sentence = &ask.sentence;
         if (status, &content_type) != (ask.status, &ask.content_type) {
             let recorded = (ask.status, &ask.content_type);
-            self.differences
-                .push(format!("{sentence}: recorded {recorded:?}, here {status} {content_type} {reply}"));
+            self.differences.push(format!(
+                "{sentence}: recorded {recorded:?}, here {status} {content_type} {reply}"
+            ));
             return;
         }
         for (name, place) in &ask.keep {
-            let value =
-                reply.pointer(place).and_then(Value::as_str).unwrap_or_else(|| panic!("{sentence}: {place}"));
+            let value = reply
+                .pointer(place)
+                .and_then(Value::as_str)
+                .unwrap_or_else(|| panic!("{sentence}: {place}"));
             self.kept.insert(name.clone(), value.to_owned());
         }
         let got = reply.pointer(&ask.at).unwrap_or(&Value::Null);
         let mut differences = Vec::new();
-        let is_loose =
-            reply["kind"] == "Status" && ask.reply.get("message").is_none() && reply.get("message").is_some();
+        let is_loose = reply["kind"] == "Status"
+            && ask.reply.get("message").is_none()
+            && reply.get("message").is_some();
         compare(&self.expected(&ask.reply), got, &ask.at, is_loose, &mut differences);
         self.differences.extend(differences.into_iter().map(|one| format!("{sentence}: {one}")));
     }
 
     fn expected(&self, reply: &Value) -> Value {
-        let text = self
-            .kept
-            .iter()
-            .fold(reply.to_string(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value));
+        let text = self.kept.iter().fold(reply.to_string(), |text, (name, value)| {
+            text.replace(&format!("${{{name}}}"), value)
+        });
         serde_json::from_str(&text).expect("names stand for plain words")
     }
 }
 
 /// Where the two differ; every key of one must be in the other.
-fn compare(recorded: &Value, got: &Value, place: &str, is_loose: bool, differences: &mut Vec<String>) {
+fn compare(
+    recorded: &Value,
+    got: &Value,
+    place: &str,
+    is_loose: bool,
+    differences: &mut Vec<String>,
+) {
     match (recorded, got) {
         (Value::Object(left), Value::Object(right)) => {
             for (key, value) in left {
@@ -150,7 +160,8 @@ fn compare(recorded: &Value, got: &Value, place: &str, is_loose: bool, differenc
 #[test]
 fn the_fake_cluster_answers_word_for_word_as_a_recorded_real_one() {
     let recording = include_str!("../cases/kubernetes.jsonl");
-    let mut replay = Replay { cluster: Kubernetes::start(), kept: BTreeMap::new(), differences: Vec::new() };
+    let mut replay =
+        Replay { cluster: Kubernetes::start(), kept: BTreeMap::new(), differences: Vec::new() };
     let mut asked = 0;
     for line in recording.lines() {
         match serde_json::from_str(line).unwrap_or_else(|problem| panic!("{problem}: {line}")) {

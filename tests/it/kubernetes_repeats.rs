@@ -97,7 +97,12 @@ impl Drop for Door {
     }
 }
 
-fn keep(mut listener: TcpListener, server: SocketAddr, closing: &Receiver<Duration>, is_over: &AtomicBool) {
+fn keep(
+    mut listener: TcpListener,
+    server: SocketAddr,
+    closing: &Receiver<Duration>,
+    is_over: &AtomicBool,
+) {
     let address = listener.local_addr().expect("it is bound");
     let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
     while !is_over.load(Ordering::Relaxed) {
@@ -106,7 +111,8 @@ fn keep(mut listener: TcpListener, server: SocketAddr, closing: &Receiver<Durati
             client.set_nonblocking(false).expect("a stream can be made blocking");
             let far = TcpStream::connect(server).expect("the cluster is there");
             for (from, to) in [(&client, &far), (&far, &client)] {
-                let (from, to) = (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
+                let (from, to) =
+                    (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
                 open.lock().expect("no holder panics").push(from.try_clone().expect("a handle"));
                 thread::spawn(move || pump(from, to));
             }
@@ -135,16 +141,23 @@ fn pump(mut from: TcpStream, mut to: TcpStream) {
 #[test]
 fn an_api_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role() {
     let fleet = ended(40);
-    let door = Door::to(fleet.cluster.url().trim_start_matches("http://").parse().expect("an address"));
-    let way = fleet.cluster.kubeconfig().replace(&fleet.cluster.url(), &format!("http://{}", door.address));
+    let door =
+        Door::to(fleet.cluster.url().trim_start_matches("http://").parse().expect("an address"));
+    let way = fleet
+        .cluster
+        .kubeconfig()
+        .replace(&fleet.cluster.url(), &format!("http://{}", door.address));
     fleet.workplace().write("door.yaml", way);
     let kubeconfig = fleet.workplace().path().join("door.yaml");
     let closes = door.closes.clone();
     fleet.cluster.when(Route::At(Call::Create, "demo-ui-builder-s20".to_owned()), move |cluster| {
         closes.send(Duration::from_secs(1)).expect("the door is kept");
         // A server that starts does not know the rights yet.
-        let early =
-            status::denied_by(status::Resource::Jobs, SLOT, "User \"x\" cannot get resource \"jobs\"");
+        let early = status::denied_by(
+            status::Resource::Jobs,
+            SLOT,
+            "User \"x\" cannot get resource \"jobs\"",
+        );
         cluster.faults.script(Route::Of(Call::Get), vec![early.into(); 3]);
         // The answers that are on their way are cut off.
         thread::sleep(Duration::from_millis(50));
@@ -157,7 +170,10 @@ fn an_api_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role()
     // What may have reached the server is not sent again.
     for failure in &failed {
         let why = failure["error"].as_str().expect("a failure says why");
-        assert!(why.contains("it may still start") || why.contains("the next cycle goes on"), "{why}");
+        assert!(
+            why.contains("it may still start") || why.contains("the next cycle goes on"),
+            "{why}"
+        );
     }
     assert!(failed.len() <= 32, "no more than were under way: {failed:#?}");
     let mut created = Vec::new();

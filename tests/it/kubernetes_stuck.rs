@@ -1,5 +1,5 @@
-//! Sessions that are stuck, sessions that the roster no longer asks for, and clocks that disagree: reported, judged by
-//! the cluster's own time, and never touched.
+//! Sessions that are stuck, sessions that the roster no longer asks for, and clocks that disagree:
+//! reported, judged by the cluster's own time, and never touched.
 
 use serde_json::{Value, json};
 
@@ -44,7 +44,10 @@ fn a_pod_whose_image_never_comes_is_stuck_until_the_jobs_deadline_frees_its_slot
     assert_idle(&report);
     assert_eq!(stuck(&report), [(SLOT.to_owned(), "pending".to_owned())]);
     let detail = report["steps"]["inventory"]["stuck"][0]["detail"].to_string();
-    assert!(detail.contains("ImagePullBackOff") && detail.contains("example.com/agent:1"), "{detail}");
+    assert!(
+        detail.contains("ImagePullBackOff") && detail.contains("example.com/agent:1"),
+        "{detail}"
+    );
     assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ListPods]);
     fleet.cluster.state().advance(7_200);
     fleet.cluster.state().deadline_exceeded(SLOT);
@@ -69,10 +72,18 @@ fn aged() -> Fleet {
 fn a_pod_that_runs_and_is_not_ready_is_named_as_such_and_its_probe_is_quoted() {
     let fleet = aged();
     assert_eq!(stuck(&fleet.reconcile_alone()), [], "it is ready");
-    assert_eq!(fleet.cluster.calls(), [Call::ListJobs], "nothing more is asked while nothing is stuck");
+    assert_eq!(
+        fleet.cluster.calls(),
+        [Call::ListJobs],
+        "nothing more is asked while nothing is stuck"
+    );
     let mut cluster = fleet.cluster.state();
     cluster.unready(SLOT, "containers with unready status: [agent]");
-    cluster.warn_of_pod(SLOT, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503");
+    cluster.warn_of_pod(
+        SLOT,
+        "Unhealthy",
+        "Readiness probe failed: HTTP probe failed with statuscode: 503",
+    );
     drop(cluster);
     let report = fleet.reconcile_alone();
     assert_idle(&report);
@@ -98,8 +109,7 @@ fn sessions_whose_node_went_away_are_said_to_be_so_and_wait_for_no_quota() {
     let report = fleet.reconcile_alone();
     assert_idle(&report);
     assert_eq!(stuck(&report).len(), 3, "{report:#}");
-    let expected =
-        "its pod runs on node node-1 and is not ready: Ready is False; NodeNotReady: Node is not ready";
+    let expected = "its pod runs on node node-1 and is not ready: Ready is False; NodeNotReady: Node is not ready";
     assert_eq!(detail(&report), expected);
     assert_eq!(fleet.cluster.count(Call::ListEvents), 1, "one request explains all");
     let text = fleet.run(&["reconcile"]).stdout;
@@ -114,8 +124,12 @@ fn a_job_whose_pod_is_refused_quotes_its_event_and_guesses_only_without_one() {
     fleet.reconcile();
     fleet.cluster.state().advance(START_TIMEOUT + 5);
     let guessed = detail(&fleet.reconcile_alone());
-    assert!(guessed.starts_with("it has no pod, and no event says why; `kubectl describe job"), "{guessed}");
-    let refused = format!("Error creating: pods \"{SLOT}-x7f2k\" is forbidden: exceeded quota: fleet");
+    assert!(
+        guessed.starts_with("it has no pod, and no event says why; `kubectl describe job"),
+        "{guessed}"
+    );
+    let refused =
+        format!("Error creating: pods \"{SLOT}-x7f2k\" is forbidden: exceeded quota: fleet");
     fleet.cluster.state().warn(SLOT, "FailedCreate", &refused);
     let quoted = detail(&fleet.reconcile_alone());
     assert_eq!(
@@ -155,7 +169,11 @@ fn sessions_that_do_not_get_on_are_reported_each_with_its_reason_and_left_alone(
     let report = fleet.reconcile_alone();
     assert_idle(&report);
     let expected = [(slot(0), "suspended"), (slot(1), "terminating"), (slot(2), "pending")];
-    assert_eq!(stuck(&report), expected.map(|(slot, reason)| (slot, reason.to_owned())), "{report:#}");
+    assert_eq!(
+        stuck(&report),
+        expected.map(|(slot, reason)| (slot, reason.to_owned())),
+        "{report:#}"
+    );
     fleet.cluster.state().advance(100_000);
     assert!(stuck(&fleet.reconcile()).contains(&(slot(3), "over_deadline".to_owned())));
     assert!(fleet.cluster.journal().iter().all(|asked| asked.method == "GET"));

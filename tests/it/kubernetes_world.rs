@@ -1,4 +1,5 @@
-//! The fake cluster itself: it answers as the real API server does, and its witness sees what must not happen.
+//! The fake cluster itself: it answers as the real API server does, and its witness sees what must
+//! not happen.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -18,7 +19,8 @@ const PODS: &str = "/api/v1/namespaces/agents/pods";
 
 /// The clients of all tests at once: making one reads the certificates of the whole machine.
 static CLIENT: LazyLock<(Runtime, reqwest::Client)> = LazyLock::new(|| {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     (runtime.expect("a runtime"), reqwest::Client::new())
 });
 
@@ -37,7 +39,8 @@ pub(crate) fn send(
     }
     runtime.block_on(async {
         let response = request.send().await.expect("an answer");
-        let content_type = response.headers()["content-type"].to_str().expect("a type is text").to_owned();
+        let content_type =
+            response.headers()["content-type"].to_str().expect("a type is text").to_owned();
         (response.status().as_u16(), content_type, response.text().await.expect("a whole answer"))
     })
 }
@@ -48,7 +51,13 @@ fn ask(cluster: &Kubernetes, method: Method, path: &str, body: &Value) -> (u16, 
     (status, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
-fn ask_as(cluster: &Kubernetes, token: &str, method: Method, path: &str, body: &Value) -> (u16, String) {
+fn ask_as(
+    cluster: &Kubernetes,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> (u16, String) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let (status, _, text) = send(cluster, Some(token), method, path, body);
     (status, text)
@@ -96,7 +105,10 @@ fn a_created_job_gets_what_only_the_server_can_give() {
     assert_eq!(status, 201, "{made:#}");
     let uid = made["metadata"]["uid"].as_str().expect("a uid");
     assert_eq!(made["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"], uid);
-    assert_eq!(made["spec"]["template"]["metadata"]["labels"]["batch.kubernetes.io/job-name"], "demo-x-s0");
+    assert_eq!(
+        made["spec"]["template"]["metadata"]["labels"]["batch.kubernetes.io/job-name"],
+        "demo-x-s0"
+    );
     assert_eq!(made["spec"]["podReplacementPolicy"], "TerminatingOrFailed");
     assert_eq!(made["status"], json!({}), "the answer comes before the Job controller");
     let (_, now) = get(&cluster, &format!("{JOBS}/demo-x-s0"));
@@ -184,7 +196,11 @@ fn a_create_in_a_namespace_that_is_gone_says_so() {
     cluster.state().namespaces.clear();
     assert_refused(&create(&cluster, "x"), 404, "NotFound", "namespaces \"agents\" not found");
     let (status, list) = get(&cluster, JOBS);
-    assert_eq!((status, names(&list).len()), (200, 0), "a list does not ask whether the namespace exists");
+    assert_eq!(
+        (status, names(&list).len()),
+        (200, 0),
+        "a list does not ask whether the namespace exists"
+    );
     assert_eq!(get(&cluster, &format!("{JOBS}/x")).1["message"], "jobs.batch \"x\" not found");
 }
 
@@ -245,7 +261,10 @@ fn a_long_list_comes_in_pages_of_one_instant() {
     assert!(first["items"][0]["kind"].is_null() && first["kind"] == "JobList", "{first:#}");
     assert!(first["metadata"]["remainingItemCount"].is_null(), "not with a selector");
     create(&cluster, "x9");
-    let next = format!("{path}&continue={}", first["metadata"]["continue"].as_str().expect("there is more"));
+    let next = format!(
+        "{path}&continue={}",
+        first["metadata"]["continue"].as_str().expect("there is more")
+    );
     let (_, second) = get(&cluster, &next);
     assert_eq!(names(&second), ["x3", "x4"], "what came after the first page is not in the second");
     assert!(second["metadata"]["continue"].is_null());
@@ -253,7 +272,8 @@ fn a_long_list_comes_in_pages_of_one_instant() {
     cluster.script(Call::MoreJobs, [Trouble::Expired]);
     let (status, gone) = get(&cluster, &next);
     assert_eq!((status, &gone["reason"]), (410, &json!("Expired")));
-    let other = gone["metadata"]["continue"].as_str().expect("the server offers an inconsistent rest");
+    let other =
+        gone["metadata"]["continue"].as_str().expect("the server offers an inconsistent rest");
     let (_, rest) = get(&cluster, &format!("{path}&continue={other}"));
     assert_eq!(names(&rest), ["x3", "x4", "x9"]);
 }
@@ -271,7 +291,12 @@ fn selectors_choose_by_label_and_by_phase() {
     let (_, both) = get(&cluster, &format!("{JOBS}?labelSelector=coordinator.dev/fleet"));
     assert_eq!(names(&both), ["x", "y"]);
     let unknown = get(&cluster, &format!("{JOBS}?fieldSelector=status.active=1"));
-    assert_refused(&unknown, 400, "BadRequest", "field label \"status.active\" not supported for Job");
+    assert_refused(
+        &unknown,
+        400,
+        "BadRequest",
+        "field label \"status.active\" not supported for Job",
+    );
 }
 
 #[test]
@@ -281,8 +306,9 @@ fn a_missing_right_is_named_with_its_verb_and_resource() {
     let user = "User \"system:serviceaccount:agents:coordinator\" cannot";
     let within = "in the namespace \"agents\"";
     cluster.state().revoke("list", "jobs");
-    let message =
-        format!("jobs.batch is forbidden: {user} list resource \"jobs\" in API group \"batch\" {within}");
+    let message = format!(
+        "jobs.batch is forbidden: {user} list resource \"jobs\" in API group \"batch\" {within}"
+    );
     assert_refused(&get(&cluster, JOBS), 403, "Forbidden", &message);
     cluster.state().revoke("delete", "jobs");
     let message = format!(
@@ -290,8 +316,9 @@ fn a_missing_right_is_named_with_its_verb_and_resource() {
     );
     assert_refused(&delete(&cluster, "x", &json!({})), 403, "Forbidden", &message);
     cluster.state().revoke("get", "pods/log");
-    let message =
-        format!("pods \"x-1\" is forbidden: {user} get resource \"pods/log\" in API group \"\" {within}");
+    let message = format!(
+        "pods \"x-1\" is forbidden: {user} get resource \"pods/log\" in API group \"\" {within}"
+    );
     assert_refused(&get(&cluster, &format!("{PODS}/x-1/log")), 403, "Forbidden", &message);
     let patch = ask(&cluster, Method::PATCH, &format!("{JOBS}/x"), &json!({}));
     assert_eq!(patch.0, 403, "what the role never had is refused too");
@@ -312,8 +339,9 @@ fn a_finished_job_looks_as_the_job_controller_leaves_it() {
     state.deadline_exceeded("late");
     state.time_out("slow");
     state.evict("evicted");
-    let reason =
-        |job: &Value| job["status"]["conditions"][1]["reason"].as_str().expect("a reason").to_owned();
+    let reason = |job: &Value| {
+        job["status"]["conditions"][1]["reason"].as_str().expect("a reason").to_owned()
+    };
     assert!(state.job("good")["status"]["completionTime"].is_string());
     for (name, why) in [
         ("good", "CompletionsReached"),
@@ -328,7 +356,11 @@ fn a_finished_job_looks_as_the_job_controller_leaves_it() {
     let ended = state.pod("bad")["status"]["containerStatuses"][0]["state"]["terminated"].clone();
     assert_eq!((&ended["exitCode"], &ended["message"]), (&json!(7), &json!("no model answers")));
     assert_eq!(state.pod("slow")["status"]["reason"], "DeadlineExceeded");
-    assert_eq!(state.pods_of("late"), [""; 0], "the controller deletes the pod at the Job's deadline");
+    assert_eq!(
+        state.pods_of("late"),
+        [""; 0],
+        "the controller deletes the pod at the Job's deadline"
+    );
 }
 
 #[test]
@@ -350,7 +382,12 @@ fn the_log_of_a_running_pod_grows_for_a_follower_until_it_ends() {
     });
     assert_eq!(whole, "one\ntwo\nthree\n");
     let refused = get(&cluster, &format!("{PODS}/{pod}/log?container=main"));
-    assert_refused(&refused, 400, "BadRequest", &format!("container main is not valid for pod {pod}"));
+    assert_refused(
+        &refused,
+        400,
+        "BadRequest",
+        &format!("container main is not valid for pod {pod}"),
+    );
 }
 
 #[test]
@@ -363,8 +400,9 @@ fn the_log_of_a_pod_that_waits_says_why_there_is_none() {
     let nowhere = format!("pod {pod} does not have a host assigned");
     assert_refused(&get(&cluster, &url), 400, "BadRequest", &nowhere);
     cluster.state().wait("x", "ImagePullBackOff", "Back-off pulling image \"example.com/agent:1\"");
-    let message =
-        format!("container \"agent\" in pod \"{pod}\" is waiting to start: trying and failing to pull image");
+    let message = format!(
+        "container \"agent\" in pod \"{pod}\" is waiting to start: trying and failing to pull image"
+    );
     assert_refused(&get(&cluster, &url), 400, "BadRequest", &message);
 }
 

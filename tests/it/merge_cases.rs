@@ -1,9 +1,9 @@
 //! The rules of merging, one case a line in `tests/cases/merge.jsonl`, against the real binary.
 //!
-//! A `decision` has one pull request, and the step merges it or skips it with a reason word. A `scenario` has a whole
-//! cycle: how the list answers, several pull requests, the answers to their merge calls. A `message` says what the
-//! squash commit may say. What a case leaves out has the default of `testkit::Pull` or of the roster; `fill` stands for
-//! many rows that are alike.
+//! A `decision` has one pull request, and the step merges it or skips it with a reason word. A
+//! `scenario` has a whole cycle: how the list answers, several pull requests, the answers to their
+//! merge calls. A `message` says what the squash commit may say. What a case leaves out has the
+//! default of `testkit::Pull` or of the roster; `fill` stands for many rows that are alike.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,7 +72,9 @@ struct Put {
 fn every_case_of_the_merge_rules_holds() {
     let cases: Vec<Case> = include_str!("../cases/merge.jsonl")
         .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|problem| panic!("{problem} in {line}")))
+        .map(|line| {
+            serde_json::from_str(line).unwrap_or_else(|problem| panic!("{problem} in {line}"))
+        })
         .collect();
     let next = AtomicUsize::new(0);
     let failures = std::thread::scope(|scope| {
@@ -132,7 +134,9 @@ impl Case {
             "decision" => vec![self.pr.clone()],
             "message" => {
                 let number = self.input["number"].as_u64().expect("a message has a number");
-                vec![Pull::eligible(number).titled(self.input["title"].as_str().unwrap_or_default())]
+                vec![
+                    Pull::eligible(number).titled(self.input["title"].as_str().unwrap_or_default()),
+                ]
             }
             _ => self
                 .prs
@@ -141,7 +145,8 @@ impl Case {
                 .collect(),
         };
         let named: Vec<u64> = pulls.iter().map(|pull| pull.number).collect();
-        let others = (1..=self.list["count"].as_u64().unwrap_or_default()).filter(|n| !named.contains(n));
+        let others =
+            (1..=self.list["count"].as_u64().unwrap_or_default()).filter(|n| !named.contains(n));
         pulls.extend(others.map(|number| Pull { reviews: Vec::new(), ..Pull::eligible(number) }));
         self.fill_up(&mut pulls);
         let mut repository = Repository::with(pulls);
@@ -179,13 +184,17 @@ impl Case {
                     pulls[0].checks.splice(at..at, rows);
                 }
                 "approvals" => {
-                    pulls[0].reviews.extend(numbers.map(|n| Review::approval(&format!("r{n}"), "h1")));
+                    pulls[0]
+                        .reviews
+                        .extend(numbers.map(|n| Review::approval(&format!("r{n}"), "h1")));
                 }
                 "comments" => pulls[0].reviews.extend(numbers.map(|n| Review {
                     state: "COMMENTED".to_owned(),
                     ..Review::approval(&format!("r{n}"), "h1")
                 })),
-                "files" => drop(pulls[0].files.splice(0..0, numbers.map(|n| format!("src/f{n}.rs")))),
+                "files" => {
+                    drop(pulls[0].files.splice(0..0, numbers.map(|n| format!("src/f{n}.rs"))));
+                }
                 "drafts" => {
                     pulls.extend(numbers.map(|n| Pull { draft: true, ..Pull::eligible(n + 1) }));
                 }
@@ -285,7 +294,9 @@ impl Case {
                 wanted.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             match (key.as_str(), wanted.as_str().unwrap_or_default()) {
                 ("commit_title", wanted) => assert_eq!(title, wanted, "{told}"),
-                ("commit_title_suffix", wanted) => assert!(title.ends_with(wanted), "{title:?} {told}"),
+                ("commit_title_suffix", wanted) => {
+                    assert!(title.ends_with(wanted), "{title:?} {told}");
+                }
                 ("commit_title_not_contains", _) => {
                     let message = commits[1].message.to_lowercase();
                     let contains = texts.iter().find(|text| message.contains(&text.to_lowercase()));
@@ -299,11 +310,21 @@ impl Case {
 
 impl Put {
     fn fault(&self) -> Fault {
-        self.headers.iter().fold(Fault::status(self.status, &self.message), |fault, (name, value)| {
-            let relative = value.strip_prefix('+').and_then(|seconds| seconds.parse::<u64>().ok());
-            let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_secs();
-            fault.header(name, relative.map_or_else(|| value.clone(), |seconds| (now + seconds).to_string()))
-        })
+        self.headers.iter().fold(
+            Fault::status(self.status, &self.message),
+            |fault, (name, value)| {
+                let relative =
+                    value.strip_prefix('+').and_then(|seconds| seconds.parse::<u64>().ok());
+                let now = std::time::SystemTime::UNIX_EPOCH
+                    .elapsed()
+                    .expect("the clock is past 1970")
+                    .as_secs();
+                fault.header(
+                    name,
+                    relative.map_or_else(|| value.clone(), |seconds| (now + seconds).to_string()),
+                )
+            },
+        )
     }
 }
 
@@ -353,7 +374,8 @@ fn numbers(report: &Value) -> Vec<u64> {
 fn reasons(report: &Value) -> BTreeMap<u64, String> {
     let step = &report["steps"]["merge"];
     let rows = ["skipped", "failed"].into_iter().filter_map(|key| step[key].as_array()).flatten();
-    rows.filter_map(|row| Some((row["number"].as_u64()?, row["reason"].as_str()?.to_owned()))).collect()
+    rows.filter_map(|row| Some((row["number"].as_u64()?, row["reason"].as_str()?.to_owned())))
+        .collect()
 }
 
 fn merge_body(github: &GitHub, number: u64) -> Value {
@@ -362,7 +384,8 @@ fn merge_body(github: &GitHub, number: u64) -> Value {
     call.unwrap_or_else(|| panic!("no merge call for #{number}")).body.clone()
 }
 
-/// The lines of a TOML table: strings, numbers, flags and lists look as in JSON, tables within do not.
+/// The lines of a TOML table: strings, numbers, flags and lists look as in JSON, tables within do
+/// not.
 fn toml_lines(table: &Map<String, Value>) -> String {
     fn toml(value: &Value) -> String {
         match value {
@@ -371,10 +394,13 @@ fn toml_lines(table: &Map<String, Value>) -> String {
                     table.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
                 format!("{{ {} }}", pairs.join(", "))
             }
-            Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+            Value::Array(items) => {
+                format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", "))
+            }
             leaf => leaf.to_string(),
         }
     }
-    let lines: Vec<String> = table.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
+    let lines: Vec<String> =
+        table.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
     lines.join("\n")
 }

@@ -27,7 +27,9 @@ fn merge(github: &GitHub) -> Value {
 
 /// Number and reason of what was not merged.
 pub(crate) fn left_alone(step: &Value) -> Value {
-    let rows = ["skipped", "failed"].into_iter().flat_map(|key| step[key].as_array().into_iter().flatten());
+    let rows = ["skipped", "failed"]
+        .into_iter()
+        .flat_map(|key| step[key].as_array().into_iter().flatten());
     rows.map(|row| json!([row["number"], row["reason"]])).collect()
 }
 
@@ -58,9 +60,14 @@ fn a_required_check_that_was_skipped_is_told_from_one_that_never_ran() {
     let workplace = RosterText::default().merging(&github, "required_checks = [\"e2e\"]").write();
     let step = coordinator(&workplace).args(MERGE).run().json()["steps"]["merge"].clone();
     assert_eq!(merged(&step), json!([1]), "{step:#}");
-    let details: Vec<&str> =
-        step["skipped"].as_array().into_iter().flatten().filter_map(|row| row["detail"].as_str()).collect();
-    let skipped = "`e2e` was skipped or neutral: GitHub counts that as passed, `required_checks` does not";
+    let details: Vec<&str> = step["skipped"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|row| row["detail"].as_str())
+        .collect();
+    let skipped =
+        "`e2e` was skipped or neutral: GitHub counts that as passed, `required_checks` does not";
     assert_eq!(details, [skipped, "no check `e2e` on the head commit"]);
 }
 
@@ -76,7 +83,10 @@ fn strict_protection_lets_one_merge_through_and_says_why_the_rest_waits() {
     let github = github([Pull::eligible(1), Pull::eligible(2)]);
     github.state().repository().strict = true;
     let step = merge(&github);
-    assert_eq!((merged(&step), left_alone(&step)), (json!([1]), json!([[2, "blocked_by_protection"]])));
+    assert_eq!(
+        (merged(&step), left_alone(&step)),
+        (json!([1]), json!([[2, "blocked_by_protection"]]))
+    );
 }
 
 #[test]
@@ -103,7 +113,10 @@ fn a_connection_reset_before_the_merge_is_left_to_the_next_cycle() {
     let github = github([Pull::eligible(1), Pull::eligible(2)]);
     github.script(Route::Merge(1), [Fault::reset()]);
     let step = merge(&github);
-    assert_eq!((merged(&step), left_alone(&step)), (json!([2]), json!([[1, "merge_outcome_unknown"]])));
+    assert_eq!(
+        (merged(&step), left_alone(&step)),
+        (json!([2]), json!([[1, "merge_outcome_unknown"]]))
+    );
     assert_eq!(github.merge_calls(), [1, 2]);
     assert_eq!(merged(&merge(&github)), json!([1]));
 }
@@ -113,7 +126,8 @@ fn a_half_merged_pull_request_is_not_merged_a_second_time() {
     let github = github([Pull::eligible(1)]);
     github.script(Route::Merge(1), [Fault::status(500, "Server Error").after_applying()]);
     assert_eq!(left_alone(&merge(&github)), json!([[1, "merge_outcome_unknown"]]));
-    "OPEN".clone_into(&mut github.state().repository().pulls.get_mut(&1).expect("it is there").state);
+    "OPEN"
+        .clone_into(&mut github.state().repository().pulls.get_mut(&1).expect("it is there").state);
     assert_eq!(left_alone(&merge(&github)), json!([[1, "already_on_base"]]));
     assert_eq!(github.merge_calls(), [1]);
 }
@@ -125,7 +139,8 @@ fn mergeability_that_github_works_out_meanwhile_is_read_once_more() {
         merge_state_status: "UNKNOWN".to_owned(),
         ..pull
     };
-    let github = github([unknown(Pull::eligible(1)), unknown(Pull::eligible(2)), Pull::eligible(3)]);
+    let github =
+        github([unknown(Pull::eligible(1)), unknown(Pull::eligible(2)), Pull::eligible(3)]);
     github.when(Route::Recheck, |state| {
         let pull = state.repository().pulls.get_mut(&1).expect("it is there");
         "MERGEABLE".clone_into(&mut pull.mergeable);
@@ -179,7 +194,10 @@ fn overlapping_runs_merge_each_pull_request_once() {
             .filter(|step| merged(step).as_array().is_some_and(|all| all.contains(&json!(number))));
         assert_eq!(by.count(), 1, "#{number} in {steps:#?}");
     }
-    assert!(steps.iter().all(|step| step["failed"] == json!([]) && step["outcome"] == "ok"), "{steps:#?}");
+    assert!(
+        steps.iter().all(|step| step["failed"] == json!([]) && step["outcome"] == "ok"),
+        "{steps:#?}"
+    );
     assert_eq!(github.state().repository().headlines("main").len(), 7);
 }
 
@@ -201,7 +219,10 @@ fn a_signal_during_a_slow_merge_ends_the_run_with_a_report_of_what_was_done() {
         assert_eq!(finished.code, Some(code), "{}", finished.stderr);
         assert_eq!(merged(step), json!([1]), "{step:#}");
         let unknown = json!([2, "merge_outcome_unknown"]);
-        assert!(left_alone(step).as_array().is_some_and(|rows| rows.contains(&unknown)), "{step:#}");
+        assert!(
+            left_alone(step).as_array().is_some_and(|rows| rows.contains(&unknown)),
+            "{step:#}"
+        );
         assert_eq!(github.merge_calls(), [1, 2]);
     }
 }
@@ -250,7 +271,10 @@ fn approvals_settle_by_githubs_clock() {
 #[test]
 fn a_page_that_github_cannot_make_in_time_is_asked_for_at_half_the_size() {
     let github = github((1..=3).map(Pull::eligible));
-    github.script(Route::List, [Fault::status(502, "Server Error"), Fault::status(504, "Server Error")]);
+    github.script(
+        Route::List,
+        [Fault::status(502, "Server Error"), Fault::status(504, "Server Error")],
+    );
     let step = merge(&github);
     assert_eq!(merged(&step), json!([1, 2, 3]));
     let sizes: Vec<Value> = github
@@ -272,14 +296,19 @@ fn rerun(number: u64) -> Pull {
 #[test]
 fn rows_are_asked_for_fifty_at_a_time_while_the_next_page_is_read_and_only_where_they_decide() {
     let unapproved = |number| Pull { reviews: Vec::new(), ..rerun(number) };
-    let github =
-        github((1..=200).map(|number| if number % 2 == 0 { rerun(number) } else { unapproved(number) }));
+    let github = github(
+        (1..=200).map(|number| if number % 2 == 0 { rerun(number) } else { unapproved(number) }),
+    );
     github.always(Route::Any, Fault::late(Duration::from_millis(50)));
     let workplace = RosterText::default().merging(&github, "max_merges = 1").write();
     let report = coordinator(&workplace).args(MERGE).run().json();
     let kinds: Vec<Kind> = github.journal().iter().map(|entry| entry.kind).collect();
     let count = |kind| kinds.iter().filter(|it| **it == kind).count();
-    assert_eq!((count(Kind::List), count(Kind::Detail), count(Kind::Merge)), (4, 2, 1), "{kinds:?}");
+    assert_eq!(
+        (count(Kind::List), count(Kind::Detail), count(Kind::Merge)),
+        (4, 2, 1),
+        "{kinds:?}"
+    );
     let [first, last] = [Kind::Detail, Kind::List].map(|kind| match kind {
         Kind::Detail => kinds.iter().position(|it| *it == kind),
         _ => kinds.iter().rposition(|it| *it == kind),
@@ -305,8 +334,10 @@ fn what_could_not_be_judged_fails_a_strict_run_and_is_in_the_metrics() {
     assert!(reasons.contains("1 of 2 pull requests could not be judged (#2)"), "{reasons}");
     assert!(reasons.contains("Something went wrong while executing your query."), "{reasons}");
     assert!(!report["advice"].to_string().contains("token"), "{:#}", report["advice"]);
-    let metrics = std::fs::read_to_string(workplace.path().join("coordinator.prom")).expect("metrics");
-    for sample in ["status=\"degraded\"} 1", "coordinator_pull_requests_unjudged{fleet=\"demo\"} 1"] {
+    let metrics =
+        std::fs::read_to_string(workplace.path().join("coordinator.prom")).expect("metrics");
+    for sample in ["status=\"degraded\"} 1", "coordinator_pull_requests_unjudged{fleet=\"demo\"} 1"]
+    {
         assert!(metrics.contains(sample), "{metrics}");
     }
 }
@@ -314,10 +345,16 @@ fn what_could_not_be_judged_fails_a_strict_run_and_is_in_the_metrics() {
 #[test]
 fn an_older_github_enterprise_is_judged_without_the_fields_that_it_lacks() {
     let github = github([Pull::eligible(1), rerun(2)]);
-    github.state().lacking =
-        ["isInMergeQueue", "mergeStateStatus", "checkRunCountsByState", "isRequired", "rules", "mergeQueue"]
-            .map(str::to_owned)
-            .to_vec();
+    github.state().lacking = [
+        "isInMergeQueue",
+        "mergeStateStatus",
+        "checkRunCountsByState",
+        "isRequired",
+        "rules",
+        "mergeQueue",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     let report = coordinator(&workplace(&github)).args(MERGE).run().json();
     assert_eq!(merged(&report["steps"]["merge"]), json!([1, 2]), "{report:#}");
     let advice = report["advice"].to_string();
@@ -341,7 +378,10 @@ fn an_administrators_token_merges_nothing_where_branch_protection_is_hidden() {
     github.state().lacking = vec!["mergeStateStatus".to_owned()];
     github.state().repository().viewer_permission = Some("ADMIN".to_owned());
     let step = merge(&github);
-    assert_eq!((left_alone(&step), github.merge_calls()), (json!([[1, "mergeability_unknown"]]), Vec::new()));
+    assert_eq!(
+        (left_alone(&step), github.merge_calls()),
+        (json!([[1, "mergeability_unknown"]]), Vec::new())
+    );
 }
 
 #[test]
@@ -350,16 +390,23 @@ fn with_hold_when_down_a_revert_alone_is_merged_while_production_is_down() {
     let hold = "hold_when_down = true";
     for (status, expected) in [(503, json!([2])), (200, json!([1, 2]))] {
         let github = github([Pull::eligible(1), revert.clone()]);
-        let production = Production::start(Reply::new(status, "").after(Duration::from_millis(200)));
-        let roster =
-            RosterText::default().merging(&github, hold).watching("production", &production.url(), "");
+        let production =
+            Production::start(Reply::new(status, "").after(Duration::from_millis(200)));
+        let roster = RosterText::default().merging(&github, hold).watching(
+            "production",
+            &production.url(),
+            "",
+        );
         let finished =
             coordinator(&roster.write()).args(["reconcile", "--skip", "spawn", "-o", "json"]).run();
         let step = finished.json()["steps"]["merge"].clone();
         assert_eq!(merged(&step), expected, "{step:#}");
         if status == 503 {
             assert_eq!(left_alone(&step), json!([[1, "deferred"]]));
-            assert!(step.to_string().contains("production is down: production answers 503"), "{step:#}");
+            assert!(
+                step.to_string().contains("production is down: production answers 503"),
+                "{step:#}"
+            );
         }
     }
 }
@@ -369,11 +416,13 @@ fn with_hold_when_down_a_run_without_its_health_step_holds_and_says_why() {
     let github = github([Pull::eligible(1)]);
     let production = Production::up();
     let hold = "hold_when_down = true";
-    let roster = RosterText::default().merging(&github, hold).watching("production", &production.url(), "");
+    let roster =
+        RosterText::default().merging(&github, hold).watching("production", &production.url(), "");
     let step = coordinator(&roster.write()).args(MERGE).run().json()["steps"]["merge"].clone();
     assert_eq!((merged(&step), left_alone(&step)), (json!([]), json!([[1, "deferred"]])));
     assert!(step.to_string().contains("the health step is left out of this run"), "{step:#}");
-    let finished = coordinator(&RosterText::default().merging(&github, hold).write()).args(["check"]).run();
+    let finished =
+        coordinator(&RosterText::default().merging(&github, hold).write()).args(["check"]).run();
     assert_eq!(finished.code, Some(2), "{}", finished.stdout);
     assert!(finished.stderr.contains("without a [[health]]"), "{}", finished.stderr);
 }
@@ -406,7 +455,8 @@ fn an_administrators_token_and_one_that_expires_soon_are_pointed_out() {
         let mut state = github.state();
         let in_two_days = testkit::pull::from_now(2 * 86_400);
         let date = humantime::format_rfc3339_seconds(in_two_days).to_string();
-        state.token_expiration = Some(format!("{} UTC", date.replace('T', " ").trim_end_matches('Z')));
+        state.token_expiration =
+            Some(format!("{} UTC", date.replace('T', " ").trim_end_matches('Z')));
         state.repository().viewer_permission = Some("ADMIN".to_owned());
     }
     let report = coordinator(&workplace(&github)).args(MERGE).run().json();

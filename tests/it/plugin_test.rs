@@ -1,4 +1,5 @@
-//! `coordinator plugin-test`, tried on a plugin that keeps the protocol and on the same plugin with one thing broken.
+//! `coordinator plugin-test`, tried on a plugin that keeps the protocol and on the same plugin with
+//! one thing broken.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -66,7 +67,11 @@ const MUTANTS: &[Mutant] = &[
         to: "then rm -rf \"$place\"; : \"$place.g",
         rows: &["next_generation"],
     },
-    Mutant { from: "\"$(number tail_bytes)\" \"$place/log\"", to: "99 \"$place/log\"", rows: &["logs"] },
+    Mutant {
+        from: "\"$(number tail_bytes)\" \"$place/log\"",
+        to: "99 \"$place/log\"",
+        rows: &["logs"],
+    },
     Mutant { from: "item=,$(object item)", to: "item=", rows: &["items"] },
     Mutant { from: "|| refuse superseded", to: "|| :", rows: &["superseded"] },
     // The comparison looks at what runs, and not at what ran.
@@ -75,7 +80,11 @@ const MUTANTS: &[Mutant] = &[
         to: "\"$((generation - 1))\" ] || refuse superseded",
         rows: &["superseded"],
     },
-    Mutant { from: "outcome=\"\\\"stopped\\\"", to: "outcome=\"\\\"cancelled\\\"", rows: &["stop"] },
+    Mutant {
+        from: "outcome=\"\\\"stopped\\\"",
+        to: "outcome=\"\\\"cancelled\\\"",
+        rows: &["stop"],
+    },
     Mutant { from: "    kill \"$(cat \"$place/pid\")\"\n", to: "", rows: &["stop"] },
     Mutant { from: "  rm -rf \"$state/$(text fleet)\"-*\n", to: "", rows: &["forget"] },
     // What it leaves behind still runs when the session is finished.
@@ -108,21 +117,25 @@ impl Plugin {
     /// The exit code, and the rows: name and result.
     fn tried(&self) -> (Option<i32>, Value) {
         let mut command = coordinator(self.folder.path());
-        let command = command.args(["plugin-test", "-o", "json", "--timeout", "10s"]).arg(self.path());
+        let command =
+            command.args(["plugin-test", "-o", "json", "--timeout", "10s"]).arg(self.path());
         let output = command.output().expect("the binary starts");
         let stdout = String::from_utf8(output.stdout).expect("it is UTF-8");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let document =
-            serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
+        let document = serde_json::from_str(&stdout)
+            .unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
         (output.status.code(), document)
     }
 }
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        let strays = fs::read_to_string(self.folder.path().join("state/strays")).unwrap_or_default();
-        for stray in
-            strays.lines().filter_map(|pid| pid.parse().ok()).filter_map(rustix::process::Pid::from_raw)
+        let strays =
+            fs::read_to_string(self.folder.path().join("state/strays")).unwrap_or_default();
+        for stray in strays
+            .lines()
+            .filter_map(|pid| pid.parse().ok())
+            .filter_map(rustix::process::Pid::from_raw)
         {
             // It may have ended by itself.
             let _ = rustix::process::kill_process(stray, rustix::process::Signal::KILL);
@@ -132,7 +145,11 @@ impl Drop for Plugin {
 
 fn coordinator(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
-    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", folder).current_dir(folder);
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("HOME", folder)
+        .current_dir(folder);
     command
 }
 
@@ -147,7 +164,10 @@ fn a_plugin_that_keeps_the_protocol_passes_every_row() {
     let (code, document) = Plugin::new(PLUGIN).tried();
     assert_eq!(code, Some(0), "{document:#}");
     assert_eq!(document["schema"], "coordinator.plugin-test/v1");
-    assert_eq!((&document["name"], &document["slot_exclusive"]), (&"fake".into(), &"create".into()));
+    assert_eq!(
+        (&document["name"], &document["slot_exclusive"]),
+        (&"fake".into(), &"create".into())
+    );
     assert_eq!(
         (&document["passed"], &document["failed"], &document["skipped"]),
         (&24.into(), &0.into(), &0.into())
@@ -164,13 +184,19 @@ fn a_broken_plugin_fails_in_the_row_that_names_what_is_broken() {
     // Most of the time they sleep.
     for some in mutants.chunks(7) {
         std::thread::scope(|scope| {
-            let tried: Vec<_> =
-                some.iter().map(|(mutant, plugin)| (mutant, scope.spawn(|| plugin.tried()))).collect();
+            let tried: Vec<_> = some
+                .iter()
+                .map(|(mutant, plugin)| (mutant, scope.spawn(|| plugin.tried())))
+                .collect();
             for (mutant, tried) in tried {
                 let (code, document) = tried.join().expect("the binary ran");
                 let failed = rows_that("fail", &document);
                 let told = mutant.rows.iter().all(|row| failed.iter().any(|one| one == row));
-                assert!(told && code == Some(1), "`{}` fails in {failed:?}, exit {code:?}", mutant.to);
+                assert!(
+                    told && code == Some(1),
+                    "`{}` fails in {failed:?}, exit {code:?}",
+                    mutant.to
+                );
             }
         });
     }
@@ -178,11 +204,14 @@ fn a_broken_plugin_fails_in_the_row_that_names_what_is_broken() {
 
 #[test]
 fn a_plugin_without_a_lock_is_not_asked_for_one_and_the_roster_is_told() {
-    let script =
-        PLUGIN.replace(r#""slot_exclusive":"create","blind_spawn":true"#, r#""slot_exclusive":"none""#);
+    let script = PLUGIN
+        .replace(r#""slot_exclusive":"create","blind_spawn":true"#, r#""slot_exclusive":"none""#);
     let (code, document) = Plugin::new(&script).tried();
     assert_eq!(code, Some(0), "{document:#}");
-    assert_eq!(rows_that("skipped", &document), ["one_of_many", "taken", "killed", "items", "superseded"]);
+    assert_eq!(
+        rows_that("skipped", &document),
+        ["one_of_many", "taken", "killed", "items", "superseded"]
+    );
     let demand = document["demand"].as_str().expect("it demands something");
     assert!(demand.contains("on_inventory_failure = \"skip\""), "{demand}");
 }
@@ -198,8 +227,10 @@ fn a_plugin_of_roles_alone_is_not_asked_for_more() {
 #[test]
 fn a_path_without_a_program_is_a_mistake_in_the_command_line() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let output =
-        coordinator(folder.path()).args(["plugin-test", "./nothing"]).output().expect("the binary starts");
+    let output = coordinator(folder.path())
+        .args(["plugin-test", "./nothing"])
+        .output()
+        .expect("the binary starts");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no program ./nothing"));
 }

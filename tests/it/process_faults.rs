@@ -1,5 +1,5 @@
-//! Crashes, stale knowledge and damage on the process platform: a slot never has two sessions, and no coordinator ends
-//! one.
+//! Crashes, stale knowledge and damage on the process platform: a slot never has two sessions, and
+//! no coordinator ends one.
 
 use std::fs;
 use std::process::Stdio;
@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use crate::process_fleet::{Fleet, OPEN, SLEEPER, await_true, held, is_running, report, shift, slots};
+use crate::process_fleet::{
+    Fleet, OPEN, SLEEPER, await_true, held, is_running, report, shift, slots,
+};
 
 const BOTH_LIVE: [&str; 2] = ["ui-builder-s0", "ui-builder-s1"];
 
@@ -29,8 +31,8 @@ fn a_failed_inventory_does_not_double_the_fleet() {
     assert!(error.contains("stranger-s0/1/start.json") && error.contains("move"), "{error}");
     assert_eq!(slots(&report, "spawned").len(), 0);
     assert_eq!(slots(&report, "already_running").len(), 2);
-    let generations =
-        BOTH_LIVE.map(|slot| fs::read_dir(fleet.state(&format!("sessions/{slot}"))).expect("read").count());
+    let generations = BOTH_LIVE
+        .map(|slot| fs::read_dir(fleet.state(&format!("sessions/{slot}"))).expect("read").count());
     assert_eq!(generations, [1, 1]);
 }
 
@@ -85,7 +87,11 @@ fn cycles_with_different_rosters_never_share_a_slot() {
     fleet.write_roster("small.toml", OPEN, &[("ui_builder", 3, SLEEPER)]);
     let cycles: Vec<_> = (0..6)
         .map(|number| {
-            fleet.reconcile_in_background(if number % 2 == 0 { "roster.toml" } else { "small.toml" })
+            fleet.reconcile_in_background(if number % 2 == 0 {
+                "roster.toml"
+            } else {
+                "small.toml"
+            })
         })
         .collect();
     let spawned: usize = cycles
@@ -94,8 +100,9 @@ fn cycles_with_different_rosters_never_share_a_slot() {
         .sum();
     assert!(spawned <= 5, "{spawned} sessions in 5 slots");
     fleet.reconcile();
-    let live =
-        (0..5).filter(|index| fleet.newest(&format!("ui-builder-s{index}"))["generation"] == 1).count();
+    let live = (0..5)
+        .filter(|index| fleet.newest(&format!("ui-builder-s{index}"))["generation"] == 1)
+        .count();
     assert_eq!(live, 5, "a second session replaced a live one");
 }
 
@@ -107,7 +114,10 @@ fn agents_of_another_roster_file_are_reported_and_count() {
     let report = fleet.reconcile();
     assert_eq!(slots(&report, "spawned").len(), 0);
     let unmanaged = report["steps"]["inventory"]["unmanaged"].to_string();
-    assert!(unmanaged.contains("demo-ui-builder-s0") && unmanaged.contains("other.toml"), "{unmanaged}");
+    assert!(
+        unmanaged.contains("demo-ui-builder-s0") && unmanaged.contains("other.toml"),
+        "{unmanaged}"
+    );
 }
 
 #[test]
@@ -129,7 +139,10 @@ fn a_killed_agent_is_recorded_and_its_slot_starts_again() {
     fleet.reconcile();
     fleet.kill(fleet.pid("ui-builder-s0", 1, "agent"));
     let ended = fleet.await_end("ui-builder-s0");
-    assert_eq!((ended["outcome"].as_str(), ended["detail"].as_str()), (Some("failed"), Some("signal 9")));
+    assert_eq!(
+        (ended["outcome"].as_str(), ended["detail"].as_str()),
+        (Some("failed"), Some("signal 9"))
+    );
     assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-ui-builder-s0"]);
     assert_eq!(fleet.newest("ui-builder-s0")["generation"], 2);
 }
@@ -159,10 +172,16 @@ fn a_lost_session_backs_off_from_its_last_sign_of_life() {
     fleet.write_record("ui-builder-s0", 1, "start.json", &start);
     let five_minutes_ago = SystemTime::now() - Duration::from_secs(300);
     for name in ["start.json", "out.log"] {
-        let file = fs::File::options().write(true).open(fleet.state("sessions/ui-builder-s0/1").join(name));
+        let file = fs::File::options()
+            .write(true)
+            .open(fleet.state("sessions/ui-builder-s0/1").join(name));
         file.and_then(|file| file.set_modified(five_minutes_ago)).expect("age a file");
     }
-    assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-ui-builder-s0"], "the wait never passes");
+    assert_eq!(
+        slots(&fleet.reconcile(), "spawned"),
+        ["demo-ui-builder-s0"],
+        "the wait never passes"
+    );
 }
 
 #[test]
@@ -202,8 +221,7 @@ fn a_daemon_that_let_go_of_the_lock_still_holds_the_slot_of_a_killed_shim() {
 
 #[test]
 fn a_daemon_with_the_lock_of_a_killed_shim_keeps_the_slot() {
-    let script =
-        "setsid sh -c 'echo $$ > \"$WITNESS/daemon\"; exec sleep 1000' > /dev/null &\nexec sleep 1000";
+    let script = "setsid sh -c 'echo $$ > \"$WITNESS/daemon\"; exec sleep 1000' > /dev/null &\nexec sleep 1000";
     let fleet = Fleet::new(OPEN, &[("leaver", 1, script)]);
     fleet.reconcile();
     let daemon: i32 = fleet.await_witness("daemon").parse().expect("a pid");
@@ -221,14 +239,16 @@ fn sessions_from_before_a_reboot_are_lost_and_a_stranger_with_their_pid_is_left_
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "exit 0"), ("well", 1, SLEEPER)]);
     fleet.reconcile();
     fleet.await_end("ui-builder-s0");
-    let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().expect("start a stranger");
+    let mut stranger =
+        std::process::Command::new("sleep").arg("1000").spawn().expect("start a stranger");
     let mut start = fleet.record("ui-builder-s0", 1, "start.json");
     start["boot_id"] = json!("00000000-0000-0000-0000-000000000000");
     for who in ["shim", "agent"] {
         start[who]["pid"] = json!(stranger.id());
     }
     fleet.write_record("ui-builder-s0", 1, "start.json", &start);
-    fs::remove_file(fleet.state("sessions/ui-builder-s0/1/exit.json")).expect("the end was recorded");
+    fs::remove_file(fleet.state("sessions/ui-builder-s0/1/exit.json"))
+        .expect("the end was recorded");
     assert_eq!(fleet.newest("ui-builder-s0")["outcome"], "lost");
     assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-ui-builder-s0"]);
     assert_eq!(fleet.record("ui-builder-s0", 1, "exit.json")["reason"], "reboot");
@@ -263,13 +283,18 @@ fn no_agent_runs_when_its_start_cannot_be_recorded() {
     for name in ["launch.json", "prompt.md"] {
         fs::copy(fleet.state(first).join(name), second.join(name)).expect("copy an order");
     }
-    let lock = fs::File::options().read(true).write(true).open(fleet.state("slots/ui-builder-s0.lock"));
+    let lock =
+        fs::File::options().read(true).write(true).open(fleet.state("slots/ui-builder-s0.lock"));
     let lock = lock.expect("the lock is there");
     lock.try_lock().expect("the slot is free");
     let mut shim = std::process::Command::new(env!("CARGO_BIN_EXE_coordinator"));
     fleet.surround(&mut shim);
-    let output =
-        shim.arg("session-run").arg(&second).stdin(Stdio::from(lock)).output().expect("run the shim");
+    let output = shim
+        .arg("session-run")
+        .arg(&second)
+        .stdin(Stdio::from(lock))
+        .output()
+        .expect("run the shim");
     drop(shim);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("start.json"), "{output:?}");
@@ -283,7 +308,10 @@ fn a_session_whose_end_cannot_be_recorded_counts_as_lost() {
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "mkdir ../exit.json.tmp")]);
     fleet.reconcile();
     let ended = fleet.await_end("ui-builder-s0");
-    assert_eq!((ended["outcome"].as_str(), ended["detail"].as_str()), (Some("lost"), Some("killed")));
+    assert_eq!(
+        (ended["outcome"].as_str(), ended["detail"].as_str()),
+        (Some("lost"), Some("killed"))
+    );
 }
 
 #[test]
@@ -299,7 +327,8 @@ fn no_session_starts_without_enough_space() {
 fn a_directory_left_by_a_coordinator_that_died_early_is_no_history() {
     let fleet = Fleet::new("min_free = \"0\"\n", &[("ui_builder", 1, SLEEPER)]);
     fs::create_dir_all(fleet.state("sessions/ui-builder-s0/1/work")).expect("make a directory");
-    fs::write(fleet.state("sessions/ui-builder-s0/1/prompt.md"), "half").expect("write half a prompt");
+    fs::write(fleet.state("sessions/ui-builder-s0/1/prompt.md"), "half")
+        .expect("write half a prompt");
     assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-ui-builder-s0"]);
     assert_eq!(fleet.newest("ui-builder-s0")["generation"], 1);
 }
@@ -307,10 +336,13 @@ fn a_directory_left_by_a_coordinator_that_died_early_is_no_history() {
 #[test]
 fn records_of_another_day_neither_hold_a_slot_for_ever_nor_free_a_live_one() {
     for day in [-86_400, 86_400] {
-        let fleet = Fleet::new("min_free = \"0\"\n", &[("done", 1, "exit 1"), ("live", 1, SLEEPER)]);
+        let fleet =
+            Fleet::new("min_free = \"0\"\n", &[("done", 1, "exit 1"), ("live", 1, SLEEPER)]);
         fleet.reconcile();
         fleet.await_end("done-s0");
-        for (slot, name) in [("done-s0", "start.json"), ("done-s0", "exit.json"), ("live-s0", "start.json")] {
+        for (slot, name) in
+            [("done-s0", "start.json"), ("done-s0", "exit.json"), ("live-s0", "start.json")]
+        {
             let mut record = fleet.record(slot, 1, name);
             shift(&mut record, "started_at", day);
             if name == "exit.json" {
@@ -318,15 +350,18 @@ fn records_of_another_day_neither_hold_a_slot_for_ever_nor_free_a_live_one() {
             }
             fleet.write_record(slot, 1, name, &record);
         }
-        assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-done-s0"], "the clock is off by {day} s");
+        assert_eq!(
+            slots(&fleet.reconcile(), "spawned"),
+            ["demo-done-s0"],
+            "the clock is off by {day} s"
+        );
         assert_eq!(fleet.sessions("live-s0").len(), 1);
     }
 }
 
 #[test]
 fn what_a_killed_shim_leaves_keeps_the_slot_and_is_spoken_of() {
-    let script =
-        "sleep 1000 & echo $! > \"$WITNESS/child.tmp\"; mv \"$WITNESS/child.tmp\" \"$WITNESS/child\"; wait";
+    let script = "sleep 1000 & echo $! > \"$WITNESS/child.tmp\"; mv \"$WITNESS/child.tmp\" \"$WITNESS/child\"; wait";
     let fleet = Fleet::new(OPEN, &[("parent", 1, script)]);
     fleet.reconcile();
     let child: i32 = fleet.await_witness("child").trim().parse().expect("a process id");
@@ -378,7 +413,8 @@ fn two_rosters_of_one_fleet_name_each_strange_session_once() {
     fleet.write_roster("other.toml", OPEN, &[("ui_builder", 1, SLEEPER)]);
     let report = fleet.reconcile_with("other.toml");
     let unmanaged = report["steps"]["inventory"]["unmanaged"].as_array().expect("an array");
-    let mut names: Vec<_> = unmanaged.iter().map(|one| one["slot"].as_str().expect("a slot")).collect();
+    let mut names: Vec<_> =
+        unmanaged.iter().map(|one| one["slot"].as_str().expect("a slot")).collect();
     names.sort_unstable();
     assert_eq!(names, ["demo-api-builder-s0", "demo-ui-builder-s0"]);
 }

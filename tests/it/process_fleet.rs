@@ -1,5 +1,5 @@
-//! A fleet of real agent processes in a temporary directory, driven through the real binary. Dropping it ends every
-//! process that it started.
+//! A fleet of real agent processes in a temporary directory, driven through the real binary.
+//! Dropping it ends every process that it started.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ use tempfile::TempDir;
 /// Nothing here takes this long; a machine under load may.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// In the environment of every process of a fleet: how a test tells its own processes from all others.
+/// In the environment of every process of a fleet: how a test tells its own processes from all
+/// others.
 const MARK: &str = "FLEET_UNDER_TEST";
 
 /// An agent that runs until it is ended.
@@ -46,7 +47,8 @@ impl Fleet {
         let state = "fleet = \"demo\"\n[platform.process]\nstate_dir = \"state\"\n";
         let mut text = format!("{state}[defaults]\ncommand = [\"sh\", \"agent.sh\"]\n{defaults}");
         for (key, count, script) in roles {
-            fs::write(self.path(&format!("briefs/{key}.md")), format!("Be {key}.\n")).expect("write a brief");
+            fs::write(self.path(&format!("briefs/{key}.md")), format!("Be {key}.\n"))
+                .expect("write a brief");
             let agent = self.path(&format!("{key}.sh"));
             fs::write(&agent, script).expect("write an agent");
             let head = format!("[[role]]\nkey = \"{key}\"\nname = \"{key}\"\ncount = {count}\n");
@@ -104,7 +106,11 @@ impl Fleet {
     /// A cycle that a test may disturb.
     pub(crate) fn reconcile_in_background(&self, roster: &str) -> Child {
         let mut command = self.command_with(roster, &RECONCILE);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start the coordinator")
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start the coordinator")
     }
 
     /// Every session of a slot, oldest first.
@@ -114,7 +120,10 @@ impl Fleet {
             panic!("no listing: {error}: {}", String::from_utf8_lossy(&output.stderr))
         });
         let sessions = listing["sessions"].as_array().expect("sessions are an array").clone();
-        sessions.into_iter().filter(|session| session["slot"] == format!("demo-{slot}").as_str()).collect()
+        sessions
+            .into_iter()
+            .filter(|session| session["slot"] == format!("demo-{slot}").as_str())
+            .collect()
     }
 
     pub(crate) fn newest(&self, slot: &str) -> Value {
@@ -196,8 +205,9 @@ const RECONCILE: [&str; 5] = ["reconcile", "--only", "spawn", "-o", "json"];
 
 /// The JSON on stdout.
 pub(crate) fn report(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("no report: {error}: {}", String::from_utf8_lossy(&output.stderr)))
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("no report: {error}: {}", String::from_utf8_lossy(&output.stderr))
+    })
 }
 
 /// The slots in one array of the spawn step.
@@ -210,7 +220,10 @@ pub(crate) fn slots(report: &Value, array: &str) -> Vec<String> {
 /// The reasons for which slots were held.
 pub(crate) fn held(report: &Value) -> Vec<String> {
     let items = report["steps"]["spawn"]["held"].as_array().expect("arrays are always present");
-    items.iter().map(|item| item["reason"].as_str().expect("a reason is a word").to_owned()).collect()
+    items
+        .iter()
+        .map(|item| item["reason"].as_str().expect("a reason is a word").to_owned())
+        .collect()
 }
 
 pub(crate) fn await_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -235,8 +248,9 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
 
 /// Whether the process runs; a zombie does not.
 pub(crate) fn is_running(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    })
 }
 
 pub(crate) fn pids() -> Vec<i32> {
@@ -247,7 +261,10 @@ pub(crate) fn pids() -> Vec<i32> {
 /// The environment that the process was started with; empty when it is gone.
 pub(crate) fn environment(pid: i32) -> Vec<String> {
     let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environ.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+    environ
+        .split(|byte| *byte == 0)
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+        .collect()
 }
 
 /// The files that the process has open.
@@ -258,7 +275,8 @@ pub(crate) fn open_files(pid: i32) -> Vec<PathBuf> {
 
 /// A record's time, moved by whole seconds.
 pub(crate) fn shift(record: &mut Value, field: &str, seconds: i64) {
-    let time = humantime::parse_rfc3339(record[field].as_str().expect("a time is text")).expect("a time");
+    let time =
+        humantime::parse_rfc3339(record[field].as_str().expect("a time is text")).expect("a time");
     let by = Duration::from_secs(seconds.unsigned_abs());
     let moved = if seconds < 0 { time - by } else { time + by };
     record[field] = humantime::format_rfc3339_millis(moved).to_string().into();

@@ -24,7 +24,9 @@ fn the_table_shows_one_line_per_slot_with_its_state_and_last_end() {
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 3, "{table}");
     assert!(lines[0].starts_with("SLOT"), "{table}");
-    for part in ["crasher-s0", "backoff", "until ", "failed, exit 7 after", "coordinator logs crasher-s0"] {
+    for part in
+        ["crasher-s0", "backoff", "until ", "failed, exit 7 after", "coordinator logs crasher-s0"]
+    {
         assert!(lines[1].contains(part), "no {part} in {table}");
     }
     for part in ["ui-builder-s0", "running", "coordinator logs ui-builder-s0"] {
@@ -54,7 +56,8 @@ fn the_listing_for_programs_has_every_session_with_its_times_and_log() {
         assert_eq!(session["outcome"], "failed");
         assert_eq!(session["exit_code"], 7);
         for time in ["started_at", "finished_at"] {
-            humantime::parse_rfc3339(session[time].as_str().expect("a time is text")).expect("RFC 3339");
+            humantime::parse_rfc3339(session[time].as_str().expect("a time is text"))
+                .expect("RFC 3339");
         }
         assert!(fs::metadata(session["log"].as_str().expect("a log is a path")).is_ok());
     }
@@ -85,20 +88,32 @@ fn a_log_of_an_older_generation_can_be_asked_for_and_a_rotated_part_comes_first(
     assert_eq!(text(&fleet, &["logs", "tester-s0"]), "generation 2\n");
     assert_eq!(text(&fleet, &["logs", "tester-s0", "--generation", "1"]), "generation 1\n");
     let output = fleet.run(&["logs", "tester-s0", "--generation", "9"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there are logs of 1, 2"), "{output:?}");
-    fs::write(fleet.state("sessions/tester-s0/2/out.log.1"), "before\n").expect("write a rotated log");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("there are logs of 1, 2"),
+        "{output:?}"
+    );
+    fs::write(fleet.state("sessions/tester-s0/2/out.log.1"), "before\n")
+        .expect("write a rotated log");
     assert_eq!(text(&fleet, &["logs", "tester-s0"]), "before\ngeneration 2\n");
 }
 
 #[test]
 fn no_secret_and_no_escape_sequence_of_an_agent_is_printed() {
-    let script = "printf 'a \\033[31mred\\033[0m \\033]0;title\\007b\\r\\nkey %s end' \"$MODEL_KEY\"";
+    let script =
+        "printf 'a \\033[31mred\\033[0m \\033]0;title\\007b\\r\\nkey %s end' \"$MODEL_KEY\"";
     let fleet = Fleet::new(OPEN, &[("tester", 1, script)]);
     let roster = fs::read_to_string(fleet.path("roster.toml")).expect("read the roster");
-    fs::write(fleet.path("roster.toml"), format!("{roster}env = {{ MODEL_KEY = \"${{MODEL_KEY}}\" }}\n"))
-        .expect("write the roster");
+    fs::write(
+        fleet.path("roster.toml"),
+        format!("{roster}env = {{ MODEL_KEY = \"${{MODEL_KEY}}\" }}\n"),
+    )
+    .expect("write the roster");
     let run = |arguments: &[&str]| {
-        fleet.command(arguments).env("MODEL_KEY", "key_topsecret").output().expect("run the coordinator")
+        fleet
+            .command(arguments)
+            .env("MODEL_KEY", "key_topsecret")
+            .output()
+            .expect("run the coordinator")
     };
     run(&["reconcile", "--only", "spawn"]);
     let log = await_some("the log", || {
@@ -117,8 +132,11 @@ fn the_runner_of_a_workflow_obeys_nothing_that_an_agent_said() {
     fleet.reconcile();
     fleet.await_end("tester-s0");
     let run = |mark: &str| {
-        let output =
-            fleet.command(&["logs", "tester-s0"]).env("GITHUB_ACTIONS", mark).output().expect("run it");
+        let output = fleet
+            .command(&["logs", "tester-s0"])
+            .env("GITHUB_ACTIONS", mark)
+            .output()
+            .expect("run it");
         String::from_utf8(output.stdout).expect("a log is text")
     };
     assert_eq!(run("true"), ": :add-mask::a\n \t: :stop-commands::b\n: :error::c\nd ## [error]e\n");

@@ -1,5 +1,6 @@
-//! Overlapping cycles on the real platform, judged by a witness of the agents' own: never two live agents in a slot,
-//! never an agent ended by a coordinator, never a lock of one slot in a process of another.
+//! Overlapping cycles on the real platform, judged by a witness of the agents' own: never two live
+//! agents in a slot, never an agent ended by a coordinator, never a lock of one slot in a process
+//! of another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +17,8 @@ use crate::process_fleet::{
 
 const COORDINATORS: usize = 8;
 
-/// An agent that takes a lock of its own for its slot and says when it finds another one there, or is asked to end.
+/// An agent that takes a lock of its own for its slot and says when it finds another one there, or
+/// is asked to end.
 fn witness(work: &str) -> String {
     format!(
         "exec 9>>\"$WITNESS/$COORDINATOR_SLOT.lock\"\n\
@@ -32,7 +34,10 @@ struct Dice(u64);
 
 impl Dice {
     fn new() -> Self {
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").subsec_nanos();
+        let nanos = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("a clock after 1970")
+            .subsec_nanos();
         Self(u64::from(nanos) | 1)
     }
 
@@ -58,7 +63,8 @@ fn assert_no_foreign_lock(fleet: &Fleet) {
             continue;
         };
         let own = fleet.state(&format!("slots/{slot}.lock"));
-        let foreign = |file: &&std::path::PathBuf| file.starts_with(fleet.state("slots")) && **file != own;
+        let foreign =
+            |file: &&std::path::PathBuf| file.starts_with(fleet.state("slots")) && **file != own;
         let files = open_files(pid);
         assert_eq!(files.iter().find(foreign), None, "process {pid} of {slot}");
     }
@@ -96,7 +102,8 @@ fn eight_coordinators_at_once_fill_an_empty_fleet_exactly_once() {
 fn two_cycles_in_the_same_moment_start_fifty_agents_once() {
     let fleet = Fleet::new(OPEN, &[("builder", 50, &witness("exec sleep 1000"))]);
     let cycles = [(); 2].map(|()| fleet.reconcile_in_background("roster.toml"));
-    let spawned: usize = cycles.into_iter().map(|cycle| slots(&finish(cycle), "spawned").len()).sum();
+    let spawned: usize =
+        cycles.into_iter().map(|cycle| slots(&finish(cycle), "spawned").len()).sum();
     let rest = slots(&fleet.reconcile(), "spawned").len();
     assert_eq!(spawned + rest, 50);
     await_true("fifty agents", || fleet.witness("starts").lines().count() == 50);
@@ -104,7 +111,8 @@ fn two_cycles_in_the_same_moment_start_fifty_agents_once() {
     assert_eq!(fleet.witness("violations"), "");
 }
 
-/// Sends a signal to a cycle at ever later moments, so that each point of its way is hit on some machine.
+/// Sends a signal to a cycle at ever later moments, so that each point of its way is hit on some
+/// machine.
 fn at_each_moment(mut disturb: impl FnMut(Duration)) {
     for moment in 0..20 {
         disturb(Duration::from_millis(moment * 2));
@@ -192,7 +200,9 @@ fn live_starts(fleet: &Fleet) -> Vec<Value> {
     let homes = folders(fleet.state("sessions")).flat_map(|slot| folders(slot.path()));
     homes
         .filter(|home| !home.path().join("exit.json").exists())
-        .filter_map(|home| serde_json::from_slice(&fs::read(home.path().join("start.json")).ok()?).ok())
+        .filter_map(|home| {
+            serde_json::from_slice(&fs::read(home.path().join("start.json")).ok()?).ok()
+        })
         .collect()
 }
 
@@ -226,8 +236,9 @@ fn no_storm_of_kills_puts_two_agents_into_a_slot() {
 /// Every session ended by itself, or by a kill of the test's own.
 fn assert_ends(fleet: &Fleet, toll: &Toll, seed: u64) {
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
-    for slot in
-        (0..3).map(|index| format!("builder-s{index}")).chain((0..2).map(|index| format!("tester-s{index}")))
+    for slot in (0..3)
+        .map(|index| format!("builder-s{index}"))
+        .chain((0..2).map(|index| format!("tester-s{index}")))
     {
         for session in fleet.sessions(&slot) {
             let generation = session["generation"].as_u64().expect("a session has a generation");

@@ -1,4 +1,5 @@
-//! How a slot is kept from starting too often, from the records alone. Time passes by ageing the records.
+//! How a slot is kept from starting too often, from the records alone. Time passes by ageing the
+//! records.
 
 use serde_json::Value;
 
@@ -23,7 +24,8 @@ fn age(fleet: &Fleet, generations: u64, seconds: i64) {
 
 /// From the newest session's end to the time until which the slot is held.
 fn wait_seconds(fleet: &Fleet, generation: u64, report: &Value) -> f64 {
-    let until = report["steps"]["spawn"]["held"][0]["until"].as_str().expect("a backoff has an end");
+    let until =
+        report["steps"]["spawn"]["held"][0]["until"].as_str().expect("a backoff has an end");
     let ended = fleet.record(SLOT, generation, "exit.json")["finished_at"].clone();
     let parse = |text: &str| humantime::parse_rfc3339(text).expect("a time");
     let ended = parse(ended.as_str().expect("a time is text"));
@@ -95,7 +97,8 @@ fn a_dry_run_knows_what_the_disk_and_the_backoff_hold_also_without_an_inventory(
 
 #[test]
 fn a_dry_run_without_an_inventory_finds_who_is_live() {
-    let fleet = Fleet::new(crate::process_fleet::OPEN, &[("ui_builder", 2, crate::process_fleet::SLEEPER)]);
+    let fleet =
+        Fleet::new(crate::process_fleet::OPEN, &[("ui_builder", 2, crate::process_fleet::SLEEPER)]);
     fleet.reconcile();
     let arguments = ["reconcile", "-o", "json", "--dry-run", "--skip", "inventory"];
     let report = crate::process_fleet::report(&fleet.run(&arguments));

@@ -8,7 +8,8 @@ use rustix::process::Signal;
 use walk::files_below;
 
 use crate::process_fleet::{
-    Fleet, OPEN, SLEEPER, await_true, environment, held, is_running, mode, open_files, report, signal, slots,
+    Fleet, OPEN, SLEEPER, await_true, environment, held, is_running, mode, open_files, report,
+    signal, slots,
 };
 
 mod walk {
@@ -30,7 +31,8 @@ mod walk {
 
 #[test]
 fn a_session_outlives_the_run_and_its_end_is_recorded() {
-    let script = "echo out; echo err >&2; while [ ! -e \"$WITNESS/go\" ]; do sleep 0.01; done; exit 3";
+    let script =
+        "echo out; echo err >&2; while [ ! -e \"$WITNESS/go\" ]; do sleep 0.01; done; exit 3";
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, script)]);
     assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-ui-builder-s0"]);
     let live = fleet.newest("ui-builder-s0");
@@ -51,15 +53,18 @@ fn the_next_session_of_a_slot_is_one_generation_on_and_starts_in_an_empty_direct
         assert_eq!(fleet.await_end("tester-s0")["generation"], generation);
     }
     assert_eq!(fleet.witness("found"), "");
-    let home =
-        |generation| fleet.state(&format!("sessions/tester-s0/{generation}/work")).display().to_string();
+    let home = |generation| {
+        fleet.state(&format!("sessions/tester-s0/{generation}/work")).display().to_string()
+    };
     assert_eq!(fleet.witness("where"), format!("{}\n{}\n", home(1), home(2)));
 }
 
 #[test]
 fn the_prompt_comes_on_standard_input_unless_the_command_carries_it() {
-    let fleet =
-        Fleet::new(OPEN, &[("reader", 1, "cat > \"$WITNESS/stdin\"; echo \"$1\" > \"$WITNESS/argument\"")]);
+    let fleet = Fleet::new(
+        OPEN,
+        &[("reader", 1, "cat > \"$WITNESS/stdin\"; echo \"$1\" > \"$WITNESS/argument\"")],
+    );
     fleet.reconcile();
     fleet.await_end("reader-s0");
     assert!(fleet.witness("stdin").contains("Be reader."));
@@ -81,7 +86,8 @@ fn a_command_that_is_not_there_is_a_failed_spawn_that_backs_off() {
     fs::write(fleet.path("roster.toml"), format!("{start}{role}")).expect("write the roster");
     let first = fleet.reconcile();
     assert_eq!(slots(&first, "failed"), ["demo-ui-builder-s0"]);
-    let error = first["steps"]["spawn"]["failed"][0]["error"].as_str().expect("an error has a text");
+    let error =
+        first["steps"]["spawn"]["failed"][0]["error"].as_str().expect("an error has a text");
     assert_eq!(
         error,
         "no command `no-such-agent` on PATH; install it, or set `command` for this role in roster.toml"
@@ -135,7 +141,8 @@ fn an_agent_holds_its_own_lock_and_nothing_else_that_it_did_not_open() {
         env!("CARGO_BIN_EXE_coordinator"),
         fleet.path("roster.toml").display()
     );
-    let output = shell.arg("-c").arg(run).stdout(Stdio::piped()).output().expect("run the coordinator");
+    let output =
+        shell.arg("-c").arg(run).stdout(Stdio::piped()).output().expect("run the coordinator");
     assert_eq!(slots(&report(&output), "spawned").len(), 8);
     for index in 0..8 {
         let slot = format!("ui-builder-s{index}");
@@ -188,7 +195,8 @@ fn everything_is_private_whatever_the_umask() {
         let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "umask > \"$WITNESS/umask\"")]);
         let mut shell = std::process::Command::new("sh");
         fleet.surround(&mut shell);
-        let run = format!("umask {umask}; exec \"$0\" -c roster.toml reconcile --only spawn -o json");
+        let run =
+            format!("umask {umask}; exec \"$0\" -c roster.toml reconcile --only spawn -o json");
         shell.arg("-c").arg(run).arg(env!("CARGO_BIN_EXE_coordinator")).current_dir(fleet.path(""));
         let output = shell.output().expect("run the coordinator");
         assert_eq!(slots(&report(&output), "spawned").len(), 1, "umask {umask}: {output:?}");
@@ -220,12 +228,19 @@ fn a_link_in_place_of_our_directory_or_lock_is_refused() {
     assert_eq!(fs::read_to_string(fleet.path("precious")).expect("read"), "kept");
 }
 
-/// Whoever can plant a link in a directory of mode 0700 is the same user, or root; a mistake must do no harm either.
+/// Whoever can plant a link in a directory of mode 0700 is the same user, or root; a mistake must
+/// do no harm either.
 #[test]
 fn a_link_in_place_of_a_record_or_a_log_is_neither_read_nor_written_through() {
-    for name in
-        ["start.json", "exit.json", "start.json.tmp", "out.log", "shim.log", "prompt.md", "launch.json"]
-    {
+    for name in [
+        "start.json",
+        "exit.json",
+        "start.json.tmp",
+        "out.log",
+        "shim.log",
+        "prompt.md",
+        "launch.json",
+    ] {
         let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "true")]);
         fs::write(fleet.path("precious"), "kept").expect("write a file");
         fleet.reconcile();
@@ -255,7 +270,9 @@ fn a_second_name_of_a_file_elsewhere_loses_nothing_to_a_record() {
     fs::write(fleet.path("precious"), "kept").expect("write a file");
     let home = fleet.state("sessions/ui-builder-s0/2");
     fs::create_dir_all(&home).expect("make a directory");
-    for name in ["start.json", "start.json.tmp", "exit.json.tmp", "out.log", "shim.log", "prompt.md"] {
+    for name in
+        ["start.json", "start.json.tmp", "exit.json.tmp", "out.log", "shim.log", "prompt.md"]
+    {
         fs::hard_link(fleet.path("precious"), home.join(name)).expect("link");
     }
     fs::remove_file(home.join("start.json")).expect("remove a file");
@@ -267,7 +284,8 @@ fn a_second_name_of_a_file_elsewhere_loses_nothing_to_a_record() {
 #[test]
 fn old_logs_and_work_directories_go_when_the_next_session_has_started() {
     let settings = format!("{OPEN}retain = 2\nretain_work = 1\n");
-    let fleet = Fleet::new(&settings, &[("ui_builder", 1, "mkdir cache; touch cache/x; chmod 500 cache")]);
+    let fleet =
+        Fleet::new(&settings, &[("ui_builder", 1, "mkdir cache; touch cache/x; chmod 500 cache")]);
     for _ in 0..4 {
         fleet.reconcile();
         fleet.await_end("ui-builder-s0");
@@ -275,7 +293,10 @@ fn old_logs_and_work_directories_go_when_the_next_session_has_started() {
     let has = |generation: u64, name: &str| {
         fleet.state(&format!("sessions/ui-builder-s0/{generation}/{name}")).exists()
     };
-    assert_eq!([1, 2, 3, 4].map(|generation| has(generation, "out.log")), [false, false, true, true]);
+    assert_eq!(
+        [1, 2, 3, 4].map(|generation| has(generation, "out.log")),
+        [false, false, true, true]
+    );
     assert_eq!([1, 2, 3, 4].map(|generation| has(generation, "work")), [false, false, false, true]);
     assert_eq!([1, 2, 3, 4].map(|generation| has(generation, "exit.json")), [true; 4]);
 }
@@ -295,13 +316,15 @@ fn sessions_run_on_when_the_coordinator_is_started_with_signals_ignored() {
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, SLEEPER)]);
     let mut shell = std::process::Command::new("sh");
     fleet.surround(&mut shell);
-    let run = "trap '' HUP INT QUIT TERM CHLD; exec \"$0\" -c roster.toml reconcile --only spawn -o json";
+    let run =
+        "trap '' HUP INT QUIT TERM CHLD; exec \"$0\" -c roster.toml reconcile --only spawn -o json";
     shell.arg("-c").arg(run).arg(env!("CARGO_BIN_EXE_coordinator")).current_dir(fleet.path(""));
     let output = shell.output().expect("run the coordinator");
     assert_eq!(slots(&report(&output), "spawned").len(), 1, "{output:?}");
     let agent = fleet.pid("ui-builder-s0", 1, "agent");
     let status = fs::read_to_string(format!("/proc/{agent}/status")).expect("the agent runs");
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a status has it");
+    let ignored =
+        status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a status has it");
     let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
     assert_eq!(ignored & 0x7fff, 0, "the agent ignores {ignored:x}");
     await_true("the agent's end", || {

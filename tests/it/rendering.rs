@@ -11,7 +11,8 @@ const HOSTILE: &str =
 
 fn hostile_world() -> (GitHub, RosterText) {
     let title = HOSTILE.to_owned();
-    let pull = |number| Pull { number, title: title.clone(), draft: number == 8, ..Pull::default() };
+    let pull =
+        |number| Pull { number, title: title.clone(), draft: number == 8, ..Pull::default() };
     let github = GitHub::start(Repository::with([pull(7), pull(8)]));
     let roster = RosterText::default().merging(&github, "").deadline("60s");
     (github, roster)
@@ -55,15 +56,21 @@ fn the_metrics_file_speaks_of_the_cycle_and_a_missing_folder_is_refused_before_i
     let production = Production::up();
     let workplace = RosterText::default().watching("production", &production.url(), "").write();
     let metrics = ["reconcile", "--only", "health", "--metrics-file"];
-    let refused = coordinator(&workplace).args(metrics.iter().copied().chain(["absent/x.prom"])).run();
+    let refused =
+        coordinator(&workplace).args(metrics.iter().copied().chain(["absent/x.prom"])).run();
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("absent"), "{}", refused.stderr);
     assert!(production.state().journal.is_empty(), "nothing was touched");
 
-    let finished = coordinator(&workplace).args(metrics.iter().copied().chain(["coordinator.prom"])).run();
+    let finished =
+        coordinator(&workplace).args(metrics.iter().copied().chain(["coordinator.prom"])).run();
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    let text = fs::read_to_string(workplace.path().join("coordinator.prom")).expect("it was written");
-    assert!(text.contains("coordinator_endpoint_up{fleet=\"demo\",endpoint=\"production\"} 1\n"), "{text}");
+    let text =
+        fs::read_to_string(workplace.path().join("coordinator.prom")).expect("it was written");
+    assert!(
+        text.contains("coordinator_endpoint_up{fleet=\"demo\",endpoint=\"production\"} 1\n"),
+        "{text}"
+    );
     assert!(text.contains("coordinator_status{fleet=\"demo\",status=\"healthy\"} 1\n"), "{text}");
     assert!(!text.contains("step=\"merge\""), "{text}");
 }

@@ -37,14 +37,18 @@ fn a_full_cycle_asks_for_the_list_merges_and_looks_at_production_and_nothing_els
 #[test]
 fn no_work_item_is_read_and_nothing_is_written_but_merges() {
     let github = GitHub::start(busy_repository());
-    let workplace = RosterText::default().merging(&github, "protected_paths = [\"secret/**\"]").write();
+    let workplace =
+        RosterText::default().merging(&github, "protected_paths = [\"secret/**\"]").write();
     coordinator(&workplace).args(["reconcile", "-o", "json"]).run();
     for Entry { kind, method, path, body, .. } in github.journal() {
         assert_ne!(kind, Kind::Write, "{method} {path}");
         assert_ne!(method, http::Method::DELETE, "{path}");
         let document = body["query"].as_str().unwrap_or_default();
         assert!(!document.contains("mutation") && !document.contains("issue"), "{document}");
-        assert!(!path.contains("/issues") && !path.contains("/reviews") && !path.contains("/git/"), "{path}");
+        assert!(
+            !path.contains("/issues") && !path.contains("/reviews") && !path.contains("/git/"),
+            "{path}"
+        );
     }
 }
 
@@ -58,7 +62,11 @@ fn a_merge_carries_its_guard_and_the_credential_and_names_the_program() {
         assert_eq!(call.body["sha"], json!(testkit::commit_id(&format!("h{number}"))));
         assert_eq!(call.body["merge_method"], "squash");
         assert_eq!(call.header("x-github-api-version"), "2022-11-28");
-        assert!(call.header("user-agent").starts_with("coordinator"), "{}", call.header("user-agent"));
+        assert!(
+            call.header("user-agent").starts_with("coordinator"),
+            "{}",
+            call.header("user-agent")
+        );
         assert!(!call.path.contains(testkit::TOKEN));
     }
     assert_eq!(github.merged(), [1, 2, 3]);
@@ -91,7 +99,8 @@ fn a_failed_operation_is_not_repeated_within_the_run() {
 fn a_run_without_agents_leaves_no_file_behind() {
     let github = GitHub::start(busy_repository());
     let production = Production::up();
-    let roster = RosterText::default().merging(&github, "").watching("production", &production.url(), "");
+    let roster =
+        RosterText::default().merging(&github, "").watching("production", &production.url(), "");
     let workplace = roster.write();
     let before = files(workplace.path());
     coordinator(&workplace).args(["reconcile"]).run();
@@ -119,12 +128,19 @@ fn a_running_agent_is_never_ended() {
     assert_eq!(first["steps"]["spawn"]["spawned"].as_array().map(Vec::len), Some(2), "{first:#}");
     let running = workplace.processes();
     assert!(running.len() >= 2, "{running:?}");
-    workplace.write("roster.toml", RosterText::default().role("ui_builder", 1, r#"["sleep", "600"]"#).text());
+    workplace.write(
+        "roster.toml",
+        RosterText::default().role("ui_builder", 1, r#"["sleep", "600"]"#).text(),
+    );
     let second = coordinator(&workplace).args(["reconcile", "-o", "json"]).run().json();
     assert_eq!(second["steps"]["inventory"]["roles"][0]["surplus"], json!(1), "{second:#}");
     workplace.write("roster.toml", RosterText::default().text());
     let third = coordinator(&workplace).args(["reconcile", "-o", "json"]).run().json();
-    assert_eq!(third["steps"]["inventory"]["unmanaged"].as_array().map(Vec::len), Some(2), "{third:#}");
+    assert_eq!(
+        third["steps"]["inventory"]["unmanaged"].as_array().map(Vec::len),
+        Some(2),
+        "{third:#}"
+    );
     let left = workplace.processes();
     assert!(running.iter().all(|id| left.contains(id)), "{running:?} became {left:?}");
 }
@@ -143,7 +159,12 @@ fn a_mistake_in_the_configuration_or_the_command_line_touches_nothing() {
     for (text, arguments) in mistakes {
         let workplace = testkit::Workplace::new(&text);
         let finished = coordinator(&workplace).args(arguments.iter().copied()).run();
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{text}\n{}", finished.stderr);
+        assert_eq!(
+            (finished.code, finished.stdout.as_str()),
+            (Some(2), ""),
+            "{text}\n{}",
+            finished.stderr
+        );
         assert!(!finished.stderr.is_empty());
     }
     let workplace = good.write();
@@ -157,7 +178,8 @@ fn the_token_is_in_no_output_at_the_finest_log_level() {
     let github = GitHub::start(busy_repository());
     let workplace = RosterText::default().merging(&github, "").write();
     for form in ["text", "json"] {
-        let arguments = ["reconcile", "--only", "merge", "--log-level", "trace", "--log-format", form];
+        let arguments =
+            ["reconcile", "--only", "merge", "--log-level", "trace", "--log-format", form];
         let finished = coordinator(&workplace).args(arguments).run();
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         let encoded: Value = json!(testkit::TOKEN);

@@ -36,7 +36,8 @@ impl Folder {
     fn with_briefs(roster: &str) -> Self {
         let folder = Self::bare(roster);
         for line in roster.lines() {
-            if let Some(key) = line.strip_prefix("key = \"").and_then(|rest| rest.strip_suffix('"')) {
+            if let Some(key) = line.strip_prefix("key = \"").and_then(|rest| rest.strip_suffix('"'))
+            {
                 folder.write(&format!("briefs/{key}.md"), "Does one thing.\n");
             }
         }
@@ -49,7 +50,8 @@ impl Folder {
 
     fn write(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.path().join(path);
-        fs::create_dir_all(path.parent().expect("a folder above it")).expect("the folder can be made");
+        fs::create_dir_all(path.parent().expect("a folder above it"))
+            .expect("the folder can be made");
         fs::write(path, text).expect("the file can be written");
     }
 

@@ -1,4 +1,5 @@
-//! Who may get at the token: nobody but the two addresses of the roster, over a connection that was verified.
+//! Who may get at the token: nobody but the two addresses of the roster, over a connection that was
+//! verified.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -33,8 +34,8 @@ fn a_redirect_to_another_host_is_followed_by_nothing_that_carries_the_token() {
     for status in [301, 302, 303, 307, 308] {
         for route in [Route::GraphQl, Route::Files(1), Route::Merge(1)] {
             let (github, elsewhere) = (one_eligible(), one_eligible());
-            let there =
-                Fault::status(status, "Moved").header("location", format!("{}/graphql", elsewhere.url()));
+            let there = Fault::status(status, "Moved")
+                .header("location", format!("{}/graphql", elsewhere.url()));
             github.always(route.clone(), there);
             let workplace =
                 RosterText::default().merging(&github, "protected_paths = [\"secret/**\"]").write();
@@ -51,16 +52,18 @@ fn the_next_page_is_counted_and_never_taken_from_a_link_header() {
     let link = format!("<{}/repos/demo/app/pulls/1/files?page=2>; rel=\"next\"", elsewhere.url());
     let page = Reply::json(200, &json!([{ "filename": "src/lib.rs" }])).header("link", link);
     github.script(Route::Files(1), [Fault::reply(page)]);
-    let workplace = RosterText::default().merging(&github, "protected_paths = [\"secret/**\"]").write();
+    let workplace =
+        RosterText::default().merging(&github, "protected_paths = [\"secret/**\"]").write();
     let report = coordinator(&workplace).args(MERGE).run().json();
     assert_eq!(merged(&report["steps"]["merge"]), json!([1]), "{report:#}");
     assert_eq!(elsewhere.journal().len(), 0);
-    let files = github.journal().iter().filter(|entry| format!("{entry:?}").contains("/files")).count();
+    let files =
+        github.journal().iter().filter(|entry| format!("{entry:?}").contains("/files")).count();
     assert_eq!(files, 2, "the second page is asked for where the first one was");
 }
 
-/// Takes one connection, with this certificate and one of these protocols, and ends it when something comes through: what
-/// did, and why no more.
+/// Takes one connection, with this certificate and one of these protocols, and ends it when
+/// something comes through: what did, and why no more.
 fn tls_server(
     certificate: &[u8],
     key: &[u8],
@@ -69,7 +72,8 @@ fn tls_server(
     let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(key).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.expect("good versions").with_no_client_auth();
     let mut config = config.with_single_cert(vec![certificate], key).expect("the key fits");
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
@@ -102,7 +106,8 @@ fn tls_server(
 
 /// A roster whose GitHub is behind this port.
 fn github_over_tls(port: u16) -> Workplace {
-    let merge = format!("[repository]\nname = \"demo/app\"\napi_url = \"https://127.0.0.1:{port}\"\n");
+    let merge =
+        format!("[repository]\nname = \"demo/app\"\napi_url = \"https://127.0.0.1:{port}\"\n");
     Workplace::new(&format!("{}\n{merge}", RosterText::default().text()))
 }
 
@@ -110,8 +115,11 @@ fn github_over_tls(port: u16) -> Workplace {
 #[cfg(target_os = "linux")]
 fn heard_by_a_vouched_server(variable: &str, file: &str, protocols: &[&str]) -> String {
     let trusted = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/vouched").join(file);
-    let (port, served) =
-        tls_server(include_bytes!("vouched/certificate.pem"), include_bytes!("vouched/key.pem"), protocols);
+    let (port, served) = tls_server(
+        include_bytes!("vouched/certificate.pem"),
+        include_bytes!("vouched/key.pem"),
+        protocols,
+    );
     let workplace = github_over_tls(port);
     let program = coordinator(&workplace).env(variable, trusted.to_str().expect("UTF-8"));
     let finished = program.args(MERGE).run();
@@ -138,16 +146,25 @@ fn a_server_that_speaks_http_2_is_asked_in_it() {
 
 #[test]
 fn a_server_whose_certificate_nobody_vouches_for_never_hears_the_token() {
-    let (port, served) =
-        tls_server(include_bytes!("self_signed/certificate.pem"), include_bytes!("self_signed/key.pem"), &[]);
+    let (port, served) = tls_server(
+        include_bytes!("self_signed/certificate.pem"),
+        include_bytes!("self_signed/key.pem"),
+        &[],
+    );
     let finished = coordinator(&github_over_tls(port)).args(MERGE).run();
     let step = finished.json()["steps"]["merge"].clone();
     assert_eq!(step["outcome"], "failed", "{step:#}");
     let error = step["error"].as_str().expect("why");
-    assert!(error.contains("certificate authority (CA:TRUE)") && error.contains("CA:FALSE"), "{error}");
+    assert!(
+        error.contains("certificate authority (CA:TRUE)") && error.contains("CA:FALSE"),
+        "{error}"
+    );
     let (received, end) = served.join().expect("the server ends");
     assert!(received.is_empty(), "{} bytes came through", received.len());
-    assert!(end.to_string().contains("alert") || end.kind() == std::io::ErrorKind::InvalidData, "{end:?}");
+    assert!(
+        end.to_string().contains("alert") || end.kind() == std::io::ErrorKind::InvalidData,
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -156,7 +173,8 @@ fn production_with_a_certificate_that_is_refused_is_an_outage_with_the_certifica
     let (port, served) = tls_server(certificate, include_bytes!("self_signed/key.pem"), &[]);
     let url = format!("https://127.0.0.1:{port}/healthz");
     let workplace = RosterText::default().watching("production", &url, "").write();
-    let report = coordinator(&workplace).args(["reconcile", "--only", "health", "-o", "json"]).run().json();
+    let report =
+        coordinator(&workplace).args(["reconcile", "--only", "health", "-o", "json"]).run().json();
     let endpoint = &report["steps"]["health"]["endpoints"][0];
     assert_eq!(endpoint["verdict"], "potential_outage", "{report:#}");
     let error = endpoint["error"].as_str().expect("why");
@@ -188,8 +206,9 @@ fn a_cluster_without_verification_is_refused_before_it_hears_the_token() {
     let cluster = Kubernetes::start();
     let roster = RosterText::kubernetes("").role("builder", 1, "[\"agent\"]");
     let workplace = roster.write();
-    let careless =
-        cluster.kubeconfig().replace("  cluster:\n", "  cluster:\n    insecure-skip-tls-verify: true\n");
+    let careless = cluster
+        .kubeconfig()
+        .replace("  cluster:\n", "  cluster:\n    insecure-skip-tls-verify: true\n");
     assert!(careless.contains("insecure"));
     workplace.write("careless.yaml", careless);
     let path = workplace.path().join("careless.yaml");
@@ -206,7 +225,9 @@ fn a_cluster_without_verification_is_refused_before_it_hears_the_token() {
 fn nothing_that_can_be_set_turns_verification_off() {
     let workplace = RosterText::default().write();
     let mut texts = vec![coordinator(&workplace).args(["schema"]).run().stdout];
-    for command in ["", "reconcile", "pulls", "sessions", "logs", "check", "doctor", "init", "plugin-test"] {
+    for command in
+        ["", "reconcile", "pulls", "sessions", "logs", "check", "doctor", "init", "plugin-test"]
+    {
         let arguments = [command, "--help"].into_iter().filter(|argument| !argument.is_empty());
         texts.push(coordinator(&workplace).args(arguments).run().stdout);
     }
@@ -241,11 +262,14 @@ fn unprivileged(workplace: &Workplace) -> (Command, u32) {
     if user != 0 {
         return (Command::new(binary), user);
     }
-    let given = Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(home).status();
+    let given =
+        Command::new("chown").args(["-R", &format!("{NOBODY}:{NOBODY}")]).arg(home).status();
     assert!(given.expect("chown starts").success());
     // The build's folder may be closed to others.
     let copy = home.join("coordinator");
-    fs::hard_link(binary, &copy).or_else(|_| fs::copy(binary, &copy).map(drop)).expect("a copy can be made");
+    fs::hard_link(binary, &copy)
+        .or_else(|_| fs::copy(binary, &copy).map(drop))
+        .expect("a copy can be made");
     let mut command = Command::new(copy);
     command.uid(NOBODY).gid(NOBODY);
     (command, NOBODY)
@@ -263,16 +287,26 @@ fn reader(process: u32) -> u32 {
 fn no_agent_can_read_the_token_from_the_run_that_started_it() {
     let github = one_eligible();
     github.always(Route::Any, Fault::never());
-    let roster = RosterText::default().merging(&github, "").role("builder", 1, "[\"sleep\", \"60\"]");
+    let roster =
+        RosterText::default().merging(&github, "").role("builder", 1, "[\"sleep\", \"60\"]");
     let workplace = roster.write();
     let (mut command, user) = unprivileged(&workplace);
     let home = workplace.path();
-    command.env_clear().current_dir(home).env("HOME", home).env("XDG_STATE_HOME", home.join("state"));
+    command
+        .env_clear()
+        .current_dir(home)
+        .env("HOME", home)
+        .env("XDG_STATE_HOME", home.join("state"));
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("GITHUB_TOKEN", TOKEN);
-    let mut run =
-        command.arg("reconcile").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut run = command
+        .arg("reconcile")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
     let is_agent = |process: &u32| {
-        fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|words| words.starts_with(b"sleep\0"))
+        fs::read(format!("/proc/{process}/cmdline"))
+            .is_ok_and(|words| words.starts_with(b"sleep\0"))
     };
     let end = Instant::now() + Duration::from_secs(20);
     let agent = loop {
@@ -288,8 +322,8 @@ fn no_agent_can_read_the_token_from_the_run_that_started_it() {
     run.wait().expect("it ends");
 }
 
-/// Whether a process that is aborted leaves a core, which its shell allows it. `is_ready` says when to
-/// abort it.
+/// Whether a process that is aborted leaves a core, which its shell allows it. `is_ready` says when
+/// to abort it.
 #[cfg(target_os = "linux")]
 fn leaves_a_core(
     program: &Path,
@@ -301,7 +335,11 @@ fn leaves_a_core(
     let home = workplace.path();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"]).arg(program).arg(argument);
-    command.env_clear().current_dir(home).env("HOME", home).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command
+        .env_clear()
+        .current_dir(home)
+        .env("HOME", home)
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command.env("GITHUB_TOKEN", TOKEN).env("COORDINATOR_CONFIG", workplace.roster());
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     let end = Instant::now() + Duration::from_secs(20);
@@ -318,7 +356,10 @@ fn leaves_a_core(
 
 #[cfg(target_os = "linux")]
 #[test]
-#[expect(clippy::print_stderr, reason = "where nothing leaves a core, the test shows nothing, and says so")]
+#[expect(
+    clippy::print_stderr,
+    reason = "where nothing leaves a core, the test shows nothing, and says so"
+)]
 fn a_run_that_is_aborted_leaves_no_core_with_the_token_in_it() {
     let github = one_eligible();
     github.always(Route::Any, Fault::never());
@@ -326,7 +367,8 @@ fn a_run_that_is_aborted_leaves_no_core_with_the_token_in_it() {
     let binary = Path::new(env!("CARGO_BIN_EXE_coordinator"));
     let has_asked = |_| !github.journal().is_empty();
     assert!(!leaves_a_core(binary, &workplace, "reconcile", has_asked));
-    let sleeps = |process| fs::read(format!("/proc/{process}/comm")).is_ok_and(|name| name == b"sleep\n");
+    let sleeps =
+        |process| fs::read(format!("/proc/{process}/comm")).is_ok_and(|name| name == b"sleep\n");
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
     // A core that went elsewhere would outlive the test.
     let goes_elsewhere = pattern.starts_with(['/', '|']);

@@ -55,13 +55,20 @@ fn the_agent_gets_its_placeholders_filled_once_and_no_shell() {
         "$HOME `id`;"
     ]);
     let finished = agent(&workplace(), &words).run();
-    let expected = "do {brief}\nnow\n|build {slot}|ui_builder|demo-ui-builder-s2|demo|{x}|$HOME `id`;|";
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), expected), "{}", finished.stderr);
+    let expected =
+        "do {brief}\nnow\n|build {slot}|ui_builder|demo-ui-builder-s2|demo|{x}|$HOME `id`;|";
+    assert_eq!(
+        (finished.code, finished.stdout.as_str()),
+        (Some(0), expected),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
 fn the_agents_environment_names_the_session_and_has_the_jobs_secrets_but_not_the_task() {
-    let finished = agent(&workplace(), &json!(["/usr/bin/env"])).env("GITHUB_TOKEN", "the-jobs-own").run();
+    let finished =
+        agent(&workplace(), &json!(["/usr/bin/env"])).env("GITHUB_TOKEN", "the-jobs-own").run();
     let mut names: Vec<&str> =
         finished.stdout.lines().filter(|line| line.starts_with("COORDINATOR_")).collect();
     names.sort_unstable();
@@ -97,8 +104,14 @@ fn the_agent_of_a_work_item_is_told_its_source_its_item_and_its_attempt() {
     let words = json!(["/usr/bin/printf", "%s|", "{item}", "{slot}", "{role}"]);
     let finished = of_item(&workplace, &words).run();
     let expected = "bd-4jz|demo-queue-ibd4jzx4d0d5384fa|ui_builder|";
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), expected), "{}", finished.stderr);
-    let environment = of_item(&workplace, &json!(["/usr/bin/env"])).env("GITHUB_TOKEN", "the-jobs-own");
+    assert_eq!(
+        (finished.code, finished.stdout.as_str()),
+        (Some(0), expected),
+        "{}",
+        finished.stderr
+    );
+    let environment =
+        of_item(&workplace, &json!(["/usr/bin/env"])).env("GITHUB_TOKEN", "the-jobs-own");
     let finished = environment.run();
     for line in [
         "COORDINATOR_SOURCE=queue",
@@ -184,7 +197,9 @@ fn inputs_that_are_none_are_a_usage_error_of_either_step() {
     for command in ["session-agent", "session-admit"] {
         let whole = || {
             let workflow = "octo/demo/.github/workflows/agent-session.yml@refs/heads/main";
-            step(&workplace, command, &good).env("GITHUB_RUN_ID", "7").env("GITHUB_WORKFLOW_REF", workflow)
+            step(&workplace, command, &good)
+                .env("GITHUB_RUN_ID", "7")
+                .env("GITHUB_WORKFLOW_REF", workflow)
         };
         for (name, value) in [
             ("COORDINATOR_FLEET", "De-mo"),
@@ -203,12 +218,17 @@ fn inputs_that_are_none_are_a_usage_error_of_either_step() {
                 finished.stderr
             );
             assert!(finished.stderr.contains(name), "{command}: {}", finished.stderr);
-            assert!(!finished.stderr.lines().any(|line| line.starts_with("::")), "{}", finished.stderr);
+            assert!(
+                !finished.stderr.lines().any(|line| line.starts_with("::")),
+                "{}",
+                finished.stderr
+            );
         }
         let absent = whole().without_env("COORDINATOR_TASK").run();
         assert_eq!((absent.code, absent.stdout.as_str()), (Some(2), ""), "{}", absent.stderr);
     }
-    let forged = agent(&workplace, &json!(["/usr/bin/env"])).env("COORDINATOR_ROLE", "code_reviewer").run();
+    let forged =
+        agent(&workplace, &json!(["/usr/bin/env"])).env("COORDINATOR_ROLE", "code_reviewer").run();
     assert_eq!(forged.code, Some(2), "a slot is of one role: {}", forged.stderr);
     for (name, value) in [
         ("COORDINATOR_EXPIRES_AT", "soon"),
@@ -234,7 +254,10 @@ fn an_admission_that_cannot_reach_github_skips_and_says_so_to_the_workflow() {
         step(&workplace, "session-admit", &task(&json!(["/usr/bin/env"])))
             .env("COORDINATOR_EXPIRES_AT", expires_at)
             .env("GITHUB_RUN_ID", "7")
-            .env("GITHUB_WORKFLOW_REF", "octo/demo/.github/workflows/agent-session.yml@refs/heads/main")
+            .env(
+                "GITHUB_WORKFLOW_REF",
+                "octo/demo/.github/workflows/agent-session.yml@refs/heads/main",
+            )
             .env("GITHUB_API_URL", "http://127.0.0.1:1")
             .env("GITHUB_GRAPHQL_URL", "http://127.0.0.1:1/graphql")
             .env("GITHUB_OUTPUT", output.to_str().expect("temporary folders are UTF-8"))
@@ -248,7 +271,10 @@ fn an_admission_that_cannot_reach_github_skips_and_says_so_to_the_workflow() {
         finished.stdout
     );
     let told = std::fs::read_to_string(&output).expect("the outputs are there");
-    assert!(told.starts_with("go=false\nreason=the history") && told.lines().count() == 2, "{told}");
+    assert!(
+        told.starts_with("go=false\nreason=the history") && told.lines().count() == 2,
+        "{told}"
+    );
     let finished = admit("2026-01-01T00:05:00Z");
     assert!(finished.stdout.starts_with("skip: its ticket expired"), "{}", finished.stdout);
     let told = std::fs::read_to_string(&output).expect("the outputs are there");
@@ -269,13 +295,16 @@ fn an_admission_without_a_token_is_a_mistake_of_the_workflow() {
 
 #[test]
 fn a_workflow_that_was_written_before_the_command_was_renamed_goes_on_working_and_its_log_says_the_new_name()
-{
+ {
     let workplace = workplace();
     let finished = |command: &str| {
         let output = workplace.path().join(format!("outputs-{command}"));
         let finished = step(&workplace, command, &task(&json!(["/usr/bin/env"])))
             .env("GITHUB_RUN_ID", "7")
-            .env("GITHUB_WORKFLOW_REF", "octo/demo/.github/workflows/agent-session.yml@refs/heads/main")
+            .env(
+                "GITHUB_WORKFLOW_REF",
+                "octo/demo/.github/workflows/agent-session.yml@refs/heads/main",
+            )
             .env("GITHUB_API_URL", "http://127.0.0.1:1")
             .env("GITHUB_GRAPHQL_URL", "http://127.0.0.1:1/graphql")
             .env("GITHUB_OUTPUT", output.to_str().expect("temporary folders are UTF-8"))

@@ -16,7 +16,10 @@ fn a_stopped_session_is_recorded_with_who_stopped_it_and_its_slot_does_not_back_
     let settings = "min_free = \"0\"\nbackoff_base = \"1h\"\nbackoff_cap = \"1h\"\n";
     let fleet = Fleet::new(settings, &[("ui_builder", 2, SLEEPER)]);
     fleet.reconcile();
-    assert_eq!(stop(&fleet, &["ui-builder-s1", "-y"]), (Some(0), "ui-builder-s1: stopping\n".to_owned()));
+    assert_eq!(
+        stop(&fleet, &["ui-builder-s1", "-y"]),
+        (Some(0), "ui-builder-s1: stopping\n".to_owned())
+    );
     let ended = fleet.await_end("ui-builder-s1");
     assert_eq!(
         (ended["outcome"].as_str(), ended["detail"].as_str()),
@@ -31,7 +34,10 @@ fn a_stopped_session_is_recorded_with_who_stopped_it_and_its_slot_does_not_back_
 #[test]
 fn a_slot_without_a_live_session_is_named_and_an_unknown_name_is_refused() {
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, SLEEPER)]);
-    assert_eq!(stop(&fleet, &["ui-builder-s0"]), (Some(0), "ui-builder-s0: no session is live\n".to_owned()));
+    assert_eq!(
+        stop(&fleet, &["ui-builder-s0"]),
+        (Some(0), "ui-builder-s0: no session is live\n".to_owned())
+    );
     assert_eq!(stop(&fleet, &["../etc"]).0, Some(1));
 }
 
@@ -72,7 +78,10 @@ fn on_a_cluster_a_person_stops_a_session_and_the_coordinators_own_account_cannot
     assert_eq!(patch.body["spec"], serde_json::json!({ "activeDeadlineSeconds": 1 }));
     assert_eq!(person("ui-builder-s0"), "ui-builder-s0: no session is live\n");
     let ended = fleet.sessions("demo-ui-builder-s0").remove(0);
-    assert_eq!((&ended["outcome"], &ended["detail"]), (&"stopped".into(), &"stopped by alice".into()));
+    assert_eq!(
+        (&ended["outcome"], &ended["detail"]),
+        (&"stopped".into(), &"stopped by alice".into())
+    );
     assert_eq!(fleet.sessions("demo-ui-builder-s1")[0]["state"], "running");
     // A Job that took the name meanwhile is not meant.
     fleet.cluster.when(Call::Patch, |cluster| {

@@ -1,4 +1,5 @@
-//! A cycle inside a workflow run: its summary, its annotations, and nothing in its output that the runner would obey.
+//! A cycle inside a workflow run: its summary, its annotations, and nothing in its output that the
+//! runner would obey.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,8 @@ use testkit::{
 
 const LIMIT: usize = 1 << 20;
 
-/// Whether the runner obeys this line, as github.com/actions/runner decides it, whatever the command's name is.
+/// Whether the runner obeys this line, as github.com/actions/runner decides it, whatever the
+/// command's name is.
 fn is_obeyed(line: &str) -> bool {
     let newer = line.trim_start().strip_prefix("::").is_some_and(|rest| rest.contains("::"));
     let older = line.split_once("##[").is_some_and(|(_, rest)| rest.contains(']'));
@@ -35,7 +37,8 @@ fn trouble() -> (GitHub, Production, Workplace) {
     let words = format!("no\n::add-mask::a\r\n  ::set-output name=go::true\n##[add-mask]b {TOKEN}");
     github.always(Route::Merge(7), Fault::status(403, &words));
     let production = Production::start(Reply::new(503, "busy"));
-    let roster = RosterText::default().merging(&github, "").watching("shop, 5%", &production.url(), "");
+    let roster =
+        RosterText::default().merging(&github, "").watching("shop, 5%", &production.url(), "");
     (github, production, roster.write())
 }
 
@@ -74,7 +77,10 @@ fn a_summary_never_grows_over_githubs_limit() {
     assert_eq!(finished.code, Some(1));
     assert!(summary.len() <= LIMIT, "{}", summary.len());
     let (_, added) = summary.split_at(LIMIT - 400);
-    assert!(added.starts_with("\n### coordinator, demo: broken\n") && added.contains("is cut"), "{added}");
+    assert!(
+        added.starts_with("\n### coordinator, demo: broken\n") && added.contains("is cut"),
+        "{added}"
+    );
     let (_, full) = summarized(&vec![b'x'; LIMIT], &[]);
     assert_eq!(full.len(), LIMIT);
 }
@@ -84,11 +90,16 @@ fn a_summary_that_cannot_be_written_is_a_line_of_the_log_and_no_failure() {
     let production = Production::up();
     let workplace = RosterText::default().watching("production", &production.url(), "").write();
     let absent = text(&workplace.path().join("absent/summary.md"));
-    let cycle = |path: &str| coordinator(&workplace).args(CYCLE).env("GITHUB_STEP_SUMMARY", path).run();
+    let cycle =
+        |path: &str| coordinator(&workplace).args(CYCLE).env("GITHUB_STEP_SUMMARY", path).run();
     let finished = cycle(&absent);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stdout.contains("healthy"), "{}", finished.stdout);
-    assert!(finished.stderr.contains("cannot add the report to the summary"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("cannot add the report to the summary"),
+        "{}",
+        finished.stderr
+    );
     assert_eq!(cycle("").stderr, "", "an empty variable is as good as none");
 }
 
@@ -123,9 +134,15 @@ fn the_runner_obeys_nothing_that_github_said() {
             let (_github, _production, workplace) = trouble();
             let forms = ["-o", form, "-vv", "--log-format", log];
             let finished = inside(coordinator(&workplace).args(CYCLE).args(forms)).run();
-            assert_eq!(commands(&finished.stdout), Vec::<&str>::new(), "{form}: {}", finished.stdout);
-            let ours =
-                |line: &&str| line.starts_with("::error title=") || line.starts_with("::warning title=");
+            assert_eq!(
+                commands(&finished.stdout),
+                Vec::<&str>::new(),
+                "{form}: {}",
+                finished.stdout
+            );
+            let ours = |line: &&str| {
+                line.starts_with("::error title=") || line.starts_with("::warning title=")
+            };
             let strange: Vec<&str> =
                 commands(&finished.stderr).into_iter().filter(|line| !ours(line)).collect();
             assert_eq!(strange, Vec::<&str>::new(), "{log}: {}", finished.stderr);
@@ -137,7 +154,8 @@ fn the_runner_obeys_nothing_that_github_said() {
 fn a_program_reads_in_a_workflow_run_what_it_reads_elsewhere() {
     let (_github, _production, workplace) = trouble();
     let pulls = |program: Program| program.args(["pulls", "-o", "json"]).run().json();
-    let (here, elsewhere) = (pulls(inside(coordinator(&workplace))), pulls(coordinator(&workplace)));
+    let (here, elsewhere) =
+        (pulls(inside(coordinator(&workplace))), pulls(coordinator(&workplace)));
     assert_eq!(here, elsewhere);
     assert_eq!(here["pulls"][0]["title"], json!("##[stop-commands]x ::error::y"));
 }

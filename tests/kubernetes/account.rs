@@ -21,7 +21,11 @@ pub(crate) fn create(cluster: &Cluster, name: &str, rules: &Value) {
     }));
     for rule in rules.as_array().expect("a list") {
         let first = |key: &str| rule[key][0].as_str().expect("a rule has one of each");
-        let access = Access { group: first("apiGroups"), resource: first("resources"), verb: first("verbs") };
+        let access = Access {
+            group: first("apiGroups"),
+            resource: first("resources"),
+            verb: first("verbs"),
+        };
         await_access(cluster, name, access, true);
     }
 }
@@ -50,8 +54,9 @@ pub(crate) fn await_access(cluster: &Cluster, account: &str, access: Access<'_>,
     } }));
     until(&format!("{access:?} is {allowed} for {account}"), || {
         let answer = cluster.all::<SubjectAccessReview>();
-        let answer =
-            cluster.wait(answer.create(&PostParams::default(), &review)).expect("an access can be reviewed");
+        let answer = cluster
+            .wait(answer.create(&PostParams::default(), &review))
+            .expect("an access can be reviewed");
         (answer.status?.allowed == allowed).then_some(())
     });
 }
@@ -60,8 +65,10 @@ pub(crate) fn await_access(cluster: &Cluster, account: &str, access: Access<'_>,
 pub(crate) fn kubeconfig(cluster: &Cluster, account: &str) -> String {
     let request: TokenRequest = read(json!({ "metadata": {}, "spec": { "audiences": [] } }));
     let accounts = cluster.api::<ServiceAccount>();
-    let granted = cluster.wait(accounts.create_token_request(account, &PostParams::default(), &request));
-    let token = granted.expect("a token can be had").status.expect("the token is in the answer").token;
+    let granted =
+        cluster.wait(accounts.create_token_request(account, &PostParams::default(), &request));
+    let token =
+        granted.expect("a token can be had").status.expect("the token is in the answer").token;
     edited(|config| config["users"][0]["user"] = json!({ "token": token }))
 }
 

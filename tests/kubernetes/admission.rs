@@ -1,4 +1,5 @@
-//! The admission policy that is shipped: what a Role cannot say, the API server enforces all the same.
+//! The admission policy that is shipped: what a Role cannot say, the API server enforces all the
+//! same.
 
 use serde_json::{Value, json};
 
@@ -19,7 +20,10 @@ fn the_server_lets_the_coordinator_delete_finished_sessions_alone_and_people_wha
     cluster.running(FIRST);
 
     let refused = cluster.delete_as(ACCOUNT, FIRST).expect_err("a live session");
-    assert!(refused.contains("is not finished, and the coordinator ends no live session"), "{refused}");
+    assert!(
+        refused.contains("is not finished, and the coordinator ends no live session"),
+        "{refused}"
+    );
     assert!(cluster.job(FIRST).is_some_and(|job| job.metadata.deletion_timestamp.is_none()));
 
     cluster.end(FIRST, 0, "");
@@ -39,7 +43,8 @@ fn flaws() -> Vec<Flaw> {
     let ignores = json!({ "rules": [{ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] }] });
     let one_pod = "a session is one pod that is never replaced";
     let started_once = "a session is started once";
-    let again = json!({ "name": "again", "image": "example.com/a:1", "restartPolicy": "OnFailure" });
+    let again =
+        json!({ "name": "again", "image": "example.com/a:1", "restartPolicy": "OnFailure" });
     let token = json!({ "serviceAccountToken": { "path": "token", "expirationSeconds": 3600 } });
     vec![
         ("/metadata/name", json!("demo-other-s0"), "the name of a Job is the lock of its slot"),
@@ -49,7 +54,11 @@ fn flaws() -> Vec<Flaw> {
             "the name of a Job is the lock",
         ),
         ("/metadata/labels/coordinator.dev~1fleet", json!("other"), "belongs to the fleet demo"),
-        ("/metadata/labels/app.kubernetes.io~1managed-by", json!("me"), "managed-by must be coordinator"),
+        (
+            "/metadata/labels/app.kubernetes.io~1managed-by",
+            json!("me"),
+            "managed-by must be coordinator",
+        ),
         ("/spec/parallelism", json!(2), one_pod),
         ("/spec/completions", json!(2), one_pod),
         ("/spec/backoffLimit", json!(1), one_pod),
@@ -85,7 +94,8 @@ fn projected(source: &Value) -> Value {
 /// Every field by which a pod can name a Secret: where it goes, and what goes there.
 fn namings(secret: &str) -> Vec<(&'static str, Value)> {
     let reference = json!({ "name": secret });
-    let key = json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": secret, "key": "x" } } });
+    let key =
+        json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": secret, "key": "x" } } });
     let init = json!({
         "name": "first", "image": "example.com/a:1", "securityContext": {
             "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
@@ -122,7 +132,8 @@ fn namings(secret: &str) -> Vec<(&'static str, Value)> {
         } }),
         json!({ "name": "given", "storageos": { "volumeName": "v", "secretRef": reference } }),
     ];
-    namings.extend(volumes.into_iter().map(|volume| ("/spec/template/spec/volumes", json!([volume]))));
+    namings
+        .extend(volumes.into_iter().map(|volume| ("/spec/template/spec/volumes", json!([volume]))));
     namings
 }
 
@@ -163,7 +174,10 @@ fn the_server_gives_no_agent_a_secret_of_the_coordinator_by_whichever_field() {
         for (pointer, value) in namings(name) {
             let job = changed(&well_formed, pointer, value.clone());
             let refused = cluster.rehearse_as(ACCOUNT, &path, &job).expect_err(&value.to_string());
-            assert!(refused.contains("a session gets no Secret of the coordinator"), "{value}: {refused}");
+            assert!(
+                refused.contains("a session gets no Secret of the coordinator"),
+                "{value}: {refused}"
+            );
         }
     }
     for (pointer, value) in namings("coordinators-friends") {
@@ -171,7 +185,8 @@ fn the_server_gives_no_agent_a_secret_of_the_coordinator_by_whichever_field() {
         let taken = cluster.rehearse_as(ACCOUNT, &path, &job);
         assert!(taken.is_ok(), "any other Secret is the fleet's own affair: {value}: {taken:?}");
     }
-    let sidecar = json!([{ "name": "proxy", "image": "example.com/p:1", "restartPolicy": "Always" }]);
+    let sidecar =
+        json!([{ "name": "proxy", "image": "example.com/p:1", "restartPolicy": "Always" }]);
     let job = changed(&well_formed, "/spec/template/spec/initContainers", sidecar);
     cluster.rehearse_as(ACCOUNT, &path, &job).expect("a sidecar is not a second start");
 }
@@ -183,7 +198,9 @@ fn the_server_takes_only_well_formed_sessions_from_the_coordinator() {
     let _policy = shipped::install(&cluster);
     let mut well_formed = well_formed(&cluster);
     let path = cluster.jobs_path();
-    cluster.rehearse_as(ACCOUNT, &path, &well_formed).expect("what the coordinator makes is well-formed");
+    cluster
+        .rehearse_as(ACCOUNT, &path, &well_formed)
+        .expect("what the coordinator makes is well-formed");
 
     // With one, the server itself insists on some of what the policy asks for.
     well_formed["spec"].as_object_mut().expect("a spec").remove("podFailurePolicy");

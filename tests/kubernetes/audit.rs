@@ -22,12 +22,13 @@ impl Audit {
 
     /// From the API server's start on.
     pub(crate) fn whole() -> Self {
-        let path =
-            std::env::var_os("COORDINATOR_TEST_AUDIT").expect("COORDINATOR_TEST_AUDIT names the audit log");
+        let path = std::env::var_os("COORDINATOR_TEST_AUDIT")
+            .expect("COORDINATOR_TEST_AUDIT names the audit log");
         Self { path: PathBuf::from(path), from: 0 }
     }
 
-    /// The requests of one namespace that were answered since, of clients whose user agent `is_meant`.
+    /// The requests of one namespace that were answered since, of clients whose user agent
+    /// `is_meant`.
     pub(crate) fn requests(&self, namespace: &str, is_meant: impl Fn(&str) -> bool) -> Vec<Value> {
         let mut file = File::open(&self.path).expect("the audit log can be read");
         file.seek(SeekFrom::Start(self.from)).expect("it has not shrunk");

@@ -1,4 +1,5 @@
-//! What people get wrong: one line each that says what to do, and nothing half-made is lost from view.
+//! What people get wrong: one line each that says what to do, and nothing half-made is lost from
+//! view.
 
 use serde_json::{Value, json};
 
@@ -44,7 +45,10 @@ fn a_cluster_that_is_not_there_leaves_every_slot_held_and_says_where_it_was_look
 
     let report = fleet.cycle();
 
-    says(&complaint(&report), &["no answer from the API server", "refused", "does the kubeconfig name it?"]);
+    says(
+        &complaint(&report),
+        &["no answer from the API server", "refused", "does the kubeconfig name it?"],
+    );
     let held = report["steps"]["spawn"]["held"].as_array().expect("a list");
     assert!(held.len() == 2 && held.iter().all(|one| one["reason"] == "unknown"), "{report:#}");
     assert_eq!(report["status"], "degraded", "{report:#}");
@@ -58,8 +62,11 @@ fn a_cluster_that_is_not_there_leaves_every_slot_held_and_says_where_it_was_look
 fn a_kubeconfig_or_a_context_that_is_not_there_is_named() {
     let cluster = Cluster::new("no-kubeconfig");
     let fleet = Fleet::new(&cluster, Roster::of("ui_builder", 1));
-    let missing =
-        fleet.program().env("KUBECONFIG", "/no/such/kubeconfig").args(["reconcile", "-o", "json"]).run();
+    let missing = fleet
+        .program()
+        .env("KUBECONFIG", "/no/such/kubeconfig")
+        .args(["reconcile", "-o", "json"])
+        .run();
     let report = missing.json();
     says(&complaint(&report), &["KUBECONFIG", "/no/such/kubeconfig"]);
     assert_eq!((missing.code, text(&report, "/status")), (Some(1), "broken"), "{report:#}");
@@ -80,7 +87,9 @@ fn a_token_that_is_not_accepted_is_to_be_renewed() {
     let cluster = Cluster::new("bad-token");
     let mut fleet = Fleet::new(&cluster, Roster::of("ui_builder", 1));
     let stale = "token-that-expired-5b1f";
-    fleet.with_kubeconfig(&account::edited(|config| config["users"][0]["user"] = json!({ "token": stale })));
+    fleet.with_kubeconfig(&account::edited(|config| {
+        config["users"][0]["user"] = json!({ "token": stale });
+    }));
 
     let finished = fleet.run(&["reconcile", "-o", "json"]);
 
@@ -100,7 +109,10 @@ fn a_namespace_that_is_not_there_is_to_be_created_or_named() {
 
     for arguments in [&["reconcile"][..], &["reconcile", "--dry-run"]] {
         let said = complaint(&fleet.json(arguments));
-        says(&said, &["namespaces \"no-such-namespace\" not found", "create the namespace", "`namespace`"]);
+        says(
+            &said,
+            &["namespaces \"no-such-namespace\" not found", "create the namespace", "`namespace`"],
+        );
     }
 }
 
@@ -124,13 +136,15 @@ fn a_queue_without_kueue_starts_nothing_uncounted() {
 fn a_slip_in_the_template_is_refused_by_the_server_and_named_in_a_dry_run_too() {
     let cluster = Cluster::new("slip");
     let fleet = Fleet::new(&cluster, Roster::of("ui_builder", 1));
-    let slip =
-        "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    spec:\n      priorityClasName: high\n";
+    let slip = "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    spec:\n      priorityClasName: high\n";
     fleet.workplace.write("template.yaml", slip);
 
     for arguments in [&["reconcile"][..], &["reconcile", "--dry-run"]] {
         let report = fleet.json(arguments);
-        says(&complaint(&report), &["unknown field \"spec.template.spec.priorityClasName\"", "the template"]);
+        says(
+            &complaint(&report),
+            &["unknown field \"spec.template.spec.priorityClasName\"", "the template"],
+        );
         assert_eq!(slots(&report, "failed"), [FIRST], "{report:#}");
     }
     assert_eq!(cluster.jobs().len(), 0);
@@ -147,7 +161,9 @@ fn what_can_be_known_without_the_cluster_is_refused_with_exit_2() {
 
     let fleet = Fleet::new(&cluster, Roster::of("ui_builder", 1));
     let spaced = std::fs::read_to_string(fleet.workplace.roster()).expect("the roster is there");
-    fleet.workplace.write("roster.toml", spaced.replace("example.com/agent:1", "example.com/my agent:1"));
+    fleet
+        .workplace
+        .write("roster.toml", spaced.replace("example.com/agent:1", "example.com/my agent:1"));
     for command in [["check"], ["reconcile"]] {
         is_refused(&fleet.run(&command), &["image", "example.com/my agent:1"]);
     }
@@ -158,11 +174,15 @@ fn what_can_be_known_without_the_cluster_is_refused_with_exit_2() {
 
     let fleet = Fleet::new(&cluster, Roster::of("ui_builder", 1));
     fleet.workplace.write("briefs/ui_builder.md", "x".repeat(98_300));
-    is_refused(&fleet.run(&["reconcile"]), &["the prompt of `ui_builder` is too long", "of at most 96"]);
+    is_refused(
+        &fleet.run(&["reconcile"]),
+        &["the prompt of `ui_builder` is too long", "of at most 96"],
+    );
     assert_eq!(cluster.jobs().len(), 0);
 }
 
-/// The server takes the first two sessions and no more: they are seen, counted and never started twice.
+/// The server takes the first two sessions and no more: they are seen, counted and never started
+/// twice.
 #[test]
 #[ignore = "needs a cluster in KUBECONFIG"]
 fn what_was_started_before_the_refusals_began_stays_in_view() {

@@ -1,4 +1,5 @@
-//! Clocks that do not agree. The records are written by the cluster's clock, and so is `now` read from it.
+//! Clocks that do not agree. The records are written by the cluster's clock, and so is `now` read
+//! from it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -54,14 +55,16 @@ fn a_coordinator_whose_clock_is_a_day_off_decides_as_the_others_do() {
     assert_eq!(honest["steps"]["spawn"]["held"][0]["reason"], "backoff", "{honest:#}");
     for seconds in [DAY, -DAY] {
         let library = shifted_clock(&fleet, seconds);
-        let program =
-            proxy.program(&fleet, "wrong").env("LD_PRELOAD", library.to_str().expect("a plain path"));
+        let program = proxy
+            .program(&fleet, "wrong")
+            .env("LD_PRELOAD", library.to_str().expect("a plain path"));
 
         let wrong = program.run().json();
 
         let started = wrong["started_at"].as_str().expect("a time");
         let started = humantime::parse_rfc3339(started).expect("a time");
-        let off = started.duration_since(SystemTime::now()).unwrap_or_else(|before| before.duration());
+        let off =
+            started.duration_since(SystemTime::now()).unwrap_or_else(|before| before.duration());
         assert!(off > Duration::from_secs(23 * 60 * 60), "the clock is only {off:?} off");
         assert_eq!(wrong["steps"]["spawn"]["held"], honest["steps"]["spawn"]["held"], "{wrong:#}");
         assert_eq!(wrong["steps"]["inventory"]["running"], 1, "{wrong:#}");
@@ -70,7 +73,8 @@ fn a_coordinator_whose_clock_is_a_day_off_decides_as_the_others_do() {
     assert!(proxy.of("wrong").iter().all(|one| !one.asked.is_write()), "nothing was written");
 }
 
-/// F.3-19, the worst of it: the clock that all rely on is wrong. A slot may start too early then, and no session ends.
+/// F.3-19, the worst of it: the clock that all rely on is wrong. A slot may start too early then,
+/// and no session ends.
 #[test]
 #[ignore = "needs a cluster in KUBECONFIG"]
 fn a_cluster_whose_clock_jumps_by_a_day_ends_and_doubles_no_session() {
@@ -87,7 +91,12 @@ fn a_cluster_whose_clock_jumps_by_a_day_ends_and_doubles_no_session() {
         assert_eq!(report["steps"]["inventory"]["running"], 1, "{report:#}");
         assert_eq!(uid(&cluster, LIVE), live);
         assert_eq!(witness.violations(), Vec::<String>::new());
-        let reported = |report: &Value| report["steps"]["inventory"]["stuck"].as_array().map(Vec::len);
-        assert_eq!(reported(&report), Some(usize::from(seconds > 0)), "by that clock it is over its time");
+        let reported =
+            |report: &Value| report["steps"]["inventory"]["stuck"].as_array().map(Vec::len);
+        assert_eq!(
+            reported(&report),
+            Some(usize::from(seconds > 0)),
+            "by that clock it is over its time"
+        );
     }
 }

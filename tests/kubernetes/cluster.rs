@@ -34,7 +34,8 @@ impl Cluster {
             std::env::var_os("KUBECONFIG").is_some(),
             "KUBECONFIG names no cluster: see tests/kubernetes/main.rs"
         );
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let client = runtime.block_on(Client::try_default()).expect("the kubeconfig is good");
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -42,7 +43,9 @@ impl Cluster {
         let cluster = Self { runtime, client, namespace };
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let new = read(json!({ "metadata": { "name": cluster.namespace } }));
-        cluster.wait(namespaces.create(&PostParams::default(), &new)).expect("a namespace can be made");
+        cluster
+            .wait(namespaces.create(&PostParams::default(), &new))
+            .expect("a namespace can be made");
         cluster
     }
 
@@ -77,11 +80,16 @@ impl Cluster {
     /// Creates an object.
     pub(crate) fn create<K>(&self, manifest: Value) -> K
     where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+        K: Resource<Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Serialize
+            + std::fmt::Debug,
         K::DynamicType: Default,
     {
         let new: K = read(manifest);
-        self.wait(self.api::<K>().create(&PostParams::default(), &new)).expect("the object can be created")
+        self.wait(self.api::<K>().create(&PostParams::default(), &new))
+            .expect("the object can be created")
     }
 
     /// Where the namespace's Jobs are.
@@ -94,10 +102,12 @@ impl Cluster {
         format!("system:serviceaccount:{}:{account}", self.namespace)
     }
 
-    /// A quota for Jobs that the server enforces by now: it holds for `ConfigMaps`, too, of which there is one already.
+    /// A quota for Jobs that the server enforces by now: it holds for `ConfigMaps`, too, of which
+    /// there is one already.
     pub(crate) fn quota(&self, jobs: u32) {
         until("the namespace's first ConfigMap", || {
-            self.wait(self.api::<ConfigMap>().get_opt("kube-root-ca.crt")).expect("it can be looked up")
+            self.wait(self.api::<ConfigMap>().get_opt("kube-root-ca.crt"))
+                .expect("it can be looked up")
         });
         self.create::<ResourceQuota>(json!({
             "metadata": { "name": "small" },
@@ -122,7 +132,10 @@ impl Cluster {
 
     /// The identity of every Job of the namespace, by name.
     pub(crate) fn uids(&self) -> BTreeMap<String, String> {
-        self.jobs().iter().map(|job| (job.metadata.name.clone().expect("a name"), uid(job))).collect()
+        self.jobs()
+            .iter()
+            .map(|job| (job.metadata.name.clone().expect("a name"), uid(job)))
+            .collect()
     }
 
     /// Changes fields of an object, as people do.
@@ -158,13 +171,18 @@ impl Cluster {
         let pod = until(&format!("a pod of {session}"), || {
             let owner = self.job(session)?.metadata.uid;
             let owned = |pod: &Pod| {
-                pod.metadata.owner_references.iter().flatten().any(|one| Some(&one.uid) == owner.as_ref())
+                pod.metadata
+                    .owner_references
+                    .iter()
+                    .flatten()
+                    .any(|one| Some(&one.uid) == owner.as_ref())
             };
             self.pods(session).into_iter().find(owned)
         });
         let name = pod.metadata.name.expect("a pod has a name");
-        let annotations =
-            annotations.iter().map(|(key, value)| (format!("test.coordinator.dev/{key}"), json!(value)));
+        let annotations = annotations
+            .iter()
+            .map(|(key, value)| (format!("test.coordinator.dev/{key}"), json!(value)));
         let annotations: serde_json::Map<String, Value> = annotations.collect();
         let patch = json!({ "metadata": { "annotations": annotations } });
         self.wait(self.api::<Pod>().patch(&name, &PatchParams::default(), &Patch::Merge(patch)))
@@ -188,7 +206,8 @@ impl Cluster {
 
     /// Marks a Job for deletion.
     pub(crate) fn delete_job(&self, name: &str) {
-        self.wait(self.api::<Job>().delete(name, &DeleteParams::background())).expect("a Job can be deleted");
+        self.wait(self.api::<Job>().delete(name, &DeleteParams::background()))
+            .expect("a Job can be deleted");
     }
 }
 
@@ -196,7 +215,11 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let deleted = self.wait(namespaces.delete(&self.namespace, &DeleteParams::default()));
-        assert!(deleted.is_ok() || std::thread::panicking(), "the namespace stays: {:?}", deleted.err());
+        assert!(
+            deleted.is_ok() || std::thread::panicking(),
+            "the namespace stays: {:?}",
+            deleted.err()
+        );
     }
 }
 
@@ -236,8 +259,10 @@ pub(crate) fn uid<K: kube::ResourceExt>(object: &K) -> String {
 pub(crate) fn note(job: &Job, key: &str) -> String {
     let key = format!("coordinator.dev/{key}");
     let metadata = &job.metadata;
-    let found =
-        [&metadata.labels, &metadata.annotations].into_iter().flatten().find_map(|notes| notes.get(&key));
+    let found = [&metadata.labels, &metadata.annotations]
+        .into_iter()
+        .flatten()
+        .find_map(|notes| notes.get(&key));
     found.cloned().unwrap_or_default()
 }
 

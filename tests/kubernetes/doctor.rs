@@ -14,7 +14,9 @@ fn graded(finished: &Finished, grade: &str) -> Vec<String> {
     let report: Value = finished.json();
     let findings = report["findings"].as_array().expect("a list").iter();
     let graded = findings.filter(|finding| finding["grade"] == grade);
-    graded.map(|finding| format!("{}; {}", text(finding, "/what"), text(finding, "/remedy"))).collect()
+    graded
+        .map(|finding| format!("{}; {}", text(finding, "/what"), text(finding, "/remedy")))
+        .collect()
 }
 
 fn doctor(fleet: &Fleet<'_>) -> Finished {
@@ -32,9 +34,11 @@ fn an_administrator_may_do_all_that_is_needed_and_more() {
     assert_eq!(finished.code, Some(0), "{}", finished.stdout);
     let good = graded(&finished, "ok").concat();
     let namespace = format!("they may do all that is needed in namespace {}", cluster.namespace());
-    for part in
-        ["the API server is Kubernetes v1.", &namespace, "would accept a session of ui_builder (dry run)"]
-    {
+    for part in [
+        "the API server is Kubernetes v1.",
+        &namespace,
+        "would accept a session of ui_builder (dry run)",
+    ] {
         assert!(good.contains(part), "{part:?} is not in {good}");
     }
     let more = graded(&finished, "warn");
@@ -58,8 +62,7 @@ fn the_shipped_account_is_all_right_until_a_permission_is_taken_away() {
     assert_eq!(troubles, Vec::<String>::new(), "least is enough");
     assert!(finished.stdout.contains(&cluster.username(ACCOUNT)), "{}", finished.stdout);
 
-    let least =
-        json!([{ "apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "create"] }]);
+    let least = json!([{ "apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "create"] }]);
     cluster.patch::<Role>(ACCOUNT, &json!({ "rules": least }));
     let access = Access { group: "", resource: "pods/log", verb: "get" };
     await_access(&cluster, ACCOUNT, access, false);
@@ -93,15 +96,19 @@ fn what_would_keep_sessions_from_starting_is_found_before_they_try() {
     cluster.quota(0);
     let finished = doctor(&fleet);
     let waits = graded(&finished, "warn").concat();
-    assert!(waits.contains("would wait (quota): ") && waits.contains("count/jobs.batch"), "{waits}");
+    assert!(
+        waits.contains("would wait (quota): ") && waits.contains("count/jobs.batch"),
+        "{waits}"
+    );
 
     fleet.edit(|roster| roster.kubernetes = "queue_name = \"agents\"\n".to_owned());
     failing(&fleet, &["has no Kueue"]);
     let gone = std::fs::read_to_string(fleet.workplace.roster()).expect("the roster is there");
     fleet.workplace.write("roster.toml", gone.replace(cluster.namespace(), "no-such-namespace"));
     failing(&fleet, &["there is no namespace no-such-namespace", "create it"]);
-    fleet
-        .with_kubeconfig(&account::edited(|config| config["users"][0]["user"] = json!({ "token": "stale" })));
+    fleet.with_kubeconfig(&account::edited(|config| {
+        config["users"][0]["user"] = json!({ "token": "stale" });
+    }));
     failing(&fleet, &["does not accept the credentials (401)", "renew the kubeconfig"]);
     fleet.with_kubeconfig(&account::edited(|config| {
         config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");

@@ -71,7 +71,8 @@ impl<'a> Fleet<'a> {
     pub(crate) fn new(cluster: &'a Cluster, roster: Roster) -> Self {
         let workplace = Workplace::new(&roster.text(cluster.namespace()));
         workplace.write("template.yaml", roster.template());
-        let kubeconfig = std::env::var_os("KUBECONFIG").expect("the cluster was reached with it").into();
+        let kubeconfig =
+            std::env::var_os("KUBECONFIG").expect("the cluster was reached with it").into();
         Self { cluster, workplace, text: roster, kubeconfig }
     }
 

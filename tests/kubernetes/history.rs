@@ -23,7 +23,9 @@ impl History {
 
     /// The requests of one kind for whole Jobs, such as `create`.
     pub(crate) fn asked(&self, verb: &str) -> Vec<&Value> {
-        let whole = |event: &&Value| event["verb"] == verb && event["objectRef"].get("subresource").is_none();
+        let whole = |event: &&Value| {
+            event["verb"] == verb && event["objectRef"].get("subresource").is_none()
+        };
         self.0.iter().filter(whole).collect()
     }
 
@@ -43,13 +45,20 @@ impl History {
         for deletion in self.asked("delete").iter().filter(was_read) {
             let uid = &deletion["requestObject"]["preconditions"]["uid"];
             assert!(uid.is_string(), "a deletion by name alone: {deletion:#}");
-            assert_eq!(deletion["requestObject"]["propagationPolicy"], "Background", "{deletion:#}");
+            assert_eq!(
+                deletion["requestObject"]["propagationPolicy"], "Background",
+                "{deletion:#}"
+            );
         }
         for deletion in self.done("delete") {
             let uid = &deletion["requestObject"]["preconditions"]["uid"];
             let before = self.0.iter().take_while(|event| event["auditID"] != deletion["auditID"]);
-            let mut states = before.filter(|event| event["requestObject"]["metadata"]["uid"] == *uid);
-            assert!(states.any(|event| says_over(&event["requestObject"])), "a live Job went: {deletion:#}");
+            let mut states =
+                before.filter(|event| event["requestObject"]["metadata"]["uid"] == *uid);
+            assert!(
+                states.any(|event| says_over(&event["requestObject"])),
+                "a live Job went: {deletion:#}"
+            );
         }
     }
 }
@@ -57,10 +66,13 @@ impl History {
 /// The server did not keep what it answered.
 pub(crate) fn is_rehearsal(event: &Value) -> bool {
     let options = &event["requestObject"]["dryRun"];
-    event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")) || options[0] == "All"
+    event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All"))
+        || options[0] == "All"
 }
 
 fn says_over(job: &Value) -> bool {
     let mut conditions = job["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.any(|one| one["status"] == "True" && (one["type"] == "Complete" || one["type"] == "Failed"))
+    conditions.any(|one| {
+        one["status"] == "True" && (one["type"] == "Complete" || one["type"] == "Failed")
+    })
 }

@@ -38,7 +38,11 @@ fn show(cluster: &Cluster, what: &str) {
         None => "no Job".to_owned(),
         Some(job) => {
             let over = if is_over(job) { "ended" } else { "live" };
-            format!("Job {over}, generation {}, item {}", note(job, "generation"), note(job, "item"))
+            format!(
+                "Job {over}, generation {}, item {}",
+                note(job, "generation"),
+                note(job, "item")
+            )
         }
     };
     println!("{what}: {state}; register generation {}, runs {}", data["generation"], data["runs"]);
@@ -65,8 +69,16 @@ fn the_life_of_a_work_item_start_fail_next_attempt_superseded_done() {
     assert_eq!(started(&cycle()), attempt(1, 1));
     show(&cluster, "start");
     cluster.end(SESSION, 3, "no model answers");
-    let of = record(&cluster, &items).history.pop().expect("it ended").item.expect("it worked on an item");
-    assert_eq!((of.role.as_str(), of.item.id.as_str(), of.item.counts.attempt), ("builder", "7", 1));
+    let of = record(&cluster, &items)
+        .history
+        .pop()
+        .expect("it ended")
+        .item
+        .expect("it worked on an item");
+    assert_eq!(
+        (of.role.as_str(), of.item.id.as_str(), of.item.counts.attempt),
+        ("builder", "7", 1)
+    );
     show(&cluster, "fail");
     assert_eq!(started(&cycle()), attempt(2, 2));
     cluster.running(SESSION);
@@ -104,7 +116,9 @@ fn of_items_started_by_overlapping_cycles_each_attempt_runs_once_and_what_ended_
         let reports = [one, two, three];
         let started: Vec<_> = reports.iter().flat_map(started).collect();
         let held: Vec<_> = reports.iter().map(held).collect();
-        let [(_, _, newest)] = started[..] else { panic!("one start: {started:?}, held: {held:?}") };
+        let [(_, _, newest)] = started[..] else {
+            panic!("one start: {started:?}, held: {held:?}")
+        };
         assert!(newest > generation, "{newest} after {generation}");
         generation = newest;
         assert_eq!(started, attempt(number, generation), "held: {held:?}");
@@ -155,7 +169,8 @@ fn the_server_lets_no_register_of_items_go_back_and_takes_none_under_another_nam
             "apiVersion": "v1", "kind": "ConfigMap", "data": { "generation": "1" },
             "metadata": { "name": name, "labels": labels },
         });
-        let refused = cluster.rehearse_as(ACCOUNT, &path, &stray).expect_err("it is not a register");
+        let refused =
+            cluster.rehearse_as(ACCOUNT, &path, &stray).expect_err("it is not a register");
         assert!(refused.contains("neither of the ledger nor a register"), "{refused}");
     }
     map["data"]["generation"] = json!("9");
@@ -185,7 +200,10 @@ fn a_person_stops_a_session_of_items_or_roles_and_the_coordinator_may_not() {
     let sessions = person.json(&["sessions"]);
     let sessions = sessions["sessions"].as_array().expect("a list").clone();
     let ended = sessions.iter().find(|one| one["slot"] == stopped).expect("it is remembered");
-    assert_eq!((&ended["outcome"], &ended["detail"]), (&json!("stopped"), &json!("stopped by alice")));
+    assert_eq!(
+        (&ended["outcome"], &ended["detail"]),
+        (&json!("stopped"), &json!("stopped by alice"))
+    );
     let live: Job = cluster.job(other).expect("the other slot is left alone");
     assert!(!is_over(&live));
     let again = person.run(&["stop", "ui-builder-s0"]);

@@ -1,4 +1,5 @@
-//! A fleet's life: it starts, heals, grows, shrinks and changes, and no live session is ever touched.
+//! A fleet's life: it starts, heals, grows, shrinks and changes, and no live session is ever
+//! touched.
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,10 @@ fn a_cold_start_fills_every_slot_and_the_next_cycle_starts_nothing() {
     let fleet = Fleet::new(&cluster, Roster::of("ui_builder", 3));
 
     let first = fleet.cycle();
-    assert_eq!(slots(&first, "spawned"), ["demo-ui-builder-s0", "demo-ui-builder-s1", "demo-ui-builder-s2"]);
+    assert_eq!(
+        slots(&first, "spawned"),
+        ["demo-ui-builder-s0", "demo-ui-builder-s1", "demo-ui-builder-s2"]
+    );
     for session in slots(&first, "spawned") {
         cluster.running(&session);
     }
@@ -43,7 +47,8 @@ fn a_failed_session_is_replaced_by_the_next_cycle_which_remembers_how_it_ended()
     let next = cluster.job(FIRST).expect("it was replaced");
     assert_eq!(note(&next, "generation"), "2");
     assert_eq!(note(&next, "prev-uid"), uid(&failed));
-    let history: Value = serde_json::from_str(&note(&next, "history")).expect("the history is JSON");
+    let history: Value =
+        serde_json::from_str(&note(&next, "history")).expect("the history is JSON");
     assert_eq!(history.as_array().map(Vec::len), Some(1), "{history:#}");
     for (key, value) in [
         ("gen", json!(1)),
@@ -85,7 +90,11 @@ fn a_role_that_shrinks_loses_nobody_and_its_surplus_counts_until_it_has_drained(
     cluster.end(&name(3), 0, "");
     let draining = fleet.cycle();
     assert_eq!(draining["steps"]["inventory"]["running"], 3, "{draining:#}");
-    assert_eq!(slots(&draining, "spawned"), Vec::<String>::new(), "surplus fills the count: {draining:#}");
+    assert_eq!(
+        slots(&draining, "spawned"),
+        Vec::<String>::new(),
+        "surplus fills the count: {draining:#}"
+    );
 
     cluster.end(&name(2), 0, "");
     cluster.end(&name(4), 0, "");
@@ -125,7 +134,8 @@ fn two_cycles_with_different_rosters_never_fill_more_than_the_larger_one_and_end
         Fleet::new(&cluster, Roster::of("ui_builder", 3)),
     );
 
-    let at_once = [&large, &small].map(|fleet| fleet.program().args(["reconcile", "-o", "json"]).spawn());
+    let at_once =
+        [&large, &small].map(|fleet| fleet.program().args(["reconcile", "-o", "json"]).spawn());
     let reports = at_once.map(|cycle| cycle.wait().json());
     assert!(reports.iter().all(|report| slots(report, "failed").is_empty()), "{reports:#?}");
     large.cycle();
@@ -153,7 +163,11 @@ fn a_session_that_outlives_its_time_limit_is_ended_by_the_platform_and_replaced(
     assert_eq!(slots(&fleet.cycle(), "spawned"), [FIRST]);
 
     let next = cluster.job(FIRST).expect("it was replaced");
-    assert!(note(&next, "history").contains("\"outcome\":\"timed_out\""), "{}", note(&next, "history"));
+    assert!(
+        note(&next, "history").contains("\"outcome\":\"timed_out\""),
+        "{}",
+        note(&next, "history")
+    );
 }
 
 /// F.3-15: the Job's own deadline covers the time that it waits for a node.
@@ -166,13 +180,16 @@ fn a_session_that_never_starts_frees_its_slot_at_the_deadline_of_its_job() {
     roster.kubernetes = "start_timeout = \"1s\"\nnode_selector = { disk = \"none\" }\n".to_owned();
     let fleet = Fleet::new(&cluster, roster);
     fleet.cycle();
-    until("its deadline has passed", || has_condition(&cluster.job(FIRST)?, "Failed").then_some(()));
+    until("its deadline has passed", || {
+        has_condition(&cluster.job(FIRST)?, "Failed").then_some(())
+    });
 
     let report = fleet.cycle();
 
     assert_eq!(slots(&report, "spawned"), [FIRST], "{report:#}");
     let next = cluster.job(FIRST).expect("it was replaced");
-    let history: Value = serde_json::from_str(&note(&next, "history")).expect("the history is JSON");
+    let history: Value =
+        serde_json::from_str(&note(&next, "history")).expect("the history is JSON");
     assert_eq!(history[0]["outcome"], "timed_out", "{history:#}");
     assert_eq!(history[0]["exit"], Value::Null, "it never ran: {history:#}");
 }

@@ -1,4 +1,5 @@
-//! What a list that is old, cut, refused or never answered does to a fleet: nothing but a cycle without starts.
+//! What a list that is old, cut, refused or never answered does to a fleet: nothing but a cycle
+//! without starts.
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 use serde_json::{Value, json};
@@ -81,7 +82,8 @@ fn a_list_that_expires_on_its_second_page_begins_again() {
 
     assert_eq!(report["steps"]["inventory"]["running"], 3, "{report:#}");
     let exchanges = proxy.of("a");
-    let pages: Vec<_> = exchanges.iter().map(|one| if is_first_page(&one.asked) { 1 } else { 2 }).collect();
+    let pages: Vec<_> =
+        exchanges.iter().map(|one| if is_first_page(&one.asked) { 1 } else { 2 }).collect();
     assert_eq!(pages, [1, 2, 1, 2, 1, 2], "{exchanges:#?}");
     assert_eq!(report["requests"]["platform"], 6);
 }
@@ -92,7 +94,8 @@ fn a_list_that_expires_on_its_second_page_begins_again() {
 fn a_list_that_expires_for_the_third_time_is_a_failed_inventory_and_nothing_is_started() {
     let cluster = Cluster::new("expired-thrice");
     let (fleet, proxy) = full_fleet(&cluster);
-    proxy.disturb(|asked| if asked.is_next_page() { Fault::Refuse(410, None) } else { Fault::None });
+    proxy
+        .disturb(|asked| if asked.is_next_page() { Fault::Refuse(410, None) } else { Fault::None });
 
     let report = proxy.cycle(&fleet, "a");
 
@@ -118,7 +121,8 @@ fn a_list_that_breaks_off_is_a_failed_inventory_and_nothing_is_started() {
 }
 
 fn used(cluster: &Cluster) -> Option<String> {
-    let quota = cluster.wait(cluster.api::<ResourceQuota>().get("jobs")).expect("the quota is there");
+    let quota =
+        cluster.wait(cluster.api::<ResourceQuota>().get("jobs")).expect("the quota is there");
     quota.status?.used?.get("count/jobs.batch").map(|quantity| quantity.0.clone())
 }
 
@@ -131,7 +135,9 @@ fn an_inventory_that_is_refused_or_unanswered_starts_nothing_and_costs_no_quota(
     for fault in [refused, unanswered] {
         let cluster = Cluster::new("no-inventory");
         let hard = json!({ "count/jobs.batch": "3" });
-        cluster.create::<ResourceQuota>(json!({ "metadata": { "name": "jobs" }, "spec": { "hard": hard } }));
+        cluster.create::<ResourceQuota>(
+            json!({ "metadata": { "name": "jobs" }, "spec": { "hard": hard } }),
+        );
         let quota = until("the quota is counted", || used(&cluster));
         assert_eq!(quota, "0");
         let (fleet, proxy) = full_fleet(&cluster);

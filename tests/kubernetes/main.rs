@@ -1,8 +1,9 @@
-//! The Kubernetes platform on a real API server: the real binary as its user runs it, against the cluster that
-//! `KUBECONFIG` names.
+//! The Kubernetes platform on a real API server: the real binary as its user runs it, against the
+//! cluster that `KUBECONFIG` names.
 //!
-//! `tests/cluster/run.sh cargo test --test kubernetes -- --ignored` brings a control plane up for one run. Its nodes play
-//! what the annotations of a pod say (tests/cluster); a cluster of another kind needs nodes that do the same.
+//! `tests/cluster/run.sh cargo test --test kubernetes -- --ignored` brings a control plane up for
+//! one run. Its nodes play what the annotations of a pod say (tests/cluster); a cluster of another
+//! kind needs nodes that do the same.
 
 mod account;
 mod audit;

@@ -1,4 +1,5 @@
-//! The manifests that are shipped, on a real API server: it takes every field, and what they make works.
+//! The manifests that are shipped, on a real API server: it takes every field, and what they make
+//! works.
 
 use k8s_openapi::api::admissionregistration::v1::{ExpressionWarning, ValidatingAdmissionPolicy};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -22,7 +23,9 @@ fn the_server_takes_every_field_of_every_manifest() {
         assert_eq!(answer["kind"], document["kind"]);
         taken.push(kind(&document).to_owned());
     }
-    for wanted in ["CronJob", "NetworkPolicy", "ResourceQuota", "Role", "ValidatingAdmissionPolicyBinding"] {
+    for wanted in
+        ["CronJob", "NetworkPolicy", "ResourceQuota", "Role", "ValidatingAdmissionPolicyBinding"]
+    {
         assert!(taken.iter().any(|kind| kind == wanted), "the base has a {wanted}: {taken:?}");
     }
 }
@@ -33,7 +36,8 @@ fn the_server_finds_no_field_in_the_policy_that_it_does_not_know() {
     let cluster = Cluster::new("policy-types");
     let _policy = shipped::install(&cluster);
     let checked = until("the policy is checked", || {
-        let found = cluster.wait(cluster.all::<ValidatingAdmissionPolicy>().get(cluster.namespace()));
+        let found =
+            cluster.wait(cluster.all::<ValidatingAdmissionPolicy>().get(cluster.namespace()));
         found.expect("it is there").status?.type_checking
     });
     // One policy for Jobs and ConfigMaps: each expression is about one of them, and is checked for
@@ -63,9 +67,11 @@ fn a_cycle_of_the_cronjob_runs_in_a_pod_that_the_namespace_admits() {
     }));
 
     cluster.running("coordinator-by-hand");
-    let pod = cluster.pods("coordinator-by-hand").pop().and_then(|pod| pod.spec).expect("its pod runs");
+    let pod =
+        cluster.pods("coordinator-by-hand").pop().and_then(|pod| pod.spec).expect("its pod runs");
     assert_eq!(pod.service_account_name.as_deref(), Some("coordinator"));
-    let mounts = pod.containers[0].volume_mounts.iter().flatten().map(|mount| mount.mount_path.as_str());
+    let mounts =
+        pod.containers[0].volume_mounts.iter().flatten().map(|mount| mount.mount_path.as_str());
     assert!(
         mounts.clone().any(|path| path == "/etc/coordinator/roster.toml"),
         "{:?}",

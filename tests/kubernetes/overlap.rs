@@ -30,7 +30,11 @@ fn two_cycles_that_begin_together_fill_an_empty_fleet_once() {
         assert!(failed.is_empty() && held.is_empty(), "{report:#}");
         let inventory = report["steps"]["inventory"]["running"].as_u64().unwrap_or_default();
         let found = slots(report, "spawned").len() + slots(report, "already_running").len();
-        assert_eq!(inventory + found as u64, 50, "a slot was seen, filled or found taken: {report:#}");
+        assert_eq!(
+            inventory + found as u64,
+            50,
+            "a slot was seen, filled or found taken: {report:#}"
+        );
     }
     assert_eq!(cluster.uids().len(), 50);
     assert_eq!(History::of(&cluster).done("create").len(), 50);
@@ -71,7 +75,8 @@ fn one_job_at_a_time(history: &History) {
         *by_slot.entry(creation["objectRef"]["name"].as_str().expect("a name")).or_default() += 1;
     }
     for (slot, created) in by_slot {
-        let deleted = deleted.iter().filter(|event| event["objectRef"]["name"] == slot).count() as u64;
+        let deleted =
+            deleted.iter().filter(|event| event["objectRef"]["name"] == slot).count() as u64;
         assert_eq!(
             created,
             deleted + 1,

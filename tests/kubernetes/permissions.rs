@@ -1,4 +1,5 @@
-//! The permissions that are shipped: with them everything works, and each one that is missing is named.
+//! The permissions that are shipped: with them everything works, and each one that is missing is
+//! named.
 
 use k8s_openapi::api::rbac::v1::Role;
 use serde_json::{Value, json};
@@ -21,16 +22,29 @@ fn the_shipped_service_account_may_do_all_that_a_fleet_needs() {
     assert_eq!(slots(&fleet.cycle(), "spawned").len(), 2);
     cluster.running("demo-ui-builder-s1");
     cluster.end(FIRST, 3, "the disk is full");
-    assert_eq!(fleet.json(&["reconcile", "--dry-run"])["steps"]["spawn"]["spawned"][0]["generation"], 2);
+    assert_eq!(
+        fleet.json(&["reconcile", "--dry-run"])["steps"]["spawn"]["spawned"][0]["generation"],
+        2
+    );
     let finished = fleet.run(&["reconcile", "-o", "json"]);
-    assert_eq!(finished.json()["steps"]["spawn"]["spawned"][0]["generation"], 2, "{}", finished.stdout);
+    assert_eq!(
+        finished.json()["steps"]["spawn"]["spawned"][0]["generation"],
+        2,
+        "{}",
+        finished.stdout
+    );
     assert_eq!(finished.stderr, "", "nothing is missing");
     let history = note(&cluster.job(FIRST).expect("it was replaced"), "history");
     assert!(history.contains("the disk is full"), "{history}");
     cluster.running(FIRST);
     assert_eq!(fleet.json(&["sessions"])["sessions"].as_array().map(Vec::len), Some(3));
     let log = fleet.run(&["logs", "ui-builder-s0"]);
-    assert!(log.stdout.starts_with("the first line of a session\n"), "{}{}", log.stdout, log.stderr);
+    assert!(
+        log.stdout.starts_with("the first line of a session\n"),
+        "{}{}",
+        log.stdout,
+        log.stderr
+    );
 }
 
 /// What the coordinator says without a permission, and what it does all the same.
@@ -63,7 +77,10 @@ impl Without<'_> {
     }
 
     fn create_jobs(&self) {
-        self.is_named_in(text(&self.fleet.json(&["reconcile", "--dry-run"]), "/steps/spawn/failed/0/error"));
+        self.is_named_in(text(
+            &self.fleet.json(&["reconcile", "--dry-run"]),
+            "/steps/spawn/failed/0/error",
+        ));
         let report = self.fleet.cycle();
         assert_eq!(report["steps"]["inventory"]["outcome"], "ok", "{report:#}");
         self.is_named_in(text(&report, "/steps/spawn/failed/0/error"));
@@ -86,7 +103,11 @@ impl Without<'_> {
         let history = note(&self.fleet.cluster.job(FIRST).expect("it was replaced"), "history");
         let history: Value = serde_json::from_str(&history).expect("the history is JSON");
         let last = history.as_array().and_then(|runs| runs.last()).expect("a run");
-        assert_eq!((&last["outcome"], &last["exit"]), (&json!("failed"), &Value::Null), "{history:#}");
+        assert_eq!(
+            (&last["outcome"], &last["exit"]),
+            (&json!("failed"), &Value::Null),
+            "{history:#}"
+        );
         self.is_named_in(&self.fleet.run(&["logs", "ui-builder-s0"]).stderr);
     }
 
@@ -123,7 +144,8 @@ fn each_permission_that_is_missing_is_named_and_the_other_steps_go_on() {
         cluster.patch::<Role>(ACCOUNT, &json!({ "rules": less(&rules, &resource, &verb) }));
         await_access(&cluster, ACCOUNT, access, false);
 
-        let without = Without { fleet: &fleet, denied: format!("cannot {verb} resource \"{resource}\"") };
+        let without =
+            Without { fleet: &fleet, denied: format!("cannot {verb} resource \"{resource}\"") };
         match (verb.as_str(), resource.as_str()) {
             ("list", "jobs") => without.list_jobs(),
             ("get", "jobs") => without.get_jobs(),
@@ -173,7 +195,11 @@ fn granted(rules: &Value) -> Vec<(String, String, String)> {
     for rule in rules.as_array().expect("a list") {
         let group = words(&rule["apiGroups"]).concat();
         for resource in words(&rule["resources"]) {
-            all.extend(words(&rule["verbs"]).into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
+            all.extend(
+                words(&rule["verbs"])
+                    .into_iter()
+                    .map(|verb| (group.clone(), resource.clone(), verb)),
+            );
         }
     }
     all

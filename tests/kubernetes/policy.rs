@@ -18,8 +18,10 @@ pub(crate) struct Bound<'a> {
 impl Drop for Bound<'_> {
     fn drop(&mut self) {
         let options = DeleteParams::default();
-        let binding = self.cluster.wait(self.cluster.all::<Binding>().delete(&self.name, &options)).map(drop);
-        let policy = self.cluster.wait(self.cluster.all::<Policy>().delete(&self.name, &options)).map(drop);
+        let binding =
+            self.cluster.wait(self.cluster.all::<Binding>().delete(&self.name, &options)).map(drop);
+        let policy =
+            self.cluster.wait(self.cluster.all::<Policy>().delete(&self.name, &options)).map(drop);
         let gone = binding.and(policy);
         assert!(gone.is_ok() || std::thread::panicking(), "the policy stays: {:?}", gone.err());
     }
@@ -47,7 +49,9 @@ pub(crate) fn deny<'a>(cluster: &'a Cluster, message: &str) -> Bound<'a> {
     }));
     let options = PostParams::default();
     cluster.wait(cluster.all::<Policy>().create(&options, &policy)).expect("a policy can be made");
-    cluster.wait(cluster.all::<Binding>().create(&options, &binding)).expect("a policy can be bound");
+    cluster
+        .wait(cluster.all::<Binding>().create(&options, &binding))
+        .expect("a policy can be bound");
     let bound = Bound { cluster, name };
     let rehearsal = PostParams { dry_run: true, field_manager: None };
     let container = json!({ "name": "one", "image": "example.com/one:1" });

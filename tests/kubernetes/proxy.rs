@@ -1,4 +1,5 @@
-//! A proxy before the API server, which does to requests and answers what networks and busy servers do to them.
+//! A proxy before the API server, which does to requests and answers what networks and busy servers
+//! do to them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -202,7 +203,10 @@ impl Proxy {
             under_way: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&inside);
-        Self { server: Server::start_async(move |request| receive(Arc::clone(&shared), request)), inside }
+        Self {
+            server: Server::start_async(move |request| receive(Arc::clone(&shared), request)),
+            inside,
+        }
     }
 
     /// From now on this decides about every request.
@@ -307,7 +311,12 @@ impl Inside {
         (asked, Request::from_parts(parts, body))
     }
 
-    async fn treat(self: &Arc<Self>, number: usize, request: &Request<Bytes>, fault: Fault) -> Reply {
+    async fn treat(
+        self: &Arc<Self>,
+        number: usize,
+        request: &Request<Bytes>,
+        fault: Fault,
+    ) -> Reply {
         match fault {
             Fault::Refuse(status, retry_after) => return refusal(status, retry_after),
             Fault::Drop => return Reply::new(200, "").ending(Ending::Reset),
@@ -353,20 +362,20 @@ impl Inside {
         };
         let client = self.client.get_or_init(|| acting_as(&self.kubeconfig)).await;
         let request = Request::from_parts(parts, Body::from(body.to_vec()));
-        let (parts, body) = client.send(request).await.expect("the API server answers").into_parts();
+        let (parts, body) =
+            client.send(request).await.expect("the API server answers").into_parts();
         let body = body.collect().await.expect("the API server's answer is complete").to_bytes();
         let status = parts.status.as_u16();
         self.journal.lock().expect("no holder panics")[number].answers.push(status);
         if is_first_page && status == 200 {
             self.lists.lock().expect("no holder panics").push(body.clone());
         }
-        parts
-            .headers
-            .iter()
-            .filter(|(name, _)| is_kept(name.as_str()))
-            .fold(Reply::new(status, body), |reply, (name, value)| {
+        parts.headers.iter().filter(|(name, _)| is_kept(name.as_str())).fold(
+            Reply::new(status, body),
+            |reply, (name, value)| {
                 reply.header(name.as_str(), value.to_str().expect("a plain header"))
-            })
+            },
+        )
     }
 }
 
@@ -378,7 +387,8 @@ pub(crate) fn user_agent(who: &str) -> String {
 /// The kubeconfig's user, whose answers come as they are: no retry by the client.
 async fn acting_as(kubeconfig: &str) -> kube::Client {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig is YAML");
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     let mut config = config.expect("it names a cluster");
     config.default_retry = false;
     ClientBuilder::try_from(config).expect("the kubeconfig is good").build()
@@ -391,8 +401,13 @@ fn is_kept(header: &str) -> bool {
 /// What the API server, or a load balancer before it, says when it does not carry out a request.
 fn refusal(status: u16, retry_after: Option<u32>) -> Reply {
     let (reason, message) = match status {
-        403 => ("Forbidden", "User \"nobody\" cannot list resource \"jobs\" in API group \"batch\""),
-        410 => ("Expired", "The provided continue parameter is too old to display a consistent list result."),
+        403 => {
+            ("Forbidden", "User \"nobody\" cannot list resource \"jobs\" in API group \"batch\"")
+        }
+        410 => (
+            "Expired",
+            "The provided continue parameter is too old to display a consistent list result.",
+        ),
         429 => ("TooManyRequests", "too many requests, please try again later"),
         503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
         _ => ("Timeout", "Timeout: request did not complete within the allotted timeout"),

@@ -47,7 +47,9 @@ fn creations(audit: &Audit, cluster: &Cluster) -> BTreeMap<u64, usize> {
     let requests = audit.requests(cluster.namespace(), |agent| agent.starts_with("coordinator/"));
     for request in requests {
         if request["verb"] == "create" && request["objectRef"]["resource"] == "jobs" {
-            *answers.entry(request["responseStatus"]["code"].as_u64().unwrap_or_default()).or_default() += 1;
+            *answers
+                .entry(request["responseStatus"]["code"].as_u64().unwrap_or_default())
+                .or_default() += 1;
         }
     }
     answers
@@ -67,7 +69,12 @@ fn every_ended_session_is_replaced_in_one_cycle_under_the_shipped_quota() {
     let audit = Audit::new();
     let report = fleet.cycle();
     println!("creations by answer: {:?}", creations(&audit, &cluster));
-    assert_eq!(slots(&report, "spawned").len(), COUNT as usize, "{:#}", report["steps"]["spawn"]["failed"]);
+    assert_eq!(
+        slots(&report, "spawned").len(),
+        COUNT as usize,
+        "{:#}",
+        report["steps"]["spawn"]["failed"]
+    );
     assert_eq!(report["steps"]["spawn"]["held"], json!([]));
     assert_eq!(report["status"], "healthy", "{:#}", report["reasons"]);
 }
@@ -80,14 +87,22 @@ fn a_server_that_closes_its_connections_now_and_then_stops_no_cycle() {
     let _policy = shipped::install(&cluster);
     shipped::make_room(&cluster, 2 * COUNT as usize);
     let server = SecondServer::start(&cluster, &["--goaway-chance=0.02"]);
-    let mut fleet =
-        shipped::of(&cluster, Roster { platform: format!("max_spawns = {COUNT}"), ..short_lived(COUNT) });
+    let mut fleet = shipped::of(
+        &cluster,
+        Roster { platform: format!("max_spawns = {COUNT}"), ..short_lived(COUNT) },
+    );
     fleet.with_kubeconfig(&server.kubeconfig(&cluster, ACCOUNT));
     let finished = fleet.run(&["reconcile", "-o", "json", "-vv"]);
-    let repeated = finished.stderr.lines().filter(|line| line.contains("the server did nothing; once more"));
+    let repeated =
+        finished.stderr.lines().filter(|line| line.contains("the server did nothing; once more"));
     println!("sent again: {}", repeated.count());
     let report = finished.json();
-    assert_eq!(slots(&report, "spawned").len(), COUNT as usize, "{:#}", report["steps"]["spawn"]["failed"]);
+    assert_eq!(
+        slots(&report, "spawned").len(),
+        COUNT as usize,
+        "{:#}",
+        report["steps"]["spawn"]["failed"]
+    );
     assert_eq!(cluster.jobs().len(), COUNT as usize);
     assert!(cluster.jobs().iter().all(|job| note(job, "generation") == "1"), "none was made twice");
 }
@@ -113,7 +128,9 @@ fn a_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role() {
     let finished = cycle.wait();
     let report = finished.json();
     let mut answers = BTreeMap::<&str, usize>::new();
-    for line in finished.stderr.lines().filter_map(|line| line.split_once("the API server answers ")) {
+    for line in
+        finished.stderr.lines().filter_map(|line| line.split_once("the API server answers "))
+    {
         *answers.entry(line.1).or_default() += 1;
     }
     println!("answers: {answers:?}");
@@ -139,8 +156,11 @@ fn coordinators_that_are_killed_at_any_moment_begin_no_slot_anew() {
     let _policy = shipped::install(&cluster);
     let fleet = shipped::of(&cluster, short_lived(COUNT));
     let audit = Audit::new();
-    let eight =
-        || (0..8).map(|_| fleet.program().args(["reconcile", "-o", "json"]).spawn()).collect::<Vec<_>>();
+    let eight = || {
+        (0..8)
+            .map(|_| fleet.program().args(["reconcile", "-o", "json"]).spawn())
+            .collect::<Vec<_>>()
+    };
     // How long eight cycles take here: each is killed at some moment of that time.
     let began = Instant::now();
     for cycle in eight() {
@@ -159,16 +179,21 @@ fn coordinators_that_are_killed_at_any_moment_begin_no_slot_anew() {
         }
         until("some sessions are over", || {
             let jobs = cluster.jobs();
-            (jobs.len() < COUNT as usize || jobs.iter().filter(|job| is_over(job)).count() > 10).then_some(())
+            (jobs.len() < COUNT as usize || jobs.iter().filter(|job| is_over(job)).count() > 10)
+                .then_some(())
         });
     }
     fleet.cycle();
     let (anew, all) = creations_of_slots_with_history(&audit, &cluster);
-    println!("killed {killed}; creations of slots with a history: {all}, of them at generation 1: {anew:?}");
+    println!(
+        "killed {killed}; creations of slots with a history: {all}, of them at generation 1: {anew:?}"
+    );
     assert!(all > 40 && killed > 25, "it was a storm: {all} creations, {killed} killed");
     assert_eq!(anew, Vec::<String>::new());
     assert!(
-        ledger(&cluster).iter().any(|map| map.data.as_ref().is_some_and(|data| data.contains_key(FIRST)))
+        ledger(&cluster)
+            .iter()
+            .any(|map| map.data.as_ref().is_some_and(|data| data.contains_key(FIRST)))
     );
 }
 
@@ -187,7 +212,8 @@ fn creations_of_slots_with_history(audit: &Audit, cluster: &Cluster) -> (Vec<Str
             removed.insert(name, request["auditID"].clone());
         } else if request["verb"] == "create" && removed.contains_key(&name) {
             all += 1;
-            let generation = &request["requestObject"]["metadata"]["labels"]["coordinator.dev/generation"];
+            let generation =
+                &request["requestObject"]["metadata"]["labels"]["coordinator.dev/generation"];
             if generation == "1" {
                 anew.push(name);
             }
@@ -218,17 +244,22 @@ fn the_server_lets_the_coordinator_write_the_ledger_and_no_other_config_map() {
     let mut other =
         json!({ "metadata": { "name": "coordinator-roster", "labels": written.metadata.labels } });
     let refused = cluster.rehearse_as(ACCOUNT, &path, &other).expect_err("another ConfigMap");
-    assert!(refused.contains("coordinator-roster is neither of the ledger nor a register"), "{refused}");
+    assert!(
+        refused.contains("coordinator-roster is neither of the ledger nor a register"),
+        "{refused}"
+    );
     other["metadata"]["name"] = json!("demo-ledger-2027-01-15");
     cluster.rehearse_as(ACCOUNT, &path, &other).expect("a ledger may be made");
     other["metadata"]["labels"]["coordinator.dev/fleet"] = json!("other");
     let refused = cluster.rehearse_as(ACCOUNT, &path, &other).expect_err("another fleet's");
     assert!(refused.contains("belongs to the fleet demo"), "{refused}");
 
-    let account = kube::config::Kubeconfig::from_yaml(&crate::account::kubeconfig(&cluster, ACCOUNT));
+    let account =
+        kube::config::Kubeconfig::from_yaml(&crate::account::kubeconfig(&cluster, ACCOUNT));
     let refused = cluster.wait(async {
         let options = kube::config::KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(account.expect("a kubeconfig"), &options).await;
+        let config =
+            kube::Config::from_custom_kubeconfig(account.expect("a kubeconfig"), &options).await;
         let client = kube::Client::try_from(config.expect("it is good")).expect("a client");
         let maps: kube::Api<ConfigMap> = kube::Api::namespaced(client, cluster.namespace());
         let emptied: ConfigMap = read(json!({ "metadata": written.metadata, "data": {} }));

@@ -14,8 +14,9 @@ const FIRST: &str = "demo-ui-builder-s0";
 
 /// `backoff_base` is long where a hold is looked at, and short where its end is waited for.
 fn one_session(base: &str, min_runtime: &str) -> Roster {
-    let defaults =
-        format!("min_runtime = \"{min_runtime}\"\nbackoff_base = \"{base}\"\nbackoff_cap = \"10m\"\n");
+    let defaults = format!(
+        "min_runtime = \"{min_runtime}\"\nbackoff_base = \"{base}\"\nbackoff_cap = \"10m\"\n"
+    );
     Roster { defaults, ..Roster::of("ui_builder", 1) }
 }
 
@@ -29,8 +30,10 @@ fn wait(fleet: &Fleet<'_>, report: &Value) -> Duration {
     let held = &report["steps"]["spawn"]["held"][0];
     assert_eq!(held["reason"], "backoff", "{report:#}");
     let sessions = fleet.json(&["sessions"]);
-    let ended =
-        text(sessions["sessions"].as_array().and_then(|all| all.last()).expect("a session"), "/finished_at");
+    let ended = text(
+        sessions["sessions"].as_array().and_then(|all| all.last()).expect("a session"),
+        "/finished_at",
+    );
     let time = |text: &str| humantime::parse_rfc3339(text).expect("a time");
     let until: SystemTime = time(text(held, "/until"));
     until.duration_since(time(ended)).expect("a hold is over after the end")
@@ -67,14 +70,22 @@ fn a_slot_whose_sessions_fail_waits_longer_after_each_and_then_starts_again() {
 
         set_base(&mut fleet, "60s", "1s");
         let report = replaced(&fleet);
-        assert_eq!(report["steps"]["spawn"]["spawned"][0]["generation"], failures + 1, "{report:#}");
+        assert_eq!(
+            report["steps"]["spawn"]["spawned"][0]["generation"],
+            failures + 1,
+            "{report:#}"
+        );
         set_base(&mut fleet, "1s", "60s");
     }
     cluster.running(FIRST);
     let history = note(&cluster.job(FIRST).expect("it runs"), "history");
     let history: Value = serde_json::from_str(&history).expect("the history is JSON");
     let generations = history.as_array().expect("a list").iter().map(|run| run["gen"].as_u64());
-    assert_eq!(generations.collect::<Vec<_>>(), [Some(1), Some(2), Some(3)], "oldest first: {history:#}");
+    assert_eq!(
+        generations.collect::<Vec<_>>(),
+        [Some(1), Some(2), Some(3)],
+        "oldest first: {history:#}"
+    );
     History::of(&cluster).took_only_finished_jobs();
 }
 
@@ -120,7 +131,8 @@ fn a_slot_starts_at_most_once_per_interval() {
 }
 
 fn used(cluster: &Cluster) -> String {
-    let quota = cluster.wait(cluster.api::<ResourceQuota>().get("small")).expect("the quota is there");
+    let quota =
+        cluster.wait(cluster.api::<ResourceQuota>().get("small")).expect("the quota is there");
     let used = quota.status.and_then(|status| status.used).unwrap_or_default();
     used.get("count/jobs.batch").map(|amount| amount.0.clone()).unwrap_or_default()
 }

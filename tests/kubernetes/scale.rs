@@ -1,6 +1,8 @@
-//! A thousand sessions, and five thousand Jobs of others: how many requests a cycle makes, and what it takes.
+//! A thousand sessions, and five thousand Jobs of others: how many requests a cycle makes, and what
+//! it takes.
 //!
-//! Asserts the requests; prints the rest as a table. `COORDINATOR_TEST_BINARY` names a release build to measure.
+//! Asserts the requests; prints the rest as a table. `COORDINATOR_TEST_BINARY` names a release
+//! build to measure.
 
 #![allow(clippy::print_stdout, reason = "the table is there to be read")]
 
@@ -47,7 +49,10 @@ fn measure(what: &'static str, fleet: &Fleet) -> Cost {
     let given = std::env::var_os("COORDINATOR_TEST_BINARY").map(PathBuf::from);
     let binary = given.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_coordinator")));
     let mut command = Command::new(binary);
-    command.args(["reconcile", "-o", "json", "-c"]).arg(fleet.workplace.roster()).stdout(Stdio::piped());
+    command
+        .args(["reconcile", "-o", "json", "-c"])
+        .arg(fleet.workplace.roster())
+        .stdout(Stdio::piped());
     command.env("KUBECONFIG", fleet.kubeconfig());
     let (audit, cpu_before, began) = (Audit::new(), cpu(), Instant::now());
     let child = command.spawn().expect("the binary starts");
@@ -57,10 +62,15 @@ fn measure(what: &'static str, fleet: &Fleet) -> Cost {
     let report = serde_json::from_slice(&ended.stdout).expect("a report in JSON");
     let peak_kib = memory.join().expect("the memory is watched to the end");
     let mut requests = BTreeMap::new();
-    for request in audit.requests(fleet.cluster.namespace(), |agent| agent.starts_with("coordinator/")) {
-        let word =
-            |pointer: &str| request.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        *requests.entry(format!("{} {}", word("/verb"), word("/objectRef/resource"))).or_default() += 1;
+    for request in
+        audit.requests(fleet.cluster.namespace(), |agent| agent.starts_with("coordinator/"))
+    {
+        let word = |pointer: &str| {
+            request.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        *requests
+            .entry(format!("{} {}", word("/verb"), word("/objectRef/resource")))
+            .or_default() += 1;
     }
     Cost { what, report, requests, wall, cpu, peak_kib }
 }
@@ -68,8 +78,8 @@ fn measure(what: &'static str, fleet: &Fleet) -> Cost {
 /// Of all children of this process that have ended: run this test alone to read its numbers.
 fn cpu() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the kernel tells the usage");
-    let times =
-        [usage.user_time(), usage.system_time()].map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
+    let times = [usage.user_time(), usage.system_time()]
+        .map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
     Duration::from_micros(u64::try_from(times.iter().sum::<i64>()).expect("time goes forward"))
 }
 
@@ -78,9 +88,11 @@ fn watch_memory(process: u32) -> std::thread::JoinHandle<u64> {
     std::thread::spawn(move || {
         let mut peak = 0;
         loop {
-            let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+            let status =
+                std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
             let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let Some(kib) = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()) else {
+            let Some(kib) = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+            else {
                 return peak;
             };
             peak = kib;
@@ -106,7 +118,8 @@ impl Cost {
         assert!(creations >= SESSIONS, "{}: {creations} creations", self.what);
         println!("{}: {} creations were sent again", self.what, creations - SESSIONS);
         let counted = |kind, count| if kind == "create jobs" { creations } else { count };
-        let expected: Vec<_> = expected.iter().map(|(kind, count)| (*kind, counted(*kind, *count))).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(kind, count)| (*kind, counted(*kind, *count))).collect();
         self.is(&expected);
     }
 
@@ -138,18 +151,24 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Ends every session well.
 fn end_all(cluster: &Cluster) {
     let pods: Api<Pod> = cluster.api();
-    let list = || cluster.wait(pods.list_metadata(&ListParams::default())).expect("pods can be listed").items;
+    let list = || {
+        cluster.wait(pods.list_metadata(&ListParams::default())).expect("pods can be listed").items
+    };
     wait_until("a pod for each session", || list().len() == SESSIONS);
     let names = list().into_iter().filter_map(|pod| pod.metadata.name);
-    let patch = Patch::Merge(json!({ "metadata": { "annotations": { "test.coordinator.dev/exit": "0" } } }));
-    let tell =
-        async |name: String| pods.patch_metadata(&name, &PatchParams::default(), &patch).await.map(drop);
+    let patch = Patch::Merge(
+        json!({ "metadata": { "annotations": { "test.coordinator.dev/exit": "0" } } }),
+    );
+    let tell = async |name: String| {
+        pods.patch_metadata(&name, &PatchParams::default(), &patch).await.map(drop)
+    };
     let told = stream::iter(names).map(tell).buffer_unordered(16);
     let told: Vec<_> = cluster.wait(told.collect());
     assert!(told.iter().all(Result::is_ok), "every pod is told: {told:?}");
     wait_until("all sessions are over", || {
         let pods = ListParams::default().fields("status.phase!=Succeeded").limit(1);
-        let left = cluster.wait(cluster.api::<Pod>().list(&pods)).expect("pods can be listed").items;
+        let left =
+            cluster.wait(cluster.api::<Pod>().list(&pods)).expect("pods can be listed").items;
         left.is_empty() && cluster.jobs().iter().all(is_over)
     });
 }
@@ -164,7 +183,8 @@ fn create_others(cluster: &Cluster) {
         let job = read(json!({ "metadata": { "name": format!("other-{number}") }, "spec": spec }));
         jobs.create(&PostParams::default(), &job).await.map(drop)
     };
-    let created: Vec<_> = cluster.wait(stream::iter(0..OTHERS).map(create).buffer_unordered(16).collect());
+    let created: Vec<_> =
+        cluster.wait(stream::iter(0..OTHERS).map(create).buffer_unordered(16).collect());
     assert!(created.iter().all(Result::is_ok), "every Job is created: {created:?}");
 }
 
@@ -208,9 +228,14 @@ fn a_thousand_sessions_cost_a_request_each_to_start_two_to_replace_and_one_list_
     ]);
     assert_eq!(slots(&replaced.report, "spawned").len(), SESSIONS, "all in one cycle");
     assert_eq!(replaced.report["status"], "healthy", "{:#}", replaced.report["reasons"]);
-    // A server that reads page by page learns only from one more page that the rest are not the fleet's.
+    // A server that reads page by page learns only from one more page that the rest are not the
+    // fleet's.
     let crowded_pages = crowded.requests.get("list jobs").copied().unwrap_or_default();
-    assert!((PAGES..=PAGES + 1).contains(&crowded_pages), "{}: {crowded_pages} pages", crowded.what);
+    assert!(
+        (PAGES..=PAGES + 1).contains(&crowded_pages),
+        "{}: {crowded_pages} pages",
+        crowded.what
+    );
     assert_eq!(crowded.requests.len(), 1, "nothing but lists: {:?}", crowded.requests);
     for cost in [&converged, &crowded] {
         assert_eq!(cost.report["steps"]["inventory"]["running"], SESSIONS, "{}", cost.what);

@@ -62,8 +62,8 @@ impl SecondServer {
 
     /// The kubeconfig of a service account, for this server.
     pub(crate) fn kubeconfig(&self, cluster: &Cluster, account: &str) -> String {
-        let mut config: Value =
-            serde_json::from_str(&account::kubeconfig(cluster, account)).expect("it is written as JSON");
+        let mut config: Value = serde_json::from_str(&account::kubeconfig(cluster, account))
+            .expect("it is written as JSON");
         config["clusters"][0]["cluster"]["server"] = json!(self.url());
         config.to_string()
     }
@@ -81,7 +81,8 @@ impl SecondServer {
         let config = kube::config::Kubeconfig::from_yaml(&config).expect("a kubeconfig");
         cluster.wait(async {
             let options = kube::config::KubeConfigOptions::default();
-            let config = kube::Config::from_custom_kubeconfig(config, &options).await.expect("it is good");
+            let config =
+                kube::Config::from_custom_kubeconfig(config, &options).await.expect("it is good");
             let client = kube::Client::try_from(config).expect("a client");
             let ready = http::Request::get("/readyz").body(Vec::new()).expect("a request");
             client.request_text(ready).await.is_ok()

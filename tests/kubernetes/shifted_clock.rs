@@ -1,5 +1,5 @@
-//! A wall clock that is `SHIFT` seconds off, to be loaded before a program's own: compiled by clocks.rs, with `SHIFT` in
-//! the compiler's environment.
+//! A wall clock that is `SHIFT` seconds off, to be loaded before a program's own: compiled by
+//! clocks.rs, with `SHIFT` in the compiler's environment.
 
 use std::ffi::{c_int, c_long};
 
@@ -29,7 +29,8 @@ unsafe extern "C" {
 /// As that of the C library: `time` points to a place for a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Time) -> c_int {
-    // SAFETY: the caller's promise is the kernel's condition, and the kernel has filled the place when it says 0.
+    // SAFETY: the caller's promise is the kernel's condition, and the kernel has filled the place
+    // when it says 0.
     unsafe {
         let result = syscall(CLOCK_GETTIME, clock, time);
         if result == 0 && clock == WALL_CLOCK {

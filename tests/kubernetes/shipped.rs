@@ -18,9 +18,13 @@ pub(crate) const ACCOUNT: &str = "coordinator";
 pub(crate) fn documents(cluster: &Cluster) -> Vec<Value> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes/base");
     let read = |name: &str| std::fs::read_to_string(base.join(name)).expect("the file is there");
-    let list: Value = serde_saphyr::from_str(&read("kustomization.yaml")).expect("kustomizations are YAML");
-    let files =
-        list["resources"].as_array().expect("a list").iter().map(|name| name.as_str().expect("a file"));
+    let list: Value =
+        serde_saphyr::from_str(&read("kustomization.yaml")).expect("kustomizations are YAML");
+    let files = list["resources"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|name| name.as_str().expect("a file"));
     let documents = files.flat_map(|name| -> Vec<Value> {
         serde_saphyr::from_multiple(&read(name)).expect("manifests are YAML")
     });
@@ -32,13 +36,16 @@ fn moved(mut document: Value, namespace: &str) -> Value {
     match kind(&document) {
         "Namespace" | "ValidatingAdmissionPolicy" => document["metadata"]["name"] = name,
         "ValidatingAdmissionPolicyBinding" => {
-            let selector = &mut document["spec"]["matchResources"]["namespaceSelector"]["matchLabels"];
+            let selector =
+                &mut document["spec"]["matchResources"]["namespaceSelector"]["matchLabels"];
             selector["kubernetes.io/metadata.name"] = name.clone();
             document["spec"]["policyName"] = name.clone();
             document["metadata"]["name"] = name;
         }
         _ => {
-            for subject in document.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
+            for subject in
+                document.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten()
+            {
                 subject["namespace"] = name.clone();
             }
             document["metadata"]["namespace"] = name;
@@ -72,14 +79,17 @@ pub(crate) fn path(document: &Value) -> String {
     }
 }
 
-/// Applies everything but the `CronJob`, and waits until the policy is enforced. Dropping it removes the policy.
+/// Applies everything but the `CronJob`, and waits until the policy is enforced. Dropping it
+/// removes the policy.
 pub(crate) fn install(cluster: &Cluster) -> Bound<'_> {
     let bound = Bound { cluster, name: cluster.namespace().to_owned() };
     for document in documents(cluster) {
         match kind(&document) {
             "Namespace" => label(cluster, &document),
             "CronJob" => {}
-            _ => drop(cluster.post(&path(&document), &document).expect("the server takes it as it is")),
+            _ => drop(
+                cluster.post(&path(&document), &document).expect("the server takes it as it is"),
+            ),
         }
     }
     let container = json!({ "name": "one", "image": "example.com/one:1" });
@@ -100,7 +110,8 @@ pub(crate) fn make_room(cluster: &Cluster, jobs: usize) {
         "requests.cpu": jobs.to_string(), "requests.memory": format!("{jobs}Gi") });
     cluster.patch::<ResourceQuota>("coordinator", &json!({ "spec": { "hard": hard } }));
     until("the quota has room", || {
-        let quota = cluster.wait(cluster.api::<ResourceQuota>().get("coordinator")).expect("it is shipped");
+        let quota =
+            cluster.wait(cluster.api::<ResourceQuota>().get("coordinator")).expect("it is shipped");
         // 6,000 come back as 6k.
         let hard = quota.status?.hard?;
         (hard.get("count/jobs.batch")? == quota.spec?.hard?.get("count/jobs.batch")?).then_some(())

@@ -1,5 +1,6 @@
-//! Four coordinators at once, for fifty rounds, over a network that loses, repeats, delays and lies; some are killed and
-//! some sleep with a write under way. A witness of the API server's own history judges what happened.
+//! Four coordinators at once, for fifty rounds, over a network that loses, repeats, delays and
+//! lies; some are killed and some sleep with a write under way. A witness of the API server's own
+//! history judges what happened.
 
 #![allow(clippy::print_stdout, reason = "the seed and what happened are there to be read")]
 
@@ -33,7 +34,8 @@ struct Dice(u64);
 impl Dice {
     /// By `COORDINATOR_TEST_SEED`, else by the clock.
     fn seed() -> u64 {
-        let given = std::env::var("COORDINATOR_TEST_SEED").ok().map(|seed| seed.parse().expect("a number"));
+        let given =
+            std::env::var("COORDINATOR_TEST_SEED").ok().map(|seed| seed.parse().expect("a number"));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
         given.unwrap_or_else(|| now.as_secs() * 2 + 1)
     }
@@ -113,7 +115,8 @@ impl<'a> Storm<'a> {
         let (shared, mut dice) = (Arc::clone(&held), Dice(seed ^ 0x9e37_79b9_7f4a_7c15));
         proxy.disturb(move |asked| {
             let gate = shared.lock().expect("no holder panics").get(&asked.who).cloned();
-            let held = gate.filter(|_| asked.is_write()).map(|gate| Fault::Wait(Pause::Until(gate)));
+            let held =
+                gate.filter(|_| asked.is_write()).map(|gate| Fault::Wait(Pause::Until(gate)));
             held.unwrap_or_else(|| dice.fault(asked))
         });
         let fleets = (0..COORDINATORS).map(|_| Fleet::new(cluster, roster.clone())).collect();
@@ -152,7 +155,8 @@ impl<'a> Storm<'a> {
             programs[victim].0.signal("KILL");
             self.killed += 1;
         }
-        let (held, free): (Vec<_>, Vec<_>) = programs.into_iter().partition(|(_, _, gate)| gate.is_some());
+        let (held, free): (Vec<_>, Vec<_>) =
+            programs.into_iter().partition(|(_, _, gate)| gate.is_some());
         for (program, who, gate) in free.into_iter().chain(held) {
             match gate {
                 Some(gate) if gate.arrived() > 0 => self.put_to_sleep(program, who, gate, round),
@@ -179,7 +183,8 @@ impl<'a> Storm<'a> {
 
     /// Those whose time has come write what they decided rounds ago.
     fn wake(&mut self, round: usize) {
-        let due = self.sleepers.extract_if(.., |sleeper| sleeper.until <= round).collect::<Vec<_>>();
+        let due =
+            self.sleepers.extract_if(.., |sleeper| sleeper.until <= round).collect::<Vec<_>>();
         for Sleeper { who, program, gate, .. } in due {
             gate.open();
             program.signal("CONT");
@@ -222,7 +227,8 @@ impl<'a> Storm<'a> {
     fn edit_rosters(&mut self) {
         let agreed = self.dice.roll(3) > 0;
         for fleet in &mut self.fleets {
-            let change = if agreed { 0 } else { u32::try_from(self.dice.roll(4)).expect("a small number") };
+            let change =
+                if agreed { 0 } else { u32::try_from(self.dice.roll(4)).expect("a small number") };
             fleet.edit(|roster| roster.roles[0].1 = COUNT - 2 + change);
             if agreed {
                 fleet.edit(|roster| roster.roles[0].1 = COUNT);
@@ -230,7 +236,8 @@ impl<'a> Storm<'a> {
         }
     }
 
-    /// The sun comes out: the sleepers are awake, late requests have arrived, and new sessions last.
+    /// The sun comes out: the sleepers are awake, late requests have arrived, and new sessions
+    /// last.
     fn end(&mut self) {
         self.wake(usize::MAX);
         until("all late requests have arrived", || self.proxy.is_idle().then_some(()));
@@ -241,15 +248,19 @@ impl<'a> Storm<'a> {
         });
         fleet.cycle();
         let is_short = |job: &Job| {
-            let annotations =
-                job.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref()?.annotations.as_ref());
-            annotations.is_some_and(|annotations| annotations.contains_key("test.coordinator.dev/random"))
+            let annotations = job
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.template.metadata.as_ref()?.annotations.as_ref());
+            annotations
+                .is_some_and(|annotations| annotations.contains_key("test.coordinator.dev/random"))
         };
         until("the short sessions are over", || {
             let jobs = self.cluster.jobs();
             jobs.iter().all(|job| !is_short(job) || is_over(job)).then_some(())
         });
-        // The cluster may remove a finished Job before a cycle does; the slot is then the next cycle's.
+        // The cluster may remove a finished Job before a cycle does; the slot is then the next
+        // cycle's.
         until("the fleet is full", || {
             (fleet.cycle()["steps"]["inventory"]["running"] == 2 * COUNT - 1).then_some(())
         });
@@ -268,16 +279,21 @@ impl<'a> Storm<'a> {
     fn assert_reports_are_true(&self) {
         for (who, report) in &self.reports {
             let exchanges = self.proxy.of(who);
-            let created =
-                exchanges.iter().filter(|one| one.asked.is_creation() && one.answers.contains(&201));
+            let created = exchanges
+                .iter()
+                .filter(|one| one.asked.is_creation() && one.answers.contains(&201));
             let job = |asked: &Asked| asked.job().expect("a creation names its Job").to_owned();
             let created: BTreeSet<String> = created.map(|one| job(&one.asked)).collect();
             let heard = exchanges.iter().filter(|one| one.asked.is_creation());
-            let heard = heard.filter(|one| matches!(one.fault, Fault::None) && one.answers == [201]);
+            let heard =
+                heard.filter(|one| matches!(one.fault, Fault::None) && one.answers == [201]);
             let heard: BTreeSet<String> = heard.map(|one| job(&one.asked)).collect();
             let spawned: BTreeSet<String> = slots(report, "spawned").into_iter().collect();
             let failed: BTreeSet<String> = slots(report, "failed").into_iter().collect();
-            assert!(spawned.is_subset(&created), "{who} started {created:?} and reports {report:#}");
+            assert!(
+                spawned.is_subset(&created),
+                "{who} started {created:?} and reports {report:#}"
+            );
             let told: BTreeSet<String> = spawned.union(&failed).cloned().collect();
             assert!(heard.is_subset(&told), "{who} started {heard:?} and reports {report:#}");
         }
@@ -286,8 +302,9 @@ impl<'a> Storm<'a> {
     /// Sessions that count as started although the answer to their creation was lost.
     fn started_without_an_answer(&self) -> usize {
         let exchanges = self.proxy.journal();
-        let lost =
-            exchanges.iter().filter(|one| one.asked.is_creation() && matches!(one.fault, Fault::LoseReply));
+        let lost = exchanges
+            .iter()
+            .filter(|one| one.asked.is_creation() && matches!(one.fault, Fault::LoseReply));
         let reported = |asked: &Asked| {
             let report = self.reports.get(&asked.who);
             report.is_some_and(|report| {
@@ -303,7 +320,8 @@ impl<'a> Storm<'a> {
         let started = self.started_without_an_answer();
         let ran_into: usize =
             self.reports.values().map(|report| slots(report, "already_running").len()).sum();
-        let replaced = history.iter().filter(|seen| seen.kind == Kind::Job && seen.predecessor.is_some());
+        let replaced =
+            history.iter().filter(|seen| seen.kind == Kind::Job && seen.predecessor.is_some());
         let replaced: BTreeSet<&str> = replaced.map(|seen| seen.uid.as_str()).collect();
         println!(
             "faults {counts:?}; killed {}, slept {}, deleted by hand {}, replaced {}, ran into another {ran_into}, \
@@ -315,9 +333,19 @@ impl<'a> Storm<'a> {
             self.reports.len(),
             history.len(),
         );
-        for fault in
-            ["delay", "drop", "hold", "losereply", "twice", "late", "stale", "cut", "410", "429", "503"]
-        {
+        for fault in [
+            "delay",
+            "drop",
+            "hold",
+            "losereply",
+            "twice",
+            "late",
+            "stale",
+            "cut",
+            "410",
+            "429",
+            "503",
+        ] {
             assert!(counts.contains_key(fault), "no {fault} in {counts:?}");
         }
         assert!(replaced.len() > 20, "only {} replacements", replaced.len());
@@ -357,7 +385,11 @@ fn assert_no_slot_begins_anew(journal: &[Exchange]) -> usize {
             let before = before.filter(|(at, name, _)| *at < began && *name == job);
             if let Some((_, _, removed)) = before.max_by_key(|(_, _, removed)| *removed) {
                 judged += 1;
-                assert!(generation > *removed, "{job}: {generation} after {removed}: {:#}", one.asked.body);
+                assert!(
+                    generation > *removed,
+                    "{job}: {generation} after {removed}: {:#}",
+                    one.asked.body
+                );
             }
             if one.answers.contains(&201) {
                 newest.insert(job, generation);
@@ -373,10 +405,15 @@ fn assert_no_slot_begins_anew(journal: &[Exchange]) -> usize {
 fn assert_deletions_are_bound(audit: &Audit, storm: &Storm) {
     let ours = user_agent("");
     let requests = audit.requests(storm.cluster.namespace(), |agent| agent.starts_with(&ours));
-    let deletions: Vec<&Value> = requests.iter().filter(|request| request["verb"] == "delete").collect();
+    let deletions: Vec<&Value> =
+        requests.iter().filter(|request| request["verb"] == "delete").collect();
     let journal = storm.proxy.journal();
     let sent = journal.iter().filter(|one| one.asked.method == http::Method::DELETE);
-    assert_eq!(deletions.len(), sent.map(|one| one.answers.len()).sum::<usize>(), "the log is complete");
+    assert_eq!(
+        deletions.len(),
+        sent.map(|one| one.answers.len()).sum::<usize>(),
+        "the log is complete"
+    );
     for deletion in deletions {
         assert_eq!(deletion["objectRef"]["resource"], "jobs", "{deletion:#}");
         let options = &deletion["requestObject"];

@@ -16,7 +16,11 @@ fn stuck(fleet: &Fleet<'_>) -> Value {
     until("a stuck session is reported", || {
         let report = fleet.cycle();
         let first = report["steps"]["inventory"]["stuck"].get(0).is_some();
-        assert_eq!(slots(&report, "spawned"), Vec::<String>::new(), "its slot is taken: {report:#}");
+        assert_eq!(
+            slots(&report, "spawned"),
+            Vec::<String>::new(),
+            "its slot is taken: {report:#}"
+        );
         first.then_some(report)
     })
 }
@@ -44,7 +48,10 @@ fn an_image_that_cannot_be_pulled_is_reported_with_the_reason_and_left_alone() {
     let found = &report["steps"]["inventory"]["stuck"][0];
     assert_eq!((text(found, "/slot"), text(found, "/reason")), (FIRST, "pending"), "{report:#}");
     let detail = text(found, "/detail");
-    assert!(detail.contains("ImagePullBackOff: Back-off pulling image example.com/agent:1"), "{detail}");
+    assert!(
+        detail.contains("ImagePullBackOff: Back-off pulling image example.com/agent:1"),
+        "{detail}"
+    );
     assert!(found["since"].is_string(), "{report:#}");
     assert_eq!(report["steps"]["inventory"]["running"], 1, "it is live: {report:#}");
     assert_eq!(cluster.uids(), before);
@@ -64,7 +71,9 @@ fn a_session_that_no_node_takes_is_reported_as_unschedulable() {
 
     let report = until("the scheduler's reason is reported", || {
         let report = stuck(&fleet);
-        text(&report, "/steps/inventory/stuck/0/detail").contains("Unschedulable: 0/").then_some(report)
+        text(&report, "/steps/inventory/stuck/0/detail")
+            .contains("Unschedulable: 0/")
+            .then_some(report)
     });
 
     assert_eq!(text(&report, "/steps/inventory/stuck/0/reason"), "pending", "{report:#}");
@@ -91,7 +100,8 @@ fn a_pod_that_runs_and_is_not_ready_is_reported_with_its_conditions_and_its_newe
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         })
     };
-    let status = json!({ "status": { "conditions": [condition("ContainersReady"), condition("Ready")] } });
+    let status =
+        json!({ "status": { "conditions": [condition("ContainersReady"), condition("Ready")] } });
     let pods = cluster.api::<Pod>();
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(&status));
     cluster.wait(pods.patch_status(&name, &parameters, &patch)).expect("a kubelet may say so");
@@ -111,7 +121,11 @@ fn a_pod_that_runs_and_is_not_ready_is_reported_with_its_conditions_and_its_newe
         (text(&report, "/steps/inventory/stuck/0/detail") == expected).then_some(report)
     });
     assert_eq!(text(&report, "/steps/inventory/stuck/0/reason"), "pending", "{report:#}");
-    assert_eq!(text(&report, "/steps/inventory/stuck/0/since"), "2026-01-01T00:00:00Z", "{report:#}");
+    assert_eq!(
+        text(&report, "/steps/inventory/stuck/0/since"),
+        "2026-01-01T00:00:00Z",
+        "{report:#}"
+    );
     assert_eq!(report["steps"]["inventory"]["running"], 1, "it is live: {report:#}");
 }
 
@@ -123,9 +137,12 @@ fn a_pod_that_the_quota_refuses_is_explained_by_the_event_of_its_job() {
         json!({ "metadata": { "name": "none" }, "spec": { "hard": { "pods": "0" } } }),
     );
     let container = json!({ "name": "one", "image": "example.com/one:1" });
-    let one: Pod = read(json!({ "metadata": { "name": "one" }, "spec": { "containers": [container] } }));
+    let one: Pod =
+        read(json!({ "metadata": { "name": "one" }, "spec": { "containers": [container] } }));
     let rehearsal = PostParams { dry_run: true, field_manager: None };
-    until("the quota is enforced", || cluster.wait(cluster.api::<Pod>().create(&rehearsal, &one)).err());
+    until("the quota is enforced", || {
+        cluster.wait(cluster.api::<Pod>().create(&rehearsal, &one)).err()
+    });
     let mut roster = Roster::of("ui_builder", 1);
     roster.kubernetes = "start_timeout = \"1s\"\n".to_owned();
     let fleet = Fleet::new(&cluster, roster);
@@ -137,7 +154,8 @@ fn a_pod_that_the_quota_refuses_is_explained_by_the_event_of_its_job() {
     });
 
     let detail = text(&report, "/steps/inventory/stuck/0/detail");
-    let expected = "it has no pod: FailedCreate: Error creating: pods is forbidden: exceeded quota: none";
+    let expected =
+        "it has no pod: FailedCreate: Error creating: pods is forbidden: exceeded quota: none";
     assert!(detail.starts_with(expected), "{detail}");
 }
 
@@ -188,7 +206,9 @@ fn a_job_that_failed_holds_its_slot_until_its_pod_has_ended() {
     roster.behaviour = behaviour.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
     let fleet = Fleet::new(&cluster, roster);
     fleet.cycle();
-    until("its deadline has passed", || has_condition(&cluster.job(FIRST)?, "FailureTarget").then_some(()));
+    until("its deadline has passed", || {
+        has_condition(&cluster.job(FIRST)?, "FailureTarget").then_some(())
+    });
     let failing = cluster.job(FIRST).expect("it is there");
     assert!(!is_over(&failing), "its pod still ends");
 
@@ -197,7 +217,8 @@ fn a_job_that_failed_holds_its_slot_until_its_pod_has_ended() {
     assert_eq!(slots(&report, "spawned"), Vec::<String>::new(), "{report:#}");
     assert_eq!(cluster.uids()[FIRST], uid(&failing));
 
-    let pod = cluster.pods(FIRST).pop().and_then(|pod| pod.metadata.name).expect("its pod is there");
+    let pod =
+        cluster.pods(FIRST).pop().and_then(|pod| pod.metadata.name).expect("its pod is there");
     let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     cluster.wait(cluster.api::<Pod>().delete(&pod, &now)).expect("a person can force it");
     until("the Job is over", || is_over(&cluster.job(FIRST)?).then_some(()));

@@ -31,8 +31,9 @@ fn sessions_shows_what_runs_and_how_the_earlier_ones_ended() {
     let shown = fleet.json(&["sessions"]);
 
     let sessions = shown["sessions"].as_array().expect("a list");
-    let brief =
-        |one: &Value| json!([one["slot"], one["generation"], one["state"], one["outcome"], one["exit_code"]]);
+    let brief = |one: &Value| {
+        json!([one["slot"], one["generation"], one["state"], one["outcome"], one["exit_code"]])
+    };
     let brief: Vec<Value> = sessions.iter().map(brief).collect();
     let expected = [
         json!([FIRST, 1, "finished", "failed", 3]),
@@ -44,8 +45,11 @@ fn sessions_shows_what_runs_and_how_the_earlier_ones_ended() {
 
     let table = fleet.run(&["sessions"]);
     assert_eq!(table.code, Some(0), "{}", table.stderr);
-    let row =
-        table.stdout.lines().find(|line| line.starts_with("ui-builder-s0")).expect("a row for each slot");
+    let row = table
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("ui-builder-s0"))
+        .expect("a row for each slot");
     assert!(row.contains("running") && row.contains("failed, exit 3"), "{row}");
     assert!(row.contains("coordinator logs ui-builder-s0"), "{row}");
 }
@@ -63,7 +67,11 @@ fn logs_prints_what_an_agent_wrote_and_follows_what_it_writes_next() {
         let log = fleet.run(&["logs", slot]);
         assert_eq!(log.code, Some(0), "{}", log.stderr);
         assert!(log.stdout.starts_with("the first line of a session\n"), "{}", log.stdout);
-        assert!(log.stdout.contains("a line of red\n"), "without its escape sequences: {:?}", log.stdout);
+        assert!(
+            log.stdout.contains("a line of red\n"),
+            "without its escape sequences: {:?}",
+            log.stdout
+        );
     }
 
     let following = fleet.program().args(["logs", "ui-builder-s0", "--follow"]).spawn();

@@ -1,5 +1,5 @@
-//! An independent witness: every change of every Job and Pod of a namespace, as the API server itself tells it, and a
-//! judge who reads them one after the other.
+//! An independent witness: every change of every Job and Pod of a namespace, as the API server
+//! itself tells it, and a judge who reads them one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -123,7 +123,8 @@ impl<'a> Witness<'a> {
     }
 }
 
-/// From the first change in the namespace on, on a thread of its own, as long as there is a history to add to.
+/// From the first change in the namespace on, on a thread of its own, as long as there is a history
+/// to add to.
 fn watch<K: Witnessed + 'static>(cluster: &Cluster, history: &History) {
     let api: Api<K> = cluster.api();
     let namespace = cluster.namespace().to_owned();
@@ -132,15 +133,18 @@ fn watch<K: Witnessed + 'static>(cluster: &Cluster, history: &History) {
     let mut revision = list.metadata.resource_version.expect("a list has a version");
     let history = Arc::downgrade(history);
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let api: Api<K> = Api::namespaced(Client::try_default().await.expect("a kubeconfig"), &namespace);
+            let api: Api<K> =
+                Api::namespaced(Client::try_default().await.expect("a kubeconfig"), &namespace);
             while follow(&api, &mut revision, &history).await.is_some() {}
         });
     });
 }
 
-/// One watch, which the API server ends after a while; the next goes on where it ended. `None` when nobody wants to know.
+/// One watch, which the API server ends after a while; the next goes on where it ended. `None` when
+/// nobody wants to know.
 async fn follow<K: Witnessed>(
     api: &Api<K>,
     revision: &mut String,
@@ -202,7 +206,8 @@ pub(crate) fn judge(history: &[Seen]) -> Vec<String> {
             Kind::Job => slot.job(seen),
             Kind::Pod => slot.pod(seen),
         };
-        let line = |what| format!("{}: {what} ({}, revision {})", seen.slot, seen.uid, seen.revision);
+        let line =
+            |what| format!("{}: {what} ({}, revision {})", seen.slot, seen.uid, seen.revision);
         violations.extend(found.into_iter().map(line));
     }
     violations.into_iter().collect()
@@ -286,8 +291,11 @@ mod tests {
             (Kind::Pod, "pod", "over"),
             (Kind::Job, "job", "over"),
         ];
-        let next =
-            [(Kind::Job, "job", "over gone"), (Kind::Pod, "pod", "over gone"), (Kind::Job, "next", "live")];
+        let next = [
+            (Kind::Job, "job", "over gone"),
+            (Kind::Pod, "pod", "over gone"),
+            (Kind::Job, "next", "live"),
+        ];
         assert_eq!(judged(&[&first[..], &next[..]].concat()), Vec::<String>::new());
     }
 
@@ -296,11 +304,23 @@ mod tests {
         let job = (Kind::Job, "job", "live");
         let pod = (Kind::Pod, "pod", "live");
         let cases = [
-            (vec![job, (Kind::Job, "job", "live leaving")], "a: a live Job was deleted (job, revision 2)"),
-            (vec![job, (Kind::Job, "job", "live gone")], "a: a live Job was deleted (job, revision 2)"),
+            (
+                vec![job, (Kind::Job, "job", "live leaving")],
+                "a: a live Job was deleted (job, revision 2)",
+            ),
+            (
+                vec![job, (Kind::Job, "job", "live gone")],
+                "a: a live Job was deleted (job, revision 2)",
+            ),
             (vec![job, (Kind::Job, "other", "live")], "a: two Jobs at once (other, revision 2)"),
-            (vec![job, pod, (Kind::Pod, "second", "live")], "a: two live pods at once (second, revision 3)"),
-            (vec![job, pod, (Kind::Job, "job", "over")], "a: a live pod outlives its Job (job, revision 3)"),
+            (
+                vec![job, pod, (Kind::Pod, "second", "live")],
+                "a: two live pods at once (second, revision 3)",
+            ),
+            (
+                vec![job, pod, (Kind::Job, "job", "over")],
+                "a: a live pod outlives its Job (job, revision 3)",
+            ),
             (vec![pod], "a: a live pod without a live Job (pod, revision 1)"),
             (
                 vec![job, (Kind::Job, "job", "over"), job],
@@ -325,7 +345,10 @@ mod tests {
             }));
         }
         let violations = witness.violations();
-        assert!(violations.iter().any(|line| line.contains("two live pods at once")), "{violations:#?}");
+        assert!(
+            violations.iter().any(|line| line.contains("two live pods at once")),
+            "{violations:#?}"
+        );
     }
 
     #[test]
@@ -339,6 +362,9 @@ mod tests {
         assert_eq!(witness.violations(), Vec::<String>::new());
         cluster.delete_job("demo-builder-s0");
         let violations = witness.violations();
-        assert!(violations.iter().any(|line| line.contains("a live Job was deleted")), "{violations:#?}");
+        assert!(
+            violations.iter().any(|line| line.contains("a live Job was deleted")),
+            "{violations:#?}"
+        );
     }
 }

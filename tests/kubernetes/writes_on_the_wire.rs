@@ -1,4 +1,5 @@
-//! What a write that is late, lost, repeated or overtaken does: at most one session, and a report that says so.
+//! What a write that is late, lost, repeated or overtaken does: at most one session, and a report
+//! that says so.
 
 use std::time::Duration;
 
@@ -169,11 +170,9 @@ fn a_creation_that_the_server_carries_out_after_its_504_is_announced_and_seen_by
     let (fleet, proxy, witness) = one(&cluster);
     let late = Gate::new();
     let held = late.clone();
-    proxy.disturb(
-        move |asked| {
-            if asked.is_write() { Fault::Late(Pause::Until(held.clone())) } else { Fault::None }
-        },
-    );
+    proxy.disturb(move |asked| {
+        if asked.is_write() { Fault::Late(Pause::Until(held.clone())) } else { Fault::None }
+    });
 
     let first = proxy.cycle(&fleet, "first");
     late.open();
@@ -214,11 +213,9 @@ fn a_server_without_time_ends_the_cycle_by_its_deadline_and_nothing_is_written_l
         let cluster = Cluster::new("no-time");
         let (mut fleet, proxy, witness) = one(&cluster);
         fleet.edit(|roster| roster.deadline = "6s".to_owned());
-        proxy.disturb(
-            move |asked| {
-                if asked.is_write() { Fault::Refuse(429, Some(retry_after)) } else { Fault::None }
-            },
-        );
+        proxy.disturb(move |asked| {
+            if asked.is_write() { Fault::Refuse(429, Some(retry_after)) } else { Fault::None }
+        });
 
         let report = proxy.cycle(&fleet, "a");
         proxy.calm();

@@ -26,9 +26,14 @@ pub struct BackoffSettings {
 
 /// Whether the slot called `session` with this `history` (oldest first) is held at `now`.
 ///
-/// A record from further in the future than the wait itself says that the clock was set back: it holds nothing,
-/// and the session that starts now leaves a record by the new clock.
-pub fn hold(session: &str, history: &[Run], restraint: &BackoffSettings, now: SystemTime) -> Option<Hold> {
+/// A record from further in the future than the wait itself says that the clock was set back: it
+/// holds nothing, and the session that starts now leaves a record by the new clock.
+pub fn hold(
+    session: &str,
+    history: &[Run],
+    restraint: &BackoffSettings,
+    now: SystemTime,
+) -> Option<Hold> {
     let last = history.last()?;
     let streak = failure_streak(history, restraint);
     let streak = if says_nothing(last) { 0 } else { streak };
@@ -83,7 +88,9 @@ fn describe(last: &Run, streak: u32) -> String {
     let end = match (last.outcome, last.exit_code, &last.detail) {
         (Outcome::Succeeded, _, _) => "ended well but too soon,".to_owned(),
         (Outcome::TimedOut, _, _) => "hit its time limit".to_owned(),
-        (Outcome::Failed | Outcome::Lost | Outcome::Stopped, Some(code), _) => format!("exit {code}"),
+        (Outcome::Failed | Outcome::Lost | Outcome::Stopped, Some(code), _) => {
+            format!("exit {code}")
+        }
         (Outcome::Failed | Outcome::Lost | Outcome::Stopped, None, Some(detail)) => {
             first_clause(detail).to_owned()
         }

@@ -54,7 +54,10 @@ impl Identity<'_> {
                 ("ATTEMPT", item.counts.attempt.to_string()),
             ]
         });
-        own.into_iter().chain(of_item).map(|(name, value)| (format!("{OWN_PREFIX}{name}"), value)).collect()
+        own.into_iter()
+            .chain(of_item)
+            .map(|(name, value)| (format!("{OWN_PREFIX}{name}"), value))
+            .collect()
     }
 }
 
@@ -88,7 +91,8 @@ mod tests {
 
     #[test]
     fn no_secret_and_no_name_of_an_outer_session_is_inherited() {
-        let secrets = ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "GITHUB_PAT", "REDIS_URL"];
+        let secrets =
+            ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "GITHUB_PAT", "REDIS_URL"];
         let outer = ["PWD", "OLDPWD", "COORDINATOR_CONFIG", "COORDINATOR_SLOT"];
         let names = ["MODEL_KEY", "PATH"].into_iter().chain(secrets).chain(outer);
         let variables: Vec<_> = names.map(|name| (name, "value")).collect();

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Less says nothing: an answer takes its time. GitHub refuses an App's token that was issued in its future (GitHub Docs,
-/// "Generating a JSON Web Token").
+/// Less says nothing: an answer takes its time. GitHub refuses an App's token that was issued in
+/// its future (GitHub Docs, "Generating a JSON Web Token").
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// How a finding stands; the order is from good to bad.
@@ -56,8 +56,8 @@ impl Finding {
     }
 }
 
-/// Whether this machine's clock agrees with that of `whose` server. `theirs` is of an answer, whose way took less than
-/// the difference that counts.
+/// Whether this machine's clock agrees with that of `whose` server. `theirs` is of an answer, whose
+/// way took less than the difference that counts.
 pub fn clock(whose: &str, theirs: SystemTime, ours: SystemTime, remedy: &str) -> Finding {
     let (difference, word) = match ours.duration_since(theirs) {
         Ok(ahead) => (ahead, "ahead of"),

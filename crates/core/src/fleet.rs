@@ -182,8 +182,8 @@ pub struct Run {
     pub started_at: SystemTime,
     /// When it ended.
     pub finished_at: SystemTime,
-    /// The platform ended it for reasons of its own (an eviction, a lost node): it says nothing about the agent, and
-    /// the backoff does not count it.
+    /// The platform ended it for reasons of its own (an eviction, a lost node): it says nothing
+    /// about the agent, and the backoff does not count it.
     pub disrupted: bool,
     /// What it worked on, where its slot is a work item's.
     pub item: Option<ItemRun>,
@@ -237,8 +237,8 @@ impl SlotRecord {
     }
 }
 
-/// A live session that the roster does not ask for, or that another roster file started. It is reported and
-/// left alone (R1-014).
+/// A live session that the roster does not ask for, or that another roster file started. It is
+/// reported and left alone (R1-014).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmanaged {
     /// The session's full name.
@@ -256,7 +256,8 @@ pub struct Listing {
     pub unmanaged: Vec<Unmanaged>,
     /// Live sessions that are stuck.
     pub stuck: Vec<Stuck>,
-    /// When the list was made by the platform's own clock, which wrote the times in it; `None`: this machine's.
+    /// When the list was made by the platform's own clock, which wrote the times in it; `None`:
+    /// this machine's.
     pub as_of: Option<SystemTime>,
 }
 

@@ -18,7 +18,10 @@ pub struct Values<'a> {
 pub fn command(want: &Want, fleet: &FleetName) -> Vec<String> {
     let Want { slot, role, spec, item, .. } = want;
     let item = item.as_ref().map_or("", |item| &item.id);
-    filled(&spec.command, Values { fleet, slot, role, item, prompt: &spec.prompt, brief: &spec.brief })
+    filled(
+        &spec.command,
+        Values { fleet, slot, role, item, prompt: &spec.prompt, brief: &spec.brief },
+    )
 }
 
 /// The same for a command that came without its specification.
@@ -35,15 +38,18 @@ pub fn filled(command: &[String], of: Values<'_>) -> Vec<String> {
     command.iter().map(|argument| fill(argument, &values)).collect()
 }
 
-/// Replaces placeholders in one pass, so that a value which contains one stays as it is; other braces stay too.
+/// Replaces placeholders in one pass, so that a value which contains one stays as it is; other
+/// braces stay too.
 pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(brace) = rest.find('{') {
         let (before, from_brace) = rest.split_at(brace);
         filled.push_str(before);
-        let placeholder = values.iter().find(|(placeholder, _)| from_brace.starts_with(placeholder));
-        let (value, used) = placeholder.map_or(("{", 1), |(placeholder, value)| (*value, placeholder.len()));
+        let placeholder =
+            values.iter().find(|(placeholder, _)| from_brace.starts_with(placeholder));
+        let (value, used) =
+            placeholder.map_or(("{", 1), |(placeholder, value)| (*value, placeholder.len()));
         filled.push_str(value);
         rest = &from_brace[used..];
     }
@@ -70,7 +76,13 @@ mod tests {
     #[test]
     fn every_placeholder_of_a_command_is_filled() {
         let spec = SessionSpec {
-            command: texts(&["agent", "{role}/{item}", "--in={fleet}:{slot}", "{prompt}", "{brief}"]),
+            command: texts(&[
+                "agent",
+                "{role}/{item}",
+                "--in={fleet}:{slot}",
+                "{prompt}",
+                "{brief}",
+            ]),
             prompt: "do {brief}".to_owned(),
             brief: "the brief".to_owned(),
             ..SessionSpec::default()
@@ -83,7 +95,8 @@ mod tests {
             follows: Follows::Anything,
         };
         let fleet = FleetName::parse("demo").expect("a valid name");
-        let filled = ["agent", "ui_builder/#7", "--in=demo:demo-queue-i7", "do {brief}", "the brief"];
+        let filled =
+            ["agent", "ui_builder/#7", "--in=demo:demo-queue-i7", "do {brief}", "the brief"];
         assert_eq!(command(&want, &fleet), filled);
         want.item = None;
         assert_eq!(command(&want, &fleet)[1], "ui_builder/", "the slot of a role has no item");
@@ -92,9 +105,13 @@ mod tests {
     #[test]
     fn braces_that_are_not_a_placeholder_stay() {
         let values = [("{a}", "1"), ("{b}", "{a}")];
-        for (text, expected) in
-            [("", ""), ("plain", "plain"), ("{a}{b}{c}", "1{a}{c}"), ("{{a}} {", "{1} {"), ("ü{a}ü", "ü1ü")]
-        {
+        for (text, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("{a}{b}{c}", "1{a}{c}"),
+            ("{{a}} {", "{1} {"),
+            ("ü{a}ü", "ü1ü"),
+        ] {
             assert_eq!(fill(text, &values), expected);
         }
     }

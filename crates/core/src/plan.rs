@@ -20,7 +20,9 @@ pub struct Policy {
 }
 
 /// What an unknown inventory means for spawning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnInventoryFailure {
     /// Look at each slot of a role on its own and start where it is certainly free.
@@ -151,7 +153,9 @@ fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
     let order = |want: Want| {
         let why = match (policy.on_inventory_failure, &want.item) {
             (OnInventoryFailure::Spawn, None) => return caps.order(want),
-            (OnInventoryFailure::Skip, None) => "the inventory failed and on_inventory_failure is \"skip\"",
+            (OnInventoryFailure::Skip, None) => {
+                "the inventory failed and on_inventory_failure is \"skip\""
+            }
             (_, Some(_)) => {
                 "the inventory failed, and only a list shows which session of the item was the last"
             }
@@ -209,7 +213,10 @@ impl Caps {
             held(HoldReason::MaxSpawns, "starts are paused by max_spawns = 0".to_owned())
         } else if self.spawns_left == 0 {
             let max = self.max_spawns;
-            held(HoldReason::MaxSpawns, format!("max_spawns = {max} is reached; the next cycle goes on"))
+            held(
+                HoldReason::MaxSpawns,
+                format!("max_spawns = {max} is reached; the next cycle goes on"),
+            )
         } else {
             self.running_left -= 1;
             self.spawns_left -= 1;

@@ -1,4 +1,5 @@
-//! Where sessions run. The platform, not the coordinator, keeps the invariant: creation in a taken slot fails.
+//! Where sessions run. The platform, not the coordinator, keeps the invariant: creation in a taken
+//! slot fails.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};

@@ -27,7 +27,8 @@ pub struct Prompt<'a> {
 
 /// The whole prompt, in Markdown.
 pub fn compose(prompt: &Prompt<'_>) -> String {
-    let Prompt { fleet, repository, production, key, name, preamble, mode, mode_text, brief } = prompt;
+    let Prompt { fleet, repository, production, key, name, preamble, mode, mode_text, brief } =
+        prompt;
     let repository = match repository {
         Some(repository) => format!("The repository is {repository} (also in COORDINATOR_REPOSITORY)."),
         None => "No repository is configured: unless this text names one below, there is nothing to do, so exit at once.".to_owned(),

@@ -242,7 +242,8 @@ pub struct RoleCount {
 pub struct SpawnReport {
     /// Started, or in a dry run: to be started.
     pub spawned: Vec<Spawned>,
-    /// Found live when they were to be started: an overlapping cycle was first, or the inventory was unknown.
+    /// Found live when they were to be started: an overlapping cycle was first, or the inventory
+    /// was unknown.
     pub already_running: Vec<Target>,
     /// Not started, and why.
     pub held: Vec<(Target, Hold)>,

@@ -29,10 +29,11 @@ pub fn one_line(text: &str, longest: usize) -> String {
     line.trim().to_owned()
 }
 
-/// Text of many lines without escape sequences and without control characters but line break and tab. A carriage return,
-/// as progress bars write it, ends a line.
+/// Text of many lines without escape sequences and without control characters but line break and
+/// tab. A carriage return, as progress bars write it, ends a line.
 pub fn lines(text: &str) -> String {
-    let text = anstream::adapter::strip_str(text).to_string().replace("\r\n", "\n").replace('\r', "\n");
+    let text =
+        anstream::adapter::strip_str(text).to_string().replace("\r\n", "\n").replace('\r', "\n");
     Shown::of(text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control())).collect()
 }
 
@@ -63,8 +64,9 @@ impl<I: Iterator<Item = char>> Shown<I> {
             tags.push(tag);
         }
         let end = tags.pop();
-        let is_flag =
-            end == Some('\u{E007F}') && tags.len() <= MAX_REGION && tags.iter().all(|c| is_of_a_region(*c));
+        let is_flag = end == Some('\u{E007F}')
+            && tags.len() <= MAX_REGION
+            && tags.iter().all(|c| is_of_a_region(*c));
         tags.extend(end);
         tags.reverse();
         if is_flag { tags } else { Vec::new() }
@@ -86,7 +88,9 @@ impl<I: Iterator<Item = char>> Iterator for Shown<I> {
         }
         loop {
             let c = self.rest.next()?;
-            if is_invisible(c) || (is_joiner(c) && (self.last.is_whitespace() || is_joiner(self.last))) {
+            if is_invisible(c)
+                || (is_joiner(c) && (self.last.is_whitespace() || is_joiner(self.last)))
+            {
                 continue;
             }
             if c == FLAG {
@@ -166,7 +170,10 @@ mod tests {
     #[test]
     fn what_turns_the_direction_of_text_goes() {
         let turned = "a\u{202e}b\u{202c}c\u{2067}d\u{2069}e\u{200f}f\u{61c}g";
-        assert_eq!((one_line(turned, 80), lines(turned)), ("abcdefg".to_owned(), "abcdefg".to_owned()));
+        assert_eq!(
+            (one_line(turned, 80), lines(turned)),
+            ("abcdefg".to_owned(), "abcdefg".to_owned())
+        );
     }
 
     #[test]

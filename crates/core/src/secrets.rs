@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Variables that hold the coordinator's own credentials.
-const CREDENTIAL_NAMES: [&str; 4] = ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "REDIS_URL"];
+const CREDENTIAL_NAMES: [&str; 4] =
+    ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "REDIS_URL"];
 
 /// Variables that say where and as which user a program runs. They are not secrets, even if a
 /// `${...}` names them.
@@ -70,7 +71,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_masked_wherever_it_stands() {
-        let secrets = Secrets::new(["ghp_abc".to_owned(), "ghp_abcdef".to_owned(), "quo\"ted".to_owned()]);
+        let secrets =
+            Secrets::new(["ghp_abc".to_owned(), "ghp_abcdef".to_owned(), "quo\"ted".to_owned()]);
         assert_eq!(secrets.mask("x ghp_abcdef y ghp_abc"), "x *** y ***");
         assert_eq!(secrets.mask(r#"{"error":"quo\"ted"}"#), r#"{"error":"***"}"#);
     }
@@ -83,7 +85,8 @@ mod tests {
         for name in ["REDIS_URL", "GITHUB_TOKEN", "GITHUB_RUN_ID"] {
             assert!(is_own(name), "{name}");
         }
-        for name in ["HOMES", "PATH_TOKEN", "LC", "ANTHROPIC_API_KEY", "REDIS_URL", "GITHUB_TOKEN"] {
+        for name in ["HOMES", "PATH_TOKEN", "LC", "ANTHROPIC_API_KEY", "REDIS_URL", "GITHUB_TOKEN"]
+        {
             assert!(!is_everyday(name), "{name}");
         }
     }

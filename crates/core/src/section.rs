@@ -18,12 +18,15 @@ mod number;
 mod path;
 mod text;
 
-pub use form::{Branch, DnsLabel, DnsName, Image, LabelKey, LabelValue, Quantity, Resource, Workflow};
+pub use form::{
+    Branch, DnsLabel, DnsName, Image, LabelKey, LabelValue, Quantity, Resource, Workflow,
+};
 pub use number::{Count, MAX_COUNT, Size, Time, bytes};
 pub use path::{Surroundings, state_dir};
 pub use text::{
     ApiUrl, Argument, FilePath, FromText, Glob, Line, Pattern, RepositoryName, Table, Text, Url,
-    VariableName, VariableValue, Variables, deserialize_text, is_variable_name, repository, text_schema,
+    VariableName, VariableValue, Variables, deserialize_text, is_variable_name, repository,
+    text_schema,
 };
 
 /// One mistake.

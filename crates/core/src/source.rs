@@ -25,10 +25,16 @@ pub trait Source {
     fn observe(&self, now: SystemTime) -> impl Future<Output = anyhow::Result<Self::State>>;
 
     /// Pure: what should run, what waits and why, and what to write down about sessions that ended.
-    fn plan(&self, state: &Self::State, sessions: &Inventory, now: SystemTime) -> SourcePlan<Self::Change>;
+    fn plan(
+        &self,
+        state: &Self::State,
+        sessions: &Inventory,
+        now: SystemTime,
+    ) -> SourcePlan<Self::Change>;
 
     /// Carries the writes out. Each compares before it writes, and answers for itself.
-    fn commit(&self, effects: Vec<Effect<Self::Change>>) -> impl Future<Output = Vec<EffectReport>>;
+    fn commit(&self, effects: Vec<Effect<Self::Change>>)
+    -> impl Future<Output = Vec<EffectReport>>;
 }
 
 /// What a source wants now.

@@ -1,7 +1,8 @@
 //! The whole main job on loopback, without an account: `cargo run -p demo`.
 //!
-//! A fake GitHub and a production endpoint listen on 127.0.0.1; the agents are small real processes; the program is
-//! the real one: called with arguments, this binary is `coordinator`. Four cycles: a cold start, a converged one, an agent that was killed, production that is down.
+//! A fake GitHub and a production endpoint listen on 127.0.0.1; the agents are small real
+//! processes; the program is the real one: called with arguments, this binary is `coordinator`.
+//! Four cycles: a cold start, a converged one, an agent that was killed, production that is down.
 
 #![allow(clippy::print_stdout, reason = "a demo is there to be read")]
 
@@ -15,7 +16,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use testkit::workplace::RosterText;
-use testkit::{Author, Check, GitHub, Production, Program, Pull, Reply, Repository, Review, Workplace};
+use testkit::{
+    Author, Check, GitHub, Production, Program, Pull, Reply, Repository, Review, Workplace,
+};
 
 /// An agent that finds nothing to do and waits; `exec` makes it one process.
 const AGENT: &str = r#"["sh", "-c", "echo \"I am $COORDINATOR_SLOT\"; exec sleep 60"]"#;
@@ -50,7 +53,8 @@ impl Demo {
             .merging(&github, "")
             .watching("production", &production.url(), "")
             .write();
-        // A killed agent would wait a minute before its slot starts again, and nobody wants to watch that.
+        // A killed agent would wait a minute before its slot starts again, and nobody wants to
+        // watch that.
         let roster = fs::read_to_string(workplace.roster()).context("read the roster")?;
         workplace.write("roster.toml", format!("{roster}\n[defaults]\nbackoff_base = \"0s\"\n"));
         Ok(Self { binary, github, production, workplace })
@@ -72,15 +76,21 @@ impl Demo {
         ensure!(self.reconcile()? == 0, "a converged cycle is healthy");
         ensure!(self.github.merge_calls().len() == 2, "a second cycle merges nothing");
 
-        let agent =
-            self.processes()?.first().and_then(|one| one["agent"].as_i64()).context("find an agent")?;
+        let agent = self
+            .processes()?
+            .first()
+            .and_then(|one| one["agent"].as_i64())
+            .context("find an agent")?;
         scene(
             &format!("An agent dies: kill -9 {agent}. The next cycle fills its slot."),
             "1 started: the slot of the agent that was killed",
         );
         kill("KILL", agent)?;
         await_that("the killed agent is gone", || Ok(self.count_live()? == 5))?;
-        ensure!(self.reconcile()? == 0 && self.count_live()? == 6, "the slot should be filled again");
+        ensure!(
+            self.reconcile()? == 0 && self.count_live()? == 6,
+            "the slot should be filled again"
+        );
 
         scene(
             "Production answers 503. The cycle reports it and touches nothing.",
@@ -130,7 +140,8 @@ impl Demo {
 
 /// The processes that the record beside this log names.
 fn processes(log: &str) -> anyhow::Result<Value> {
-    let record = fs::read(Path::new(log).with_file_name("start.json")).context("read a session's record")?;
+    let record =
+        fs::read(Path::new(log).with_file_name("start.json")).context("read a session's record")?;
     let record: Value = serde_json::from_slice(&record).context("parse a session's record")?;
     Ok(serde_json::json!({ "shim": record["shim"]["pid"], "agent": record["agent"]["pid"] }))
 }
@@ -148,7 +159,8 @@ fn pulls() -> [Pull; 5] {
         required: false,
     };
     let unreviewed = Pull { reviews: Vec::new(), ..Pull::eligible(12) };
-    let asked = Review { state: "CHANGES_REQUESTED".to_owned(), ..Review::approval("alice", "h13") };
+    let asked =
+        Review { state: "CHANGES_REQUESTED".to_owned(), ..Review::approval("alice", "h13") };
     [
         Pull::eligible(7).titled("Add login form"),
         Pull { checks: vec![pending], ..Pull::eligible(8) }.titled("Rename config keys"),
@@ -160,8 +172,11 @@ fn pulls() -> [Pull; 5] {
 }
 
 fn kill(signal: &str, pid: i64) -> anyhow::Result<()> {
-    let status =
-        Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status().context("run kill")?;
+    let status = Command::new("kill")
+        .arg(format!("-{signal}"))
+        .arg(pid.to_string())
+        .status()
+        .context("run kill")?;
     ensure!(status.success(), "no process {pid}");
     Ok(())
 }

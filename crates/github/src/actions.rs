@@ -134,7 +134,10 @@ impl Workflow {
     /// Sets so many requests aside, all or none. What is not sent is given back.
     pub fn reserve(&self, requests: u32) -> Result<(), Short> {
         if let Some(left) = self.left.get().filter(|left| left.requests < u64::from(requests)) {
-            return Err(Short::RateLimited(RateLimit { resets_at: left.resets_at, said: String::new() }));
+            return Err(Short::RateLimited(RateLimit {
+                resets_at: left.resets_at,
+                said: String::new(),
+            }));
         }
         let spent = self.spent.get().saturating_add(requests);
         if spent > self.max_requests {
@@ -156,7 +159,12 @@ impl Workflow {
     }
 
     /// Sends a request that was reserved.
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Error> {
         let Repository { owner, name, api_url, .. } = self.repository();
         let url = format!("{api_url}/repos/{}/{}/{path}", segment(owner), segment(name));
         let answer = self.github.call(method, &url, body).await?;

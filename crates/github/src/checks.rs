@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use coordinator_core::pull::{CheckResult, Checks, Counts, Page, Rollup, RollupState, Row, RowSource, Sha};
+use coordinator_core::pull::{
+    CheckResult, Checks, Counts, Page, Rollup, RollupState, Row, RowSource, Sha,
+};
 use coordinator_core::timestamp;
 
 use super::pull::{Commit, PageInfo};
@@ -99,7 +101,10 @@ impl RollupNode {
                 _ => RollupState::Unknown,
             },
             total: contexts.total_count,
-            counts: counts(contexts.check_run_counts_by_state, contexts.status_context_counts_by_state),
+            counts: counts(
+                contexts.check_run_counts_by_state,
+                contexts.status_context_counts_by_state,
+            ),
             rows: Page { items: rows, complete },
         };
         (Checks::Rollup(rollup), more)
@@ -110,7 +115,12 @@ fn row(node: RowNode) -> Option<Row> {
     match node {
         RowNode::CheckRun { database_id, name, status, conclusion, check_suite, is_required } => {
             let result = check_run(status.as_deref(), conclusion.as_deref());
-            Some(Row { name, source: source(check_suite, database_id), result, required: is_required })
+            Some(Row {
+                name,
+                source: source(check_suite, database_id),
+                result,
+                required: is_required,
+            })
         }
         RowNode::StatusContext { context, state, created_at, is_required } => {
             let created_at = created_at.and_then(|text| timestamp::parse(&text));
@@ -130,7 +140,8 @@ fn source(suite: Option<CheckSuite>, id: Option<u64>) -> RowSource {
     let Some(suite) = suite else {
         return RowSource::CheckRun { app: None, workflow: None, event: None, suite: None, id };
     };
-    let (workflow, event) = suite.workflow_run.map(|run| (run.workflow, run.event)).unwrap_or_default();
+    let (workflow, event) =
+        suite.workflow_run.map(|run| (run.workflow, run.event)).unwrap_or_default();
     RowSource::CheckRun {
         app: suite.app.map(|app| app.slug),
         workflow: workflow.and_then(|workflow| workflow.database_id),
@@ -152,14 +163,18 @@ fn check_run(status: Option<&str>, conclusion: Option<&str>) -> CheckResult {
     }
     match conclusion.and_then(meaning) {
         Some(CheckResult::Pending(_)) | None => CheckResult::Failed("ended without saying how"),
-        Some(result @ (CheckResult::Succeeded | CheckResult::Neutral | CheckResult::Failed(_))) => result,
+        Some(result @ (CheckResult::Succeeded | CheckResult::Neutral | CheckResult::Failed(_))) => {
+            result
+        }
     }
 }
 
 fn commit_status(state: Option<&str>) -> CheckResult {
     match state.and_then(meaning) {
         Some(CheckResult::Neutral) | None => CheckResult::Failed("is in a state that is not known"),
-        Some(result @ (CheckResult::Succeeded | CheckResult::Pending(_) | CheckResult::Failed(_))) => result,
+        Some(
+            result @ (CheckResult::Succeeded | CheckResult::Pending(_) | CheckResult::Failed(_)),
+        ) => result,
     }
 }
 

@@ -37,7 +37,9 @@ impl Credentials {
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Self>> {
-        let value = |name| variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let value = |name| {
+            variable(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
         match APP.map(value) {
             [Some(id), Some(installation), Some(key)] => app(&id, &installation, &key).map(Some),
             [None, None, None] => TOKENS
@@ -102,7 +104,11 @@ fn app(id: &str, installation: &str, key: &str) -> anyhow::Result<Credentials> {
     let Ok(key) = EncodingKey::from_rsa_pem(pem.as_bytes()) else {
         bail!("GITHUB_APP_PRIVATE_KEY holds no RSA private key in PEM form");
     };
-    Ok(Credentials::App(App { id: number(APP[0], id)?, installation: number(APP[1], installation)?, key }))
+    Ok(Credentials::App(App {
+        id: number(APP[0], id)?,
+        installation: number(APP[1], installation)?,
+        key,
+    }))
 }
 
 /// The key itself, its line ends perhaps written as `\n`, or the file that holds it.
@@ -111,7 +117,10 @@ fn pem(key: &str) -> anyhow::Result<String> {
         return Ok(key.replace("\\n", "\n"));
     }
     // A key that lost its first line must not be quoted as if it were a path.
-    ensure!(key.len() < 512 && !key.contains('\n'), "GITHUB_APP_PRIVATE_KEY is neither a PEM key nor a path");
+    ensure!(
+        key.len() < 512 && !key.contains('\n'),
+        "GITHUB_APP_PRIVATE_KEY is neither a PEM key nor a path"
+    );
     fs::read_to_string(key).context("read the file that GITHUB_APP_PRIVATE_KEY names")
 }
 
@@ -128,7 +137,9 @@ mod tests {
     #[test]
     fn no_variable_or_an_empty_one_is_no_token() {
         assert!(with(&[]).expect("nothing is wrong with nothing").is_none());
-        assert!(with(&[("GITHUB_TOKEN", ""), ("GH_TOKEN", " ")]).expect("empty is absent").is_none());
+        assert!(
+            with(&[("GITHUB_TOKEN", ""), ("GH_TOKEN", " ")]).expect("empty is absent").is_none()
+        );
     }
 
     #[test]
@@ -141,7 +152,8 @@ mod tests {
 
     #[test]
     fn a_part_of_an_app_alone_is_an_error_that_names_the_rest() {
-        let error = with(&[("GITHUB_APP_ID", "1"), ("GITHUB_TOKEN", "t")]).expect_err("a part is missing");
+        let error =
+            with(&[("GITHUB_APP_ID", "1"), ("GITHUB_TOKEN", "t")]).expect_err("a part is missing");
         let text = format!("{error:#}");
         assert!(text.contains("GITHUB_APP_INSTALLATION_ID and GITHUB_APP_PRIVATE_KEY"), "{text}");
     }
@@ -152,7 +164,10 @@ mod tests {
         let long = "MIIE".repeat(400);
         for (result, secret) in [
             (with(&[("GITHUB_TOKEN", "sec ret")]), "sec ret"),
-            (app("-----BEGIN RSA PRIVATE KEY-----\nMIIEsecret\n-----END RSA PRIVATE KEY-----"), "MIIEsecret"),
+            (
+                app("-----BEGIN RSA PRIVATE KEY-----\nMIIEsecret\n-----END RSA PRIVATE KEY-----"),
+                "MIIEsecret",
+            ),
             (app(&long), "MIIEMIIE"),
         ] {
             let text = format!("{:?}", result.expect_err("no such credential is valid"));

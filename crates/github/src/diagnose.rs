@@ -20,10 +20,11 @@ impl Github {
     pub async fn diagnose(&self, now: SystemTime, last_push: LastPushApproval) -> Vec<Finding> {
         let repository = self.repository();
         let variables = json!({ "owner": repository.owner, "name": repository.name });
-        let response = match self.graphql("ask about the repository", documents::DOCTOR, &variables).await {
-            Ok(response) => response,
-            Err(error) => return vec![unanswered(&error, self.failure().as_ref())],
-        };
+        let response =
+            match self.graphql("ask about the repository", documents::DOCTOR, &variables).await {
+                Ok(response) => response,
+                Err(error) => return vec![unanswered(&error, self.failure().as_ref())],
+            };
         let node = &response.data["repository"];
         let mut findings = vec![identity(&self.credentials, &response)];
         findings.extend(expiry(response.token_expires_at, now));
@@ -46,7 +47,9 @@ impl Github {
         findings.extend(elsewhere(&response.errors));
         let lacking = self.unavailable().into_iter();
         findings.extend(
-            lacking.map(|what| Finding::warn(what, "update GitHub Enterprise Server, or go on without")),
+            lacking.map(|what| {
+                Finding::warn(what, "update GitHub Enterprise Server, or go on without")
+            }),
         );
         findings
     }
@@ -59,7 +62,8 @@ fn unseen(name: &str, errors: &[FieldError]) -> Finding {
             Finding::fail(format!("GitHub says: {sentence}"), SINGLE_SIGN_ON)
         }
         said => {
-            let said = said.map_or_else(String::new, |sentence| format!("; GitHub says: {sentence}"));
+            let said =
+                said.map_or_else(String::new, |sentence| format!("; GitHub says: {sentence}"));
             Finding::fail(
                 format!("{name} does not exist, or the token may not read it{said}"),
                 "correct `name` in [repository], or give the token access to it",
@@ -95,10 +99,14 @@ fn is_single_sign_on(sentence: &str) -> bool {
 fn unanswered(error: &Error, failure: Option<&Cause>) -> Finding {
     let remedy = match (error, failure) {
         (Error::Failed(why), _) if is_single_sign_on(why) => SINGLE_SIGN_ON,
-        (Error::RateLimited(_), _) => "wait until then, or use a GitHub App, whose limit is its own",
+        (Error::RateLimited(_), _) => {
+            "wait until then, or use a GitHub App, whose limit is its own"
+        }
         (Error::Overloaded(_), _) => "try again in a minute",
         (Error::Failed(_), Some(cause)) => unreached(cause),
-        (Error::Failed(_), None) => "check the token, and `api_url` and `graphql_url` in [repository]",
+        (Error::Failed(_), None) => {
+            "check the token, and `api_url` and `graphql_url` in [repository]"
+        }
     };
     Finding::fail(error.to_string(), remedy)
 }
@@ -123,7 +131,9 @@ fn unreached(cause: &Cause) -> &'static str {
 fn identity(credentials: &Credentials, response: &Response) -> Finding {
     let login = response.data["viewer"]["login"].as_str().map(shown);
     match (credentials, login) {
-        (Credentials::App(_), Some(login)) => Finding::ok(format!("signed in as the GitHub App {login}")),
+        (Credentials::App(_), Some(login)) => {
+            Finding::ok(format!("signed in as the GitHub App {login}"))
+        }
         (Credentials::App(_), None) => Finding::ok("signed in as a GitHub App"),
         (Credentials::Token(_), Some(login)) => Finding::ok(format!("signed in as {login}")),
         (Credentials::Token(_), None) => Finding::ok("the token is valid"),
@@ -167,9 +177,9 @@ fn permission(word: &Value) -> Finding {
             format!("the token may only {}", shown(word).to_lowercase()),
             "give its identity write access to the repository",
         ),
-        None => {
-            Finding::ok("GitHub does not say what the token may do, as always for Apps and GitHub Actions")
-        }
+        None => Finding::ok(
+            "GitHub does not say what the token may do, as always for Apps and GitHub Actions",
+        ),
     }
 }
 
@@ -194,7 +204,10 @@ fn settings(node: &Value) -> Vec<Finding> {
     findings.push(if is("squashMergeAllowed", true) {
         Finding::ok("squash merges are allowed")
     } else {
-        Finding::fail("squash merges are not allowed", "allow them in the settings of the repository")
+        Finding::fail(
+            "squash merges are not allowed",
+            "allow them in the settings of the repository",
+        )
     });
     if !node["mergeQueue"].is_null() {
         findings.push(Finding::fail(
@@ -223,7 +236,10 @@ fn is_strict(node: &Value) -> bool {
 
 /// Whether some rule of the default branch has this parameter on.
 fn has_rule(node: &Value, parameter: &str) -> bool {
-    let rules = node["defaultBranchRef"]["rules"]["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rules = node["defaultBranchRef"]["rules"]["nodes"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     rules.iter().any(|rule| rule["parameters"][parameter] == Value::Bool(true))
 }
 
@@ -233,7 +249,9 @@ fn pairs_of_eyes(node: &Value, last_push: LastPushApproval) -> Finding {
     const PARAMETER: &str = "requireLastPushApproval";
     let protection = &node["defaultBranchRef"]["branchProtectionRule"][PARAMETER];
     if has_rule(node, PARAMETER) || *protection == Value::Bool(true) {
-        return Finding::ok("GitHub requires an approval by another account than the last pusher's");
+        return Finding::ok(
+            "GitHub requires an approval by another account than the last pusher's",
+        );
     }
     match last_push {
         LastPushApproval::Require => Finding::ok(

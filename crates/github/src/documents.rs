@@ -86,7 +86,9 @@ impl LackingFields {
     pub(super) fn sentences(&self) -> Vec<String> {
         let lacking = self.lock();
         let lacking = OPTIONAL.iter().filter(|(name, _)| lacking.contains(name));
-        lacking.map(|(name, effect)| format!("this GitHub has no field `{name}`: {effect}")).collect()
+        lacking
+            .map(|(name, effect)| format!("this GitHub has no field `{name}`: {effect}"))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
@@ -114,7 +116,8 @@ fn without(document: &str, field: &str) -> String {
         let (before, found) = rest.split_at(at);
         let after = &found[field.len()..];
         kept.push_str(before);
-        let part_of_a_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$');
+        let part_of_a_word =
+            |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$');
         if part_of_a_word(before.chars().next_back()) || part_of_a_word(after.chars().next()) {
             kept.push_str(field);
             rest = after;
@@ -152,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_field_goes_with_its_arguments_and_its_selection_and_leaves_none_empty() {
-        let document = "{ a { rules(first: 1) { nodes { b } } rulesets } ... on C { isRequired(id: $x) } }";
+        let document =
+            "{ a { rules(first: 1) { nodes { b } } rulesets } ... on C { isRequired(id: $x) } }";
         let expected = "{ a { __typename rulesets } ... on C { isRequired(id: $x) } }";
         assert_eq!(without(document, "rules"), expected);
         assert!(without(document, "isRequired").ends_with("... on C { __typename } }"));

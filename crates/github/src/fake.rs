@@ -175,7 +175,8 @@ pub fn page(pulls: &[Value], next: Option<&str>) -> Value {
 
 /// The answer to a recheck, by the order of its aliases.
 pub fn recheck(pulls: &[Value]) -> Value {
-    let aliases = pulls.iter().enumerate().map(|(index, pull)| (format!("pull_{index}"), pull.clone()));
+    let aliases =
+        pulls.iter().enumerate().map(|(index, pull)| (format!("pull_{index}"), pull.clone()));
     json!({ "data": aliases.collect::<serde_json::Map<_, _>>() })
 }
 

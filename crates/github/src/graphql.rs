@@ -85,7 +85,9 @@ impl FieldError {
     fn undefined_field(&self) -> Option<&str> {
         let extensions = self.extensions.as_ref();
         let named = extensions.filter(|it| it.code.as_deref() == Some("undefinedField"));
-        named.and_then(|it| it.field_name.as_deref()).or_else(|| documents::undefined(&self.message))
+        named
+            .and_then(|it| it.field_name.as_deref())
+            .or_else(|| documents::undefined(&self.message))
     }
 
     fn is_rate_limit(&self) -> bool {
@@ -107,7 +109,8 @@ impl Github {
     ) -> Result<Response, Error> {
         let mut may_repeat = true;
         loop {
-            let body = json!({ "query": self.lacking.left_out_of(document), "variables": variables });
+            let body =
+                json!({ "query": self.lacking.left_out_of(document), "variables": variables });
             let answer = self.call(Method::POST, &self.repository.graphql_url, Some(&body)).await;
             let answer = answer.map_err(|error| match error {
                 Error::Failed(why) => Error::Failed(format!("could not {what}: {why}")),
@@ -150,7 +153,8 @@ fn parse(what: &str, answer: &Answer) -> Result<Response, Error> {
         return Err(Error::RateLimited(RateLimit { said: error.text(), ..answer.limit() }));
     }
     if !envelope.data.is_object() {
-        let why = errors.first().map_or_else(|| "it answered without data".to_owned(), FieldError::text);
+        let why =
+            errors.first().map_or_else(|| "it answered without data".to_owned(), FieldError::text);
         let why = format!("could not {what}: GitHub says: {why}");
         let is_too_large = errors.iter().any(FieldError::is_too_large);
         return Err(if is_too_large { Error::Overloaded(why) } else { Error::Failed(why) });

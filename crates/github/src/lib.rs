@@ -73,7 +73,11 @@ impl Github {
     /// A client that sends every request through `service`. Must be called within a tokio runtime.
     ///
     /// Fails where an address of the roster is not a valid URL.
-    pub fn new<S, B>(service: S, repository: &Repository, credentials: Credentials) -> anyhow::Result<Self>
+    pub fn new<S, B>(
+        service: S,
+        repository: &Repository,
+        credentials: Credentials,
+    ) -> anyhow::Result<Self>
     where
         S: Service<http::Request<OctoBody>, Response = http::Response<B>> + Send + 'static,
         S::Future: Send + 'static,
@@ -81,10 +85,15 @@ impl Github {
         B: http_body::Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<BoxError>,
     {
-        for (key, url) in [("api_url", &repository.api_url), ("graphql_url", &repository.graphql_url)] {
+        for (key, url) in
+            [("api_url", &repository.api_url), ("graphql_url", &repository.graphql_url)]
+        {
             let uri: http::Uri =
                 url.parse().with_context(|| format!("read `{key}` of [repository]: {url}"))?;
-            anyhow::ensure!(uri.authority().is_some(), "`{key}` of [repository] names no host: {url}");
+            anyhow::ensure!(
+                uri.authority().is_some(),
+                "`{key}` of [repository] names no host: {url}"
+            );
         }
         let built = OctocrabBuilder::new_empty()
             .with_service(service)
@@ -112,7 +121,11 @@ impl Github {
     /// A client over the HTTP client of the run.
     ///
     /// Fails as [`Self::new`] does.
-    pub fn over(client: Client, repository: &Repository, credentials: Credentials) -> anyhow::Result<Self> {
+    pub fn over(
+        client: Client,
+        repository: &Repository,
+        credentials: Credentials,
+    ) -> anyhow::Result<Self> {
         let service = tower::service_fn(move |request: http::Request<OctoBody>| {
             let client = client.clone();
             async move {
@@ -164,7 +177,8 @@ impl Github {
 
     /// The address of the repository in REST.
     fn rest_url(&self) -> String {
-        let Repository { owner, name, api_url, .. } = self.renamed.get().unwrap_or(&self.repository);
+        let Repository { owner, name, api_url, .. } =
+            self.renamed.get().unwrap_or(&self.repository);
         format!("{api_url}/repos/{owner}/{name}")
     }
 }

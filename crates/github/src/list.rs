@@ -146,14 +146,23 @@ impl Pages<'_> {
         self.github.note_name(&repository["nameWithOwner"]);
         self.head = Some(ListHead {
             repository: repository::facts(repository, &self.bases),
-            clock: ServerClock { time: response.date.unwrap_or_else(SystemTime::now), read: Instant::now() },
+            clock: ServerClock {
+                time: response.date.unwrap_or_else(SystemTime::now),
+                read: Instant::now(),
+            },
             token_expires_at: response.token_expires_at,
         });
     }
 
-    async fn take(&mut self, rows: Vec<Row>, next: Option<String>, sent: Instant) -> Result<PullPage, Error> {
+    async fn take(
+        &mut self,
+        rows: Vec<Row>,
+        next: Option<String>,
+        sent: Instant,
+    ) -> Result<PullPage, Error> {
         let mut page = PullPage::read_at(sent);
-        let is_too_large = self.size.now == 1 && rows.iter().any(|row| too_large(row.as_ref()).is_some());
+        let is_too_large =
+            self.size.now == 1 && rows.iter().any(|row| too_large(row.as_ref()).is_some());
         let mut nameless = Vec::new();
         for (index, row) in rows.into_iter().enumerate() {
             match row {
@@ -285,7 +294,9 @@ fn next_page(info: &PageInfo) -> Result<Option<String>, Error> {
     match info {
         PageInfo { has_next_page: false, .. } => Ok(None),
         PageInfo { end_cursor: Some(cursor), .. } => Ok(Some(cursor.clone())),
-        PageInfo { end_cursor: None, .. } => Err(failed("GitHub does not say where the next page starts")),
+        PageInfo { end_cursor: None, .. } => {
+            Err(failed("GitHub does not say where the next page starts"))
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use coordinator_core::merge::reason::Reason::{
-    self, AlreadyMerged, BaseModified, BlockedByProtection, Forbidden, HeadMoved, MergeQueueRequired,
-    NotFound, NotMergeable, SquashDisabled, ValidationFailed,
+    self, AlreadyMerged, BaseModified, BlockedByProtection, Forbidden, HeadMoved,
+    MergeQueueRequired, NotFound, NotMergeable, SquashDisabled, ValidationFailed,
 };
 use coordinator_core::merge::reason::Skip;
 use coordinator_core::merge::title::CommitText;
@@ -53,14 +53,18 @@ impl Github {
         let repository = self.rest_url();
         let mut paths = Vec::new();
         for page in 1..=MAX_FILE_PAGES {
-            let url = format!("{repository}/pulls/{number}/files?per_page={FILES_PER_PAGE}&page={page}");
-            let answer =
-                self.call(Method::GET, &url, None).await?.succeeded("list the files of a pull request")?;
+            let url =
+                format!("{repository}/pulls/{number}/files?per_page={FILES_PER_PAGE}&page={page}");
+            let answer = self
+                .call(Method::GET, &url, None)
+                .await?
+                .succeeded("list the files of a pull request")?;
             let files: Vec<File> = answer.json()?;
             // The page is counted, not followed by its `Link`, which could lead to another host.
             let link = answer.header(&HeaderName::from_static("link")).unwrap_or_default();
             let has_next = files.len() == FILES_PER_PAGE || link.contains("rel=\"next\"");
-            let names = files.into_iter().flat_map(|file| [Some(file.filename), file.previous_filename]);
+            let names =
+                files.into_iter().flat_map(|file| [Some(file.filename), file.previous_filename]);
             paths.extend(names.flatten());
             if !has_next {
                 return Ok(paths);
@@ -121,9 +125,9 @@ fn classify(status: u16, message: &str, body: Option<MergeBody>) -> MergeOutcome
     let refusal = REFUSALS.iter().find(|(part, _)| text.contains(part)).map(|(_, reason)| *reason);
     let reason = match (status, body, refusal) {
         (200, Some(MergeBody { merged: true, commit }), _) => return MergeOutcome::Merged(commit),
-        (409, _, Some(BaseModified | SquashDisabled | AlreadyMerged)) | (405, ..) | (200, Some(_), _) => {
-            refusal.unwrap_or(NotMergeable)
-        }
+        (409, _, Some(BaseModified | SquashDisabled | AlreadyMerged))
+        | (405, ..)
+        | (200, Some(_), _) => refusal.unwrap_or(NotMergeable),
         (409, ..) => HeadMoved,
         (401 | 403, ..) => Forbidden,
         (300..=399 | 404, ..) => NotFound,
@@ -137,7 +141,9 @@ fn classify(status: u16, message: &str, body: Option<MergeBody>) -> MergeOutcome
             "the repository does not allow squash merges; turn them on in its settings".to_owned()
         }
         NotFound if status < 400 => {
-            format!("GitHub answered {status}: the repository has moved; correct `name` in [repository]")
+            format!(
+                "GitHub answered {status}: the repository has moved; correct `name` in [repository]"
+            )
         }
         _ => quote,
     };

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use coordinator_core::pull::{
-    Actor, ActorKind, Checks, Gap, GapCause, LastPush, MergeQueue, MergeState, Mergeable, Page, Pull,
-    PullState, Review, ReviewDecision, ReviewState, Sha,
+    Actor, ActorKind, Checks, Gap, GapCause, LastPush, MergeQueue, MergeState, Mergeable, Page,
+    Pull, PullState, Review, ReviewDecision, ReviewState, Sha,
 };
 use coordinator_core::timestamp;
 
@@ -35,7 +35,10 @@ pub(super) struct PageInfo {
 }
 
 /// A connection that is null, has a null in it or goes on is not complete.
-pub(super) fn page<N, T>(connection: Option<Connection<N>>, item: impl Fn(N) -> Option<T>) -> Page<T> {
+pub(super) fn page<N, T>(
+    connection: Option<Connection<N>>,
+    item: impl Fn(N) -> Option<T>,
+) -> Page<T> {
     let Some(Connection { page_info, nodes: Some(nodes) }) = connection else {
         return Page { items: Vec::new(), complete: false };
     };
@@ -160,7 +163,8 @@ pub(super) fn read(
         let gap = errors.first().map(|(error, _)| gap(error));
         return Err(torn(gap.unwrap_or_else(|| other("GitHub does not show it".to_owned()))));
     }
-    let node = PullNode::deserialize(node).map_err(|error| torn(other(shown(&error.to_string()))))?;
+    let node =
+        PullNode::deserialize(node).map_err(|error| torn(other(shown(&error.to_string()))))?;
     let (mut pull, more) = node.into_pull(lacking);
     for (error, path) in &errors {
         let field = path.first().and_then(Value::as_str).unwrap_or_default();
@@ -184,7 +188,8 @@ pub(super) fn read(
 impl PullNode {
     fn into_pull(self, lacking: &LackingFields) -> (Pull, Option<PageInfo>) {
         let has_no_queues = lacking.has("isInMergeQueue") || lacking.has("isMergeQueueEnabled");
-        let (checks, more) = self.status_check_rollup.map_or((Checks::None, None), RollupNode::into_checks);
+        let (checks, more) =
+            self.status_check_rollup.map_or((Checks::None, None), RollupNode::into_checks);
         let head = Sha(self.head_ref_oid);
         let pull = Pull {
             id: self.id,
@@ -281,8 +286,10 @@ fn last_push(branch: Option<HeadRef>, head: &Sha) -> LastPush {
     let Some(commit) = commit.filter(|commit| commit.oid.as_ref() == Some(&head.0)) else {
         return LastPush::Unknown("GitHub does not show who made the head commit".to_owned());
     };
-    let by_github =
-        commit.committer.as_ref().is_some_and(|maker| maker.email.as_deref() == Some(GITHUB_ITSELF));
+    let by_github = commit
+        .committer
+        .as_ref()
+        .is_some_and(|maker| maker.email.as_deref() == Some(GITHUB_ITSELF));
     let committer = (!by_github).then_some(commit.committer);
     let makers = std::iter::once(commit.author).chain(committer);
     match makers.map(account).collect() {
@@ -299,8 +306,9 @@ fn account(maker: Option<GitActor>) -> Result<Actor, String> {
     };
     let email = email.unwrap_or_default();
     let login = user.as_ref().map(|user| user.login.as_str()).or_else(|| login_in(&email));
-    let login =
-        login.ok_or_else(|| format!("GitHub links `{email}`, which made the head commit, to no account"))?;
+    let login = login.ok_or_else(|| {
+        format!("GitHub links `{email}`, which made the head commit, to no account")
+    })?;
     let kind = if login.ends_with("[bot]") { ActorKind::Bot } else { ActorKind::User };
     Ok(Actor::new(kind, login))
 }
@@ -322,8 +330,11 @@ mod tests {
     }
 
     fn made(author: GitActor, committer: GitActor) -> LastPush {
-        let commit =
-            HeadCommit { oid: Some("h1".to_owned()), author: Some(author), committer: Some(committer) };
+        let commit = HeadCommit {
+            oid: Some("h1".to_owned()),
+            author: Some(author),
+            committer: Some(committer),
+        };
         last_push(Some(HeadRef { target: Some(commit) }), &Sha("h1".to_owned()))
     }
 
@@ -333,7 +344,8 @@ mod tests {
 
     #[test]
     fn author_and_committer_are_the_accounts_that_github_links_to_their_addresses() {
-        let (alice, bob) = (maker("a@example.com", Some("alice")), maker("b@example.com", Some("bob")));
+        let (alice, bob) =
+            (maker("a@example.com", Some("alice")), maker("b@example.com", Some("bob")));
         assert_eq!(made(alice, bob), by(&[(ActorKind::User, "alice"), (ActorKind::User, "bob")]));
     }
 
@@ -341,7 +353,10 @@ mod tests {
     fn an_app_and_a_private_address_are_known_by_the_address_alone() {
         let app = maker("1+builder[bot]@users.noreply.github.com", None);
         let private = maker("7+alice@users.noreply.github.com", None);
-        assert_eq!(made(app, private), by(&[(ActorKind::Bot, "builder"), (ActorKind::User, "alice")]));
+        assert_eq!(
+            made(app, private),
+            by(&[(ActorKind::Bot, "builder"), (ActorKind::User, "alice")])
+        );
     }
 
     #[test]
@@ -352,7 +367,8 @@ mod tests {
 
     #[test]
     fn an_address_without_an_account_leaves_the_makers_unknown() {
-        let LastPush::Unknown(why) = made(maker("x@localhost", None), maker("b@example.com", Some("bob")))
+        let LastPush::Unknown(why) =
+            made(maker("x@localhost", None), maker("b@example.com", Some("bob")))
         else {
             panic!("the address has no account");
         };

@@ -100,7 +100,9 @@ impl Github {
                 Err(Error::Overloaded(_)) if size > 1 => self.rereads.halve(size),
                 Err(Error::Overloaded(why)) => {
                     let gap = Gap { cause: GapCause::TooLarge, sentence: said(WHAT, &why) };
-                    rereads.unreadable.extend(left.drain(..).map(|open| unreadable(open.asked, gap.clone())));
+                    rereads
+                        .unreadable
+                        .extend(left.drain(..).map(|open| unreadable(open.asked, gap.clone())));
                 }
                 Err(error) => {
                     let left = left.into_iter().chain(rest).map(|open| open.asked);
@@ -116,14 +118,16 @@ impl Github {
     /// One request for all of them; the answers come in their order, each with the place where its
     /// check rows go on.
     async fn recheck_page(&self, asked: &[Open]) -> Result<Vec<Answered>, Error> {
-        let aliases: Vec<[Value; 1]> = (0..asked.len()).map(|at| [json!(format!("pull_{at}"))]).collect();
+        let aliases: Vec<[Value; 1]> =
+            (0..asked.len()).map(|at| [json!(format!("pull_{at}"))]).collect();
         let mut variables = json!({});
         for (at, open) in asked.iter().enumerate() {
             variables[format!("id_{at}")] = json!(open.asked.id);
             variables[format!("after_{at}")] = json!(open.after);
         }
         let response = self.graphql(WHAT, &documents::recheck(asked.len()), &variables).await?;
-        let is_known = |error: &FieldError| aliases.iter().any(|alias| error.below(alias).is_some());
+        let is_known =
+            |error: &FieldError| aliases.iter().any(|alias| error.below(alias).is_some());
         if let Some(error) = response.errors.iter().find(|error| !is_known(error)) {
             let why = format!("could not {WHAT}: GitHub says: {}", error.text());
             let is_too_large = error.cause() == GapCause::TooLarge;
@@ -155,7 +159,9 @@ impl Github {
         let mut was_too_large = false;
         for (mut open, answer) in asked.into_iter().zip(answers) {
             let (pull, more) = match answer {
-                answer if size > 1 && too_large(answer.as_ref().map(|(pull, _)| pull)).is_some() => {
+                answer
+                    if size > 1 && too_large(answer.as_ref().map(|(pull, _)| pull)).is_some() =>
+                {
                     was_too_large = true;
                     again.push(open);
                     continue;
@@ -195,7 +201,9 @@ fn unreadable(asked: Pull, gap: Gap) -> Unreadable {
 /// not add up: then the number of rows is not the total, and the checks stay undecided.
 fn join(mut earlier: Pull, mut newer: Pull) -> Pull {
     newer.checks = match (earlier.checks, newer.checks) {
-        (Checks::Rollup(mut first), Checks::Rollup(mut second)) if first.commit == second.commit => {
+        (Checks::Rollup(mut first), Checks::Rollup(mut second))
+            if first.commit == second.commit =>
+        {
             first.rows.items.append(&mut second.rows.items);
             second.rows.complete = first.rows.items.len() as u64 == second.total;
             second.rows.items = first.rows.items;

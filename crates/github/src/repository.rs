@@ -50,8 +50,8 @@ struct CommitNode {
     committed_date: Option<String>,
 }
 
-/// The latest commits of a branch; `None` where the branch does not exist. A branch that points at no
-/// commit has none.
+/// The latest commits of a branch; `None` where the branch does not exist. A branch that points at
+/// no commit has none.
 fn history(branch: &str, node: &Value) -> Option<BranchHistory> {
     if node.is_null() {
         return None;
@@ -63,7 +63,9 @@ fn history(branch: &str, node: &Value) -> Option<BranchHistory> {
         })
     };
     let commits = match BranchNode::deserialize(node) {
-        Ok(BranchNode { target: Some(Target { history: Some(history) }) }) => page(Some(history), commit),
+        Ok(BranchNode { target: Some(Target { history: Some(history) }) }) => {
+            page(Some(history), commit)
+        }
         Ok(BranchNode { target: Some(Target { history: None }) | None }) => {
             Page { items: Vec::new(), complete: true }
         }
@@ -78,7 +80,8 @@ pub(super) fn facts(node: &Value, bases: &[String]) -> RepositoryFacts {
     let default_branch = default_node["name"].as_str().map(str::to_owned);
     let default = default_branch.as_deref().and_then(|branch| history(branch, default_node));
     let listed = bases.iter().enumerate();
-    let listed = listed.filter_map(|(index, branch)| history(branch, &node[format!("base_{index}")]));
+    let listed =
+        listed.filter_map(|(index, branch)| history(branch, &node[format!("base_{index}")]));
     RepositoryFacts {
         archived: node["isArchived"] != Value::Bool(false),
         squash_allowed: node["squashMergeAllowed"] == Value::Bool(true),

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER,
+};
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use octocrab::OctoBody;
@@ -59,7 +61,11 @@ impl fmt::Display for Error {
                 if let Some(time) = limit.resets_at {
                     write!(f, " until {}", humantime::format_rfc3339_seconds(time))?;
                 }
-                if limit.said.is_empty() { Ok(()) } else { write!(f, "; GitHub says: {}", limit.said) }
+                if limit.said.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "; GitHub says: {}", limit.said)
+                }
             }
             Self::Overloaded(why) | Self::Failed(why) => f.write_str(why),
         }
@@ -84,7 +90,9 @@ impl Github {
     ) -> Result<Answer, Error> {
         let authorization = match &self.credentials {
             Credentials::Token(header) => header,
-            Credentials::App(app) => self.installation.get_or_try_init(|| self.sign_in(app)).await?,
+            Credentials::App(app) => {
+                self.installation.get_or_try_init(|| self.sign_in(app)).await?
+            }
         };
         self.exchange(method, url, body, authorization).await.map_err(Error::Failed)
     }
@@ -94,12 +102,17 @@ impl Github {
         struct Token {
             token: String,
         }
-        let url = format!("{}/app/installations/{}/access_tokens", self.repository.api_url, app.installation);
+        let url = format!(
+            "{}/app/installations/{}/access_tokens",
+            self.repository.api_url, app.installation
+        );
         let header = app.header().map_err(|error| Error::Failed(format!("{error:#}")))?;
-        let answer = self.exchange(Method::POST, &url, None, &header).await.map_err(Error::Failed)?;
+        let answer =
+            self.exchange(Method::POST, &url, None, &header).await.map_err(Error::Failed)?;
         let token: Token = answer.succeeded("sign in as the GitHub App")?.json()?;
-        bearer(&token.token)
-            .map_err(|_| Error::Failed("GitHub's installation token is not a valid token".to_owned()))
+        bearer(&token.token).map_err(|_| {
+            Error::Failed("GitHub's installation token is not a valid token".to_owned())
+        })
     }
 
     /// The answer, or in one line why none came.
@@ -154,16 +167,18 @@ impl Github {
 impl Answer {
     /// Reads the whole body. A server that quotes our own credentials brings them into no message;
     /// that is done before anything is cut, because half a token would not be recognised.
-    async fn read<B>(response: http::Response<B>, authorization: &HeaderValue) -> Result<Self, String>
+    async fn read<B>(
+        response: http::Response<B>,
+        authorization: &HeaderValue,
+    ) -> Result<Self, String>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
         let (mut head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_BODY_BYTES)
-            .collect()
-            .await
-            .map_err(|error| format!("GitHub's answer broke off: {}", root_cause(error.as_ref())))?;
+        let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|error| {
+            format!("GitHub's answer broke off: {}", root_cause(error.as_ref()))
+        })?;
         let header = String::from_utf8_lossy(authorization.as_bytes());
         let token = header.rsplit(' ').next().unwrap_or_default();
         let scrubbed = |bytes: &[u8]| {
@@ -187,22 +202,26 @@ impl Answer {
         }
         let said = match self.message().as_str() {
             "" => format!("could not {what}: GitHub answered {}", self.status.as_u16()),
-            message => format!("could not {what}: GitHub answered {}: {message}", self.status.as_u16()),
+            message => {
+                format!("could not {what}: GitHub answered {}: {message}", self.status.as_u16())
+            }
         };
         match self.status.as_u16() {
             200..=299 => Ok(self),
             502 | 504 => Err(Error::Overloaded(said)),
-            300..=399 => {
-                Err(Error::Failed(format!("{said}{}; correct [repository] in the roster", self.moved_to())))
-            }
+            300..=399 => Err(Error::Failed(format!(
+                "{said}{}; correct [repository] in the roster",
+                self.moved_to()
+            ))),
             401 => Err(Error::Failed(format!("{said}; the token is wrong, expired or revoked"))),
             _ => Err(Error::Failed(said)),
         }
     }
 
     fn moved_to(&self) -> String {
-        self.header(&LOCATION)
-            .map_or_else(String::new, |url| format!(", moved to {}", one_line(url, MAX_MESSAGE_CHARS)))
+        self.header(&LOCATION).map_or_else(String::new, |url| {
+            format!(", moved to {}", one_line(url, MAX_MESSAGE_CHARS))
+        })
     }
 
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
@@ -222,7 +241,9 @@ impl Answer {
         struct Body {
             message: String,
         }
-        serde_json::from_slice::<Body>(&self.body).map(|body| shown(&body.message)).unwrap_or_default()
+        serde_json::from_slice::<Body>(&self.body)
+            .map(|body| shown(&body.message))
+            .unwrap_or_default()
     }
 
     pub(super) fn date(&self) -> Option<SystemTime> {
@@ -231,7 +252,9 @@ impl Answer {
 
     /// When the token expires, where GitHub says so.
     pub(super) fn token_expires_at(&self) -> Option<SystemTime> {
-        timestamp::parse(self.header(&HeaderName::from_static("github-authentication-token-expiration"))?)
+        timestamp::parse(
+            self.header(&HeaderName::from_static("github-authentication-token-expiration"))?,
+        )
     }
 
     /// The rate limit that refused the request: 429, or a 403 that says so in its headers or its
@@ -256,7 +279,9 @@ impl Answer {
         let after = self.header(&RETRY_AFTER).and_then(|text| {
             let now = self.date().unwrap_or_else(SystemTime::now);
             match text.trim().parse() {
-                Ok(seconds) => now.checked_add(Duration::from_secs(seconds)).and_then(timestamp::writable),
+                Ok(seconds) => {
+                    now.checked_add(Duration::from_secs(seconds)).and_then(timestamp::writable)
+                }
                 Err(_) => timestamp::http_date(text),
             }
         });
@@ -268,7 +293,8 @@ impl Answer {
     }
 
     fn is_used_up(&self) -> bool {
-        self.header(&HeaderName::from_static("x-ratelimit-remaining")).is_some_and(|text| text.trim() == "0")
+        self.header(&HeaderName::from_static("x-ratelimit-remaining"))
+            .is_some_and(|text| text.trim() == "0")
     }
 
     pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {

@@ -9,8 +9,8 @@ use coordinator_core::merge::LastPushApproval;
 use coordinator_core::merge::reason::{Reason, Skip};
 use coordinator_core::merge::title::CommitText;
 use coordinator_core::pull::{
-    Actor, ActorKind, Checks, Gap, GapCause, LastPush, MergeQueue, MergeState, Mergeable, Permission, Pull,
-    ReviewDecision, RowSource, Sha, Unreadable,
+    Actor, ActorKind, Checks, Gap, GapCause, LastPush, MergeQueue, MergeState, Mergeable,
+    Permission, Pull, ReviewDecision, RowSource, Sha, Unreadable,
 };
 
 fn bases() -> Vec<String> {
@@ -89,7 +89,10 @@ async fn a_list_of_which_a_page_fails_is_no_list() {
         Some(_) => Reply::json(500, &json!({ "message": "Server Error" })),
     });
     let error = list(&github).await.err().expect("half a list is none");
-    assert_eq!(error.to_string(), "could not list the open pull requests: GitHub answered 500: Server Error");
+    assert_eq!(
+        error.to_string(),
+        "could not list the open pull requests: GitHub answered 500: Server Error"
+    );
 }
 
 #[tokio::test]
@@ -106,7 +109,8 @@ async fn pages_that_do_not_end_are_an_error() {
 /// starts.
 fn window(sent: &Sent, total: u64) -> (Vec<u64>, Option<String>) {
     let variables = &sent.body["variables"];
-    let start: u64 = variables["after"].as_str().map_or(0, |after| after.parse().expect("a cursor"));
+    let start: u64 =
+        variables["after"].as_str().map_or(0, |after| after.parse().expect("a cursor"));
     let end = total.min(start + variables["first"].as_u64().expect("a size"));
     ((start + 1..=end).collect(), (end < total).then(|| end.to_string()))
 }
@@ -174,7 +178,8 @@ async fn every_way_to_say_that_too_much_was_asked_for_asks_for_less() {
         |page, _| nulls(page, Some("RESOURCE_LIMITS_EXCEEDED")),
         |page, _| nulls(page, None),
         |mut page, errors| {
-            page["data"]["repository"]["pullRequests"]["nodes"][3]["statusCheckRollup"] = Value::Null;
+            page["data"]["repository"]["pullRequests"]["nodes"][3]["statusCheckRollup"] =
+                Value::Null;
             page["errors"] = errors;
             page
         },
@@ -184,8 +189,7 @@ async fn every_way_to_say_that_too_much_was_asked_for_asks_for_less() {
             ] })
         },
         |_, _| {
-            let message =
-                "Something went wrong while executing your query. This may be the result of a timeout";
+            let message = "Something went wrong while executing your query. This may be the result of a timeout";
             json!({ "data": null, "errors": [{ "message": message }] })
         },
     ];
@@ -232,8 +236,9 @@ async fn what_cannot_be_read_alone_is_named_and_does_not_make_the_other_pages_sm
 
 #[tokio::test]
 async fn where_nothing_can_be_read_each_is_counted_and_the_requests_stay_few() {
-    let (github, _) =
-        fake::github(|sent| Reply::json(200, &nulls(shown(sent, 30), Some("RESOURCE_LIMITS_EXCEEDED"))));
+    let (github, _) = fake::github(|sent| {
+        Reply::json(200, &nulls(shown(sent, 30), Some("RESOURCE_LIMITS_EXCEEDED")))
+    });
     let listed = list(&github).await.expect("the list has an end");
     assert_eq!((listed.pulls.len(), listed.unreadable.len(), listed.unnamed.len()), (0, 0, 30));
     assert_eq!(listed.unnamed[0].cause, GapCause::TooLarge);
@@ -258,16 +263,19 @@ async fn rereads_that_are_too_large_are_halved_and_what_was_shown_is_not_asked_f
     let asked = |sent: &Sent| -> Vec<u64> {
         let variables = sent.body["variables"].as_object().expect("variables");
         let ids = (0..).map_while(|place| variables.get(&format!("id_{place}")));
-        ids.map(|id| id.as_str().and_then(|id| id.strip_prefix("PR_")?.parse().ok()).expect("an id"))
-            .collect()
+        ids.map(|id| {
+            id.as_str().and_then(|id| id.strip_prefix("PR_")?.parse().ok()).expect("an id")
+        })
+        .collect()
     };
     let numbers: Vec<u64> = (1..=12).collect();
     let pulls = listed(&numbers).await;
     let (github, journal) = fake::github(move |sent| match asked(sent) {
         numbers if numbers.len() > 5 => Reply::Answer(504, Vec::new(), String::new()),
         numbers => {
-            let pulls =
-                numbers.iter().map(|number| if *number == 7 { Value::Null } else { fake::pull(*number) });
+            let pulls = numbers
+                .iter()
+                .map(|number| if *number == 7 { Value::Null } else { fake::pull(*number) });
             Reply::json(200, &fake::recheck(&pulls.collect::<Vec<_>>()))
         }
     });
@@ -275,8 +283,12 @@ async fn rereads_that_are_too_large_are_halved_and_what_was_shown_is_not_asked_f
     let read: Vec<u64> = rereads.read.iter().map(|(pull, _)| pull.number).collect();
     assert_eq!(read, [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12]);
     assert_eq!(rereads.unreadable.iter().map(|pull| pull.number).collect::<Vec<_>>(), [7]);
-    let sent: Vec<usize> =
-        journal.lock().expect("no test panics with the lock").iter().map(|sent| asked(sent).len()).collect();
+    let sent: Vec<usize> = journal
+        .lock()
+        .expect("no test panics with the lock")
+        .iter()
+        .map(|sent| asked(sent).len())
+        .collect();
     assert_eq!(sent[..3], [12, 6, 3]);
     assert!(github.reread_size() < 6);
 }
@@ -284,7 +296,8 @@ async fn rereads_that_are_too_large_are_halved_and_what_was_shown_is_not_asked_f
 #[tokio::test]
 async fn every_form_of_a_rate_limit_is_recognised_with_its_end() {
     let date = "Thu, 01 Jan 2026 00:00:00 GMT";
-    let at = |seconds: u64| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + seconds));
+    let at =
+        |seconds: u64| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + seconds));
     let used_up = |status, body: Value| {
         Reply::json(status, &body)
             .with("x-ratelimit-remaining", "0")
@@ -296,10 +309,16 @@ async fn every_form_of_a_rate_limit_is_recognised_with_its_end() {
         (used_up(429, json!({})), at(1800)),
         (Reply::json(403, &limited()), None),
         (Reply::json(429, &limited()).with("retry-after", "60").with("date", date), at(60)),
-        (Reply::json(403, &json!({})).with("retry-after", "Thu, 01 Jan 2026 00:02:00 GMT"), at(120)),
+        (
+            Reply::json(403, &json!({})).with("retry-after", "Thu, 01 Jan 2026 00:02:00 GMT"),
+            at(120),
+        ),
         (Reply::json(403, &limited()).with("retry-after", "18446744073709551615"), None),
         (Reply::json(429, &limited()).with("x-ratelimit-reset", "18446744073709551615"), None),
-        (used_up(200, json!({ "errors": [{ "type": "RATE_LIMITED", "message": "limit" }] })), at(1800)),
+        (
+            used_up(200, json!({ "errors": [{ "type": "RATE_LIMITED", "message": "limit" }] })),
+            at(1800),
+        ),
     ] {
         let mut reply = Some(reply);
         let (github, _) = fake::github(move |_| reply.take().unwrap_or(Reply::Reset));
@@ -312,25 +331,34 @@ async fn every_form_of_a_rate_limit_is_recognised_with_its_end() {
 
 #[tokio::test]
 async fn a_plain_403_is_no_rate_limit() {
-    let error = list_error(|| Reply::json(403, &json!({ "message": "Resource not accessible" }))).await;
+    let error =
+        list_error(|| Reply::json(403, &json!({ "message": "Resource not accessible" }))).await;
     assert_eq!(error.rate_limit(), None);
 }
 
 #[tokio::test]
 async fn errors_are_one_line_and_tell_neither_token_nor_body() {
     let hostile =
-        json!({ "message": format!("no\n\u{1b}[31m{}", "x".repeat(5000)), "body": TOKEN }).to_string();
+        json!({ "message": format!("no\n\u{1b}[31m{}", "x".repeat(5000)), "body": TOKEN })
+            .to_string();
     for reply in [
         Reply::Answer(500, Vec::new(), hostile),
         Reply::Answer(200, Vec::new(), format!("<html>{TOKEN}</html>")),
-        Reply::Answer(301, vec![("location", "https://elsewhere.example.com/".to_owned())], String::new()),
+        Reply::Answer(
+            301,
+            vec![("location", "https://elsewhere.example.com/".to_owned())],
+            String::new(),
+        ),
         Reply::json(200, &json!({ "data": { "repository": { "pullRequests": TOKEN } } })),
         Reply::Reset,
     ] {
         let mut reply = Some(reply);
         let (github, journal) = fake::github(move |_| reply.take().unwrap_or(Reply::Never));
         let text = list(&github).await.err().expect("no list").to_string();
-        assert!(!text.contains(TOKEN) && !text.contains('\n') && !text.contains('\u{1b}'), "{text:?}");
+        assert!(
+            !text.contains(TOKEN) && !text.contains('\n') && !text.contains('\u{1b}'),
+            "{text:?}"
+        );
         assert!(text.chars().count() < 400, "{text}");
         let journal = journal.lock().expect("no test panics with the lock");
         assert!(journal.iter().all(|sent| sent.url.starts_with("https://api.example.com/")));
@@ -356,7 +384,9 @@ async fn a_missing_repository_is_named() {
 
 #[tokio::test]
 async fn an_error_outside_of_single_pull_requests_fails_the_list() {
-    for path in [json!(null), json!([]), json!(["repository", "pullRequests"]), json!(["rateLimit"])] {
+    for path in
+        [json!(null), json!([]), json!(["repository", "pullRequests"]), json!(["rateLimit"])]
+    {
         let error = list_error(move || {
             let mut body = fake::list(&[fake::pull(1)]);
             body["errors"] = json!([{ "message": "Something went wrong", "path": path }]);
@@ -439,7 +469,8 @@ async fn listed(numbers: &[u64]) -> Vec<Pull> {
 #[tokio::test]
 async fn a_recheck_reads_all_rows_of_all_pull_requests_page_by_page() {
     let pulls = listed(&[1, 2]).await;
-    let rows: Vec<Value> = (0..150).map(|id| fake::row(&format!("check {id}"), id, "SUCCESS")).collect();
+    let rows: Vec<Value> =
+        (0..150).map(|id| fake::row(&format!("check {id}"), id, "SUCCESS")).collect();
     let answer = move |sent: &Sent| {
         let mut long = fake::pull(2);
         long["statusCheckRollup"] = fake::rollup("head-2", &rows, 100);
@@ -495,7 +526,8 @@ async fn an_answer_about_another_pull_request_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_was_stopped_for_longer_than_a_call_may_take_sends_nothing_when_it_goes_on() {
+async fn a_process_that_was_stopped_for_longer_than_a_call_may_take_sends_nothing_when_it_goes_on()
+{
     let (github, journal) = fake::github(|_| Reply::json(200, &json!({"merged": true})));
     let head = Sha("a".repeat(40));
     let text = CommitText { title: None, message: None };
@@ -551,20 +583,28 @@ async fn old_and_new_names_of_every_changed_file_are_read() {
         if sent.url.ends_with("&page=1") {
             return Reply::json(200, &(0..100).map(|index| file(format!("src/{index}"))).collect());
         }
-        Reply::json(200, &json!([{ "filename": "b", "previous_filename": ".github/workflows/ci.yml" }]))
-            .with("link", "<https://evil.example.com/?page=1>; rel=\"first\"")
+        Reply::json(
+            200,
+            &json!([{ "filename": "b", "previous_filename": ".github/workflows/ci.yml" }]),
+        )
+        .with("link", "<https://evil.example.com/?page=1>; rel=\"first\"")
     });
     let paths = github.changed_paths(7).await.expect("both pages");
     assert_eq!(paths.len(), 102);
     assert!(paths.contains(&".github/workflows/ci.yml".to_owned()));
     let journal = journal.lock().expect("no test panics with the lock");
     assert_eq!(journal.len(), 2);
-    assert!(journal.iter().all(|sent| sent.url.starts_with("https://api.example.com/v3/repos/octo/demo/")));
+    assert!(
+        journal
+            .iter()
+            .all(|sent| sent.url.starts_with("https://api.example.com/v3/repos/octo/demo/"))
+    );
 }
 
 #[tokio::test]
 async fn more_files_than_github_lists_are_an_error() {
-    let (github, _) = fake::github(|_| Reply::json(200, &json!(vec![json!({ "filename": "a" }); 100])));
+    let (github, _) =
+        fake::github(|_| Reply::json(200, &json!(vec![json!({ "filename": "a" }); 100])));
     github.changed_paths(7).await.expect_err("there may be more");
     assert_eq!(github.requests(), 30);
 }
@@ -585,19 +625,33 @@ async fn doctor_grades_what_it_finds_and_says_what_to_do() {
             Reply::json(200, &body)
         });
         let findings = github.diagnose(SystemTime::UNIX_EPOCH, LastPushApproval::Require).await;
-        assert!(findings.iter().all(|finding| (finding.grade == Grade::Ok) == finding.remedy.is_none()));
+        assert!(
+            findings.iter().all(|finding| (finding.grade == Grade::Ok) == finding.remedy.is_none())
+        );
         assert_eq!(github.requests(), 1);
         findings.into_iter().map(|finding| finding.grade).max().expect("there are findings")
     };
     assert_eq!(grades(|_| {}).await, Grade::Ok);
-    assert_eq!(grades(|it| it["data"]["repository"]["viewerPermission"] = json!("ADMIN")).await, Grade::Warn);
+    assert_eq!(
+        grades(|it| it["data"]["repository"]["viewerPermission"] = json!("ADMIN")).await,
+        Grade::Warn
+    );
     assert_eq!(
         grades(|it| it["data"]["repository"]["deleteBranchOnMerge"] = json!(false)).await,
         Grade::Warn
     );
-    assert_eq!(grades(|it| it["data"]["repository"]["viewerPermission"] = json!("READ")).await, Grade::Fail);
-    assert_eq!(grades(|it| it["data"]["repository"]["squashMergeAllowed"] = json!(false)).await, Grade::Fail);
-    assert_eq!(grades(|it| it["data"]["repository"]["mergeQueue"] = json!({ "id": "q" })).await, Grade::Fail);
+    assert_eq!(
+        grades(|it| it["data"]["repository"]["viewerPermission"] = json!("READ")).await,
+        Grade::Fail
+    );
+    assert_eq!(
+        grades(|it| it["data"]["repository"]["squashMergeAllowed"] = json!(false)).await,
+        Grade::Fail
+    );
+    assert_eq!(
+        grades(|it| it["data"]["repository"]["mergeQueue"] = json!({ "id": "q" })).await,
+        Grade::Fail
+    );
     assert_eq!(grades(|it| it["data"]["repository"] = Value::Null).await, Grade::Fail);
     let unreadable = |it: &mut Value| {
         it["errors"] = json!([{
@@ -612,13 +666,15 @@ async fn doctor_grades_what_it_finds_and_says_what_to_do() {
 async fn findings(answer: Value) -> String {
     let (github, _) = fake::github(move |_| Reply::json(200, &answer));
     let findings = github.diagnose(SystemTime::UNIX_EPOCH, LastPushApproval::Github).await;
-    let lines = findings.iter().map(|it| format!("{} {}; {:?}", it.grade.word(), it.what, it.remedy));
+    let lines =
+        findings.iter().map(|it| format!("{} {}; {:?}", it.grade.word(), it.what, it.remedy));
     lines.collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]
 async fn doctor_repeats_the_words_of_github_and_names_the_remedy_that_fits() {
-    let saml = "Resource protected by organization SAML enforcement. You must grant your token access.";
+    let saml =
+        "Resource protected by organization SAML enforcement. You must grant your token access.";
     let error = |path: Value| json!([{ "type": "FORBIDDEN", "path": path, "message": saml }]);
     let null = json!({ "data": { "repository": null }, "errors": error(json!(["repository"])) });
     let told = findings(null).await;
@@ -636,9 +692,11 @@ async fn doctor_repeats_the_words_of_github_and_names_the_remedy_that_fits() {
 
 #[tokio::test]
 async fn a_renamed_repository_is_found_by_doctor_and_merged_into_under_its_new_name() {
-    let told = findings(json!({ "data": { "repository": { "nameWithOwner": "acme/gadgets" } } })).await;
+    let told =
+        findings(json!({ "data": { "repository": { "nameWithOwner": "acme/gadgets" } } })).await;
     assert!(told.contains("warn octo/demo is `acme/gadgets` by now"), "{told}");
-    let same = findings(json!({ "data": { "repository": { "nameWithOwner": "Octo/Demo" } } })).await;
+    let same =
+        findings(json!({ "data": { "repository": { "nameWithOwner": "Octo/Demo" } } })).await;
     assert!(!same.contains("by now"), "{same}");
 
     let (github, journal) = fake::github(|_| {
@@ -650,13 +708,18 @@ async fn a_renamed_repository_is_found_by_doctor_and_merged_into_under_its_new_n
     assert_eq!(github.renamed_to().as_deref(), Some("acme/gadgets"));
     let text = CommitText { title: None, message: None };
     github.merge(1, &Sha("head-1".to_owned()), &text).await;
-    let urls: Vec<String> =
-        journal.lock().expect("no test panics with the lock").iter().map(|sent| sent.url.clone()).collect();
+    let urls: Vec<String> = journal
+        .lock()
+        .expect("no test panics with the lock")
+        .iter()
+        .map(|sent| sent.url.clone())
+        .collect();
     assert_eq!(urls[1], "https://api.example.com/v3/repos/acme/gadgets/pulls/1/merge");
 }
 
 #[tokio::test]
-async fn fields_that_an_older_github_enterprise_lacks_are_left_out_once_and_said_to_be_unavailable() {
+async fn fields_that_an_older_github_enterprise_lacks_are_left_out_once_and_said_to_be_unavailable()
+{
     let (github, journal) = fake::github(|sent| {
         let query = sent.body["query"].as_str().unwrap_or_default();
         let lacking: Vec<Value> = ["isInMergeQueue", "isMergeQueueEnabled", "checkRunCountsByState"]
@@ -689,7 +752,8 @@ async fn fields_that_an_older_github_enterprise_lacks_are_left_out_once_and_said
 #[tokio::test]
 async fn a_field_that_no_cycle_can_do_without_is_named_in_the_words_of_github() {
     let message = "Field 'latestOpinionatedReviews' doesn't exist on type 'PullRequest'";
-    let (github, _) = fake::github(move |_| Reply::json(200, &json!({ "errors": [{ "message": message }] })));
+    let (github, _) =
+        fake::github(move |_| Reply::json(200, &json!({ "errors": [{ "message": message }] })));
     let error = list(&github).await.err().expect("no list");
     assert!(error.to_string().contains(message), "{error}");
     assert_eq!(github.requests(), 1);
@@ -751,7 +815,11 @@ async fn a_head_that_cannot_be_read_leaves_its_makers_unknown_and_the_rest_known
     });
     let listing = list(&github).await.expect("a good list");
     assert!(listing.unreadable.is_empty() && listing.pulls[0].reviews.complete);
-    assert!(matches!(listing.pulls[0].last_push, LastPush::Unknown(_)), "{:?}", listing.pulls[0].last_push);
+    assert!(
+        matches!(listing.pulls[0].last_push, LastPush::Unknown(_)),
+        "{:?}",
+        listing.pulls[0].last_push
+    );
 }
 
 #[tokio::test]
@@ -769,6 +837,9 @@ async fn commits_of_a_base_that_were_not_all_read_are_told_from_a_base_without_c
     assert_eq!(complete(json!(null)).await, Some(true));
     assert_eq!(complete(json!({ "history": { "nodes": [] } })).await, Some(true));
     assert_eq!(complete(json!({ "history": { "nodes": [null] } })).await, Some(false));
-    assert_eq!(complete(json!({ "history": { "nodes": [{ "message": null }] } })).await, Some(false));
+    assert_eq!(
+        complete(json!({ "history": { "nodes": [{ "message": null }] } })).await,
+        Some(false)
+    );
     assert_eq!(complete(json!({ "history": { "nodes": null } })).await, Some(false));
 }

@@ -55,7 +55,8 @@ impl Failure {
             return failure.clone();
         }
         let is_connecting = is_connecting(error);
-        let proxy = url.filter(|_| is_connecting).and_then(|url| proxy_for(url, &variable).ok().flatten());
+        let proxy =
+            url.filter(|_| is_connecting).and_then(|url| proxy_for(url, &variable).ok().flatten());
         let what = if is_connecting { "no connection" } else { "no HTTP answer" };
         match (cause(error), proxy) {
             // TLS begins when the proxy has made its connection.
@@ -77,8 +78,11 @@ impl Failure {
 
     /// What became of a request that ran out of time; see [`super::Attempt::is_connecting`].
     pub fn late(limit: Duration, is_connecting: bool) -> Self {
-        let (cause, what) =
-            if is_connecting { (Cause::Unreachable, "no connection") } else { (Cause::Timeout, "no answer") };
+        let (cause, what) = if is_connecting {
+            (Cause::Unreachable, "no connection")
+        } else {
+            (Cause::Timeout, "no answer")
+        };
         let sentence = format!("{what} within {}", humantime::format_duration(limit));
         Self { cause, why: sentence.clone(), sentence }
     }
@@ -91,7 +95,9 @@ pub fn cause(error: &(dyn Error + 'static)) -> Cause {
     }
     if let Some(tls) = find::<rustls::Error>(error) {
         return match tls {
-            rustls::Error::InvalidCertificate(fault) => Cause::Certificate(certificate_fault(fault)),
+            rustls::Error::InvalidCertificate(fault) => {
+                Cause::Certificate(certificate_fault(fault))
+            }
             rustls::Error::InvalidMessage(_) => Cause::NotHttp,
             _ => Cause::Other,
         };
@@ -117,8 +123,8 @@ pub fn cause(error: &(dyn Error + 'static)) -> Cause {
 
 fn of_connection(error: &io::Error) -> Cause {
     use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, HostUnreachable, InvalidData, InvalidInput, NetworkDown,
-        NetworkUnreachable, Other, TimedOut,
+        AddrNotAvailable, ConnectionRefused, HostUnreachable, InvalidData, InvalidInput,
+        NetworkDown, NetworkUnreachable, Other, TimedOut,
     };
     match error.kind() {
         ConnectionRefused => Cause::Refused,
@@ -135,7 +141,9 @@ fn of_connection(error: &io::Error) -> Cause {
 }
 
 fn is_drop(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+    };
     matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
 }
 
@@ -145,11 +153,14 @@ fn is_connecting(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn certificate_fault(error: &CertificateError) -> CertificateFault {
-    let time =
-        |time: rustls::pki_types::UnixTime| UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
+    let time = |time: rustls::pki_types::UnixTime| {
+        UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()))
+    };
     match error {
         CertificateError::Expired => CertificateFault::Expired(None),
-        CertificateError::ExpiredContext { not_after, .. } => CertificateFault::Expired(time(*not_after)),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            CertificateFault::Expired(time(*not_after))
+        }
         CertificateError::NotValidYet => CertificateFault::NotYetValid(None),
         CertificateError::NotValidYetContext { not_before, .. } => {
             CertificateFault::NotYetValid(time(*not_before))
@@ -159,7 +170,9 @@ fn certificate_fault(error: &CertificateError) -> CertificateFault {
         }
         CertificateError::UnknownIssuer if tls::is_without_roots() => CertificateFault::NoRoots,
         CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
-        CertificateError::Other(other) if is_authority(other.0.as_ref()) => CertificateFault::OwnAuthority,
+        CertificateError::Other(other) if is_authority(other.0.as_ref()) => {
+            CertificateFault::OwnAuthority
+        }
         _ => CertificateFault::Other,
     }
 }
@@ -184,7 +197,9 @@ fn certificate(error: &(dyn Error + 'static), fault: CertificateFault) -> String
         CertificateFault::NotYetValid(Some(time)) => {
             format!("the server's certificate is not valid before{}", on(Some(time)))
         }
-        CertificateFault::NotYetValid(None) => "the server's certificate is not valid yet".to_owned(),
+        CertificateFault::NotYetValid(None) => {
+            "the server's certificate is not valid yet".to_owned()
+        }
         CertificateFault::OtherName => match find::<rustls::Error>(error) {
             Some(rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
                 presented,
@@ -251,27 +266,35 @@ mod tests {
 
     /// As the HTTP stack wraps what TLS refuses.
     fn refused(fault: CertificateError) -> (CertificateFault, String) {
-        let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(fault));
-        let Cause::Certificate(fault) = cause(&error) else { panic!("a certificate was refused: {error}") };
+        let error =
+            io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(fault));
+        let Cause::Certificate(fault) = cause(&error) else {
+            panic!("a certificate was refused: {error}")
+        };
         (fault, certificate(&error, fault))
     }
 
     #[test]
     fn a_refused_certificate_is_explained_in_plain_words_and_dates() {
         let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let expired = CertificateError::ExpiredContext { time: time(9), not_after: time(1_767_225_600) };
+        let expired =
+            CertificateError::ExpiredContext { time: time(9), not_after: time(1_767_225_600) };
         let (fault, words) = refused(expired);
         assert_eq!(words, "the server's certificate expired on 2026-01-01 00:00 UTC");
         assert!(fault.remedy().contains("renew"));
 
-        let early = CertificateError::NotValidYetContext { time: time(9), not_before: time(1_767_225_600) };
+        let early =
+            CertificateError::NotValidYetContext { time: time(9), not_before: time(1_767_225_600) };
         let (fault, words) = refused(early);
         assert_eq!(words, "the server's certificate is not valid before 2026-01-01 00:00 UTC");
         assert!(fault.remedy().contains("clock"));
 
         let other = CertificateError::NotValidForNameContext {
             expected: ServerName::try_from("app.example").expect("a name"),
-            presented: vec!["DnsName(\"www.example\")".to_owned(), "DnsName(\"b.example\")".to_owned()],
+            presented: vec![
+                "DnsName(\"www.example\")".to_owned(),
+                "DnsName(\"b.example\")".to_owned(),
+            ],
         };
         let words = refused(other).1;
         assert_eq!(words, "the server's certificate is for another name: www.example, b.example");

@@ -25,7 +25,10 @@ impl std::fmt::Display for Proxy {
 /// none for the hosts in `NO_PROXY`.
 ///
 /// Fails, in one sentence with the remedy, where the proxy's URL or scheme cannot be used.
-pub fn proxy_for(url: &Url, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Proxy>, String> {
+pub fn proxy_for(
+    url: &Url,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Proxy>, String> {
     // A server that runs CGI programs sets HTTP_PROXY from a header of its client.
     if variable("REQUEST_METHOD").is_some() {
         return Ok(None);
@@ -38,7 +41,9 @@ pub fn proxy_for(url: &Url, variable: &dyn Fn(&str) -> Option<String>) -> Result
         "https" => first(["HTTPS_PROXY", "https_proxy"]),
         _ => first(["HTTP_PROXY", "http_proxy"]),
     };
-    let Some((name, value)) = own.or_else(|| first(["ALL_PROXY", "all_proxy"])) else { return Ok(None) };
+    let Some((name, value)) = own.or_else(|| first(["ALL_PROXY", "all_proxy"])) else {
+        return Ok(None);
+    };
     if is_excluded(url, variable) {
         return Ok(None);
     }
@@ -93,7 +98,9 @@ mod tests {
 
     #[test]
     fn hosts_of_no_proxy_have_none() {
-        for (hosts, excluded) in [("app.example", true), ("*", true), ("example", true), ("other", false)] {
+        for (hosts, excluded) in
+            [("app.example", true), ("*", true), ("example", true), ("other", false)]
+        {
             let variables = [("ALL_PROXY", "socks5://p:1"), ("NO_PROXY", hosts)];
             let found = found("https://app.example/", &variables);
             assert_eq!(found == Ok(None), excluded, "{hosts}: {found:?}");
@@ -107,12 +114,18 @@ mod tests {
                         list app.example in NO_PROXY";
         assert_eq!(refused, Err(sentence.to_owned()));
         let refused = found("https://app.example/", &[("HTTPS_PROXY", "http://u:hunter22@:x")]);
-        assert!(refused.as_ref().is_err_and(|why| why.contains("not the URL of a proxy")), "{refused:?}");
+        assert!(
+            refused.as_ref().is_err_and(|why| why.contains("not the URL of a proxy")),
+            "{refused:?}"
+        );
         assert!(!format!("{refused:?}").contains("hunter22"));
     }
 
     #[test]
     fn a_cgi_program_takes_no_proxy_from_its_client() {
-        assert_eq!(found("http://a/", &[("HTTP_PROXY", "http://p:1"), ("REQUEST_METHOD", "GET")]), Ok(None));
+        assert_eq!(
+            found("http://a/", &[("HTTP_PROXY", "http://p:1"), ("REQUEST_METHOD", "GET")]),
+            Ok(None)
+        );
     }
 }

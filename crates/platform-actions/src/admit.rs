@@ -115,7 +115,8 @@ async fn runs(ticket: &Ticket, workflow: &Workflow) -> Result<SlotRuns, Error> {
         let page = workflow.runs(page_number).await?;
         let now = workflow.server_time().unwrap_or_else(SystemTime::now);
         let limit = now.checked_sub(reach(&ticket.input)).unwrap_or(SystemTime::UNIX_EPOCH);
-        let is_enough = page.runs.last().is_none_or(|oldest| oldest.created_at < limit) || !page.has_next;
+        let is_enough =
+            page.runs.last().is_none_or(|oldest| oldest.created_at < limit) || !page.has_next;
         seen.extend(page.runs.into_iter().map(|run| (run.id, run)));
         if is_enough || now >= ticket.expires_at {
             break;
@@ -127,8 +128,8 @@ async fn runs(ticket: &Ticket, workflow: &Workflow) -> Result<SlotRuns, Error> {
     Ok(sorted.slots.remove(&ticket.slot).unwrap_or_default())
 }
 
-/// A run that holds its slot ended within the longest wait; the streak that makes the wait the longest took twice as much
-/// before.
+/// A run that holds its slot ended within the longest wait; the streak that makes the wait the
+/// longest took twice as much before.
 fn reach(input: &SessionInput) -> Duration {
     let restraint = input.restraint();
     let max_wait = restraint.backoff_cap.saturating_mul(3).max(restraint.min_interval);
@@ -282,7 +283,8 @@ mod tests {
     }
 
     fn page(runs: &[Value], date: &str) -> Reply {
-        Reply::json(200, &json!({ "total_count": runs.len(), "workflow_runs": runs })).with("date", date)
+        Reply::json(200, &json!({ "total_count": runs.len(), "workflow_runs": runs }))
+            .with("date", date)
     }
 
     fn checks(sent: &Sent, of: impl Fn(&str) -> Value) -> Reply {
@@ -301,7 +303,8 @@ mod tests {
     const NOON: &str = "Thu, 01 Jan 2026 12:00:00 GMT";
 
     #[tokio::test]
-    async fn a_run_does_not_stand_in_its_own_way_nor_do_those_that_wait_behind_it_or_belong_to_others() {
+    async fn a_run_does_not_stand_in_its_own_way_nor_do_those_that_wait_behind_it_or_belong_to_others()
+     {
         let (workflow, journal) = workflow(|sent| match sent.url.as_str() {
             url if url.ends_with("/graphql") => checks(sent, |_| json!([])),
             _ => page(
@@ -363,7 +366,9 @@ mod tests {
     async fn jobs_that_cannot_be_read_start_nothing() {
         let (workflow, _) = workflow(|sent| match sent.url.as_str() {
             url if url.ends_with("/graphql") => Reply::json(502, &Value::Null),
-            _ => page(&[run(5, "coord demo qa-s0 g3 c1", "completed", "2026-01-01T11:59:30Z")], NOON),
+            _ => {
+                page(&[run(5, "coord demo qa-s0 g3 c1", "completed", "2026-01-01T11:59:30Z")], NOON)
+            }
         });
         assert!(matches!(admit(&ticket(), &workflow).await, Decision::Skip(Skip::Unknown(_))));
     }

@@ -49,13 +49,17 @@ fn stops_all(error: &impl std::fmt::Display) -> Finding {
 async fn workflow(settings: &ActionsSettings, actions: &Actions) -> Finding {
     let file = &settings.workflow;
     match actions.workflow_file().await {
-        Ok(WorkflowFile::Active) => Finding::ok(format!("the session workflow {file} is there and active")),
+        Ok(WorkflowFile::Active) => {
+            Finding::ok(format!("the session workflow {file} is there and active"))
+        }
         Ok(WorkflowFile::Inactive(word)) => Finding::fail(
             format!("GitHub says of the session workflow {file}: {word}"),
             "enable it in the repository's Actions tab",
         ),
         Ok(WorkflowFile::Absent) => Finding::fail(
-            format!("the default branch has no session workflow {file}, or the token may not see it"),
+            format!(
+                "the default branch has no session workflow {file}, or the token may not see it"
+            ),
             "write it with `coordinator init --github-actions` and merge it; the token needs `actions: read`",
         ),
         Err(error) => stops_all(&error),
@@ -65,7 +69,9 @@ async fn workflow(settings: &ActionsSettings, actions: &Actions) -> Finding {
 async fn branch(settings: &ActionsSettings, actions: &Actions) -> Finding {
     let branch = &settings.git_ref;
     match actions.has_branch().await {
-        Ok(true) => Finding::ok(format!("sessions run the code of the branch {branch}, which is there")),
+        Ok(true) => {
+            Finding::ok(format!("sessions run the code of the branch {branch}, which is there"))
+        }
         Ok(false) => Finding::fail(
             format!("branch {branch} does not exist, or the token may not see it"),
             "correct `ref` in [platform.github-actions]; the token needs `contents: read`",
@@ -90,8 +96,9 @@ async fn list(actions: &Actions) -> Finding {
 fn requests(settings: &ActionsSettings, left: RequestsLeft) -> Finding {
     let RequestsLeft { requests, limit, resets_at } = left;
     let limit = limit.map_or_else(String::new, |limit| format!(" of {limit}"));
-    let reset = resets_at
-        .map_or_else(String::new, |time| format!(" until {}", humantime::format_rfc3339_seconds(time)));
+    let reset = resets_at.map_or_else(String::new, |time| {
+        format!(" until {}", humantime::format_rfc3339_seconds(time))
+    });
     let what = format!("{requests}{limit} requests are left to the token{reset}");
     if requests < u64::from(settings.max_requests) {
         let remedy = format!(
@@ -137,7 +144,9 @@ mod tests {
         assert!(journal.iter().all(|sent| sent.method == "GET"), "it starts nothing");
         findings
             .into_iter()
-            .map(|found| (found.grade, format!("{}; {}", found.what, found.remedy.unwrap_or_default())))
+            .map(|found| {
+                (found.grade, format!("{}; {}", found.what, found.remedy.unwrap_or_default()))
+            })
             .collect()
     }
 
@@ -147,7 +156,9 @@ mod tests {
             url if url.contains("/branches/") => json!({ "name": "main" }),
             _ => json!({ "state": "active" }),
         };
-        Reply::json(200, &body).with("x-ratelimit-remaining", "900").with("x-ratelimit-limit", "1000")
+        Reply::json(200, &body)
+            .with("x-ratelimit-remaining", "900")
+            .with("x-ratelimit-limit", "1000")
     }
 
     #[tokio::test]
@@ -163,7 +174,8 @@ mod tests {
     #[tokio::test]
     async fn what_stands_in_the_way_is_named_with_its_remedy() {
         let not_found = || Reply::json(404, &json!({ "message": "Not Found" }));
-        let denied = || Reply::json(403, &json!({ "message": "Resource not accessible by integration" }));
+        let denied =
+            || Reply::json(403, &json!({ "message": "Resource not accessible by integration" }));
         let scripts = [
             ("/agent-session.yml", not_found(), "init --github-actions"),
             ("/agent-session.yml", denied(), "Resource not accessible"),
@@ -182,7 +194,8 @@ mod tests {
                 None => well(sent),
             })
             .await;
-            let failed: Vec<_> = findings.iter().filter(|(grade, _)| *grade == Grade::Fail).collect();
+            let failed: Vec<_> =
+                findings.iter().filter(|(grade, _)| *grade == Grade::Fail).collect();
             assert!(failed.len() == 1 && failed[0].1.contains(words), "{words}: {findings:?}");
         }
     }

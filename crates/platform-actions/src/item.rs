@@ -68,7 +68,11 @@ impl ItemTicket {
 
 /// The sessions that the slot had since the ticket's time, oldest first, where they are those that
 /// the plan knew.
-pub(super) async fn past(ticket: &Ticket, item: &ItemTicket, workflow: &Workflow) -> Result<Vec<Run>, Skip> {
+pub(super) async fn past(
+    ticket: &Ticket,
+    item: &ItemTicket,
+    workflow: &Workflow,
+) -> Result<Vec<Run>, Skip> {
     let mut runs = runs_since(ticket, item.since(), workflow).await?;
     let own = runs.remove(&ticket.run).ok_or(Skip::Behind)?;
     if Title::read(&ticket.fleet, &own.title) != expected_title(ticket, item) {
@@ -94,14 +98,19 @@ async fn runs_since(
         runs.extend(page.runs.into_iter().map(|run| (run.id, run)));
         let now = workflow.server_time().unwrap_or_else(SystemTime::now);
         match next {
-            _ if now >= ticket.expires_at => return Err(Skip::Expired { since: ticket.expires_at }),
+            _ if now >= ticket.expires_at => {
+                return Err(Skip::Expired { since: ticket.expires_at });
+            }
             Next::Done => return Ok(runs),
             Next::Page => {}
             Next::Capped { shown } => return Err(Skip::Unknown(capped(shown))),
         }
     }
     let since = humantime::format_rfc3339_seconds(since);
-    Err(Skip::Unknown(format!("more than {} runs were dispatched since {since}", MAX_PAGES * PAGE_SIZE)))
+    Err(Skip::Unknown(format!(
+        "more than {} runs were dispatched since {since}",
+        MAX_PAGES * PAGE_SIZE
+    )))
 }
 
 /// What every list shows of this run must be what its session is.
@@ -121,7 +130,8 @@ async fn compare(
     // A newer run waits behind this one. An older one that is not over contradicts the group that
     // this one holds.
     let mut live = runs.live().iter().map(|run| &run.run);
-    if let Some(other) = live.find(|run| run.status == RunStatus::InProgress || run.id < ticket.run) {
+    if let Some(other) = live.find(|run| run.status == RunStatus::InProgress || run.id < ticket.run)
+    {
         return Err(Skip::Taken { url: other.url.clone() });
     }
     if runs.over() > MAX_ITEM_RUNS {
@@ -132,7 +142,8 @@ async fn compare(
     let jobs = workflow.jobs(&ids).await?;
     let now = workflow.server_time().unwrap_or_else(SystemTime::now);
     let sessions = sessions(over, &jobs, None);
-    if let Some((run, session)) = sessions.last().filter(|(run, _)| Some(*run) != item.follows_run) {
+    if let Some((run, session)) = sessions.last().filter(|(run, _)| Some(*run) != item.follows_run)
+    {
         let of_run = over.iter().find(|one| one.run.id == *run);
         let url = of_run.map(|one| one.run.url.clone()).unwrap_or_default();
         return Err(Skip::Superseded { generation: session.generation, url });
@@ -142,7 +153,10 @@ async fn compare(
         |run: &&SlotRun| run.run.id < ticket.run || jobs.get(&run.run.node_id) != Some(&Vec::new());
     let mut open = over.iter().filter(|run| !is_known(run, &jobs, now));
     if let Some(run) = open.find(has_begun) {
-        return Err(Skip::Unknown(format!("GitHub does not show yet how a run ended: {}", run.run.url)));
+        return Err(Skip::Unknown(format!(
+            "GitHub does not show yet how a run ended: {}",
+            run.run.url
+        )));
     }
     let mut history: Vec<Run> = sessions.into_iter().map(|(_, session)| session).collect();
     history.drain(..history.len().saturating_sub(HISTORY));

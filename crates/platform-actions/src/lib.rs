@@ -64,7 +64,8 @@ pub struct Actions {
 impl Actions {
     /// The platform on this client, which nothing else uses: its requests are the platform's.
     pub fn new(settings: Settings, github: Github) -> Self {
-        let workflow = Workflow::new(github, &settings.actions.workflow, settings.actions.max_requests);
+        let workflow =
+            Workflow::new(github, &settings.actions.workflow, settings.actions.max_requests);
         Self { settings, workflow, view: RefCell::new(None), takes_items: Cell::new(true) }
     }
 }

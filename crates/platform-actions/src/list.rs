@@ -1,7 +1,7 @@
 //! The inventory: the runs of the session workflow, page by page, back to where no live one can be.
 //!
-//! A list with a filter would be shorter, and may lack runs: see [`coordinator_github::actions`]. Whatever is not certainly
-//! complete has failed.
+//! A list with a filter would be shorter, and may lack runs: see [`coordinator_github::actions`].
+//! Whatever is not certainly complete has failed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -23,7 +23,8 @@ const MAX_RUN: Duration = Duration::from_secs(35 * 24 * 3600);
 /// sessions.
 pub(super) const MAX_ITEM_RUNS: usize = 100;
 
-/// How far back a list must go: to the oldest run that may be live, or that may still hold its slot back.
+/// How far back a list must go: to the oldest run that may be live, or that may still hold its slot
+/// back.
 pub(super) fn reach(longest: Duration) -> Duration {
     longest.saturating_add(MAX_QUEUE).min(MAX_RUN)
 }
@@ -59,10 +60,12 @@ pub(super) async fn runs(
     let mut began = None;
     for page_number in 1.. {
         let page = workflow.runs(page_number).await?;
-        let began = *began.get_or_insert_with(|| workflow.server_time().unwrap_or_else(SystemTime::now));
+        let began =
+            *began.get_or_insert_with(|| workflow.server_time().unwrap_or_else(SystemTime::now));
         let limit = began.checked_sub(reach).unwrap_or(SystemTime::UNIX_EPOCH);
         let next = next(&page, (page_number as u64 - 1) * PAGE_SIZE as u64, limit);
-        // New runs push the others from page to page: what is seen twice counts once, as it was last.
+        // New runs push the others from page to page: what is seen twice counts once, as it was
+        // last.
         runs.extend(page.runs.into_iter().map(|run| (run.id, run)));
         match next {
             Next::Page => {}
@@ -161,13 +164,18 @@ pub(super) fn is_known(run: &SlotRun, jobs: &Jobs, now: SystemTime) -> bool {
     jobs.get(&run.run.node_id).is_none_or(|jobs| is_settled(run, jobs, now))
 }
 
-/// The sessions of these runs that are over, which come newest first; oldest first, by the jobs of the runs.
+/// The sessions of these runs that are over, which come newest first; oldest first, by the jobs of
+/// the runs.
 pub(super) fn history(over: &[SlotRun], jobs: &Jobs, time_limit: Option<Duration>) -> Vec<Run> {
     sessions(over, jobs, time_limit).into_iter().map(|(_, session)| session).collect()
 }
 
 /// The same, with the id of each run.
-pub(super) fn sessions(over: &[SlotRun], jobs: &Jobs, time_limit: Option<Duration>) -> Vec<(u64, Run)> {
+pub(super) fn sessions(
+    over: &[SlotRun],
+    jobs: &Jobs,
+    time_limit: Option<Duration>,
+) -> Vec<(u64, Run)> {
     let judged = over.iter().rev().filter_map(|run| {
         let session = judge(run, jobs.get(&run.run.node_id)?, time_limit)?;
         Some((run.run.id, session))

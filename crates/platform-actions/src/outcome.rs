@@ -49,7 +49,11 @@ pub(super) fn is_settled(run: &SlotRun, jobs: &[WorkflowJob], now: SystemTime) -
 
 /// The session that the run was; `None` where no agent was to start: it was not admitted, or it was
 /// cancelled while it waited. `time_limit` holds where the run's title tells none.
-pub(super) fn judge(run: &SlotRun, jobs: &[WorkflowJob], time_limit: Option<Duration>) -> Option<Run> {
+pub(super) fn judge(
+    run: &SlotRun,
+    jobs: &[WorkflowJob],
+    time_limit: Option<Duration>,
+) -> Option<Run> {
     let time_limit = run.item.as_ref().map(|item| item.time_limit).or(time_limit);
     let agent = job(jobs, AGENT).filter(|job| ran(job));
     if let Some(agent) = agent {
@@ -219,7 +223,10 @@ mod tests {
         let skipped = [job(ADMIT, Conclusion::Success, 5), job(AGENT, Conclusion::Skipped, 0)];
         assert_eq!(judged(Conclusion::Success, &skipped), None);
         let never_begun = WorkflowJob { started_at: None, ..job(AGENT, Conclusion::Cancelled, 0) };
-        assert_eq!(judged(Conclusion::Cancelled, &[job(ADMIT, Conclusion::Success, 5), never_begun]), None);
+        assert_eq!(
+            judged(Conclusion::Cancelled, &[job(ADMIT, Conclusion::Success, 5), never_begun]),
+            None
+        );
         assert_eq!(judged(Conclusion::Cancelled, &[]), None, "it was cancelled while it waited");
         assert_eq!(judged(Conclusion::Cancelled, &[job(ADMIT, Conclusion::Cancelled, 5)]), None);
     }
@@ -229,13 +236,18 @@ mod tests {
         let failed = Some((Outcome::Failed, false));
         let broken = [job(ADMIT, Conclusion::Failure, 5), job(AGENT, Conclusion::Skipped, 0)];
         assert_eq!(judged(Conclusion::Failure, &broken), failed);
-        assert_eq!(judged(Conclusion::StartupFailure, &[]), failed, "GitHub could not read the workflow");
+        assert_eq!(
+            judged(Conclusion::StartupFailure, &[]),
+            failed,
+            "GitHub could not read the workflow"
+        );
         assert_eq!(judged(Conclusion::Other, &[]), Some((Outcome::Lost, false)));
     }
 
     #[test]
     fn a_run_is_settled_when_its_jobs_show_how_it_ended_or_have_had_the_time_to() {
-        let goes_on = WorkflowJob { status: RunStatus::InProgress, ..job(AGENT, Conclusion::Success, 60) };
+        let goes_on =
+            WorkflowJob { status: RunStatus::InProgress, ..job(AGENT, Conclusion::Success, 60) };
         let admitted = job(ADMIT, Conclusion::Success, 5);
         for (jobs, expected) in [
             (vec![], false),
@@ -253,7 +265,8 @@ mod tests {
 
     #[test]
     fn of_a_job_that_was_run_again_the_last_one_counts() {
-        let first = WorkflowJob { started_at: Some(second(50)), ..job(AGENT, Conclusion::Failure, 0) };
+        let first =
+            WorkflowJob { started_at: Some(second(50)), ..job(AGENT, Conclusion::Failure, 0) };
         let jobs = [job(AGENT, Conclusion::Success, 600), first];
         assert_eq!(judged(Conclusion::Success, &jobs), Some((Outcome::Succeeded, false)));
     }

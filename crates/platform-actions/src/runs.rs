@@ -107,7 +107,11 @@ impl SlotRun {
     pub(super) fn live(&self) -> LiveSession {
         LiveSession {
             generation: Some(self.generation),
-            state: if self.run.status == RunStatus::InProgress { State::Running } else { State::Starting },
+            state: if self.run.status == RunStatus::InProgress {
+                State::Running
+            } else {
+                State::Starting
+            },
             started_at: Some(self.run.started_at),
             item: self.item.as_ref().map(|item| item.run.clone()),
         }
@@ -133,7 +137,10 @@ pub(super) fn stuck(
         ),
         RunStatus::Queued if waits_long => (
             StuckReason::Pending,
-            format!("no runner has taken it; is one online that has its labels, and free? {}", run.url),
+            format!(
+                "no runner has taken it; is one online that has its labels, and free? {}",
+                run.url
+            ),
         ),
         RunStatus::Queued | RunStatus::InProgress | RunStatus::Completed => return None,
     };

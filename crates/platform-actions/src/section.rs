@@ -30,8 +30,8 @@ coordinator_core::section! {
         ticket: Time<60_000> = Time::seconds(5 * 60),
         /// A run that waits longer for a runner is reported.
         start_timeout: Time<60_000> = Time::seconds(15 * 60),
-        /// Requests per cycle: the built-in token has 1,000 an hour for the whole repository. A list
-        /// takes one per 100 runs, a start two.
+        /// Requests per cycle: the built-in token has 1,000 an hour for the whole repository. A
+        /// list takes one per 100 runs, a start two.
         max_requests: Count<10> = Count::of(80),
     }
 }
@@ -75,11 +75,13 @@ pub fn check_role(
             "the inputs of a run of `{}` would be too large: {characters} characters of at most {MAX_INPUTS}",
             key.value
         );
-        let hint = "shorten its brief, command or variables, or put large texts into the repository";
+        let hint =
+            "shorten its brief, command or variables, or put large texts into the repository";
         problems.push(Problem::new(message, key.span.clone()).hint(hint));
     }
     if spec.time_limit > MAX_JOB {
-        let message = format!("no job of GitHub Actions runs as long as the `time_limit` of `{}`", key.value);
+        let message =
+            format!("no job of GitHub Actions runs as long as the `time_limit` of `{}`", key.value);
         let place = time_limit.or(key.span.as_ref()).cloned();
         let hint = "at most 5 days on runners of your own, 6 hours on GitHub's";
         problems.push(Problem::new(message, place).hint(hint));
@@ -93,7 +95,10 @@ fn inputs(spec: &SessionSpec) -> usize {
     let count = |text: &str| count(&serde_json::Value::from(text).to_string());
     let command: usize = spec.command.iter().map(|argument| count(argument)).sum();
     let env: usize = spec.env.iter().map(|(name, value)| count(name) + count(value)).sum();
-    let brief =
-        if spec.command.iter().any(|argument| argument.contains("{brief}")) { count(&spec.brief) } else { 0 };
+    let brief = if spec.command.iter().any(|argument| argument.contains("{brief}")) {
+        count(&spec.brief)
+    } else {
+        0
+    };
     command + env + brief + count(&spec.prompt) + OTHER_INPUTS
 }

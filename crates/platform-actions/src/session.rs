@@ -47,7 +47,12 @@ impl Actions {
         let holder = runs.holder().map(|run| run.generation);
         let mut was_live = false;
         // The waiting ones first: they would begin the moment the other one ends.
-        for run in runs.live().iter().rev().filter(|run| Some(run.generation) != holder).chain(runs.holder())
+        for run in runs
+            .live()
+            .iter()
+            .rev()
+            .filter(|run| Some(run.generation) != holder)
+            .chain(runs.holder())
         {
             was_live |= self.workflow.cancel(run.run.id).await?;
         }
@@ -67,7 +72,9 @@ impl Actions {
                 Some(generation) => anyhow::bail!(
                     "no session {generation} of {name} is in the list of runs; see `coordinator sessions`"
                 ),
-                None => anyhow::bail!("no session of {name} is remembered; see `coordinator sessions`"),
+                None => {
+                    anyhow::bail!("no session of {name} is remembered; see `coordinator sessions`")
+                }
             }
         };
         let text = self.text_of(found).await?;

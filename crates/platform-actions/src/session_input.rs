@@ -123,7 +123,11 @@ pub(super) fn item_title(want: &Want) -> Option<ItemTitle> {
     want.item_run().map(|run| ItemTitle { run, time_limit })
 }
 
-pub(super) fn dispatch(settings: &Settings, want: &Want, new: NewSession<'_>) -> anyhow::Result<Dispatch> {
+pub(super) fn dispatch(
+    settings: &Settings,
+    want: &Want,
+    new: NewSession<'_>,
+) -> anyhow::Result<Dispatch> {
     let expires_at = new.now + settings.actions.ticket;
     let NewSession { cycle, generation, item, .. } = new;
     let of_item = item_title(want).map(|item| ("item", item.part()));

@@ -1,4 +1,5 @@
-//! Fills one slot: decides by what this run knows, asks GitHub for the slot's lock, dispatches once.
+//! Fills one slot: decides by what this run knows, asks GitHub for the slot's lock, dispatches
+//! once.
 //!
 //! A dispatch to a taken slot is not refused: the run waits, and starts the moment the other one
 //! ends. So the group is asked right before, and whatever slips through between the two meets the
@@ -46,7 +47,9 @@ fn decide(session: &str, view: Option<&View>, want: &Want, now: SystemTime) -> S
             let why = "the inventory failed, and only a list shows which session of the item was the last";
             return Step::Answer(held(HoldReason::Unknown, why.to_owned()));
         }
-        (Some(_), Some(_)) if !want.follows.allows(newest) => return Step::Answer(Start::Superseded),
+        (Some(_), Some(_)) if !want.follows.allows(newest) => {
+            return Step::Answer(Start::Superseded);
+        }
         (Some(of), Some(view)) => {
             let last_session = known.and_then(|known| known.last_session);
             Some(ItemTicket::new(of, newest, last_session, view))
@@ -59,7 +62,8 @@ fn decide(session: &str, view: Option<&View>, want: &Want, now: SystemTime) -> S
     }
 }
 
-/// The workflow's `concurrency.group`: the lock of a slot. GitHub takes no notice of the case of letters, nor do names here.
+/// The workflow's `concurrency.group`: the lock of a slot. GitHub takes no notice of the case of
+/// letters, nor do names here.
 pub(super) fn group(fleet: &FleetName, slot: &Slot) -> String {
     format!("coord-{fleet}-{}", slot.name())
 }
@@ -69,7 +73,12 @@ fn held(reason: HoldReason, detail: String) -> Start {
 }
 
 impl Actions {
-    pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+    pub(super) async fn fill(
+        &self,
+        want: &Want,
+        cycle: &CycleId,
+        now: SystemTime,
+    ) -> anyhow::Result<Start> {
         let (generation, item) = match self.ready(want, now).await {
             Step::Dispatch { generation, item } => (generation, item),
             Step::Answer(start) => return Ok(start),
@@ -93,7 +102,9 @@ impl Actions {
             }
             DispatchAnswer::RateLimited(limit) => Ok(Start::RateLimited(limit)),
             DispatchAnswer::Lost(why) => {
-                anyhow::bail!("{why}; it may still have started: the next cycle's inventory shows it")
+                anyhow::bail!(
+                    "{why}; it may still have started: the next cycle's inventory shows it"
+                )
             }
         }
     }
@@ -161,11 +172,18 @@ impl Actions {
 /// Whether the workflow refused a dispatch because it has no input `item`: it was written before
 /// there were work items.
 fn takes_no_items(status: u16, message: &str) -> bool {
-    status == 422 && message.to_lowercase().contains("unexpected inputs") && message.contains("\"item\"")
+    status == 422
+        && message.to_lowercase().contains("unexpected inputs")
+        && message.contains("\"item\"")
 }
 
 /// A definite refusal of a dispatch, in one sentence.
-fn refusal(status: u16, message: &str, settings: &ActionsSettings, repository: &Repository) -> String {
+fn refusal(
+    status: u16,
+    message: &str,
+    settings: &ActionsSettings,
+    repository: &Repository,
+) -> String {
     let ActionsSettings { workflow, git_ref, .. } = settings;
     let Repository { owner, name, .. } = repository;
     let said = match message {
@@ -231,7 +249,11 @@ mod tests {
             (401, "Bad credentials", "expired"),
             (403, "Resource not accessible by integration", "`actions: write` in octo/demo"),
             (404, "Not Found", "init --github-actions"),
-            (422, "Cannot trigger a 'workflow_dispatch' on a disabled workflow", "enable agent-session.yml"),
+            (
+                422,
+                "Cannot trigger a 'workflow_dispatch' on a disabled workflow",
+                "enable agent-session.yml",
+            ),
             (422, "No ref found for: main", "correct `ref`"),
             (422, "Unexpected inputs provided: [\"slot\"]", "renew it"),
             (422, "Required input 'model' not provided", "renew it"),

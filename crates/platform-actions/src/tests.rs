@@ -10,8 +10,8 @@ use super::ActionsSettings;
 use super::{Actions, LogText, Settings};
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Counts, FleetName, Follows, Group, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot, State,
-    StuckReason, Want, WorkItem,
+    Counts, FleetName, Follows, Group, HoldReason, Mode, Outcome, Role, RoleKey, SessionSpec, Slot,
+    State, StuckReason, Want, WorkItem,
 };
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_github::fake::{self, Journal, Reply, Sent};
@@ -59,7 +59,13 @@ fn slot(index: u32) -> Slot {
 }
 
 fn want(index: u32) -> Want {
-    Want { slot: slot(index), role: role().key, spec: role().spec, item: None, follows: Follows::Anything }
+    Want {
+        slot: slot(index),
+        role: role().key,
+        spec: role().spec,
+        item: None,
+        follows: Follows::Anything,
+    }
 }
 
 /// For an item of the source `queue`.
@@ -209,10 +215,15 @@ async fn the_inventory_tells_live_finished_and_skipped_runs_apart_and_leaves_oth
         sent(&journal),
         ["GET /workflows/agent-session.yml/runs?per_page=100&page=1", "POST /graphql"]
     );
-    let asked = journal.lock().expect("no test panics with the lock")[1].body["variables"]["ids"].clone();
+    let asked =
+        journal.lock().expect("no test panics with the lock")[1].body["variables"]["ids"].clone();
     assert_eq!(asked, json!(["WFR_5", "WFR_4"]), "the jobs of slots that are free alone");
     assert_eq!(platform.requests(), 2);
-    assert_eq!(start(&platform, 1).await.expect("it starts"), started(9), "a skipped run has its generation");
+    assert_eq!(
+        start(&platform, 1).await.expect("it starts"),
+        started(9),
+        "a skipped run has its generation"
+    );
 }
 
 #[tokio::test]
@@ -236,10 +247,15 @@ async fn the_list_goes_back_to_where_no_live_run_can_be_and_no_further() {
 
 #[tokio::test]
 async fn a_list_that_is_not_certainly_complete_has_failed() {
-    let full = || (1..=100).rev().map(|id| run(id, "coord demo ui-builder-s0 g1 c1", OVER, "11:00:00"));
+    let full =
+        || (1..=100).rev().map(|id| run(id, "coord demo ui-builder-s0 g1 c1", OVER, "11:00:00"));
     let broken = |second: fn() -> Reply| {
         platform(move |sent| {
-            if sent.url.ends_with("&page=1") { page(1001, &full().collect::<Vec<_>>()) } else { second() }
+            if sent.url.ends_with("&page=1") {
+                page(1001, &full().collect::<Vec<_>>())
+            } else {
+                second()
+            }
         })
     };
     for (second, words) in [
@@ -274,7 +290,10 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
     assert_eq!(start(&platform, 2).await.expect("it starts"), started(1));
     assert_eq!(
         sent(&journal)[1..],
-        ["GET /concurrency_groups/coord-demo-ui-builder-s2", "POST /workflows/agent-session.yml/dispatches"]
+        [
+            "GET /concurrency_groups/coord-demo-ui-builder-s2",
+            "POST /workflows/agent-session.yml/dispatches"
+        ]
     );
     let body = journal.lock().expect("no test panics with the lock")[2].body.clone();
     assert_eq!(body["ref"], "main");
@@ -287,8 +306,12 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
     assert_eq!(*inputs, expected);
     let expires_at = at(inputs["expires_at"].as_str().expect("a time"));
     let ticket = expires_at.duration_since(at("2026-01-01T12:00:00Z")).expect("it is later");
-    assert!((300..310).contains(&ticket.as_secs()), "by GitHub's clock, not this machine's: {ticket:?}");
-    let input: Value = serde_json::from_str(inputs["task_json"].as_str().expect("a text")).expect("JSON");
+    assert!(
+        (300..310).contains(&ticket.as_secs()),
+        "by GitHub's clock, not this machine's: {ticket:?}"
+    );
+    let input: Value =
+        serde_json::from_str(inputs["task_json"].as_str().expect("a text")).expect("JSON");
     let expected = json!({
         "version": 1, "command": ["claude", "{brief}"], "prompt": "do it", "brief": "it",
         "env": { "MODEL": "large" }, "time_limit_s": 7201,
@@ -307,7 +330,9 @@ async fn a_slot_that_is_live_or_backs_off_costs_no_request() {
     let (platform, journal) = platform(world(runs, vec![(1, failed)]));
     platform.list().await.expect("a complete list");
     assert_eq!(start(&platform, 0).await.expect("an answer"), Start::AlreadyRunning);
-    let Start::Held(hold) = start(&platform, 1).await.expect("an answer") else { panic!("it backs off") };
+    let Start::Held(hold) = start(&platform, 1).await.expect("an answer") else {
+        panic!("it backs off")
+    };
     assert_eq!(hold.reason, HoldReason::Backoff);
     assert_eq!(sent(&journal).len(), 2);
 }
@@ -318,7 +343,8 @@ async fn with_an_unknown_inventory_the_lock_alone_decides() {
     assert_eq!(start(&free, 0).await.expect("it starts"), started(1));
     assert_eq!(posts(&journal), 1);
     let group = |status: u16, body: Value| platform(move |_| Reply::json(status, &body));
-    let (taken, journal) = group(200, json!({ "group_members": [{ "run_id": 3, "status": "pending" }] }));
+    let (taken, journal) =
+        group(200, json!({ "group_members": [{ "run_id": 3, "status": "pending" }] }));
     assert_eq!(start(&taken, 0).await.expect("an answer"), Start::AlreadyRunning);
     assert_eq!(posts(&journal), 0);
     for status in [403, 500] {
@@ -334,9 +360,9 @@ async fn with_an_unknown_inventory_the_lock_alone_decides() {
 
 #[tokio::test]
 async fn a_dispatch_without_an_answer_is_an_error_that_says_so_and_is_never_repeated() {
-    for reply in
-        [(|| Reply::Reset) as fn() -> Reply, || Reply::json(502, &json!({ "message": "Bad Gateway" }))]
-    {
+    for reply in [(|| Reply::Reset) as fn() -> Reply, || {
+        Reply::json(502, &json!({ "message": "Bad Gateway" }))
+    }] {
         let (platform, journal) =
             platform(move |sent| if sent.method == "POST" { reply() } else { not_found() });
         let error = start(&platform, 0).await.expect_err("nobody knows").to_string();
@@ -391,7 +417,9 @@ async fn a_slot_whose_lock_is_taken_gives_its_second_request_back() {
 async fn what_github_has_left_is_kept_and_its_refusal_ends_the_spawns() {
     let (platform, journal) = platform(|sent| {
         if sent.url.contains("/runs?") {
-            return page(0, &[]).with("x-ratelimit-remaining", "1").with("x-ratelimit-reset", "1767272400");
+            return page(0, &[])
+                .with("x-ratelimit-remaining", "1")
+                .with("x-ratelimit-reset", "1767272400");
         }
         not_found()
     });
@@ -408,8 +436,9 @@ async fn a_rehearsal_answers_like_a_start_and_dispatches_nothing() {
     let runs = vec![run(1, "coord demo ui-builder-s0 g4 c1", ("queued", None), "11:59:00")];
     let (platform, journal) = platform(world(runs, Vec::new()));
     platform.list().await.expect("a complete list");
-    let preview =
-        async |index| platform.preview(&want(index), SystemTime::UNIX_EPOCH).await.expect("an answer");
+    let preview = async |index| {
+        platform.preview(&want(index), SystemTime::UNIX_EPOCH).await.expect("an answer")
+    };
     assert_eq!(preview(0).await, Start::AlreadyRunning);
     assert_eq!(preview(1).await, started(1));
     assert_eq!(
@@ -429,10 +458,14 @@ async fn a_run_that_nobody_takes_or_approves_is_stuck() {
     ];
     let (platform, _) = platform(world(runs, Vec::new()));
     let listing = platform.list().await.expect("a complete list");
-    let stuck: Vec<_> = listing.stuck.iter().map(|stuck| (stuck.slot.index(), stuck.reason)).collect();
+    let stuck: Vec<_> =
+        listing.stuck.iter().map(|stuck| (stuck.slot.index(), stuck.reason)).collect();
     assert_eq!(stuck, [(Some(0), StuckReason::Suspended), (Some(2), StuckReason::Pending)]);
     assert!(
-        listing.stuck.iter().all(|stuck| stuck.detail.contains("https://github.com/octo/demo/actions/runs/"))
+        listing
+            .stuck
+            .iter()
+            .all(|stuck| stuck.detail.contains("https://github.com/octo/demo/actions/runs/"))
     );
 }
 
@@ -467,9 +500,13 @@ async fn the_log_is_that_of_the_newest_run_of_the_slot_or_of_the_generation() {
         assert_eq!(log.url, format!("https://github.com/octo/demo/actions/runs/{id}"));
     }
     let fetched = journal.lock().expect("no test panics with the lock")[3].clone();
-    assert_eq!((fetched.url.as_str(), fetched.authorization.as_str()), ("https://logs.example.com/7", ""));
+    assert_eq!(
+        (fetched.url.as_str(), fetched.authorization.as_str()),
+        ("https://logs.example.com/7", "")
+    );
     for (index, generation) in [(0, Some(9)), (2, None)] {
-        let error = platform.logs(&slot(index), generation).await.expect_err("there is none").to_string();
+        let error =
+            platform.logs(&slot(index), generation).await.expect_err("there is none").to_string();
         assert!(error.contains("coordinator sessions"), "{error}");
     }
 }
@@ -481,9 +518,15 @@ async fn a_run_without_a_log_says_why() {
         ("queued", json!([job_row("admit", "queued")]), LogText::NotYet),
         ("completed", json!([job_row("admit", "completed")]), LogText::NoAgent),
     ] {
-        let (platform, journal) =
-            logged(vec![run(8, "coord demo ui-builder-s0 g3 c1", (status, None), "11:40:00")], jobs);
-        assert_eq!(platform.logs(&slot(0), None).await.expect("an answer").text, expected, "{status}");
+        let (platform, journal) = logged(
+            vec![run(8, "coord demo ui-builder-s0 g3 c1", (status, None), "11:40:00")],
+            jobs,
+        );
+        assert_eq!(
+            platform.logs(&slot(0), None).await.expect("an answer").text,
+            expected,
+            "{status}"
+        );
         assert_eq!(sent(&journal).len(), 2, "no log is asked for");
     }
 }

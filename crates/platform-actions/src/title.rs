@@ -4,7 +4,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use coordinator_core::fleet::{Counts, FleetName, ItemKey, ItemRun, RoleKey, Seat, Slot, Usd, WorkItem};
+use coordinator_core::fleet::{
+    Counts, FleetName, ItemKey, ItemRun, RoleKey, Seat, Slot, Usd, WorkItem,
+};
 
 /// The longest part of a title that is about an item. GitHub documents no limit; it cuts the names
 /// of jobs at 100 characters. A title that was cut does not read back, and the admission refuses
@@ -42,7 +44,8 @@ impl ItemTitle {
         let Self { run: ItemRun { role, item: WorkItem { id, counts } }, time_limit } = self;
         let Counts { attempt, context_restarts, reworks, uncounted, cost_usd } = *counts;
         let mut part = format!(";role={role};attempt={attempt}");
-        for (name, count) in [("restarts", context_restarts), ("reworks", reworks), ("uncounted", uncounted)]
+        for (name, count) in
+            [("restarts", context_restarts), ("reworks", reworks), ("uncounted", uncounted)]
         {
             if count > 0 {
                 // Writing to a String cannot fail.
@@ -70,7 +73,9 @@ impl ItemTitle {
             context_restarts: count("restarts")?,
             reworks: count("reworks")?,
             uncounted: count("uncounted")?,
-            cost_usd: value("cost").map_or(Some(0.0), |text| text.parse().ok()).map(Usd::from_dollars)?,
+            cost_usd: value("cost")
+                .map_or(Some(0.0), |text| text.parse().ok())
+                .map(Usd::from_dollars)?,
         };
         let role = RoleKey::parse(value("role")?).ok()?;
         let time_limit = Duration::from_secs(value("limit")?.parse().ok()?);
@@ -127,7 +132,9 @@ impl Title {
             Some(cycle) if whose == *fleet => {
                 let item = match &slot.seat {
                     Seat::Index(_) => None,
-                    Seat::Item(key) => cycle.split_once(';').and_then(|(_, part)| ItemTitle::read(part, key)),
+                    Seat::Item(key) => {
+                        cycle.split_once(';').and_then(|(_, part)| ItemTitle::read(part, key))
+                    }
                 };
                 Self::Ours { slot, generation, item }
             }
@@ -159,7 +166,11 @@ mod tests {
     #[test]
     fn a_title_of_this_fleet_tells_slot_and_generation() {
         let read = |text| Title::read(&fleet(), text);
-        let ours = |role, index, generation| Title::Ours { slot: slot(role, index), generation, item: None };
+        let ours = |role, index, generation| Title::Ours {
+            slot: slot(role, index),
+            generation,
+            item: None,
+        };
         assert_eq!(read("coord demo ui-builder-s2 g4 c18f-3a"), ours("ui_builder", 2, 4));
         // A role may begin like the fleet.
         assert_eq!(read("coord demo demo-tester-s0 g1 cx"), ours("demo_tester", 0, 1));
@@ -177,7 +188,8 @@ mod tests {
         let cost_usd = Usd::from_dollars(1.25);
         let counts = Counts { attempt: 2, uncounted: 1, cost_usd, ..Counts::default() };
         let item = item_title("a b;c=%ü", counts, 7200);
-        let part = ";role=builder;attempt=2;uncounted=1;cost=1.25;limit=7200;id=a%20b%3Bc%3D%25%C3%BC";
+        let part =
+            ";role=builder;attempt=2;uncounted=1;cost=1.25;limit=7200;id=a%20b%3Bc%3D%25%C3%BC";
         assert_eq!(item.part(), part);
         let of_item = Slot::of_item(&Group::parse("queue").expect("a valid name"), "a b;c=%ü");
         let name = of_item.name();
@@ -185,7 +197,9 @@ mod tests {
         let ours = |item| Title::Ours { slot: of_item.clone(), generation: 3, item };
         assert_eq!(read(&format!("coord demo {name} g3 c1{part}")), ours(Some(item.clone())));
         assert_eq!(read(&format!("coord demo {name} g3 c1{part};of=tomorrow")), ours(Some(item)));
-        for odd in ["", ";", ";id=other", &part.replace("role=builder", "role=B"), &part[..part.len() - 3]] {
+        for odd in
+            ["", ";", ";id=other", &part.replace("role=builder", "role=B"), &part[..part.len() - 3]]
+        {
             let title = format!("coord demo {name} g3 c1{odd}");
             assert_eq!(read(&title), ours(None), "{title}");
         }

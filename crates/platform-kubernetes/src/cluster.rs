@@ -58,18 +58,23 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Reads the kubeconfig, or the service account of the pod that this runs in; nothing is asked yet. `context` is the
-    /// kubeconfig's context. No request begins after `until`.
+    /// Reads the kubeconfig, or the service account of the pod that this runs in; nothing is asked
+    /// yet. `context` is the kubeconfig's context. No request begins after `until`.
     ///
     /// Fails without a configuration that can be used.
-    pub async fn connect(settings: Settings, context: Option<&str>, until: Instant) -> anyhow::Result<Self> {
+    pub async fn connect(
+        settings: Settings,
+        context: Option<&str>,
+        until: Instant,
+    ) -> anyhow::Result<Self> {
         let (client, namespace) = connect::client(context, until).await?;
         Ok(Self::new(settings, client, &namespace, until))
     }
 
     /// The platform on this client; its `namespace` counts where the roster names none.
     pub fn new(settings: Settings, client: kube::Client, namespace: &str, until: Instant) -> Self {
-        let namespace = settings.kubernetes.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+        let namespace =
+            settings.kubernetes.namespace.clone().unwrap_or_else(|| namespace.to_owned());
         let api = Api::new(client, namespace, until);
         let ledger = Ledger::new(settings.fleet.clone());
         Self {

@@ -188,7 +188,8 @@ fn pod(settings: &Settings, want: &Want, container: &Container) -> Value {
 fn toleration(toleration: &Toleration) -> Value {
     let operator = if toleration.value.is_some() { "Equal" } else { "Exists" };
     let mut written = json!({ "operator": operator });
-    let parts = [("key", &toleration.key), ("value", &toleration.value), ("effect", &toleration.effect)];
+    let parts =
+        [("key", &toleration.key), ("value", &toleration.value), ("effect", &toleration.effect)];
     for (key, text) in parts {
         if let Some(text) = text {
             written[key] = json!(text);
@@ -248,10 +249,13 @@ fn environment(settings: &Settings, want: &Want, new: &NewSession<'_>) -> Value 
         prompt,
         repository: settings.repository.as_deref(),
     };
-    let home =
-        [("HOME".to_owned(), WORKSPACE.to_owned())].into_iter().filter(|(name, _)| !env.contains_key(name));
+    let home = [("HOME".to_owned(), WORKSPACE.to_owned())]
+        .into_iter()
+        .filter(|(name, _)| !env.contains_key(name));
     let role = env.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let all = home.chain(role.filter(|(name, _)| !name.starts_with(OWN_PREFIX))).chain(identity.variables());
+    let all = home
+        .chain(role.filter(|(name, _)| !name.starts_with(OWN_PREFIX)))
+        .chain(identity.variables());
     let all = all.map(|(name, value)| json!({ "name": name, "value": literal(&value) }));
     all.chain(want.item.is_some().then(|| start_permit(settings, want, new))).collect()
 }

@@ -7,7 +7,8 @@
 
 use serde_json::{Map, Value};
 
-/// `top` over `base`: tables are merged, lists of named things are merged by name, all else is replaced.
+/// `top` over `base`: tables are merged, lists of named things are merged by name, all else is
+/// replaced.
 pub(crate) fn over(base: Value, top: Value) -> Value {
     merge("", base, top)
 }
@@ -96,7 +97,8 @@ mod tests {
             ],
             "volumes": [{ "name": "tmp", "ephemeral": {} }],
         });
-        let mounts = json!([{ "mountPath": "/a", "name": "x" }, { "mountPath": "/b", "name": "y" }]);
+        let mounts =
+            json!([{ "mountPath": "/a", "name": "x" }, { "mountPath": "/b", "name": "y" }]);
         let expected = json!({
             "containers": [
                 { "name": "agent", "tty": true, "image": "i", "volumeMounts": mounts },

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use coordinator_core::section::{
-    DnsLabel, DnsName, FilePath, Image, LabelKey, LabelValue, Placed, Quantity, Resource, Table, Time,
+    DnsLabel, DnsName, FilePath, Image, LabelKey, LabelValue, Placed, Quantity, Resource, Table,
+    Time,
 };
 
 mod credentials;
@@ -29,8 +30,8 @@ coordinator_core::section! {
         /// Service account of the sessions; they get no token of it. Not the coordinator's own,
         /// `coordinator`. Default: the namespace's default.
         service_account: Option<Placed<DnsName>> = None,
-        /// Secrets whose entries the agents get as environment variables. Not the coordinator's own:
-        /// those called `coordinator`, or `coordinator-` and more.
+        /// Secrets whose entries the agents get as environment variables. Not the coordinator's
+        /// own: those called `coordinator`, or `coordinator-` and more.
         env_from: Placed<Vec<DnsName>> = Vec::new().into(),
         resources: Resources = Resources::default(),
         /// Labels that a node must carry.
@@ -49,8 +50,9 @@ coordinator_core::section! {
         /// From the creation of a Job to the start of its agent. A session that waits longer is
         /// reported; it ends after this and its `time_limit` together.
         start_timeout: Placed<Time<1000>> = Time::seconds(600).into(),
-        /// How long a finished Job stays. It carries the history of its slot: longer than every wait
-        /// that `backoff_cap` and `min_interval` ask for, and ten minutes longer than `deadline`.
+        /// How long a finished Job stays. It carries the history of its slot: longer than every
+        /// wait that `backoff_cap` and `min_interval` ask for, and ten minutes longer than
+        /// `deadline`.
         ttl: Placed<Time<1000>> = Time::seconds(24 * 3600).into(),
         /// The working directory: `empty-dir` goes with the pod, `claim` is the persistent volume
         /// claim that you made under the slot's name, such as `demo-ui-builder-s0`.
@@ -149,9 +151,11 @@ impl Effect {
 /// `[platform.kubernetes]`, checked.
 #[derive(Debug, Clone)]
 pub struct KubernetesSettings {
-    /// Where the Jobs are; `None`: the namespace of the kubeconfig's context, or of the coordinator's own pod.
+    /// Where the Jobs are; `None`: the namespace of the kubeconfig's context, or of the
+    /// coordinator's own pod.
     pub namespace: Option<String>,
-    /// The service account of the sessions; `None`: the namespace's default, without its token either way.
+    /// The service account of the sessions; `None`: the namespace's default, without its token
+    /// either way.
     pub service_account: Option<String>,
     /// Labels that a node must carry.
     pub node_selector: BTreeMap<String, String>,

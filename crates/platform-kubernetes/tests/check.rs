@@ -17,7 +17,8 @@ use coordinator_roster::PlatformKind;
 const NOON: u64 = 1_800_000_000;
 const NOON_DATE: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
 
-/// What the cluster answers where it does not answer as it should: method, path and body to status and body.
+/// What the cluster answers where it does not answer as it should: method, path and body to status
+/// and body.
 type Oddity = fn(&Method, &str, &Value) -> Option<(u16, Value)>;
 
 fn as_it_should(_: &Method, _: &str, _: &Value) -> Option<(u16, Value)> {
@@ -26,21 +27,27 @@ fn as_it_should(_: &Method, _: &str, _: &Value) -> Option<(u16, Value)> {
 
 fn answer(method: &Method, path: &str, body: &Value) -> (u16, Value) {
     match (method.as_str(), path.split('?').next().unwrap_or_default()) {
-        ("GET", "/version") => (200, json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.1" })),
+        ("GET", "/version") => {
+            (200, json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.1" }))
+        }
         ("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews") => {
             (201, json!({ "status": { "userInfo": { "username": "alice" } } }))
         }
         ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews") => {
             let asked = &body["spec"]["resourceAttributes"];
-            let is_needed = ["get", "list", "create"].contains(&asked["verb"].as_str().unwrap_or_default());
+            let is_needed =
+                ["get", "list", "create"].contains(&asked["verb"].as_str().unwrap_or_default());
             let is_removal = asked["verb"] == "delete" && asked["resource"] == "jobs";
             let is_ledger = asked["resource"] == "configmaps";
             (201, json!({ "status": { "allowed": is_needed || is_removal || is_ledger } }))
         }
-        ("GET", "/api/v1/namespaces/agents") => (403, refusal("namespaces \"agents\" is forbidden")),
-        ("GET", "/apis/batch/v1/namespaces/agents/jobs" | "/api/v1/namespaces/agents/configmaps") => {
-            (200, json!({ "metadata": {}, "items": [] }))
+        ("GET", "/api/v1/namespaces/agents") => {
+            (403, refusal("namespaces \"agents\" is forbidden"))
         }
+        (
+            "GET",
+            "/apis/batch/v1/namespaces/agents/jobs" | "/api/v1/namespaces/agents/configmaps",
+        ) => (200, json!({ "metadata": {}, "items": [] })),
         ("GET", "/apis/kueue.x-k8s.io") => (200, json!({ "kind": "APIGroup" })),
         ("POST", "/apis/batch/v1/namespaces/agents/jobs") => (201, body.clone()),
         _ => (404, refusal("the server could not find the requested resource")),
@@ -62,10 +69,12 @@ fn cluster(settings: &KubernetesSettings, oddity: Oddity) -> (Kubernetes, Arc<Mu
             let body = serde_json::from_slice(&body).unwrap_or_default();
             let path = head.uri.to_string();
             written.lock().expect("nobody panicked").push(format!("{} {path}", head.method));
-            let (status, answer) =
-                oddity(&head.method, &path, &body).unwrap_or_else(|| answer(&head.method, &path, &body));
+            let (status, answer) = oddity(&head.method, &path, &body)
+                .unwrap_or_else(|| answer(&head.method, &path, &body));
             let response = Response::builder().status(status).header(header::DATE, NOON_DATE);
-            Ok::<_, kube::Error>(response.body(Body::from(answer.to_string().into_bytes())).expect("valid"))
+            Ok::<_, kube::Error>(
+                response.body(Body::from(answer.to_string().into_bytes())).expect("valid"),
+            )
         }
     });
     let fleet = coordinator_core::fleet::FleetName::parse("demo").expect("a valid name");
@@ -81,16 +90,20 @@ const ROLES: &str = "[[role]]\nkey = \"ui_builder\"\nbrief = \"brief.md\"\ncount
     [[role]]\nkey = \"painter\"\nbrief = \"brief.md\"\ncount = 1\n[role.kubernetes]\nimage = \"example.com/gpu:1\"\n\
     [[role]]\nkey = \"idle\"\nbrief = \"brief.md\"\ncount = 0\n[role.kubernetes]\nimage = \"example.com/idle:1\"\n";
 
-/// What is found on a cluster with this oddity, `late` seconds after noon, and what was asked for it.
+/// What is found on a cluster with this oddity, `late` seconds after noon, and what was asked for
+/// it.
 async fn found(lines: &str, oddity: Oddity, late: u64) -> (Vec<Finding>, Vec<String>) {
     let home = tempfile::tempdir().expect("a directory");
-    let write = |name: &str, text: &str| std::fs::write(home.path().join(name), text).expect("a file");
+    let write =
+        |name: &str, text: &str| std::fs::write(home.path().join(name), text).expect("a file");
     write("brief.md", "Do one thing.");
     let head = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\n";
     write("roster.toml", &format!("{head}image = \"example.com/agent:1\"\n{lines}\n{ROLES}"));
     let roster = coordinator_roster::load(&home.path().join("roster.toml"), &|_| None);
     let roster = roster.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
-    let PlatformKind::Kubernetes(settings) = &roster.platform.kind else { panic!("it says kubernetes") };
+    let PlatformKind::Kubernetes(settings) = &roster.platform.kind else {
+        panic!("it says kubernetes")
+    };
     let (kubernetes, journal) = cluster(settings, oddity);
     let now = UNIX_EPOCH + Duration::from_secs(NOON + late);
     let findings = kubernetes.check(&roster.roles, Some("test"), now).await;
@@ -101,7 +114,8 @@ async fn found(lines: &str, oddity: Oddity, late: u64) -> (Vec<Finding>, Vec<Str
 /// The one finding that is not as it should be.
 #[track_caller]
 fn the_only_trouble(findings: &[Finding]) -> (Grade, &str, &str) {
-    let troubles: Vec<&Finding> = findings.iter().filter(|finding| finding.grade != Grade::Ok).collect();
+    let troubles: Vec<&Finding> =
+        findings.iter().filter(|finding| finding.grade != Grade::Ok).collect();
     let [Finding { grade, what, remedy: Some(remedy) }] = troubles[..] else {
         panic!("not one trouble with a remedy: {findings:#?}")
     };
@@ -152,7 +166,10 @@ async fn each_missing_permission_is_named_with_its_verb_resource_and_role() {
         ),
     ];
     assert_eq!(failed, expected);
-    assert!(!journal.iter().any(|request| request.contains("/jobs")), "no dry run without the right to it");
+    assert!(
+        !journal.iter().any(|request| request.contains("/jobs")),
+        "no dry run without the right to it"
+    );
 }
 
 #[tokio::test]
@@ -172,7 +189,8 @@ async fn without_the_right_to_read_events_the_fleet_is_kept_and_doctor_says_what
 #[tokio::test]
 async fn more_rights_than_needed_are_a_warning() {
     let oddity: Oddity = |_, path, _| {
-        path.contains("selfsubjectaccessreviews").then(|| (201, json!({ "status": { "allowed": true } })))
+        path.contains("selfsubjectaccessreviews")
+            .then(|| (201, json!({ "status": { "allowed": true } })))
     };
     let (findings, _) = found("", oddity, 0).await;
     let (grade, what, _) = the_only_trouble(&findings);
@@ -192,9 +210,13 @@ async fn a_server_that_is_too_old_is_a_warning_whatever_its_vendor_calls_it() {
     let (findings, _) = found("", old, 0).await;
     let (grade, what, remedy) = the_only_trouble(&findings);
     assert_eq!(grade, Grade::Warn);
-    assert!(what.contains("v1.30.4-gke") && remedy.starts_with("use 1.31 or later"), "{what}; {remedy}");
+    assert!(
+        what.contains("v1.30.4-gke") && remedy.starts_with("use 1.31 or later"),
+        "{what}; {remedy}"
+    );
     let current: Oddity = |_, path, _| {
-        (path == "/version").then(|| (200, json!({ "major": "1", "minor": "31+", "gitVersion": "v1.31.0" })))
+        (path == "/version")
+            .then(|| (200, json!({ "major": "1", "minor": "31+", "gitVersion": "v1.31.0" })))
     };
     assert_eq!(found("", current, 0).await.0[0].grade, Grade::Ok);
 }
@@ -208,7 +230,8 @@ async fn refused_credentials_and_none_at_all_are_the_last_word() {
     assert!(what.contains("does not accept the credentials") && what.contains("renew"), "{what}");
 
     let nobody: Oddity = |_, path, _| {
-        let why = "selfsubjectreviews is forbidden: User \"system:anonymous\" cannot create resource";
+        let why =
+            "selfsubjectreviews is forbidden: User \"system:anonymous\" cannot create resource";
         path.contains("selfsubjectreviews").then(|| (403, refusal(why)))
     };
     let (findings, _) = found("", nobody, 0).await;
@@ -218,7 +241,8 @@ async fn refused_credentials_and_none_at_all_are_the_last_word() {
 #[tokio::test]
 async fn a_namespace_that_is_not_there_is_named() {
     let oddity: Oddity = |_, path, _| {
-        (path == "/api/v1/namespaces/agents").then(|| (404, refusal("namespaces \"agents\" not found")))
+        (path == "/api/v1/namespaces/agents")
+            .then(|| (404, refusal("namespaces \"agents\" not found")))
     };
     let (findings, _) = found("", oddity, 0).await;
     let (grade, what, remedy) = the_only_trouble(&findings);
@@ -242,7 +266,8 @@ async fn a_queue_needs_kueue() {
 async fn what_admission_and_quota_say_to_a_dry_run_is_shown() {
     let policy: Oddity = |method, path, body| {
         let image = &body["spec"]["template"]["spec"]["containers"][0]["image"];
-        let is_refused = method == Method::POST && path.contains("/jobs?") && image == "example.com/gpu:1";
+        let is_refused =
+            method == Method::POST && path.contains("/jobs?") && image == "example.com/gpu:1";
         is_refused.then(|| (422, refusal("violates PodSecurity \"restricted:latest\"")))
     };
     let (findings, _) = found("", policy, 0).await;
@@ -255,8 +280,9 @@ async fn what_admission_and_quota_say_to_a_dry_run_is_shown() {
         is_refused.then(|| (403, refusal("jobs.batch \"x\" is forbidden: exceeded quota: agents")))
     };
     let (findings, _) = found("", quota, 0).await;
-    let waits =
-        findings.iter().filter(|finding| finding.grade == Grade::Warn && finding.what.contains("(quota)"));
+    let waits = findings
+        .iter()
+        .filter(|finding| finding.grade == Grade::Warn && finding.what.contains("(quota)"));
     assert_eq!(waits.count(), 2, "{findings:#?}");
 }
 
@@ -268,7 +294,9 @@ async fn a_quota_that_a_full_fleet_uses_up_is_as_it_should_be() {
         match (path.contains("/jobs?"), method == Method::POST) {
             (false, _) => None,
             (true, false) => Some((200, json!({ "metadata": {}, "items": jobs }))),
-            (true, true) => Some((403, refusal("jobs.batch \"x\" is forbidden: exceeded quota: agents"))),
+            (true, true) => {
+                Some((403, refusal("jobs.batch \"x\" is forbidden: exceeded quota: agents")))
+            }
         }
     };
     let (findings, _) = found("", full, 0).await;

@@ -91,13 +91,22 @@ impl Exec {
     pub fn new(settings: Settings, purpose: Purpose, list_until: Instant, until: Instant) -> Self {
         let plugin = Plugin::new(&settings.exec, &settings.secret_names, until);
         let (capabilities, lease) = (OnceCell::new(), OnceCell::new());
-        Self { settings, purpose, list_until, plugin, capabilities, lease, view: RefCell::new(None) }
+        Self {
+            settings,
+            purpose,
+            list_until,
+            plugin,
+            capabilities,
+            lease,
+            view: RefCell::new(None),
+        }
     }
 
     /// The plugin's capabilities, whether or not the roster can use it.
     pub async fn capabilities(&self) -> anyhow::Result<&Capabilities> {
         let ask = || async {
-            let asked = self.plugin.ask_until(self.list_until, Operation::Capabilities, &Capable {}).await;
+            let asked =
+                self.plugin.ask_until(self.list_until, Operation::Capabilities, &Capable {}).await;
             asked.map_err(|failure| failure.to_string())
         };
         let asked = self.capabilities.get_or_init(ask).await;
@@ -123,7 +132,8 @@ impl Exec {
             return Ok(None);
         }
         let take = || async {
-            let (state_dir, fleet) = (self.settings.exec.state_dir.clone(), self.settings.fleet.clone());
+            let (state_dir, fleet) =
+                (self.settings.exec.state_dir.clone(), self.settings.fleet.clone());
             let taken = tokio::task::spawn_blocking(move || Lease::take(&state_dir, &fleet)).await;
             taken.context("take the lock of the run").flatten().map(Some)
         };
@@ -139,7 +149,8 @@ impl Exec {
             roles: self.settings.groups.iter().map(Group::as_str).collect(),
             include_finished_since: SystemTime::now() - MAX_AGE,
         };
-        let listed: Listed = self.plugin.ask_until(self.list_until, Operation::List, &request).await?;
+        let listed: Listed =
+            self.plugin.ask_until(self.list_until, Operation::List, &request).await?;
         if !listed.complete {
             bail!(
                 "plugin {} list: not complete, and half a list would start sessions twice; the next cycle asks again",
@@ -160,7 +171,9 @@ impl Exec {
         let name = slot.session_name(&self.settings.fleet);
         let wanted = match generation {
             Some(wanted) => sessions.iter().rev().find(|session| session.generation == wanted),
-            None => sessions.iter().rev().find(|session| view::is_live(session)).or(sessions.last()),
+            None => {
+                sessions.iter().rev().find(|session| view::is_live(session)).or(sessions.last())
+            }
         };
         let Some(session) = wanted else {
             bail!("the plugin lists no such session of {name}; see `coordinator sessions`");

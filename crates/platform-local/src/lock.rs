@@ -21,8 +21,10 @@ const MAX_OPENS: u32 = 3;
 /// Takes the lock, for a session or a run; `None` when another process holds it.
 pub(super) fn acquire(path: &Path) -> anyhow::Result<Option<File>> {
     for _ in 0..MAX_OPENS {
-        let file =
-            open_private(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
+        let file = open_private(
+            path,
+            OpenOptions::new().read(true).write(true).create(true).truncate(false),
+        )?;
         if !try_exclusive(&file, path)? {
             thread::sleep(PROBE_PAUSE);
             if !try_exclusive(&file, path)? {
@@ -51,7 +53,9 @@ pub(super) enum Probe {
 pub(super) fn probe(path: &Path) -> anyhow::Result<Probe> {
     for _ in 0..MAX_OPENS {
         match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Probe::Free { _guard: None }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Probe::Free { _guard: None });
+            }
             other => other.with_context(|| format!("look at {}", path.display()))?,
         };
         let file = open_private(path, OpenOptions::new().read(true).write(true))?;
@@ -72,7 +76,9 @@ fn try_exclusive(file: &File, path: &Path) -> anyhow::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("lock {}", path.display()))
+        }
     }
 }
 

@@ -128,8 +128,8 @@ impl Process {
 }
 
 impl Platform for Process {
-    /// One slot that cannot be read fails the list: a partial one would let the fleet grow beyond its
-    /// size.
+    /// One slot that cannot be read fails the list: a partial one would let the fleet grow beyond
+    /// its size.
     async fn list(&self) -> anyhow::Result<Listing> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let settings = Arc::clone(&self.settings);

@@ -21,12 +21,14 @@ pub(super) fn create_parents(path: &Path) -> anyhow::Result<()> {
 pub(super) fn create_directory(path: &Path) -> anyhow::Result<()> {
     let context = || format!("create {}", path.display());
     match DirBuilder::new().mode(PRIVATE_DIRECTORY).create(path) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIRECTORY)).with_context(context),
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIRECTORY))
+            .with_context(context),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let metadata = fs::symlink_metadata(path).with_context(context)?;
             check_directory(path, &metadata)?;
             if metadata.mode() & 0o077 != 0 {
-                fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIRECTORY)).with_context(context)?;
+                fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIRECTORY))
+                    .with_context(context)?;
             }
             Ok(())
         }
@@ -78,7 +80,8 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
-    let mut file = open_private(temporary, OpenOptions::new().write(true).create(true).truncate(true))?;
+    let mut file =
+        open_private(temporary, OpenOptions::new().write(true).create(true).truncate(true))?;
     file.write_all(content)
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(temporary, path))

@@ -30,11 +30,14 @@ pub(super) async fn start_first(subject: &Subject, place: Place) -> Result<(), S
             Err(failure) => return Err(failure.into()),
         }
     }
-    demand(created == 1, || format!("{created} of {RIVALS} starts of one attempt say created, and one may"))
+    demand(created == 1, || {
+        format!("{created} of {RIVALS} starts of one attempt say created, and one may")
+    })
 }
 
 fn usable(subject: &Subject) -> Result<(), Shortfall> {
-    item_refusal(&subject.capabilities).map_or(Ok(()), |why| Err(Shortfall::Skipped(why.to_owned())))
+    item_refusal(&subject.capabilities)
+        .map_or(Ok(()), |why| Err(Shortfall::Skipped(why.to_owned())))
 }
 
 /// What the item is, and what it has used up, comes back in every list; the next attempt follows
@@ -42,7 +45,9 @@ fn usable(subject: &Subject) -> Result<(), Shortfall> {
 pub(super) async fn life(subject: &Subject, place: Place) -> Tried {
     let first = Order::first(place, &[]);
     let ended = finished(subject, place, "a session of an item that ends is finished").await?;
-    demand(ended.outcome == Some(Outcome::Failure), || format!("exit 3 is listed as {:?}", ended.outcome))?;
+    demand(ended.outcome == Some(Outcome::Failure), || {
+        format!("exit 3 is listed as {:?}", ended.outcome)
+    })?;
     says_its_item(subject, &first, &ended)?;
     let predecessor = Some(ended.id);
     let second = Order { generation: 2, predecessor, ..Order::first(place, &["sleep", "1"]) };
@@ -53,14 +58,18 @@ pub(super) async fn life(subject: &Subject, place: Place) -> Tried {
     let newest = |sessions: &[Session]| sessions.iter().find(|one| one.generation == 2).cloned();
     let live = subject.until(place, "the next attempt is listed", newest).await?;
     says_its_item(subject, &second, &live)?;
-    Ok(format!("of {RIVALS} at once one starts; item and counts come back; the next attempt follows"))
+    Ok(format!(
+        "of {RIVALS} at once one starts; item and counts come back; the next attempt follows"
+    ))
 }
 
 fn says_its_item(subject: &Subject, order: &Order, session: &Session) -> Result<(), Shortfall> {
     let expected = (subject.slot(order.place), order.generation, Subject::item(order));
     let listed = (session.slot.clone(), session.generation, session.item.clone());
     demand(listed == expected, || {
-        format!("slot, generation and `item` come back as {listed:?}, and were given as {expected:?}")
+        format!(
+            "slot, generation and `item` come back as {listed:?}, and were given as {expected:?}"
+        )
     })
 }
 
@@ -87,7 +96,9 @@ pub(super) async fn superseded(subject: &Subject, place: Place) -> Tried {
         }
     }
     let sessions = subject.at(place).await?;
-    let nothing = sessions.iter().all(|one| one.state == State::Finished && one.generation <= newest);
+    let nothing =
+        sessions.iter().all(|one| one.state == State::Finished && one.generation <= newest);
     demand(nothing, || format!("something started; {}", told(&sessions)))?;
-    Ok("a start that follows another session than the newest: superseded, and nothing starts".to_owned())
+    Ok("a start that follows another session than the newest: superseded, and nothing starts"
+        .to_owned())
 }

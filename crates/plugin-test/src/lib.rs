@@ -29,8 +29,14 @@ const SLOW: Place = Place::Role(3);
 const OVERLONG: Place = Place::Role(4);
 const TALKATIVE: Place = Place::Role(5);
 const EXPIRED: Place = Place::Role(6);
-const KILLED: [Place; 6] =
-    [Place::Role(7), Place::Role(8), Place::Role(9), Place::Role(10), Place::Role(11), Place::Role(12)];
+const KILLED: [Place; 6] = [
+    Place::Role(7),
+    Place::Role(8),
+    Place::Role(9),
+    Place::Role(10),
+    Place::Role(11),
+    Place::Role(12),
+];
 const STOPPED: Place = Place::Role(13);
 const ITEM: Place = Place::Item("Task \"7\", über alles");
 

@@ -11,7 +11,8 @@ use super::row::{Shortfall, Tried, demand, promised};
 use super::subject::{Order, Place, Subject, told};
 use coordinator_platform_local::exec::Failure;
 use coordinator_platform_local::exec::protocol::{
-    Forget, Forgotten, Log, Logs, Operation, Outcome, Session, State, Stop, StopResult, Stopped, Verdict,
+    Forget, Forgotten, Log, Logs, Operation, Outcome, Session, State, Stop, StopResult, Stopped,
+    Verdict,
 };
 
 /// What the session of the row about logs writes.
@@ -61,11 +62,16 @@ pub(super) async fn next_generation(subject: &Subject, place: Place) -> Tried {
     let before = if subject.capabilities.history {
         Some(finished(subject, place, "the session before is finished").await?.id)
     } else {
-        let gone = |sessions: &[Session]| sessions.iter().all(|session| session.state == State::Finished);
+        let gone =
+            |sessions: &[Session]| sessions.iter().all(|session| session.state == State::Finished);
         subject.until(place, "the slot is free", |sessions| gone(sessions).then_some(())).await?;
         None
     };
-    let order = Order { generation: 2, predecessor: before.clone(), ..Order::first(place, &["sleep", "1"]) };
+    let order = Order {
+        generation: 2,
+        predecessor: before.clone(),
+        ..Order::first(place, &["sleep", "1"])
+    };
     let answer = subject.spawn(&order).await?;
     demand(answer.result == Verdict::Created, || {
         format!("the next generation in a slot whose session has finished says {:?}", answer.result)
@@ -77,7 +83,9 @@ pub(super) async fn next_generation(subject: &Subject, place: Place) -> Tried {
     })?;
     let Some(before) = before else { return Ok("a finished session makes room".to_owned()) };
     let remembered = |session: &Session| session.id == before && session.state == State::Finished;
-    demand(sessions.iter().any(remembered), || format!("`{before}` is forgotten: {}", told(&sessions)))?;
+    demand(sessions.iter().any(remembered), || {
+        format!("`{before}` is forgotten: {}", told(&sessions))
+    })?;
     Ok("a finished session makes room and stays in the list".to_owned())
 }
 
@@ -100,10 +108,16 @@ pub(super) async fn logs(subject: &Subject, place: Place) -> Tried {
         finished(subject, place, "the session that writes is finished").await?;
     }
     let whole: Log = read(subject, &id, 65_536).await?;
-    demand(whole.text.contains(SAID), || format!("it wrote `{SAID}`, the log is `{}`", whole.text))?;
+    demand(whole.text.contains(SAID), || {
+        format!("it wrote `{SAID}`, the log is `{}`", whole.text)
+    })?;
     let tail: Log = read(subject, &id, 8).await?;
     demand(tail.text.len() <= 8 && tail.truncated, || {
-        format!("of the last 8 bytes it gives {}, `truncated` is {}", tail.text.len(), tail.truncated)
+        format!(
+            "of the last 8 bytes it gives {}, `truncated` is {}",
+            tail.text.len(),
+            tail.truncated
+        )
     })?;
     Ok("the whole log and its tail".to_owned())
 }
@@ -116,10 +130,13 @@ async fn read(subject: &Subject, id: &str, tail_bytes: u64) -> Result<Log, Short
 pub(super) async fn stop(subject: &Subject, place: Place) -> Tried {
     promised(subject.capabilities.stop, "`stop`")?;
     subject.spawn(&Order::first(place, &["sleep", "60"])).await?;
-    let live = |sessions: &[Session]| sessions.iter().find(|one| one.state != State::Finished).cloned();
+    let live =
+        |sessions: &[Session]| sessions.iter().find(|one| one.state != State::Finished).cloned();
     let session = subject.until(place, "a session that sleeps is live", live).await?;
     let answer = end(subject, &session).await?;
-    demand(answer.result == StopResult::Stopping, || "a live session is said to be finished".to_owned())?;
+    demand(answer.result == StopResult::Stopping, || {
+        "a live session is said to be finished".to_owned()
+    })?;
     if subject.capabilities.history {
         let ended = finished(subject, place, "a stopped session is finished").await?;
         demand(ended.outcome == Some(Outcome::Stopped), || {
@@ -129,13 +146,17 @@ pub(super) async fn stop(subject: &Subject, place: Place) -> Tried {
             format!("`{STOPPED_BY}` stopped it, and `stopped_by` is {:?}", ended.stopped_by)
         })?;
         let again = end(subject, &session).await?;
-        demand(again.result == StopResult::Finished, || "a finished session is stopped again".to_owned())?;
+        demand(again.result == StopResult::Finished, || {
+            "a finished session is stopped again".to_owned()
+        })?;
     }
     let stranger = Session { id: format!("{}0", session.id), ..session };
     let unknown: Result<Stopped, Failure> = end(subject, &stranger).await;
     match unknown {
         Err(Failure::Refused { .. }) => Ok("a session is stopped, and listed as such".to_owned()),
-        Ok(_) => Err(Shortfall::Failed("it stops a session with an `id` that it never gave".to_owned())),
+        Ok(_) => {
+            Err(Shortfall::Failed("it stops a session with an `id` that it never gave".to_owned()))
+        }
         Err(failure) => Err(failure.into()),
     }
 }
@@ -151,7 +172,8 @@ async fn end(subject: &Subject, session: &Session) -> Result<Stopped, Failure> {
 /// The last row: what the plugin remembers of this fleet goes.
 pub(super) async fn forget(subject: &mut Subject) -> Tried {
     promised(subject.capabilities.forget, "`forget`")?;
-    let _: Forgotten = subject.plugin().ask(Operation::Forget, &Forget { fleet: subject.fleet() }).await?;
+    let _: Forgotten =
+        subject.plugin().ask(Operation::Forget, &Forget { fleet: subject.fleet() }).await?;
     let left = subject.list().await?;
     demand(left.is_empty(), || format!("it should have forgotten all; {}", told(&left)))?;
     subject.is_forgotten = true;
@@ -163,19 +185,25 @@ pub(super) async fn nothing_left(subject: &Subject) -> Tried {
     let end = Instant::now() + subject.patience();
     loop {
         let sessions = subject.list().await?;
-        let live: Vec<Session> = sessions.into_iter().filter(|one| one.state != State::Finished).collect();
+        let live: Vec<Session> =
+            sessions.into_iter().filter(|one| one.state != State::Finished).collect();
         if live.is_empty() {
             break;
         }
-        demand(Instant::now() < end, || format!("all sessions should have ended; {}", told(&live)))?;
+        demand(Instant::now() < end, || {
+            format!("all sessions should have ended; {}", told(&live))
+        })?;
         sleep(Duration::from_millis(100)).await;
     }
     let left = processes(subject.fleet());
-    demand(left.is_empty(), || format!("no session is live, and these processes of sessions are: {left:?}"))?;
+    demand(left.is_empty(), || {
+        format!("no session is live, and these processes of sessions are: {left:?}")
+    })?;
     Ok("all sessions have ended, and none of their processes is on this machine".to_owned())
 }
 
-/// Those that know by their environment that they belong to the fleet. None where there is no `/proc`.
+/// Those that know by their environment that they belong to the fleet. None where there is no
+/// `/proc`.
 fn processes(fleet: &str) -> BTreeSet<u32> {
     let mark = format!("COORDINATOR_FLEET={fleet}");
     let of_fleet = |pid: &u32| {
@@ -186,7 +214,11 @@ fn processes(fleet: &str) -> BTreeSet<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(of_fleet).collect()
 }
 
-pub(super) async fn finished(subject: &Subject, place: Place, what: &str) -> Result<Session, Shortfall> {
+pub(super) async fn finished(
+    subject: &Subject,
+    place: Place,
+    what: &str,
+) -> Result<Session, Shortfall> {
     let newest = |sessions: &[Session]| {
         let newest = sessions.iter().max_by_key(|session| session.generation)?;
         (newest.state == State::Finished).then(|| newest.clone())

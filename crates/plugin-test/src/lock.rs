@@ -8,7 +8,9 @@ use tokio::time::timeout;
 use super::row::{Shortfall, Tried, demand};
 use super::subject::{Order, Place, Subject, told};
 use coordinator_platform_local::exec::Failure;
-use coordinator_platform_local::exec::protocol::{Code, Session, SlotExclusive, Spawned, State, Verdict};
+use coordinator_platform_local::exec::protocol::{
+    Code, Session, SlotExclusive, Spawned, State, Verdict,
+};
 
 /// Who wants one slot at once.
 const RIVALS: usize = 20;
@@ -16,8 +18,10 @@ const RIVALS: usize = 20;
 /// Of twenty who ask at once, one starts a session. Without a lock, one asks.
 pub(super) async fn rivals(subject: &Subject, place: Place, holder: &mut Option<Session>) -> Tried {
     let hold = subject.hold_s().to_string();
-    let order =
-        |number: usize| Order { cycle: format!("rival-{number}"), ..Order::first(place, &["sleep", &hold]) };
+    let order = |number: usize| Order {
+        cycle: format!("rival-{number}"),
+        ..Order::first(place, &["sleep", &hold])
+    };
     if subject.capabilities.slot_exclusive == SlotExclusive::None {
         let answer = subject.spawn(&order(0)).await?;
         *holder = answer.session;
@@ -37,7 +41,9 @@ pub(super) async fn rivals(subject: &Subject, place: Place, holder: &mut Option<
             Err(failure) => return Err(failure.into()),
         }
     }
-    demand(created == 1, || format!("{created} of {RIVALS} spawns of one slot say created, and one may"))?;
+    demand(created == 1, || {
+        format!("{created} of {RIVALS} spawns of one slot say created, and one may")
+    })?;
     demand(holder.is_some(), || "`created` comes without its `session`".to_owned())?;
     Ok(format!("of {RIVALS} at once, one is created"))
 }
@@ -55,9 +61,13 @@ pub(super) async fn listed(subject: &Subject, place: Place, holder: Option<&Sess
     demand(session.id == holder.id, || {
         format!("`{}` was created, and `{}` is listed", holder.id, session.id)
     })?;
-    demand(session.generation == 1, || format!("generation 1 was given, {} is listed", session.generation))?;
-    let has_cycle =
-        session.cycle.as_deref().is_some_and(|cycle| holder.cycle.as_deref().unwrap_or(cycle) == cycle);
+    demand(session.generation == 1, || {
+        format!("generation 1 was given, {} is listed", session.generation)
+    })?;
+    let has_cycle = session
+        .cycle
+        .as_deref()
+        .is_some_and(|cycle| holder.cycle.as_deref().unwrap_or(cycle) == cycle);
     demand(has_cycle, || format!("`cycle` is lost: {:?} is listed", session.cycle))?;
     Ok("one live session, with slot, generation and cycle".to_owned())
 }
@@ -68,7 +78,8 @@ pub(super) async fn replay(subject: &Subject, place: Place, holder: Option<&Sess
     let hold = subject.hold_s().to_string();
     let answer = subject.spawn(&Order::first(place, &["sleep", &hold])).await?;
     demand(answer.result == Verdict::Exists, || {
-        format!("the same `idempotency_key` again says {:?}, not exists", answer.result).to_lowercase()
+        format!("the same `idempotency_key` again says {:?}, not exists", answer.result)
+            .to_lowercase()
     })?;
     let id = answer.session.map(|session| session.id);
     demand(id.as_ref() == Some(&holder.id), || {
@@ -142,10 +153,11 @@ async fn one_live(subject: &Subject, place: Place) -> Result<(), Shortfall> {
 /// Refused in any way; an answer that is none fails.
 pub(super) fn not_created(answer: Result<Spawned, Failure>) -> Result<(), Shortfall> {
     match answer {
-        Ok(Spawned { result: Verdict::Created, .. }) => Err(Shortfall::Failed("it says created".to_owned())),
-        Ok(Spawned { result: Verdict::Exists | Verdict::Deferred, .. }) | Err(Failure::Refused { .. }) => {
-            Ok(())
+        Ok(Spawned { result: Verdict::Created, .. }) => {
+            Err(Shortfall::Failed("it says created".to_owned()))
         }
+        Ok(Spawned { result: Verdict::Exists | Verdict::Deferred, .. })
+        | Err(Failure::Refused { .. }) => Ok(()),
         Err(failure @ (Failure::NotStarted(_) | Failure::Late(_) | Failure::Garbled(_))) => {
             Err(failure.into())
         }

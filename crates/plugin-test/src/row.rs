@@ -72,5 +72,9 @@ pub(super) fn demand(holds: bool, otherwise: impl FnOnce() -> String) -> Result<
 
 /// Skips the row unless the plugin promises what it tries.
 pub(super) fn promised(promises: bool, what: &str) -> Result<(), Shortfall> {
-    if promises { Ok(()) } else { Err(Shortfall::Skipped(format!("the plugin does not promise {what}"))) }
+    if promises {
+        Ok(())
+    } else {
+        Err(Shortfall::Skipped(format!("the plugin does not promise {what}")))
+    }
 }

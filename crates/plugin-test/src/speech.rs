@@ -1,4 +1,5 @@
-//! Rows about what is said: capabilities, requests that nobody should send, and requests that come slowly.
+//! Rows about what is said: capabilities, requests that nobody should send, and requests that come
+//! slowly.
 
 use serde_json::{Value, json};
 
@@ -27,7 +28,9 @@ pub(super) async fn empty_fleet(subject: &mut Subject) -> Tried {
     let began = tokio::time::Instant::now();
     let sessions = subject.list().await?;
     subject.pace = began.elapsed();
-    demand(sessions.is_empty(), || format!("a fleet that is new has sessions: {}", told(&sessions)))?;
+    demand(sessions.is_empty(), || {
+        format!("a fleet that is new has sessions: {}", told(&sessions))
+    })?;
     Ok("a new fleet is an empty and complete list".to_owned())
 }
 

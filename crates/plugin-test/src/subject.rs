@@ -87,7 +87,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// A plugin whose capabilities are not known yet, with a fleet named by the clock and this process.
+    /// A plugin whose capabilities are not known yet, with a fleet named by the clock and this
+    /// process.
     pub(super) fn new(program: PathBuf, timeout: Duration, now: SystemTime) -> Self {
         let settings = ExecSettings {
             plugin: program,
@@ -200,7 +201,10 @@ impl Subject {
             }
             if Instant::now() > end {
                 let waited = humantime::format_duration(self.patience());
-                return Err(Shortfall::Failed(format!("{what}: not within {waited}; {}", told(&sessions))));
+                return Err(Shortfall::Failed(format!(
+                    "{what}: not within {waited}; {}",
+                    told(&sessions)
+                )));
             }
             sleep(LOOK_AGAIN.max(self.pace)).await;
         }
@@ -265,7 +269,10 @@ pub(super) fn told(sessions: &[Session]) -> String {
     }
     let one = |session: &Session| {
         let outcome = session.outcome.map(|outcome| format!(", {outcome:?}")).unwrap_or_default();
-        let text = format!("{} generation {} {:?}{outcome}", session.id, session.generation, session.state);
+        let text = format!(
+            "{} generation {} {:?}{outcome}",
+            session.id, session.generation, session.state
+        );
         text.to_lowercase()
     };
     format!("the list has {}", sessions.iter().map(one).collect::<Vec<_>>().join(" and "))

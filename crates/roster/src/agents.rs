@@ -92,7 +92,11 @@ pub(super) struct Agents {
 }
 
 /// All roles that could be read, with a problem for each that could not.
-pub(super) fn read(document: &Document, around: Surroundings<'_>, problems: &mut Vec<Problem>) -> Agents {
+pub(super) fn read(
+    document: &Document,
+    around: Surroundings<'_>,
+    problems: &mut Vec<Problem>,
+) -> Agents {
     let mut variables = Variables::new(around.environment, destination(document));
     let mut missing = MissingVariables::default();
     missing.note(&variables.expand(&document.defaults.env));
@@ -132,8 +136,10 @@ fn role(
     let key = section.key.as_ref()?;
     let name = section.name.as_ref().filter(|name| !name.trim().is_empty());
     let name = name.map_or_else(|| title(key), ToString::to_string);
-    let brief_path =
-        section.brief.as_ref().map_or_else(|| format!("briefs/{}.md", key.value), |path| path.to_string());
+    let brief_path = section
+        .brief
+        .as_ref()
+        .map_or_else(|| format!("briefs/{}.md", key.value), |path| path.to_string());
     let texts = match texts(document, (key, &name), section.mode, &brief_path, briefs) {
         Ok(texts) => texts,
         Err(mistake) => {
@@ -162,16 +168,23 @@ fn argv(arguments: &[&str]) -> Placed<Vec<Argument>> {
 fn check_command(agent: &Agent, problems: &mut Vec<Problem>) {
     if agent.command.first().is_none_or(|program| program.trim().is_empty()) {
         let problem = Problem::new("`command` names no program", agent.command.span.clone());
-        problems.push(problem.label(r#"write a list of texts, such as ["claude", "-p", "{prompt}"]"#));
+        problems
+            .push(problem.label(r#"write a list of texts, such as ["claude", "-p", "{prompt}"]"#));
     }
 }
 
 /// What the system would refuse at the start is refused here, with its place.
-fn check_sizes(key: &Placed<RoleKey>, agent: &Agent, spec: &SessionSpec, problems: &mut Vec<Problem>) {
+fn check_sizes(
+    key: &Placed<RoleKey>,
+    agent: &Agent,
+    spec: &SessionSpec,
+    problems: &mut Vec<Problem>,
+) {
     let mut check = |what: String, bytes: usize, place: &Option<Range<usize>>| {
         if bytes >= MAX_TEXT {
             let span = place.clone().or_else(|| key.span.clone());
-            let message = format!("{what} of `{}` is too long: {} KiB", key.value, bytes.div_ceil(1024));
+            let message =
+                format!("{what} of `{}` is too long: {} KiB", key.value, bytes.div_ceil(1024));
             problems.push(Problem::new(message, span).hint("the system takes less than 128 KiB"));
         }
     };
@@ -259,13 +272,15 @@ fn check_keys(document: &Document, problems: &mut Vec<Problem>) {
     let keys = || document.role.iter().filter_map(|role| role.key.as_ref());
     for key in keys() {
         if !seen.insert(key.as_str()) {
-            let problem = Problem::new(format!("role `{}` is there twice", key.value), key.span.clone());
+            let problem =
+                Problem::new(format!("role `{}` is there twice", key.value), key.span.clone());
             problems.push(problem.label("give each role a key of its own, or raise `count`"));
         }
     }
     let Some(fleet) = &document.fleet else { return };
     for key in keys() {
-        let other = key.as_str().strip_prefix(fleet.as_str()).and_then(|rest| rest.strip_prefix('_'));
+        let other =
+            key.as_str().strip_prefix(fleet.as_str()).and_then(|rest| rest.strip_prefix('_'));
         if let Some(other) = other.filter(|other| seen.contains(other)) {
             let message = format!(
                 "sessions of `{}` would be named like those of `{other}` in fleet `{}`",

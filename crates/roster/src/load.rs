@@ -37,7 +37,8 @@ coordinator_core::section! {
 ///
 /// All problems of the file come back at once; nothing is changed and no network is used.
 pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Roster, Problems> {
-    let (absolute, source) = read(path).map_err(|(source, problem)| problems(path, source, vec![problem]))?;
+    let (absolute, source) =
+        read(path).map_err(|(source, problem)| problems(path, source, vec![problem]))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
     interpret(&absolute, &source, Surroundings { folder, environment })
         .map_err(|list| problems(path, source, list))
@@ -99,7 +100,10 @@ fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
     let source = texts::roster(path).map_err(|unreadable| match unreadable {
         Unreadable::Missing => {
             let (source, problem) = whole_file(format!("there is no roster: {shown}"));
-            (source, problem.hint("name it with --config, or write a starter with `coordinator init`"))
+            (
+                source,
+                problem.hint("name it with --config, or write a starter with `coordinator init`"),
+            )
         }
         Unreadable::Bad(why) => whole_file(format!("the roster {why}: {shown}")),
         Unreadable::NotUtf8 { text, at } => {
@@ -109,23 +113,31 @@ fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
     })?;
     if source.trim().is_empty() {
         let (source, problem) = whole_file("the roster is empty".to_owned());
-        return Err((source, problem.hint("it needs at least `fleet`; `coordinator init` writes a starter")));
+        return Err((
+            source,
+            problem.hint("it needs at least `fleet`; `coordinator init` writes a starter"),
+        ));
     }
-    // The folder without symbolic links, so that every way to it names the same roster; the file's own name as it
-    // is, because a mounted configuration swaps what it points to.
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The folder without symbolic links, so that every way to it names the same roster; the file's
+    // own name as it is, because a mounted configuration swaps what it points to.
+    let parent =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = parent.canonicalize();
-    let folder = folder
-        .map_err(|error| whole_file(format!("the roster's folder cannot be found: {error}: {shown}")))?;
+    let folder = folder.map_err(|error| {
+        whole_file(format!("the roster's folder cannot be found: {error}: {shown}"))
+    })?;
     Ok((path.file_name().map(|name| folder.join(name)).unwrap_or(folder), source))
 }
 
-/// Adds what is not TOML. What else is said of these lines may be a mere consequence and is left out.
+/// Adds what is not TOML. What else is said of these lines may be a mere consequence and is left
+/// out.
 fn with_syntax(source: &str, errors: &[toml::de::Error], mut list: Vec<Problem>) -> Vec<Problem> {
     let lines = Lines::of(source);
     let spans = errors.iter().filter_map(toml::de::Error::span);
     let broken: BTreeSet<_> = spans.map(|span| lines.line(span.start)).collect();
-    list.retain(|problem| problem.span.as_ref().is_none_or(|span| !broken.contains(&lines.line(span.start))));
+    list.retain(|problem| {
+        problem.span.as_ref().is_none_or(|span| !broken.contains(&lines.line(span.start)))
+    });
     list.extend(errors.iter().map(|error| syntax(source, error)));
     list
 }
@@ -133,9 +145,8 @@ fn with_syntax(source: &str, errors: &[toml::de::Error], mut list: Vec<Problem>)
 fn syntax(source: &str, error: &toml::de::Error) -> Problem {
     let text = error.span().and_then(|span| source.get(span)).unwrap_or_default();
     match error.message() {
-        "duplicate key" => {
-            Problem::new(format!("duplicate key `{text}`"), error.span()).label("it is set above already")
-        }
+        "duplicate key" => Problem::new(format!("duplicate key `{text}`"), error.span())
+            .label("it is set above already"),
         message => Problem::new(message, error.span()).label("this is not valid TOML"),
     }
 }
@@ -156,7 +167,9 @@ mod tests {
         let roster = shipped();
         assert_eq!(roster.roles.len(), 25);
         assert_eq!(roster.roles.iter().map(|role| role.count).sum::<u32>(), 38);
-        let PlatformKind::Process { state_dir } = roster.platform.kind else { panic!("local processes") };
+        let PlatformKind::Process { state_dir } = roster.platform.kind else {
+            panic!("local processes")
+        };
         assert_eq!(state_dir, Path::new("/home/someone/.local/state/coordinator"));
     }
 }

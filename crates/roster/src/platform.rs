@@ -71,8 +71,11 @@ pub(super) fn settings(
         }
         Kind::Exec => PlatformKind::Exec(plugin?),
         Kind::Process => {
-            let state_dir = state_dir(section.process.state_dir.as_ref(), "[platform.process]", around);
-            PlatformKind::Process { state_dir: state_dir.map_err(|problem| problems.push(problem)).ok()? }
+            let state_dir =
+                state_dir(section.process.state_dir.as_ref(), "[platform.process]", around);
+            PlatformKind::Process {
+                state_dir: state_dir.map_err(|problem| problems.push(problem)).ok()?,
+            }
         }
     };
     Some(PlatformSettings {
@@ -92,7 +95,10 @@ fn on_cluster(
     problems: &mut Vec<Problem>,
 ) -> Option<kubernetes::KubernetesSettings> {
     let Section { kind, kubernetes: section, .. } = &document.platform;
-    let chosen = kubernetes::section::Chosen { kind: kind.span.clone(), deadline: document.deadline.clone() };
+    let chosen = kubernetes::section::Chosen {
+        kind: kind.span.clone(),
+        deadline: document.deadline.clone(),
+    };
     let chosen = Some(chosen).filter(|_| kind.value == Kind::Kubernetes);
     let template = section.template.as_ref().and_then(|path| template(path, around, problems));
     let specs: BTreeMap<_, _> = roles.iter().map(|role| (&role.key, &*role.spec)).collect();
@@ -100,10 +106,14 @@ fn on_cluster(
     let facts: Vec<_> = facts.collect();
     let context = kubernetes::section::Context { template, wrong, chosen };
     let settings = kubernetes::section::settings(section, &facts, &context, problems)?;
-    let own: BTreeMap<_, _> =
-        document.role.iter().filter_map(|role| Some((&role.key.as_ref()?.value, &role.kubernetes))).collect();
+    let own: BTreeMap<_, _> = document
+        .role
+        .iter()
+        .filter_map(|role| Some((&role.key.as_ref()?.value, &role.kubernetes)))
+        .collect();
     for role in roles {
-        let container = own.get(&role.key).and_then(|own| kubernetes::section::container(own, section));
+        let container =
+            own.get(&role.key).and_then(|own| kubernetes::section::container(own, section));
         Arc::make_mut(&mut role.spec).container = container;
     }
     Some(settings)
@@ -146,9 +156,10 @@ fn template(
         Unreadable::Bad(why) => {
             (format!("the template {named_file} {why}"), "write a Job in YAML, of 256 KiB at most")
         }
-        Unreadable::NotUtf8 { at, .. } => {
-            (format!("the template {named_file} is not UTF-8 from byte {at} on"), "save the file as UTF-8")
-        }
+        Unreadable::NotUtf8 { at, .. } => (
+            format!("the template {named_file} is not UTF-8 from byte {at} on"),
+            "save the file as UTF-8",
+        ),
     };
     problems.push(Problem::new(message, named.span.clone()).hint(hint));
     None
@@ -182,7 +193,9 @@ fn check_runs(document: &Document, roles: &[Role], problems: &mut Vec<Problem>) 
     }
     let specs: BTreeMap<_, _> = roles.iter().map(|role| (&role.key, &*role.spec)).collect();
     for role in &document.role {
-        let Some((key, spec)) = role.key.as_ref().and_then(|key| Some((key, specs.get(&key.value)?))) else {
+        let Some((key, spec)) =
+            role.key.as_ref().and_then(|key| Some((key, specs.get(&key.value)?)))
+        else {
             continue;
         };
         actions::section::check_role(key, role.agent.time_limit.span.as_ref(), spec, problems);

@@ -75,7 +75,8 @@ impl Problems {
     }
 
     fn draw(&self, level: &Level<'_>, color: bool) -> String {
-        let bold = |color: AnsiColor| Style::new().fg_color(Some(color.into())).effects(Effects::BOLD);
+        let bold =
+            |color: AnsiColor| Style::new().fg_color(Some(color.into())).effects(Effects::BOLD);
         let renderer = if color {
             Renderer::styled().error(bold(AnsiColor::Red)).warning(bold(AnsiColor::Yellow))
         } else {
@@ -100,9 +101,13 @@ impl Problems {
         let mut group = match (&at, &problem.label) {
             (Some(at), Some(label)) => {
                 let mark = AnnotationKind::Primary.span(at.marked.clone()).label(shown(label));
-                title.element(Snippet::source(at.text()).line_start(at.line).path(file).annotation(mark))
+                title.element(
+                    Snippet::source(at.text()).line_start(at.line).path(file).annotation(mark),
+                )
             }
-            (Some(at), None) => title.element(Origin::path(file).line(at.line).char_column(at.column())),
+            (Some(at), None) => {
+                title.element(Origin::path(file).line(at.line).char_column(at.column()))
+            }
             (None, _) => title.element(Origin::path(file)),
         };
         if let Some(hint) = &problem.hint {
@@ -185,11 +190,12 @@ impl Position<'_> {
 
     /// The line as it can be shown, byte for byte as long.
     fn text(&self) -> String {
-        let line =
-            self.source.chars().map(|c| match sanitize::one_line(&format!("x{c}x"), 3).chars().nth(1) {
+        let line = self.source.chars().map(|c| {
+            match sanitize::one_line(&format!("x{c}x"), 3).chars().nth(1) {
                 Some(safe) if safe == c => c.to_string(),
                 _ => " ".repeat(c.len_utf8()),
-            });
+            }
+        });
         line.collect()
     }
 }

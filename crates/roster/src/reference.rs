@@ -24,7 +24,8 @@ pub fn schema() -> Value {
 /// The schema with the order of the keys, read from the sections.
 pub(super) fn described() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        let settings =
+            SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         let mut schema = settings.into_generator().into_root_schema_for::<Document>();
         RecursiveTransform(simplify).transform(&mut schema);
         schema.to_value()
@@ -59,7 +60,8 @@ fn simplify(schema: &mut Schema) {
     if let Some(Value::String(about)) = table.get_mut("description") {
         *about = about.replace('\n', " ");
     }
-    let is_described = table.get("description").map(text).is_some_and(|about| about.contains(DEFAULT));
+    let is_described =
+        table.get("description").map(text).is_some_and(|about| about.contains(DEFAULT));
     table.retain(|key, value| key != "default" || !(value.is_null() || is_described));
     if table.contains_key("properties") {
         table.insert("additionalProperties".to_owned(), false.into());
@@ -106,7 +108,9 @@ fn collect<'s>(schema: &'s Value, path: &str, heading_here: String, found: &mut 
         let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         match (&property["properties"], &property["items"]["properties"]) {
             (Value::Object(_), _) => collect(property, &path, heading(&path, false), found),
-            (_, Value::Object(_)) => collect(&property["items"], &path, heading(&path, true), found),
+            (_, Value::Object(_)) => {
+                collect(&property["items"], &path, heading(&path, true), found);
+            }
             _ => {}
         }
     }
@@ -130,7 +134,8 @@ fn ordered(section: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let names = section["x-keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
     names
         .filter_map(|name| {
-            let is_meant = |key: &str| key == name.trim_start_matches("r#") || key.replace('-', "_") == name;
+            let is_meant =
+                |key: &str| key == name.trim_start_matches("r#") || key.replace('-', "_") == name;
             section["properties"].as_object()?.iter().find(|(key, _)| is_meant(key))
         })
         .map(|(key, property)| (key.as_str(), property))
@@ -185,9 +190,13 @@ fn described_default<'s>(section: &Value, key: &str, property: &'s Value) -> (&'
     if let Some((meaning, default)) = about.split_once(DEFAULT) {
         return (meaning, default.trim_end_matches('.').to_owned());
     }
-    let is_required = section["required"].as_array().is_some_and(|keys| keys.iter().any(|one| one == key));
-    let default =
-        if is_required { "required".to_owned() } else { format!("`{}`", toml(&property["default"])) };
+    let is_required =
+        section["required"].as_array().is_some_and(|keys| keys.iter().any(|one| one == key));
+    let default = if is_required {
+        "required".to_owned()
+    } else {
+        format!("`{}`", toml(&property["default"]))
+    };
     (about, default.replace('|', "\\|"))
 }
 
@@ -200,7 +209,9 @@ fn toml(value: &Value) -> String {
                 table.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
             format!("{{ {} }}", entries.join(", "))
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", "))
+        }
         Value::String(text) if text.contains('\\') => format!("'{text}'"),
         other => other.to_string(),
     }

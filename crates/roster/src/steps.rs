@@ -41,7 +41,8 @@ impl RepositorySection {
     /// `None` without a name.
     pub(super) fn repository(&self) -> Option<Repository> {
         let api_url = self.api_url.trim_end_matches('/');
-        let graphql_url = self.graphql_url.as_ref().map_or_else(|| graphql_url(api_url), ToString::to_string);
+        let graphql_url =
+            self.graphql_url.as_ref().map_or_else(|| graphql_url(api_url), ToString::to_string);
         Repository::named(self.name.as_ref()?, api_url, &graphql_url).ok()
     }
 }
@@ -133,7 +134,8 @@ impl Merge {
             required_labels: texts(self.required_labels),
             block_title: self.block_title.regex,
             settle: self.settle.get(),
-            protected_paths: Some(set(&self.protected_paths, problems)).filter(|set| !set.is_empty()),
+            protected_paths: Some(set(&self.protected_paths, problems))
+                .filter(|set| !set.is_empty()),
             pause: self.pause.get(),
             max_merges: self.max_merges.get(),
             hold_when_down: *self.hold_when_down,
@@ -233,7 +235,9 @@ pub(super) fn endpoints(sections: &[Health], problems: &mut Vec<Problem>) -> Vec
     for name in sections.iter().filter_map(|section| section.name.as_ref()) {
         let problem = |message: String| Problem::new(message, name.span.clone());
         if name.trim().is_empty() {
-            problems.push(problem("an endpoint has an empty `name`".to_owned()).label("name it for people"));
+            problems.push(
+                problem("an endpoint has an empty `name`".to_owned()).label("name it for people"),
+            );
         } else if !names.insert(&name.value) {
             let message = format!("endpoint {} is there twice", quoted(name));
             problems.push(problem(message).label("give each endpoint a name of its own"));

@@ -161,9 +161,11 @@ fn unknown(schema: &Value, key: &str, span: Range<usize>) -> Problem {
     if let Some(near) = nearest(keys.iter().copied(), key) {
         return problem.label(format!("did you mean `{near}`?"));
     }
-    let headings =
-        reference::sections().iter().filter(|section| section.schema["properties"].get(key).is_some());
-    let headings: Vec<_> = headings.map(|section| section.heading_or("the top of the file")).collect();
+    let headings = reference::sections()
+        .iter()
+        .filter(|section| section.schema["properties"].get(key).is_some());
+    let headings: Vec<_> =
+        headings.map(|section| section.heading_or("the top of the file")).collect();
     if headings.is_empty() {
         return problem.label(format!("not one of {}", keys.join(", ")));
     }
@@ -202,7 +204,9 @@ fn take<'i, 's>(
         let below = reference::table(property).unwrap_or(property);
         let found = match value.get_mut() {
             DeValue::Table(table) => take(table, key.get_ref(), below, span),
-            DeValue::Array(items) => tables(items).find_map(|table| take(table, key.get_ref(), below, span)),
+            DeValue::Array(items) => {
+                tables(items).find_map(|table| take(table, key.get_ref(), below, span))
+            }
             _ => None,
         };
         if found.is_some() {
@@ -210,13 +214,17 @@ fn take<'i, 's>(
         }
     }
     let covers = |place: Range<usize>| place.start <= span.start && span.end <= place.end;
-    let is_meant = |key: &Spanned<_>, value: &Spanned<_>| covers(key.span()) || covers(value.span());
+    let is_meant =
+        |key: &Spanned<_>, value: &Spanned<_>| covers(key.span()) || covers(value.span());
     let key = table.iter().find(|(key, value)| is_meant(key, value)).map(|(key, _)| key.clone())?;
     let property = property(schema, key.get_ref());
     let is_free = schema["properties"].is_null();
     let mistake = |kind, value: DeValue<'i>, span, schema| {
-        let name =
-            if is_free { format!("`{}` in `{name}`", key.get_ref()) } else { format!("`{}`", key.get_ref()) };
+        let name = if is_free {
+            format!("`{}` in `{name}`", key.get_ref())
+        } else {
+            format!("`{}`", key.get_ref())
+        };
         Mistake { key: key.get_ref().to_string(), name, kind, value, span, schema }
     };
     let value = table.get_mut(&key)?;
@@ -247,7 +255,9 @@ fn tables<'a, 'i>(items: &'a mut DeArray<'i>) -> impl Iterator<Item = &'a mut De
 /// the table than in the schema.
 fn property<'s>(schema: &'s Value, key: &str) -> &'s Value {
     let known = schema["properties"].get(key);
-    known.or_else(|| schema.get("additionalProperties").filter(|values| values.is_object())).unwrap_or(schema)
+    known
+        .or_else(|| schema.get("additionalProperties").filter(|values| values.is_object()))
+        .unwrap_or(schema)
 }
 
 impl Mistake<'_, '_> {
@@ -273,7 +283,8 @@ impl Mistake<'_, '_> {
     fn rule(&self, error: &str, shown: &str) -> (String, String) {
         let words = words(self.schema);
         if let (Some(text), false) = (self.value.as_str(), words.is_empty()) {
-            let near = nearest(words.iter().copied(), text).map(|near| format!("did you mean `{near}`?"));
+            let near =
+                nearest(words.iter().copied(), text).map(|near| format!("did you mean `{near}`?"));
             let label = near.unwrap_or_else(|| format!("one of {}", words.join(", ")));
             return (format!("bad {}{shown}", self.name), label);
         }
@@ -332,7 +343,9 @@ fn expected(key: &str, schema: &Value) -> String {
         "integer" => "a whole number".to_owned(),
         "boolean" => "true or false".to_owned(),
         "object" => "a table".to_owned(),
-        "array" if !schema["items"]["properties"].is_null() => format!("`[[{key}]]` above each one"),
+        "array" if !schema["items"]["properties"].is_null() => {
+            format!("`[[{key}]]` above each one")
+        }
         "array" => format!("a list of {}", plural(&schema["items"])),
         _ if !schema["anyOf"].is_null() => title.to_owned(),
         _ => {

@@ -48,7 +48,9 @@ pub(super) fn text(path: &Path, largest: u64) -> Result<String, Unreadable> {
     file.take(largest + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > largest {
         let size = metadata.len().max(bytes.len() as u64);
-        return Err(Unreadable::Bad(format!("is too large: {size} bytes, at most {largest} are read")));
+        return Err(Unreadable::Bad(format!(
+            "is too large: {size} bytes, at most {largest} are read"
+        )));
     }
     String::from_utf8(bytes).map_err(|error| Unreadable::NotUtf8 {
         at: error.utf8_error().valid_up_to(),
@@ -111,7 +113,8 @@ impl<'a> Briefs<'a> {
                 Err(Unreadable::Missing) => Ok(built_in.trim().to_owned()),
                 Err(other) => Err(describe(other)),
             };
-            let hint = "repair the file, or remove it: without it the built-in text is used".to_owned();
+            let hint =
+                "repair the file, or remove it: without it the built-in text is used".to_owned();
             text.map_err(|why| Mistake { message: format!("{path} {why}"), hint })
         });
         read.clone()

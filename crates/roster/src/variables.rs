@@ -97,9 +97,10 @@ impl Destination {
     fn exposure(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Agent => None,
-            Self::Job => {
-                Some(("the Job", "name a Secret that holds it in `env_from`, or write a plain value"))
-            }
+            Self::Job => Some((
+                "the Job",
+                "name a Secret that holds it in `env_from`, or write a plain value",
+            )),
             Self::Run => Some((
                 "the run's inputs",
                 "let the session workflow set it from a secret of the repository, or write a plain value",
@@ -109,7 +110,10 @@ impl Destination {
 }
 
 impl<'a> Variables<'a> {
-    pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>, destination: Destination) -> Self {
+    pub(super) fn new(
+        environment: &'a dyn Fn(&str) -> Option<String>,
+        destination: Destination,
+    ) -> Self {
         Self { environment, named: BTreeSet::new(), problems: Vec::new(), destination }
     }
 
@@ -157,13 +161,19 @@ impl<'a> Variables<'a> {
     }
 
     /// The variable's value; `None` where it is missing.
-    fn value(&mut self, source: &str, name: &str, variable: &Placed<VariableValue>) -> Option<String> {
+    fn value(
+        &mut self,
+        source: &str,
+        name: &str,
+        variable: &Placed<VariableValue>,
+    ) -> Option<String> {
         if is_everyday(source) {
             return (self.environment)(source);
         }
         if let Some((place, hint)) = self.destination.exposure() {
-            let message =
-                format!("the value of `{name}` would copy `{source}` into {place}, where others can read it");
+            let message = format!(
+                "the value of `{name}` would copy `{source}` into {place}, where others can read it"
+            );
             self.problems.push(Problem::new(message, variable.span.clone()).hint(hint));
             return Some(String::new());
         }
@@ -173,7 +183,8 @@ impl<'a> Variables<'a> {
 }
 
 fn unset(source: &str, name: &str, variable: &Placed<VariableValue>) -> Problem {
-    let message = format!("environment variable `{source}` is not set, and `{name}` in `env` names it");
+    let message =
+        format!("environment variable `{source}` is not set, and `{name}` in `env` names it");
     let hint = "set it where the coordinator is started, or take it out";
     Problem::new(message, variable.span.clone()).hint(hint)
 }

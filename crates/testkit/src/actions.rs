@@ -1,8 +1,10 @@
-//! GitHub Actions, as far as sessions need it: workflows, their runs and jobs, concurrency groups and logs.
+//! GitHub Actions, as far as sessions need it: workflows, their runs and jobs, concurrency groups
+//! and logs.
 //!
-//! Concurrency groups act by themselves, as GitHub documents them. Runners, agents and people act when a test says so
-//! ([`life`]). A [`witness`] looks at every change: dropping the fake fails the test when two sessions were ever past
-//! their admission in one slot, or when somebody but a person ended one.
+//! Concurrency groups act by themselves, as GitHub documents them. Runners, agents and people act
+//! when a test says so ([`life`]). A [`witness`] looks at every change: dropping the fake fails the
+//! test when two sessions were ever past their admission in one slot, or when somebody but a person
+//! ended one.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! What time it is in the world: this machine's time, unless a simulation on this thread has a clock of its own.
+//! What time it is in the world: this machine's time, unless a simulation on this thread has a
+//! clock of its own.
 
 use std::cell::Cell;
 use std::time::SystemTime;

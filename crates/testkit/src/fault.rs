@@ -74,8 +74,7 @@ impl Fault {
 
     /// The login page of a proxy.
     pub fn html() -> Self {
-        let page =
-            "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in</body></html>";
+        let page = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in</body></html>";
         Self::reply(Reply::new(200, page).header("content-type", "text/html"))
     }
 
@@ -133,19 +132,20 @@ impl Fault {
 
     /// Too fast: status 403 or 429, with Retry-After.
     pub fn secondary_rate_limit(status: u16, retry_after_seconds: u64) -> Self {
-        Self::secondary_rate_limit_without_time(status).header("retry-after", retry_after_seconds.to_string())
+        Self::secondary_rate_limit_without_time(status)
+            .header("retry-after", retry_after_seconds.to_string())
     }
 
     /// Too fast, and no word about until when.
     pub fn secondary_rate_limit_without_time(status: u16) -> Self {
-        let message =
-            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+        let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
         Self::status(status, message)
     }
 
     /// GraphQL's form of a used-up hour: status 200 with an error.
     pub fn graphql_rate_limit(seconds: i64) -> Self {
-        let error = json!({"type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1."});
+        let error =
+            json!({"type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1."});
         Self::json(&json!({"errors": [error]}))
             .header("x-ratelimit-remaining", "0")
             .header("x-ratelimit-reset", epoch(seconds))

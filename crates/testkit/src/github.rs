@@ -87,15 +87,23 @@ impl GitHub {
 
 impl Drop for GitHub {
     fn drop(&mut self) {
-        let breaches: Vec<String> =
-            self.state().repositories.values_mut().flat_map(|it| it.actions.take_breaches()).collect();
-        assert!(breaches.is_empty() || std::thread::panicking(), "the invariant broke: {breaches:#?}");
+        let breaches: Vec<String> = self
+            .state()
+            .repositories
+            .values_mut()
+            .flat_map(|it| it.actions.take_breaches())
+            .collect();
+        assert!(
+            breaches.is_empty() || std::thread::panicking(),
+            "the invariant broke: {breaches:#?}"
+        );
     }
 }
 
 fn serve(state: &mut State, request: &Request<Bytes>) -> Reply {
     let body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
-    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+    let path =
+        request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     let kind = kind_of(request.method(), &path, &body);
     let routes = routes_of(kind, &path);
     if let Some(due) = state.changes.0.iter().position(|(route, _)| routes.contains(route)) {
@@ -104,7 +112,8 @@ fn serve(state: &mut State, request: &Request<Bytes>) -> Reply {
     }
     let fault = state.faults.take(&routes);
     let applied = fault.as_ref().is_none_or(|fault| fault.applied);
-    let answer = if applied { answer(state, request, &body) } else { Reply::json(500, &Value::Null) };
+    let answer =
+        if applied { answer(state, request, &body) } else { Reply::json(500, &Value::Null) };
     let fault = fault.unwrap_or_else(Fault::none);
     let scripted = fault.reply.is_some() || !applied;
     let reply = fault.reply.unwrap_or(answer);
@@ -128,7 +137,11 @@ fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Reply {
         return rest::error(401, "Bad credentials");
     }
     state.rate_limit_remaining = state.rate_limit_remaining.saturating_sub(1);
-    if path == "/graphql" { graphql::answer(state, body) } else { rest::answer(state, request, body) }
+    if path == "/graphql" {
+        graphql::answer(state, body)
+    } else {
+        rest::answer(state, request, body)
+    }
 }
 
 fn is_authorised(state: &State, request: &Request<Bytes>) -> bool {
@@ -170,7 +183,8 @@ fn kind_of(method: &Method, path: &str, body: &Value) -> Kind {
 
 fn routes_of(kind: Kind, path: &str) -> Vec<Route> {
     let plain = path.split('?').next().unwrap_or(path);
-    let pull = |suffix| -> Option<u64> { plain.strip_suffix(suffix)?.rsplit('/').next()?.parse().ok() };
+    let pull =
+        |suffix| -> Option<u64> { plain.strip_suffix(suffix)?.rsplit('/').next()?.parse().ok() };
     let mut routes = vec![Route::Any];
     routes.extend((kind == Kind::List).then_some(Route::List));
     routes.extend((plain == "/graphql").then_some(Route::GraphQl));
@@ -179,8 +193,12 @@ fn routes_of(kind: Kind, path: &str) -> Vec<Route> {
     routes.extend(plain.ends_with("/runs").then_some(Route::Runs));
     routes.extend(plain.contains("/concurrency_groups/").then_some(Route::Group));
     routes.extend(plain.ends_with("/dispatches").then_some(Route::Dispatch));
-    routes.extend((plain.contains("/actions/runs/") && plain.ends_with("/jobs")).then_some(Route::RunJobs));
-    routes.extend((plain.contains("/actions/jobs/") && plain.ends_with("/logs")).then_some(Route::JobLog));
+    routes.extend(
+        (plain.contains("/actions/runs/") && plain.ends_with("/jobs")).then_some(Route::RunJobs),
+    );
+    routes.extend(
+        (plain.contains("/actions/jobs/") && plain.ends_with("/logs")).then_some(Route::JobLog),
+    );
     routes.extend(pull("/merge").map(Route::Merge));
     routes.extend(pull("/files").map(Route::Files));
     routes

@@ -1,4 +1,5 @@
-//! GitHub's GraphQL API: any document that is valid against the extract of the published schema is executed.
+//! GitHub's GraphQL API: any document that is valid against the extract of the published schema is
+//! executed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ pub const SCHEMA_TEXT: &str = include_str!("../../../tests/contract/schema.graph
 
 /// The schema, parsed.
 pub static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
-    Schema::parse_and_validate(SCHEMA_TEXT, "tests/contract/schema.graphql").expect("the extract is a schema")
+    Schema::parse_and_validate(SCHEMA_TEXT, "tests/contract/schema.graphql")
+        .expect("the extract is a schema")
 });
 
 thread_local! {
@@ -51,11 +53,13 @@ pub fn operation_name(body: &Value) -> Option<String> {
 pub fn lists_pulls(body: &Value) -> bool {
     let document = body["query"].as_str().map(parse);
     let Some(Ok(document)) = document else { return false };
-    let Ok(operation) = document.operations.get(body["operationName"].as_str()) else { return false };
+    let Ok(operation) = document.operations.get(body["operationName"].as_str()) else {
+        return false;
+    };
     let repositories = operation.selection_set.fields().filter(|field| field.name == "repository");
-    repositories
-        .flat_map(|field| &field.selection_set.selections)
-        .any(|selection| matches!(selection, Selection::Field(field) if field.name == "pullRequests"))
+    repositories.flat_map(|field| &field.selection_set.selections).any(
+        |selection| matches!(selection, Selection::Field(field) if field.name == "pullRequests"),
+    )
 }
 
 /// The answer to a GraphQL request: status 200 whatever is wrong with it, as on GitHub.
@@ -63,7 +67,8 @@ pub fn answer(state: &State, body: &Value) -> Reply {
     if let Some(refused) = lacking(state, body) {
         return Reply::json(200, &refused);
     }
-    let answer = execute(state, body).unwrap_or_else(|problem| json!({"errors": [{"message": problem}]}));
+    let answer =
+        execute(state, body).unwrap_or_else(|problem| json!({"errors": [{"message": problem}]}));
     limits::apply(&state.limits, Reply::json(200, &answer))
 }
 

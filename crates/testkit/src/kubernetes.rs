@@ -1,8 +1,10 @@
-//! A Kubernetes API server over HTTP: routes a request, applies what is scripted for it, keeps the journal.
+//! A Kubernetes API server over HTTP: routes a request, applies what is scripted for it, keeps the
+//! journal.
 //!
-//! It answers as the real one does, down to the words, and plays the Job controller, the kubelet and the garbage
-//! collector, which here act at once or when a test says so. Time passes when a test says so, too. A witness looks at
-//! every change; dropping the fake fails the test when a slot ever had two live sessions or a live one was ended.
+//! It answers as the real one does, down to the words, and plays the Job controller, the kubelet
+//! and the garbage collector, which here act at once or when a test says so. Time passes when a
+//! test says so, too. A witness looks at every change; dropping the fake fails the test when a slot
+//! ever had two live sessions or a live one was ended.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,7 +75,11 @@ impl Kubernetes {
     }
 
     /// The next requests of this route go wrong in this order.
-    pub fn script<T: Into<Trouble>>(&self, route: impl Into<Route>, troubles: impl IntoIterator<Item = T>) {
+    pub fn script<T: Into<Trouble>>(
+        &self,
+        route: impl Into<Route>,
+        troubles: impl IntoIterator<Item = T>,
+    ) {
         self.state().faults.script(route.into(), troubles.into_iter().map(Into::into));
     }
 
@@ -88,7 +94,11 @@ impl Kubernetes {
     }
 
     /// The cluster changes just before the next request of this route is answered.
-    pub fn when(&self, route: impl Into<Route>, change: impl FnOnce(&mut Cluster) + Send + 'static) {
+    pub fn when(
+        &self,
+        route: impl Into<Route>,
+        change: impl FnOnce(&mut Cluster) + Send + 'static,
+    ) {
         let change: Change = Box::new(change);
         self.state().changes.push((route.into(), change));
     }
@@ -146,13 +156,17 @@ impl Kubernetes {
 impl Drop for Kubernetes {
     fn drop(&mut self) {
         let breaches = self.state().take_breaches();
-        assert!(breaches.is_empty() || std::thread::panicking(), "the invariant broke: {breaches:#?}");
+        assert!(
+            breaches.is_empty() || std::thread::panicking(),
+            "the invariant broke: {breaches:#?}"
+        );
     }
 }
 
 fn serve(cluster: &mut Cluster, request: &Request<Bytes>) -> Reply {
     let mut asked = Asked::read(request);
-    let routes = [Route::Any, Route::Of(asked.call), Route::At(asked.call, asked.name().to_owned())];
+    let routes =
+        [Route::Any, Route::Of(asked.call), Route::At(asked.call, asked.name().to_owned())];
     while let Some(due) = cluster.changes.iter().position(|(route, _)| routes.contains(route)) {
         let (_, change) = cluster.changes.remove(due);
         change(cluster);
@@ -180,11 +194,15 @@ fn serve(cluster: &mut Cluster, request: &Request<Bytes>) -> Reply {
     let serial = cluster.revision;
     let date = http_date(cluster.now());
     let audit = format!("00000000-0000-4000-9000-{serial:012}");
-    reply.header("date", date).header("audit-id", audit).header("cache-control", "no-cache, private")
+    reply
+        .header("date", date)
+        .header("audit-id", audit)
+        .header("cache-control", "no-cache, private")
 }
 
 fn spoil(cluster: &mut Cluster, asked: &Asked, fault: Fault) -> Reply {
-    let answer = if fault.applied { api::answer(cluster, asked, false) } else { Reply::new(500, "") };
+    let answer =
+        if fault.applied { api::answer(cluster, asked, false) } else { Reply::new(500, "") };
     fault.reply.unwrap_or(answer).after(fault.delay).ending(fault.ending)
 }
 

@@ -1,12 +1,16 @@
-//! The fake world: GitHub, a Kubernetes cluster and production over HTTP on 127.0.0.1, and the real binary run against
-//! them.
+//! The fake world: GitHub, a Kubernetes cluster and production over HTTP on 127.0.0.1, and the real
+//! binary run against them.
 //!
-//! The world is stateful. A merge call changes what the next query answers, as on GitHub; every request lands in a
-//! journal, and scripted [`Fault`]s say which of them go wrong, and how. GraphQL is executed by a real engine
-//! against the extract of GitHub's published schema in `tests/contract/`, so that any valid document works and an
-//! unknown field is an error.
+//! The world is stateful. A merge call changes what the next query answers, as on GitHub; every
+//! request lands in a journal, and scripted [`Fault`]s say which of them go wrong, and how. GraphQL
+//! is executed by a real engine against the extract of GitHub's published schema in
+//! `tests/contract/`, so that any valid document works and an unknown field is an error.
 
-#![allow(clippy::missing_panics_doc, clippy::should_implement_trait, reason = "a test fails by a panic")]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::should_implement_trait,
+    reason = "a test fails by a panic"
+)]
 
 pub mod clock;
 pub mod state;

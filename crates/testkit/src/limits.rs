@@ -46,7 +46,9 @@ pub fn apply(limits: &Limits, reply: Reply) -> Reply {
     let places = places(&body);
     let is_list = places.first().is_some_and(|place| place[0] == "repository");
     let limit = if is_list { &limits.list } else { &limits.reread };
-    let Some(limit) = limit.as_ref().filter(|limit| places.len() > limit.above) else { return reply };
+    let Some(limit) = limit.as_ref().filter(|limit| places.len() > limit.above) else {
+        return reply;
+    };
     if let Some(status) = limit.answer.as_u64() {
         return rest::error(u16::try_from(status).expect("an HTTP status"), "Server Error");
     }
@@ -57,8 +59,12 @@ pub fn apply(limits: &Limits, reply: Reply) -> Reply {
             }
         }
         Some("fields") => {
-            for (place, field) in places.iter().flat_map(|place| COSTLY.map(|field| (place, field))) {
-                if body["data"].pointer(&pointer(place)).is_some_and(|pull| pull.get(field).is_some()) {
+            for (place, field) in places.iter().flat_map(|place| COSTLY.map(|field| (place, field)))
+            {
+                if body["data"]
+                    .pointer(&pointer(place))
+                    .is_some_and(|pull| pull.get(field).is_some())
+                {
                     let mut place = place.clone();
                     place.push(json!(field));
                     hide(&mut body, &place);
@@ -80,7 +86,8 @@ pub fn apply(limits: &Limits, reply: Reply) -> Reply {
 fn places(body: &Value) -> Vec<Vec<Value>> {
     let listed = body["data"]["repository"]["pullRequests"]["nodes"].as_array();
     if let Some(nodes) = listed {
-        let place = |index| vec![json!("repository"), json!("pullRequests"), json!("nodes"), json!(index)];
+        let place =
+            |index| vec![json!("repository"), json!("pullRequests"), json!("nodes"), json!(index)];
         return (0..nodes.len()).map(place).collect();
     }
     let aliases = body["data"].as_object().into_iter().flat_map(|data| data.keys());

@@ -1,5 +1,6 @@
-//! The objects that GraphQL shows, as JSON values that name their type and hold all their fields. `$error` stands for a
-//! field that cannot be read, `$counted` for the state under which a row of checks is counted.
+//! The objects that GraphQL shows, as JSON values that name their type and hold all their fields.
+//! `$error` stands for a field that cannot be read, `$counted` for the state under which a row of
+//! checks is counted.
 
 use serde_json::{Map, Value, json};
 
@@ -99,7 +100,8 @@ pub(super) fn pull_request(pull: &Pull) -> Value {
         "statusCheckRollup": rollup(pull),
     });
     for (field, kind) in &pull.broken_fields {
-        value[field] = json!({"$error": format!("{kind}: Something went wrong while executing your query.")});
+        value[field] =
+            json!({"$error": format!("{kind}: Something went wrong while executing your query.")});
     }
     value
 }
@@ -131,7 +133,8 @@ fn latest_opinionated(reviews: &[Review]) -> impl Iterator<Item = &Review> {
     reviews.iter().enumerate().filter(move |(_, review)| opinionated(review)).filter_map(
         move |(index, review)| {
             let mut later = reviews[index + 1..].iter().filter(opinionated);
-            let superseded = review.author.is_some() && later.any(|other| other.author == review.author);
+            let superseded =
+                review.author.is_some() && later.any(|other| other.author == review.author);
             (!superseded).then_some(review)
         },
     )
@@ -161,9 +164,17 @@ fn rollup(pull: &Pull) -> Value {
     if pull.checks.is_empty() {
         return Value::Null;
     }
-    let has = |states: &[&str]| pull.checks.iter().any(|check| states.contains(&check.counted_state()));
-    let failed =
-        ["FAILURE", "ERROR", "TIMED_OUT", "CANCELLED", "ACTION_REQUIRED", "STARTUP_FAILURE", "STALE"];
+    let has =
+        |states: &[&str]| pull.checks.iter().any(|check| states.contains(&check.counted_state()));
+    let failed = [
+        "FAILURE",
+        "ERROR",
+        "TIMED_OUT",
+        "CANCELLED",
+        "ACTION_REQUIRED",
+        "STARTUP_FAILURE",
+        "STALE",
+    ];
     let passed = ["SUCCESS", "NEUTRAL", "SKIPPED"];
     let all_passed = pull.checks.iter().all(|check| passed.contains(&check.counted_state()));
     let state = if has(&failed) {
@@ -185,21 +196,23 @@ fn rollup(pull: &Pull) -> Value {
 fn check(check: &Check) -> Value {
     let counted = check.counted_state();
     match check {
-        Check::CheckRun { name, app, workflow, event, run, id, status, conclusion, required } => json!({
-            "__typename": "CheckRun", "$counted": counted, "id": format!("CR_{id}"), "databaseId": id, "name": name,
-            "status": status, "conclusion": conclusion, "isRequired": required,
-            "startedAt": null, "completedAt": null,
-            "checkSuite": {
-                "__typename": "CheckSuite",
-                "databaseId": suite(app, workflow.as_deref(), event, *run),
-                "app": {"__typename": "App", "slug": app, "databaseId": number_of(app)},
-                "workflowRun": workflow.as_ref().map(|workflow| json!({
-                    "__typename": "WorkflowRun",
-                    "event": event,
-                    "workflow": {"__typename": "Workflow", "databaseId": number_of(workflow), "name": workflow},
-                })),
-            },
-        }),
+        Check::CheckRun { name, app, workflow, event, run, id, status, conclusion, required } => {
+            json!({
+                "__typename": "CheckRun", "$counted": counted, "id": format!("CR_{id}"), "databaseId": id, "name": name,
+                "status": status, "conclusion": conclusion, "isRequired": required,
+                "startedAt": null, "completedAt": null,
+                "checkSuite": {
+                    "__typename": "CheckSuite",
+                    "databaseId": suite(app, workflow.as_deref(), event, *run),
+                    "app": {"__typename": "App", "slug": app, "databaseId": number_of(app)},
+                    "workflowRun": workflow.as_ref().map(|workflow| json!({
+                        "__typename": "WorkflowRun",
+                        "event": event,
+                        "workflow": {"__typename": "Workflow", "databaseId": number_of(workflow), "name": workflow},
+                    })),
+                },
+            })
+        }
         Check::Status { name, state, id, required, creator } => json!({
             "__typename": "StatusContext", "$counted": counted, "id": format!("SC_{id}"), "context": name,
             "state": state, "isRequired": required,
@@ -217,7 +230,8 @@ fn suite(app: &str, workflow: Option<&str>, event: &str, run: u64) -> u32 {
 
 /// A number that stands for a name; fits into GraphQL's 32 bits.
 fn number_of(name: &str) -> u32 {
-    name.bytes().fold(7, |number: u32, byte| number.wrapping_mul(31).wrapping_add(u32::from(byte))) >> 1
+    name.bytes().fold(7, |number: u32, byte| number.wrapping_mul(31).wrapping_add(u32::from(byte)))
+        >> 1
 }
 
 fn timestamp(time: std::time::SystemTime) -> String {

@@ -11,8 +11,7 @@ use super::workplace::{RosterText, Workplace};
 pub const CAPABLE: &str = r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","blind_spawn":true,"history":true,"stop":true,"logs":true,"dry_run":true}"#;
 
 /// Nobody refuses a second session.
-pub const OPEN: &str =
-    r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"none","history":true,"logs":false}"#;
+pub const OPEN: &str = r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"none","history":true,"logs":false}"#;
 
 /// An answer to `list` with no session in it.
 pub const NOTHING: &str = r#"echo '{"ok":true,"complete":true,"sessions":[]}'"#;
@@ -115,7 +114,8 @@ fn copy(from: &Path, to: &Path) {
 /// The sessions that the default plugin has.
 pub fn sessions(workplace: &Workplace) -> Vec<String> {
     let all = fs::read_dir(workplace.path().join("store")).into_iter().flatten().flatten();
-    let mut names: Vec<String> = all.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> =
+        all.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }

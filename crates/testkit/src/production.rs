@@ -31,7 +31,8 @@ impl Production {
         let server = Server::start(move |request| {
             let mut behaviour = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             behaviour.journal.push(format!("{} {}", request.method(), request.uri().path()));
-            let hop = request.uri().path().strip_prefix("/hop/").and_then(|hop| hop.parse::<u32>().ok());
+            let hop =
+                request.uri().path().strip_prefix("/hop/").and_then(|hop| hop.parse::<u32>().ok());
             match hop {
                 Some(0) => redirect("/healthz"),
                 Some(hop) => redirect(&format!("/hop/{}", hop - 1)),

@@ -25,11 +25,16 @@ pub struct Program {
 }
 
 impl Program {
-    /// The binary in this workplace, with the world's token and nothing else of this process's environment.
+    /// The binary in this workplace, with the world's token and nothing else of this process's
+    /// environment.
     pub fn new(binary: &Path, workplace: &Workplace) -> Self {
         let mut command = Command::new(binary);
         let home = workplace.path();
-        command.env_clear().current_dir(home).env("HOME", home).env("XDG_STATE_HOME", home.join("state"));
+        command
+            .env_clear()
+            .current_dir(home)
+            .env("HOME", home)
+            .env("XDG_STATE_HOME", home.join("state"));
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("GITHUB_TOKEN", TOKEN);
         command.env("COORDINATOR_CONFIG", workplace.roster());
         Self { command }
@@ -68,7 +73,8 @@ impl Program {
 
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        let command = self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command =
+            self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stdout = collect(child.stdout.take().expect("stdout is piped"));
         let stderr = collect(child.stderr.take().expect("stderr is piped"));
@@ -137,7 +143,8 @@ impl Running {
 
     /// Sends a signal, as `kill -<name>` does.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
         assert!(status.expect("kill starts").success(), "the signal could not be sent");
     }
 
@@ -180,7 +187,10 @@ impl Finished {
     /// The report of `-o json`.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|problem| {
-            panic!("stdout is no JSON: {problem}\ncode {:?}\n{}\n{}", self.code, self.stdout, self.stderr)
+            panic!(
+                "stdout is no JSON: {problem}\ncode {:?}\n{}\n{}",
+                self.code, self.stdout, self.stderr
+            )
         })
     }
 

@@ -1,4 +1,5 @@
-//! Pull requests, reviews and checks as the world keeps them; the names are those of the case files.
+//! Pull requests, reviews and checks as the world keeps them; the names are those of the case
+//! files.
 
 use std::time::{Duration, SystemTime};
 
@@ -250,11 +251,14 @@ impl Check {
         }
     }
 
-    /// How GitHub counts it: a check run by its conclusion once it has ended, a commit status by its state.
+    /// How GitHub counts it: a check run by its conclusion once it has ended, a commit status by
+    /// its state.
     pub fn counted_state(&self) -> &str {
         match self {
             Self::Status { state, .. } => state,
-            Self::CheckRun { status, conclusion: Some(conclusion), .. } if status == "COMPLETED" => {
+            Self::CheckRun { status, conclusion: Some(conclusion), .. }
+                if status == "COMPLETED" =>
+            {
                 conclusion
             }
             Self::CheckRun { status, .. } if status == "REQUESTED" => "QUEUED",

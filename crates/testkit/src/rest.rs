@@ -25,7 +25,8 @@ pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Repl
         }
         (&Method::GET, ["repos", owner, name, "pulls", number, "files"]) => {
             let repository = state.repositories.get(&format!("{owner}/{name}"));
-            let pull = repository.and_then(|repository| repository.pulls.get(&number.parse().ok()?));
+            let pull =
+                repository.and_then(|repository| repository.pulls.get(&number.parse().ok()?));
             pull.map_or_else(not_found, |pull| files(pull, request))
         }
         (&Method::POST, ["app", "installations", id, "access_tokens"]) => {
@@ -33,7 +34,8 @@ pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Repl
         }
         (&Method::GET, ["repos", owner, name, "branches", branch]) => {
             let repository = state.repositories.get(&format!("{owner}/{name}"));
-            let branch = repository.and_then(|repository| repository.branches.get_key_value(*branch));
+            let branch =
+                repository.and_then(|repository| repository.branches.get_key_value(*branch));
             branch.map_or_else(not_found, |(name, commits)| {
                 let sha = commits.last().map(|commit| commit.oid.as_str());
                 let protection = format!("https://api.github.com/repos/demo/app/branches/{name}/protection");
@@ -52,9 +54,11 @@ pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Repl
 
 /// The old name of a repository leads to its new one, on the same host.
 fn moved(state: &State, request: &Request<Bytes>, path: &str) -> Option<Reply> {
-    let rest = path.strip_prefix("repos/")?.strip_prefix(state.old_name.as_deref()?)?.strip_prefix('/')?;
+    let rest =
+        path.strip_prefix("repos/")?.strip_prefix(state.old_name.as_deref()?)?.strip_prefix('/')?;
     let name = state.repositories.keys().next()?;
-    let host = request.headers().get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host =
+        request.headers().get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let status = if request.method() == Method::GET { 301 } else { 307 };
     let url = format!("http://{host}/repos/{name}/{rest}");
     Some(error(status, "Moved Permanently").header("location", url))
@@ -88,15 +92,19 @@ fn merge(repository: &mut Repository, number: u64, body: &Value) -> Reply {
     if let Some((status, message)) = refusal(repository, pull, method, body["sha"].as_str()) {
         return error(status, message);
     }
-    let title =
-        body["commit_title"].as_str().map_or_else(|| format!("{} (#{number})", pull.title), str::to_owned);
+    let title = body["commit_title"]
+        .as_str()
+        .map_or_else(|| format!("{} (#{number})", pull.title), str::to_owned);
     let message = match body["commit_message"].as_str() {
         Some("") => title,
         Some(text) => format!("{title}\n\n{text}"),
         None => format!("{title}\n\n* the commits' own messages"),
     };
     let oid = repository.squash_merge(number, &message);
-    Reply::json(200, &json!({"sha": oid, "merged": true, "message": "Pull Request successfully merged"}))
+    Reply::json(
+        200,
+        &json!({"sha": oid, "merged": true, "message": "Pull Request successfully merged"}),
+    )
 }
 
 /// Why GitHub does not merge, in the order in which it looks.
@@ -109,7 +117,10 @@ fn refusal(
     if repository.archived {
         return Some((403, "Repository was archived so is read-only."));
     }
-    if !matches!(repository.viewer_permission.as_deref(), None | Some("WRITE" | "MAINTAIN" | "ADMIN")) {
+    if !matches!(
+        repository.viewer_permission.as_deref(),
+        None | Some("WRITE" | "MAINTAIN" | "ADMIN")
+    ) {
         return Some((403, "Resource not accessible by personal access token"));
     }
     if pull.state != "OPEN" || pull.mergeable == "CONFLICTING" {
@@ -131,7 +142,9 @@ fn refusal(
         ));
     }
     match pull.merge_state_status.as_str() {
-        "BLOCKED" => Some((405, "At least 1 approving review is required by reviewers with write access.")),
+        "BLOCKED" => {
+            Some((405, "At least 1 approving review is required by reviewers with write access."))
+        }
         "BEHIND" => Some((405, "Head branch is out of date")),
         _ => None,
     }
@@ -140,17 +153,25 @@ fn refusal(
 fn files(pull: &Pull, request: &Request<Bytes>) -> Reply {
     let query = request.uri().query().unwrap_or_default();
     let parameter = |name: &str| -> Option<usize> {
-        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1.parse().ok()
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == name)?
+            .1
+            .parse()
+            .ok()
     };
     let per_page = parameter("per_page").unwrap_or(30).clamp(1, 100);
     let page = parameter("page").unwrap_or(1).max(1);
     let start = (page - 1) * per_page;
-    let rows: Vec<Value> = pull.files.iter().skip(start).take(per_page).map(|name| file(name)).collect();
+    let rows: Vec<Value> =
+        pull.files.iter().skip(start).take(per_page).map(|name| file(name)).collect();
     let reply = Reply::json(200, &Value::from(rows));
     if start + per_page >= pull.files.len() {
         return reply;
     }
-    let host = request.headers().get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host =
+        request.headers().get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let path = request.uri().path();
     let next = format!("<http://{host}{path}?per_page={per_page}&page={}>; rel=\"next\"", page + 1);
     reply.header("link", next)
@@ -158,7 +179,8 @@ fn files(pull: &Pull, request: &Request<Bytes>) -> Reply {
 
 /// `old -> new` is a rename.
 fn file(name: &str) -> Value {
-    let (previous, name) = name.split_once(" -> ").map_or((None, name), |(old, new)| (Some(old), new));
+    let (previous, name) =
+        name.split_once(" -> ").map_or((None, name), |(old, new)| (Some(old), new));
     let url = format!("https://github.com/demo/app/blob/{name}");
     let mut row = json!({
         "sha": commit_id(name), "filename": name, "additions": 1, "deletions": 0, "changes": 1,

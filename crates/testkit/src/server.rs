@@ -1,4 +1,5 @@
-//! One HTTP server on 127.0.0.1 and a free port, on a thread of its own, that can misbehave on the wire.
+//! One HTTP server on 127.0.0.1 and a free port, on a thread of its own, that can misbehave on the
+//! wire.
 
 use std::convert::Infallible;
 use std::io;
@@ -95,7 +96,8 @@ impl Reply {
 
     /// A JSON answer.
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
-        Self::new(status, body.to_string()).header("content-type", "application/json; charset=utf-8")
+        Self::new(status, body.to_string())
+            .header("content-type", "application/json; charset=utf-8")
     }
 
     /// With this header, instead of an earlier one of that name.
@@ -135,7 +137,8 @@ impl Server {
         Self::start_async(move |request| std::future::ready(handler(request)))
     }
 
-    /// Serves with a `handler` that may wait, on a free port. Its future ends early when the client goes away.
+    /// Serves with a `handler` that may wait, on a free port. Its future ends early when the client
+    /// goes away.
     pub fn start_async<F>(handler: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Reply> + Send + 'static,
@@ -147,7 +150,8 @@ impl Server {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let serving = async {
-                let listener = TcpListener::from_std(listener).expect("a listener moves into the runtime");
+                let listener =
+                    TcpListener::from_std(listener).expect("a listener moves into the runtime");
                 tokio::select! { () = accept(listener, Arc::new(handler)) => {} _ = stopped => {} }
             };
             runtime.expect("a runtime").block_on(serving);
@@ -225,7 +229,9 @@ where
     *response.status_mut() = reply.status.try_into().expect("a valid status");
     for (name, value) in &reply.headers {
         let name: HeaderName = name.parse().expect("a valid header name");
-        response.headers_mut().append(name, HeaderValue::from_str(value).expect("a valid header value"));
+        response
+            .headers_mut()
+            .append(name, HeaderValue::from_str(value).expect("a valid header value"));
     }
     Ok(response)
 }
@@ -237,7 +243,9 @@ fn body_of(reply: &Reply) -> Body {
     if let Some(growing) = reply.growing.clone() {
         return StreamBody::new(grow(*growing)).boxed_unsync();
     }
-    http_body_util::Full::new(reply.body.clone()).map_err(|never: Infallible| match never {}).boxed_unsync()
+    http_body_util::Full::new(reply.body.clone())
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync()
 }
 
 fn trickle(body: Bytes) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
@@ -275,10 +283,16 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let ending = self.ending.lock().expect("no holder of this lock panics").clone();
         let sent = match ending {
-            Ending::Whole | Ending::Trickle => return Pin::new(&mut self.stream).poll_write(cx, buf),
+            Ending::Whole | Ending::Trickle => {
+                return Pin::new(&mut self.stream).poll_write(cx, buf);
+            }
             Ending::Reset => {
                 self.stream.set_zero_linger()?;
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));

@@ -78,13 +78,15 @@ impl State {
 
     /// The repository of this name, or one that had it before.
     pub fn named(&self, name: &str) -> Option<&Repository> {
-        let renamed = || self.repositories.values().next().filter(|_| self.old_name.as_deref() == Some(name));
+        let renamed =
+            || self.repositories.values().next().filter(|_| self.old_name.as_deref() == Some(name));
         self.repositories.get(name).or_else(renamed)
     }
 
     /// Gives the first repository another name.
     pub fn rename(&mut self, name: &str) {
-        let (old, mut repository) = self.repositories.pop_first().expect("a world has a repository");
+        let (old, mut repository) =
+            self.repositories.pop_first().expect("a world has a repository");
         name.clone_into(&mut repository.name);
         self.repositories.insert(name.to_owned(), repository);
         self.old_name = Some(old);
@@ -132,8 +134,11 @@ pub struct Commit {
 impl Repository {
     /// `demo/app` with one commit on `main`, and these pull requests.
     pub fn with(pulls: impl IntoIterator<Item = Pull>) -> Self {
-        let root =
-            Commit { oid: commit_id("root"), message: "Start".to_owned(), committed_at: from_now(-86_400) };
+        let root = Commit {
+            oid: commit_id("root"),
+            message: "Start".to_owned(),
+            committed_at: from_now(-86_400),
+        };
         Self {
             name: "demo/app".to_owned(),
             archived: false,
@@ -171,7 +176,9 @@ impl Repository {
         let pull = self.pulls.get_mut(&number).expect("the caller found it");
         "MERGED".clone_into(&mut pull.state);
         let (base, conflicts) = (pull.base.clone(), pull.conflicts_with.clone());
-        for other in self.pulls.values_mut().filter(|other| other.state == "OPEN" && other.base == base) {
+        for other in
+            self.pulls.values_mut().filter(|other| other.state == "OPEN" && other.base == base)
+        {
             if conflicts.contains(&other.number) {
                 "CONFLICTING".clone_into(&mut other.mergeable);
                 "DIRTY".clone_into(&mut other.merge_state_status);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use coordinator_core::fleet::{
-    Counts, Follows, Group, Inventory, Outcome, RoleKey, Run, SessionSpec, Slot, SlotRecord, Want, WorkItem,
+    Counts, Follows, Group, Inventory, Outcome, RoleKey, Run, SessionSpec, Slot, SlotRecord, Want,
+    WorkItem,
 };
 use coordinator_core::source::{
     Effect, EffectOutcome, EffectReport, Source, SourcePlan, WaitReason, Waiting,
@@ -56,8 +57,11 @@ impl Store {
     /// Puts an open task into the store, or opens one again: a new life, whose attempts are counted
     /// anew.
     pub fn open(&mut self, id: &str) {
-        let task =
-            self.tasks.entry(id.to_owned()).or_insert(Task { state: TaskState::Open, version: 0, since: 0 });
+        let task = self.tasks.entry(id.to_owned()).or_insert(Task {
+            state: TaskState::Open,
+            version: 0,
+            since: 0,
+        });
         task.state = TaskState::Open;
         task.version += 1;
     }
@@ -122,7 +126,9 @@ impl Tasks {
         let last = record.history.last().filter(|run| run.generation > task.since);
         match (task.state, &record.live, last) {
             (TaskState::Done, ..) => {}
-            (TaskState::NeedsHuman, ..) => plan.waiting.push(self.waiting(id, WaitReason::NeedsHuman)),
+            (TaskState::NeedsHuman, ..) => {
+                plan.waiting.push(self.waiting(id, WaitReason::NeedsHuman));
+            }
             (TaskState::Open, Some(live), _) => {
                 let counts = live.item.as_ref().map_or_else(Counts::default, |of| of.item.counts);
                 plan.wants.push(self.want(id, counts, record.generation));
@@ -172,7 +178,12 @@ impl Source for Tasks {
         }
     }
 
-    fn plan(&self, state: &Self::State, sessions: &Inventory, _now: SystemTime) -> SourcePlan<Change> {
+    fn plan(
+        &self,
+        state: &Self::State,
+        sessions: &Inventory,
+        _now: SystemTime,
+    ) -> SourcePlan<Change> {
         let mut plan = SourcePlan { max_concurrent: self.max_concurrent, ..SourcePlan::default() };
         let nothing = SlotRecord::default();
         for (id, task) in state {
@@ -191,7 +202,11 @@ impl Source for Tasks {
             let outcome = match store.tasks.get_mut(&item) {
                 Some(task) if task.state == change.state => EffectOutcome::Already,
                 Some(task) if task.version == change.version => {
-                    *task = Task { state: change.state, version: task.version + 1, since: change.generation };
+                    *task = Task {
+                        state: change.state,
+                        version: task.version + 1,
+                        since: change.generation,
+                    };
                     EffectOutcome::Written
                 }
                 Some(_) | None => EffectOutcome::Dropped,

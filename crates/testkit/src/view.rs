@@ -1,5 +1,6 @@
-//! What GraphQL shows of the state: each object is a JSON value that names its type and holds all its fields; what
-//! depends on arguments (paging, filters, look-ups) is worked out when a field is asked for.
+//! What GraphQL shows of the state: each object is a JSON value that names its type and holds all
+//! its fields; what depends on arguments (paging, filters, look-ups) is worked out when a field is
+//! asked for.
 
 use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
 use apollo_compiler::response::JsonValue;
@@ -21,22 +22,28 @@ impl ObjectValue for Query<'_> {
     }
 
     fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Resolved<'a> {
-        let argument =
-            |name: &str| info.arguments().get(name).and_then(|value| value.as_str()).unwrap_or_default();
+        let argument = |name: &str| {
+            info.arguments().get(name).and_then(|value| value.as_str()).unwrap_or_default()
+        };
         let found = match info.field_name() {
             "rateLimit" => Ok(rate_limit(self.0)),
             "viewer" => Ok(json!({"__typename": "User", "login": "coordinator-bot"})),
             "repository" => {
                 let name = format!("{}/{}", argument("owner"), argument("name"));
-                let message = format!("NOT_FOUND: Could not resolve to a Repository with the name '{name}'.");
+                let message =
+                    format!("NOT_FOUND: Could not resolve to a Repository with the name '{name}'.");
                 let found = self.0.named(&name).ok_or(FieldError { message })?;
-                let Value::Object(fields) = repository(found) else { unreachable!("it is an object") };
+                let Value::Object(fields) = repository(found) else {
+                    unreachable!("it is an object")
+                };
                 return Ok(ResolvedValue::object(RepositoryView(found, View(fields))));
             }
             "node" => {
                 let id = argument("id");
-                let message = format!("NOT_FOUND: Could not resolve to a node with the global id of '{id}'");
-                let pulls = self.0.repositories.values().flat_map(|repository| repository.pulls.values());
+                let message =
+                    format!("NOT_FOUND: Could not resolve to a node with the global id of '{id}'");
+                let pulls =
+                    self.0.repositories.values().flat_map(|repository| repository.pulls.values());
                 pulls.filter(|pull| pull.id() == id).map(pull_request).next().ok_or(message)
             }
             "nodes" => return Ok(ResolvedValue::list(self.runs(info).into_iter().map(item))),
@@ -49,14 +56,19 @@ impl ObjectValue for Query<'_> {
 impl Query<'_> {
     /// The runs of these ids, in their order; null where there is none.
     fn runs(&self, info: &ResolveInfo<'_>) -> Vec<Value> {
-        let ids = info.arguments().get("ids").and_then(|ids| ids.as_array()).cloned().unwrap_or_default();
-        let all = || self.0.repositories.values().flat_map(|repository| repository.actions.runs.values());
-        let run = |id: &JsonValue| all().find(|run| Some(node_id(run.id).as_str()) == id.as_str()).map(node);
+        let ids =
+            info.arguments().get("ids").and_then(|ids| ids.as_array()).cloned().unwrap_or_default();
+        let all =
+            || self.0.repositories.values().flat_map(|repository| repository.actions.runs.values());
+        let run = |id: &JsonValue| {
+            all().find(|run| Some(node_id(run.id).as_str()) == id.as_str()).map(node)
+        };
         ids.iter().map(|id| run(id).unwrap_or_default()).collect()
     }
 }
 
-/// A repository, of which only those pull requests become values that are asked for: there may be thousands.
+/// A repository, of which only those pull requests become values that are asked for: there may be
+/// thousands.
 struct RepositoryView<'w>(&'w Repository, View);
 
 impl ObjectValue for RepositoryView<'_> {
@@ -70,7 +82,9 @@ impl ObjectValue for RepositoryView<'_> {
         }
         let states = info.arguments().get("states").and_then(|states| states.as_array());
         let is_wanted = |pull: &&Pull| {
-            states.is_none_or(|states| states.iter().any(|state| state.as_str() == Some(pull.state.as_str())))
+            states.is_none_or(|states| {
+                states.iter().any(|state| state.as_str() == Some(pull.state.as_str()))
+            })
         };
         let mut pulls: Vec<&Pull> = self.0.pulls.values().filter(is_wanted).collect();
         pulls.sort_by_key(|pull| pull.number);
@@ -97,7 +111,9 @@ impl ObjectValue for View {
             return resolve(branch.cloned().unwrap_or_default(), info);
         }
         let value = self.0.get(name).cloned().ok_or_else(|| self.unknown_field_error(info))?;
-        if name == "isRequired" && info.arguments().get("pullRequestId").is_none_or(|id| !id.is_string()) {
+        if name == "isRequired"
+            && info.arguments().get("pullRequestId").is_none_or(|id| !id.is_string())
+        {
             return Err(FieldError {
                 message: "Either pullRequestId or pullRequestNumber is required".into(),
             });
@@ -109,10 +125,13 @@ impl ObjectValue for View {
 fn resolve<'a>(value: Value, info: &ResolveInfo<'_>) -> Resolved<'a> {
     match value {
         Value::Object(mut error) if error.contains_key("$error") => {
-            let message = error.remove("$error").and_then(|message| message.as_str().map(str::to_owned));
+            let message =
+                error.remove("$error").and_then(|message| message.as_str().map(str::to_owned));
             Err(FieldError { message: message.unwrap_or_default() })
         }
-        Value::Array(items) if info.field_definition().ty.inner_named_type().ends_with("Connection") => {
+        Value::Array(items)
+            if info.field_definition().ty.inner_named_type().ends_with("Connection") =>
+        {
             connection(items, info)
         }
         Value::Object(object) => Ok(ResolvedValue::object(View(object))),
@@ -164,7 +183,8 @@ impl<T> Page<T> {
         let first = arguments.get("first").and_then(JsonValue::as_u64).unwrap_or_default();
         if !(1..=100).contains(&first) {
             let kind = info.field_definition().ty.inner_named_type();
-            let message = format!("ARGUMENT_LIMIT: `first` of the {kind} must be 1 to 100 and is {first}");
+            let message =
+                format!("ARGUMENT_LIMIT: `first` of the {kind} must be 1 to 100 and is {first}");
             return Err(FieldError { message });
         }
         let after = arguments.get("after").and_then(|after| after.as_str()?.strip_prefix("row:"));
@@ -183,7 +203,8 @@ impl<T> Page<T> {
             "startCursor": format!("row:{}", self.start), "endCursor": format!("row:{end}"),
         });
         let kind = info.field_definition().ty.inner_named_type().to_string();
-        let mut value = json!({"__typename": kind, "totalCount": self.total, "pageInfo": page_info});
+        let mut value =
+            json!({"__typename": kind, "totalCount": self.total, "pageInfo": page_info});
         value["nodes"] = Value::Array(nodes);
         value
     }

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use super::github::GitHub;
 
-/// A temporary folder that holds a roster, its briefs, the state and a home; dropping it removes it.
+/// A temporary folder that holds a roster, its briefs, the state and a home; dropping it removes
+/// it.
 #[derive(Debug)]
 pub struct Workplace {
     directory: TempDir,
@@ -24,7 +25,10 @@ impl Workplace {
         for mode in ["thinker", "task-driven", "self-directed", "reviewer", "sentinel"] {
             workplace.write(&format!("briefs/modes/{mode}.md"), "This is how you work.");
         }
-        for key in roster.lines().filter_map(|line| line.trim().strip_prefix("key = \"")?.strip_suffix('"')) {
+        for key in roster
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("key = \"")?.strip_suffix('"'))
+        {
             workplace.write(&format!("briefs/{key}.md"), "Do one useful thing.");
         }
         workplace.write("roster.toml", roster);
@@ -34,7 +38,8 @@ impl Workplace {
     /// Writes a file, folders included.
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.directory.path().join(name);
-        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder can be made");
+        fs::create_dir_all(path.parent().expect("a file has a folder"))
+            .expect("a folder can be made");
         fs::write(path, text).expect("a file can be written");
     }
 
@@ -48,7 +53,8 @@ impl Workplace {
         self.directory.path()
     }
 
-    /// Processes that were started from here and still run: their environment names this folder. Linux alone.
+    /// Processes that were started from here and still run: their environment names this folder.
+    /// Linux alone.
     pub fn processes(&self) -> Vec<u32> {
         let mark = self.directory.path().as_os_str().as_encoded_bytes();
         let all = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -118,7 +124,8 @@ impl RosterText {
         }
     }
 
-    /// By the plugin `plugin.sh` beside the roster; `settings` are further lines of `[platform.exec]`.
+    /// By the plugin `plugin.sh` beside the roster; `settings` are further lines of
+    /// `[platform.exec]`.
     pub fn exec(settings: &str) -> Self {
         Self {
             platform: "kind = \"exec\"".to_owned(),
@@ -127,12 +134,13 @@ impl RosterText {
         }
     }
 
-    /// As runs of a workflow in the world's repository, from which nothing is merged; `settings` are further lines of
-    /// `[platform.github-actions]`.
+    /// As runs of a workflow in the world's repository, from which nothing is merged; `settings`
+    /// are further lines of `[platform.github-actions]`.
     pub fn actions(github: &GitHub, settings: &str) -> Self {
         let url = github.url();
-        let repository =
-            format!("[repository]\nname = \"demo/app\"\napi_url = \"{url}\"\n[merge]\nenabled = false\n");
+        let repository = format!(
+            "[repository]\nname = \"demo/app\"\napi_url = \"{url}\"\n[merge]\nenabled = false\n"
+        );
         Self {
             platform: format!("kind = \"github-actions\"\n[platform.github-actions]\n{settings}"),
             merge: Some(repository),
@@ -147,12 +155,14 @@ impl RosterText {
         self
     }
 
-    /// With the world's repository; `settings` are further lines of `[merge]`, which does not wait in between.
+    /// With the world's repository; `settings` are further lines of `[merge]`, which does not wait
+    /// in between.
     #[must_use]
     pub fn merging(mut self, github: &GitHub, settings: &str) -> Self {
         let url = github.url();
         let own = |key: &str| settings.lines().any(|line| line.trim_start().starts_with(key));
-        let mut merge = format!("[repository]\nname = \"demo/app\"\napi_url = \"{url}\"\n[merge]\n");
+        let mut merge =
+            format!("[repository]\nname = \"demo/app\"\napi_url = \"{url}\"\n[merge]\n");
         for (key, value) in [("bases", "[\"main\"]"), ("settle", "\"0s\""), ("pause", "\"0s\"")] {
             if !own(key) {
                 let _ = writeln!(merge, "{key} = {value}");

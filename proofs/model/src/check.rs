@@ -31,7 +31,8 @@ impl Tally {
 
     /// Panics on an event that is not in the list.
     pub fn note(&self, event: &'static str) {
-        let place = self.events.iter().position(|known| *known == event).expect("an event of the list");
+        let place =
+            self.events.iter().position(|known| *known == event).expect("an event of the list");
         self.counts[place].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -52,7 +53,8 @@ impl Tally {
     }
 }
 
-/// Searches all of it. Fails when a property does not hold somewhere, and when something never happened.
+/// Searches all of it. Fails when a property does not hold somewhere, and when something never
+/// happened.
 pub fn prove<M>(name: &str, model: M)
 where
     M: Model + AsRef<Tally> + Send + Sync + 'static,
@@ -66,8 +68,9 @@ where
     assert!(missing.is_empty(), "{name}: in the whole search it never happened that {missing:?}");
 }
 
-/// Searches all of it. Fails when a property does not hold somewhere, and tells a short way there; where cycles that differ
-/// only in their number count once, they may change their numbers on the way.
+/// Searches all of it. Fails when a property does not hold somewhere, and tells a short way there;
+/// where cycles that differ only in their number count once, they may change their numbers on the
+/// way.
 pub fn hold<M>(name: &str, model: M) -> impl Checker<M>
 where
     M: Model + Send + Sync + 'static,
@@ -86,8 +89,8 @@ where
     checker
 }
 
-/// Searches breadth first until the one property of the model is broken, and tells the shortest way there. Fails when
-/// there is none.
+/// Searches breadth first until the one property of the model is broken, and tells the shortest way
+/// there. Fails when there is none.
 pub fn refute<M>(name: &str, model: M)
 where
     M: Model + Send + Sync + 'static,
@@ -99,7 +102,12 @@ where
     assert_eq!(model.properties().len(), 1, "{name}: a mutant is about one property");
     let checker = model.checker().spawn_bfs().join();
     let broken = checker.discoveries();
-    print(name, &checker, began, if broken.is_empty() { "NOT REFUTED" } else { "refuted, as it must be" });
+    print(
+        name,
+        &checker,
+        began,
+        if broken.is_empty() { "NOT REFUTED" } else { "refuted, as it must be" },
+    );
     for (property, path) in &broken {
         println!("    not always: {property}");
         tell(checker.model(), &path.clone().into_actions());

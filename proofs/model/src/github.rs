@@ -1,5 +1,6 @@
-//! Sessions as runs of a workflow: the lock is a concurrency group, taken when a run begins and not when it is
-//! dispatched. A ticket and the admission keep what waits behind a session from following it.
+//! Sessions as runs of a workflow: the lock is a concurrency group, taken when a run begins and not
+//! when it is dispatched. A ticket and the admission keep what waits behind a session from
+//! following it.
 
 mod action;
 mod design;
@@ -116,17 +117,22 @@ impl Actions {
             // A paused roster plans nothing; else a list is a hint, and may show anything at all.
             Cycle::Waiting if state.fleet != Fleet::Wanted => {}
             Cycle::Waiting => {
-                let generations = if self.design.group == Group::OfGeneration { 1..=2 } else { 1..=1 };
+                let generations =
+                    if self.design.group == Group::OfGeneration { 1..=2 } else { 1..=1 };
                 for starts in planning::plans_of_anything() {
-                    let plans =
-                        generations.clone().map(|generation| Action::Plan { cycle, starts, generation });
+                    let plans = generations.clone().map(|generation| Action::Plan {
+                        cycle,
+                        starts,
+                        generation,
+                    });
                     actions.extend(plans);
                 }
             }
             Cycle::Asking { generation } => actions.push(Action::Ask { cycle, generation }),
             Cycle::Dispatching { generation } => {
-                let faults =
-                    [Fate::ReplyLost, Fate::Late, Fate::Twice].into_iter().filter(|_| state.faults > 0);
+                let faults = [Fate::ReplyLost, Fate::Late, Fate::Twice]
+                    .into_iter()
+                    .filter(|_| state.faults > 0);
                 let fates = [Fate::Answered, Fate::Refused].into_iter().chain(faults);
                 actions.extend(fates.map(|fate| Action::Send { cycle, generation, fate }));
             }
@@ -252,7 +258,9 @@ impl Actions {
 }
 
 fn one_live_session() -> Property<Actions> {
-    Property::always("a slot has at most one live session", |_, state: &State| state.sessions() <= 1)
+    Property::always("a slot has at most one live session", |_, state: &State| {
+        state.sessions() <= 1
+    })
 }
 
 fn nothing_is_killed() -> Property<Actions> {

@@ -325,13 +325,19 @@ impl<P: Platform> Items<P> {
             Action::List { cycle, .. } => self.listed(state, usize::from(cycle)),
             Action::ListFails { cycle } => {
                 let decision = decide(None, state.store, self.world.counting, Clock::Late);
-                assert_eq!(decision, Decision::Nothing, "only a list shows what an item must follow");
+                assert_eq!(
+                    decision,
+                    Decision::Nothing,
+                    "only a list shows what an item must follow"
+                );
                 state.cycles[usize::from(cycle)] = Cycle::Over;
             }
             Action::ReadFirst { cycle } => {
                 state.cycles[usize::from(cycle)] = Cycle::ReadFirst(Ghost::default(), state.store);
             }
-            Action::Plan { cycle, decision, task } => self.planned(state, usize::from(cycle), decision, task),
+            Action::Plan { cycle, decision, task } => {
+                self.planned(state, usize::from(cycle), decision, task);
+            }
             Action::Start { cycle, step } => {
                 self.design.act(state, Some(usize::from(cycle)), step, &self.tally);
             }
@@ -360,7 +366,13 @@ impl<P: Platform> Items<P> {
         };
     }
 
-    fn planned(&self, state: &mut State<P>, cycle: usize, decision: Decision, task: Option<P::Task>) {
+    fn planned(
+        &self,
+        state: &mut State<P>,
+        cycle: usize,
+        decision: Decision,
+        task: Option<P::Task>,
+    ) {
         let Cycle::Listed(ghost, view, store) = state.cycles[cycle] else { return };
         let record = self.design.record(&view);
         state.cycles[cycle] = match (decision, task) {
@@ -374,7 +386,9 @@ impl<P: Platform> Items<P> {
                 self.tally.note("a start waits");
                 Cycle::Over
             }
-            (Decision::Escalate, _) => Cycle::Writing(Ghost { is_overtaken: false, ..ghost }, record.newest),
+            (Decision::Escalate, _) => {
+                Cycle::Writing(Ghost { is_overtaken: false, ..ghost }, record.newest)
+            }
             (Decision::Nothing, _) => {
                 let is_open = store.unwrap_or(state.store).standing == Standing::Open;
                 if is_open && !record.is_live {
@@ -421,8 +435,11 @@ impl<P: Platform> State<P> {
             attempt > BOUND || self.sessions > BOUND
         };
         let is_done = self.store.standing == Standing::Done;
-        let wrongs =
-            [(ghost.is_overtaken, Wrong::Overtaken), (is_past, Wrong::PastBound), (is_done, Wrong::Done)];
+        let wrongs = [
+            (ghost.is_overtaken, Wrong::Overtaken),
+            (is_past, Wrong::PastBound),
+            (is_done, Wrong::Done),
+        ];
         self.wrongs.extend(wrongs.into_iter().filter(|(is_so, _)| *is_so).map(|(_, wrong)| wrong));
         for ghost in P::ghosts(&mut self.machine) {
             ghost.is_overtaken = true;
@@ -469,7 +486,9 @@ impl<P: Platform> State<P> {
     fn changed(&mut self) {
         for cycle in &mut self.cycles {
             match cycle {
-                Cycle::ReadFirst(ghost, _) | Cycle::Listed(ghost, _, Some(_)) | Cycle::Writing(ghost, _) => {
+                Cycle::ReadFirst(ghost, _)
+                | Cycle::Listed(ghost, _, Some(_))
+                | Cycle::Writing(ghost, _) => {
                     ghost.is_changed = true;
                 }
                 Cycle::Waiting

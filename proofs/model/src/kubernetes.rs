@@ -103,8 +103,14 @@ impl Model for Kubernetes {
 impl Kubernetes {
     /// What is shipped, with all that it promises.
     pub fn shipped(design: Design) -> Self {
-        let property =
-            || vec![one_live_session(), nothing_is_killed(), nothing_is_forgotten(), recovery::property()];
+        let property = || {
+            vec![
+                one_live_session(),
+                nothing_is_killed(),
+                nothing_is_forgotten(),
+                recovery::property(),
+            ]
+        };
         Self { design, symmetry: true, property, tally: Tally::of(EVENTS) }
     }
 
@@ -116,7 +122,11 @@ impl Kubernetes {
     fn begin(&self, cycle: u8, looks: Option<[Look; MOST_SLOTS]>, actions: &mut Vec<Action>) {
         let view = looks.map(|looks| looks.map(Look::seen));
         let choices = planning::choices(view, self.design.slots);
-        actions.extend(choices.iter().map(|choice| Action::Begin { cycle, looks, choice: *choice }));
+        actions.extend(choices.iter().map(|choice| Action::Begin {
+            cycle,
+            looks,
+            choice: *choice,
+        }));
     }
 
     fn proceed(state: &State, cycle: u8, slot: u8, task: Task, actions: &mut Vec<Action>) {
@@ -207,7 +217,9 @@ impl Kubernetes {
     }
 
     fn send(&self, state: &mut State, cycle: u8, write: Write, fate: Fate) {
-        let (slot, Cycle::Working(tasks)) = (write.slot(), state.cycles[usize::from(cycle)]) else { return };
+        let (slot, Cycle::Working(tasks)) = (write.slot(), state.cycles[usize::from(cycle)]) else {
+            return;
+        };
         let task = tasks[usize::from(slot)];
         let answer = match fate {
             Fate::Refused => Answer::SomebodyElse,
@@ -260,7 +272,9 @@ impl Kubernetes {
                 self.tally.note("a late creation arrives and starts a session");
             }
             (Write::Delete { uid: GONE, .. }, _) if was_live => {
-                self.tally.note("a deletion from a former life of the slot arrives while a session is live");
+                self.tally.note(
+                    "a deletion from a former life of the slot arrives while a session is live",
+                );
             }
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! Sessions as local processes: the lock is an open file that all processes of a session share, and the kernel keeps it.
+//! Sessions as local processes: the lock is an open file that all processes of a session share, and
+//! the kernel keeps it.
 
 mod action;
 mod design;
@@ -92,7 +93,12 @@ impl Lock {
 
     /// Another design, which does not keep this.
     pub fn mutant(design: Design) -> Self {
-        Self { design, symmetry: false, property: || vec![one_live_session()], tally: Tally::of(EVENTS) }
+        Self {
+            design,
+            symmetry: false,
+            property: || vec![one_live_session()],
+            tally: Tally::of(EVENTS),
+        }
     }
 
     fn act(&self, state: &mut State, action: Action) {
@@ -170,9 +176,11 @@ impl Lock {
 
 fn coordinator(state: &State, run: u8, one: Run, actions: &mut Vec<Action>) {
     match one.coordinator {
-        // A list is a hint: it may show anything at all, since everything is asked again under the lock.
+        // A list is a hint: it may show anything at all, since everything is asked again under the
+        // lock.
         Coordinator::Waiting => {
-            actions.extend(planning::plans_of_anything().map(|starts| Action::Plan { run, starts }));
+            actions
+                .extend(planning::plans_of_anything().map(|starts| Action::Plan { run, starts }));
         }
         Coordinator::InPlace => {
             let verdicts = planning::verdicts(state.last_end());

@@ -1,8 +1,10 @@
-//! The invariant, searched exhaustively: small worlds with overlapping cycles and an adversary, in every order of steps.
+//! The invariant, searched exhaustively: small worlds with overlapping cycles and an adversary, in
+//! every order of steps.
 //!
-//! Every cycle of a model calls the shipped `plan` and `backoff::hold`, and goes through the steps of its platform's
-//! `start`. Designs that look right and are not stay as mutants: each must be refuted, with its shortest counterexample.
-//! What is modelled and what is not: `README.md` beside this file. Runs by name alone: `bash .ci/suites/model.sh`.
+//! Every cycle of a model calls the shipped `plan` and `backoff::hold`, and goes through the steps
+//! of its platform's `start`. Designs that look right and are not stay as mutants: each must be
+//! refuted, with its shortest counterexample. What is modelled and what is not: `README.md` beside
+//! this file. Runs by name alone: `bash .ci/suites/model.sh`.
 
 #![allow(unreachable_pub)] // Nothing is public here but within this crate.
 

@@ -146,8 +146,8 @@ fn starts(view: View, setting: Setting) -> Starts {
     starts
 }
 
-/// The shipped `backoff::hold`, as every platform's `start` asks it again: whether some clock lets the slot start, and
-/// whether some clock holds it.
+/// The shipped `backoff::hold`, as every platform's `start` asks it again: whether some clock lets
+/// the slot start, and whether some clock holds it.
 pub fn verdicts(end: Option<End>) -> impl Iterator<Item = bool> {
     let clocks = [Clock::Late, Clock::Early, Clock::Behind];
     [true, false]
@@ -161,8 +161,8 @@ pub fn may_start(end: Option<End>, clock: Clock) -> bool {
     backoff::hold(&slot(0).session_name(&fleet()), &history, &RESTRAINT, now(clock)).is_none()
 }
 
-/// Whether a cycle may plan a start of the only slot, and whether it may plan none, when its list may show anything at
-/// all.
+/// Whether a cycle may plan a start of the only slot, and whether it may plan none, when its list
+/// may show anything at all.
 pub fn plans_of_anything() -> impl Iterator<Item = bool> {
     let shown = [Seen::Nothing, Seen::Live, Seen::Ended(End::Well), Seen::Ended(End::Failed)];
     let shown = shown.map(|seen| Some([seen, Seen::Nothing]));
@@ -178,8 +178,12 @@ fn inventory(view: View) -> Inventory {
     let record = |seen| match seen {
         Seen::Nothing => None,
         Seen::Live => {
-            let live =
-                LiveSession { generation: Some(1), state: State::Running, started_at: None, item: None };
+            let live = LiveSession {
+                generation: Some(1),
+                state: State::Running,
+                started_at: None,
+                item: None,
+            };
             Some(SlotRecord::of(Some(live), Vec::new()))
         }
         Seen::Ended(end) => Some(SlotRecord::of(None, vec![run(end)])),

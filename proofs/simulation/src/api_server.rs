@@ -70,7 +70,12 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
 }
 
 /// The server has it.
-pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>, twist: Twist) -> Answered {
+pub(crate) fn carry_out(
+    scene: &mut Scene,
+    who: usize,
+    request: &Request<Bytes>,
+    twist: Twist,
+) -> Answered {
     let mut asked = Asked::read(request);
     let bearer = HeaderValue::from_str(&format!("Bearer {BEARER}")).expect("a token");
     asked.headers.insert("authorization", bearer);
@@ -79,8 +84,8 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
     }
     break_in(scene, &mut asked);
     let removed = (asked.call == Call::Delete).then(|| asked.name().to_owned());
-    let removed =
-        removed.and_then(|name| Some((generation(scene.cluster.namespace().jobs.get(&name)?), name)));
+    let removed = removed
+        .and_then(|name| Some((generation(scene.cluster.namespace().jobs.get(&name)?), name)));
     let reply = match twist {
         Twist::Expired => list::expired(&asked),
         Twist::None
@@ -91,8 +96,9 @@ pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>,
         | Twist::Doubled => api::answer(&mut scene.cluster, &asked, false),
     };
     if asked.call == Call::Create && reply.status == 201 && !asked.is_dry_run() {
-        let cycle =
-            asked.body["metadata"]["annotations"]["coordinator.dev/cycle"].as_str().unwrap_or_default();
+        let cycle = asked.body["metadata"]["annotations"]["coordinator.dev/cycle"]
+            .as_str()
+            .unwrap_or_default();
         scene.created.insert((asked.name().to_owned(), cycle.to_owned()));
         scene.counts.total("sessions started");
         write_last(scene, asked.name());

@@ -1,5 +1,5 @@
-//! Coordinators that run at the same time on one thread: polled in random order, frozen, interrupted, and killed at any
-//! await.
+//! Coordinators that run at the same time on one thread: polled in random order, frozen,
+//! interrupted, and killed at any await.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -79,7 +79,8 @@ pub(crate) async fn run(scene: &Shared, plans: Vec<Plan>) {
                 return if members.is_empty() { Poll::Ready(()) } else { Poll::Pending };
             }
             lock(scene).dice.shuffle(&mut ready);
-            let mut gone: Vec<usize> = ready.into_iter().filter(|at| members[*at].turn(scene)).collect();
+            let mut gone: Vec<usize> =
+                ready.into_iter().filter(|at| members[*at].turn(scene)).collect();
             gone.sort_unstable();
             for at in gone.into_iter().rev() {
                 members.remove(at);

@@ -1,5 +1,5 @@
-//! A second opinion on pull requests, in the terms of the world and without a line of the program's own: which of them
-//! may be merged by what one answer shows, and from when on.
+//! A second opinion on pull requests, in the terms of the world and without a line of the program's
+//! own: which of them may be merged by what one answer shows, and from when on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,13 +49,19 @@ pub(crate) struct Parts<'a> {
 impl<'a> Parts<'a> {
     pub(crate) fn of(check: &'a Check) -> Self {
         match check {
-            Check::CheckRun { name, app, workflow: Some(workflow), event, .. } => {
-                Self { name, app: Some(app), workflow: Some(workflow), event: Some(event), suite: None }
-            }
+            Check::CheckRun { name, app, workflow: Some(workflow), event, .. } => Self {
+                name,
+                app: Some(app),
+                workflow: Some(workflow),
+                event: Some(event),
+                suite: None,
+            },
             Check::CheckRun { name, app, workflow: None, run, .. } => {
                 Self { name, app: Some(app), workflow: None, event: None, suite: Some(*run) }
             }
-            Check::Status { name, .. } => Self { name, app: None, workflow: None, event: None, suite: None },
+            Check::Status { name, .. } => {
+                Self { name, app: None, workflow: None, event: None, suite: None }
+            }
         }
     }
 
@@ -64,7 +70,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Since when a pull request may be merged, in seconds from the start of the world; `None`: not as it is.
+/// Since when a pull request may be merged, in seconds from the start of the world; `None`: not as
+/// it is.
 pub(crate) fn since(pull: &Pull, rules: &Rules) -> Option<i64> {
     let is_mergeable = pull.mergeable == "MERGEABLE"
         && ["CLEAN", "UNSTABLE", "HAS_HOOKS"].contains(&pull.merge_state_status.as_str());
@@ -92,8 +99,10 @@ pub(crate) fn approved_since(pull: &Pull, rules: &Rules) -> Option<i64> {
 /// must have succeeded, and so must one that counts. Where no row at all is bad, GitHub's summary
 /// must be good, too.
 fn is_green(pull: &Pull, rules: &Rules) -> bool {
-    let is_ignored = |row: &Check| rules.ignored.is_some_and(|start| Parts::of(row).name.starts_with(start));
-    let rows: Vec<&Check> = last_words(&pull.checks).into_iter().filter(|row| !is_ignored(row)).collect();
+    let is_ignored =
+        |row: &Check| rules.ignored.is_some_and(|start| Parts::of(row).name.starts_with(start));
+    let rows: Vec<&Check> =
+        last_words(&pull.checks).into_iter().filter(|row| !is_ignored(row)).collect();
     let is_demanded = |row: &Check| rules.demanded.iter().any(|demand| Parts::of(row).is(demand));
     let must_pass = |row: &Check| !rules.only_required || is_required(row) || is_demanded(row);
     let succeeded = |row: &&Check| row.counted_state() == "SUCCESS";
@@ -116,8 +125,10 @@ pub(crate) fn needs_rows(pull: &Pull, rules: &Rules) -> bool {
 /// one.
 fn last_words(checks: &[Check]) -> Vec<&Check> {
     let runs = by_check(checks).into_values();
-    runs.filter_map(|runs| runs.iter().rev().find(|run| says_something(run)).or(runs.last()).copied())
-        .collect()
+    runs.filter_map(|runs| {
+        runs.iter().rev().find(|run| says_something(run)).or(runs.last()).copied()
+    })
+    .collect()
 }
 
 /// The runs of each check, oldest first; a check run and a commit status of one name are two
@@ -151,13 +162,16 @@ fn is_required(check: &Check) -> bool {
 /// The last opinion of each reviewer who may write.
 pub(crate) fn opinions(pull: &Pull) -> Vec<&Review> {
     let mut last: BTreeMap<&str, &Review> = BTreeMap::new();
-    for review in pull.reviews.iter().filter(|review| review.can_push && review.state != "COMMENTED") {
+    for review in
+        pull.reviews.iter().filter(|review| review.can_push && review.state != "COMMENTED")
+    {
         last.insert(review.author.as_ref().map_or("", |author| &*author.login), review);
     }
     last.into_values().collect()
 }
 
-/// Nobody may ask for changes, and enough must approve: the head, or with GitHub's own yes any commit.
+/// Nobody may ask for changes, and enough must approve: the head, or with GitHub's own yes any
+/// commit.
 fn reviewed_since(pull: &Pull, rules: &Rules) -> Option<i64> {
     let opinions = opinions(pull);
     if opinions.iter().any(|review| review.state == "CHANGES_REQUESTED") {
@@ -194,8 +208,10 @@ pub(crate) fn on_base(repository: &Repository) -> BTreeMap<u64, usize> {
     let mut times = BTreeMap::new();
     for commit in &repository.branches["main"] {
         let headline = commit.message.lines().next().unwrap_or_default();
-        let number = headline.rsplit_once("(#").and_then(|(_, tail)| tail.strip_suffix(')')?.parse().ok());
-        let opened = |number: u64| repository.pulls.get(&number).map_or_else(|| from_start(0), created_at);
+        let number =
+            headline.rsplit_once("(#").and_then(|(_, tail)| tail.strip_suffix(')')?.parse().ok());
+        let opened =
+            |number: u64| repository.pulls.get(&number).map_or_else(|| from_start(0), created_at);
         if let Some(number) = number.filter(|number| commit.committed_at >= opened(*number)) {
             *times.entry(number).or_default() += 1;
         }

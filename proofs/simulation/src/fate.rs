@@ -124,9 +124,10 @@ impl Fate {
             (_, Purpose::Start) => return Some(self.very_late(dice, place)),
             (_, Purpose::Create) if dice.percent(50) => {
                 let conflict = Ending::Instead(status::quota_conflict());
-                return Some(
-                    self.lost(conflict, "creation lost the race for its quota (409 Conflict), nothing done"),
-                );
+                return Some(self.lost(
+                    conflict,
+                    "creation lost the race for its quota (409 Conflict), nothing done",
+                ));
             }
             (_, Purpose::Create | Purpose::Write) => return Some(self.twice()),
             _ => return None,
@@ -145,7 +146,10 @@ impl Fate {
                 )
             }
             2..=3 => self.twice(),
-            _ => self.lost(Ending::Instead(base_moved()), "merge refused: base branch was modified (405)"),
+            _ => self.lost(
+                Ending::Instead(base_moved()),
+                "merge refused: base branch was modified (405)",
+            ),
         }
     }
 
@@ -156,7 +160,8 @@ impl Fate {
     }
 
     fn spoil(&mut self, dice: &mut Dice, place: Place, purpose: Purpose) -> &'static str {
-        let writes = matches!(purpose, Purpose::Create | Purpose::Start | Purpose::Write | Purpose::Merge);
+        let writes =
+            matches!(purpose, Purpose::Create | Purpose::Start | Purpose::Write | Purpose::Merge);
         let is_very_late = purpose == Purpose::Merge && dice.percent(50);
         match if is_very_late { 11 } else { dice.between(0, 12) } {
             0 => self.lost(Ending::Silence, "request lost, no answer"),
@@ -173,9 +178,17 @@ impl Fate {
                 "request late"
             }
             7 => self.lost(Ending::Instead(broken(place)), "server error (500), nothing done"),
-            8 => self.ends(Ending::Instead(gateway(place)), "gateway error (502, 504), carried out"),
-            9 => self.lost(Ending::Instead(busy(place, dice)), "rate limit (429, 403, 503) with Retry-After"),
-            10 => self.lost(Ending::Instead(used_up(place, purpose, dice)), "rate limit without Retry-After"),
+            8 => {
+                self.ends(Ending::Instead(gateway(place)), "gateway error (502, 504), carried out")
+            }
+            9 => self.lost(
+                Ending::Instead(busy(place, dice)),
+                "rate limit (429, 403, 503) with Retry-After",
+            ),
+            10 => self.lost(
+                Ending::Instead(used_up(place, purpose, dice)),
+                "rate limit without Retry-After",
+            ),
             11 if writes => self.very_late(dice, place),
             _ => self.lost(Ending::Instead(login_page()), "login page of a proxy (200)"),
         }

@@ -51,7 +51,12 @@ fn merge_of(request: &Request<Bytes>) -> Option<u64> {
 }
 
 /// The server has it.
-pub(crate) fn carry_out(scene: &mut Scene, who: usize, request: &Request<Bytes>, twist: Twist) -> Answered {
+pub(crate) fn carry_out(
+    scene: &mut Scene,
+    who: usize,
+    request: &Request<Bytes>,
+    twist: Twist,
+) -> Answered {
     let body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
     let mut answered = match merge_of(request) {
         Some(number) => merge(scene, who, number, request, twist),
@@ -76,8 +81,9 @@ fn query(scene: &mut Scene, who: usize, mut body: Value, twist: Twist) -> Answer
         reply = limits::apply(&Limits::nulls(1), reply);
     }
     let rules = scene.watched.get(&who).map(|watched| watched.bounds.rules.clone());
-    let told =
-        rules.map(|rules| told(scene.github.repository(), &rules, &reply, is_first)).unwrap_or_default();
+    let told = rules
+        .map(|rules| told(scene.github.repository(), &rules, &reply, is_first))
+        .unwrap_or_default();
     if let Some(now) = now {
         *scene.github.repository() = now;
     }
@@ -123,7 +129,13 @@ fn told(repository: &Repository, rules: &Rules, reply: &Reply, is_first: bool) -
     }
 }
 
-fn merge(scene: &mut Scene, who: usize, number: u64, request: &Request<Bytes>, twist: Twist) -> Answered {
+fn merge(
+    scene: &mut Scene,
+    who: usize,
+    number: u64,
+    request: &Request<Bytes>,
+    twist: Twist,
+) -> Answered {
     let mut body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
     let asked_for = body["sha"].as_str().unwrap_or_default().to_owned();
     if scene.mutant == Some(Mutant::IgnoresSha) {
@@ -181,7 +193,9 @@ fn files(scene: &mut Scene, request: &Request<Bytes>) -> Answered {
     let path = request.uri().path();
     let number = path.strip_suffix("/files").and_then(|path| path.rsplit('/').next()?.parse().ok());
     let pull = number.and_then(|number| scene.github.repository().pulls.get(&number));
-    let files = pull.filter(|_| reply.status == 200).map(|pull| (pull.number, eligible::is_protected(pull)));
+    let files = pull
+        .filter(|_| reply.status == 200)
+        .map(|pull| (pull.number, eligible::is_protected(pull)));
     Answered { reply, told: Told { files, ..Told::default() } }
 }
 

@@ -48,11 +48,13 @@ pub(crate) fn used_up(place: Place, purpose: Purpose, dice: &mut Dice) -> Reply 
     let is_graphql = matches!(purpose, Purpose::List | Purpose::Page);
     match place {
         Place::Kubernetes => status::unavailable(None),
-        Place::GitHub | Place::Store | Place::World | Place::Coordinator => match dice.between(0, 2) {
-            0 => reply(Fault::primary_rate_limit(403, 1_200)),
-            1 if is_graphql => reply(Fault::graphql_rate_limit(1_200)),
-            _ => reply(Fault::secondary_rate_limit_without_time(403)),
-        },
+        Place::GitHub | Place::Store | Place::World | Place::Coordinator => {
+            match dice.between(0, 2) {
+                0 => reply(Fault::primary_rate_limit(403, 1_200)),
+                1 if is_graphql => reply(Fault::graphql_rate_limit(1_200)),
+                _ => reply(Fault::secondary_rate_limit_without_time(403)),
+            }
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{time, titles};
 
 /// How long after an answer a merge may still go by it: what is older is read again.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long a call may take, and so how long after the decision it may be sent by a coordinator that was frozen in between.
+/// How long a call may take, and so how long after the decision it may be sent by a coordinator
+/// that was frozen in between.
 const CALL: Duration = Duration::from_secs(20);
 const BASE_SETTLES: Duration = Duration::from_secs(2);
 
@@ -215,7 +216,11 @@ impl Watched {
 
     /// What is wrong with creating this session; `items` are the sessions of all items that ever
     /// were.
-    pub(crate) fn create_call(&mut self, session: &str, items: &BTreeSet<String>) -> Result<(), String> {
+    pub(crate) fn create_call(
+        &mut self,
+        session: &str,
+        items: &BTreeSet<String>,
+    ) -> Result<(), String> {
         self.writes += 1;
         self.asked_for.insert(session.to_owned());
         if self.bounds.dry_run {

@@ -1,5 +1,5 @@
-//! Whole cycles of the real program in virtual time, against a world in which everything goes wrong: README.md beside
-//! this file says what is simulated, and how to run it.
+//! Whole cycles of the real program in virtual time, against a world in which everything goes
+//! wrong: README.md beside this file says what is simulated, and how to run it.
 
 mod api_server;
 mod crew;
@@ -59,7 +59,10 @@ struct Findings {
 }
 
 /// Plays seeds until there are no more; one that fails is told at once.
-#[expect(clippy::print_stdout, reason = "whoever waits for ten thousand seeds wants to know at once")]
+#[expect(
+    clippy::print_stdout,
+    reason = "whoever waits for ten thousand seeds wants to know at once"
+)]
 fn work(next: &AtomicU64, seeds: u64) -> Findings {
     let mut findings = Findings::default();
     loop {
@@ -72,7 +75,9 @@ fn work(next: &AtomicU64, seeds: u64) -> Findings {
         findings.counts.total("seeds");
         if let Some(first) = outcome.violations.first() {
             findings.failed += 1;
-            println!("SEED={seed} cargo test --release -p simulation whatever -- --nocapture # {first}");
+            println!(
+                "SEED={seed} cargo test --release -p simulation whatever -- --nocapture # {first}"
+            );
         }
     }
 }
@@ -102,7 +107,10 @@ fn whatever_happens_no_agent_runs_twice_and_nothing_is_merged_that_was_not_judge
         println!("{}", row.join(" | "));
     }
     println!("{}", all.counts.lines().join("\n"));
-    assert_eq!(all.failed, 0, "so many of {seeds} seeds failed; the lines that begin with SEED= say which");
+    assert_eq!(
+        all.failed, 0,
+        "so many of {seeds} seeds failed; the lines that begin with SEED= say which"
+    );
     if seeds >= SEEDS {
         page::check(&all.counts);
     }
@@ -111,7 +119,8 @@ fn whatever_happens_no_agent_runs_twice_and_nothing_is_merged_that_was_not_judge
 #[test]
 fn a_seed_always_tells_the_same_story() {
     for seed in 0..25 {
-        let (once, again) = (play(seed, None, false), thread::spawn(move || play(seed, None, false)).join());
+        let (once, again) =
+            (play(seed, None, false), thread::spawn(move || play(seed, None, false)).join());
         assert_eq!(once, again.expect("it went well before"), "seed {seed}");
     }
 }

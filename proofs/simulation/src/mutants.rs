@@ -8,15 +8,16 @@ const SEEDS: u64 = 2_000;
 
 /// The first violation that a world with this flaw leads to.
 fn found_out(mutant: Mutant) -> String {
-    let found = (0..SEEDS).find_map(|seed| play(seed, Some(mutant), false).violations.into_iter().next());
+    let found =
+        (0..SEEDS).find_map(|seed| play(seed, Some(mutant), false).violations.into_iter().next());
     found.unwrap_or_else(|| panic!("{SEEDS} seeds did not notice {mutant:?}"))
 }
 
 /// The first violation of this kind.
 fn found_out_by(mutant: Mutant, kinds: &[&str]) -> String {
     let is_meant = |violation: &String| kinds.iter().any(|kind| violation.contains(kind));
-    let found =
-        (0..SEEDS).find_map(|seed| play(seed, Some(mutant), false).violations.into_iter().find(is_meant));
+    let found = (0..SEEDS)
+        .find_map(|seed| play(seed, Some(mutant), false).violations.into_iter().find(is_meant));
     found.unwrap_or_else(|| panic!("{SEEDS} seeds did not notice {mutant:?} by {kinds:?}"))
 }
 
@@ -87,7 +88,8 @@ fn a_session_more_than_max_running_is_found_out() {
 }
 
 /// An agent that starts where another one has run, and a register that forgets that one has.
-const TWICE: [&str; 3] = ["starts after attempt", "starts after generation", "went back to generation"];
+const TWICE: [&str; 3] =
+    ["starts after attempt", "starts after generation", "went back to generation"];
 
 #[test]
 fn a_register_that_nothing_compares_is_found_out() {
@@ -110,7 +112,10 @@ fn a_pod_that_starts_though_a_later_session_has_ended_is_found_out() {
 #[test]
 fn attempts_that_are_counted_by_what_a_list_shows_are_found_out() {
     let violation = found_out(Mutant::RecountsAttempts);
-    assert!(violation.contains("attempt 9 of item old starts after attempt 10 has run"), "{violation}");
+    assert!(
+        violation.contains("attempt 9 of item old starts after attempt 10 has run"),
+        "{violation}"
+    );
 }
 
 #[test]

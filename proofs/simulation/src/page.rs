@@ -27,7 +27,8 @@ pub(crate) fn check(counts: &Counts) {
     }
     let page = std::fs::read_to_string(path).expect("the page is there");
     let claimed = page.lines().filter(|line| line.starts_with("| ")).skip(1).map(first_two);
-    let tried: Vec<String> = rows.iter().map(|[fault, how, ..]| format!("{fault} | {how}")).collect();
+    let tried: Vec<String> =
+        rows.iter().map(|[fault, how, ..]| format!("{fault} | {how}")).collect();
     let claimed: Vec<String> = claimed.collect();
     assert_eq!(claimed, tried, "FAULTS.md is old: UPDATE_FAULTS=1 bash .ci/suites/simulation.sh");
 }

@@ -57,7 +57,11 @@ pub(crate) fn play(seed: u64, mutant: Option<Mutant>, shown: bool) -> Outcome {
         let last = trouble(&scene, &mut dice, &roster).await;
         calm(&scene, &mut dice, &last).await;
         let scene = lock(&scene);
-        Outcome { hash: scene.hash(), counts: scene.counts.clone(), violations: scene.violations.clone() }
+        Outcome {
+            hash: scene.hash(),
+            counts: scene.counts.clone(),
+            violations: scene.violations.clone(),
+        }
     })
 }
 
@@ -68,7 +72,8 @@ fn first_pulls(dice: &mut Dice) -> Vec<Pull> {
     let pull = |number| {
         let mut pull = pulls::fresh(number, dice);
         if are_settled {
-            pull.reviews = vec![Review::approval("alice", &pull.head), Review::approval("bob", &pull.head)];
+            pull.reviews =
+                vec![Review::approval("alice", &pull.head), Review::approval("bob", &pull.head)];
         }
         if dice.percent(15) {
             pull.files.push("secret/key".to_owned());
@@ -133,7 +138,8 @@ async fn befall(scene: Shared, pace: u64) {
     }
 }
 
-/// Nothing goes wrong any more: the fleet must fill up, what is eligible be merged, and then nothing be left to do.
+/// Nothing goes wrong any more: the fleet must fill up, what is eligible be merged, and then
+/// nothing be left to do.
 async fn calm(scene: &Shared, dice: &mut Dice, roster: &Roster) {
     events::calm_down(&mut lock(scene));
     tokio::time::sleep(LULL).await;
@@ -203,7 +209,10 @@ fn lacks(scene: &mut Scene, roster: &Roster) -> Vec<String> {
             lacks.push(format!("{running} of {} sessions of {} run", role.count, role.key));
         }
     }
-    let idle = scene.items.as_ref().map(|items| Items::idle(items, |session| live_names.contains(session)));
+    let idle = scene
+        .items
+        .as_ref()
+        .map(|items| Items::idle(items, |session| live_names.contains(session)));
     for id in idle.into_iter().flatten().filter(|_| !is_capped) {
         lacks.push(format!("item {id} may run and does not"));
     }

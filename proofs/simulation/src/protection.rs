@@ -1,4 +1,5 @@
-//! What GitHub makes of the reviews and checks of a pull request by the rules of the branch that it goes into.
+//! What GitHub makes of the reviews and checks of a pull request by the rules of the branch that it
+//! goes into.
 
 use crate::dice::Dice;
 use crate::eligible::{Parts, by_check, opinions, passes};
@@ -76,7 +77,8 @@ pub(crate) fn enforce(scene: &mut Scene) {
     let strict = repository.strict;
     for pull in repository.pulls.values_mut().filter(|pull| pull.state == "OPEN") {
         for check in &mut pull.checks {
-            let (Check::CheckRun { name, required, .. } | Check::Status { name, required, .. }) = check;
+            let (Check::CheckRun { name, required, .. } | Check::Status { name, required, .. }) =
+                check;
             *required = protection.checks.contains(&name.as_str());
         }
         pull.review_decision = protection.decision(pull).map(str::to_owned);
@@ -103,7 +105,9 @@ pub(crate) fn hide_failures(scene: &mut Scene) {
 
 /// As if the branch had no rules: what a GitHub shows that does not keep them.
 pub(crate) fn hide(scene: &mut Scene) {
-    for pull in scene.github.repository().pulls.values_mut().filter(|pull| pull.mergeable == "MERGEABLE") {
+    for pull in
+        scene.github.repository().pulls.values_mut().filter(|pull| pull.mergeable == "MERGEABLE")
+    {
         pull.review_decision = Some("APPROVED".to_owned());
         "CLEAN".clone_into(&mut pull.merge_state_status);
     }

@@ -6,7 +6,8 @@ use crate::scene::Scene;
 use crate::{time, titles};
 use testkit::{Author, Check, Maker, Pull, Review};
 
-/// As many open pull requests, and as many others that GitHub still knows: a big repository is slow to show.
+/// As many open pull requests, and as many others that GitHub still knows: a big repository is slow
+/// to show.
 const MOST_PULLS: usize = 6;
 
 const OF_ANOTHER_APP: [(&str, &str); 7] = [
@@ -24,8 +25,10 @@ pub(crate) fn happen(scene: &mut Scene) -> &'static str {
     scene.remember();
     let Scene { dice, github, .. } = scene;
     let pulls = &mut github.repository().pulls;
-    let open: Vec<u64> = pulls.values().filter(|pull| pull.state == "OPEN").map(|pull| pull.number).collect();
-    let over: Vec<u64> = pulls.values().filter(|pull| pull.state != "OPEN").map(|pull| pull.number).collect();
+    let open: Vec<u64> =
+        pulls.values().filter(|pull| pull.state == "OPEN").map(|pull| pull.number).collect();
+    let over: Vec<u64> =
+        pulls.values().filter(|pull| pull.state != "OPEN").map(|pull| pull.number).collect();
     for number in over.iter().take(over.len().saturating_sub(MOST_PULLS)) {
         pulls.remove(number);
     }
@@ -49,7 +52,8 @@ fn mend(pull: &mut Pull) -> &'static str {
     "MERGEABLE".clone_into(&mut pull.mergeable);
     pull.checks = vec![Check::run("build", 1, "SUCCESS"), status("e2e", 1_001, "SUCCESS")];
     pull.rollup_state = None;
-    let approval = |login: &str| Review { at: time::seconds(), ..Review::approval(login, &pull.head) };
+    let approval =
+        |login: &str| Review { at: time::seconds(), ..Review::approval(login, &pull.head) };
     pull.reviews = vec![approval("alice"), approval("bob")];
     "a pull request is made ready to merge"
 }
@@ -98,10 +102,12 @@ fn check(pull: &mut Pull, dice: &mut Dice) -> &'static str {
             "a check is run again and succeeds"
         }
         5..=7 => {
-            let state = *dice.pick(&["SUCCESS", "SUCCESS", "PENDING", "EXPECTED", "FAILURE", "ERROR"]);
+            let state =
+                *dice.pick(&["SUCCESS", "SUCCESS", "PENDING", "EXPECTED", "FAILURE", "ERROR"]);
             let name = *dice.pick(&["e2e", "e2e", "build", "codecov/patch"]);
             // GitHub shows the last status of a context alone.
-            pull.checks.retain(|row| !matches!(row, Check::Status { name: known, .. } if known == name));
+            pull.checks
+                .retain(|row| !matches!(row, Check::Status { name: known, .. } if known == name));
             pull.checks.push(status(name, id + 1_000, state));
             "a commit status is set"
         }
@@ -224,7 +230,8 @@ fn to_the_repository(scene: &mut Scene) -> &'static str {
                 .filter(|pull| pull.state == "OPEN" && pull.mergeable == "MERGEABLE");
             // A person would see that the commit is there already.
             let on_base = eligible::on_base(repository);
-            let found = open.next().map(|pull| pull.number).filter(|number| !on_base.contains_key(number));
+            let found =
+                open.next().map(|pull| pull.number).filter(|number| !on_base.contains_key(number));
             if let Some(number) = found {
                 repository.squash_merge(number, &format!("Merged by hand (#{number})"));
             }
@@ -245,7 +252,11 @@ fn to_the_repository(scene: &mut Scene) -> &'static str {
         11 => {
             let theirs = number + dice.between(1, 3);
             let before = -864_000 - time::seconds();
-            repository.commit("main", &format!("Taken over with its old number (#{theirs})"), before);
+            repository.commit(
+                "main",
+                &format!("Taken over with its old number (#{theirs})"),
+                before,
+            );
             "the base takes over commits of another repository, whose numbers are still to come here"
         }
         _ => {
@@ -283,5 +294,9 @@ fn maker(dice: &mut Dice) -> Maker {
 }
 
 fn title(number: u64, dice: &mut Dice) -> String {
-    if dice.percent(25) { (*dice.pick(&titles::UNKIND)).to_owned() } else { format!("Change {number}") }
+    if dice.percent(25) {
+        (*dice.pick(&titles::UNKIND)).to_owned()
+    } else {
+        format!("Change {number}")
+    }
 }

@@ -83,7 +83,13 @@ impl Items {
 
     /// What is wrong with this agent of this generation and attempt. That a node starts the pod of
     /// one Job again is no doing of the coordinator.
-    fn started(&mut self, uid: &str, id: &str, generation: u64, attempt: u32) -> Result<(), String> {
+    fn started(
+        &mut self,
+        uid: &str,
+        id: &str,
+        generation: u64,
+        attempt: u32,
+    ) -> Result<(), String> {
         let since = self.tasks.get(id).map_or(0, |task| task.since);
         let last = self.agents.entry(id.to_owned()).or_default();
         if last.uid == uid {
@@ -98,10 +104,14 @@ impl Items {
             ));
         }
         if attempt <= attempts {
-            return Err(format!("attempt {attempt} of item {id} starts after attempt {attempts} has run"));
+            return Err(format!(
+                "attempt {attempt} of item {id} starts after attempt {attempts} has run"
+            ));
         }
         if attempt > MAX_ATTEMPTS {
-            return Err(format!("attempt {attempt} of item {id} starts, and {MAX_ATTEMPTS} are allowed"));
+            return Err(format!(
+                "attempt {attempt} of item {id} starts, and {MAX_ATTEMPTS} are allowed"
+            ));
         }
         Ok(())
     }
@@ -120,7 +130,8 @@ pub(crate) fn is_unrecorded(cluster: &mut Cluster, job: &Value) -> bool {
         return false;
     }
     let name = job["metadata"]["name"].as_str().unwrap_or_default();
-    let generation = job["metadata"]["labels"]["coordinator.dev/generation"].as_str().unwrap_or_default();
+    let generation =
+        job["metadata"]["labels"]["coordinator.dev/generation"].as_str().unwrap_or_default();
     let runs = cluster.namespace().config_maps.get(name).map(|map| map["data"]["runs"].clone());
     let runs = runs.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
     !runs.contains(&format!("\"gen\":{generation},"))
@@ -153,7 +164,12 @@ pub(crate) fn draw(scene: &mut Scene, dice: &mut Dice) {
     });
     scene.cluster.namespace().config_maps.insert(session(OLD), map);
     let items = scene.items.get_or_insert_default();
-    let of = Agents { uid: String::new(), generation: OLD_ATTEMPTS.into(), attempt: OLD_ATTEMPTS, since: 0 };
+    let of = Agents {
+        uid: String::new(),
+        generation: OLD_ATTEMPTS.into(),
+        attempt: OLD_ATTEMPTS,
+        since: 0,
+    };
     items.agents.insert(OLD.to_owned(), of);
 }
 
@@ -213,10 +229,15 @@ pub(crate) fn inspect(scene: &mut Scene) {
         let counts: Counts =
             serde_json::from_str(&text(&notes["coordinator.dev/counts"])).unwrap_or_default();
         let id = text(&notes["coordinator.dev/item"]);
-        scene.note(&format_args!("  an agent starts: item {id}, attempt {}, {generation}", counts.attempt));
+        scene.note(&format_args!(
+            "  an agent starts: item {id}, attempt {}, {generation}",
+            counts.attempt
+        ));
         scene.counts.total("attempts at items");
         let Some(items) = &mut scene.items else { continue };
-        if let Err(why) = items.started(&text(&job["metadata"]["uid"]), &id, generation, counts.attempt) {
+        if let Err(why) =
+            items.started(&text(&job["metadata"]["uid"]), &id, generation, counts.attempt)
+        {
             scene.violate(&why);
         }
     }
@@ -298,7 +319,12 @@ impl Source for Queue {
         }
     }
 
-    fn plan(&self, state: &Self::State, sessions: &Inventory, now: SystemTime) -> SourcePlan<Change> {
+    fn plan(
+        &self,
+        state: &Self::State,
+        sessions: &Inventory,
+        now: SystemTime,
+    ) -> SourcePlan<Change> {
         let mut plan = self.tasks.plan(state, sessions, now);
         if lock(&self.scene).mutant == Some(Mutant::RecountsAttempts) {
             recount(&mut plan, sessions);
@@ -333,7 +359,11 @@ fn write(scene: &mut Scene, id: &str, change: &Change) -> EffectOutcome {
     let Some(task) = items.tasks.get_mut(id) else { return EffectOutcome::Dropped };
     let is_stale = task.version != change.version;
     if is_stale && compares {
-        return if task.state == change.state { EffectOutcome::Already } else { EffectOutcome::Dropped };
+        return if task.state == change.state {
+            EffectOutcome::Already
+        } else {
+            EffectOutcome::Dropped
+        };
     }
     let version = task.version;
     *task = Task { state: change.state, version: version + 1, since: change.generation };
@@ -398,7 +428,12 @@ impl Source for AllSources<'_> {
         }
     }
 
-    fn plan(&self, state: &Self::State, sessions: &Inventory, now: SystemTime) -> SourcePlan<Change> {
+    fn plan(
+        &self,
+        state: &Self::State,
+        sessions: &Inventory,
+        now: SystemTime,
+    ) -> SourcePlan<Change> {
         match self {
             Self::Shipped(source) => changing_nothing(source.plan(&(), sessions, now)),
             Self::Queue(queue) => queue.plan(state, sessions, now),

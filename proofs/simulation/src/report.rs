@@ -42,10 +42,12 @@ pub(crate) fn check(scene: &mut Scene, who: usize, cycle: &CycleId, report: &Rep
     }
 }
 
-/// With a list, what is live in it takes its part of `max_running`; without one nobody knows, and each start looks.
+/// With a list, what is live in it takes its part of `max_running`; without one nobody knows, and
+/// each start looks.
 fn over_the_cap(scene: &mut Scene, who: usize, report: &Report) {
     let watched = &scene.watched[&who];
-    let live = watched.listed.filter(|_| report.inventory.outcome == StepOutcome::Ok).unwrap_or_default();
+    let live =
+        watched.listed.filter(|_| report.inventory.outcome == StepOutcome::Ok).unwrap_or_default();
     let (asked_for, room) = (watched.asked_for.len(), watched.room(live));
     if asked_for > room {
         scene.violate(&format_args!(
@@ -73,7 +75,8 @@ fn of_sessions(scene: &Scene, watched: &Watched, cycle: &CycleId, report: &Repor
             lies.push(format!("{session} started, which it never did"));
         }
     }
-    let mut told: BTreeSet<String> = spawn.spawned.iter().map(|spawned| name(&spawned.target.slot)).collect();
+    let mut told: BTreeSet<String> =
+        spawn.spawned.iter().map(|spawned| name(&spawned.target.slot)).collect();
     told.extend(spawn.already_running.iter().map(|target| name(&target.slot)));
     told.extend(spawn.held.iter().map(|(target, _)| name(&target.slot)));
     told.extend(spawn.failed.iter().map(|failure| name(&failure.target.slot)));
@@ -82,8 +85,8 @@ fn of_sessions(scene: &Scene, watched: &Watched, cycle: &CycleId, report: &Repor
     let inventory = &report.inventory.body;
     let of_items: u32 = inventory.sources.iter().filter_map(|source| source.running).sum();
     let said = inventory.running.map(|running| running + of_items);
-    let is_whole =
-        report.inventory.outcome == StepOutcome::Ok && watched.bounds.items != inventory.sources.is_empty();
+    let is_whole = report.inventory.outcome == StepOutcome::Ok
+        && watched.bounds.items != inventory.sources.is_empty();
     if is_whole && said != watched.listed {
         let listed = watched.listed;
         lies.push(format!("{said:?} live sessions, and the list showed {listed:?}"));
@@ -117,9 +120,12 @@ fn of_merges(scene: &Scene, watched: &Watched, merge: &MergeReport) -> Vec<Strin
 fn of_what_it_merged(scene: &Scene, who: usize, merge: &MergeReport) -> Vec<String> {
     let skipped = merge.skipped.iter().chain(&merge.failed);
     let wrong = skipped.filter(|skip| {
-        scene.merged_by.contains(&(skip.number, who)) && !AFTER_A_MERGE.contains(&skip.reason.word())
+        scene.merged_by.contains(&(skip.number, who))
+            && !AFTER_A_MERGE.contains(&skip.reason.word())
     });
-    wrong.map(|skip| format!("{} of #{}, which it has merged", skip.reason.word(), skip.number)).collect()
+    wrong
+        .map(|skip| format!("{} of #{}, which it has merged", skip.reason.word(), skip.number))
+        .collect()
 }
 
 /// A request that was begun counts, also where the cycle ended before it went out.
@@ -127,10 +133,13 @@ fn of_requests(watched: &Watched, report: &Report) -> Vec<String> {
     let sent = |place: Place| -> u64 {
         watched.sent.iter().filter(|((of, _), _)| *of == place).map(|(_, times)| *times).sum()
     };
-    let said = [(Place::GitHub, report.requests.github), (Place::Kubernetes, report.requests.platform)];
+    let said =
+        [(Place::GitHub, report.requests.github), (Place::Kubernetes, report.requests.platform)];
     let was_cut_off = watched.was_frozen || watched.interrupted.is_some();
     let wrong = said
         .into_iter()
         .filter(|(place, said)| sent(*place) > *said || !was_cut_off && sent(*place) != *said);
-    wrong.map(|(place, said)| format!("{said} requests to {place:?}, and sent {}", sent(place))).collect()
+    wrong
+        .map(|(place, said)| format!("{said} requests to {place:?}, and sent {}", sent(place)))
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! The rosters of a simulation: one file, read once by the program's own reader, and what chance makes of it.
+//! The rosters of a simulation: one file, read once by the program's own reader, and what chance
+//! makes of it.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -6,7 +7,9 @@ use std::time::Duration;
 use coordinator::steps::StepName;
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{Role, SessionSpec};
-use coordinator_core::merge::{CheckMode, CommitMessage, LastPushApproval, RequiredCheck, StaleApprovals};
+use coordinator_core::merge::{
+    CheckMode, CommitMessage, LastPushApproval, RequiredCheck, StaleApprovals,
+};
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_roster::Roster;
 use globset::GlobSet;
@@ -44,14 +47,18 @@ pub(crate) fn draw(dice: &mut Dice) -> Roster {
         role.spec = Arc::new(restrained(&role.spec, base, interval));
     }
     roster.platform.max_running = *dice.pick(&[None, None, None, Some(3), Some(5)]);
-    roster.platform.on_inventory_failure = *dice.pick(&[OnInventoryFailure::Spawn, OnInventoryFailure::Skip]);
+    roster.platform.on_inventory_failure =
+        *dice.pick(&[OnInventoryFailure::Spawn, OnInventoryFailure::Skip]);
     roster.deadline = Duration::from_secs(*dice.pick(&[200, 200, 60, 45]));
     roster.merge.settle = Duration::from_secs(*dice.pick(&[0, 0, 60, 300]));
     roster.merge.pause = Duration::from_secs(*dice.pick(&[0, 1, 5]));
     roster.merge.min_approvals = *dice.pick(&[1, 1, 1, 2]);
     roster.merge.stale_approvals = *dice.pick(&[StaleApprovals::Block, StaleApprovals::Github]);
-    roster.merge.last_push_approval =
-        *dice.pick(&[LastPushApproval::Github, LastPushApproval::Github, LastPushApproval::Require]);
+    roster.merge.last_push_approval = *dice.pick(&[
+        LastPushApproval::Github,
+        LastPushApproval::Github,
+        LastPushApproval::Require,
+    ]);
     roster.merge.commit_message =
         *dice.pick(&[CommitMessage::Title, CommitMessage::Title, CommitMessage::Repository]);
     roster.merge.checks = *dice.pick(&[CheckMode::All, CheckMode::All, CheckMode::Required]);
@@ -66,8 +73,10 @@ pub(crate) fn draw(dice: &mut Dice) -> Roster {
 }
 
 fn required_checks(dice: &mut Dice) -> Vec<RequiredCheck> {
-    let named =
-        |name: &str, app: Option<&str>| RequiredCheck { name: name.to_owned(), app: app.map(str::to_owned) };
+    let named = |name: &str, app: Option<&str>| RequiredCheck {
+        name: name.to_owned(),
+        app: app.map(str::to_owned),
+    };
     match dice.between(0, 9) {
         0..=1 => vec![named("build", None)],
         2 => vec![named("build", Some("github-actions"))],
@@ -110,8 +119,9 @@ pub(crate) fn generous(roster: &Roster) -> Roster {
 
 /// What binds a cycle by this roster.
 pub(crate) fn bounds(roster: &Roster, dry_run: bool) -> Bounds {
-    let names =
-        |role: &Role| role.wants().map(|want| want.slot.session_name(&roster.fleet)).collect::<Vec<_>>();
+    let names = |role: &Role| {
+        role.wants().map(|want| want.slot.session_name(&roster.fleet)).collect::<Vec<_>>()
+    };
     Bounds {
         rules: rules(roster),
         deadline: roster.deadline,
@@ -135,7 +145,12 @@ pub(crate) fn rules(roster: &Roster) -> Rules {
         trusts_github: roster.merge.stale_approvals == StaleApprovals::Github,
         second_eyes: roster.merge.last_push_approval == LastPushApproval::Require,
         only_required: roster.merge.checks == CheckMode::Required,
-        demanded: roster.merge.required_checks.iter().map(|it| (it.name.clone(), it.app.clone())).collect(),
+        demanded: roster
+            .merge
+            .required_checks
+            .iter()
+            .map(|it| (it.name.clone(), it.app.clone()))
+            .collect(),
         ignored: (!roster.merge.ignored_checks.is_empty()).then_some("codecov/"),
     }
 }

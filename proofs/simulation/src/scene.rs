@@ -19,8 +19,8 @@ use testkit::{Pull, State};
 /// How many earlier states of the repository a stale list may show.
 const MEMORY: usize = 6;
 
-/// A world that does not keep what the program relies on, or whose rules are not those of the roster: the simulation
-/// must notice.
+/// A world that does not keep what the program relies on, or whose rules are not those of the
+/// roster: the simulation must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// The API server deletes by name, whatever the uid.
@@ -128,8 +128,9 @@ impl Scene {
         }
         queue::inspect(self);
         let twice = crate::eligible::on_base(self.github.repository());
-        let twice =
-            twice.into_iter().filter(|(number, times)| *times > 1 && !self.half_merged.contains(number));
+        let twice = twice
+            .into_iter()
+            .filter(|(number, times)| *times > 1 && !self.half_merged.contains(number));
         for (number, times) in twice.collect::<Vec<_>>() {
             self.violate(&format!("#{number} is on the base {times} times"));
         }

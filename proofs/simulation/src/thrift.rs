@@ -42,7 +42,8 @@ pub(crate) fn most(scene: &mut Scene, rules: &Rules) -> Sent {
     let on_base = eligible::recently_on_base(repository);
     let others = repository.pulls.values().filter(|pull| !on_base.contains(&pull.number));
     let is_due = |since: Option<i64>| since.is_some_and(|since| since <= now);
-    let approved: Vec<_> = others.filter(|pull| is_due(eligible::approved_since(pull, rules))).collect();
+    let approved: Vec<_> =
+        others.filter(|pull| is_due(eligible::approved_since(pull, rules))).collect();
     let unclear = approved.iter().filter(|pull| eligible::needs_rows(pull, rules)).count() as u64;
     if unclear > 0 {
         most.insert((Place::GitHub, "second look"), unclear.div_ceil(TOGETHER));
@@ -64,8 +65,11 @@ fn is_stuck(job: &Value, now: SystemTime) -> bool {
         let since = since.as_str().and_then(|since| humantime::parse_rfc3339(since).ok());
         since.is_some_and(|since| since + wait <= now + TOLERANCE)
     };
-    let began =
-        if status["startTime"].is_null() { &metadata["creationTimestamp"] } else { &status["startTime"] };
+    let began = if status["startTime"].is_null() {
+        &metadata["creationTimestamp"]
+    } else {
+        &status["startTime"]
+    };
     let mut conditions = status["conditions"].as_array().into_iter().flatten();
     let failing = conditions.find(|condition| condition["type"] == "FailureTarget");
     (status["ready"] != 1 && is_past(began, START_TIMEOUT))

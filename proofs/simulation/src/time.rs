@@ -1,4 +1,5 @@
-//! Virtual time: the runtime's paused clock, as the wall clocks of the world and of each coordinator show it.
+//! Virtual time: the runtime's paused clock, as the wall clocks of the world and of each
+//! coordinator show it.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};

@@ -37,18 +37,24 @@ pub(crate) fn is_work_in_progress(title: &str) -> bool {
     let is_of_a_word = |c: char| c.is_alphanumeric() || c == '_';
     let text = text.trim_start_matches(|c| !is_of_a_word(c)).trim_end();
     let is_wip = text.strip_prefix("wip").is_some_and(|rest| !rest.starts_with(is_of_a_word));
-    let is_draft = text
-        .strip_prefix("draft")
-        .is_some_and(|rest| rest.trim_start().starts_with([':', ']', ')']) || !rest.contains(is_of_a_word));
-    is_wip || is_draft || ["[wip]", "(wip)", "[draft]", "(draft)"].iter().any(|end| text.ends_with(end))
+    let is_draft = text.strip_prefix("draft").is_some_and(|rest| {
+        rest.trim_start().starts_with([':', ']', ')']) || !rest.contains(is_of_a_word)
+    });
+    is_wip
+        || is_draft
+        || ["[wip]", "(wip)", "[draft]", "(draft)"].iter().any(|end| text.ends_with(end))
 }
 
 /// Without what joins letters or keeps them apart and is not seen.
 fn without_joints(title: &str) -> String {
-    title.chars().filter(|c| !matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')).collect()
+    title
+        .chars()
+        .filter(|c| !matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}'))
+        .collect()
 }
 
-/// What is wrong with the commit that a merge call asks for, where the pull request was shown under this title.
+/// What is wrong with the commit that a merge call asks for, where the pull request was shown under
+/// this title.
 pub(crate) fn flaw(call: &Value, number: u64, shown: &str, is_own: bool) -> Result<(), String> {
     let given = call["commit_title"].as_str();
     let usual = format!("{shown} (#{number})");
@@ -74,10 +80,12 @@ fn is_hidden(c: char) -> bool {
     c.is_control() || hides || matches!(c, '\u{202a}'..='\u{202e}')
 }
 
-/// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs>, and Azure's word for it.
+/// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs>, and
+/// Azure's word for it.
 fn keeps_ci_from_running(title: &str) -> bool {
     let text = without_joints(title).to_lowercase();
-    let tokens = ["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]", "***no_ci***"];
+    let tokens =
+        ["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]", "***no_ci***"];
     tokens.iter().any(|token| text.contains(token))
         || text.contains("skip-checks:true")
         || text.contains("skip-checks: true")

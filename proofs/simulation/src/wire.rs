@@ -1,5 +1,5 @@
-//! The HTTP services of a coordinator: each request meets its fate on a task of its own, which the client's death does
-//! not end.
+//! The HTTP services of a coordinator: each request meets its fate on a task of its own, which the
+//! client's death does not end.
 
 use std::io;
 use std::time::Duration;
@@ -50,7 +50,8 @@ pub(crate) fn github(
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
-            exchange(Line { scene, place: Place::GitHub, who }, Request::from_parts(head, body)).await
+            exchange(Line { scene, place: Place::GitHub, who }, Request::from_parts(head, body))
+                .await
         }
     })
 }
@@ -72,7 +73,8 @@ pub(crate) fn kubernetes(
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
-            exchange(Line { scene, place: Place::Kubernetes, who }, Request::from_parts(head, body)).await
+            exchange(Line { scene, place: Place::Kubernetes, who }, Request::from_parts(head, body))
+                .await
         }
     })
 }
@@ -115,7 +117,12 @@ async fn exchange(line: Line, request: Request<Bytes>) -> Result<Response<Arrivi
 }
 
 /// The server's side.
-async fn carry_out(line: Line, request: Request<Bytes>, fate: Fate, send: oneshot::Sender<Answered>) {
+async fn carry_out(
+    line: Line,
+    request: Request<Bytes>,
+    fate: Fate,
+    send: oneshot::Sender<Answered>,
+) {
     let Line { scene, place, who } = line;
     sleep(fate.there).await;
     let mut answered = Answered { reply: Reply::new(500, ""), told: Told::default() };
@@ -153,7 +160,9 @@ fn arrive(line: &Line, ending: Ending, answered: Answered) -> Result<Response<Ar
         Ending::Instead(reply) => {
             let told = match place {
                 Place::Kubernetes => Told::default(),
-                Place::GitHub | Place::Store | Place::World | Place::Coordinator => hub::told_by(&reply),
+                Place::GitHub | Place::Store | Place::World | Place::Coordinator => {
+                    hub::told_by(&reply)
+                }
             };
             (reply, told, true)
         }
@@ -189,7 +198,10 @@ fn response(scene: &Scene, place: Place, reply: Reply, whole: bool) -> Response<
     let chunks = if whole {
         vec![Ok(Frame::data(reply.body))]
     } else {
-        vec![Ok(Frame::data(half)), Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended"))]
+        vec![
+            Ok(Frame::data(half)),
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended")),
+        ]
     };
     response.body(StreamBody::new(stream::iter(chunks))).expect("an answer")
 }

@@ -17,15 +17,18 @@ const SESSION: &str = shipped!("agent-session.yml");
 /// The roster of the example fleet.
 const EXAMPLE: &str = shipped!("roster.toml");
 
-/// Where the shipped preamble sends an agent to work, and where the session workflow has a clone for it.
+/// Where the shipped preamble sends an agent to work, and where the session workflow has a clone
+/// for it.
 const EMPTY_DIRECTORY: &str = "- Work in a fresh clone of the repository inside your current, empty directory. Never reuse another session's files.\n";
-const FRESH_CLONE: &str =
-    "- Your current directory is a fresh clone of the repository, made for this session alone. Work there.\n";
+const FRESH_CLONE: &str = "- Your current directory is a fresh clone of the repository, made for this session alone. Work there.\n";
 
 /// Both workflows, where GitHub looks for them.
 pub(super) fn workflows(fleet: &str) -> [(PathBuf, String); 2] {
     let coordinator = COORDINATOR
-        .replace("put the fleet's name in place of `demo` below", &format!("`{fleet}` is the fleet's name"))
+        .replace(
+            "put the fleet's name in place of `demo` below",
+            &format!("`{fleet}` is the fleet's name"),
+        )
         .replace("coord-reconcile-demo", &format!("coord-reconcile-{fleet}"));
     [
         (".github/workflows/coordinator.yml".into(), coordinator),
@@ -39,7 +42,8 @@ pub(super) fn roster(starter: &str) -> String {
     let roster = starter.replacen(platform(starter), platform(EXAMPLE), 1);
     let own = below_defaults(&roster, "# [repository]").to_owned();
     let roster = roster.replacen(&own, below_defaults(EXAMPLE, "[repository]"), 1);
-    // The inputs of a run can be read by everybody who can read the repository: secrets are the workflow's to give.
+    // The inputs of a run can be read by everybody who can read the repository: secrets are the
+    // workflow's to give.
     roster.split_inclusive('\n').filter(|line| !line.starts_with("# env = ")).collect()
 }
 
@@ -101,8 +105,10 @@ mod tests {
         assert_eq!(session, SESSION);
         assert!(coordinator.contains("\n  group: coord-reconcile-shop\n"), "{coordinator}");
         assert!(!coordinator.contains("demo"), "{coordinator}");
-        let differs =
-            coordinator.lines().zip(COORDINATOR.lines()).filter(|(written, shipped)| written != shipped);
+        let differs = coordinator
+            .lines()
+            .zip(COORDINATOR.lines())
+            .filter(|(written, shipped)| written != shipped);
         assert_eq!(differs.count(), 2);
     }
 

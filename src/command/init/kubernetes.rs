@@ -34,7 +34,8 @@ pub(super) fn manifests(fleet: &str) -> Vec<(PathBuf, String)> {
     let overlay = for_fleet(OVERLAY, fleet)
         .replace("- ../../base\n", "- kubernetes\n")
         .replace("- ../../../../briefs\n", "- briefs\n");
-    let verbatim = BASE.into_iter().chain([BRIEFS]).map(|(path, text)| (path.into(), text.to_owned()));
+    let verbatim =
+        BASE.into_iter().chain([BRIEFS]).map(|(path, text)| (path.into(), text.to_owned()));
     verbatim.chain([("kustomization.yaml".into(), overlay)]).collect()
 }
 
@@ -52,7 +53,10 @@ fn platform(roster: &str) -> &str {
 fn for_fleet(example: &str, fleet: &str) -> String {
     example
         .replace("coordinator-example", &namespace(fleet))
-        .replace("coordinator.dev/fleet: \"example\"", &format!("coordinator.dev/fleet: \"{fleet}\""))
+        .replace(
+            "coordinator.dev/fleet: \"example\"",
+            &format!("coordinator.dev/fleet: \"{fleet}\""),
+        )
         .replace("The fleet `example`", &format!("The fleet `{fleet}`"))
 }
 
@@ -109,7 +113,9 @@ mod tests {
         let files = manifests("shop");
         let (_, overlay) =
             files.iter().find(|(path, _)| path == Path::new("kustomization.yaml")).expect("it");
-        for part in ["namespace: coordinator-shop\n", "fleet: \"shop\"\n", "\n  - kubernetes\n  - briefs\n"] {
+        for part in
+            ["namespace: coordinator-shop\n", "fleet: \"shop\"\n", "\n  - kubernetes\n  - briefs\n"]
+        {
             assert!(overlay.contains(part), "{part:?} is missing in\n{overlay}");
         }
         let rest = overlay.replace("images.example.com", "");
@@ -130,16 +136,21 @@ mod tests {
             .lines()
             .filter(|line| !line.starts_with("kind = ") && !line.starts_with("# env = "))
         {
-            assert!(roster.lines().any(|written| written == line), "{line:?} is missing in\n{roster}");
+            assert!(
+                roster.lines().any(|written| written == line),
+                "{line:?} is missing in\n{roster}"
+            );
         }
         assert!(!roster.contains("process") && !roster.contains("${"), "{roster}");
     }
 
     #[test]
     fn every_brief_is_listed_beside_the_briefs() {
-        let listed: Vec<_> = BRIEFS.1.lines().filter_map(|line| line.strip_prefix("      - ")).collect();
+        let listed: Vec<_> =
+            BRIEFS.1.lines().filter_map(|line| line.strip_prefix("      - ")).collect();
         let briefs = shipped::BRIEFS.map(|(key, _)| format!("{key}.md"));
-        let modes = coordinator_core::fleet::Mode::ALL.map(|mode| format!("modes/{}.md", mode.word()));
+        let modes =
+            coordinator_core::fleet::Mode::ALL.map(|mode| format!("modes/{}.md", mode.word()));
         let expected = ["preamble.md".to_owned()].into_iter().chain(briefs).chain(modes);
         assert_eq!(listed, expected.collect::<Vec<_>>());
     }

@@ -16,7 +16,11 @@ pub(super) fn outline(report: &Report) -> StepOutline {
     let summary = summary(merge, report.dry_run);
     let mut lines = vec![summarize(&report.merge.outcome, summary, merge.open > 0)];
     if let Some(limit) = &merge.rate_limit {
-        let said = if limit.said.is_empty() { String::new() } else { format!(": {}", sentence(&limit.said)) };
+        let said = if limit.said.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", sentence(&limit.said))
+        };
         let until = until(limit.resets_at, report.started_at);
         let text = format!("stopped by a rate limit of GitHub{until}{said}");
         lines.push((Tone::Held, text));

@@ -22,7 +22,8 @@ pub(super) fn inventory(report: &Report) -> StepOutline {
         "beyond the role's count, left to finish",
     ));
     entries.extend(body.unmanaged.iter().map(unmanaged));
-    let mut lines = vec![summarize(&report.inventory.outcome, running(body), body.running.is_some())];
+    let mut lines =
+        vec![summarize(&report.inventory.outcome, running(body), body.running.is_some())];
     lines.extend(body.sources.iter().map(source));
     StepOutline { name: "inventory", lines, entries }
 }
@@ -40,10 +41,15 @@ fn source(report: &SourceReport) -> (Tone, String) {
     let reasons = reasons.collect::<Vec<_>>().join(", ");
     let text = match waiting {
         0 => format!("{name}: {running} running of {} open", report.items),
-        waiting => format!("{name}: {running} running of {} open, {waiting} wait ({reasons})", report.items),
+        waiting => format!(
+            "{name}: {running} running of {} open, {waiting} wait ({reasons})",
+            report.items
+        ),
     };
     match &report.outcome {
-        SourceOutcome::Partial(error) => failed(&format!("{text}; not all of it could be read: {error}")),
+        SourceOutcome::Partial(error) => {
+            failed(&format!("{text}; not all of it could be read: {error}"))
+        }
         SourceOutcome::Ok | SourceOutcome::Failed(_) => (Tone::Plain, text),
     }
 }
@@ -68,7 +74,10 @@ fn running(inventory: &InventoryReport) -> String {
 fn stuck(stuck: &[Stuck], today: SystemTime) -> Vec<Entry> {
     let same = |a: &Stuck, b: &Stuck| a.reason == b.reason && a.detail == b.detail;
     let groups = grouped(stuck.iter().map(|one| (Shown::from(&one.slot), one)), same);
-    groups.into_iter().map(|(slots, causes)| entry(Mark::Stuck, &slots, cause(&causes, today))).collect()
+    groups
+        .into_iter()
+        .map(|(slots, causes)| entry(Mark::Stuck, &slots, cause(&causes, today)))
+        .collect()
 }
 
 /// `causes` differ in their times alone; the one that is stuck the longest speaks for all.
@@ -84,21 +93,32 @@ fn cause(causes: &[&Stuck], today: SystemTime) -> String {
 }
 
 fn unmanaged(one: &Unmanaged) -> Entry {
-    Entry { mark: Mark::Left, name: String::new(), title: one.session.clone(), detail: one.reason.clone() }
+    Entry {
+        mark: Mark::Left,
+        name: String::new(),
+        title: one.session.clone(),
+        detail: one.reason.clone(),
+    }
 }
 
 pub(super) fn spawn(report: &Report) -> StepOutline {
     let spawn = &report.spawn.body;
     let started = spawn.spawned.iter().map(|spawned| Shown::from(&spawned.target));
     let mut entries = by_group(started, Mark::Done, "");
-    entries.extend(by_group(spawn.already_running.iter().map(Shown::from), Mark::Present, "already running"));
+    entries.extend(by_group(
+        spawn.already_running.iter().map(Shown::from),
+        Mark::Present,
+        "already running",
+    ));
     entries.extend(held(&spawn.held, report.started_at));
     entries.extend(failed(&spawn.failed));
     let summary = spawned(spawn, report.dry_run);
     let mut lines = vec![summarize(&report.spawn.outcome, summary, !entries.is_empty())];
     if let Some(limit) = &spawn.rate_limit {
-        let text =
-            format!("stopped by a rate limit of the platform{}", until(limit.resets_at, report.started_at));
+        let text = format!(
+            "stopped by a rate limit of the platform{}",
+            until(limit.resets_at, report.started_at)
+        );
         lines.push((Tone::Held, text));
     }
     StepOutline { name: "spawn", lines, entries }
@@ -112,7 +132,8 @@ fn spawned(spawn: &SpawnReport, dry_run: bool) -> String {
         (spawn.held.len(), "held"),
         (spawn.failed.len(), "failed"),
     ];
-    let some: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let some: Vec<_> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     match (some.is_empty(), spawn.spawned.is_empty() && spawn.failed.is_empty()) {
         (true, _) => "nothing to start".to_owned(),
         (false, true) => format!("nothing {started}, {}", some.join(", ")),
@@ -124,7 +145,10 @@ fn held(held: &[(Target, Hold)], today: SystemTime) -> Vec<Entry> {
     let groups = grouped(held.iter().map(|(target, hold)| (Shown::from(target), hold)), |a, b| {
         a.reason == b.reason && (a == b || shares_a_line(a.reason))
     });
-    groups.into_iter().map(|(slots, holds)| entry(Mark::Held, &slots, explain(&holds, today))).collect()
+    groups
+        .into_iter()
+        .map(|(slots, holds)| entry(Mark::Held, &slots, explain(&holds, today)))
+        .collect()
 }
 
 /// Restraint that the roster asks for: which slot it meets is of no interest.
@@ -163,10 +187,16 @@ fn explain(holds: &[&Hold], today: SystemTime) -> String {
 }
 
 fn failed(failures: &[SpawnFailure]) -> Vec<Entry> {
-    let groups =
-        grouped(failures.iter().map(|failure| (Shown::from(&failure.target), &failure.error)), PartialEq::eq);
+    let groups = grouped(
+        failures.iter().map(|failure| (Shown::from(&failure.target), &failure.error)),
+        PartialEq::eq,
+    );
     let entry = |(slots, errors): (Vec<Shown>, Vec<&String>)| {
-        entry(Mark::Failed, &slots, errors.first().map(|error| (*error).clone()).unwrap_or_default())
+        entry(
+            Mark::Failed,
+            &slots,
+            errors.first().map(|error| (*error).clone()).unwrap_or_default(),
+        )
     };
     groups.into_iter().map(entry).collect()
 }

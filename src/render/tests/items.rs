@@ -14,8 +14,10 @@ use coordinator_core::secrets::Secrets;
 
 /// A source with items that run, start, wait and are superseded.
 fn with_items() -> Report {
-    let item =
-        |id: &str, attempt| WorkItem { id: id.to_owned(), counts: Counts { attempt, ..Counts::default() } };
+    let item = |id: &str, attempt| WorkItem {
+        id: id.to_owned(),
+        counts: Counts { attempt, ..Counts::default() },
+    };
     let target = |id: &str, attempt| Target {
         slot: Slot::of_item(&Group::parse("issues").expect("a valid name"), id),
         role: role("builder"),
@@ -43,7 +45,11 @@ fn with_items() -> Report {
         },
     ];
     report.spawn.body.spawned = vec![Spawned { target: target("123", 2), generation: 4 }];
-    let hold = Hold { reason: HoldReason::Superseded, until: None, detail: "another session ran".to_owned() };
+    let hold = Hold {
+        reason: HoldReason::Superseded,
+        until: None,
+        detail: "another session ran".to_owned(),
+    };
     report.spawn.body.held = vec![(target("bd-4jz", 1), hold)];
     report
 }
@@ -68,9 +74,10 @@ fn sources_and_their_items_are_shown_by_name_and_id() {
 
 #[test]
 fn item_and_attempt_stand_beside_the_slot_for_programs() {
-    let json: Value =
-        serde_json::from_str(&program::report(&with_items(), &Secrets::default()).expect("it is written"))
-            .expect("JSON");
+    let json: Value = serde_json::from_str(
+        &program::report(&with_items(), &Secrets::default()).expect("it is written"),
+    )
+    .expect("JSON");
     let spawned = &json["steps"]["spawn"]["spawned"][0];
     assert_eq!(
         (&spawned["slot"], &spawned["role"], &spawned["item"], &spawned["attempt"]),

@@ -9,7 +9,8 @@ use coordinator_core::fleet::StuckReason;
 use coordinator_core::report::StepOutcome;
 use coordinator_core::secrets::Secrets;
 
-/// A strict reader of the text exposition format: every sample has HELP and TYPE above it, no series comes twice.
+/// A strict reader of the text exposition format: every sample has HELP and TYPE above it, no
+/// series comes twice.
 pub(super) fn check_exposition(text: &str) -> Result<(), TestCaseError> {
     let label = r#"[a-z_]+="(?:[^"\\\n]|\\["\\n])*""#;
     let sample = format!(r"^(coordinator_[a-z_]+)(\{{{label}(?:,{label})*\}}) [0-9.]+$");
@@ -95,7 +96,9 @@ fn stuck_sessions_are_counted_by_reason() {
         stuck("qa", 0, StuckReason::OverDeadline, None, "c"),
     ];
     let metrics = metrics::report(&report, &Secrets::default());
-    for sample in ["reason=\"pending\"} 2", "reason=\"over_deadline\"} 1", "reason=\"suspended\"} 0"] {
+    for sample in
+        ["reason=\"pending\"} 2", "reason=\"over_deadline\"} 1", "reason=\"suspended\"} 0"]
+    {
         assert!(
             metrics.contains(&format!("coordinator_agents_stuck{{fleet=\"demo\",{sample}\n")),
             "{metrics}"
@@ -112,7 +115,8 @@ fn what_is_unknown_has_no_sample() {
     report.merge.outcome = StepOutcome::Skipped;
     let metrics = metrics::report(&report, &Secrets::default());
     assert!(metrics.contains("coordinator_agents_desired{"), "{metrics}");
-    for absent in ["agents_running", "agents_unmanaged", "agents_stuck", "pull_requests_open", "review_queue"]
+    for absent in
+        ["agents_running", "agents_unmanaged", "agents_stuck", "pull_requests_open", "review_queue"]
     {
         assert!(!metrics.contains(absent), "{absent} in {metrics}");
     }
@@ -128,6 +132,7 @@ fn metrics_replace_the_file_and_leave_nothing_beside_it() {
     assert_eq!(std::fs::read_dir(dir.path()).expect("readable").count(), 1);
     let mode = std::os::unix::fs::MetadataExt::mode(&path.metadata().expect("it is there"));
     assert_eq!(mode & 0o777, 0o644);
-    let error = metrics::write(&dir.path().join("absent/x.prom"), "").expect_err("no such directory");
+    let error =
+        metrics::write(&dir.path().join("absent/x.prom"), "").expect_err("no such directory");
     assert!(format!("{error:#}").starts_with("cannot write metrics to "), "{error:#}");
 }

@@ -34,7 +34,8 @@ fn credentials_of_a_url_are_never_shown() {
     }
 }
 
-/// Production on loopback: gives each connection to `answer` with the path that was asked, and notes the path.
+/// Production on loopback: gives each connection to `answer` with the path that was asked, and
+/// notes the path.
 struct Production {
     address: SocketAddr,
     asked: mpsc::Receiver<String>,
@@ -114,7 +115,8 @@ async fn each_endpoint_is_asked_once_and_answers_stand_in_roster_order() {
     let paths = [("a", "/200"), ("b", "/503"), ("c", "/404"), ("d", "/204")];
     let endpoints = paths.map(|(name, path)| production.endpoint(name, path, &[]));
     let body = check(&endpoints).await;
-    let seen: Vec<_> = body.endpoints.iter().map(|e| (e.name.as_str(), e.status, e.verdict.word())).collect();
+    let seen: Vec<_> =
+        body.endpoints.iter().map(|e| (e.name.as_str(), e.status, e.verdict.word())).collect();
     let expected = [
         ("a", Some(200), "up"),
         ("b", Some(503), "down"),
@@ -130,9 +132,13 @@ async fn each_endpoint_is_asked_once_and_answers_stand_in_roster_order() {
 #[tokio::test]
 async fn eight_redirects_are_followed_and_a_ninth_is_not() {
     let production = Production::start(by_path);
-    let endpoints = ["/redirect/8", "/redirect/9"].map(|path| production.endpoint("production", path, &[]));
+    let endpoints =
+        ["/redirect/8", "/redirect/9"].map(|path| production.endpoint("production", path, &[]));
     let body = check(&endpoints).await;
-    assert_eq!((body.endpoints[0].status, body.endpoints[0].verdict), (Some(200), HealthVerdict::Up));
+    assert_eq!(
+        (body.endpoints[0].status, body.endpoints[0].verdict),
+        (Some(200), HealthVerdict::Up)
+    );
     let one_too_many = &body.endpoints[1];
     assert_eq!((one_too_many.status, one_too_many.verdict), (Some(302), HealthVerdict::Unexpected));
     let to = format!("http://{}/redirect/0", production.address);
@@ -163,7 +169,8 @@ fn only_the_host_without_a_leading_www_decides_whether_a_redirect_stays() {
 
 #[test]
 fn neither_the_query_nor_the_credentials_of_where_a_redirect_leads_are_shown() {
-    let url = Url::parse("https://u:hunter22@sso.example/login?state=hunter22#hunter22").expect("a URL");
+    let url =
+        Url::parse("https://u:hunter22@sso.example/login?state=hunter22#hunter22").expect("a URL");
     assert_eq!(shown(&url), "https://***@sso.example/login");
 }
 
@@ -171,18 +178,25 @@ fn neither_the_query_nor_the_credentials_of_where_a_redirect_leads_are_shown() {
 async fn an_expected_redirect_is_not_followed() {
     let production = Production::start(by_path);
     let body = check(&[production.endpoint("production", "/redirect/1", &[302])]).await;
-    assert_eq!((body.endpoints[0].status, body.endpoints[0].verdict), (Some(302), HealthVerdict::Up));
+    assert_eq!(
+        (body.endpoints[0].status, body.endpoints[0].verdict),
+        (Some(302), HealthVerdict::Up)
+    );
     assert_eq!(production.asked(), ["/redirect/1"]);
 }
 
 #[tokio::test]
 async fn a_redirect_to_another_scheme_is_an_unexpected_answer() {
     let production = Production::start(|_, stream| {
-        let answer = "HTTP/1.1 302 Found\r\nlocation: file:///etc/passwd\r\nconnection: close\r\n\r\n";
+        let answer =
+            "HTTP/1.1 302 Found\r\nlocation: file:///etc/passwd\r\nconnection: close\r\n\r\n";
         stream.write_all(answer.as_bytes()).expect("the client reads the head");
     });
     let body = check(&[production.endpoint("production", "/", &[])]).await;
-    assert_eq!((body.endpoints[0].status, body.endpoints[0].verdict), (Some(302), HealthVerdict::Unexpected));
+    assert_eq!(
+        (body.endpoints[0].status, body.endpoints[0].verdict),
+        (Some(302), HealthVerdict::Unexpected)
+    );
 }
 
 #[tokio::test]
@@ -259,7 +273,10 @@ async fn silence_is_a_potential_outage() {
     let body = check(&[endpoint]).await;
     assert_eq!(body.endpoints[0].verdict, HealthVerdict::PotentialOutage);
     assert_eq!(body.endpoints[0].error.as_deref(), Some("no answer within 50ms"));
-    assert_eq!((&body.endpoints[0].cause, body.endpoints[0].reached), (&Some(Cause::Timeout), true));
+    assert_eq!(
+        (&body.endpoints[0].cause, body.endpoints[0].reached),
+        (&Some(Cause::Timeout), true)
+    );
 }
 
 #[tokio::test]
@@ -277,7 +294,9 @@ async fn an_answer_that_is_no_http_is_a_potential_outage() {
 async fn what_was_answered_stays_when_the_step_is_dropped() {
     let (tell, mut hung_up) = tokio::sync::mpsc::unbounded_channel();
     let production = Production::start(move |_, stream| {
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").expect("the client reads the head");
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")
+            .expect("the client reads the head");
         // The client hangs up as soon as it has noted the answer.
         let _ = stream.read_to_end(&mut Vec::new());
         let _ = tell.send(());

@@ -5,7 +5,8 @@ use crate::render::sample::{a_role, at, slot, stuck};
 use coordinator_core::fleet::{LiveSession, Mode, Outcome, Run, State, StuckReason};
 
 fn live() -> SlotRecord {
-    let live = LiveSession { generation: Some(1), state: State::Running, started_at: None, item: None };
+    let live =
+        LiveSession { generation: Some(1), state: State::Running, started_at: None, item: None };
     SlotRecord::of(Some(live), Vec::new())
 }
 

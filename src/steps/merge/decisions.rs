@@ -47,7 +47,13 @@ pub(super) struct Decisions<'a> {
 
 impl<'a> Decisions<'a> {
     pub(super) fn into(body: &'a mut MergeReport) -> Self {
-        Self { body, entries: BTreeMap::new(), unnamed: Vec::new(), merged: Vec::new(), is_listed: false }
+        Self {
+            body,
+            entries: BTreeMap::new(),
+            unnamed: Vec::new(),
+            merged: Vec::new(),
+            is_listed: false,
+        }
     }
 
     /// What the report says beside the pull requests.
@@ -86,7 +92,8 @@ impl<'a> Decisions<'a> {
     pub(super) fn unreadable(&mut self, pull: Unreadable) {
         let detail = format!("it could not be read: {}", pull.gap.sentence);
         let decision = Decision::Unjudged(Skip::new(Reason::MergeabilityUnknown, detail), pull.gap);
-        self.entries.insert(pull.number, Entry { title: pull.title, head: String::new(), decision });
+        self.entries
+            .insert(pull.number, Entry { title: pull.title, head: String::new(), decision });
     }
 
     /// A pull request of which not even the number could be read.
@@ -160,7 +167,9 @@ fn unjudged(number: Option<u64>, gap: &Gap) -> Unjudged {
 fn recent(repository: &RepositoryFacts, now: SystemTime) -> Vec<RecentMerge> {
     let mut recent: Vec<RecentMerge> = Vec::new();
     for commit in repository.branches.iter().flat_map(|branch| &branch.commits.items) {
-        let (Some(number), Some(merged_at)) = (commit.pull_number(), commit.committed_at) else { continue };
+        let (Some(number), Some(merged_at)) = (commit.pull_number(), commit.committed_at) else {
+            continue;
+        };
         let fresh = now.duration_since(merged_at).unwrap_or_default() <= RECENT;
         if fresh && !recent.iter().any(|known| known.number == number) {
             recent.push(RecentMerge { number, title: commit.title.clone(), merged_at });

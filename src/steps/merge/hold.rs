@@ -24,7 +24,8 @@ pub enum Production {
 impl Production {
     pub fn of(health: &Step<HealthReport>) -> Self {
         let endpoints = &health.body.endpoints;
-        let is_down = |verdict| matches!(verdict, HealthVerdict::Down | HealthVerdict::PotentialOutage);
+        let is_down =
+            |verdict| matches!(verdict, HealthVerdict::Down | HealthVerdict::PotentialOutage);
         if let Some(endpoint) = endpoints.iter().find(|endpoint| is_down(endpoint.verdict)) {
             return Self::Down(match endpoint.status {
                 Some(status) => format!("{} answers {status}", endpoint.name),
@@ -34,7 +35,9 @@ impl Production {
         match &health.outcome {
             StepOutcome::Ok => Self::Answers,
             StepOutcome::Failed(why) => Self::Unknown(format!("the health step failed: {why}")),
-            StepOutcome::Skipped => Self::Unknown("the health step is left out of this run".to_owned()),
+            StepOutcome::Skipped => {
+                Self::Unknown("the health step is left out of this run".to_owned())
+            }
             StepOutcome::NotConfigured => Self::Unknown("the roster has no [[health]]".to_owned()),
         }
     }
@@ -58,9 +61,12 @@ impl ProductionWatch {
         let why = match known {
             Some(Production::Answers) => return None,
             Some(Production::Down(why)) => format!("production is down: {why}"),
-            Some(Production::Unknown(why)) => format!("whether production is down is unknown: {why}"),
+            Some(Production::Unknown(why)) => {
+                format!("whether production is down is unknown: {why}")
+            }
             None => {
-                "whether production is down is unknown: the health step ended without a verdict".to_owned()
+                "whether production is down is unknown: the health step ended without a verdict"
+                    .to_owned()
             }
         };
         let detail = format!("{why}; with `hold_when_down` only reverts are merged meanwhile");

@@ -35,14 +35,19 @@ impl MergeRun<'_> {
                 } else if is_stale() {
                     queue.insert(number, (pull, read_at));
                     undecided.extend(self.refresh(Vec::new(), &mut queue).await);
-                } else if let Some(skip) = self.protected(&pull).await.or_else(|| self.stop_reason()) {
+                } else if let Some(skip) =
+                    self.protected(&pull).await.or_else(|| self.stop_reason())
+                {
                     // The list of its files took its time, too.
                     self.leave(&pull, skip);
                 } else if is_stale() || self.merge(&pull).await {
                     queue.insert(number, (pull, read_at));
                 }
             }
-            if undecided.is_empty() || calls == Some(self.progress.calls) || self.stop_reason().is_some() {
+            if undecided.is_empty()
+                || calls == Some(self.progress.calls)
+                || self.stop_reason().is_some()
+            {
                 return;
             }
             // GitHub works mergeability out when it is asked, and anew after each merge: by now it
@@ -53,8 +58,8 @@ impl MergeRun<'_> {
         }
     }
 
-    /// Reads these again, and of the queue all that may still be merged, as far as one request takes
-    /// them. Those come back of which GitHub does not know yet whether they can be merged.
+    /// Reads these again, and of the queue all that may still be merged, as far as one request
+    /// takes them. Those come back of which GitHub does not know yet whether they can be merged.
     async fn refresh(&mut self, mut pulls: Vec<Pull>, queue: &mut Queue) -> Vec<Pull> {
         let left = self.policy.max_merges.saturating_sub(self.progress.merges);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(self.github.reread_size());
@@ -69,7 +74,8 @@ impl MergeRun<'_> {
 
     /// One whose base had moved is left for that, unless there is news of it.
     fn leave(&mut self, pull: &Pull, skip: Skip) {
-        let moved = self.progress.tried.get(&pull.number).filter(|_| skip.reason == Reason::Deferred);
+        let moved =
+            self.progress.tried.get(&pull.number).filter(|_| skip.reason == Reason::Deferred);
         let skip = moved.cloned().unwrap_or(skip);
         self.decisions.decide(pull, Decision::Left(skip));
     }
@@ -84,7 +90,8 @@ impl MergeRun<'_> {
             return false;
         }
         // Decided before the call: where it is cut off, the report says so.
-        let detail = "it may be merged: the cycle ended before GitHub answered; the next cycle looks again";
+        let detail =
+            "it may be merged: the cycle ended before GitHub answered; the next cycle looks again";
         let skip = Skip::new(Reason::MergeOutcomeUnknown, detail);
         self.decisions.decide(pull, Decision::Left(skip));
         self.progress.calls += 1;

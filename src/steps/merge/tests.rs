@@ -57,7 +57,12 @@ impl Ran {
     }
 
     fn merge_calls(&self) -> Vec<u64> {
-        self.journal.lock().expect("no test panics with the lock").iter().filter_map(merge_of).collect()
+        self.journal
+            .lock()
+            .expect("no test panics with the lock")
+            .iter()
+            .filter_map(merge_of)
+            .collect()
     }
 
     fn requests(&self) -> usize {
@@ -73,7 +78,10 @@ async fn ran(
     let (github, journal) = fake::github(script);
     let mut body = MergeReport::default();
     let result = run(&mut body, &github, policy, context).await;
-    assert_eq!(github.requests(), journal.lock().expect("no test panics with the lock").len() as u64);
+    assert_eq!(
+        github.requests(),
+        journal.lock().expect("no test panics with the lock").len() as u64
+    );
     Ran { body, journal, result }
 }
 
@@ -105,7 +113,8 @@ async fn a_converged_cycle_costs_one_request() {
 async fn a_dry_run_merges_nothing_and_respects_the_same_limits() {
     let pulls = [1, 2, 3].map(fake::pull).to_vec();
     let policy = MergePolicy { max_merges: 2, ..policy() };
-    let ran = ran(server(pulls, merged), &policy, &MergeContext { dry_run: true, ..context() }).await;
+    let ran =
+        ran(server(pulls, merged), &policy, &MergeContext { dry_run: true, ..context() }).await;
     assert_eq!(ran.merged(), [1, 2]);
     assert_eq!(ran.reasons(), [(3, "deferred")]);
     assert_eq!(ran.requests(), 1);
@@ -213,16 +222,22 @@ async fn a_repository_without_squash_merges_is_asked_once() {
 #[tokio::test]
 async fn a_failed_list_merges_nothing_and_keeps_the_rate_limit() {
     let failed =
-        ran(|_| Reply::json(500, &json!({ "message": "Server Error" })), &policy(), &context()).await;
+        ran(|_| Reply::json(500, &json!({ "message": "Server Error" })), &policy(), &context())
+            .await;
     assert!(failed.result.is_err() && failed.body.rate_limit.is_none());
     let limited = ran(|_| Reply::json(429, &json!({})), &policy(), &context()).await;
     assert!(limited.result.is_err() && limited.body.rate_limit.is_some());
 }
 
 /// A list of `pulls`, which a recheck shows as `again`.
-fn with_recheck(pulls: Vec<Value>, again: Vec<Value>) -> impl FnMut(&Sent) -> Reply + Send + 'static {
+fn with_recheck(
+    pulls: Vec<Value>,
+    again: Vec<Value>,
+) -> impl FnMut(&Sent) -> Reply + Send + 'static {
     let mut others = server(pulls, merged);
-    move |sent| if fake::is_recheck(sent) { Reply::json(200, &fake::recheck(&again)) } else { others(sent) }
+    move |sent| {
+        if fake::is_recheck(sent) { Reply::json(200, &fake::recheck(&again)) } else { others(sent) }
+    }
 }
 
 #[tokio::test]
@@ -249,7 +264,8 @@ async fn mergeability_that_is_unknown_is_asked_for_once_more_at_the_end() {
         pull
     };
     let listed = vec![unknown(1), unknown(2), fake::pull(3)];
-    let ran = ran(with_recheck(listed, vec![fake::pull(1), unknown(2)]), &policy(), &context()).await;
+    let ran =
+        ran(with_recheck(listed, vec![fake::pull(1), unknown(2)]), &policy(), &context()).await;
     assert_eq!(ran.merged(), [3, 1]);
     assert_eq!(ran.reasons(), [(2, "mergeability_unknown")]);
     assert_eq!(ran.requests(), 1 + 1 + 2);
@@ -269,10 +285,13 @@ async fn checks_that_cannot_be_read_again_are_not_green() {
 async fn a_pull_request_that_touches_a_protected_path_is_left_to_people() {
     let mut others = server([1, 2, 3].map(fake::pull).to_vec(), merged);
     let script = move |sent: &Sent| match sent.url.split_once("/files?") {
-        Some((url, _)) if url.ends_with("/1") => {
-            Reply::json(200, &json!([{ "filename": "a", "previous_filename": ".github/workflows/ci.yml" }]))
+        Some((url, _)) if url.ends_with("/1") => Reply::json(
+            200,
+            &json!([{ "filename": "a", "previous_filename": ".github/workflows/ci.yml" }]),
+        ),
+        Some((url, _)) if url.ends_with("/2") => {
+            Reply::json(500, &json!({ "message": "Server Error" }))
         }
-        Some((url, _)) if url.ends_with("/2") => Reply::json(500, &json!({ "message": "Server Error" })),
         Some(_) => Reply::json(200, &json!([{ "filename": "src/lib.rs" }])),
         None => others(sent),
     };
@@ -306,9 +325,10 @@ async fn a_base_that_moved_is_tried_once_more_and_then_left() {
     let script = server([1, 2].map(fake::pull).to_vec(), move |number| {
         calls += 1;
         match (number, calls) {
-            (1, _) => {
-                Reply::json(405, &json!({ "message": "Base branch was modified. Review and try again." }))
-            }
+            (1, _) => Reply::json(
+                405,
+                &json!({ "message": "Base branch was modified. Review and try again." }),
+            ),
             _ => merged(number),
         }
     });
@@ -320,8 +340,9 @@ async fn a_base_that_moved_is_tried_once_more_and_then_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_was_stopped_while_the_base_settles_does_not_merge_by_what_it_saw_long_ago() {
-    let moved =
-        |_: u64| Reply::json(405, &json!({ "message": "Base branch was modified. Review and try again." }));
+    let moved = |_: u64| {
+        Reply::json(405, &json!({ "message": "Base branch was modified. Review and try again." }))
+    };
     let long = MergeContext { merge_until: Instant::now() + Duration::from_secs(180), ..context() };
     let stopped = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -331,7 +352,11 @@ async fn a_run_that_was_stopped_while_the_base_settles_does_not_merge_by_what_it
     held["labels"]["nodes"] = json!([{ "name": "hold" }]);
     let mut others = server(vec![fake::pull(1)], moved);
     let script = move |sent: &Sent| {
-        if fake::is_recheck(sent) { Reply::json(200, &fake::recheck(&[held.clone()])) } else { others(sent) }
+        if fake::is_recheck(sent) {
+            Reply::json(200, &fake::recheck(&[held.clone()]))
+        } else {
+            others(sent)
+        }
     };
     let policy = policy();
     let (ran, ()) = tokio::join!(ran(script, &policy, &long), stopped);
@@ -370,7 +395,8 @@ async fn jump(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_more_than_five_seconds_ago_is_read_again_in_one_question_before_it_is_merged() {
+async fn what_was_read_more_than_five_seconds_ago_is_read_again_in_one_question_before_it_is_merged()
+ {
     let mut closed = fake::pull(2);
     closed["state"] = json!("CLOSED");
     let mut moved = fake::pull(3);
@@ -393,7 +419,8 @@ async fn rereads_take_only_those_that_may_still_be_merged_and_come_once_per_five
         if !fake::is_recheck(sent) {
             return others(sent);
         }
-        let ids = (0..asked(sent)).filter_map(|n| sent.body["variables"][format!("id_{n}")].as_str());
+        let ids =
+            (0..asked(sent)).filter_map(|n| sent.body["variables"][format!("id_{n}")].as_str());
         let numbers = ids.filter_map(|id| id.strip_prefix("PR_")?.parse().ok());
         Reply::json(200, &fake::recheck(&numbers.map(fake::pull).collect::<Vec<_>>()))
     };
@@ -401,7 +428,8 @@ async fn rereads_take_only_those_that_may_still_be_merged_and_come_once_per_five
     let ran = ran(script, &policy, &context()).await;
     assert_eq!(ran.merged(), (1..=12).collect::<Vec<u64>>());
     let journal = ran.journal.lock().expect("no test panics with the lock");
-    let rereads: Vec<usize> = journal.iter().filter(|sent| fake::is_recheck(sent)).map(asked).collect();
+    let rereads: Vec<usize> =
+        journal.iter().filter(|sent| fake::is_recheck(sent)).map(asked).collect();
     assert_eq!(rereads, [6], "12 merges take 11 s; the first six go by the list");
 }
 
@@ -410,7 +438,8 @@ async fn a_pull_request_that_two_pages_show_is_merged_once_as_the_later_one_show
     let mut draft = fake::pull(2);
     draft["isDraft"] = json!(true);
     let mut others = server(Vec::new(), merged);
-    let script = move |sent: &Sent| match (merge_of(sent), sent.body["variables"]["after"].as_str()) {
+    let script = move |sent: &Sent| match (merge_of(sent), sent.body["variables"]["after"].as_str())
+    {
         (Some(_), _) => others(sent),
         (None, None) => Reply::json(200, &fake::page(&[fake::pull(1), fake::pull(2)], Some("c2"))),
         (None, Some(_)) => Reply::json(200, &fake::page(&[draft.clone(), fake::pull(3)], None)),
@@ -422,13 +451,15 @@ async fn a_pull_request_that_two_pages_show_is_merged_once_as_the_later_one_show
 
 #[tokio::test]
 async fn after_a_rate_limit_that_refuses_rows_neither_rows_nor_pages_are_asked_for() {
-    let limit = || Reply::json(403, &json!({ "message": "You have exceeded a secondary rate limit" }));
+    let limit =
+        || Reply::json(403, &json!({ "message": "You have exceeded a secondary rate limit" }));
     let script = move |sent: &Sent| {
         if fake::is_recheck(sent) {
             return limit();
         }
-        let start =
-            sent.body["variables"]["after"].as_str().map_or(0, |after| after.parse().expect("a number"));
+        let start = sent.body["variables"]["after"]
+            .as_str()
+            .map_or(0, |after| after.parse().expect("a number"));
         let rows = [fake::row("build", 10, "CANCELLED"), fake::row("build", 20, "SUCCESS")];
         let pulls = (start + 1..=start + 50).map(|number: u64| {
             let mut pull = fake::pull(number);
@@ -475,7 +506,9 @@ async fn pull_requests_that_could_not_be_judged_are_known_by_number_and_cause() 
     };
     let ran = ran(script, &MergePolicy { max_merges: 0, ..policy() }, &context()).await;
     assert_eq!(ran.reasons(), [(1, "ci_unreadable"), (2, "draft"), (3, "deferred")]);
-    let [unjudged] = &ran.body.unjudged[..] else { panic!("a draft is judged: {:?}", ran.body.unjudged) };
+    let [unjudged] = &ran.body.unjudged[..] else {
+        panic!("a draft is judged: {:?}", ran.body.unjudged)
+    };
     assert_eq!((unjudged.number, unjudged.cause), (Some(1), GapCause::Refused));
     assert!(unjudged.sentence.contains("personal access token"), "{unjudged:?}");
 }

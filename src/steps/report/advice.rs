@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::offline::{Offline, offline};
-use super::{LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, which, wholly_backing_off};
+use super::{
+    LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, which, wholly_backing_off,
+};
 use coordinator_core::fleet::{Mode, Role, Slot, StuckReason};
 use coordinator_core::merge::reason::Reason as PullReason;
 use coordinator_core::pull::GapCause;
@@ -31,7 +33,8 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
     }
     let unmanaged = report.inventory.body.unmanaged.len();
     if unmanaged > 0 {
-        let action = "they are left alone and end by themselves; see the inventory for the reason of each";
+        let action =
+            "they are left alone and end by themselves; see the inventory for the reason of each";
         say(format!("unmanaged sessions: {unmanaged}"), action.to_owned());
     }
     let merge = &report.merge.body;
@@ -86,7 +89,9 @@ fn free(reason: StuckReason) -> &'static str {
         StuckReason::OverDeadline => {
             "the platform should have ended it: look whether the platform works; it holds its slot"
         }
-        StuckReason::Suspended => "resume it, or let its queue admit it; until then it holds its slot",
+        StuckReason::Suspended => {
+            "resume it, or let its queue admit it; until then it holds its slot"
+        }
     }
 }
 
@@ -110,7 +115,8 @@ fn advise_on_unjudged(report: &Report) -> Vec<Advice> {
     [GapCause::Refused, GapCause::TooLarge, GapCause::Other]
         .into_iter()
         .filter_map(|cause| {
-            let pulls: Vec<&Unjudged> = merge.unjudged.iter().filter(|pull| pull.cause == cause).collect();
+            let pulls: Vec<&Unjudged> =
+                merge.unjudged.iter().filter(|pull| pull.cause == cause).collect();
             let sentence = &pulls.first()?.sentence;
             let signal = format!("could not be judged: {}", which(pulls.iter().copied()));
             Some(Advice { signal, action: show_again(cause, sentence).to_owned() })
@@ -140,7 +146,10 @@ const REMEDIES: [(PullReason, &str); 6] = [
         PullReason::AlreadyOnBase,
         "an earlier merge of it half succeeded: compare it with the base, then close it",
     ),
-    (PullReason::MergeOutcomeUnknown, "look whether it was merged; the next cycle finds out by itself, too"),
+    (
+        PullReason::MergeOutcomeUnknown,
+        "look whether it was merged; the next cycle finds out by itself, too",
+    ),
     (
         PullReason::Forbidden,
         "give the token write access to contents and pull requests; merge changes of workflows by hand",
@@ -160,7 +169,8 @@ fn advise_on_reasons(report: &Report) -> Vec<Advice> {
     for (reason, remedy) in REMEDIES {
         let pulls = with(reason);
         if !pulls.is_empty() {
-            let signal = format!("{}: {}", reason.word(), numbers(pulls.iter().map(|pull| pull.number)));
+            let signal =
+                format!("{}: {}", reason.word(), numbers(pulls.iter().map(|pull| pull.number)));
             advice.push(Advice { signal, action: remedy.to_owned() });
         }
     }
@@ -168,7 +178,8 @@ fn advise_on_reasons(report: &Report) -> Vec<Advice> {
     if behind >= 2 || (behind == 1 && !merge.merged.is_empty()) {
         let signal = format!("left behind their base by strict protection: {behind}");
         let action =
-            "use a merge queue, or update their branches: every merge leaves the others behind".to_owned();
+            "use a merge queue, or update their branches: every merge leaves the others behind"
+                .to_owned();
         advice.push(Advice { signal, action });
     }
     advice
@@ -177,20 +188,23 @@ fn advise_on_reasons(report: &Report) -> Vec<Advice> {
 fn advise_on_token(report: &Report) -> Vec<Advice> {
     let merge = &report.merge.body;
     let mut advice = Vec::new();
-    let left = merge.token_expires_at.map(|at| at.duration_since(report.started_at).unwrap_or_default());
+    let left =
+        merge.token_expires_at.map(|at| at.duration_since(report.started_at).unwrap_or_default());
     if let Some(left) = left.filter(|left| *left < TOKEN_EXPIRES_SOON) {
         let signal = match left.as_secs() / 86400 {
             0 => "the GitHub token expires within a day".to_owned(),
             1 => "the GitHub token expires in 1 day".to_owned(),
             days => format!("the GitHub token expires in {days} days"),
         };
-        let action = "make a new one, or use a GitHub App, whose tokens renew themselves".to_owned();
+        let action =
+            "make a new one, or use a GitHub App, whose tokens renew themselves".to_owned();
         advice.push(Advice { signal, action });
     }
     if merge.token_is_administrator {
         let signal = "the GitHub token is an administrator's".to_owned();
         let action =
-            "use one that may write but not administrate: it cannot bypass branch protection".to_owned();
+            "use one that may write but not administrate: it cannot bypass branch protection"
+                .to_owned();
         advice.push(Advice { signal, action });
     }
     advice
@@ -201,20 +215,26 @@ fn remedy(endpoint: &EndpointHealth, report: &Report, roles: &[Role]) -> String 
     let repair = || repair(report, roles);
     match (&endpoint.cause, endpoint.status) {
         (Some(Cause::Redirect), _) => {
-            "set `url` in [[health]] to the page that should answer, or choose other `redirects`".to_owned()
+            "set `url` in [[health]] to the page that should answer, or choose other `redirects`"
+                .to_owned()
         }
         (Some(Cause::TooManyHeaders), _) => "watch a page with fewer headers".to_owned(),
         (Some(Cause::Name), _) => {
             "correct `url` in [[health]], or the name's entry in the name service".to_owned()
         }
-        (Some(Cause::Proxy(proxy)), _) => format!("look at the proxy {proxy}, or list the host in NO_PROXY"),
+        (Some(Cause::Proxy(proxy)), _) => {
+            format!("look at the proxy {proxy}, or list the host in NO_PROXY")
+        }
         (Some(Cause::UnusableProxy), _) => {
             "correct the proxy's variable where the coordinator is started".to_owned()
         }
         (Some(Cause::Certificate(fault)), _) => fault.remedy().to_owned(),
         (Some(Cause::Refused), _) => format!("nothing listens there: start it; {}", repair()),
         (Some(Cause::NotHttp), _) => {
-            format!("correct scheme or port of `url` in [[health]] if another service is there; {}", repair())
+            format!(
+                "correct scheme or port of `url` in [[health]] if another service is there; {}",
+                repair()
+            )
         }
         (_, Some(429)) => {
             "let the coordinator's requests pass its rate limit, or run it less often".to_owned()
@@ -237,7 +257,10 @@ fn repair(report: &Report, roles: &[Role]) -> String {
     let suspects = match recent.as_slice() {
         [] => String::new(),
         some => {
-            format!("look at {}, merged within 30 minutes; ", numbers(some.iter().map(|merge| merge.number)))
+            format!(
+                "look at {}, merged within 30 minutes; ",
+                numbers(some.iter().map(|merge| merge.number))
+            )
         }
     };
     let sentinels = keys(roles.iter().filter(|role| role.mode == Mode::Sentinel && role.count > 0));

@@ -19,8 +19,10 @@ pub(super) fn offline(report: &Report) -> Option<Offline> {
         return None;
     }
     let servers = [("GitHub", github), ("the cluster", cluster)];
-    let servers: Vec<(&str, &Cause)> =
-        servers.into_iter().filter_map(|(name, contact)| Some((name, contact.failure()?))).collect();
+    let servers: Vec<(&str, &Cause)> = servers
+        .into_iter()
+        .filter_map(|(name, contact)| Some((name, contact.failure()?)))
+        .collect();
     let causes: Vec<&Cause> = servers
         .iter()
         .map(|(_, cause)| *cause)
@@ -32,7 +34,10 @@ pub(super) fn offline(report: &Report) -> Option<Offline> {
     let names = servers.iter().map(|(name, _)| (*name).to_owned()).chain(production(endpoints));
     let (who, what) = culprit(&causes);
     Some(Offline {
-        reason: format!("offline: {}; {who} seems to be offline", unreached(&names.collect::<Vec<_>>())),
+        reason: format!(
+            "offline: {}; {who} seems to be offline",
+            unreached(&names.collect::<Vec<_>>())
+        ),
         action: format!("{what}; of production nothing is known"),
     })
 }
@@ -65,11 +70,14 @@ fn culprit(causes: &[&Cause]) -> (String, String) {
     match proxies.as_slice() {
         [] => (
             "this machine".to_owned(),
-            "look at this machine's network and its name service, then run the cycle again".to_owned(),
+            "look at this machine's network and its name service, then run the cycle again"
+                .to_owned(),
         ),
         [proxy] if all_by_proxy => (
             format!("the proxy {proxy}"),
-            format!("look at the proxy {proxy} and at this machine's network, then run the cycle again"),
+            format!(
+                "look at the proxy {proxy} and at this machine's network, then run the cycle again"
+            ),
         ),
         several => {
             let proxies = several.join(" or ");

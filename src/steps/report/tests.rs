@@ -43,7 +43,9 @@ fn failed(error: &str) -> StepOutcome {
 }
 
 fn spawn_failures(count: u32) -> Vec<SpawnFailure> {
-    (0..count).map(|index| SpawnFailure { target: target("qa", index), error: "no".to_owned() }).collect()
+    (0..count)
+        .map(|index| SpawnFailure { target: target("qa", index), error: "no".to_owned() })
+        .collect()
 }
 
 fn production(status: Option<u16>, verdict: HealthVerdict) -> Vec<EndpointHealth> {
@@ -83,20 +85,28 @@ fn all_spawns_failed_is_broken_only_when_nothing_is_live() {
         report.spawn.body.failed = spawn_failures(2);
         report.spawn.body.spawned = vec![Spawned { target: target("dev", 0), generation: 1 }];
     });
-    check(Status::Degraded, &["2 spawns failed"], |report| report.spawn.body.failed = spawn_failures(2));
+    check(Status::Degraded, &["2 spawns failed"], |report| {
+        report.spawn.body.failed = spawn_failures(2);
+    });
     check(Status::Healthy, &[], |report| report.spawn.body.failed = spawn_failures(1));
 }
 
 #[test]
 fn held_work_that_failed_is_degraded_after_one_failure_and_never_healthy() {
     let held = |reason| Hold { reason, until: None, detail: String::new() };
-    check(Status::Degraded, &["2 sessions are held because a spawn of their role failed"], |report| {
-        report.spawn.body.failed = spawn_failures(1);
-        report.spawn.body.held =
-            (1..3).map(|index| (target("qa", index), held(HoldReason::RoleFailed))).collect();
-    });
+    check(
+        Status::Degraded,
+        &["2 sessions are held because a spawn of their role failed"],
+        |report| {
+            report.spawn.body.failed = spawn_failures(1);
+            report.spawn.body.held =
+                (1..3).map(|index| (target("qa", index), held(HoldReason::RoleFailed))).collect();
+        },
+    );
     for reason in [HoldReason::Backoff, HoldReason::Cap, HoldReason::MaxSpawns, HoldReason::Quota] {
-        check(Status::Healthy, &[], |report| report.spawn.body.held = vec![(target("qa", 1), held(reason))]);
+        check(Status::Healthy, &[], |report| {
+            report.spawn.body.held = vec![(target("qa", 1), held(reason))];
+        });
     }
 }
 
@@ -107,7 +117,8 @@ fn an_unknown_inventory_is_degraded_and_broken_when_nothing_can_be_started() {
         report.inventory.body.running = None;
     };
     check(Status::Degraded, &["inventory failed: unreadable records"], unknown);
-    let reasons = ["no agent runs and every spawn failed (1)", "inventory failed: unreadable records"];
+    let reasons =
+        ["no agent runs and every spawn failed (1)", "inventory failed: unreadable records"];
     check(Status::Broken, &reasons, |report| {
         unknown(report);
         report.spawn.body.failed = spawn_failures(1);
@@ -169,7 +180,9 @@ fn each_sign_of_trouble_at_its_limit_is_degraded_and_below_it_healthy() {
         report.merge.body.review_queue = 11;
     });
     check(Status::Healthy, &[], |report| report.merge.body.conflicts = 2);
-    check(Status::Degraded, &["3 pull requests conflict"], |report| report.merge.body.conflicts = 3);
+    check(Status::Degraded, &["3 pull requests conflict"], |report| {
+        report.merge.body.conflicts = 3;
+    });
     check(Status::Degraded, &["spawn failed: it panicked"], |report| {
         report.spawn.outcome = failed("it panicked");
     });
@@ -183,11 +196,14 @@ fn a_role_backs_off_wholly_when_all_its_slots_wait_and_none_runs() {
     let count = |desired, running, backing_off| {
         move |report: &mut Report| {
             let role = role("ui_builder");
-            report.inventory.body.roles = vec![RoleCount { role, desired, running, backing_off, surplus: 0 }];
+            report.inventory.body.roles =
+                vec![RoleCount { role, desired, running, backing_off, surplus: 0 }];
         }
     };
     check(Status::Degraded, &["every session of ui_builder backs off"], count(2, Some(0), 2));
-    for other in [count(2, Some(1), 1), count(2, Some(0), 1), count(2, None, 2), count(0, Some(0), 0)] {
+    for other in
+        [count(2, Some(1), 1), count(2, Some(0), 1), count(2, None, 2), count(0, Some(0), 0)]
+    {
         check(Status::Healthy, &[], other);
     }
     let report = after(count(2, Some(0), 2));
@@ -221,8 +237,7 @@ fn when_production_is_not_up_the_merges_of_this_cycle_are_suspects_too() {
     };
     let down = with(HealthVerdict::Down, false);
     assert_eq!(numbers(&down), [8, 7, 3]);
-    let action =
-        "look at #8, #7, #3, merged within 30 minutes; sentinel reverts; if a revert is open, approve it";
+    let action = "look at #8, #7, #3, merged within 30 minutes; sentinel reverts; if a revert is open, approve it";
     assert!(says(&down, "production answers 503", action), "{:?}", down.advice);
     assert_eq!(numbers(&with(HealthVerdict::Down, true)), [3], "a dry run merged nothing");
     assert!(numbers(&with(HealthVerdict::Up, false)).is_empty());
@@ -231,7 +246,8 @@ fn when_production_is_not_up_the_merges_of_this_cycle_are_suspects_too() {
 #[test]
 fn a_stuck_session_is_spoken_of_and_leaves_the_status_as_it_is() {
     let report = after(|report| {
-        let pending = (0..5).map(|index| stuck("ui_builder", index, StuckReason::Pending, None, "no image"));
+        let pending =
+            (0..5).map(|index| stuck("ui_builder", index, StuckReason::Pending, None, "no image"));
         let lost = stuck("sentinel", 0, StuckReason::Terminating, None, "its node does not answer");
         report.inventory.body.stuck = pending.chain([lost]).collect();
     });
@@ -239,7 +255,10 @@ fn a_stuck_session_is_spoken_of_and_leaves_the_status_as_it_is() {
     let signals: Vec<_> = report.advice.iter().map(|advice| advice.signal.as_str()).collect();
     assert_eq!(
         signals,
-        ["pending: ui-builder-s0, ui-builder-s1, ui-builder-s2 and 2 more", "terminating: sentinel-s0"]
+        [
+            "pending: ui-builder-s0, ui-builder-s1, ui-builder-s2 and 2 more",
+            "terminating: sentinel-s0"
+        ]
     );
     assert!(
         report.advice.iter().all(|advice| advice.action.contains("holds its slot")),
@@ -251,7 +270,11 @@ fn a_stuck_session_is_spoken_of_and_leaves_the_status_as_it_is() {
 #[test]
 fn a_long_review_queue_wants_more_of_the_roster_s_reviewers() {
     let report = after(|report| report.merge.body.review_queue = 14);
-    assert!(says(&report, "review queue is 14", "raise the count of code_reviewer"), "{:?}", report.advice);
+    assert!(
+        says(&report, "review queue is 14", "raise the count of code_reviewer"),
+        "{:?}",
+        report.advice
+    );
 }
 
 #[test]
@@ -272,8 +295,10 @@ fn unjudged(number: Option<u64>, cause: GapCause, sentence: &str) -> Unjudged {
 
 #[test]
 fn pull_requests_that_could_not_be_judged_are_degraded_and_broken_where_none_could() {
-    let limits = || unjudged(Some(3), GapCause::TooLarge, "Resource limits for this query exceeded.");
-    let reason = "1 of 2 pull requests could not be judged (#3): Resource limits for this query exceeded.";
+    let limits =
+        || unjudged(Some(3), GapCause::TooLarge, "Resource limits for this query exceeded.");
+    let reason =
+        "1 of 2 pull requests could not be judged (#3): Resource limits for this query exceeded.";
     check(Status::Degraded, &[reason], |report| {
         report.merge.body.open = 2;
         report.merge.body.unjudged = vec![limits()];
@@ -404,7 +429,8 @@ fn unreached(github: Contact, cluster: Contact, endpoints: &[Option<Cause>]) -> 
     after(|report| {
         report.merge.outcome = failed("no answer from GitHub");
         report.merge.body.open = 0;
-        report.merge.body.recent = vec![RecentMerge { number: 3, title: "Old".to_owned(), merged_at: at(0) }];
+        report.merge.body.recent =
+            vec![RecentMerge { number: 3, title: "Old".to_owned(), merged_at: at(0) }];
         report.contacts = Contacts { github, cluster };
         let endpoint = |cause: &Option<Cause>| EndpointHealth {
             cause: cause.clone(),
@@ -466,7 +492,8 @@ fn a_machine_that_reaches_nothing_is_offline_and_advises_no_revert() {
 #[test]
 fn production_alone_out_of_reach_is_an_outage_and_so_is_a_single_server_that_refuses() {
     let refused = || Contact::Unreachable(Cause::Refused);
-    let is_offline = |report: &Report| report.reasons.iter().any(|reason| reason.text.starts_with("offline"));
+    let is_offline =
+        |report: &Report| report.reasons.iter().any(|reason| reason.text.starts_with("offline"));
     for (github, cluster, endpoints) in [
         (Contact::Reached, Contact::NotTried, vec![Some(Cause::Refused)]),
         (Contact::NotTried, Contact::NotTried, vec![Some(Cause::Refused)]),

@@ -42,10 +42,12 @@ impl Platform for Scripted {
 /// Ten slots of `first` and two of `second`, all to be started: the report, and who was asked for.
 async fn applied(answer: Answer) -> (SpawnReport, Vec<String>) {
     let roles = [a_role("first", Mode::TaskDriven, 10), a_role("second", Mode::TaskDriven, 2)];
-    let orders = roles.iter().flat_map(coordinator_core::fleet::Role::wants).map(Order::Start).collect();
+    let orders =
+        roles.iter().flat_map(coordinator_core::fleet::Role::wants).map(Order::Start).collect();
     let (cycle, stop) = (CycleId("c".to_owned()), CancellationToken::new());
     let until = Instant::now() + Duration::from_secs(600);
-    let context = SpawnContext { cycle: &cycle, clock: || at(0), until, stop: &stop, dry_run: false };
+    let context =
+        SpawnContext { cycle: &cycle, clock: || at(0), until, stop: &stop, dry_run: false };
     let platform = Scripted { answer, asked: RefCell::default() };
     let mut run = SpawnRun::default();
     apply(&mut run, &platform, orders, &context).await.expect("nothing stops it");
@@ -78,7 +80,11 @@ async fn a_full_quota_holds_the_rest_of_the_role_unasked_and_no_other_role() {
     assert_eq!(holds(&body), all_of_first(HoldReason::Quota));
     assert_eq!(asked_of_first(&asked), AT_ONCE, "only those that were under way: {asked:?}");
     assert_eq!(body.spawned.len(), 2);
-    assert!(body.held.iter().all(|(_, hold)| hold.detail == "the platform says so"), "{:?}", body.held);
+    assert!(
+        body.held.iter().all(|(_, hold)| hold.detail == "the platform says so"),
+        "{:?}",
+        body.held
+    );
 }
 
 #[tokio::test]
@@ -114,14 +120,21 @@ async fn a_failure_holds_the_rest_of_the_role_for_another_reason() {
 #[tokio::test]
 async fn after_a_rate_limit_no_start_of_any_role_begins_and_what_is_left_waits_for_its_reset() {
     let (body, asked) = applied(|slot| match slot.index() {
-        Some(0) => Ok(Start::RateLimited(RateLimit { resets_at: Some(at(90)), said: String::new() })),
+        Some(0) => {
+            Ok(Start::RateLimited(RateLimit { resets_at: Some(at(90)), said: String::new() }))
+        }
         _ => Ok(Start::Started { generation: 1 }),
     })
     .await;
     assert_eq!(asked.len(), AT_ONCE, "only those that were under way: {asked:?}");
     assert_eq!((body.spawned.len(), body.held.len()), (AT_ONCE - 1, 12 - AT_ONCE + 1));
     for (target, hold) in &body.held {
-        assert_eq!((hold.reason, hold.until), (HoldReason::Quota, Some(at(90))), "{}", target.slot.name());
+        assert_eq!(
+            (hold.reason, hold.until),
+            (HoldReason::Quota, Some(at(90))),
+            "{}",
+            target.slot.name()
+        );
     }
     assert_eq!(body.rate_limit, Some(RateLimit { resets_at: Some(at(90)), said: String::new() }));
 }

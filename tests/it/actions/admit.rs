@@ -44,7 +44,13 @@ fn a_slot_that_backs_off_or_waits_for_its_interval_is_skipped() {
     assert_eq!(fleet.admit_step(&run).0, Admission::Skip, "it started less than an hour ago");
     let fleet = Fleet::of(1);
     let run = dispatched(&fleet);
-    fleet.past(Past { generation: 1, conclusion: "failure", ended: 5, runtime: 60, ..Past::default() });
+    fleet.past(Past {
+        generation: 1,
+        conclusion: "failure",
+        ended: 5,
+        runtime: 60,
+        ..Past::default()
+    });
     assert_eq!(fleet.admit_step(&run).0, Admission::Skip, "it failed a moment ago");
 }
 
@@ -73,7 +79,13 @@ fn a_history_that_cannot_be_read_lets_nothing_through() {
         let run = dispatched(&fleet);
         fleet.github.always(route, fault);
         let (admission, step) = fleet.admit_step(&run);
-        assert_eq!((admission, step.code), (Admission::Skip, Some(0)), "{}{}", step.stdout, step.stderr);
+        assert_eq!(
+            (admission, step.code),
+            (Admission::Skip, Some(0)),
+            "{}{}",
+            step.stdout,
+            step.stderr
+        );
     }
 }
 
@@ -99,6 +111,10 @@ fn inputs_that_are_none_are_refused_and_not_obeyed() {
     ] {
         let step = with_input(name, value);
         assert_eq!(step.code, Some(2), "{name}: {}{}", step.stdout, step.stderr);
-        assert!(step.stderr.starts_with("error: ") && step.stderr.lines().count() == 1, "{}", step.stderr);
+        assert!(
+            step.stderr.starts_with("error: ") && step.stderr.lines().count() == 1,
+            "{}",
+            step.stderr
+        );
     }
 }

@@ -21,7 +21,10 @@ fn every_refusal_of_a_dispatch_names_its_remedy() {
             assert!(error.contains(word), "{word:?} is missing in {error:?}");
         }
     };
-    has(scripted(403, "Resource not accessible by integration"), &["403", "`actions: write`", "demo/app"]);
+    has(
+        scripted(403, "Resource not accessible by integration"),
+        &["403", "`actions: write`", "demo/app"],
+    );
     has(scripted(404, "Not Found"), &["agent-session.yml", "coordinator init --github-actions"]);
     has(scripted(401, "Bad credentials"), &["expired or revoked"]);
     let disabled = failure(|fleet| {
@@ -31,7 +34,10 @@ fn every_refusal_of_a_dispatch_names_its_remedy() {
     let no_ref = failure(|fleet| fleet.actions(|actions, _| actions.sessions().refs.clear()));
     has(no_ref, &["No ref found for: main", "correct `ref` in [platform.github-actions]"]);
     let no_trigger = failure(|fleet| fleet.actions(|actions, _| actions.sessions().inputs = None));
-    has(no_trigger, &["'workflow_dispatch' trigger", "renew it with `coordinator init --github-actions`"]);
+    has(
+        no_trigger,
+        &["'workflow_dispatch' trigger", "renew it with `coordinator init --github-actions`"],
+    );
     let old_file = failure(|fleet| {
         fleet.actions(|actions, _| {
             if let Some(inputs) = &mut actions.sessions().inputs {
@@ -45,7 +51,9 @@ fn every_refusal_of_a_dispatch_names_its_remedy() {
 #[test]
 fn a_failed_dispatch_holds_the_rest_of_its_role() {
     let fleet = Fleet::of(12);
-    fleet.github.always(Route::Dispatch, Fault::status(403, "Resource not accessible by integration"));
+    fleet
+        .github
+        .always(Route::Dispatch, Fault::status(403, "Resource not accessible by integration"));
     let cycle = fleet.cycle();
     let failed = cycle.slots("failed").len();
     assert!((1..=8).contains(&failed), "{failed} were under way at once");
@@ -77,7 +85,10 @@ fn requests_that_the_hour_no_longer_has_are_not_sent() {
     let fleet = Fleet::of(3);
     fleet.github.state().rate_limit_remaining = 2;
     let cycle = fleet.cycle();
-    assert_eq!((cycle.asked.as_slice(), cycle.finished.code), (&["GET runs 1".to_owned()][..], Some(75)));
+    assert_eq!(
+        (cycle.asked.as_slice(), cycle.finished.code),
+        (&["GET runs 1".to_owned()][..], Some(75))
+    );
     assert_eq!(cycle.held().len(), 3);
 }
 

@@ -20,7 +20,8 @@ fn a_full_fleet_costs_one_request() {
 
 #[test]
 fn whatever_is_not_completed_is_live() {
-    for status in ["requested", "queued", "pending", "waiting", "in_progress", "a_word_of_tomorrow"] {
+    for status in ["requested", "queued", "pending", "waiting", "in_progress", "a_word_of_tomorrow"]
+    {
         let fleet = Fleet::of(1);
         let id = fleet.live("ui-builder-s0");
         fleet.actions(|actions, _| status.clone_into(&mut actions.run(id).status));
@@ -98,10 +99,16 @@ fn a_run_that_waits_too_long_is_stuck_and_one_that_waits_for_a_person_at_once() 
     });
     let cycle = fleet.cycle();
     let stuck = cycle.step("inventory")["stuck"].clone();
-    let reasons: Vec<(&Value, &Value)> =
-        stuck.as_array().expect("a list").iter().map(|row| (&row["slot"], &row["reason"])).collect();
-    let expected =
-        [(json!("demo-ui-builder-s0"), json!("pending")), (json!("demo-ui-builder-s1"), json!("suspended"))];
+    let reasons: Vec<(&Value, &Value)> = stuck
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| (&row["slot"], &row["reason"]))
+        .collect();
+    let expected = [
+        (json!("demo-ui-builder-s0"), json!("pending")),
+        (json!("demo-ui-builder-s1"), json!("suspended")),
+    ];
     assert_eq!(reasons, expected.iter().map(|(slot, reason)| (slot, reason)).collect::<Vec<_>>());
 }
 
@@ -117,12 +124,17 @@ fn after(past: Past<'_>) -> (Vec<String>, Vec<(String, String)>) {
 fn a_session_that_failed_backs_off_and_one_that_went_well_does_not() {
     let started = (vec!["ui-builder-s0".to_owned()], Vec::new());
     let held = (Vec::new(), vec![("ui-builder-s0".to_owned(), "backoff".to_owned())]);
-    let ended = |conclusion, runtime| after(Past { conclusion, ended: 20, runtime, ..Past::default() });
+    let ended =
+        |conclusion, runtime| after(Past { conclusion, ended: 20, runtime, ..Past::default() });
     assert_eq!(ended("success", 300), started);
     assert_eq!(ended("failure", 300), held);
     assert_eq!(ended("timed_out", 300), held);
     assert_eq!(ended("success", 5), held, "too short is as bad");
-    assert_eq!(ended("cancelled", 300), started, "a person stopped it: it says nothing about the agent");
+    assert_eq!(
+        ended("cancelled", 300),
+        started,
+        "a person stopped it: it says nothing about the agent"
+    );
     assert_eq!(ended("skipped", 5), started, "it was not admitted: it was not a session");
 }
 

@@ -199,7 +199,10 @@ async fn the_life_of_a_task_started_failed_tried_again_superseded_and_done() {
     let report = queue.cycle().await;
     assert_eq!(started(&report), []);
     let effects: Vec<_> = report.spawn.body.effects.iter().map(|one| one.report.effect).collect();
-    assert_eq!((effects.as_slice(), queue.state("bd-4jz")), (&["complete"][..], Some(TaskState::Done)));
+    assert_eq!(
+        (effects.as_slice(), queue.state("bd-4jz")),
+        (&["complete"][..], Some(TaskState::Done))
+    );
 
     let slot = "queue-ibd4jzx4d0d5384fa";
     let titles: Vec<(String, String)> = queue.fleet.actions(|actions, _| {
@@ -253,7 +256,10 @@ async fn item_role_and_attempt_come_back_in_every_list_live_and_ended() {
         queue.runs_and_ends("failure");
         let listing = queue.list().await;
         let record = &listing.slots[&slot];
-        assert_eq!((of(record), record.generation, record.live.is_none()), (expected, attempt.into(), true));
+        assert_eq!(
+            (of(record), record.generation, record.live.is_none()),
+            (expected, attempt.into(), true)
+        );
     }
 }
 
@@ -302,9 +308,10 @@ async fn a_start_that_was_planned_before_another_session_ran_is_superseded() {
 
 #[tokio::test]
 async fn a_dispatch_without_an_answer_is_the_attempt_all_the_same_and_is_not_repeated() {
-    for fault in
-        [Fault::reset().after_applying(), Fault::status(504, "We couldn't respond in time").after_applying()]
-    {
+    for fault in [
+        Fault::reset().after_applying(),
+        Fault::status(504, "We couldn't respond in time").after_applying(),
+    ] {
         let queue = Queue::new();
         queue.open("1");
         queue.fleet.github.script(Route::Dispatch, [fault]);
@@ -372,19 +379,22 @@ async fn a_session_that_the_plans_list_did_not_show_is_found_however_far_behind_
         });
         queue.later(seconds);
         let report = queue.cycle().await;
-        let attempts: BTreeSet<u32> = started(&report).iter().map(|(_, attempt, _)| *attempt).collect();
+        let attempts: BTreeSet<u32> =
+            started(&report).iter().map(|(_, attempt, _)| *attempt).collect();
         assert_eq!(attempts, BTreeSet::from([1, 2]), "one task seems never to have run");
         queue.fleet.actions(|actions, _| actions.index());
         for id in queue.fleet.queued() {
             let title = queue.fleet.actions(|actions, _| actions.run(id).title.clone());
-            let expected = if title.contains("attempt=2") { Admission::Go } else { Admission::Skip };
+            let expected =
+                if title.contains("attempt=2") { Admission::Go } else { Admission::Skip };
             assert_eq!(queue.fleet.play(id), expected, "{title} after {seconds} s");
         }
     }
 }
 
 #[tokio::test]
-async fn generations_that_begin_anew_because_runs_were_deleted_are_not_mistaken_for_those_of_before() {
+async fn generations_that_begin_anew_because_runs_were_deleted_are_not_mistaken_for_those_of_before()
+ {
     let queue = Queue::new();
     queue.open("1");
     queue.cycle().await;
@@ -520,7 +530,8 @@ async fn step(queue: &Queue, dice: &mut Dice, admitted: &mut Admitted) {
         0..=2 => {
             // Some of them are killed where they stand.
             let cycles = (0..=dice.roll(3)).map(|_| {
-                let patience = [3, 10, 30, 60_000, 60_000][usize::try_from(dice.roll(5)).expect("small")];
+                let patience =
+                    [3, 10, 30, 60_000, 60_000][usize::try_from(dice.roll(5)).expect("small")];
                 tokio::time::timeout(Duration::from_millis(patience), queue.cycle())
             });
             let cycles: Vec<_> = cycles.collect();
@@ -533,9 +544,15 @@ async fn step(queue: &Queue, dice: &mut Dice, admitted: &mut Admitted) {
         }
         8 | 9 => {
             let live = fleet.actions(|actions, _| {
-                actions.runs.values().filter(|run| run.is_admitted()).map(|run| run.id).collect::<Vec<_>>()
+                actions
+                    .runs
+                    .values()
+                    .filter(|run| run.is_admitted())
+                    .map(|run| run.id)
+                    .collect::<Vec<_>>()
             });
-            let conclusion = dice.pick(&["success", "failure", "cancelled"]).expect("there are some");
+            let conclusion =
+                dice.pick(&["success", "failure", "cancelled"]).expect("there are some");
             if let Some(id) = dice.pick(&live) {
                 queue.end(id, conclusion);
             }
@@ -547,8 +564,9 @@ async fn step(queue: &Queue, dice: &mut Dice, admitted: &mut Admitted) {
         }),
         _ => {
             // A dispatch arrives late, or twice.
-            let ids =
-                fleet.actions(|actions, _| actions.runs.keys().rev().take(4).copied().collect::<Vec<_>>());
+            let ids = fleet.actions(|actions, _| {
+                actions.runs.keys().rev().take(4).copied().collect::<Vec<_>>()
+            });
             if let Some(id) = dice.pick(&ids) {
                 queue.dispatched_again(id);
             }

@@ -4,7 +4,8 @@ use super::{Fleet, Past};
 use testkit::actions::Index;
 use testkit::{Fault, Route};
 
-/// `count` sessions that are over, five minutes apart, and one that is live and older than all of them.
+/// `count` sessions that are over, five minutes apart, and one that is live and older than all of
+/// them.
 fn busy_past(fleet: &Fleet, count: u64) {
     fleet.actions(|actions, now| {
         for number in 0..count {
@@ -92,7 +93,9 @@ fn a_page_that_fails_fails_the_inventory() {
 fn jobs_that_cannot_be_read_leave_the_history_unknown() {
     let fleet = Fleet::of(1);
     fleet.past(Past::default());
-    fleet.github.always(Route::GraphQl, Fault::status(403, "Resource not accessible by integration"));
+    fleet
+        .github
+        .always(Route::GraphQl, Fault::status(403, "Resource not accessible by integration"));
     let cycle = fleet.cycle();
     assert_eq!(cycle.step("inventory")["outcome"], "failed", "{:#}", cycle.step("inventory"));
 }
@@ -130,7 +133,8 @@ fn a_repository_without_the_workflow_says_how_to_get_it() {
 #[test]
 fn without_a_token_agents_fail_and_say_what_is_missing() {
     let fleet = Fleet::of(1);
-    let program = crate::coordinator(&fleet.workplace).args(super::AGENTS).without_env("GITHUB_TOKEN");
+    let program =
+        crate::coordinator(&fleet.workplace).args(super::AGENTS).without_env("GITHUB_TOKEN");
     let report = program.run().json();
     for step in ["inventory", "spawn"] {
         let error = report["steps"][step]["error"].as_str().unwrap_or_default();

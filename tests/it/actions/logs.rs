@@ -63,7 +63,11 @@ fn a_session_that_goes_on_has_a_page_and_no_log_yet() {
     for arguments in [&["logs", "ui-builder-s0"][..], &["logs", "demo-ui-builder-s0", "--follow"]] {
         let run = fleet.run(arguments).finished;
         assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}", run.stderr);
-        assert!(run.stderr.contains("/actions/runs/") && run.stderr.contains("still runs"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("/actions/runs/") && run.stderr.contains("still runs"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -129,7 +133,12 @@ fn a_person_stops_a_session_and_what_waits_behind_it_by_cancelling_its_runs() {
     let fleet = Fleet::of(1);
     fleet.live("ui-builder-s0");
     let run = fleet.run(&["stop", "ui-builder-s0", "-y"]).finished;
-    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "ui-builder-s0: stopping\n"), "{}", run.stderr);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (Some(0), "ui-builder-s0: stopping\n"),
+        "{}",
+        run.stderr
+    );
     let run = fleet.run(&["sessions", "-o", "json"]).finished;
     assert!(run.stdout.contains("\"outcome\": \"stopped\""), "{}", run.stdout);
     let run = fleet.run(&["stop", "ui-builder-s0"]).finished;

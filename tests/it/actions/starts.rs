@@ -53,8 +53,15 @@ fn the_ticket_ends_five_minutes_later_by_github_s_clock() {
 fn a_dry_run_shows_the_dispatches_and_makes_none() {
     let fleet = Fleet::of(2);
     fleet.live("ui-builder-s0");
-    let cycle =
-        fleet.run(&["reconcile", "--dry-run", "--only", "spawn", "-o", "json", "--detailed-exitcode"]);
+    let cycle = fleet.run(&[
+        "reconcile",
+        "--dry-run",
+        "--only",
+        "spawn",
+        "-o",
+        "json",
+        "--detailed-exitcode",
+    ]);
     assert_eq!(cycle.slots("spawned"), ["ui-builder-s1"]);
     assert_eq!((cycle.dispatches(), cycle.finished.code), (0, Some(3)));
     assert_eq!(cycle.asked, ["GET runs 1", "GET group coord-demo-ui-builder-s1"]);
@@ -69,14 +76,21 @@ fn a_run_that_the_list_does_not_show_yet_is_seen_in_its_group() {
     });
     let cycle = fleet.cycle();
     assert_eq!(cycle.step("inventory")["running"], 0, "the list is behind");
-    assert_eq!((cycle.slots("already_running").len(), cycle.dispatches()), (1, 0), "{:?}", cycle.asked);
+    assert_eq!(
+        (cycle.slots("already_running").len(), cycle.dispatches()),
+        (1, 0),
+        "{:?}",
+        cycle.asked
+    );
 }
 
 #[test]
 fn a_group_that_cannot_be_read_holds_its_slot() {
-    for fault in
-        [Fault::status(500, "Server Error"), Fault::status(403, "Resource not accessible"), Fault::html()]
-    {
+    for fault in [
+        Fault::status(500, "Server Error"),
+        Fault::status(403, "Resource not accessible"),
+        Fault::html(),
+    ] {
         let fleet = Fleet::of(1);
         fleet.github.always(Route::Group, fault);
         let cycle = fleet.cycle();
@@ -87,9 +101,10 @@ fn a_group_that_cannot_be_read_holds_its_slot() {
 
 #[test]
 fn a_dispatch_that_ran_without_an_answer_is_not_repeated_and_is_live_in_the_next_cycle() {
-    for fault in
-        [Fault::reset().after_applying(), Fault::status(504, "We couldn't respond in time").after_applying()]
-    {
+    for fault in [
+        Fault::reset().after_applying(),
+        Fault::status(504, "We couldn't respond in time").after_applying(),
+    ] {
         let fleet = Fleet::of(1);
         fleet.github.script(Route::Dispatch, [fault]);
         let cycle = fleet.cycle();
@@ -113,10 +128,18 @@ fn two_coordinators_that_dispatch_one_slot_at_once_get_one_session() {
     let cycle = fleet.cycle();
     let other = other.wait();
     for report in [cycle.finished.json(), other.json()] {
-        assert_eq!(report["steps"]["spawn"]["spawned"].as_array().map(Vec::len), Some(1), "{report:#}");
+        assert_eq!(
+            report["steps"]["spawn"]["spawned"].as_array().map(Vec::len),
+            Some(1),
+            "{report:#}"
+        );
     }
     let runs = fleet.actions(|actions, _| {
-        actions.of_slot("ui-builder-s0").iter().map(|run| (run.id, run.status.clone())).collect::<Vec<_>>()
+        actions
+            .of_slot("ui-builder-s0")
+            .iter()
+            .map(|run| (run.id, run.status.clone()))
+            .collect::<Vec<_>>()
     });
     let statuses: Vec<&str> = runs.iter().map(|(_, status)| status.as_str()).collect();
     assert_eq!(statuses, ["queued", "pending"], "the second one waits for its turn");

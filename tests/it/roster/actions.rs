@@ -24,7 +24,10 @@ fn load(settings: &str) -> ActionsSettings {
 #[test]
 fn a_repository_is_all_that_workflow_runs_need() {
     let settings = load("");
-    assert_eq!((settings.workflow.as_str(), settings.git_ref.as_str()), ("agent-session.yml", "main"));
+    assert_eq!(
+        (settings.workflow.as_str(), settings.git_ref.as_str()),
+        ("agent-session.yml", "main")
+    );
     assert_eq!(settings.ticket, Duration::from_secs(300));
     assert_eq!(settings.start_timeout, Duration::from_secs(900));
     assert_eq!(settings.max_requests, 80);
@@ -35,7 +38,10 @@ fn every_key_arrives() {
     let settings = load(
         "workflow = \"agents.yaml\"\nref = \"release/1\"\nticket = \"10m\"\nstart_timeout = \"1h\"\nmax_requests = 400",
     );
-    assert_eq!((settings.workflow.as_str(), settings.git_ref.as_str()), ("agents.yaml", "release/1"));
+    assert_eq!(
+        (settings.workflow.as_str(), settings.git_ref.as_str()),
+        ("agents.yaml", "release/1")
+    );
     assert_eq!(settings.ticket, Duration::from_secs(600));
     assert_eq!(settings.start_timeout, Duration::from_secs(3600));
     assert_eq!(settings.max_requests, 400);
@@ -44,14 +50,22 @@ fn every_key_arrives() {
 #[test]
 fn what_cannot_be_is_refused_with_its_place_and_what_to_do() {
     let no_repository = format!("fleet = \"demo\"\n[platform]\nkind = \"github-actions\"\n{ROLE}");
-    refused(&no_repository, "3:8", &["there is no repository to run workflows in", "add [repository]"]);
+    refused(
+        &no_repository,
+        "3:8",
+        &["there is no repository to run workflows in", "add [repository]"],
+    );
     let with = |line: &str| format!("{LEAST}[platform.github-actions]\n{line}\n{ROLE}");
     refused(
         &with("workflow = \".github/workflows/a.yml\""),
         "7:12",
         &["workflows are in `.github/workflows`"],
     );
-    refused(&with("workflow = \"a.json\""), "7:12", &["write a file name such as `agent-session.yml`"]);
+    refused(
+        &with("workflow = \"a.json\""),
+        "7:12",
+        &["write a file name such as `agent-session.yml`"],
+    );
     refused(&with("ref = \"-x\""), "7:7", &["write a branch such as `main`"]);
     refused(&with("ticket = \"5s\""), "7:10", &["1m to 365days"]);
     refused(&with("max_requests = 5"), "7:16", &["10"]);

@@ -32,13 +32,21 @@ fn a_fleet_and_a_role_with_a_brief_are_a_roster() {
     assert_eq!((roster.platform.max_running, roster.platform.max_spawns), (None, 50));
     assert_eq!(roster.platform.on_inventory_failure, OnInventoryFailure::Spawn);
     assert_eq!(state_dir(&roster), Path::new("/home/someone/.local/state/coordinator"));
-    assert!(roster.repository.is_none() && roster.health.is_empty() && roster.secret_names.is_empty());
+    assert!(
+        roster.repository.is_none() && roster.health.is_empty() && roster.secret_names.is_empty()
+    );
 
     let [role] = roster.roles.as_slice() else { panic!("one role") };
     assert_eq!((role.name.as_str(), role.count, role.department.as_str()), ("Ui Builder", 1, ""));
-    assert_eq!((role.mode, role.spec.brief_path.as_str()), (Mode::SelfDirected, "briefs/ui_builder.md"));
+    assert_eq!(
+        (role.mode, role.spec.brief_path.as_str()),
+        (Mode::SelfDirected, "briefs/ui_builder.md")
+    );
     let spec = &role.spec;
-    assert_eq!(spec.command, ["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]);
+    assert_eq!(
+        spec.command,
+        ["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]
+    );
     assert_eq!(
         (spec.time_limit, spec.local.min_free_bytes, spec.local.retain, spec.local.retain_work),
         (seconds(7200), 1 << 30, 5, 1)
@@ -162,7 +170,10 @@ fn every_key_about_sessions_arrives() {
     assert_eq!((restraint.backoff_base, restraint.backoff_cap), (Duration::ZERO, seconds(4)));
 
     assert_eq!(other.spec.command, ["other"]);
-    assert_eq!((other.spec.time_limit, other.spec.local.min_free_bytes), (seconds(5400), 500_000_000));
+    assert_eq!(
+        (other.spec.time_limit, other.spec.local.min_free_bytes),
+        (seconds(5400), 500_000_000)
+    );
     assert_eq!(
         (other.spec.local.retain, other.spec.local.retain_work),
         (0, 9),
@@ -176,7 +187,10 @@ fn variables_are_replaced_merged_and_remembered_as_secrets() {
     let [bee, other] = roster.roles.as_slice() else { panic!("two roles") };
     assert_eq!(bee.spec.env["PLAIN"], "$HOME {x} $$", "`${{NAME}}` alone is special");
     assert_eq!(bee.spec.env["SECRET"], "a s3cret-value b");
-    assert_eq!((bee.spec.env["BOTH"].as_str(), other.spec.env["BOTH"].as_str()), ("default", "role"));
+    assert_eq!(
+        (bee.spec.env["BOTH"].as_str(), other.spec.env["BOTH"].as_str()),
+        ("default", "role")
+    );
     assert!(roster.secret_names.iter().eq(["TOKEN"]));
 }
 
@@ -192,9 +206,12 @@ fn every_key_about_merging_and_health_arrives() {
     assert_eq!(merge.trusted_approvers, ["alice", "reviewer[bot]"]);
     assert_eq!(merge.allow_bot_approvers, ["one", "two"]);
     assert_eq!(merge.checks, CheckMode::Required);
-    let checks: Vec<_> = merge.required_checks.iter().map(|c| (c.name.as_str(), c.app.as_deref())).collect();
+    let checks: Vec<_> =
+        merge.required_checks.iter().map(|c| (c.name.as_str(), c.app.as_deref())).collect();
     assert_eq!(checks, [("build", None), ("test", Some("github-actions"))]);
-    assert!(merge.ignored_checks.is_match("codecov/patch") && !merge.ignored_checks.is_match("build"));
+    assert!(
+        merge.ignored_checks.is_match("codecov/patch") && !merge.ignored_checks.is_match("build")
+    );
     assert!(merge.block_labels.is_empty() && merge.block_title.is_none());
     assert_eq!(merge.required_labels, ["ready"]);
     let protected = merge.protected_paths.expect("a set");
@@ -221,18 +238,23 @@ fn the_graphql_address_follows_from_the_rest_address() {
     };
     assert_eq!(url(""), "https://api.github.com/graphql");
     assert_eq!(url("api_url = \"http://127.0.0.1:9/\""), "http://127.0.0.1:9/graphql");
-    assert_eq!(url("api_url = \"https://ghe.example.com/api/v3\""), "https://ghe.example.com/api/graphql");
+    assert_eq!(
+        url("api_url = \"https://ghe.example.com/api/v3\""),
+        "https://ghe.example.com/api/graphql"
+    );
     assert_eq!(url("graphql_url = \"https://x.example.com/g\""), "https://x.example.com/g");
 }
 
 #[test]
 fn a_file_beside_the_roster_replaces_the_built_in_text() {
-    let roster =
-        "fleet = \"demo\"\n[[role]]\nkey = \"a\"\nmode = \"thinker\"\n[repository]\nname = \"acme/shop\"\n";
+    let roster = "fleet = \"demo\"\n[[role]]\nkey = \"a\"\nmode = \"thinker\"\n[repository]\nname = \"acme/shop\"\n";
     let folder = Folder::with_briefs(roster);
     let prompt = |folder: &Folder| folder.load().expect("it is valid").roles[0].spec.prompt.clone();
     let built_in = prompt(&folder);
-    assert!(built_in.contains("fresh clone") && built_in.contains("never write code"), "{built_in}");
+    assert!(
+        built_in.contains("fresh clone") && built_in.contains("never write code"),
+        "{built_in}"
+    );
     folder.write("briefs/preamble.md", "Be kind.");
     folder.write("briefs/modes/thinker.md", "Think.");
     insta::assert_snapshot!("prompt", prompt(&folder));
@@ -243,5 +265,8 @@ fn a_shared_text_that_cannot_be_read_is_refused() {
     let folder = Folder::with_briefs("fleet = \"demo\"\n[[role]]\nkey = \"a\"\n");
     folder.write("briefs/preamble.md", [0xff]);
     let told = folder.load().expect_err("it is no text");
-    assert!(told.contains("briefs/preamble.md is not UTF-8") && told.contains("remove it"), "{told}");
+    assert!(
+        told.contains("briefs/preamble.md is not UTF-8") && told.contains("remove it"),
+        "{told}"
+    );
 }

@@ -28,7 +28,8 @@ fn load(folder: &Folder) -> (Roster, ExecSettings) {
 
 fn program(folder: &Folder, path: &str, mode: u32) {
     folder.write(path, "#!/bin/sh\n");
-    fs::set_permissions(folder.path().join(path), Permissions::from_mode(mode)).expect("the file is there");
+    fs::set_permissions(folder.path().join(path), Permissions::from_mode(mode))
+        .expect("the file is there");
 }
 
 #[test]
@@ -52,7 +53,10 @@ fn every_key_arrives_and_what_a_variable_names_is_a_secret() {
     assert_eq!(settings.plugin, home.join("plugins/tmux"));
     assert_eq!(settings.timeout, Duration::from_secs(120));
     let pairs = [("KEY", "Bearer s3cret-value"), ("PLAIN", "x")];
-    assert_eq!(settings.env, BTreeMap::from(pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))));
+    assert_eq!(
+        settings.env,
+        BTreeMap::from(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    );
     assert_eq!(roster.secret_names.iter().collect::<Vec<_>>(), ["TOKEN"]);
     assert_eq!(settings.state_dir, home.join("state"));
 }

@@ -14,7 +14,9 @@ fn init(arguments: &[&str]) -> (Folder, Run) {
 #[test]
 fn a_starter_is_valid_and_named_after_its_folder() {
     let (folder, run) = init(&[]);
-    for part in ["  roster.toml\n", "  briefs/sentinel.md\n", "coordinator doctor", "*/5 * * * * PATH="] {
+    for part in
+        ["  roster.toml\n", "  briefs/sentinel.md\n", "coordinator doctor", "*/5 * * * * PATH="]
+    {
         assert!(run.stdout.contains(part), "{part:?} is missing in\n{}", run.stdout);
     }
     let check = folder.run(&["check", "--config", "My Shop/roster.toml"]);
@@ -29,8 +31,11 @@ fn a_file_that_is_there_stays_as_it_is() {
     folder.write("briefs/sentinel.md", "Mine.");
     let run = folder.run(&["init"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let kept =
-        run.stdout.split_once("Kept, because they were there already:").expect("it says what it kept").1;
+    let kept = run
+        .stdout
+        .split_once("Kept, because they were there already:")
+        .expect("it says what it kept")
+        .1;
     assert!(kept.starts_with("\n  roster.toml\n  briefs/sentinel.md\n"), "{kept}");
     let read = |path: &str| fs::read_to_string(folder.path().join(path)).expect("it is there");
     assert_eq!(
@@ -76,13 +81,20 @@ fn systemd_files_start_this_program_and_leave_agents_alive() {
         env!("CARGO_BIN_EXE_coordinator"),
         dir.display()
     );
-    for part in
-        [start.as_str(), "Type=oneshot\n", "KillMode=process\n", "Environment=\"PATH=/usr/bin:/bin\"\n"]
-    {
+    for part in [
+        start.as_str(),
+        "Type=oneshot\n",
+        "KillMode=process\n",
+        "Environment=\"PATH=/usr/bin:/bin\"\n",
+    ] {
         assert!(service.contains(part), "{part:?} is missing in\n{service}");
     }
     assert!(read("coordinator.timer").contains("OnCalendar=*:0/5\nPersistent=true\n"));
-    assert!(run.stdout.contains("systemctl --user enable --now coordinator.timer"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("systemctl --user enable --now coordinator.timer"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

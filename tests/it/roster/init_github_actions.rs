@@ -1,11 +1,13 @@
-//! `coordinator init --github-actions`: a fleet for the repository's own workflows, named after its folder or its roster.
+//! `coordinator init --github-actions`: a fleet for the repository's own workflows, named after its
+//! folder or its roster.
 
 use std::fs;
 use std::path::Path;
 
 use super::{Folder, Run};
 
-const FILES: [&str; 2] = [".github/workflows/coordinator.yml", ".github/workflows/agent-session.yml"];
+const FILES: [&str; 2] =
+    [".github/workflows/coordinator.yml", ".github/workflows/agent-session.yml"];
 
 fn init(folder: &Folder, dir: &str) -> Run {
     let run = folder.run(&["init", "--github-actions", dir]);
@@ -71,7 +73,8 @@ fn a_session_has_the_name_the_lock_and_the_inputs_that_the_coordinator_uses() {
         .filter_map(|line| line.strip_prefix("      ")?.split_once(": { description: "))
         .map(|(name, _)| name)
         .collect();
-    let sent = "fleet slot role generation cycle expires_at brief_ref time_limit_minutes task_json item";
+    let sent =
+        "fleet slot role generation cycle expires_at brief_ref time_limit_minutes task_json item";
     assert_eq!(inputs.join(" "), sent);
 }
 
@@ -113,7 +116,8 @@ fn what_is_there_stays_and_the_roster_names_the_fleet() {
 fn init_twice_changes_nothing() {
     let folder = Folder::bare("not a roster");
     init(&folder, "shop");
-    let read = || ["roster.toml", FILES[0], FILES[1]].map(|file| folder.read(&format!("shop/{file}")));
+    let read =
+        || ["roster.toml", FILES[0], FILES[1]].map(|file| folder.read(&format!("shop/{file}")));
     let first = read();
     let again = init(&folder, "shop");
     assert!(again.stdout.contains(": nothing\n"), "{}", again.stdout);

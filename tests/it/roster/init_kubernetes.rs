@@ -95,7 +95,9 @@ fn a_roster_that_is_there_stays_and_names_the_fleet() {
         ("fleet = \"mine\"\n", "mine")
     );
     assert!(written["kustomization.yaml"].contains("coordinator.dev/fleet: \"mine\"\n"));
-    for part in ["there already:\n  roster.toml\n  kubernetes/quota.yaml\n", "set `kind = \"kubernetes\"`"] {
+    for part in
+        ["there already:\n  roster.toml\n  kubernetes/quota.yaml\n", "set `kind = \"kubernetes\"`"]
+    {
         assert!(run.stdout.contains(part), "{part:?} is missing in\n{}", run.stdout);
     }
 }
@@ -127,7 +129,9 @@ fn the_rosters_for_a_cluster_are_valid() {
     assert_eq!(check.code, Some(0), "{}", check.stderr);
     assert!(check.stdout.contains("fleet shop: 25 roles, 38 agents"), "{}", check.stdout);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes");
-    for (path, fleet) in [("base", "fleet demo: 0 roles"), ("overlays/example", "fleet example: 2 roles")] {
+    for (path, fleet) in
+        [("base", "fleet demo: 0 roles"), ("overlays/example", "fleet example: 2 roles")]
+    {
         let folder = Folder::with_briefs(&read(&shipped.join(path).join("roster.toml")));
         let check = folder.run(&["check"]);
         assert_eq!(check.code, Some(0), "{path}: {}", check.stderr);

@@ -1,4 +1,5 @@
-//! `[platform.kubernetes]` and `[role.kubernetes]`: defaults, overrides, and where each key arrives.
+//! `[platform.kubernetes]` and `[role.kubernetes]`: defaults, overrides, and where each key
+//! arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -41,7 +42,10 @@ const LEAST: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platf
 fn an_image_is_all_that_kubernetes_needs() {
     let settings = load(LEAST);
     assert_eq!((settings.namespace, settings.service_account), (None, None));
-    assert_eq!((settings.priority_class, settings.runtime_class, settings.queue_name), (None, None, None));
+    assert_eq!(
+        (settings.priority_class, settings.runtime_class, settings.queue_name),
+        (None, None, None)
+    );
     assert!(settings.node_selector.is_empty() && settings.tolerations.is_empty());
     assert!(settings.image_pull_secrets.is_empty() && settings.template.is_none());
     assert_eq!(settings.start_timeout, Duration::from_secs(600));
@@ -85,7 +89,8 @@ key = "a"
     assert_eq!(settings.service_account.as_deref(), Some("coordinator-session"));
     assert_eq!(settings.node_selector, texts([("kubernetes.io/arch", "amd64")]));
     let text = |text: &str| Some(text.to_owned());
-    let dedicated = Toleration { key: text("dedicated"), value: text("agents"), effect: text("NoSchedule") };
+    let dedicated =
+        Toleration { key: text("dedicated"), value: text("agents"), effect: text("NoSchedule") };
     let everything = Toleration { key: None, value: None, effect: None };
     assert_eq!(settings.tolerations, [dedicated, everything]);
     assert_eq!(settings.image_pull_secrets, ["registry"]);
@@ -111,14 +116,18 @@ fn a_role_replaces_what_it_names_and_keeps_the_rest() {
     let containers = containers(&format!("{platform}{roles}"));
     let [a, b, c] = ["a", "b", "c"].map(|role| &containers[&key(role)]);
     assert_eq!(a, c);
-    assert_eq!((a.image.as_str(), a.env_from.as_slice()), ("agent:1", ["shared".to_owned()].as_slice()));
+    assert_eq!(
+        (a.image.as_str(), a.env_from.as_slice()),
+        ("agent:1", ["shared".to_owned()].as_slice())
+    );
     assert_eq!((b.image.as_str(), b.env_from.len()), ("other:2", 0));
     assert_eq!((&b.requests, &b.limits), (&a.requests, &texts([("memory", "16Gi")])));
 }
 
 #[test]
 fn each_role_may_bring_its_own_image_and_then_the_platform_needs_none() {
-    let role = |key: &str| format!("[[role]]\nkey = \"{key}\"\n[role.kubernetes]\nimage = \"{key}:1\"\n");
+    let role =
+        |key: &str| format!("[[role]]\nkey = \"{key}\"\n[role.kubernetes]\nimage = \"{key}:1\"\n");
     let platform = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n";
     let containers = containers(&format!("{platform}{}{}", role("a"), role("b")));
     let images: Vec<_> = containers.values().map(|container| container.image.as_str()).collect();
@@ -146,8 +155,10 @@ fn a_pod_needs_no_home() {
 fn a_thousand_roles_with_their_own_images_are_no_matter() {
     let mut roster = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n".to_owned();
     for index in 0..1000 {
-        let _ =
-            writeln!(roster, "[[role]]\nkey = \"r{index}\"\n[role.kubernetes]\nimage = \"agent:{index}\"");
+        let _ = writeln!(
+            roster,
+            "[[role]]\nkey = \"r{index}\"\n[role.kubernetes]\nimage = \"agent:{index}\""
+        );
     }
     assert_eq!(containers(&roster).len(), 1000);
 }
@@ -175,7 +186,8 @@ fn every_name_that_a_roster_allows_is_a_name_for_one_job_alone() {
     let longest = format!("r{}", "_y".repeat(13) + "z");
     let roles = ["dev", "dev_1", "dev_1_s1", "dev_s1", "s1", "a", longest.as_str()];
     let rows = roles.map(|key| format!("[[role]]\nkey = \"{key}\"\n")).concat();
-    let platform = "[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\nimage = \"agent:1\"\n";
+    let platform =
+        "[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\nimage = \"agent:1\"\n";
     let folder = Folder::with_briefs(&format!("fleet = \"abcdefgh01234567\"\n{platform}{rows}"));
     let roster = folder.load().unwrap_or_else(|problems| panic!("{problems}"));
     let mut names = BTreeSet::new();
@@ -183,8 +195,15 @@ fn every_name_that_a_roster_allows_is_a_name_for_one_job_alone() {
         for index in [0, 1, 11, 9999] {
             let name = Slot::of_role(&role.key, index).session_name(&roster.fleet);
             assert!(name.len() <= 52, "{name}");
-            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
-            assert_eq!(Slot::parse(&roster.fleet, &name), Some(Slot::of_role(&role.key, index)), "{name}");
+            assert!(
+                name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "{name}"
+            );
+            assert_eq!(
+                Slot::parse(&roster.fleet, &name),
+                Some(Slot::of_role(&role.key, index)),
+                "{name}"
+            );
             assert!(names.insert(name));
         }
     }

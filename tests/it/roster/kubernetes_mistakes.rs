@@ -1,11 +1,13 @@
-//! Mistakes of rosters for a cluster: each with its place, the offending text and what to do, and all of them at once.
+//! Mistakes of rosters for a cluster: each with its place, the offending text and what to do, and
+//! all of them at once.
 
 use coordinator_roster::reference;
 
 use super::Folder;
 use super::mistakes::refused;
 
-const PLATFORM: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\n";
+const PLATFORM: &str =
+    "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\n";
 const ROLE: &str = "[[role]]\nkey = \"a\"\n";
 
 /// A roster with this line in `[platform.kubernetes]`, which is line 6.
@@ -63,7 +65,8 @@ fn an_image_that_no_registry_knows_is_refused_with_what_is_wrong() {
     }
     let digest = "0123456789abcdef".repeat(4);
     let pinned = format!("[2001:db8::1]:5000/a/b__c-d.e:v1@sha256:{digest}");
-    for text in ["agent", "agent:1.0_RC", "localhost:5000/a/b", "Images.example.com/agent", &pinned] {
+    for text in ["agent", "agent:1.0_RC", "localhost:5000/a/b", "Images.example.com/agent", &pinned]
+    {
         accepted(&image(text));
     }
 }
@@ -71,18 +74,34 @@ fn an_image_that_no_registry_knows_is_refused_with_what_is_wrong() {
 #[test]
 fn names_that_no_cluster_takes_are_refused() {
     refused(&platform("namespace = \"My_Agents\""), "6:13", &["a-z, 0-9 and `-`"]);
-    refused(&platform(&format!("namespace = \"{}\"", "x".repeat(64))), "6:13", &["at most 63 characters"]);
-    refused(&platform("service_account = \"-a\""), "6:19", &["with a letter or digit at both ends"]);
+    refused(
+        &platform(&format!("namespace = \"{}\"", "x".repeat(64))),
+        "6:13",
+        &["at most 63 characters"],
+    );
+    refused(
+        &platform("service_account = \"-a\""),
+        "6:19",
+        &["with a letter or digit at both ends"],
+    );
     refused(
         &platform("env_from = [\"model-key\", \"MODEL_KEY\"]"),
         "6:26",
         &["bad entry in `env_from`: \"MODEL_KEY\""],
     );
-    refused(&platform("env_from = \"model-key\""), "6:12", &["holds a string", "a list of names in quotes"]);
+    refused(
+        &platform("env_from = \"model-key\""),
+        "6:12",
+        &["holds a string", "a list of names in quotes"],
+    );
     refused(&platform("priority_class = \"\""), "6:18", &["bad `priority_class`"]);
     refused(&platform("queue_name = \"a.b\""), "6:14", &["bad `queue_name`"]);
     refused(&platform("node_selector = { \"a b\" = \"c\" }"), "6:19", &["`kubernetes.io/arch`"]);
-    refused(&platform("node_selector = { a = \"b c\" }"), "6:23", &["bad text in `node_selector`: \"b c\""]);
+    refused(
+        &platform("node_selector = { a = \"b c\" }"),
+        "6:23",
+        &["bad text in `node_selector`: \"b c\""],
+    );
     let longest = format!("namespace = \"{}\"", "x".repeat(63));
     accepted(&platform(&longest));
 }
@@ -90,7 +109,9 @@ fn names_that_no_cluster_takes_are_refused() {
 #[test]
 fn quantities_are_written_as_kubernetes_writes_them() {
     let limits = |text: &str| platform(&format!("resources.limits = {{ cpu = \"{text}\" }}"));
-    for text in ["0", "1", "500m", "0.5", ".5", "1.", "+2", "1e3", "1E-3", "1k", "1M", "1Gi", "7Ei", "100n"] {
+    for text in
+        ["0", "1", "500m", "0.5", ".5", "1.", "+2", "1e3", "1E-3", "1k", "1M", "1Gi", "7Ei", "100n"]
+    {
         accepted(&limits(text));
     }
     let wrong = [
@@ -107,14 +128,26 @@ fn quantities_are_written_as_kubernetes_writes_them() {
         refused(&limits(text), "6:28", &["bad quantity in `limits`", why]);
     }
     refused(&platform("resources.limits = { cpu = 1 }"), "6:28", &["write a quantity in quotes"]);
-    refused(&platform("resources.limits = { memroy = \"1Gi\" }"), "6:22", &["write `cpu`, `memory`"]);
+    refused(
+        &platform("resources.limits = { memroy = \"1Gi\" }"),
+        "6:22",
+        &["write `cpu`, `memory`"],
+    );
     refused(&platform("resources.limit = { cpu = \"1\" }"), "6:11", &["did you mean `limits`?"]);
 }
 
 #[test]
 fn a_toleration_says_which_taint_it_means() {
-    refused(&platform("tolerations = [{ value = \"x\" }]"), "6:26", &["has a `value` and no `key`"]);
-    refused(&platform("tolerations = [{ effect = \"NoSchedul\" }]"), "6:27", &["did you mean `NoSchedule`?"]);
+    refused(
+        &platform("tolerations = [{ value = \"x\" }]"),
+        "6:26",
+        &["has a `value` and no `key`"],
+    );
+    refused(
+        &platform("tolerations = [{ effect = \"NoSchedul\" }]"),
+        "6:27",
+        &["did you mean `NoSchedule`?"],
+    );
     refused(
         &platform("tolerations = [{ key = \"a\", operator = \"Exists\" }]"),
         "6:29",
@@ -148,8 +181,13 @@ fn a_finished_job_must_outlast_every_wait_that_it_is_the_memory_of() {
     refused(&at_once("13m"), "6:7", &["`ttl` is 13m, but a cycle may take 3m 20s", remedy]);
     accepted(&at_once("800s"));
     refused(&role("backoff_cap = \"24h\""), "8:15", &["`ttl` is 1day, but by `backoff_cap`", hint]);
-    refused(&role("min_interval = \"36h\""), "8:16", &["by `min_interval` a slot waits up to 1day 12h"]);
-    let defaults = format!("{PLATFORM}image = \"agent:1\"\n[defaults]\nmin_interval = \"36h\"\n{ROLE}");
+    refused(
+        &role("min_interval = \"36h\""),
+        "8:16",
+        &["by `min_interval` a slot waits up to 1day 12h"],
+    );
+    let defaults =
+        format!("{PLATFORM}image = \"agent:1\"\n[defaults]\nmin_interval = \"36h\"\n{ROLE}");
     refused(&defaults, "7:16", &["by `min_interval`"]);
     // A backoff that is off asks for no wait.
     accepted(&role("backoff_base = \"0s\"\nbackoff_cap = \"48h\""));
@@ -158,10 +196,15 @@ fn a_finished_job_must_outlast_every_wait_that_it_is_the_memory_of() {
 #[test]
 fn no_secret_of_the_coordinator_is_copied_into_a_job() {
     let roster = role("env = { MODEL_KEY = \"x${TOKEN}\", PLAIN = \"$TOKEN $(TOKEN)\" }");
-    let run = Folder::with_briefs(&roster).command(&["check"]).env("TOKEN", "s3cret-value").output();
+    let run =
+        Folder::with_briefs(&roster).command(&["check"]).env("TOKEN", "s3cret-value").output();
     let told = String::from_utf8(run.expect("the program starts").stderr).expect("text");
     assert!(!told.contains("s3cret-value"), "{told}");
-    refused(&roster, "8:21", &["the value of `MODEL_KEY` would copy `TOKEN` into the Job", "in `env_from`"]);
+    refused(
+        &roster,
+        "8:21",
+        &["the value of `MODEL_KEY` would copy `TOKEN` into the Job", "in `env_from`"],
+    );
 }
 
 /// Scenario 33: a text that no program could be started with, or that makes the Job too large.
@@ -177,7 +220,11 @@ fn texts_that_fit_no_job_are_refused_before_one_is_created() {
     refused(
         &role(&format!("env = {{ {three} }}")),
         "7:7",
-        &["the Job of `a` would be too large: 27", "at most 256", "into the image, or into a Secret"],
+        &[
+            "the Job of `a` would be too large: 27",
+            "at most 256",
+            "into the image, or into a Secret",
+        ],
     );
     let two = ["A", "B"].map(|name| long(name, 120 * 1024)).join(", ");
     accepted(&role(&format!("env = {{ {two} }}")));
@@ -195,7 +242,11 @@ fn names_that_two_roles_could_share_are_refused() {
 
 #[test]
 fn a_key_in_the_wrong_place_is_sent_to_the_right_one() {
-    refused(&role("image = \"agent:2\""), "8:1", &["belongs in [platform.kubernetes] or [role.kubernetes]"]);
+    refused(
+        &role("image = \"agent:2\""),
+        "8:1",
+        &["belongs in [platform.kubernetes] or [role.kubernetes]"],
+    );
     refused(
         &role("[role.kubernetes]\nttl = \"1h\""),
         "9:1",
@@ -232,11 +283,13 @@ fn the_schema_and_the_program_agree_on_what_a_cluster_takes() {
     ];
     for (key, value, is_valid) in samples {
         let kubernetes = format!(r#"{{"{key}": {value}}}"#);
-        let document = format!(r#"{{"fleet": "demo", "platform": {{"kubernetes": {kubernetes}}}}}"#);
+        let document =
+            format!(r#"{{"fleet": "demo", "platform": {{"kubernetes": {kubernetes}}}}}"#);
         let document = serde_json::from_str(&document).expect("the sample is JSON");
         assert_eq!(validator.is_valid(&document), is_valid, "schema: {key} = {value}");
         let loaded =
-            Folder::bare(format!("fleet = \"demo\"\n[platform.kubernetes]\n{key} = {value}\n")).load();
+            Folder::bare(format!("fleet = \"demo\"\n[platform.kubernetes]\n{key} = {value}\n"))
+                .load();
         assert_eq!(loaded.is_ok(), is_valid, "program: {key} = {value}");
     }
 }
@@ -244,7 +297,9 @@ fn the_schema_and_the_program_agree_on_what_a_cluster_takes() {
 #[test]
 fn a_secret_of_the_coordinator_is_refused_wherever_the_roster_names_it() {
     let hint = "name another Secret: `coordinator` and all that begin with `coordinator-`";
-    let told = |key: &str, name: &str| format!("`{key}` gives the coordinator's Secret `{name}` to agents");
+    let told = |key: &str, name: &str| {
+        format!("`{key}` gives the coordinator's Secret `{name}` to agents")
+    };
     for key in ["env_from", "image_pull_secrets"] {
         let line = format!("{key} = [\"agents\", \"coordinator-github\"]");
         let place = format!("6:{}", key.len() + 4);

@@ -1,4 +1,5 @@
-//! Mistakes that people make: each with its place, the offending text and what to do, and all of them at once.
+//! Mistakes that people make: each with its place, the offending text and what to do, and all of
+//! them at once.
 
 use super::{Folder, Run};
 
@@ -32,7 +33,8 @@ fn every_mistake_of_a_roster_is_told_in_one_run() {
 #[test]
 fn the_mistakes_of_the_documentation_look_as_documented() {
     let lines = "\n".repeat(25);
-    let roster = format!("{FLEET}{lines}[[role]]\nkey = \"ui_builder\"\nname = \"UI Builder\"\ncuont = 3\n");
+    let roster =
+        format!("{FLEET}{lines}[[role]]\nkey = \"ui_builder\"\nname = \"UI Builder\"\ncuont = 3\n");
     let run = Folder::bare(roster).run(&["check"]);
     insta::assert_snapshot!("documented", run.stderr);
 }
@@ -58,13 +60,21 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
         "3:1",
         &["belongs in [defaults] or [[role]]"],
     );
-    refused(&format!("{FLEET}[zebra]\n"), "2:2", &["unknown key `zebra`", "not one of fleet, deadline"]);
+    refused(
+        &format!("{FLEET}[zebra]\n"),
+        "2:2",
+        &["unknown key `zebra`", "not one of fleet, deadline"],
+    );
     refused(&format!("{FLEET}[platform.docker]\n"), "2:11", &["unknown key `docker`"]);
 }
 
 #[test]
 fn a_key_that_is_there_twice_is_refused() {
-    refused("fleet = \"a\"\nfleet = \"b\"\n", "2:1", &["duplicate key `fleet`", "it is set above already"]);
+    refused(
+        "fleet = \"a\"\nfleet = \"b\"\n",
+        "2:1",
+        &["duplicate key `fleet`", "it is set above already"],
+    );
     refused(&format!("{FLEET}[merge]\n[merge]\n"), "3:2", &["duplicate key `merge`"]);
     refused(&format!("{FLEET}{ROLE}{ROLE}"), "5:7", &["role `a` is there twice"]);
     let health = "[[health]]\nname = \"p\"\nurl = \"http://x/\"\n";
@@ -85,15 +95,27 @@ fn a_bad_value_is_refused_with_what_to_write() {
     );
     refused(&role("command = []"), "4:11", &["`command` names no program"]);
     refused(&role("command = \"claude\""), "4:11", &["`command` holds a string", "list of texts"]);
-    refused(&role("time_limit = \"2 parsecs\""), "4:14", &["bad duration", "such as \"90s\" or \"2h\""]);
-    refused(&role("time_limit = 90"), "4:14", &["`time_limit` holds an integer", "a duration in quotes"]);
+    refused(
+        &role("time_limit = \"2 parsecs\""),
+        "4:14",
+        &["bad duration", "such as \"90s\" or \"2h\""],
+    );
+    refused(
+        &role("time_limit = 90"),
+        "4:14",
+        &["`time_limit` holds an integer", "a duration in quotes"],
+    );
     refused(&role("min_free = \"much\""), "4:12", &["bad size", "\"1GiB\""]);
     refused(&role("name = \"two\\nlines\""), "4:8", &["one line, without control characters"]);
     refused("fleet = \"de-mo\"\n", "1:9", &["\"de-mo\"", "1 to 16 characters of a-z and 0-9"]);
     refused(&format!("{FLEET}deadline = \"0s\"\n"), "2:12", &["out of bounds", "1s to 365days"]);
     refused(&format!("{FLEET}[[role]]\nkey = \"\"\n"), "3:7", &["a role's key is"]);
     refused(&format!("{FLEET}[[role]]\ncount = 1\n"), "2:1", &["[[role]] has no `key`"]);
-    refused(&format!("{FLEET}[role]\nkey = \"a\"\n"), "2:1", &["`role` holds a table", "write `[[role]]`"]);
+    refused(
+        &format!("{FLEET}[role]\nkey = \"a\"\n"),
+        "2:1",
+        &["`role` holds a table", "write `[[role]]`"],
+    );
 }
 
 #[test]
@@ -102,7 +124,11 @@ fn a_bad_merge_policy_or_endpoint_is_refused() {
     refused(&merge("min_approvals = 0"), "3:17", &["1 to 10000"]);
     refused(&merge("block_title = '(('"), "3:15", &["bad regular expression", "unclosed group"]);
     refused(&merge("protected_paths = ['a[']"), "3:20", &["bad glob", "unclosed character class"]);
-    refused(&merge("required_checks = [{ app = 'x' }]"), "3:20", &["{ name = \"...\", app = \"...\" }"]);
+    refused(
+        &merge("required_checks = [{ app = 'x' }]"),
+        "3:20",
+        &["{ name = \"...\", app = \"...\" }"],
+    );
     refused(&merge("required_checks = [{ name = 'x', ap = 'y' }]"), "3:34", &["unknown key `ap`"]);
     let health = |line: &str| format!("{FLEET}[[health]]\nname = \"p\"\n{line}\n");
     refused(&health("url = \"ftp://x\""), "4:7", &["write http:// or https://"]);
@@ -115,7 +141,8 @@ fn a_token_never_travels_in_clear_except_to_this_machine() {
     for url in ["http://example.com", "http://localhost.example.com", "http://10.0.0.1"] {
         refused(&roster(url), "4:11", &["write https://: the token travels with each request"]);
     }
-    for url in ["https://example.com", "http://localhost:1", "http://127.0.0.9:1", "http://[::1]:1"] {
+    for url in ["https://example.com", "http://localhost:1", "http://127.0.0.9:1", "http://[::1]:1"]
+    {
         assert!(Folder::bare(roster(url)).load().is_ok(), "{url}");
     }
 }
@@ -131,8 +158,9 @@ fn credentials_in_an_address_are_refused_and_not_shown() {
 
 #[test]
 fn a_missing_or_empty_brief_is_refused_with_its_path() {
-    let roster =
-        format!("{FLEET}{ROLE}[[role]]\nkey = \"b\"\nbrief = \"elsewhere.md\"\n[[role]]\nkey = \"c\"\n");
+    let roster = format!(
+        "{FLEET}{ROLE}[[role]]\nkey = \"b\"\nbrief = \"elsewhere.md\"\n[[role]]\nkey = \"c\"\n"
+    );
     let folder = Folder::bare(roster);
     folder.write("briefs/a.md", " \n");
     folder.write("briefs/c.md", [0xff, 0xfe]);
@@ -153,13 +181,21 @@ fn a_prompt_that_fits_no_argument_is_refused() {
 #[test]
 fn what_the_system_would_refuse_at_the_start_is_refused_here() {
     let command = "command = [\"agent\", \"{prompt} {prompt}\"]";
-    let folder =
-        Folder::bare(format!("{FLEET}{ROLE}{command}\nenv = {{ LONG = \"{}\" }}\n", "y".repeat(140_000)));
+    let folder = Folder::bare(format!(
+        "{FLEET}{ROLE}{command}\nenv = {{ LONG = \"{}\" }}\n",
+        "y".repeat(140_000)
+    ));
     folder.write("briefs/a.md", "x".repeat(80 * 1024));
     let run = folder.run(&["check"]);
     assert_eq!(run.code, Some(2));
-    for part in ["argument 1 of the command of `a` is too long", "the variable LONG of `a` is too long"] {
-        assert!(run.stderr.contains(part), "no {part}: {}", &run.stderr[..1000.min(run.stderr.len())]);
+    for part in
+        ["argument 1 of the command of `a` is too long", "the variable LONG of `a` is too long"]
+    {
+        assert!(
+            run.stderr.contains(part),
+            "no {part}: {}",
+            &run.stderr[..1000.min(run.stderr.len())]
+        );
     }
 }
 
@@ -212,5 +248,7 @@ fn a_bad_roster_stops_reconcile_before_it_touches_anything() {
 fn colour_is_for_terminals_and_on_demand() {
     let folder = Folder::with_briefs(&format!("{FLEET}{ROLE}cuont = 3\n"));
     assert!(!folder.run(&["check"]).stderr.contains('\u{1b}'));
-    assert!(folder.run(&["check", "--color", "always"]).stderr.contains("\u{1b}[1m\u{1b}[31merror"));
+    assert!(
+        folder.run(&["check", "--color", "always"]).stderr.contains("\u{1b}[1m\u{1b}[31merror")
+    );
 }

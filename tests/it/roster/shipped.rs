@@ -40,7 +40,10 @@ fn the_shipped_fleet_has_25_roles_and_38_agents_in_10_departments() {
         ("Security", (2, 2)),
         ("Standards", (2, 2)),
     ];
-    assert!(departments.iter().map(|(name, sizes)| (*name, *sizes)).eq(expected), "{departments:?}");
+    assert!(
+        departments.iter().map(|(name, sizes)| (*name, *sizes)).eq(expected),
+        "{departments:?}"
+    );
     assert_eq!(roster.roles.len(), 25);
     assert_eq!(roster.roles.iter().map(|role| role.count).sum::<u32>(), 38);
 }
@@ -79,7 +82,8 @@ fn check_shows_the_shipped_roster_as_a_table() {
 
 #[test]
 fn check_in_json_names_the_contract() {
-    let folder = Folder::with_briefs("fleet = \"demo\"\n[[role]]\nkey = \"ui_builder\"\ncount = 3\n");
+    let folder =
+        Folder::with_briefs("fleet = \"demo\"\n[[role]]\nkey = \"ui_builder\"\ncount = 3\n");
     let run = folder.run(&["check", "-o", "json"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("stdout is JSON");
@@ -106,11 +110,13 @@ fn the_readme_s_reference_names_every_key_with_its_default() {
     const END: &str = "<!-- roster reference: end -->";
     let path = root().join("README.md");
     let readme = fs::read_to_string(&path).expect("there is a README");
-    let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the reference");
+    let (before, rest) =
+        readme.split_once(BEGIN).expect("the README has a place for the reference");
     let (reference, after) = rest.split_once(END).expect("the place for the reference has an end");
     let expected = format!("\n{}", reference::markdown());
     if std::env::var_os("UPDATE_REFERENCE").is_some() {
-        fs::write(&path, [before, BEGIN, &expected, END, after].concat()).expect("the README can be written");
+        fs::write(&path, [before, BEGIN, &expected, END, after].concat())
+            .expect("the README can be written");
     } else {
         assert_eq!(reference, expected, "run this test with UPDATE_REFERENCE=1");
     }

@@ -31,7 +31,10 @@ fn with(path: &str, value: &Value) -> String {
     let wrapped = path.rsplit('.').fold(value.clone(), |value, segment| match segment {
         "containers[agent]" => {
             let mut container = json!({"name": "agent"});
-            container.as_object_mut().expect("a table").extend(value.as_object().expect("a table").clone());
+            container
+                .as_object_mut()
+                .expect("a table")
+                .extend(value.as_object().expect("a table").clone());
             json!({"containers": [container]})
         }
         _ => json!({ segment: value }),
@@ -48,7 +51,11 @@ fn refused(template: impl AsRef<[u8]>, parts: &[&str]) {
 
 #[test]
 fn a_template_that_is_not_one_job_is_refused() {
-    refused_in(&Folder::with_briefs(ROSTER), "6:12", &["there is no template job.yaml", "beside the roster"]);
+    refused_in(
+        &Folder::with_briefs(ROSTER),
+        "6:12",
+        &["there is no template job.yaml", "beside the roster"],
+    );
     refused("", &["the template job.yaml is empty", "write one Job in YAML"]);
     refused("# nothing yet\n---\n", &["is empty"]);
     refused("a Job, please", &["is not a mapping"]);
@@ -81,7 +88,8 @@ fn a_few_lines_cannot_fill_the_memory() {
 fn what_is_generated_without_a_key_stays_as_it_is() {
     let remedy = "take it out: the coordinator alone sets it";
     let agent = "spec.template.spec.containers[agent]";
-    let numbers = ["parallelism", "completions", "backoffLimit"].map(|field| format!("spec.{field}"));
+    let numbers =
+        ["parallelism", "completions", "backoffLimit"].map(|field| format!("spec.{field}"));
     for path in numbers {
         refused(with(&path, &json!(7)), &[&format!("sets {path}"), remedy]);
     }
@@ -96,7 +104,10 @@ fn what_is_generated_without_a_key_stays_as_it_is() {
         refused(with(&path, &json!("x")), &[&format!("sets {path}"), remedy]);
     }
     refused(with("spec.suspend", &json!(true)), &["sets spec.suspend", remedy]);
-    refused(with("spec.podFailurePolicy.rules", &json!([])), &["sets spec.podFailurePolicy.rules", remedy]);
+    refused(
+        with("spec.podFailurePolicy.rules", &json!([])),
+        &["sets spec.podFailurePolicy.rules", remedy],
+    );
     for path in ["metadata.labels", "spec.template.metadata.labels"] {
         for mark in ["coordinator.dev/slot", "app.kubernetes.io/managed-by"] {
             refused(with(path, &json!({mark: "x"})), &[&format!("sets {path}[{mark}]"), remedy]);
@@ -169,12 +180,14 @@ fn what_would_make_it_another_job_is_not_added() {
 fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     let pod = "spec.template.spec";
     let reference = json!({ "name": "coordinator-github" });
-    let variable =
-        json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": "coordinator-github", "key": "x" } } });
+    let variable = json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": "coordinator-github", "key": "x" } } });
     let fields = [
         (format!("{pod}.containers[agent]"), json!({ "envFrom": [{ "secretRef": reference }] })),
         (format!("{pod}.containers[agent]"), json!({ "env": [variable] })),
-        (format!("{pod}.containers"), json!([{ "name": "proxy", "envFrom": [{ "secretRef": reference }] }])),
+        (
+            format!("{pod}.containers"),
+            json!([{ "name": "proxy", "envFrom": [{ "secretRef": reference }] }]),
+        ),
         (format!("{pod}.initContainers"), json!([{ "name": "first", "env": [variable] }])),
         (format!("{pod}.ephemeralContainers"), json!([{ "name": "later", "env": [variable] }])),
         (format!("{pod}.imagePullSecrets"), json!([reference])),
@@ -204,7 +217,10 @@ fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     // A ConfigMap, a container and a claim may be called as they like.
     let shared = json!({ "envFrom": [{ "configMapRef": { "name": "coordinator-github" } }] });
     load(&with(&format!("{pod}.containers[agent]"), &shared));
-    load(&with(&format!("{pod}.initContainers"), &json!([{ "name": "coordinator-github", "image": "a:1" }])));
+    load(&with(
+        &format!("{pod}.initContainers"),
+        &json!([{ "name": "coordinator-github", "image": "a:1" }]),
+    ));
 }
 
 #[test]
@@ -212,7 +228,8 @@ fn a_token_of_the_cluster_and_a_second_start_are_refused_too() {
     let pod = "spec.template.spec";
     let none = "an agent gets no credentials of the cluster";
     for source in ["serviceAccountToken", "podCertificate"] {
-        let projected = json!([{ "name": "t", "projected": { "sources": [{ source: { "path": "t" } }] } }]);
+        let projected =
+            json!([{ "name": "t", "projected": { "sources": [{ source: { "path": "t" } }] } }]);
         let path = format!("sets {pod}.volumes[t].projected.sources[0].{source}");
         refused(with(&format!("{pod}.volumes"), &projected), &[&path, none]);
     }
@@ -229,7 +246,8 @@ fn a_token_of_the_cluster_and_a_second_start_are_refused_too() {
         );
         load(&with(&field, &json!("agents")));
     }
-    let restarted = |policy: &str| json!([{ "name": "proxy", "image": "p:1", "restartPolicy": policy }]);
+    let restarted =
+        |policy: &str| json!([{ "name": "proxy", "image": "p:1", "restartPolicy": policy }]);
     let once = "a session is started once";
     for policy in ["Always", "OnFailure", "Never"] {
         let path = format!("{pod}.containers[proxy].restartPolicy");
@@ -295,17 +313,30 @@ fn what_the_roster_may_say_is_the_template_s_until_the_roster_says_it() {
     let queue = with("metadata.labels", &json!({"kueue.x-k8s.io/queue-name": "a"}));
     assert_eq!(load(&queue)["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "a");
     let roster = ROSTER.replace("template =", "queue_name = \"b\"\ntemplate =");
-    refused_in(&folder(&roster, queue), "7:12", &["take it out: `queue_name` in the roster sets it"]);
+    refused_in(
+        &folder(&roster, queue),
+        "7:12",
+        &["take it out: `queue_name` in the roster sets it"],
+    );
 }
 
 #[test]
 fn a_variable_of_any_role_is_the_roster_s() {
-    let template =
-        with("spec.template.spec.containers[agent]", &json!({"env": [{"name": "PLAIN", "value": "1"}]}));
-    assert_eq!(load(&template)["spec"]["template"]["spec"]["containers"][0]["env"][0]["name"], "PLAIN");
+    let template = with(
+        "spec.template.spec.containers[agent]",
+        &json!({"env": [{"name": "PLAIN", "value": "1"}]}),
+    );
+    assert_eq!(
+        load(&template)["spec"]["template"]["spec"]["containers"][0]["env"][0]["name"],
+        "PLAIN"
+    );
     let told = &["containers[agent].env[PLAIN]", "take it out: `env` in the roster sets it"];
     refused_in(&folder(&format!("{ROSTER}env = {{ PLAIN = \"2\" }}\n"), &template), "6:12", told);
-    refused_in(&folder(&format!("{ROSTER}[defaults]\nenv = {{ PLAIN = \"2\" }}\n"), template), "6:12", told);
+    refused_in(
+        &folder(&format!("{ROSTER}[defaults]\nenv = {{ PLAIN = \"2\" }}\n"), template),
+        "6:12",
+        told,
+    );
 }
 
 #[test]
@@ -326,9 +357,11 @@ fn what_is_merged_entry_by_entry_has_entries() {
     );
     let twice = json!([{"name": "proxy"}, {"name": "proxy", "image": "x"}]);
     refused(with(&format!("{pod}.containers"), &twice), &["has `proxy` twice"]);
-    let mounts =
-        json!({"volumeMounts": [{"name": "x", "mountPath": "/a"}, {"name": "y", "mountPath": "/a/"}]});
-    refused(with(&format!("{pod}.containers[agent]"), &mounts), &["has `/a` twice", "volumeMounts"]);
+    let mounts = json!({"volumeMounts": [{"name": "x", "mountPath": "/a"}, {"name": "y", "mountPath": "/a/"}]});
+    refused(
+        with(&format!("{pod}.containers[agent]"), &mounts),
+        &["has `/a` twice", "volumeMounts"],
+    );
 }
 
 #[test]

@@ -68,8 +68,12 @@ impl ItemKey {
         if is_canonical_number(id) {
             return Self(id.to_owned());
         }
-        let readable: String =
-            id.to_lowercase().chars().filter(char::is_ascii_alphanumeric).take(MAX_READABLE).collect();
+        let readable: String = id
+            .to_lowercase()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(MAX_READABLE)
+            .collect();
         let mut digest = format!("{:x}", Sha256::digest(id));
         digest.truncate(HASH_DIGITS);
         Self(format!("{readable}x{digest}"))
@@ -284,8 +288,19 @@ mod tests {
 
     #[test]
     fn ids_that_look_alike_have_slots_of_their_own() {
-        let ids = ["BD-4jz", "bd-4jz", "bd4jz", "0123", "123", "", "12345678901234567890", "ümlaut", "i1"];
-        let names: std::collections::BTreeSet<_> = ids.iter().map(|id| item("q", id).name()).collect();
+        let ids = [
+            "BD-4jz",
+            "bd-4jz",
+            "bd4jz",
+            "0123",
+            "123",
+            "",
+            "12345678901234567890",
+            "ümlaut",
+            "i1",
+        ];
+        let names: std::collections::BTreeSet<_> =
+            ids.iter().map(|id| item("q", id).name()).collect();
         assert_eq!(names.len(), ids.len(), "{names:?}");
     }
 

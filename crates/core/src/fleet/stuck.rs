@@ -1,4 +1,5 @@
-//! Live sessions that are stuck. They are reported and never touched: only the platform's own deadline frees them.
+//! Live sessions that are stuck. They are reported and never touched: only the platform's own
+//! deadline frees them.
 
 use std::time::SystemTime;
 
@@ -19,7 +20,8 @@ pub enum StuckReason {
 
 impl StuckReason {
     /// All reasons, in the order of the report.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Terminating, Self::OverDeadline, Self::Suspended];
+    pub const ALL: [Self; 4] =
+        [Self::Pending, Self::Terminating, Self::OverDeadline, Self::Suspended];
 
     /// The word in the report.
     pub fn word(self) -> &'static str {

@@ -9,9 +9,11 @@ use super::reason::{Reason, Skip};
 
 /// Why the reviews do not let it merge, if they do not.
 pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip> {
-    let opposed = pull.reviews.items.iter().find(|review| review.state == ReviewState::ChangesRequested);
+    let opposed =
+        pull.reviews.items.iter().find(|review| review.state == ReviewState::ChangesRequested);
     if let Some(review) = opposed {
-        let who = review.author.as_ref().map_or_else(|| "a deleted account".to_owned(), Actor::to_string);
+        let who =
+            review.author.as_ref().map_or_else(|| "a deleted account".to_owned(), Actor::to_string);
         return Some(Skip::new(Reason::ChangesRequested, format!("{who} asks for changes")));
     }
     if !pull.reviews.complete {
@@ -20,7 +22,10 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
     match pull.review_decision {
         ReviewDecision::Approved | ReviewDecision::NotRequired => {}
         ReviewDecision::ChangesRequested => {
-            return Some(Skip::new(Reason::ChangesRequested, "GitHub says that changes are requested"));
+            return Some(Skip::new(
+                Reason::ChangesRequested,
+                "GitHub says that changes are requested",
+            ));
         }
         ReviewDecision::ReviewRequired => {
             return Some(Skip::new(Reason::ReviewRequired, "GitHub says that a review is missing"));
@@ -36,8 +41,13 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
         .iter()
         .filter(|review| counts(review, pull, policy))
         .partition(|review| is_of_the_own_push(review, pull, policy));
-    match (enough(&approvals, pull, policy, now), own.first().and_then(|review| review.author.as_ref())) {
-        (Some(skip), Some(maker)) if skip.reason != Reason::Settling => Some(uncounted(skip, maker)),
+    match (
+        enough(&approvals, pull, policy, now),
+        own.first().and_then(|review| review.author.as_ref()),
+    ) {
+        (Some(skip), Some(maker)) if skip.reason != Reason::Settling => {
+            Some(uncounted(skip, maker))
+        }
         (skip, _) => skip.or_else(|| unknown_push(pull, policy)),
     }
 }
@@ -46,9 +56,11 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
 fn is_of_the_own_push(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     match (policy.last_push_approval, &pull.last_push) {
         // A commit does not say whether a login is a person's or an app's.
-        (LastPushApproval::Require, LastPush::By(makers)) => review.author.as_ref().is_some_and(|approver| {
-            makers.iter().any(|maker| maker.login.eq_ignore_ascii_case(&approver.login))
-        }),
+        (LastPushApproval::Require, LastPush::By(makers)) => {
+            review.author.as_ref().is_some_and(|approver| {
+                makers.iter().any(|maker| maker.login.eq_ignore_ascii_case(&approver.login))
+            })
+        }
         (LastPushApproval::Require, LastPush::Unknown(_)) | (LastPushApproval::Github, _) => false,
     }
 }
@@ -63,17 +75,26 @@ fn uncounted(mut skip: Skip, maker: &Actor) -> Skip {
 fn unknown_push(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
     match (policy.last_push_approval, &pull.last_push) {
         (LastPushApproval::Require, LastPush::Unknown(why)) => {
-            let detail = format!("no approval counts with `last_push_approval = \"require\"`: {why}");
+            let detail =
+                format!("no approval counts with `last_push_approval = \"require\"`: {why}");
             Some(Skip::new(Reason::NotApproved, detail))
         }
         (LastPushApproval::Require, LastPush::By(_)) | (LastPushApproval::Github, _) => None,
     }
 }
 
-fn enough(approvals: &[&Review], pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip> {
+fn enough(
+    approvals: &[&Review],
+    pull: &Pull,
+    policy: &MergePolicy,
+    now: SystemTime,
+) -> Option<Skip> {
     let needed = policy.min_approvals as usize;
-    let on_head: Vec<&Review> =
-        approvals.iter().copied().filter(|review| review.commit.as_ref() == Some(&pull.head)).collect();
+    let on_head: Vec<&Review> = approvals
+        .iter()
+        .copied()
+        .filter(|review| review.commit.as_ref() == Some(&pull.head))
+        .collect();
     let old_ones_count = match policy.stale_approvals {
         StaleApprovals::Block => false,
         StaleApprovals::Github => pull.review_decision == ReviewDecision::Approved,
@@ -84,7 +105,10 @@ fn enough(approvals: &[&Review], pull: &Pull, policy: &MergePolicy, now: SystemT
     }
     let detail = format!("{} of {needed} approvals on the head commit", on_head.len());
     if approvals.len() >= needed {
-        return Some(Skip::new(Reason::StaleApproval, format!("{detail}, the others are of an older one")));
+        return Some(Skip::new(
+            Reason::StaleApproval,
+            format!("{detail}, the others are of an older one"),
+        ));
     }
     Some(Skip::new(Reason::NotApproved, detail))
 }
@@ -104,9 +128,10 @@ fn is_trusted(approver: &Actor, policy: &MergePolicy) -> bool {
     match approver.kind {
         ActorKind::User => listed || policy.trusted_approvers.is_empty(),
         ActorKind::Bot if !policy.trusted_approvers.is_empty() => listed,
-        ActorKind::Bot => {
-            policy.allow_bot_approvers.iter().any(|login| *approver == Actor::new(ActorKind::Bot, login))
-        }
+        ActorKind::Bot => policy
+            .allow_bot_approvers
+            .iter()
+            .any(|login| *approver == Actor::new(ActorKind::Bot, login)),
         ActorKind::Other => false,
     }
 }
@@ -157,7 +182,11 @@ mod tests {
 
     #[test]
     fn only_a_writer_who_is_not_the_author_counts() {
-        let by = |author: Option<Actor>, can_push| Review { author, can_push, ..approval(user("x"), "h1") };
+        let by = |author: Option<Actor>, can_push| Review {
+            author,
+            can_push,
+            ..approval(user("x"), "h1")
+        };
         for (review, expected) in [
             (by(Some(user("alice")), true), None),
             (by(Some(user("alice")), false), Some("not_approved")),
@@ -189,13 +218,22 @@ mod tests {
     #[test]
     fn bots_count_by_list_alone_with_or_without_their_suffix() {
         for entry in ["fleet-reviewer", "fleet-reviewer[bot]"] {
-            let listed =
-                |_: &mut Pull, policy: &mut MergePolicy| policy.allow_bot_approvers = vec![entry.to_owned()];
-            assert_eq!(reason(vec![approval(bot("fleet-reviewer"), "h1")], listed), None, "{entry}");
+            let listed = |_: &mut Pull, policy: &mut MergePolicy| {
+                policy.allow_bot_approvers = vec![entry.to_owned()];
+            };
+            assert_eq!(
+                reason(vec![approval(bot("fleet-reviewer"), "h1")], listed),
+                None,
+                "{entry}"
+            );
         }
-        let other =
-            |_: &mut Pull, policy: &mut MergePolicy| policy.allow_bot_approvers = vec!["other".to_owned()];
-        assert_eq!(reason(vec![approval(bot("fleet-reviewer"), "h1")], other), Some("not_approved"));
+        let other = |_: &mut Pull, policy: &mut MergePolicy| {
+            policy.allow_bot_approvers = vec!["other".to_owned()];
+        };
+        assert_eq!(
+            reason(vec![approval(bot("fleet-reviewer"), "h1")], other),
+            Some("not_approved")
+        );
     }
 
     #[test]
@@ -232,7 +270,8 @@ mod tests {
         assert_eq!(reason(old(), |_, _| {}), Some("stale_approval"));
         assert_eq!(reason(old(), github(ReviewDecision::NotRequired)), Some("stale_approval"));
         assert_eq!(reason(old(), github(ReviewDecision::Approved)), None);
-        let blocks = |pull: &mut Pull, _: &mut MergePolicy| pull.review_decision = ReviewDecision::Approved;
+        let blocks =
+            |pull: &mut Pull, _: &mut MergePolicy| pull.review_decision = ReviewDecision::Approved;
         assert_eq!(reason(old(), blocks), Some("stale_approval"));
         let without_commit = vec![Review { commit: None, ..approval(user("alice"), "h1") }];
         assert_eq!(reason(without_commit, |_, _| {}), Some("stale_approval"));
@@ -250,7 +289,8 @@ mod tests {
 
     #[test]
     fn one_writer_who_asks_for_changes_outweighs_every_approval_whatever_the_commit() {
-        let against = Review { state: ReviewState::ChangesRequested, ..approval(user("carol"), "h0") };
+        let against =
+            Review { state: ReviewState::ChangesRequested, ..approval(user("carol"), "h0") };
         let reviews = vec![approval(user("alice"), "h1"), against];
         assert_eq!(reason(reviews, |_, _| {}), Some("changes_requested"));
     }
@@ -265,9 +305,14 @@ mod tests {
             (ReviewDecision::Unknown, Some("review_required")),
         ] {
             let decided = |pull: &mut Pull, _: &mut MergePolicy| pull.review_decision = decision;
-            assert_eq!(reason(vec![approval(user("alice"), "h1")], decided), expected, "{decision:?}");
+            assert_eq!(
+                reason(vec![approval(user("alice"), "h1")], decided),
+                expected,
+                "{decision:?}"
+            );
         }
-        let approved = |pull: &mut Pull, _: &mut MergePolicy| pull.review_decision = ReviewDecision::Approved;
+        let approved =
+            |pull: &mut Pull, _: &mut MergePolicy| pull.review_decision = ReviewDecision::Approved;
         assert_eq!(reason(Vec::new(), approved), Some("not_approved"));
     }
 
@@ -283,7 +328,9 @@ mod tests {
     fn with_last_push_approval_the_makers_of_the_head_do_not_approve_it() {
         let alice = || vec![approval(user("alice"), "h1")];
         assert_eq!(reason(alice(), pushed_by(&[user("agent-a"), user("web-flow")])), None);
-        for makers in [vec![user("Alice")], vec![user("agent-a"), user("alice")], vec![bot("alice")]] {
+        for makers in
+            [vec![user("Alice")], vec![user("agent-a"), user("alice")], vec![bot("alice")]]
+        {
             assert_eq!(reason(alice(), pushed_by(&makers)), Some("not_approved"), "{makers:?}");
             let by_github = |pull: &mut Pull, policy: &mut MergePolicy| {
                 pushed_by(&makers)(pull, policy);
@@ -292,7 +339,11 @@ mod tests {
             assert_eq!(reason(alice(), by_github), None);
         }
         let both = vec![approval(user("alice"), "h1"), approval(user("bob"), "h1")];
-        assert_eq!(reason(both, pushed_by(&[user("alice")])), None, "another one's approval is enough");
+        assert_eq!(
+            reason(both, pushed_by(&[user("alice")])),
+            None,
+            "another one's approval is enough"
+        );
     }
 
     #[test]
@@ -329,7 +380,8 @@ mod tests {
 
     #[test]
     fn the_newest_approval_that_counts_must_have_settled() {
-        let settle = |_: &mut Pull, policy: &mut MergePolicy| policy.settle = Duration::from_secs(60);
+        let settle =
+            |_: &mut Pull, policy: &mut MergePolicy| policy.settle = Duration::from_secs(60);
         let aged = |seconds| Review {
             submitted_at: Some(now() - Duration::from_secs(seconds)),
             ..approval(user("bob"), "h1")
@@ -339,7 +391,8 @@ mod tests {
         let undated = Review { submitted_at: None, ..aged(60) };
         assert_eq!(reason(vec![undated.clone()], settle), Some("settling"));
         assert_eq!(reason(vec![undated], |_, _| {}), None);
-        let from_the_future = Review { submitted_at: Some(now() + Duration::from_secs(60)), ..aged(60) };
+        let from_the_future =
+            Review { submitted_at: Some(now() + Duration::from_secs(60)), ..aged(60) };
         assert_eq!(reason(vec![from_the_future], settle), Some("settling"));
         let uncounted = Review { commit: Some(Sha("h0".to_owned())), ..aged(5) };
         assert_eq!(reason(vec![approval(user("alice"), "h1"), uncounted], settle), None);
@@ -347,7 +400,8 @@ mod tests {
 
     #[test]
     fn the_sentence_says_how_old_the_approval_is_and_how_old_it_must_be() {
-        let (mut pull, policy) = (pull(), MergePolicy { settle: Duration::from_secs(90), ..policy() });
+        let (mut pull, policy) =
+            (pull(), MergePolicy { settle: Duration::from_secs(90), ..policy() });
         pull.reviews.items[0].submitted_at = Some(now() - Duration::from_millis(5_500));
         let skip = judge(&pull, &policy, now()).expect("it is too new");
         assert_eq!(skip.detail, "the newest approval is 5s old, merging waits for 1m 30s");

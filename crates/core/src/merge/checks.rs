@@ -19,12 +19,16 @@ pub enum CheckVerdict {
 /// Judges by the counts where they decide it, else by the rows.
 pub fn judge(pull: &Pull, policy: &MergePolicy) -> CheckVerdict {
     match &pull.checks {
-        Checks::Unreadable(why) => skip(Reason::CiUnreadable, format!("the checks could not be read: {why}")),
+        Checks::Unreadable(why) => {
+            skip(Reason::CiUnreadable, format!("the checks could not be read: {why}"))
+        }
         Checks::None => without_rows(policy),
         Checks::Rollup(rollup) if rollup.commit.as_ref() != Some(&pull.head) => {
             skip(Reason::CiPending, "the checks are not those of the head commit yet")
         }
-        Checks::Rollup(rollup) if rollup.total == 0 && rollup.rows.items.is_empty() => without_rows(policy),
+        Checks::Rollup(rollup) if rollup.total == 0 && rollup.rows.items.is_empty() => {
+            without_rows(policy)
+        }
         Checks::Rollup(rollup) => judge_rollup(rollup, policy),
     }
 }
@@ -54,7 +58,10 @@ fn judge_counts(rollup: &Rollup, policy: &MergePolicy) -> CheckVerdict {
     }
     let all_pass = are_all(succeeded) || neutral == rollup.total;
     match policy.checks {
-        _ if all_pass && rollup.state == RollupState::Success && policy.required_checks.is_empty() => {
+        _ if all_pass
+            && rollup.state == RollupState::Success
+            && policy.required_checks.is_empty() =>
+        {
             if succeeded > 0 || policy.allow_no_checks {
                 CheckVerdict::Green
             } else {
@@ -77,7 +84,8 @@ fn judge_rows(rollup: &Rollup, policy: &MergePolicy) -> CheckVerdict {
         .filter(|row| !policy.ignored_checks.is_match(&row.name))
         .collect();
     let named = |row: &Row| policy.required_checks.iter().any(|check| names(check, row));
-    let counted = |row: &&&Row| policy.checks == CheckMode::All || row.required == Some(true) || named(row);
+    let counted =
+        |row: &&&Row| policy.checks == CheckMode::All || row.required == Some(true) || named(row);
     let undecided =
         |row: &&Row| policy.checks == CheckMode::Required && row.required.is_none() && !named(row);
     if checks.iter().any(|row| undecided(row) && !passes(row.result)) {
@@ -118,13 +126,17 @@ fn agrees(rollup: &Rollup) -> CheckVerdict {
         RollupState::Failure => {
             skip(Reason::CiFailed, "GitHub says that a check failed, but does not show it")
         }
-        RollupState::Unknown => skip(Reason::CiUnreadable, "GitHub does not say how the checks stand"),
+        RollupState::Unknown => {
+            skip(Reason::CiUnreadable, "GitHub does not say how the checks stand")
+        }
     }
 }
 
 fn without_rows(policy: &MergePolicy) -> CheckVerdict {
     match policy.required_checks.first() {
-        _ if !policy.allow_no_checks => skip(Reason::NoChecks, "no check has run on the head commit"),
+        _ if !policy.allow_no_checks => {
+            skip(Reason::NoChecks, "no check has run on the head commit")
+        }
         Some(check) => skip(Reason::CiMissingRequired, missing_detail(check)),
         None => CheckVerdict::Green,
     }
@@ -152,7 +164,8 @@ fn decisive<'a>(runs: &[&'a Row]) -> Option<&'a Row> {
     let did_something = |row: &&&Row| row.result != CheckResult::Neutral;
     let newest = runs.iter().filter(did_something).filter_map(|row| Age::of(row)).max();
     let is_not_older = |row: &&&Row| Age::of(row).is_none_or(|age| Some(age) == newest);
-    let mut last: Vec<&Row> = runs.iter().filter(did_something).filter(is_not_older).copied().collect();
+    let mut last: Vec<&Row> =
+        runs.iter().filter(did_something).filter(is_not_older).copied().collect();
     last.sort_by_key(|row| badness(row.result));
     last.last().or(runs.first()).copied()
 }
@@ -173,9 +186,12 @@ impl<'a> Identity<'a> {
     fn of(row: &'a Row) -> Self {
         let name = row.name.as_str();
         match &row.source {
-            RowSource::CheckRun { app, workflow: Some(workflow), event, .. } => {
-                Self::Workflow { name, app: app.as_deref(), workflow: *workflow, event: event.as_deref() }
-            }
+            RowSource::CheckRun { app, workflow: Some(workflow), event, .. } => Self::Workflow {
+                name,
+                app: app.as_deref(),
+                workflow: *workflow,
+                event: event.as_deref(),
+            },
             RowSource::CheckRun { app, workflow: None, suite, .. } => {
                 Self::Suite { name, app: app.as_deref(), suite: *suite }
             }
@@ -259,7 +275,10 @@ fn missing_detail(check: &RequiredCheck) -> String {
 }
 
 fn none_succeeded() -> CheckVerdict {
-    skip(Reason::NoChecks, "no check succeeded on the head commit: all that count were skipped or neutral")
+    skip(
+        Reason::NoChecks,
+        "no check succeeded on the head commit: all that count were skipped or neutral",
+    )
 }
 
 fn skip(reason: Reason, detail: impl Into<String>) -> CheckVerdict {

@@ -93,11 +93,15 @@ impl Reason {
     /// A merge call failed, or may have succeeded without an answer: a person should look. Every
     /// other reason is a skip.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Forbidden | Self::NotFound | Self::ValidationFailed | Self::MergeOutcomeUnknown)
+        matches!(
+            self,
+            Self::Forbidden | Self::NotFound | Self::ValidationFailed | Self::MergeOutcomeUnknown
+        )
     }
 
     /// The reasons that a review would move on.
-    pub const WAITS_FOR_REVIEW: [Self; 3] = [Self::ReviewRequired, Self::NotApproved, Self::StaleApproval];
+    pub const WAITS_FOR_REVIEW: [Self; 3] =
+        [Self::ReviewRequired, Self::NotApproved, Self::StaleApproval];
 
     /// A person's review would move it on.
     pub fn waits_for_review(self) -> bool {

@@ -9,8 +9,8 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use crate::merge::{CheckMode, CommitMessage, LastPushApproval, MergePolicy, StaleApprovals};
 use crate::pull::{
     Actor, ActorKind, BaseCommit, BranchHistory, CheckResult, Checks, Counts, LastPush, MergeQueue,
-    MergeState, Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review, ReviewDecision,
-    ReviewState, Rollup, RollupState, Row, RowSource, Sha,
+    MergeState, Mergeable, Page, Permission, Pull, PullState, RepositoryFacts, Review,
+    ReviewDecision, ReviewState, Rollup, RollupState, Row, RowSource, Sha,
 };
 
 pub fn now() -> SystemTime {
@@ -33,7 +33,9 @@ pub fn policy() -> MergePolicy {
         allow_forks: false,
         block_labels: ["do-not-merge", "hold", "wip"].map(str::to_owned).to_vec(),
         required_labels: Vec::new(),
-        block_title: Some(regex::Regex::new(r"(?i)^\s*(\[?wip\]?[:\s\]]|draft:)").expect("a valid pattern")),
+        block_title: Some(
+            regex::Regex::new(r"(?i)^\s*(\[?wip\]?[:\s\]]|draft:)").expect("a valid pattern"),
+        ),
         settle: Duration::ZERO,
         protected_paths: None,
         pause: Duration::ZERO,
@@ -62,7 +64,8 @@ pub fn repository() -> RepositoryFacts {
 }
 
 pub fn history(titles: &[&str]) -> BranchHistory {
-    let commit = |title: &&str| BaseCommit { title: (*title).to_owned(), committed_at: Some(now()) };
+    let commit =
+        |title: &&str| BaseCommit { title: (*title).to_owned(), committed_at: Some(now()) };
     let commits = Page { items: titles.iter().map(commit).collect(), complete: true };
     BranchHistory { branch: "main".to_owned(), commits }
 }

@@ -41,7 +41,8 @@ pub fn commit_title(title: &str, number: u64) -> String {
 
 /// Contents of brackets that some CI takes for "do not run", without spaces, hyphens and
 /// underscores.
-const BRACKETED: [&str; 6] = ["skipci", "ciskip", "noci", "skipactions", "actionsskip", "skipchecks"];
+const BRACKETED: [&str; 6] =
+    ["skipci", "ciskip", "noci", "skipactions", "actionsskip", "skipchecks"];
 
 /// A token that a joiner takes apart is put together again by whatever drops joiners.
 fn without_skip_tokens(title: String) -> String {
@@ -88,7 +89,11 @@ fn is_skip_token(text: &str) -> bool {
 /// `***NO_CI***` works by its stars.
 fn break_stars(title: &str) -> String {
     let bare: String = title.chars().filter(|c| !c.is_whitespace()).collect();
-    if bare.to_ascii_lowercase().contains("***no_ci***") { title.replace('*', "") } else { title.to_owned() }
+    if bare.to_ascii_lowercase().contains("***no_ci***") {
+        title.replace('*', "")
+    } else {
+        title.to_owned()
+    }
 }
 
 /// `skip-checks: true` works as one word before a colon.
@@ -171,7 +176,10 @@ mod tests {
         }
         assert_eq!(text("Fix [skip ci]").title.as_deref(), Some("Fix (skip ci) (#12)"));
         let own = commit_text(CommitMessage::Title, "Fix bug", 12);
-        assert_eq!((own.title.as_deref(), own.message.as_deref()), (Some("Fix bug (#12)"), Some("")));
+        assert_eq!(
+            (own.title.as_deref(), own.message.as_deref()),
+            (Some("Fix bug (#12)"), Some(""))
+        );
     }
 
     fn silences_ci(title: &str) -> bool {

@@ -50,7 +50,12 @@ impl Verdict {
 }
 
 /// The verdict on one pull request.
-pub fn verdict(pull: &Pull, repository: &RepositoryFacts, policy: &MergePolicy, now: SystemTime) -> Verdict {
+pub fn verdict(
+    pull: &Pull,
+    repository: &RepositoryFacts,
+    policy: &MergePolicy,
+    now: SystemTime,
+) -> Verdict {
     let skip = settings(repository)
         .or_else(|| lifecycle(pull))
         .or_else(|| place(pull, repository, policy))
@@ -92,7 +97,9 @@ fn lifecycle(pull: &Pull) -> Option<Skip> {
         PullState::Open => {}
         PullState::Closed => return Some(Skip::new(Reason::NotOpen, "it is closed")),
         PullState::Merged => return Some(Skip::new(Reason::NotOpen, "it is merged")),
-        PullState::Unknown => return Some(Skip::new(Reason::NotOpen, "GitHub does not say that it is open")),
+        PullState::Unknown => {
+            return Some(Skip::new(Reason::NotOpen, "GitHub does not say that it is open"));
+        }
     }
     let draft = pull.draft || pull.merge_state == MergeState::Draft;
     draft.then(|| Skip::new(Reason::Draft, "it is a draft"))
@@ -114,7 +121,8 @@ fn place(pull: &Pull, repository: &RepositoryFacts, policy: &MergePolicy) -> Opt
 
 fn labels(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
     let names: Vec<String> = pull.labels.items.iter().map(|label| label_name(label)).collect();
-    let blocks = |name: &String| policy.block_labels.iter().any(|wanted| is_label_or_below(name, wanted));
+    let blocks =
+        |name: &String| policy.block_labels.iter().any(|wanted| is_label_or_below(name, wanted));
     if let Some(at) = names.iter().position(blocks) {
         let label = &pull.labels.items[at];
         return Some(Skip::new(Reason::BlockedLabel, format!("it has the label `{label}`")));
@@ -122,7 +130,9 @@ fn labels(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
     if !pull.labels.complete && !policy.block_labels.is_empty() {
         return Some(Skip::new(Reason::BlockedLabel, "not all of its labels could be read"));
     }
-    if let Some(label) = policy.required_labels.iter().find(|label| !names.contains(&label_name(label))) {
+    if let Some(label) =
+        policy.required_labels.iter().find(|label| !names.contains(&label_name(label)))
+    {
         return Some(Skip::new(Reason::MissingLabel, format!("it lacks the label `{label}`")));
     }
     let visible = sanitize::visible(&pull.title);
@@ -166,9 +176,13 @@ fn on_base(pull: &Pull, repository: &RepositoryFacts) -> Option<Skip> {
     // error.
     let commits = repository.history(&pull.base)?;
     let is_older = |commit: &BaseCommit| {
-        commit.committed_at.zip(pull.created_at).is_some_and(|(committed, opened)| committed < opened)
+        commit
+            .committed_at
+            .zip(pull.created_at)
+            .is_some_and(|(committed, opened)| committed < opened)
     };
-    let is_its_merge = |commit: &BaseCommit| commit.pull_number() == Some(pull.number) && !is_older(commit);
+    let is_its_merge =
+        |commit: &BaseCommit| commit.pull_number() == Some(pull.number) && !is_older(commit);
     if commits.items.iter().any(is_its_merge) {
         let detail = format!(
             "a recent commit of `{}` carries its number, an earlier merge half succeeded: close it by hand",
@@ -183,7 +197,8 @@ fn on_base(pull: &Pull, repository: &RepositoryFacts) -> Option<Skip> {
 }
 
 fn conflict(pull: &Pull) -> Option<Skip> {
-    let conflicts = pull.mergeable == Mergeable::Conflicting || pull.merge_state == MergeState::Dirty;
+    let conflicts =
+        pull.mergeable == Mergeable::Conflicting || pull.merge_state == MergeState::Dirty;
     conflicts.then(|| Skip::new(Reason::Conflict, format!("conflicts with {}", pull.base)))
 }
 
@@ -203,8 +218,10 @@ fn mergeability(pull: &Pull, repository: &RepositoryFacts) -> Verdict {
             "branch protection or a ruleset holds it back",
         )),
         MergeState::Behind => {
-            let detail =
-                format!("`{}` asks for a head that is up to date with it: update the branch", pull.base);
+            let detail = format!(
+                "`{}` asks for a head that is up to date with it: update the branch",
+                pull.base
+            );
             Verdict::Skip(Skip::new(Reason::BehindBase, detail))
         }
         MergeState::Dirty | MergeState::Draft | MergeState::Unknown => {

@@ -99,8 +99,9 @@ mod tests {
 
     #[test]
     fn a_repository_has_an_owner_and_a_name() {
-        let named =
-            |name| Repository::named(name, "https://api.example.com/v3/", "https://example.com/graphql");
+        let named = |name| {
+            Repository::named(name, "https://api.example.com/v3/", "https://example.com/graphql")
+        };
         let repository = named("acme/app").expect("a valid name");
         assert_eq!((repository.owner.as_str(), repository.name.as_str()), ("acme", "app"));
         assert_eq!(repository.full_name(), "acme/app");

@@ -72,9 +72,15 @@ impl CertificateFault {
     /// What to do about it.
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::Expired(_) => "renew the server's certificate; if it is new, set this machine's clock",
-            Self::NotYetValid(_) => "set this machine's clock, or wait until the certificate is valid",
-            Self::OtherName => "use a name that the certificate is for, or have it issued for this one",
+            Self::Expired(_) => {
+                "renew the server's certificate; if it is new, set this machine's clock"
+            }
+            Self::NotYetValid(_) => {
+                "set this machine's clock, or wait until the certificate is valid"
+            }
+            Self::OtherName => {
+                "use a name that the certificate is for, or have it issued for this one"
+            }
             Self::UnknownIssuer => {
                 "add the issuer's certificate to this machine's root certificates, or name a bundle that has it in \
                  SSL_CERT_FILE; a server that sends no intermediate certificate must send it"
@@ -83,7 +89,9 @@ impl CertificateFault {
                 "let that authority issue a certificate for the server (CA:FALSE), and trust the authority's own in \
                  SSL_CERT_FILE"
             }
-            Self::NoRoots => "install its package ca-certificates, or name a bundle in SSL_CERT_FILE",
+            Self::NoRoots => {
+                "install its package ca-certificates, or name a bundle in SSL_CERT_FILE"
+            }
             Self::Other => "have the server's certificate issued anew",
         }
     }
@@ -156,7 +164,10 @@ mod tests {
             contact
         };
         assert_eq!(noted(&[]), Contact::NotTried);
-        assert_eq!(noted(&[Some(Cause::Name), Some(Cause::Refused)]), Contact::Unreachable(Cause::Name));
+        assert_eq!(
+            noted(&[Some(Cause::Name), Some(Cause::Refused)]),
+            Contact::Unreachable(Cause::Name)
+        );
         assert_eq!(noted(&[Some(Cause::Name), None]), Contact::Reached);
         assert_eq!(noted(&[None, Some(Cause::Name)]), Contact::Reached);
         assert_eq!(noted(&[Some(Cause::Name), Some(Cause::Timeout)]), Contact::Reached);

@@ -38,7 +38,8 @@ impl<const MIN_MS: u64> FromText for Time<MIN_MS> {
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let bad = |_| "bad duration\nwrite a duration in quotes, such as \"90s\" or \"2h\"".to_owned();
+        let bad =
+            |_| "bad duration\nwrite a duration in quotes, such as \"90s\" or \"2h\"".to_owned();
         let duration = humantime::parse_duration(text).map_err(bad)?;
         let min = Duration::from_millis(MIN_MS);
         if (min..=MAX_TIME).contains(&duration) {
@@ -88,7 +89,8 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Count<MIN, MAX> {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
-                let count = u32::try_from(number).ok().filter(|count| (self.0..=self.1).contains(count));
+                let count =
+                    u32::try_from(number).ok().filter(|count| (self.0..=self.1).contains(count));
                 count.ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
             }
         }
@@ -128,7 +130,8 @@ impl FromText for Size {
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let bad = || "bad size\nwrite a size in quotes, such as \"1GiB\", \"500MB\" or \"0\"".to_owned();
+        let bad =
+            || "bad size\nwrite a size in quotes, such as \"1GiB\", \"500MB\" or \"0\"".to_owned();
         bytes(text).map(Self).ok_or_else(bad)
     }
 }

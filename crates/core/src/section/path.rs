@@ -20,7 +20,9 @@ impl Surroundings<'_> {
         let home = || (self.environment)("HOME").filter(|home| home.starts_with('/'));
         match text.strip_prefix('~') {
             Some("") => home().map(PathBuf::from),
-            Some(rest) if rest.starts_with('/') => Some(PathBuf::from(format!("{}{rest}", home()?))),
+            Some(rest) if rest.starts_with('/') => {
+                Some(PathBuf::from(format!("{}{rest}", home()?)))
+            }
             _ => Some(self.folder.join(text)),
         }
     }
@@ -41,6 +43,7 @@ pub fn state_dir(
     found.ok_or_else(|| {
         let message = "HOME is not set, so the folder for records is unknown";
         let span = given.and_then(|given| given.span.clone());
-        Problem::new(message, span).hint(format!("set `state_dir` in {heading} to an absolute path"))
+        Problem::new(message, span)
+            .hint(format!("set `state_dir` in {heading} to an absolute path"))
     })
 }

@@ -30,7 +30,9 @@ pub trait FromText: Sized {
 }
 
 /// Reads a text; its errors carry the place of the text, in lists too.
-pub fn deserialize_text<'de, D: Deserializer<'de>, T: FromText>(deserializer: D) -> Result<T, D::Error> {
+pub fn deserialize_text<'de, D: Deserializer<'de>, T: FromText>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     struct Reader<T>(PhantomData<T>);
     impl<T: FromText> Visitor<'_> for Reader<T> {
         type Value = T;
@@ -195,7 +197,11 @@ pub fn repository(text: &str) -> Result<(&str, &str), String> {
     let name_char = |c: char| owner_char(c) || c == '.';
     let parts = text.split_once('/').filter(|(owner, name)| {
         let sizes = (1..=39).contains(&owner.len()) && (1..=100).contains(&name.len());
-        sizes && owner.chars().all(owner_char) && name.chars().all(name_char) && *name != "." && *name != ".."
+        sizes
+            && owner.chars().all(owner_char)
+            && name.chars().all(name_char)
+            && *name != "."
+            && *name != ".."
     });
     parts.ok_or_else(|| "write `owner/repo`, as in the repository's address".to_owned())
 }
@@ -233,7 +239,9 @@ fn variable_name(name: &str) -> Result<(), String> {
         return Err("letters, digits and `_`, not starting with a digit".to_owned());
     }
     if name.starts_with("COORDINATOR_") {
-        return Err("`COORDINATOR_` is reserved: each session gets these from the coordinator".to_owned());
+        return Err(
+            "`COORDINATOR_` is reserved: each session gets these from the coordinator".to_owned()
+        );
     }
     Ok(())
 }
@@ -327,7 +335,10 @@ impl<K: Ord, V> Default for Table<K, V> {
 impl<K: Ord + Deref<Target = str>, V: Deref<Target = str>> Table<K, V> {
     /// As texts.
     pub fn texts(&self) -> BTreeMap<String, String> {
-        self.0.iter().map(|(key, value)| (key.deref().to_owned(), value.deref().to_owned())).collect()
+        self.0
+            .iter()
+            .map(|(key, value)| (key.deref().to_owned(), value.deref().to_owned()))
+            .collect()
     }
 }
 

@@ -58,7 +58,8 @@ fn the_wait_doubles_from_one_minute_to_one_hour_give_or_take_a_tenth() {
 
 #[test]
 fn an_exit_0_after_two_seconds_is_a_crash_loop_too() {
-    let history: Vec<_> = (1..=3).map(|generation| run(generation, Outcome::Succeeded, 2, at(0))).collect();
+    let history: Vec<_> =
+        (1..=3).map(|generation| run(generation, Outcome::Succeeded, 2, at(0))).collect();
     assert!(wait(&history) > Duration::from_secs(200));
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use coordinator_core::fleet::{
-    Counts, FleetName, Follows, HISTORY, ItemRun, Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run,
-    SessionSpec, Slot, SlotRecord, SlotSessions, State, Stuck, StuckReason, Want, WorkItem,
+    Counts, FleetName, Follows, HISTORY, ItemRun, Listing, LiveSession, Mode, Outcome, Role,
+    RoleKey, Run, SessionSpec, Slot, SlotRecord, SlotSessions, State, Stuck, StuckReason, Want,
+    WorkItem,
 };
 
 fn key() -> RoleKey {
@@ -72,7 +73,8 @@ fn a_slot_is_listed_with_its_history_and_with_what_keeps_its_session() {
     };
     let history: Vec<Run> = (1..=10).map(run).collect();
     let records = slots.clone().map(|slot| (slot, SlotRecord::of(None, history.clone())));
-    let listing = Listing { slots: records.into(), stuck: vec![stuck.clone()], ..Listing::default() };
+    let listing =
+        Listing { slots: records.into(), stuck: vec![stuck.clone()], ..Listing::default() };
     let [first, second] = &SlotSessions::of(listing)[..] else { panic!("two slots") };
     assert_eq!((&first.slot, &second.slot), (&slots[0], &slots[1]));
     assert_eq!((&first.stuck, &second.stuck), (&None, &Some(stuck)));
@@ -86,8 +88,9 @@ fn a_slot_works_on_the_item_of_its_live_session_or_else_of_its_last() {
         let item = WorkItem { id: id.to_owned(), counts: Counts::default() };
         Some(ItemRun { role: key(), item })
     };
-    let live =
-        |item| Some(LiveSession { generation: Some(3), state: State::Running, started_at: None, item });
+    let live = |item| {
+        Some(LiveSession { generation: Some(3), state: State::Running, started_at: None, item })
+    };
     let history = vec![Run { item: item("1"), ..run(1) }, Run { item: item("2"), ..run(2) }];
     for (live, history, expected) in [
         (None, Vec::new(), None),

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Counts, FleetName, Follows, Group, HoldReason, Inventory, Listing, LiveSession, Outcome, RoleKey, Run,
-    SessionSpec, Slot, SlotRecord, State, Want, WorkItem,
+    Counts, FleetName, Follows, Group, HoldReason, Inventory, Listing, LiveSession, Outcome,
+    RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Want, WorkItem,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
@@ -52,14 +52,20 @@ fn wants(roles: &[(&str, u32)]) -> Vec<Want> {
     let role = |&(key, count): &(&'static str, u32)| {
         (0..count).map(move |index| slot(key, index)).collect::<Vec<_>>()
     };
-    let roles: Vec<(&'static str, u32)> =
-        roles.iter().map(|&(key, count)| (&*Box::leak(key.to_owned().into_boxed_str()), count)).collect();
+    let roles: Vec<(&'static str, u32)> = roles
+        .iter()
+        .map(|&(key, count)| (&*Box::leak(key.to_owned().into_boxed_str()), count))
+        .collect();
     roles.iter().flat_map(role).map(|slot| want(slot, &spec)).collect()
 }
 
 fn live() -> SlotRecord {
-    let live =
-        LiveSession { generation: Some(1), state: State::Running, started_at: Some(now()), item: None };
+    let live = LiveSession {
+        generation: Some(1),
+        state: State::Running,
+        started_at: Some(now()),
+        item: None,
+    };
     SlotRecord::of(Some(live), Vec::new())
 }
 
@@ -175,7 +181,8 @@ fn the_platforms_clock_decides_how_long_a_slot_waits_and_ours_only_where_it_has_
 fn a_session_that_the_platform_took_away_is_started_again_at_once() {
     let mut record = failed(3, Duration::from_secs(5));
     record.history[2].disrupted = true;
-    let orders = plan(&fleet(), wants(&[("dev", 1)]), &known([(slot("dev", 0), record)]), &OPEN, now());
+    let orders =
+        plan(&fleet(), wants(&[("dev", 1)]), &known([(slot("dev", 0), record)]), &OPEN, now());
     assert_eq!(starts(&orders), ["dev-s0"]);
 }
 
@@ -221,7 +228,8 @@ fn each_item_without_a_live_session_gets_one_until_its_source_has_enough() {
 
 #[test]
 fn an_item_that_the_fleets_own_limit_holds_back_takes_no_place_of_its_source() {
-    let policy = Policy { max_spawns: 1, max_concurrent: [(queue(), 2)].into_iter().collect(), ..OPEN };
+    let policy =
+        Policy { max_spawns: 1, max_concurrent: [(queue(), 2)].into_iter().collect(), ..OPEN };
     let orders = plan(&fleet(), items(&["1", "2", "3"]), &known([]), &policy, now());
     assert_eq!(starts(&orders), ["queue-i1"]);
     let reasons: Vec<_> = holds(&orders).into_iter().map(|(_, reason)| reason).collect();
@@ -314,8 +322,10 @@ impl World {
         let mut next = self.clone();
         for order in orders {
             if let Order::Start(want) = order {
-                let role =
-                    ROLES.iter().position(|role| *role == want.slot.group.as_str()).expect("a known role");
+                let role = ROLES
+                    .iter()
+                    .position(|role| *role == want.slot.group.as_str())
+                    .expect("a known role");
                 next.slots.insert((role, want.slot.index().expect("a role's slot")), Kind::Live);
             }
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use coordinator_core::section::{
     ApiUrl, Argument, Count, DnsLabel, FilePath, FromText, Glob, Image, Line, Pattern, Placed,
-    RepositoryName, Size, Surroundings, Table, Text, Time, Url, VariableName, VariableValue, nearest, quoted,
-    state_dir,
+    RepositoryName, Size, Surroundings, Table, Text, Time, Url, VariableName, VariableValue,
+    nearest, quoted, state_dir,
 };
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -61,9 +61,15 @@ fn a_path_an_argument_and_a_value_hold_what_the_system_can_hold() {
 #[test]
 fn a_repository_is_an_owner_and_a_name_in_githubs_alphabet() {
     let (owner, name) = ("o".repeat(39), "n".repeat(100));
-    takes::<RepositoryName>(&["acme/app", "a-b_c/d.e-f_g", "acme/.github", &format!("{owner}/{name}")]);
+    takes::<RepositoryName>(&[
+        "acme/app",
+        "a-b_c/d.e-f_g",
+        "acme/.github",
+        &format!("{owner}/{name}"),
+    ]);
     let (long_owner, long_name) = (format!("{owner}o/app"), format!("acme/{name}n"));
-    let others = ["", "acme", "acme/", "/app", "acme/app/x", "a.b/app", "acme/a b", "acme/.", "acme/.."];
+    let others =
+        ["", "acme", "acme/", "/app", "acme/app/x", "a.b/app", "acme/a b", "acme/.", "acme/.."];
     refuses::<RepositoryName>(&others, "owner/repo");
     refuses::<RepositoryName>(&[&long_owner, &long_name], "owner/repo");
 }
@@ -98,7 +104,8 @@ fn a_variable_has_a_name_that_is_not_the_coordinators() {
 
 #[test]
 fn a_pattern_and_a_glob_match_as_they_say() {
-    let matches = |pattern: &Pattern, text| pattern.regex.as_ref().map(|regex| regex.is_match(text));
+    let matches =
+        |pattern: &Pattern, text| pattern.regex.as_ref().map(|regex| regex.is_match(text));
     let wip = Pattern::from_text("^wip").expect("a pattern");
     assert_eq!((matches(&wip, "wip: x"), matches(&wip, "x")), (Some(true), Some(false)));
     takes::<Pattern>(&["^wip", ""]);
@@ -116,7 +123,8 @@ fn a_pattern_and_a_glob_match_as_they_say() {
 fn a_duration_has_bounds_and_is_shown_in_the_largest_unit_that_needs_no_second_one() {
     refuses::<Time<1000>>(&["999ms", "0s", "366days"], "is out of bounds\n1s to 365days");
     refuses::<Time<1000>>(&["5", "soon", ""], "bad duration");
-    let shown = ["0s", "1s", "60s", "61s", "90s", "2m", "1h", "90m", "24h", "8760h", "1500ms", "1ms"];
+    let shown =
+        ["0s", "1s", "60s", "61s", "90s", "2m", "1h", "90m", "24h", "8760h", "1500ms", "1ms"];
     takes::<Time>(&shown);
     assert_eq!(Time::<0>::from_text("1h 30m").map(Time::get), Ok(Duration::from_secs(5400)));
     assert_eq!(Time::<0>::seconds(120).get(), Duration::from_secs(120));
@@ -124,7 +132,8 @@ fn a_duration_has_bounds_and_is_shown_in_the_largest_unit_that_needs_no_second_o
 
 #[test]
 fn a_count_is_a_number_within_its_bounds() {
-    for (number, expected) in [(1, Some(1)), (9, Some(9)), (0, None), (10, None), (-1, None), (1 << 40, None)]
+    for (number, expected) in
+        [(1, Some(1)), (9, Some(9)), (0, None), (10, None), (-1, None), (1 << 40, None)]
     {
         let count = from_toml_number::<Count<1, 9>>(number);
         assert_eq!(count.as_ref().ok().map(|count| count.get()), expected, "{count:?}");
@@ -188,7 +197,10 @@ fn a_table_is_empty_by_default_and_gives_its_texts() {
     let mut table = Table::<VariableName, VariableValue>::default();
     assert!(table.texts().is_empty());
     table.0.insert("LANG".into(), "C".into());
-    assert_eq!(table.texts().into_iter().collect::<Vec<_>>(), [("LANG".to_owned(), "C".to_owned())]);
+    assert_eq!(
+        table.texts().into_iter().collect::<Vec<_>>(),
+        [("LANG".to_owned(), "C".to_owned())]
+    );
 }
 
 #[test]
@@ -215,7 +227,11 @@ fn a_quoted_text_is_one_short_line() {
     assert_eq!(quoted(&"x".repeat(61)), format!("\"{}…\"", "x".repeat(60)));
 }
 
-fn around<T: Debug>(home: Option<&str>, state: Option<&str>, then: impl FnOnce(Surroundings<'_>) -> T) -> T {
+fn around<T: Debug>(
+    home: Option<&str>,
+    state: Option<&str>,
+    then: impl FnOnce(Surroundings<'_>) -> T,
+) -> T {
     let environment = |name: &str| match name {
         "HOME" => home.map(str::to_owned),
         "XDG_STATE_HOME" => state.map(str::to_owned),

@@ -16,7 +16,11 @@ fn assert_names<T: Debug, const N: usize>(variants: [T; N], word: impl Fn(&T) ->
     for variant in variants {
         let name = format!("{variant:?}");
         let name = name.split('(').next().unwrap_or_default();
-        assert!(word(&variant).replace(['-', '_'], "").eq_ignore_ascii_case(name), "{}", word(&variant));
+        assert!(
+            word(&variant).replace(['-', '_'], "").eq_ignore_ascii_case(name),
+            "{}",
+            word(&variant)
+        );
     }
 }
 
@@ -40,7 +44,9 @@ fn every_word_is_the_name_of_what_it_stands_for() {
 
 #[test]
 fn an_outcome_is_read_back_from_its_word() {
-    for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut, Outcome::Lost, Outcome::Stopped] {
+    for outcome in
+        [Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut, Outcome::Lost, Outcome::Stopped]
+    {
         assert_eq!(Outcome::from_word(outcome.word()), Some(outcome));
     }
     assert_eq!(Outcome::from_word(""), None);
@@ -55,7 +61,11 @@ fn a_person_looks_at_a_failed_merge_call_and_reviews_what_waits_for_a_review() {
         (Reason::StaleApproval, false, true),
         (Reason::CiPending, false, false),
     ] {
-        assert_eq!((reason.is_failure(), reason.waits_for_review()), (is_failure, waits), "{reason:?}");
+        assert_eq!(
+            (reason.is_failure(), reason.waits_for_review()),
+            (is_failure, waits),
+            "{reason:?}"
+        );
     }
 }
 
@@ -63,9 +73,10 @@ fn a_person_looks_at_a_failed_merge_call_and_reviews_what_waits_for_a_review() {
 fn only_what_failed_has_an_error() {
     let failed = StepOutcome::Failed("no answer".to_owned());
     assert_eq!((failed.error(), StepOutcome::Skipped.error()), (Some("no answer"), None));
-    for read in
-        [SourceOutcome::Partial("no answer".to_owned()), SourceOutcome::Failed("no answer".to_owned())]
-    {
+    for read in [
+        SourceOutcome::Partial("no answer".to_owned()),
+        SourceOutcome::Failed("no answer".to_owned()),
+    ] {
         assert_eq!(read.error(), Some("no answer"));
     }
     assert_eq!(SourceOutcome::Ok.error(), None);

@@ -90,7 +90,11 @@ impl Workflow {
         answer.succeeded("cancel the run; it takes a token with `actions: write`").map(|_| true)
     }
 
-    async fn post(&self, dispatch: &Dispatch, details: RunDetails) -> Result<Answer, DispatchAnswer> {
+    async fn post(
+        &self,
+        dispatch: &Dispatch,
+        details: RunDetails,
+    ) -> Result<Answer, DispatchAnswer> {
         let mut body = json!({ "ref": dispatch.git_ref, "inputs": dispatch.inputs });
         if details == RunDetails::Wanted {
             body[RUN_DETAILS] = Value::Bool(true);

@@ -79,9 +79,11 @@ impl Workflow {
             tail.push(&answer.succeeded(WHAT)?.body);
             return Ok(tail.end());
         }
-        let place = download_address(answer.header(&LOCATION).unwrap_or_default()).map_err(failed)?;
+        let place =
+            download_address(answer.header(&LOCATION).unwrap_or_default()).map_err(failed)?;
         self.reserve(1)?;
-        let download = tokio::time::timeout(DOWNLOAD_TIMEOUT, self.github.download(place, most)).await;
+        let download =
+            tokio::time::timeout(DOWNLOAD_TIMEOUT, self.github.download(place, most)).await;
         let seconds = DOWNLOAD_TIMEOUT.as_secs();
         let download = download.unwrap_or_else(|_| Err(format!("it took longer than {seconds} s")));
         download.map_err(|why| failed(&why))
@@ -112,7 +114,8 @@ impl Github {
 
 /// The address is a credential, so no error quotes it.
 fn download_address(text: &str) -> Result<Uri, &'static str> {
-    const REFUSED: &str = "GitHub sends to an address that is not https, and nothing was fetched from there";
+    const REFUSED: &str =
+        "GitHub sends to an address that is not https, and nothing was fetched from there";
     let uri: Uri = text.parse().map_err(|_| REFUSED)?;
     let host = uri.host().unwrap_or_default();
     let is_loopback = ["127.0.0.1", "[::1]", "localhost"].contains(&host);

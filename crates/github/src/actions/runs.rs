@@ -147,19 +147,24 @@ impl RunBody {
 impl Workflow {
     /// A page of runs, counted from 1. An error where a run on it cannot be read.
     pub async fn runs(&self, page: usize) -> Result<RunPage, Error> {
-        let path =
-            format!("actions/workflows/{}/runs?per_page={PAGE_SIZE}&page={page}", segment(self.file()));
+        let path = format!(
+            "actions/workflows/{}/runs?per_page={PAGE_SIZE}&page={page}",
+            segment(self.file())
+        );
         let answer = self.get(&path).await?;
         if answer.status == http::StatusCode::NOT_FOUND {
             return Err(Error::Failed(self.absent(WHAT)));
         }
         let answer = answer.succeeded(WHAT)?;
         let body: Body = answer.json()?;
-        let has_link =
-            answer.header(&HeaderName::from_static("link")).is_some_and(|link| link.contains("rel=\"next\""));
+        let has_link = answer
+            .header(&HeaderName::from_static("link"))
+            .is_some_and(|link| link.contains("rel=\"next\""));
         let has_next = has_link || body.workflow_runs.len() == PAGE_SIZE;
-        let runs: Option<Vec<WorkflowRun>> = body.workflow_runs.into_iter().map(RunBody::run).collect();
-        let runs = runs.ok_or_else(|| Error::Failed(format!("could not {WHAT}: a run has no time")))?;
+        let runs: Option<Vec<WorkflowRun>> =
+            body.workflow_runs.into_iter().map(RunBody::run).collect();
+        let runs =
+            runs.ok_or_else(|| Error::Failed(format!("could not {WHAT}: a run has no time")))?;
         Ok(RunPage { runs, total: body.total_count, has_next })
     }
 

@@ -4,7 +4,8 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::{
-    Conclusion, Dispatch, DispatchAnswer, Group, JobLog, RunStatus, Short, Workflow, WorkflowFile, used_up,
+    Conclusion, Dispatch, DispatchAnswer, Group, JobLog, RunStatus, Short, Workflow, WorkflowFile,
+    used_up,
 };
 use crate::Error;
 use crate::fake::{self, Journal, Reply, Sent, TOKEN};
@@ -89,10 +90,12 @@ async fn runs_are_listed_without_a_filter_and_every_word_that_is_not_completed_i
 async fn a_page_goes_on_when_it_is_full_or_its_link_says_so() {
     let (workflow, _) = workflow(|sent| {
         if sent.url.ends_with("page=1") {
-            let runs: Vec<Value> = (0..100).map(|id| run(id, "completed", Some("success"))).collect();
+            let runs: Vec<Value> =
+                (0..100).map(|id| run(id, "completed", Some("success"))).collect();
             page(&runs)
         } else {
-            page(&[run(7, "queued", None)]).with("link", "<https://elsewhere.example.com/>; rel=\"next\"")
+            page(&[run(7, "queued", None)])
+                .with("link", "<https://elsewhere.example.com/>; rel=\"next\"")
         }
     });
     assert!(workflow.runs(1).await.expect("a full page").has_next);
@@ -136,7 +139,8 @@ async fn no_request_goes_past_the_budget() {
 async fn what_github_says_is_left_is_respected_and_graphql_has_a_limit_of_its_own() {
     let (workflow, _) = workflow(|sent| {
         if sent.url.ends_with("/graphql") {
-            return Reply::json(200, &json!({ "data": { "nodes": [] } })).with("x-ratelimit-remaining", "0");
+            return Reply::json(200, &json!({ "data": { "nodes": [] } }))
+                .with("x-ratelimit-remaining", "0");
         }
         page(&[]).with("x-ratelimit-remaining", "1").with("x-ratelimit-reset", "1767229200")
     });
@@ -155,7 +159,8 @@ async fn after_a_refusal_by_a_rate_limit_nothing_more_is_sent() {
             .with("retry-after", "60")
             .with("x-ratelimit-remaining", "900")
     });
-    let limit = RateLimit { resets_at: Some(at("2026-01-01T00:01:00Z")), said: "slow down".to_owned() };
+    let limit =
+        RateLimit { resets_at: Some(at("2026-01-01T00:01:00Z")), said: "slow down".to_owned() };
     assert_eq!(workflow.group("coord-demo-qa-s0").await, Err(Error::RateLimited(limit.clone())));
     let unsent = RateLimit { said: String::new(), ..limit };
     assert_eq!(workflow.runs(1).await, Err(Error::RateLimited(unsent)));
@@ -170,9 +175,13 @@ async fn a_group_is_free_when_github_knows_none_or_nobody_is_in_it() {
         assert!(sent(&journal)[0].url.ends_with("/actions/concurrency_groups/coord%20demo%2Fx"));
         group
     };
-    assert_eq!(group(|| Reply::json(404, &json!({ "message": "Not Found" }))).await, Ok(Group::Free));
+    assert_eq!(
+        group(|| Reply::json(404, &json!({ "message": "Not Found" }))).await,
+        Ok(Group::Free)
+    );
     assert_eq!(group(|| Reply::json(200, &json!({ "group_members": [] }))).await, Ok(Group::Free));
-    let member = || Reply::json(200, &json!({ "group_members": [{ "run_id": 1, "status": "pending" }] }));
+    let member =
+        || Reply::json(200, &json!({ "group_members": [{ "run_id": 1, "status": "pending" }] }));
     assert_eq!(group(member).await, Ok(Group::Taken));
     assert!(group(|| Reply::json(500, &json!({ "message": "Server Error" }))).await.is_err());
     assert!(group(|| Reply::json(200, &json!({ "members": [] }))).await.is_err());
@@ -193,7 +202,8 @@ async fn a_dispatch_names_its_inputs_and_is_accepted_with_or_without_a_run() {
     });
     let url = Some("https://github.com/octo/demo/actions/runs/9".to_owned());
     assert_eq!(client.dispatch(&dispatch()).await, DispatchAnswer::Accepted { url });
-    let expected = json!({ "ref": "main", "inputs": { "fleet": "demo" }, "return_run_details": true });
+    let expected =
+        json!({ "ref": "main", "inputs": { "fleet": "demo" }, "return_run_details": true });
     assert_eq!(sent(&journal)[0].body, expected);
     let empty = || Reply::Answer(204, Vec::new(), String::new());
     assert_eq!(dispatched(empty).await, (DispatchAnswer::Accepted { url: None }, 1));
@@ -222,7 +232,8 @@ async fn only_a_clear_answer_says_that_nothing_was_started() {
         assert_eq!((answer, count), (refused, 1), "{status}");
     }
     for status in [408, 500, 502, 503, 504] {
-        let (answer, count) = dispatched(move || Reply::json(status, &json!({ "message": "late" }))).await;
+        let (answer, count) =
+            dispatched(move || Reply::json(status, &json!({ "message": "late" }))).await;
         assert!(matches!(answer, DispatchAnswer::Lost(_)), "{status}: {answer:?}");
         assert_eq!(count, 1, "a start without an answer is never repeated");
     }
@@ -251,7 +262,8 @@ async fn the_jobs_of_many_runs_are_one_question_per_hundred_and_a_run_that_is_go
             "startedAt": "2026-01-01T00:00:00Z", "completedAt": null }]);
         let node = |id| json!({ "__typename": "WorkflowRun", "id": id, "checkSuite": { "checkRuns": { "nodes": rows } } });
         let nodes = ids.into_iter().map(|id| if id == "WFR_5" { Value::Null } else { node(id) });
-        let errors = json!([{ "type": "NOT_FOUND", "path": ["nodes", 5], "message": "Could not resolve" }]);
+        let errors =
+            json!([{ "type": "NOT_FOUND", "path": ["nodes", 5], "message": "Could not resolve" }]);
         jobs_answer(&nodes.collect(), &errors)
     });
     let ids: Vec<String> = (0..150).map(|id| format!("WFR_{id}")).collect();
@@ -285,7 +297,8 @@ async fn a_log_is_fetched_from_elsewhere_without_the_token() {
         if sent.url.starts_with("https://logs.example.com") {
             return Reply::Answer(200, Vec::new(), "one\ntwo\n".to_owned());
         }
-        Reply::json(302, &Value::Null).with("location", "https://logs.example.com/job.txt?sig=s3cret")
+        Reply::json(302, &Value::Null)
+            .with("location", "https://logs.example.com/job.txt?sig=s3cret")
     });
     let log = workflow.job_log(7, 1024).await.expect("a log");
     assert_eq!(log, JobLog::Whole("one\ntwo\n".into()));
@@ -327,7 +340,10 @@ async fn a_workflow_is_active_inactive_or_absent_and_a_branch_is_one_segment() {
         }
         Reply::json(200, &json!({ "state": "disabled_inactivity" }))
     });
-    assert_eq!(workflow.state().await, Ok(WorkflowFile::Inactive("disabled_inactivity".to_owned())));
+    assert_eq!(
+        workflow.state().await,
+        Ok(WorkflowFile::Inactive("disabled_inactivity".to_owned()))
+    );
     assert_eq!(workflow.has_branch("feature/a").await, Ok(true));
     assert!(sent(&journal)[1].url.ends_with("/branches/feature%2Fa"));
 }

@@ -73,11 +73,15 @@ impl From<CheckRun> for WorkflowJob {
 impl Workflow {
     /// The jobs of these runs by the run's node id, one request per hundred runs. A run that is
     /// gone is left out; one that cannot be read is an error.
-    pub async fn jobs(&self, node_ids: &[String]) -> Result<BTreeMap<String, Vec<WorkflowJob>>, Error> {
+    pub async fn jobs(
+        &self,
+        node_ids: &[String],
+    ) -> Result<BTreeMap<String, Vec<WorkflowJob>>, Error> {
         let mut jobs = BTreeMap::new();
         for ids in node_ids.chunks(MAX_RUNS) {
             self.reserve(1)?;
-            let response = self.github.graphql(WHAT, documents::RUN_JOBS, &json!({ "ids": ids })).await?;
+            let response =
+                self.github.graphql(WHAT, documents::RUN_JOBS, &json!({ "ids": ids })).await?;
             jobs.extend(read(&response)?);
         }
         Ok(jobs)

@@ -1,4 +1,5 @@
-//! The session workflow that `init --github-actions` writes, against what this program reads and sends.
+//! The session workflow that `init --github-actions` writes, against what this program reads and
+//! sends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +51,8 @@ fn keys(map: &Value) -> BTreeSet<String> {
 fn step(job: &str, command: &str) -> Value {
     let workflow = workflow();
     let steps = workflow["jobs"][job]["steps"].as_array().expect("a list").clone();
-    let runs = |step: &Value| step["run"].as_str().is_some_and(|run| run.trim_end().ends_with(command));
+    let runs =
+        |step: &Value| step["run"].as_str().is_some_and(|run| run.trim_end().ends_with(command));
     steps.into_iter().find(runs).unwrap_or_else(|| panic!("no step of {job} ends with `{command}`"))
 }
 
@@ -59,7 +61,10 @@ async fn the_title_of_a_dispatched_run_reads_back_as_its_slot_and_generation() {
     let title = filled(&workflow()["run-name"], &inputs().await);
     assert_eq!(title, "coord demo ui-builder-s2 g1 c18f0-1a");
     let fleet = coordinator_core::fleet::FleetName::parse("demo").expect("a valid name");
-    assert_eq!(Title::read(&fleet, &title), Title::Ours { slot: slot(2), generation: 1, item: None });
+    assert_eq!(
+        Title::read(&fleet, &title),
+        Title::Ours { slot: slot(2), generation: 1, item: None }
+    );
 }
 
 #[tokio::test]
@@ -70,7 +75,9 @@ async fn the_title_of_an_items_run_reads_back_as_all_that_travels_with_it() {
     let part = ";role=ui_builder;attempt=2;restarts=1;limit=7201;id=bd-4jz";
     assert_eq!(title, format!("coord demo queue-ibd4jzx4d0d5384fa g1 c18f0-1a{part}"));
     let fleet = coordinator_core::fleet::FleetName::parse("demo").expect("a valid name");
-    let Title::Ours { slot, generation, item } = Title::read(&fleet, &title) else { panic!("{title}") };
+    let Title::Ours { slot, generation, item } = Title::read(&fleet, &title) else {
+        panic!("{title}")
+    };
     let item = item.expect("it can be read");
     assert_eq!((&slot, generation, Some(item.run)), (&want.slot, 1, want.item_run()));
     assert_eq!(item.time_limit, want.spec.time_limit);

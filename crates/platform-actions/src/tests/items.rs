@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{DATE, OVER, at, item_want, job, not_found, page, platform, posts, run, sent, started, world};
+use super::{
+    DATE, OVER, at, item_want, job, not_found, page, platform, posts, run, sent, started, world,
+};
 use crate::admit::{Decision, Skip, Ticket, admit};
 use crate::session_input::SessionInput;
 use coordinator_core::fleet::{
-    Counts, FleetName, HoldReason, ItemRun, Listing, Outcome, RoleKey, Slot, SlotRecord, State, Usd, WorkItem,
+    Counts, FleetName, HoldReason, ItemRun, Listing, Outcome, RoleKey, Slot, SlotRecord, State,
+    Usd, WorkItem,
 };
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_github::actions::Workflow;
@@ -25,7 +28,9 @@ fn slot() -> Slot {
 
 /// The title of a run for task 7.
 fn title(generation: u64, attempt: u32) -> String {
-    format!("coord demo queue-i7 g{generation} c1;role=ui_builder;attempt={attempt};limit=7201;id=7")
+    format!(
+        "coord demo queue-i7 g{generation} c1;role=ui_builder;attempt={attempt};limit=7201;id=7"
+    )
 }
 
 /// The jobs of a run whose agent worked for ten minutes from this minute on.
@@ -38,7 +43,10 @@ fn worked(conclusion: &str, hour: u32, minute: u32) -> Value {
 }
 
 fn skipped() -> Value {
-    json!([job("admit", "SUCCESS", "11:40:01", "11:40:05"), job("agent", "SKIPPED", "11:40:05", "11:40:05")])
+    json!([
+        job("admit", "SUCCESS", "11:40:01", "11:40:05"),
+        job("agent", "SKIPPED", "11:40:05", "11:40:05")
+    ])
 }
 
 async fn listed(runs: Vec<Value>, jobs_of: Vec<(u64, Value)>) -> Listing {
@@ -90,7 +98,8 @@ async fn a_run_that_was_not_admitted_is_nothing_that_a_session_could_follow() {
     let (platform, _) = platform(world(runs, jobs_of));
     platform.list().await.expect("a complete list");
     let cycle = CycleId("c1".to_owned());
-    let answer = platform.start(&item_want("7", counts(2), 1), &cycle, at("2026-01-01T12:00:00Z")).await;
+    let answer =
+        platform.start(&item_want("7", counts(2), 1), &cycle, at("2026-01-01T12:00:00Z")).await;
     assert_eq!(answer.expect("it starts"), started(3), "its generation is not given out again");
 }
 
@@ -125,7 +134,8 @@ async fn a_start_that_was_planned_after_an_older_session_is_superseded_and_costs
     platform.list().await.expect("a complete list");
     for follows in [0, 1, 3] {
         let want = item_want("7", counts(2), follows);
-        let answer = platform.start(&want, &CycleId("c1".to_owned()), at("2026-01-01T12:00:00Z")).await;
+        let answer =
+            platform.start(&want, &CycleId("c1".to_owned()), at("2026-01-01T12:00:00Z")).await;
         assert_eq!(answer.expect("an answer"), Start::Superseded, "{follows}");
     }
     assert_eq!(sent(&journal).len(), 2);
@@ -141,10 +151,15 @@ async fn a_session_workflow_of_before_takes_no_items_and_is_asked_once() {
     platform.list().await.expect("an empty list");
     for id in ["7", "8"] {
         let want = item_want(id, counts(1), 0);
-        let answer = platform.start(&want, &CycleId("c1".to_owned()), at("2026-01-01T12:00:00Z")).await;
+        let answer =
+            platform.start(&want, &CycleId("c1".to_owned()), at("2026-01-01T12:00:00Z")).await;
         let Start::Held(hold) = answer.expect("an answer") else { panic!("it cannot start") };
         assert_eq!(hold.reason, HoldReason::Unsupported);
-        assert!(hold.detail.contains("renew it with `coordinator init --github-actions`"), "{}", hold.detail);
+        assert!(
+            hold.detail.contains("renew it with `coordinator init --github-actions`"),
+            "{}",
+            hold.detail
+        );
     }
     assert_eq!((posts(&journal), sent(&journal).len()), (1, 3));
 }
@@ -169,9 +184,13 @@ async fn planned(follows: u64, runs: Vec<Value>, jobs_of: Vec<(u64, Value)>) -> 
     let now = at("2026-01-01T12:00:00Z");
     let answer = platform.start(&want, &CycleId("c1".to_owned()), now).await.expect("it starts");
     let Start::Started { generation } = answer else { panic!("{answer:?}") };
-    let inputs =
-        journal.lock().expect("no test panics with the lock").last().expect("a dispatch").body["inputs"]
-            .clone();
+    let inputs = journal
+        .lock()
+        .expect("no test panics with the lock")
+        .last()
+        .expect("a dispatch")
+        .body["inputs"]
+        .clone();
     let text = |name: &str| inputs[name].as_str().expect("a text").to_owned();
     let ticket = Ticket {
         fleet: FleetName::parse("demo").expect("a valid name"),
@@ -251,8 +270,12 @@ async fn a_session_since_then_supersedes_the_run_and_one_of_before_does_not() {
         [("11:30:00", 2, true), ("11:45:00", 1, true), ("11:29:59", 2, false)]
     {
         let other = run(30, &title(generation, 2), ("completed", Some("failure")), time);
-        let answer =
-            decided(&ticket, vec![own(&title_of_own), other], vec![(30, worked("FAILURE", 11, 46))]).await;
+        let answer = decided(
+            &ticket,
+            vec![own(&title_of_own), other],
+            vec![(30, worked("FAILURE", 11, 46))],
+        )
+        .await;
         let url = "https://github.com/octo/demo/actions/runs/30".to_owned();
         let superseded = Decision::Skip(Skip::Superseded { generation, url });
         assert_eq!(answer, if is_superseded { superseded } else { Decision::Go }, "{time}");
@@ -307,8 +330,9 @@ async fn what_is_not_certain_does_not_go() {
     assert!(matches!(answer, Decision::Skip(Skip::Unknown(_))), "{answer:?}");
     assert_eq!(journal.lock().expect("no test panics with the lock").len(), 5);
     // A list that ends before its time.
-    let (github, _) =
-        fake::github(move |_| page(7, &[run(OWN, &title_of_own, ("in_progress", None), "11:59:50")]));
+    let (github, _) = fake::github(move |_| {
+        page(7, &[run(OWN, &title_of_own, ("in_progress", None), "11:59:50")])
+    });
     let answer = admit(&ticket, &Workflow::new(github, "agent-session.yml", 20)).await;
     assert!(matches!(answer, Decision::Skip(Skip::Unknown(_))), "{answer:?}");
 }
@@ -335,7 +359,9 @@ async fn the_input_of_an_item_is_refused_by_what_reads_that_of_roles_alone() {
     assert_eq!((&input["version"], &input["item"]["id"]), (&json!(2), &json!("7")));
     assert_eq!(SessionInput::read(&text).expect("it reads back"), ticket.input);
     input["version"] = json!(1);
-    let error = SessionInput::read(&input.to_string()).expect_err("an item goes with version 2").to_string();
+    let error = SessionInput::read(&input.to_string())
+        .expect_err("an item goes with version 2")
+        .to_string();
     assert!(error.contains("version 1, and this coordinator reads version 2"), "{error}");
 }
 
@@ -347,5 +373,9 @@ fn an_item_fits_its_own_slot_and_a_generation_after_the_one_that_it_follows() {
     let item = SessionInput::read(text).expect("a session input").item.expect("it has one");
     assert!(item.fits(&slot(), 2) && !item.fits(&slot(), 1));
     assert!(!item.fits(&item_want("8", counts(1), 0).slot, 2));
-    assert_eq!(item.since(), std::time::SystemTime::UNIX_EPOCH, "an impossible time compares everything");
+    assert_eq!(
+        item.since(),
+        std::time::SystemTime::UNIX_EPOCH,
+        "an impossible time compares everything"
+    );
 }

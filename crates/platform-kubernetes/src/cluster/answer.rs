@@ -53,7 +53,9 @@ impl Created {
             (StatusCode::FORBIDDEN, _) if error.message.contains("exceeded quota") => {
                 Self::QuotaFull(error.message)
             }
-            (status, _) if is_definite(status) || answer.is_busy() => Self::Refused(refusal(answer)),
+            (status, _) if is_definite(status) || answer.is_busy() => {
+                Self::Refused(refusal(answer))
+            }
             _ => Self::Unknown(refusal(answer)),
         }
     }
@@ -83,14 +85,18 @@ pub(super) fn refusal(answer: &Answer) -> String {
     let said = if error.message.is_empty() { status.to_string() } else { error.message.clone() };
     let remedy = match status {
         status if status.is_success() => {
-            return format!("the answer ({status}) is not from an API server; is a proxy in between?");
+            return format!(
+                "the answer ({status}) is not from an API server; is a proxy in between?"
+            );
         }
         StatusCode::UNAUTHORIZED => {
             return "the API server does not accept the credentials (401); a token may have expired: renew the kubeconfig, \
                     or the service account's token"
                 .to_owned();
         }
-        StatusCode::FORBIDDEN if said.contains("\" cannot ") => "grant it in the coordinator's Role",
+        StatusCode::FORBIDDEN if said.contains("\" cannot ") => {
+            "grant it in the coordinator's Role"
+        }
         StatusCode::NOT_FOUND if said.starts_with("namespaces ") => {
             "create the namespace, or set `namespace` in [platform.kubernetes]"
         }
@@ -98,7 +104,9 @@ pub(super) fn refusal(answer: &Answer) -> String {
             "mend [platform.kubernetes], the role's settings or the template"
         }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            return format!("the API server has no time ({status}): {said}; the next cycle tries again");
+            return format!(
+                "the API server has no time ({status}): {said}; the next cycle tries again"
+            );
         }
         _ => return format!("the API server answers {status}: {said}"),
     };

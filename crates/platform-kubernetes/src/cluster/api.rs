@@ -1,7 +1,7 @@
 //! The API server: one request at a time, its answer as it came.
 //!
-//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After` says when to come again, `Date`
-//! what the time is where the records are written.
+//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After` says when
+//! to come again, `Date` what the time is where the records are written.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
@@ -33,7 +33,8 @@ const RECOVERY: Duration = Duration::from_secs(15);
 /// A page of 500 Jobs, each with the longest prompt that a roster may have, is half as large.
 const MAX_BODY_BYTES: usize = 128 << 20;
 
-/// Reports cut a text later, when no secret in it can be cut in two any more; a log takes it as it is.
+/// Reports cut a text later, when no secret in it can be cut in two any more; a log takes it as it
+/// is.
 const MAX_MESSAGE: usize = 4096;
 
 /// The API server of one namespace.
@@ -161,7 +162,9 @@ impl Api {
         loop {
             let attempt = self.ask_once(ask).await;
             let pause = match &attempt {
-                Ok(answer) if answer.is_busy() => answer.retry_after.unwrap_or_else(|| pauses.next()),
+                Ok(answer) if answer.is_busy() => {
+                    answer.retry_after.unwrap_or_else(|| pauses.next())
+                }
                 Ok(answer) if ask.method == Method::POST && answer.is_conflict() => pauses.next(),
                 Ok(answer) if self.is_recovering() && answer.is_premature() => pauses.next(),
                 Err(Lost::Unprocessed(_)) if self.heard.get().is_some() => pauses.next(),
@@ -194,7 +197,8 @@ impl Api {
             tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
             Answer::of(response).await.map_err(Lost::Unknown)
         };
-        let late = || Err(Lost::Unknown(NoAnswer("the API server did not answer in time".to_owned())));
+        let late =
+            || Err(Lost::Unknown(NoAnswer("the API server did not answer in time".to_owned())));
         let answer = timeout_at(end, exchange).await.unwrap_or_else(|_| late())?;
         let mut pace = self.pace.borrow_mut();
         if answer.is_busy() {

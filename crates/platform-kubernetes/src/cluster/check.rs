@@ -1,4 +1,5 @@
-//! What the API server says: whether sessions can be kept on this cluster with these credentials. Creations are dry runs.
+//! What the API server says: whether sessions can be kept on this cluster with these credentials.
+//! Creations are dry runs.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,8 +18,15 @@ const OLDEST: (u32, u32) = (1, 31);
 
 impl Kubernetes {
     /// Whether sessions can be kept on this cluster. `context` is the kubeconfig's.
-    pub async fn check(&self, roles: &[Role], context: Option<&str>, now: SystemTime) -> Vec<Finding> {
-        Cluster { roles, settings: &self.settings.kubernetes, kubernetes: self }.findings(context, now).await
+    pub async fn check(
+        &self,
+        roles: &[Role],
+        context: Option<&str>,
+        now: SystemTime,
+    ) -> Vec<Finding> {
+        Cluster { roles, settings: &self.settings.kubernetes, kubernetes: self }
+            .findings(context, now)
+            .await
     }
 }
 
@@ -39,7 +47,8 @@ impl Cluster<'_> {
             Ok(version) => version,
             Err(error) => return vec![stops_all(&error)],
         };
-        let mut findings = vec![server(&version, &inspect::source(context), self.kubernetes.namespace())];
+        let mut findings =
+            vec![server(&version, &inspect::source(context), self.kubernetes.namespace())];
         let remedy = "let NTP set both: credentials are refused where clocks differ";
         let theirs = self.kubernetes.server_time();
         findings.extend(theirs.map(|theirs| clock("the API server's", theirs, now, remedy)));
@@ -82,7 +91,8 @@ impl Cluster<'_> {
         })
     }
 
-    /// A role for each image and its settings: quota, admission and mistakes show where they are made.
+    /// A role for each image and its settings: quota, admission and mistakes show where they are
+    /// made.
     async fn rehearsals(&self, now: SystemTime) -> Vec<Finding> {
         let listing = match self.kubernetes.list().await {
             Ok(listing) => listing,
@@ -101,7 +111,11 @@ impl Cluster<'_> {
                     item: None,
                     follows: Follows::Anything,
                 };
-                findings.push(rehearsed(&want, role.count, self.kubernetes.preview(&want, now).await));
+                findings.push(rehearsed(
+                    &want,
+                    role.count,
+                    self.kubernetes.preview(&want, now).await,
+                ));
             }
         }
         findings
@@ -116,7 +130,8 @@ fn free_slot(role: &Role, listing: &Listing) -> Slot {
 }
 
 fn server(version: &Version, source: &str, namespace: &str) -> Finding {
-    let what = format!("the API server is Kubernetes {} ({source}, namespace {namespace})", version.name);
+    let what =
+        format!("the API server is Kubernetes {} ({source}, namespace {namespace})", version.name);
     if version.number.is_some_and(|number| number >= OLDEST) {
         return Finding::ok(what);
     }
@@ -132,9 +147,11 @@ fn rights(user: &str, namespace: &str, allowed: &[bool]) -> Vec<Finding> {
     let (needed, others) = allowed.split_at(NEEDED.len().min(allowed.len()));
     let (useful, surplus) = others.split_at(USEFUL.len().min(others.len()));
     let missing = NEEDED.into_iter().zip(needed).filter(|(_, allowed)| !**allowed);
-    let mut findings: Vec<Finding> = missing.map(|(missing, _)| refused(missing, user, namespace)).collect();
+    let mut findings: Vec<Finding> =
+        missing.map(|(missing, _)| refused(missing, user, namespace)).collect();
     if findings.is_empty() {
-        findings.push(Finding::ok(format!("they may do all that is needed in namespace {namespace}")));
+        findings
+            .push(Finding::ok(format!("they may do all that is needed in namespace {namespace}")));
     }
     let unexplained = USEFUL.into_iter().zip(useful).filter(|(_, allowed)| !**allowed);
     findings.extend(unexplained.map(|(missing, _)| unexplained_without(missing, user, namespace)));
@@ -161,7 +178,9 @@ fn unexplained_without(missing: Permission, user: &str, namespace: &str) -> Find
 }
 
 fn grant(Permission { verb, group, resource }: Permission) -> String {
-    format!("add verb `{verb}` on `{resource}` of API group \"{group}\" to the Role `coordinator` there")
+    format!(
+        "add verb `{verb}` on `{resource}` of API group \"{group}\" to the Role `coordinator` there"
+    )
 }
 
 /// Beyond the role's `count` a full quota is as it should be.
@@ -174,15 +193,17 @@ fn rehearsed(want: &Want, count: u32, answer: anyhow::Result<Start>) -> Finding 
         Ok(Start::AlreadyRunning | Start::Superseded) => {
             Finding::ok(format!("a session of {role} was started by another run in this moment"))
         }
-        Ok(Start::Held(_)) if want.slot.index().is_some_and(|index| index >= count) => {
-            Finding::ok(format!("every slot of {role} has its Job, and the quota has no room for one more"))
-        }
+        Ok(Start::Held(_)) if want.slot.index().is_some_and(|index| index >= count) => Finding::ok(
+            format!("every slot of {role} has its Job, and the quota has no room for one more"),
+        ),
         Ok(Start::Held(hold)) => Finding::warn(
             format!("a session of {role} would wait ({}): {}", hold.reason.word(), hold.detail),
             "each cycle tries again",
         ),
         Ok(Start::RateLimited(_)) => Finding::warn(
-            format!("a session of {role} would wait: the API server takes no more requests for now"),
+            format!(
+                "a session of {role} would wait: the API server takes no more requests for now"
+            ),
             "each cycle tries again",
         ),
         Ok(Start::Failed(why)) => Finding::fail(

@@ -33,11 +33,15 @@ const AGENT: &str = concat!("coordinator/", env!("CARGO_PKG_VERSION"));
 
 /// The client, and the namespace that its configuration names.
 ///
-/// The kubeconfig is the one that `KUBECONFIG` names, else `~/.kube/config`; without any, the service account of the
-/// pod that this program runs in. Fails, in one line, without either and with a context that is not there.
-/// The program that a kubeconfig may name to fetch a token has [`CONNECT_TIMEOUT`], or a quarter of what is left
-/// before `until`: the steps that need no cluster wait for it.
-pub(super) async fn client(context: Option<&str>, until: Instant) -> anyhow::Result<(kube::Client, String)> {
+/// The kubeconfig is the one that `KUBECONFIG` names, else `~/.kube/config`; without any, the
+/// service account of the pod that this program runs in. Fails, in one line, without either and
+/// with a context that is not there. The program that a kubeconfig may name to fetch a token has
+/// [`CONNECT_TIMEOUT`], or a quarter of what is left before `until`: the steps that need no cluster
+/// wait for it.
+pub(super) async fn client(
+    context: Option<&str>,
+    until: Instant,
+) -> anyhow::Result<(kube::Client, String)> {
     let mut config = match context {
         Some(context) => named(context).await?,
         None => Config::infer().await.map_err(|error| {
@@ -73,21 +77,25 @@ pub(super) async fn client(context: Option<&str>, until: Instant) -> anyhow::Res
     Ok((client.context("use the credentials of the kubeconfig")?, namespace))
 }
 
-/// Over HTTP/2 where the server speaks it: all requests share one connection, and one handshake. Nothing is sent twice:
-/// the next cycle is the retry.
+/// Over HTTP/2 where the server speaks it: all requests share one connection, and one handshake.
+/// Nothing is sent twice: the next cycle is the retry.
 fn over_http(mut config: Config) -> anyhow::Result<kube::Client> {
     if config.cluster_url.scheme() == Some(&Scheme::HTTP) {
-        // There is nothing to verify: without this, all the machine's root certificates would be read.
+        // There is nothing to verify: without this, all the machine's root certificates would be
+        // read.
         config.root_cert.get_or_insert_default();
     }
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    let mut tls =
-        HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
+    let mut tls = HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config()?)
+        .https_or_http();
     if let Some(name) = &config.tls_server_name {
-        let name =
-            name.clone().try_into().map_err(|why| anyhow::anyhow!("`tls-server-name` {name:?}: {why}"))?;
+        let name = name
+            .clone()
+            .try_into()
+            .map_err(|why| anyhow::anyhow!("`tls-server-name` {name:?}: {why}"))?;
         tls = tls.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
     // The handshake of TLS included.
@@ -104,17 +112,22 @@ fn over_http(mut config: Config) -> anyhow::Result<kube::Client> {
 }
 
 async fn named(context: &str) -> anyhow::Result<Config> {
-    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let options =
+        KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     let config = Config::from_kubeconfig(&options).await;
     let config = config.map_err(|error| anyhow::anyhow!(problem(&error)));
-    config.with_context(|| format!("use the context {context:?} of the kubeconfig; `--context` names it"))
+    config.with_context(|| {
+        format!("use the context {context:?} of the kubeconfig; `--context` names it")
+    })
 }
 
 /// What is wrong with a configuration, with the file's name where there is one, in one line.
 fn problem(error: &(dyn std::error::Error + 'static)) -> String {
     let kubeconfig = error.downcast_ref().or_else(|| error.source()?.downcast_ref());
     match kubeconfig {
-        Some(KubeconfigError::ReadConfig(why, path)) => format!("cannot read {}: {why}", path.display()),
+        Some(KubeconfigError::ReadConfig(why, path)) => {
+            format!("cannot read {}: {why}", path.display())
+        }
         Some(KubeconfigError::FindPath) => {
             ".kube/config was not looked for: the home directory is unknown".to_owned()
         }

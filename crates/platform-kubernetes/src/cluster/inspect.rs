@@ -55,7 +55,8 @@ pub(crate) const NEEDED: [Permission; 11] = [
 ];
 
 /// What explains a session that is stuck. A cycle works without.
-pub(crate) const USEFUL: [Permission; 1] = [Permission { verb: "list", group: "", resource: "events" }];
+pub(crate) const USEFUL: [Permission; 1] =
+    [Permission { verb: "list", group: "", resource: "events" }];
 
 /// What nothing here asks for, and what could end or change a live session.
 pub(crate) const SURPLUS: [Permission; 4] =
@@ -107,7 +108,8 @@ impl Kubernetes {
 
     /// As whom the server knows us. Fails when it knows nobody: some answers it gives to everybody.
     pub(crate) async fn user(&self) -> anyhow::Result<String> {
-        let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
+        let review =
+            json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
         let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews".to_owned();
         let review = self.expect(Method::POST, path, Some(&review)).await;
         let is_nobody = |error: &anyhow::Error| error.to_string().contains(ANONYMOUS);
@@ -115,7 +117,10 @@ impl Kubernetes {
             Err(error) if is_nobody(&error) => anyhow::bail!(
                 "the API server does not know who asks; give the kubeconfig's user a token or a certificate"
             ),
-            review => Ok(review?["status"]["userInfo"]["username"].as_str().unwrap_or_default().to_owned()),
+            review => Ok(review?["status"]["userInfo"]["username"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()),
         }
     }
 
@@ -150,9 +155,9 @@ impl Kubernetes {
         Ok(review["status"]["allowed"].as_bool().unwrap_or(false))
     }
 
-    /// Whether Jobs may be created: with a queue in the roster, only where Kueue runs. Without it the
-    /// label that asks for admission means nothing, and Jobs would start uncounted. Asked once per
-    /// run.
+    /// Whether Jobs may be created: with a queue in the roster, only where Kueue runs. Without it
+    /// the label that asks for admission means nothing, and Jobs would start uncounted. Asked once
+    /// per run.
     pub(crate) async fn queue_is_there(&self) -> anyhow::Result<()> {
         let Some(queue) = &self.settings.kubernetes.queue_name else { return Ok(()) };
         let known = self.queue.get_or_init(|| self.ask_for_kueue(queue)).await;
@@ -172,9 +177,15 @@ impl Kubernetes {
         }
     }
 
-    async fn expect(&self, method: Method, path: String, body: Option<&Value>) -> anyhow::Result<Value> {
+    async fn expect(
+        &self,
+        method: Method,
+        path: String,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
         let ask = Ask { method, path, query: &[], body };
-        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(unreachable(&lost.0)))?;
+        let answer =
+            self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(unreachable(&lost.0)))?;
         anyhow::ensure!(answer.status.is_success(), "{}", refusal(&answer));
         answer.parse().map_err(|lost| anyhow::anyhow!(lost.0))
     }

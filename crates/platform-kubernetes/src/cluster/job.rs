@@ -23,7 +23,12 @@ impl<'a> NewSession<'a> {
 }
 
 /// The Job to create, in the namespace of the request.
-pub(super) fn job(settings: &Settings, want: &Want, container: &Container, new: &NewSession<'_>) -> Value {
+pub(super) fn job(
+    settings: &Settings,
+    want: &Want,
+    container: &Container,
+    new: &NewSession<'_>,
+) -> Value {
     let template = settings.kubernetes.template.as_ref();
     let template = template.map_or_else(|| json!({}), |template| template.job.clone());
     over(over(defaults(), template), generated(settings, want, container, new))

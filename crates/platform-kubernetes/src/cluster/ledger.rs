@@ -134,7 +134,12 @@ impl Ledger {
 
     /// Makes sure that these runs of an ended Job are in the ledger. Everything that is due is
     /// written at once.
-    pub(super) async fn record(&self, pass: Pass<'_>, session: &str, runs: &[Run]) -> Result<(), Unrecorded> {
+    pub(super) async fn record(
+        &self,
+        pass: Pass<'_>,
+        session: &str,
+        runs: &[Run],
+    ) -> Result<(), Unrecorded> {
         if self.recorded.borrow().contains(session) {
             return Ok(());
         }
@@ -161,12 +166,20 @@ impl Ledger {
     }
 
     /// The runs of a slot that had no Job at that time, oldest first. Else why they are not known.
-    pub(super) async fn history(&self, api: &Api, session: &str, since: Instant) -> Result<Vec<Run>, String> {
+    pub(super) async fn history(
+        &self,
+        api: &Api,
+        session: &str,
+        since: Instant,
+    ) -> Result<Vec<Run>, String> {
         let mut read = self.read.lock().await;
         // What was read before the Job went need not have its runs.
         let is_old = read.as_ref().is_none_or(|read| read.at < Some(since));
-        let current =
-            if is_old { read.insert(self.look(api).await) } else { read.get_or_insert_with(Read::empty) };
+        let current = if is_old {
+            read.insert(self.look(api).await)
+        } else {
+            read.get_or_insert_with(Read::empty)
+        };
         match &current.volumes {
             Ok(volumes) => Ok(volume::history(volumes, session)),
             // A coordinator that may not read the ledger has none: its slots' history is in their
@@ -189,8 +202,11 @@ impl Ledger {
         }
         let (mut obstacle, mut is_unknown) = (String::new(), false);
         for _ in 0..MAX_CONFLICTS {
-            let current =
-                read.get_or_insert_with(Read::empty).volumes.as_mut().map_err(|unread| unread.why())?;
+            let current = read
+                .get_or_insert_with(Read::empty)
+                .volumes
+                .as_mut()
+                .map_err(|unread| unread.why())?;
             let changed = volume::add(current, due, pass.now);
             if changed.is_empty() {
                 return Ok(());
@@ -223,9 +239,12 @@ impl Ledger {
     async fn look(&self, api: &Api) -> Read {
         let at = Some(Instant::now());
         let selector = format!("{LABEL}={}", self.fleet);
-        let found = pages::<ConfigMap>(api, &api.config_maps(), &[("labelSelector", &selector)]).await;
+        let found =
+            pages::<ConfigMap>(api, &api.config_maps(), &[("labelSelector", &selector)]).await;
         let volumes = match found {
-            Ok(found) => Ok(found.into_iter().filter_map(|found| found.volume(&self.fleet)).collect()),
+            Ok(found) => {
+                Ok(found.into_iter().filter_map(|found| found.volume(&self.fleet)).collect())
+            }
             Err(error) if is_forbidden(&error) => {
                 tracing::warn!("history that no Job carries is unknown: {error:#}");
                 Err(Unread::Forbidden(format!("{error:#}")))
@@ -252,12 +271,16 @@ impl Ledger {
         };
         match answer.status {
             status if status.is_success() => match answer.parse::<ConfigMap>() {
-                Ok(stored) => Written::Yes(Volume { version: stored.metadata.resource_version, ..volume }),
+                Ok(stored) => {
+                    Written::Yes(Volume { version: stored.metadata.resource_version, ..volume })
+                }
                 Err(lost) => Written::Refused(failed(lost.0)),
             },
             StatusCode::CONFLICT => Written::Conflict(failed(refusal(&answer))),
             // It was removed meanwhile.
-            StatusCode::NOT_FOUND if volume.version.is_some() => Written::Conflict(failed(refusal(&answer))),
+            StatusCode::NOT_FOUND if volume.version.is_some() => {
+                Written::Conflict(failed(refusal(&answer)))
+            }
             status if status.is_server_error() && !answer.is_busy() => {
                 Written::Unknown(failed(refusal(&answer)))
             }
@@ -287,8 +310,13 @@ impl Ledger {
         for expired in volume::expired(volumes, now) {
             let name = expired.written(&self.fleet);
             let path = format!("{}/{name}", api.config_maps());
-            let why = match api.ask(&Ask { method: Method::DELETE, path, query: &[], body: None }).await {
-                Ok(answer) if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND => {
+            let why = match api
+                .ask(&Ask { method: Method::DELETE, path, query: &[], body: None })
+                .await
+            {
+                Ok(answer)
+                    if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND =>
+                {
                     continue;
                 }
                 Ok(answer) => refusal(&answer),

@@ -1,4 +1,5 @@
-//! The inventory: one consistent, paged list of the fleet's Jobs, and their pods where some do not run.
+//! The inventory: one consistent, paged list of the fleet's Jobs, and their pods where some do not
+//! run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -73,7 +74,8 @@ impl std::error::Error for Refused {}
 /// Asks for all Jobs of the fleet. A partial list is a failed list.
 pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View> {
     // Before the Jobs: what starts in between shows in the Jobs, or supersedes what is planned.
-    let registers = if settings.has_items { Some(register::list(api, &settings.fleet).await?) } else { None };
+    let registers =
+        if settings.has_items { Some(register::list(api, &settings.fleet).await?) } else { None };
     let selector = format!("{FLEET}={}", settings.fleet);
     let jobs: Vec<Job> = pages(api, &api.jobs(), &[("labelSelector", &selector)]).await?;
     let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
@@ -91,17 +93,23 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
     let now = api.server_time();
     for (slot, register) in view.registers.iter_mut().flatten() {
         if let (Ok(register), Some(now)) = (register, now) {
-            register.give_up(view.jobs.get(slot).map(Job::generation), settings.unseen_after(), now);
+            register.give_up(
+                view.jobs.get(slot).map(Job::generation),
+                settings.unseen_after(),
+                now,
+            );
         }
     }
-    let is_late = |job: &&Job| now.is_some_and(|now| stuck::is_late(job, &settings.kubernetes, now));
+    let is_late =
+        |job: &&Job| now.is_some_and(|now| stuck::is_late(job, &settings.kubernetes, now));
     let late: Vec<&Job> = view.jobs.values().filter(is_late).collect();
     if late.len() > MAX_UIDS || view.jobs.values().any(|job| job.end().is_some()) {
         view.pods = self::pods(api, &selector).await;
     }
     if !late.is_empty() {
         let explained = timeout(MAX_EXPLAINING, explain(api, &late, &mut view.pods)).await;
-        let explained = explained.unwrap_or_else(|_| anyhow::bail!("timed out after {MAX_EXPLAINING:?}"));
+        let explained =
+            explained.unwrap_or_else(|_| anyhow::bail!("timed out after {MAX_EXPLAINING:?}"));
         view.events = explained.unwrap_or_else(|error| {
             tracing::warn!("why sessions are stuck is not known in full: {error:#}");
             None
@@ -113,7 +121,8 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
 /// Reads the pods that are not known yet, which may run, and the events where neither Job nor pod
 /// says what is wrong.
 async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Option<Events>> {
-    let without: Vec<&str> = late.iter().filter(|job| pods.of(job).is_none()).map(|job| job.uid()).collect();
+    let without: Vec<&str> =
+        late.iter().filter(|job| pods.of(job).is_none()).map(|job| job.uid()).collect();
     for uids in without.chunks(MAX_UIDS) {
         let selector = format!("{CONTROLLER_UID} in ({})", uids.join(","));
         pods.add(pages(api, &api.pods(), &[("labelSelector", &selector)]).await?);
@@ -124,7 +133,8 @@ async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Op
     stuck::events(api).await.map(Some)
 }
 
-/// Pods tell exit codes, last words, and why a session does not start. The fleet can be kept without.
+/// Pods tell exit codes, last words, and why a session does not start. The fleet can be kept
+/// without.
 async fn pods(api: &Api, selector: &str) -> Pods {
     let query = [("labelSelector", selector), ("fieldSelector", "status.phase!=Running")];
     let found: anyhow::Result<Vec<Pod>> = pages(api, &api.pods(), &query).await;
@@ -153,7 +163,8 @@ pub(super) async fn pages<T: DeserializeOwned>(
             query.push(("continue", &next));
         }
         let ask = Ask { method: Method::GET, path: path.to_owned(), query: &query, body: None };
-        let answer = api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        let answer =
+            api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
         match answer.status {
             StatusCode::OK => {
                 let page: Page<T> = answer.parse().map_err(|lost| anyhow::anyhow!("{}", lost.0))?;
@@ -189,7 +200,9 @@ pub(super) async fn page<T: DeserializeOwned>(
 
 /// What to do when there was no answer.
 pub(super) fn unreachable(why: &str) -> String {
-    format!("no answer from the API server (is the cluster up, and does the kubeconfig name it?): {why}")
+    format!(
+        "no answer from the API server (is the cluster up, and does the kubeconfig name it?): {why}"
+    )
 }
 
 impl View {
@@ -209,12 +222,18 @@ impl View {
                 "carries the fleet's label but {SLOT} names no slot of it; nothing counts or touches it"
             ),
         });
-        Listing { slots: slots.collect(), unmanaged: unmanaged.collect(), stuck: stuck.collect(), as_of: now }
+        Listing {
+            slots: slots.collect(),
+            unmanaged: unmanaged.collect(),
+            stuck: stuck.collect(),
+            as_of: now,
+        }
     }
 
     fn slot_record(&self, slot: &Slot) -> SlotRecord {
         let job = self.jobs.get(slot);
-        let register = self.registers.as_ref().and_then(|registers| registers.get(slot)?.as_ref().ok());
+        let register =
+            self.registers.as_ref().and_then(|registers| registers.get(slot)?.as_ref().ok());
         match (register, job) {
             (Some(register), job) => register.slot_record(job, &self.pods),
             (None, Some(job)) => job.slot_record(&self.pods),
@@ -256,7 +275,8 @@ mod tests {
     }
 
     fn json(status: u16, text: &'static str) -> Response<Full<Bytes>> {
-        let response = Response::builder().status(status).header("retry-after", u64::MAX.to_string());
+        let response =
+            Response::builder().status(status).header("retry-after", u64::MAX.to_string());
         response.body(Full::new(text.into())).expect("a good response")
     }
 

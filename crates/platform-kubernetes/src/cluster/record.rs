@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::generated::{AGENT, COUNTS, CYCLE, DISRUPTION, GENERATION, HISTORY, ITEM, ROLE};
 
 use super::session::STOPPED_BY;
-use coordinator_core::fleet::{ItemRun, LiveSession, Outcome, RoleKey, Run, SlotRecord, State, WorkItem};
+use coordinator_core::fleet::{
+    ItemRun, LiveSession, Outcome, RoleKey, Run, SlotRecord, State, WorkItem,
+};
 use coordinator_core::sanitize::one_line;
 
 /// Backoff up to an hour needs seven.
@@ -39,7 +41,8 @@ pub(super) struct Job {
     pub(super) status: JobStatus,
 }
 
-/// The part of an object's metadata that is read; its `managedFields` alone are larger than all that is.
+/// The part of an object's metadata that is read; its `managedFields` alone are larger than all
+/// that is.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Metadata {
@@ -154,7 +157,8 @@ impl Written {
     }
 }
 
-/// The runs of an annotation. One that somebody garbled is not a history: the slot then starts without backoff, once.
+/// The runs of an annotation. One that somebody garbled is not a history: the slot then starts
+/// without backoff, once.
 fn read(annotation: &str) -> Vec<Run> {
     let runs: Vec<Written> = serde_json::from_str(annotation).unwrap_or_default();
     let runs: Vec<Run> = runs.into_iter().filter_map(Written::run).collect();
@@ -205,8 +209,8 @@ impl Job {
         conditions.find(|condition| condition.type_ == name && condition.status == "True")
     }
 
-    /// Complete or Failed: no process of it runs, and nothing changes that any more (KEP-4368, from Kubernetes 1.31 on).
-    /// Nothing else says so, least of all `active` 0.
+    /// Complete or Failed: no process of it runs, and nothing changes that any more (KEP-4368, from
+    /// Kubernetes 1.31 on). Nothing else says so, least of all `active` 0.
     pub(super) fn end(&self) -> Option<&JobCondition> {
         self.condition("Complete").or_else(|| self.condition("Failed"))
     }
@@ -224,7 +228,8 @@ impl Job {
     }
 
     fn live(&self) -> LiveSession {
-        let state = if self.status.ready.unwrap_or(0) > 0 { State::Running } else { State::Starting };
+        let state =
+            if self.status.ready.unwrap_or(0) > 0 { State::Running } else { State::Starting };
         let started = self.status.start_time.as_ref().map(system_time);
         LiveSession {
             generation: Some(self.generation()),
@@ -245,19 +250,26 @@ impl Job {
     fn run(&self, end: &JobCondition, pod: Option<&Pod>) -> Run {
         let terminated = pod.and_then(terminated);
         let ended_at = end.last_transition_time.as_ref().map(system_time);
-        let started =
-            terminated.and_then(|state| state.started_at.as_ref()).or(self.status.start_time.as_ref());
+        let started = terminated
+            .and_then(|state| state.started_at.as_ref())
+            .or(self.status.start_time.as_ref());
         let finished = terminated.and_then(|state| state.finished_at.as_ref());
-        let finished = finished.or(self.status.completion_time.as_ref()).map(system_time).or(ended_at);
+        let finished =
+            finished.or(self.status.completion_time.as_ref()).map(system_time).or(ended_at);
         let finished_at = finished.or_else(|| self.created_at()).unwrap_or(SystemTime::UNIX_EPOCH);
         let stopped = self.annotation(STOPPED_BY).filter(|_| end.type_ == "Failed");
         Run {
             generation: self.generation(),
             outcome: if stopped.is_some() { Outcome::Stopped } else { outcome(end, pod) },
             exit_code: terminated.map(|state| state.exit_code),
-            detail: stopped
-                .map_or_else(|| detail(end, pod, terminated), |by| Some(format!("stopped by {by}"))),
-            started_at: started.map(system_time).or_else(|| self.created_at()).unwrap_or(finished_at),
+            detail: stopped.map_or_else(
+                || detail(end, pod, terminated),
+                |by| Some(format!("stopped by {by}")),
+            ),
+            started_at: started
+                .map(system_time)
+                .or_else(|| self.created_at())
+                .unwrap_or(finished_at),
             finished_at,
             disrupted: is_disruption(end) || pod.is_some_and(is_disrupted),
             item: self.item_run(),
@@ -276,8 +288,8 @@ fn outcome(end: &JobCondition, pod: Option<&Pod>) -> Outcome {
     }
 }
 
-/// Pods by the uid of the Job that they belong to, of each Job the newest. Not by its name: a Job's pods are removed a
-/// while after it, and its successor has the same name.
+/// Pods by the uid of the Job that they belong to, of each Job the newest. Not by its name: a Job's
+/// pods are removed a while after it, and its successor has the same name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pods(BTreeMap<String, Pod>);
 
@@ -358,11 +370,15 @@ fn detail(
     terminated: Option<&ContainerStateTerminated>,
 ) -> Option<String> {
     let pod_reason = pod.and_then(|pod| pod.status.as_ref()?.reason.as_deref());
-    let end_reason =
-        if is_disruption(end) { Some("the cluster took its pod away") } else { end.reason.as_deref() };
+    let end_reason = if is_disruption(end) {
+        Some("the cluster took its pod away")
+    } else {
+        end.reason.as_deref()
+    };
     let reason = pod_reason.or_else(|| terminated?.reason.as_deref()).or(end_reason);
     // They say no more than the outcome does.
-    let reason = reason.filter(|reason| !["Completed", "Error", "CompletionsReached"].contains(reason));
+    let reason =
+        reason.filter(|reason| !["Completed", "Error", "CompletionsReached"].contains(reason));
     let words = terminated.and_then(|state| state.message.as_deref()).map(str::trim);
     let words = words.filter(|words| !words.is_empty()).map(last_line);
     match (reason, words) {

@@ -98,8 +98,15 @@ struct Metadata {
 
 impl Register {
     /// The register once the next session was let start at `now`, after these sessions.
-    pub(super) fn next(&self, generation: u64, item: ItemRun, runs: &[Run], now: SystemTime) -> Self {
-        let mut next = Self { generation, item: Some(item), started: Some(now), left: None, ..self.clone() };
+    pub(super) fn next(
+        &self,
+        generation: u64,
+        item: ItemRun,
+        runs: &[Run],
+        now: SystemTime,
+    ) -> Self {
+        let mut next =
+            Self { generation, item: Some(item), started: Some(now), left: None, ..self.clone() };
         next.remember(runs);
         next.permits.insert(generation);
         while next.permits.len() > MAX_START_KEYS {
@@ -166,14 +173,18 @@ impl Register {
         let ConfigMap { metadata: Metadata { name, uid, resource_version }, data } = map;
         let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
         let garbled = |key: &str| {
-            format!("`{key}` of the register {name} cannot be read; delete the ConfigMap to forget the item")
+            format!(
+                "`{key}` of the register {name} cannot be read; delete the ConfigMap to forget the item"
+            )
         };
         let time = |key: &'static str| match text(key) {
             "" => Ok(None),
             text => humantime::parse_rfc3339(text).map(Some).map_err(|_| garbled(key)),
         };
-        let entries: Vec<KeptRun> = serde_json::from_str(text("runs")).map_err(|_| garbled("runs"))?;
-        let runs = entries.into_iter().filter_map(KeptRun::run).map(|run| (run.generation, run)).collect();
+        let entries: Vec<KeptRun> =
+            serde_json::from_str(text("runs")).map_err(|_| garbled("runs"))?;
+        let runs =
+            entries.into_iter().filter_map(KeptRun::run).map(|run| (run.generation, run)).collect();
         Ok(Self {
             version: Some(Version { uid, resource: resource_version }),
             generation: text("generation").parse().map_err(|_| garbled("generation"))?,
@@ -224,7 +235,13 @@ impl Register {
     }
 
     /// Creates it, or replaces exactly the version that was read.
-    pub(super) async fn store(&self, api: &Api, fleet: &FleetName, session: &str, mode: Mode) -> Stored {
+    pub(super) async fn store(
+        &self,
+        api: &Api,
+        fleet: &FleetName,
+        session: &str,
+        mode: Mode,
+    ) -> Stored {
         let body = self.config_map(fleet, session);
         let (method, path) = match self.version {
             Some(_) => (Method::PUT, format!("{}/{session}", api.config_maps())),
@@ -288,7 +305,8 @@ fn written<'a>(runs: impl DoubleEndedIterator<Item = &'a Run>) -> String {
 /// All registers of the fleet.
 pub(super) async fn list(api: &Api, fleet: &FleetName) -> anyhow::Result<Registers> {
     let selector = format!("{LABEL}={fleet}");
-    let found: Vec<ConfigMap> = pages(api, &api.config_maps(), &[("labelSelector", &selector)]).await?;
+    let found: Vec<ConfigMap> =
+        pages(api, &api.config_maps(), &[("labelSelector", &selector)]).await?;
     let named = found.into_iter().filter_map(|map| {
         let slot = Slot::parse(fleet, &map.metadata.name)?;
         let is_ours = slot.index().is_none() && slot.session_name(fleet) == map.metadata.name;
@@ -301,7 +319,8 @@ pub(super) async fn list(api: &Api, fleet: &FleetName) -> anyhow::Result<Registe
 pub(super) async fn one(api: &Api, session: &str) -> Result<Register, String> {
     let selector = format!("metadata.name={session}");
     let found = pages::<ConfigMap>(api, &api.config_maps(), &[("fieldSelector", &selector)]).await;
-    let found = found.map_err(|error| format!("the register of the item cannot be read: {error:#}"))?;
+    let found =
+        found.map_err(|error| format!("the register of the item cannot be read: {error:#}"))?;
     found.into_iter().next().map_or_else(|| Ok(Register::default()), Register::read)
 }
 

@@ -26,7 +26,9 @@ impl Kubernetes {
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         let session = slot.session_name(&self.settings.fleet);
         let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
-        let Some(job) = job.filter(|job| job.end().is_none()) else { return Ok(StopAnswer::NotLive) };
+        let Some(job) = job.filter(|job| job.end().is_none()) else {
+            return Ok(StopAnswer::NotLive);
+        };
         let patch = json!({
             // Another Job that took the name meanwhile is not meant.
             "metadata": { "uid": job.uid(), "annotations": { STOPPED_BY: by } },
@@ -34,7 +36,8 @@ impl Kubernetes {
         });
         let path = format!("{}/{session}", self.api.jobs());
         let ask = Ask { method: Method::PATCH, path, query: &[], body: Some(&patch) };
-        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        let answer =
+            self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
         match answer.status {
             StatusCode::OK => Ok(StopAnswer::Asked { generation: Some(job.generation()) }),
             StatusCode::NOT_FOUND => Ok(StopAnswer::NotLive),
@@ -44,8 +47,8 @@ impl Kubernetes {
 
     /// The log of a slot's newest session, as it comes; with `follow`, until the session ends.
     ///
-    /// Fails when no session is remembered, when it is of another generation, and when its pod has not started or is
-    /// gone.
+    /// Fails when no session is remembered, when it is of another generation, and when its pod has
+    /// not started or is gone.
     pub async fn logs(
         &self,
         slot: &Slot,
@@ -55,7 +58,10 @@ impl Kubernetes {
         let session = slot.session_name(&self.settings.fleet);
         let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
         let job = job.ok_or_else(|| {
-            anyhow::anyhow!("no session of {} is remembered; see `coordinator sessions`", slot.name())
+            anyhow::anyhow!(
+                "no session of {} is remembered; see `coordinator sessions`",
+                slot.name()
+            )
         })?;
         if let Some(wanted) = generation.filter(|wanted| *wanted != job.generation()) {
             let newest = job.generation();

@@ -21,8 +21,12 @@ use coordinator_core::platform::{CycleId, Start};
 mod item;
 
 /// The predecessor's share of the quota is free when the quota controller has seen its deletion.
-const QUOTA_PAUSES: [Duration; 4] =
-    [Duration::from_millis(250), Duration::from_millis(750), Duration::from_secs(2), Duration::from_secs(5)];
+const QUOTA_PAUSES: [Duration; 4] = [
+    Duration::from_millis(250),
+    Duration::from_millis(750),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
 
 /// Who has the slot's name.
 #[derive(Debug)]
@@ -73,10 +77,12 @@ fn decide(session: &str, holder: Holder, restraint: &BackoffSettings, now: Syste
         Holder::None => Step::Create(None),
         Holder::Live => Step::Answer(Start::AlreadyRunning),
         Holder::Leaving => Step::Answer(Start::Held(name_held(session))),
-        Holder::Ended(predecessor) => match backoff::hold(session, &predecessor.history, restraint, now) {
-            Some(hold) => Step::Answer(Start::Held(hold)),
-            None => Step::Create(Some(predecessor)),
-        },
+        Holder::Ended(predecessor) => {
+            match backoff::hold(session, &predecessor.history, restraint, now) {
+                Some(hold) => Step::Answer(Start::Held(hold)),
+                None => Step::Create(Some(predecessor)),
+            }
+        }
         Holder::Stranger => Step::Fail(stranger(session)),
         Holder::Unknown(why) => Step::Answer(Start::Held(hold(HoldReason::Unknown, why))),
     }
@@ -100,7 +106,12 @@ fn stranger(session: &str) -> String {
 }
 
 impl Kubernetes {
-    pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+    pub(super) async fn fill(
+        &self,
+        want: &Want,
+        cycle: &CycleId,
+        now: SystemTime,
+    ) -> anyhow::Result<Start> {
         if let Some(item) = want.item_run() {
             return self.fill_item(want, item, cycle, now).await;
         }
@@ -114,7 +125,8 @@ impl Kubernetes {
         }
     }
 
-    /// The same decision; the writes are dry runs on the server, so that quota, admission and permissions show.
+    /// The same decision; the writes are dry runs on the server, so that quota, admission and
+    /// permissions show.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         if let Some(item) = want.item_run() {
             return self.rehearse_item(want, item, now).await;
@@ -128,8 +140,9 @@ impl Kubernetes {
             Step::Fail(why) => anyhow::bail!(why),
         };
         self.queue_is_there().await?;
-        let ended =
-            predecessor.as_ref().and_then(|predecessor| Some((predecessor, predecessor.uid.as_ref()?)));
+        let ended = predecessor
+            .as_ref()
+            .and_then(|predecessor| Some((predecessor, predecessor.uid.as_ref()?)));
         if let Some((predecessor, uid)) = ended {
             if let Some(kept) = self.record(&session, predecessor, now, Mode::DryRun).await {
                 return Ok(kept);
@@ -137,13 +150,16 @@ impl Kubernetes {
             match self.delete(&session, uid, true).await {
                 Deleted::Yes => {}
                 Deleted::SomebodyElse => return Ok(Start::AlreadyRunning),
-                Deleted::Refused(why) | Deleted::Unknown(why) | Deleted::Lost(why) => anyhow::bail!(why),
+                Deleted::Refused(why) | Deleted::Unknown(why) | Deleted::Lost(why) => {
+                    anyhow::bail!(why)
+                }
             }
         }
         let cycle = CycleId("dry-run".to_owned());
         let new = NewSession::after(predecessor.as_ref(), &cycle);
         match (self.create(want, &new, true).await?, ended) {
-            // The predecessor, which a real run deletes first, has the name and its share of the quota.
+            // The predecessor, which a real run deletes first, has the name and its share of the
+            // quota.
             (Created::NameTaken | Created::QuotaFull(_), Some(_)) => {
                 Ok(Start::Started { generation: new.generation })
             }
@@ -152,8 +168,8 @@ impl Kubernetes {
         }
     }
 
-    /// Removes the ended session by its identity, then creates the next. Whoever finds that somebody else was first
-    /// leaves the slot to them.
+    /// Removes the ended session by its identity, then creates the next. Whoever finds that
+    /// somebody else was first leaves the slot to them.
     async fn replace(
         &self,
         want: &Want,
@@ -163,8 +179,9 @@ impl Kubernetes {
         let (Turn { cycle, now }, session) = (turn, &*want.slot.session_name(&self.settings.fleet));
         self.queue_is_there().await?;
         let generation = predecessor.as_ref().map_or(0, |predecessor| predecessor.generation);
-        let ended =
-            predecessor.as_ref().and_then(|predecessor| Some((predecessor, predecessor.uid.as_ref()?)));
+        let ended = predecessor
+            .as_ref()
+            .and_then(|predecessor| Some((predecessor, predecessor.uid.as_ref()?)));
         // What another cycle may have done to the slot meanwhile.
         let mut newest = Holder::None;
         if let Some((predecessor, uid)) = ended {
@@ -217,12 +234,18 @@ impl Kubernetes {
         now: SystemTime,
         mode: Mode,
     ) -> Option<Start> {
-        match self.ledger.record(Pass { api: &self.api, now, mode }, session, &predecessor.history).await {
+        match self
+            .ledger
+            .record(Pass { api: &self.api, now, mode }, session, &predecessor.history)
+            .await
+        {
             Ok(()) => None,
-            Err(Unrecorded::Failed(why)) => {
-                Some(Start::Failed(format!("{why}; without it this cycle replaces no ended session")))
+            Err(Unrecorded::Failed(why)) => Some(Start::Failed(format!(
+                "{why}; without it this cycle replaces no ended session"
+            ))),
+            Err(Unrecorded::FailedBefore(why)) => {
+                Some(Start::Held(hold(HoldReason::RoleFailed, why)))
             }
-            Err(Unrecorded::FailedBefore(why)) => Some(Start::Held(hold(HoldReason::RoleFailed, why))),
         }
     }
 
@@ -246,7 +269,12 @@ impl Kubernetes {
     }
 
     /// After everything but a clear answer, the Job itself tells who made it.
-    async fn conclude(&self, session: &str, new: &NewSession<'_>, created: Created) -> anyhow::Result<Start> {
+    async fn conclude(
+        &self,
+        session: &str,
+        new: &NewSession<'_>,
+        created: Created,
+    ) -> anyhow::Result<Start> {
         let started = Start::Started { generation: new.generation };
         let (doubt, was_lost) = match created {
             Created::Yes => return Ok(started),
@@ -257,7 +285,8 @@ impl Kubernetes {
             Created::Unknown(why) => (Some(why), false),
             Created::Lost(why) => (Some(why), true),
         };
-        let may_start = |why| format!("{why}; it may still start: the next cycle's inventory shows it");
+        let may_start =
+            |why| format!("{why}; it may still start: the next cycle's inventory shows it");
         match (self.look_back(session, was_lost).await, doubt) {
             (Ok(Some(job)), _) if job.cycle() == Some(new.cycle.0.as_str()) => Ok(started),
             (Ok(Some(job)), _) if !self.is_ours(&job) => anyhow::bail!(stranger(session)),
@@ -288,7 +317,11 @@ impl Kubernetes {
 
     async fn looked_up(&self, session: &str, job: &Job) -> Holder {
         let needs_pods = job.end().is_some() && self.is_ours(job);
-        let pods = if needs_pods { self.pods_of(session).await.unwrap_or_default() } else { Pods::default() };
+        let pods = if needs_pods {
+            self.pods_of(session).await.unwrap_or_default()
+        } else {
+            Pods::default()
+        };
         self.holding(job, &pods)
     }
 
@@ -314,7 +347,9 @@ impl Kubernetes {
 
     fn is_ours(&self, job: &Job) -> bool {
         let labels = job.metadata.labels.as_ref();
-        labels.and_then(|labels| labels.get(FLEET)).is_some_and(|fleet| fleet == self.settings.fleet.as_str())
+        labels
+            .and_then(|labels| labels.get(FLEET))
+            .is_some_and(|fleet| fleet == self.settings.fleet.as_str())
     }
 
     /// The Job of that name; `None` is a definite 404. Else why it is not known.
@@ -329,8 +364,9 @@ impl Kubernetes {
         }
     }
 
-    /// The Job after a write without a clear answer. Where the answer was lost, a second look: a server
-    /// that restarts cuts its connections one after another, and the first look may use the next one.
+    /// The Job after a write without a clear answer. Where the answer was lost, a second look: a
+    /// server that restarts cuts its connections one after another, and the first look may use the
+    /// next one.
     async fn look_back(&self, session: &str, was_lost: bool) -> Result<Option<Job>, String> {
         match self.look_up(session).await {
             Err(_) if was_lost => self.look_up(session).await,
@@ -338,9 +374,15 @@ impl Kubernetes {
         }
     }
 
-    async fn create(&self, want: &Want, new: &NewSession<'_>, dry_run: bool) -> anyhow::Result<Created> {
+    async fn create(
+        &self,
+        want: &Want,
+        new: &NewSession<'_>,
+        dry_run: bool,
+    ) -> anyhow::Result<Created> {
         let container = want.spec.container.as_ref();
-        let container = container.ok_or_else(|| anyhow::anyhow!("role `{}` has no image", want.role))?;
+        let container =
+            container.ok_or_else(|| anyhow::anyhow!("role `{}` has no image", want.role))?;
         let job = job::job(&self.settings, want, container, new);
         // A slip in the template is an error, not a field that is dropped.
         let query = [("fieldValidation", "Strict"), ("dryRun", "All")];
@@ -353,8 +395,8 @@ impl Kubernetes {
             .map_or_else(|lost| Created::Lost(unreachable(&lost.0)), |answer| Created::of(&answer)))
     }
 
-    /// Bound to the uid, so that a deletion which comes late finds nothing; in the background, because a Job's pods
-    /// would outlive it by default.
+    /// Bound to the uid, so that a deletion which comes late finds nothing; in the background,
+    /// because a Job's pods would outlive it by default.
     async fn delete(&self, session: &str, uid: &str, dry_run: bool) -> Deleted {
         let mut options: Value = json!({
             "apiVersion": "v1",

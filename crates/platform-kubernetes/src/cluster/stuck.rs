@@ -57,7 +57,9 @@ fn waiting_since(job: &Job) -> Option<SystemTime> {
 
 /// Since when the Job is being deleted, or has failed while its pod still ends.
 fn ending_since(job: &Job) -> Option<SystemTime> {
-    let target = job.condition("FailureTarget").and_then(|condition| condition.last_transition_time.as_ref());
+    let target = job
+        .condition("FailureTarget")
+        .and_then(|condition| condition.last_transition_time.as_ref());
     job.deleted_at().or_else(|| target.map(system_time))
 }
 
@@ -112,7 +114,9 @@ fn suspended(job: &Job, settings: &KubernetesSettings, now: SystemTime) -> Optio
         _ if !job.spec.suspend => return None,
         // To wait for admission is what a queue is for; to wait for long says that it is too small.
         Some(_) if !is_past(since, settings.start_timeout, now) => return None,
-        Some(queue) => format!("queue {queue:?} has not admitted it; `kubectl describe workload` tells why"),
+        Some(queue) => {
+            format!("queue {queue:?} has not admitted it; `kubectl describe workload` tells why")
+        }
         None => format!("somebody suspended it; `kubectl edit job {}` resumes it", job.name()),
     };
     Some((StuckReason::Suspended, since, detail))
@@ -123,17 +127,25 @@ fn over_deadline(job: &Job, now: SystemTime) -> Option<Finding> {
     let limit = Duration::from_secs(job.spec.active_deadline_seconds?);
     is_past(Some(started), limit + CONTROLLER, now).then(|| {
         let shown = humantime::format_duration(limit);
-        let detail = format!("its deadline of {shown} has passed; is the cluster's controller manager up?");
+        let detail =
+            format!("its deadline of {shown} has passed; is the cluster's controller manager up?");
         (StuckReason::OverDeadline, Some(started + limit), detail)
     })
 }
 
-fn pending(job: &Job, signs: Signs<'_>, settings: &KubernetesSettings, now: SystemTime) -> Option<Finding> {
+fn pending(
+    job: &Job,
+    signs: Signs<'_>,
+    settings: &KubernetesSettings,
+    now: SystemTime,
+) -> Option<Finding> {
     is_pending_too_long(job, settings, now).then(|| {
         let waiting = waiting_since(job);
         let (since, detail) = match signs.pod {
             None => (waiting, without_pod(job, signs.events)),
-            Some(pod) if pod.runs() => (not_ready_since(pod).or(waiting), not_ready(pod, signs.events)),
+            Some(pod) if pod.runs() => {
+                (not_ready_since(pod).or(waiting), not_ready(pod, signs.events))
+            }
             Some(pod) => (waiting, not_started(pod, signs.events)),
         };
         (StuckReason::Pending, since, detail)
@@ -145,10 +157,14 @@ fn without_pod(job: &Job, events: Option<&Events>) -> String {
     match events.map(|events| events.of(job.uid())) {
         Some(Some(said)) => format!("it has no pod: {}", without_pod_names(said, name)),
         Some(None) => {
-            format!("it has no pod, and no event says why; `kubectl describe job {name}` may show more")
+            format!(
+                "it has no pod, and no event says why; `kubectl describe job {name}` may show more"
+            )
         }
         None => {
-            format!("it has no pod; `kubectl describe job {name}` shows what refuses one (quota, admission)")
+            format!(
+                "it has no pod; `kubectl describe job {name}` shows what refuses one (quota, admission)"
+            )
         }
     }
 }
@@ -207,7 +223,9 @@ fn facts(pod: &Pod, events: Option<&Events>) -> Vec<String> {
         ));
     }
     facts.extend(
-        waiting(pod).map(|waiting| format!("container {}: {}", waiting.of.unwrap_or(AGENT), waiting.said())),
+        waiting(pod).map(|waiting| {
+            format!("container {}: {}", waiting.of.unwrap_or(AGENT), waiting.said())
+        }),
     );
     facts.extend(events.and_then(|events| events.of(pod.uid())).map(str::to_owned));
     facts
@@ -216,11 +234,13 @@ fn facts(pod: &Pod, events: Option<&Events>) -> Vec<String> {
 /// The conditions that are not as they should be, `Ready` first. The kubelet says of
 /// `ContainersReady` what it says of `Ready`: once is enough.
 fn conditions(pod: &Pod) -> Vec<&PodCondition> {
-    let is_bad = |condition: &&PodCondition| (condition.status == "True") == (condition.type_ == DISRUPTION);
+    let is_bad =
+        |condition: &&PodCondition| (condition.status == "True") == (condition.type_ == DISRUPTION);
     let mut found: Vec<&PodCondition> = pod.conditions().filter(is_bad).collect();
     found.sort_by_key(|condition| condition.type_ != "Ready");
     found.dedup_by(|one, before| {
-        one.type_ == "ContainersReady" && (&one.reason, &one.message) == (&before.reason, &before.message)
+        one.type_ == "ContainersReady"
+            && (&one.reason, &one.message) == (&before.reason, &before.message)
     });
     found
 }
@@ -244,7 +264,11 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    fn new(of: Option<&'a str>, reason: Option<&'a String>, message: Option<&'a String>) -> Option<Self> {
+    fn new(
+        of: Option<&'a str>,
+        reason: Option<&'a String>,
+        message: Option<&'a String>,
+    ) -> Option<Self> {
         let (reason, message) = (text(reason), text(message));
         (reason.is_some() || message.is_some()).then_some(Self { of, reason, message })
     }
@@ -274,10 +298,12 @@ fn waiting(pod: &Pod) -> Option<Waiting<'_>> {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
         Waiting::new(Some(&container.name), waiting.reason.as_ref(), waiting.message.as_ref())
     });
-    let unscheduled =
-        |condition: &&PodCondition| condition.type_ == "PodScheduled" && condition.status == "False";
+    let unscheduled = |condition: &&PodCondition| {
+        condition.type_ == "PodScheduled" && condition.status == "False"
+    };
     let node = pod.conditions().find(unscheduled);
-    let node = node.and_then(|node| Waiting::new(None, node.reason.as_ref(), node.message.as_ref()));
+    let node =
+        node.and_then(|node| Waiting::new(None, node.reason.as_ref(), node.message.as_ref()));
     let all: Vec<Waiting<'_>> = containers.chain(node).collect();
     all.iter().find(|waiting| waiting.message.is_some()).or_else(|| all.first()).copied()
 }

@@ -14,7 +14,8 @@ use crate::generated::{HISTORY, NewSession};
 use crate::{JobTemplate, KubernetesSettings, Workspace};
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Container, FleetName, Follows, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason, Want,
+    Container, FleetName, Follows, Outcome, RoleKey, Run, SessionSpec, Slot, State, StuckReason,
+    Want,
 };
 use coordinator_core::platform::CycleId;
 
@@ -43,7 +44,10 @@ fn settings() -> Settings {
 
 fn container() -> Container {
     let texts = |texts: &[(&str, &str)]| {
-        texts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+        texts
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect::<BTreeMap<_, _>>()
     };
     Container {
         image: "example.com/agent:1".to_owned(),
@@ -98,10 +102,12 @@ fn run(generation: u64, detail: &str) -> Run {
 fn the_job_of_a_session_is_pinned_field_by_field() {
     let history = vec![run(1, "OOMKilled: no memory")];
     let predecessor = Predecessor { uid: Some("u-1".to_owned()), generation: 1, history };
-    let mut made = made(&settings(), &want(&["claude", "-p", "{prompt}", "{role}"], &[]), Some(&predecessor));
+    let mut made =
+        made(&settings(), &want(&["claude", "-p", "{prompt}", "{role}"], &[]), Some(&predecessor));
     made["metadata"]["annotations"]["coordinator.dev/config-hash"] = json!("<hash>");
     for path in ["/metadata/labels", "/spec/template/metadata/labels"] {
-        made.pointer_mut(path).expect("labels are there")["app.kubernetes.io/version"] = json!("<version>");
+        made.pointer_mut(path).expect("labels are there")["app.kubernetes.io/version"] =
+            json!("<version>");
     }
     insta::assert_json_snapshot!("job", made);
     let read: k8s_openapi::api::batch::v1::Job = serde_json::from_value(made).expect("it is a Job");
@@ -174,11 +180,15 @@ fn a_time_before_all_clocks_and_a_generation_after_all_others_can_be_written_on(
 
 #[test]
 fn a_history_keeps_eight_runs_and_four_kibibytes_whatever_the_agents_said() {
-    let runs: Vec<Run> = (1..=12).map(|number| run(number, &"\u{1F980}\"\\\n".repeat(2000))).collect();
+    let runs: Vec<Run> =
+        (1..=12).map(|number| run(number, &"\u{1F980}\"\\\n".repeat(2000))).collect();
     let text = record::written(&runs);
     assert!(text.len() <= 4096, "{} bytes", text.len());
     let read = job_with(&json!({ "conditions": [] }), &text).slot_record(&Pods::default()).history;
-    assert_eq!(read.iter().map(|run| run.generation).collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10, 11, 12]);
+    assert_eq!(
+        read.iter().map(|run| run.generation).collect::<Vec<_>>(),
+        [5, 6, 7, 8, 9, 10, 11, 12]
+    );
     let short = vec![run(1, "a"), run(2, "b")];
     let read = job_with(&json!({}), &record::written(&short)).slot_record(&Pods::default()).history;
     assert_eq!(read, short);
@@ -313,19 +323,32 @@ fn a_session_that_does_not_get_on_says_why() {
     let image = Some((StuckReason::Pending, "ImagePullBackOff: Back-off pulling image".to_owned()));
     assert_eq!(found(&pending, &pod("Pending", &waiting), 601), image);
     let (reason, detail) = found(&pending, &Pods::default(), 601).expect("it has no pod");
-    assert!(reason == StuckReason::Pending && detail.contains("describe job demo-ui-builder-s2"), "{detail}");
-    let running = job_with(&json!({ "active": 1, "ready": 1, "startTime": "2027-01-15T08:00:00Z" }), "[]");
+    assert!(
+        reason == StuckReason::Pending && detail.contains("describe job demo-ui-builder-s2"),
+        "{detail}"
+    );
+    let running =
+        job_with(&json!({ "active": 1, "ready": 1, "startTime": "2027-01-15T08:00:00Z" }), "[]");
     assert_eq!(found(&running, &Pods::default(), 7800), None);
-    assert_eq!(found(&running, &Pods::default(), 8000).map(|one| one.0), Some(StuckReason::OverDeadline));
+    assert_eq!(
+        found(&running, &Pods::default(), 8000).map(|one| one.0),
+        Some(StuckReason::OverDeadline)
+    );
     let mut suspended = job_with(&json!({}), "[]");
     suspended.spec.suspend = true;
-    assert_eq!(found(&suspended, &Pods::default(), 1).map(|one| one.0), Some(StuckReason::Suspended));
+    assert_eq!(
+        found(&suspended, &Pods::default(), 1).map(|one| one.0),
+        Some(StuckReason::Suspended)
+    );
     let failing = json!({ "conditions": [
         { "type": "FailureTarget", "status": "True", "lastTransitionTime": "2027-01-15T08:00:00Z" },
     ] });
     let terminating = job_with(&failing, "[]");
     assert_eq!(found(&terminating, &Pods::default(), 329), None);
-    assert_eq!(found(&terminating, &Pods::default(), 331).map(|one| one.0), Some(StuckReason::Terminating));
+    assert_eq!(
+        found(&terminating, &Pods::default(), 331).map(|one| one.0),
+        Some(StuckReason::Terminating)
+    );
     let over = job_with(&ended("Failed", "DeadlineExceeded"), "[]");
     assert_eq!(found(&over, &Pods::default(), 9999), None);
 }
@@ -392,7 +415,10 @@ fn a_pod_that_runs_and_is_not_ready_is_named_as_such_with_its_conditions() {
         ("u-8", "2027-01-15T09:00:00Z", "FailedCreate", "of another Job"),
     ]);
     let (_, _, detail) = explained(&running_pod(&conditions, &json!({})), Some(&probe));
-    assert!(detail.ends_with(&format!("{ready}; Unhealthy: Readiness probe failed: status 503")), "{detail}");
+    assert!(
+        detail.ends_with(&format!("{ready}; Unhealthy: Readiness probe failed: status 503")),
+        "{detail}"
+    );
 }
 
 #[test]
@@ -416,13 +442,18 @@ fn a_container_beside_the_agent_is_named_when_it_waits_and_when_it_outlives_the_
     let container = |name: &str, state: &Value| json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
     let running = json!({ "running": { "startedAt": "2027-01-15T08:00:03Z" } });
     let crash = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s" } });
-    let statuses = json!({ "containerStatuses": [container("agent", &running), container("proxy", &crash)] });
+    let statuses =
+        json!({ "containerStatuses": [container("agent", &running), container("proxy", &crash)] });
     let (_, _, detail) = explained(&running_pod(&json!([]), &statuses), None);
     assert!(detail.ends_with("container proxy: CrashLoopBackOff: back-off 5m0s"), "{detail}");
     let ended = json!({ "terminated": { "exitCode": 3 } });
-    let statuses = json!({ "containerStatuses": [container("agent", &ended), container("proxy", &running)] });
+    let statuses =
+        json!({ "containerStatuses": [container("agent", &ended), container("proxy", &running)] });
     let (_, _, detail) = explained(&running_pod(&json!([]), &statuses), None);
-    assert!(detail.contains("its agent ended with exit code 3, and another container runs on"), "{detail}");
+    assert!(
+        detail.contains("its agent ended with exit code 3, and another container runs on"),
+        "{detail}"
+    );
 }
 
 #[test]
@@ -435,11 +466,15 @@ fn events_explain_a_job_without_a_pod_and_a_pod_that_says_nothing() {
     )]);
     let (_, _, detail) = explained(&Pods::default(), Some(&quota));
     assert_eq!(
-        detail, "it has no pod: FailedCreate: Error creating: pods is forbidden: exceeded quota: fleet",
+        detail,
+        "it has no pod: FailedCreate: Error creating: pods is forbidden: exceeded quota: fleet",
         "without the pod's name, so that all that one quota refuses say the same"
     );
     let (_, _, detail) = explained(&Pods::default(), Some(&Events::default()));
-    assert!(detail.starts_with("it has no pod, and no event says why; `kubectl describe job"), "{detail}");
+    assert!(
+        detail.starts_with("it has no pod, and no event says why; `kubectl describe job"),
+        "{detail}"
+    );
     let creating = json!({ "containerStatuses": [{
         "name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
         "state": { "waiting": { "reason": "ContainerCreating" } },
@@ -450,7 +485,8 @@ fn events_explain_a_job_without_a_pod_and_a_pod_that_says_nothing() {
         "status": { "phase": "Pending", "containerStatuses": creating["containerStatuses"] },
     });
     pods.add(vec![serde_json::from_value(pod).expect("it is a Pod")]);
-    let mount = events(&[("p-1", "2027-01-15T08:30:00Z", "FailedMount", "secret \"model\" not found")]);
+    let mount =
+        events(&[("p-1", "2027-01-15T08:30:00Z", "FailedMount", "secret \"model\" not found")]);
     let (_, _, detail) = explained(&pods, Some(&mount));
     assert_eq!(detail, "ContainerCreating: FailedMount: secret \"model\" not found");
 }

@@ -111,9 +111,11 @@ fn restarted(pod: &Value) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const THEIRS: [&str; 5] = ["agents", "coordinators", "my-coordinator", "coordinator.github", ""];
+    const THEIRS: [&str; 5] =
+        ["agents", "coordinators", "my-coordinator", "coordinator.github", ""];
 
-    const OURS: [&str; 4] = ["coordinator", "coordinator-github", "coordinator-token-x7f2k", "coordinator-"];
+    const OURS: [&str; 4] =
+        ["coordinator", "coordinator-github", "coordinator-token-x7f2k", "coordinator-"];
 
     #[test]
     fn the_coordinators_secrets_are_told_by_their_names() {
@@ -124,9 +126,11 @@ mod tests {
     #[test]
     fn the_admission_policy_tells_them_by_the_same_rule() {
         let policy = include_str!("../../../../deploy/kubernetes/base/admission.yaml");
-        let patterns = policy.split(".matches('").skip(1).filter_map(|rest| rest.split('\'').next());
+        let patterns =
+            policy.split(".matches('").skip(1).filter_map(|rest| rest.split('\'').next());
         // Others are about the names of ConfigMaps.
-        let patterns: Vec<&str> = patterns.filter(|pattern| pattern.starts_with("^coordinator")).collect();
+        let patterns: Vec<&str> =
+            patterns.filter(|pattern| pattern.starts_with("^coordinator")).collect();
         assert_eq!(
             patterns.len(),
             5,

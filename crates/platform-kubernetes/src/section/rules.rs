@@ -8,11 +8,12 @@ use coordinator_core::fleet::{Container, RoleKey, SessionSpec};
 use coordinator_core::section::{Placed, Problem, Time};
 
 use super::{
-    KubernetesSettings, RoleSection, Section, Toleration, TolerationSection, Workspace, WorkspaceKind,
-    credentials, template,
+    KubernetesSettings, RoleSection, Section, Toleration, TolerationSection, Workspace,
+    WorkspaceKind, credentials, template,
 };
 
-/// Each list of the fleet brings every Job whole, and the API server takes none that is much larger.
+/// Each list of the fleet brings every Job whole, and the API server takes none that is much
+/// larger.
 const MAX_JOB: usize = 256 * 1024;
 
 /// A cycle that saw a Job may write down what came of it, and the next one begins in this time.
@@ -57,8 +58,9 @@ pub fn settings(
 ) -> Option<KubernetesSettings> {
     let Context { template, wrong, chosen } = context;
     let mut settings = of_cluster(section, wrong, problems);
-    settings.template =
-        template.as_deref().and_then(|text| template::read(section, &settings, text, roles, problems));
+    settings.template = template
+        .as_deref()
+        .and_then(|text| template::read(section, &settings, text, roles, problems));
     credentials::check(section, roles, problems);
     let chosen = chosen.as_ref()?;
     if !wrong.contains("ttl") && !is_ttl_short_of_waits(section, roles, problems) {
@@ -180,13 +182,18 @@ fn check_deadlines(section: &Section, roles: &[RoleFacts<'_>], problems: &mut Ve
     );
     let place = role.time_limit.span.clone().or_else(|| start_timeout.span.clone());
     problems.push(
-        Problem::new(message, place)
-            .hint("the admission policy accepts no such Job: lower `time_limit` or `start_timeout`"),
+        Problem::new(message, place).hint(
+            "the admission policy accepts no such Job: lower `time_limit` or `start_timeout`",
+        ),
     );
 }
 
 /// A Job that goes takes the history of its slot along, and with it what holds the slot back.
-fn is_ttl_short_of_waits(section: &Section, roles: &[RoleFacts<'_>], problems: &mut Vec<Problem>) -> bool {
+fn is_ttl_short_of_waits(
+    section: &Section,
+    roles: &[RoleFacts<'_>],
+    problems: &mut Vec<Problem>,
+) -> bool {
     let Some((wait, key, place)) = roles.iter().map(max_wait).max_by_key(|(wait, ..)| *wait) else {
         return false;
     };
@@ -195,7 +202,8 @@ fn is_ttl_short_of_waits(section: &Section, roles: &[RoleFacts<'_>], problems: &
         return false;
     }
     let shown = humantime::format_duration;
-    let message = format!("`ttl` is {}, but by `{key}` a slot waits up to {}", shown(ttl), shown(wait));
+    let message =
+        format!("`ttl` is {}, but by `{key}` a slot waits up to {}", shown(ttl), shown(wait));
     let place = section.ttl.span.clone().or_else(|| place.clone());
     problems.push(Problem::new(message, place).hint(format!(
         "a finished Job carries the history of its slot and must outlast the wait: raise `ttl`, or lower `{key}`"
@@ -234,7 +242,8 @@ fn max_wait<'a>(role: &'a RoleFacts<'_>) -> (Duration, &'static str, &'a Option<
 
 fn check_size(role: &RoleFacts<'_>, problems: &mut Vec<Problem>) {
     let Some(spec) = role.spec else { return };
-    let command = spec.command.iter().map(|argument| argument.replace("{brief}", &spec.brief).len());
+    let command =
+        spec.command.iter().map(|argument| argument.replace("{brief}", &spec.brief).len());
     let variables = spec.env.iter().map(|(name, value)| name.len() + value.len());
     let bytes = command.chain(variables).sum::<usize>() + spec.prompt.len();
     if bytes > MAX_JOB {
@@ -256,7 +265,8 @@ mod tests {
     #[test]
     fn the_admission_policy_bounds_a_deadline_as_the_roster_does() {
         let policy = include_str!("../../../../deploy/kubernetes/base/admission.yaml");
-        let bound = format!(".orValue({}) <= {}", MAX_DEADLINE.as_secs() + 1, MAX_DEADLINE.as_secs());
+        let bound =
+            format!(".orValue({}) <= {}", MAX_DEADLINE.as_secs() + 1, MAX_DEADLINE.as_secs());
         assert!(policy.contains(&format!("activeDeadlineSeconds{bound}")), "{bound}");
     }
 }

@@ -79,7 +79,10 @@ fn parse(text: &str) -> Result<Value, String> {
     };
     let documents = serde_saphyr::from_multiple_with_options::<Value>(text, options);
     let mut documents = documents.map_err(|error| {
-        format!("is not valid YAML: {}", error.render_with_formatter(&serde_saphyr::UserMessageFormatter))
+        format!(
+            "is not valid YAML: {}",
+            error.render_with_formatter(&serde_saphyr::UserMessageFormatter)
+        )
     })?;
     match (documents.pop(), documents.is_empty()) {
         (None, _) => Err("is empty".to_owned()),

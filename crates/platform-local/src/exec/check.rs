@@ -124,7 +124,8 @@ fn says(capabilities: &Capabilities, settings: &ExecSettings) -> Finding {
 }
 
 fn memory(capabilities: &Capabilities) -> Option<Finding> {
-    let what = "the plugin lists no ended sessions: a slot that keeps failing starts again in every cycle";
+    let what =
+        "the plugin lists no ended sessions: a slot that keeps failing starts again in every cycle";
     (!capabilities.history).then(|| Finding::warn(what, "bound what that costs by `max_spawns`"))
 }
 
@@ -133,7 +134,8 @@ mod tests {
     use super::*;
 
     fn capabilities(more: &str) -> Capabilities {
-        serde_json::from_str(&format!(r#"{{"protocol":[1],"name":"p"{more}}}"#)).expect("capabilities")
+        serde_json::from_str(&format!(r#"{{"protocol":[1],"name":"p"{more}}}"#))
+            .expect("capabilities")
     }
 
     #[test]
@@ -150,9 +152,12 @@ mod tests {
 
     #[test]
     fn nothing_starts_blind_but_what_the_plugin_excludes_and_says_so() {
-        let blind = |more: &str| may_start_blind(&capabilities(&format!(r#","blind_spawn":true{more}"#)));
+        let blind =
+            |more: &str| may_start_blind(&capabilities(&format!(r#","blind_spawn":true{more}"#)));
         assert!(!blind("") && !blind(r#","slot_exclusive":"none""#));
-        assert!(blind(r#","slot_exclusive":"create""#) && blind(r#","slot_exclusive":"execution""#));
+        assert!(
+            blind(r#","slot_exclusive":"create""#) && blind(r#","slot_exclusive":"execution""#)
+        );
         assert!(!may_start_blind(&capabilities(r#","slot_exclusive":"create""#)));
     }
 

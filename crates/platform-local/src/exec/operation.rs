@@ -1,5 +1,5 @@
-//! One operation of a plugin: a process that reads a request, writes an answer, and has ended by the
-//! deadline with all its children.
+//! One operation of a plugin: a process that reads a request, writes an answer, and has ended by
+//! the deadline with all its children.
 
 use std::ffi::OsString;
 use std::io;
@@ -227,7 +227,10 @@ impl<'a> StderrLog<'a> {
         self.logged += 1;
         if self.logged > MAX_LINES {
             if self.logged == MAX_LINES + 1 {
-                tracing::warn!("{}more than {MAX_LINES} lines on stderr, the rest is left out", self.head);
+                tracing::warn!(
+                    "{}more than {MAX_LINES} lines on stderr, the rest is left out",
+                    self.head
+                );
             }
             return;
         }

@@ -69,8 +69,8 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl Plugin {
-    /// The plugin of a roster. It gets this process's environment without any of `secret_names`, and
-    /// does not run after `until`.
+    /// The plugin of a roster. It gets this process's environment without any of `secret_names`,
+    /// and does not run after `until`.
     pub fn new(settings: &ExecSettings, secret_names: &BTreeSet<String>, until: Instant) -> Self {
         let own = settings.env.iter().map(|(name, value)| (name.into(), value.into()));
         let withheld = secret_names.union(&settings.secret_names).cloned().collect();
@@ -149,7 +149,8 @@ impl Plugin {
         request: &[&[u8]],
     ) -> Result<(ExitStatus, Vec<u8>), Failure> {
         let not_started = |why: &str| Failure::NotStarted(self.of(operation, why));
-        let left = until.min(self.until).saturating_duration_since(Instant::now()).min(self.timeout);
+        let left =
+            until.min(self.until).saturating_duration_since(Instant::now()).min(self.timeout);
         if left.is_zero() {
             return Err(not_started("not started: no time is left of the run's `deadline`"));
         }
@@ -180,12 +181,13 @@ impl Plugin {
             }
             Trouble::TooLong => {
                 let max = MAX_ANSWER_BYTES >> 20;
-                let why = format!("its answer on stdout is longer than {max} MiB, so it was killed");
+                let why =
+                    format!("its answer on stdout is longer than {max} MiB, so it was killed");
                 Failure::Garbled(self.of(operation, &why))
             }
-            Trouble::Io(error) => {
-                Failure::Garbled(self.of(operation, &format!("lost sight of it, so it was killed: {error}")))
-            }
+            Trouble::Io(error) => Failure::Garbled(
+                self.of(operation, &format!("lost sight of it, so it was killed: {error}")),
+            ),
         }
     }
 
@@ -194,7 +196,9 @@ impl Plugin {
             io::ErrorKind::NotFound => {
                 "install the plugin and what its first line names, or set `plugin` in [platform.exec]"
             }
-            io::ErrorKind::PermissionDenied => "make it executable for the user that runs the coordinator",
+            io::ErrorKind::PermissionDenied => {
+                "make it executable for the user that runs the coordinator"
+            }
             _ => "see whether it runs by hand",
         };
         format!("cannot start {}: {error}; {remedy}", self.program.display())
@@ -205,7 +209,10 @@ impl Plugin {
         let message = self.quoted(&refusal.message);
         let message = if message.is_empty() { "no message" } else { &message };
         let wait = refusal.retry_after.map_or_else(String::new, |wait| {
-            format!(" (not before {})", humantime::format_duration(Duration::from_secs(wait.as_secs())))
+            format!(
+                " (not before {})",
+                humantime::format_duration(Duration::from_secs(wait.as_secs()))
+            )
         });
         let why = format!("{}: {message}{wait}; {}", refusal.code.word(), refusal.code.remedy());
         self.of(operation, &why)
@@ -232,9 +239,13 @@ struct Head {
 }
 
 /// The meaning of an exit status and the text before it. Outer error: why they are not an answer.
-fn judge<T: DeserializeOwned>(status: ExitStatus, stdout: &[u8]) -> Result<Result<T, Refusal>, String> {
+fn judge<T: DeserializeOwned>(
+    status: ExitStatus,
+    stdout: &[u8],
+) -> Result<Result<T, Refusal>, String> {
     let Some(exit) = status.code() else {
-        let signal = status.signal().map_or_else(|| status.to_string(), |number| number.to_string());
+        let signal =
+            status.signal().map_or_else(|| status.to_string(), |number| number.to_string());
         return Err(format!("it was ended by signal {signal}"));
     };
     let text = str::from_utf8(stdout).map_err(|error| {
@@ -244,7 +255,8 @@ fn judge<T: DeserializeOwned>(status: ExitStatus, stdout: &[u8]) -> Result<Resul
     if text.is_empty() {
         return Err(format!("exit {exit} without an answer on stdout"));
     }
-    let no_answer = |why: &str| format!("exit {exit} and no answer by the protocol: {why}: `{text}`");
+    let no_answer =
+        |why: &str| format!("exit {exit} and no answer by the protocol: {why}: `{text}`");
     if !text.starts_with('{') {
         return Err(no_answer("it must be one JSON object"));
     }
@@ -254,9 +266,10 @@ fn judge<T: DeserializeOwned>(status: ExitStatus, stdout: &[u8]) -> Result<Resul
         (true, _, 0) => serde_json::from_str(text).map(Ok).map_err(parsed),
         (true, _, _) => Err(format!("exit {exit} and \"ok\": true, which contradict each other")),
         (false, Some(refusal), 1..) => Ok(Err(refusal)),
-        (false, Some(Refusal { code, message, .. }), _) => {
-            Err(format!("exit 0 and \"ok\": false, which contradict each other ({}: {message})", code.word()))
-        }
+        (false, Some(Refusal { code, message, .. }), _) => Err(format!(
+            "exit 0 and \"ok\": false, which contradict each other ({}: {message})",
+            code.word()
+        )),
         (false, None, _) => Err(format!("exit {exit} and \"ok\": false without an `error`")),
     }
 }
@@ -302,9 +315,14 @@ mod tests {
     #[test]
     fn an_absurd_wait_is_bounded() {
         for (wait, expected) in [("-5", 0), ("1e300", 365 * 86_400), ("null", 0)] {
-            let text = format!(r#"{{"ok":false,"error":{{"code":"quota","retry_after_s":{wait}}}}}"#);
+            let text =
+                format!(r#"{{"ok":false,"error":{{"code":"quota","retry_after_s":{wait}}}}}"#);
             let refusal = exited(1, &text).expect("an answer").expect_err("a refusal");
-            assert_eq!(refusal.retry_after.unwrap_or_default(), Duration::from_secs(expected), "{wait}");
+            assert_eq!(
+                refusal.retry_after.unwrap_or_default(),
+                Duration::from_secs(expected),
+                "{wait}"
+            );
         }
     }
 }

@@ -18,8 +18,8 @@ use coordinator_core::fleet::{FleetName, Group, ItemRun, Seat, Slot, WorkItem};
 mod answer;
 
 pub use answer::{
-    Capabilities, Code, Forgotten, ItemGeneration, Listed, Log, Outcome, Refusal, Session, SlotExclusive,
-    Spawned, State, StopResult, Stopped, Verdict,
+    Capabilities, Code, Forgotten, ItemGeneration, Listed, Log, Outcome, Refusal, Session,
+    SlotExclusive, Spawned, State, StopResult, Stopped, Verdict,
 };
 
 /// The version of this program; a plugin lists it in `protocol`, and `COORDINATOR_PROTOCOL` has it.

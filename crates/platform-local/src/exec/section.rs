@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::time::Duration;
 
-use coordinator_core::section::{FilePath, Placed, Problem, Surroundings, Time, Variables, state_dir};
+use coordinator_core::section::{
+    FilePath, Placed, Problem, Surroundings, Time, Variables, state_dir,
+};
 
 coordinator_core::section! {
     /// Settings of the `exec` platform.
@@ -13,7 +15,8 @@ coordinator_core::section! {
         /// The program that starts and lists sessions. Without a `/` it is looked up in PATH.
         /// Default: required when `kind = "exec"`.
         plugin: Option<Placed<FilePath>> = None,
-        /// For one operation of the plugin. Whatever it has started by then is ended, sessions aside.
+        /// For one operation of the plugin. Whatever it has started by then is ended, sessions
+        /// aside.
         timeout: Time<1000> = Time::seconds(30),
         /// Variables for the plugin; `"${NAME}"` takes a value from the coordinator's environment,
         /// such as a key of the vendor's. It gets no other secret.
@@ -73,7 +76,9 @@ fn plugin(
 ) -> Result<PathBuf, Problem> {
     let Some(plugin) = &section.plugin else {
         let problem = Problem::new("[platform.exec] has no `plugin`", place.cloned());
-        return Err(problem.hint("add `plugin = \"plugins/tmux\"`, the program that starts sessions"));
+        return Err(
+            problem.hint("add `plugin = \"plugins/tmux\"`, the program that starts sessions")
+        );
     };
     let text: &str = plugin;
     if !text.contains(MAIN_SEPARATOR) && !text.starts_with('~') {

@@ -39,7 +39,13 @@ enum Step {
 }
 
 /// The decision on a slot with this record, whose newest session is `last`.
-fn decide(want: &Want, name: &str, record: &SlotRecord, last: Option<&Session>, now: SystemTime) -> Step {
+fn decide(
+    want: &Want,
+    name: &str,
+    record: &SlotRecord,
+    last: Option<&Session>,
+    now: SystemTime,
+) -> Step {
     if record.live.is_some() {
         return Step::Answer(Start::AlreadyRunning);
     }
@@ -71,7 +77,12 @@ fn unsupported(want: &Want, capabilities: &Capabilities) -> Option<Hold> {
 }
 
 impl Exec {
-    pub(super) async fn fill(&self, want: &Want, cycle: &CycleId, now: SystemTime) -> anyhow::Result<Start> {
+    pub(super) async fn fill(
+        &self,
+        want: &Want,
+        cycle: &CycleId,
+        now: SystemTime,
+    ) -> anyhow::Result<Start> {
         let capabilities = self.fit().await?;
         if let Some(hold) = unsupported(want, capabilities) {
             return Ok(Start::Held(hold));
@@ -117,15 +128,15 @@ impl Exec {
                 let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
                 decide(want, &name, &record, last, now)
             }
-            None if want.item.is_some() => {
-                unknown("the plugin's sessions are not known, and an item follows one of them".to_owned())
-            }
+            None if want.item.is_some() => unknown(
+                "the plugin's sessions are not known, and an item follows one of them".to_owned(),
+            ),
             None if may_start_blind(capabilities) => {
                 Step::Spawn(NewSession { generation: 1, predecessor: None, follows: None })
             }
-            None => {
-                unknown("the plugin's sessions are not known, and it must not be asked blindly".to_owned())
-            }
+            None => unknown(
+                "the plugin's sessions are not known, and it must not be asked blindly".to_owned(),
+            ),
         }
     }
 
@@ -209,8 +220,9 @@ impl Exec {
         match asked {
             Ok(Spawned { result: Verdict::Created | Verdict::Deferred, .. }) => Ok(started),
             Ok(Spawned { result: Verdict::Exists, session }) => {
-                let is_ours =
-                    session.as_ref().is_some_and(|session| session.cycle.as_deref() == Some(request.cycle));
+                let is_ours = session
+                    .as_ref()
+                    .is_some_and(|session| session.cycle.as_deref() == Some(request.cycle));
                 let is_over = session.is_some_and(|session| session.state == State::Finished);
                 Ok(match (is_ours, is_over && want.item.is_some()) {
                     (true, _) => started,
@@ -292,7 +304,8 @@ mod tests {
 
     #[test]
     fn the_next_generation_follows_the_newest_session() {
-        let expected = NewSession { generation: 5, predecessor: Some("old".to_owned()), follows: None };
+        let expected =
+            NewSession { generation: 5, predecessor: Some("old".to_owned()), follows: None };
         assert_eq!(step(FAILED, "2026-01-01T01:00:00Z"), Step::Spawn(expected));
         assert_eq!(
             step("[]", "2026-01-01T01:00:00Z"),
@@ -301,14 +314,18 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_follows_another_session_than_the_newest_is_superseded_before_the_plugin_is_asked() {
+    fn a_start_that_follows_another_session_than_the_newest_is_superseded_before_the_plugin_is_asked()
+     {
         let later = "2026-01-01T01:00:00Z";
         for stale in [0, 3, 5] {
             let step = following(Follows::Generation(stale), FAILED, later);
             assert_eq!(step, Step::Answer(Start::Superseded), "{stale}");
         }
         let step = following(Follows::Generation(4), FAILED, later);
-        assert!(matches!(step, Step::Spawn(NewSession { generation: 5, follows: Some(4), .. })), "{step:?}");
+        assert!(
+            matches!(step, Step::Spawn(NewSession { generation: 5, follows: Some(4), .. })),
+            "{step:?}"
+        );
     }
 
     #[test]

@@ -39,7 +39,9 @@ impl View {
         };
         for session in listed.sessions {
             match session.slot.slot(fleet) {
-                Some(slot) if slot.index().is_none() && !is_live(&session) && session.item.is_none() => {
+                Some(slot)
+                    if slot.index().is_none() && !is_live(&session) && session.item.is_none() =>
+                {
                     let (id, name) = (one_line(&session.id, MAX_QUOTE), slot.session_name(fleet));
                     bail!(
                         "the ended session {id} of {name} has no `item`, so its attempts cannot be counted"
@@ -50,7 +52,8 @@ impl View {
             }
         }
         for sessions in view.slots.values_mut() {
-            sessions.sort_by_key(|session| (session.generation, started(session), session.finished_at));
+            sessions
+                .sort_by_key(|session| (session.generation, started(session), session.finished_at));
         }
         for of in listed.items {
             let Some(slot) = of.slot.slot(fleet) else { continue };
@@ -76,7 +79,8 @@ impl View {
     pub(super) fn listing(&self, fleet: &FleetName) -> Listing {
         let slots = self.slots.keys().chain(self.generations.keys());
         let slots = slots.map(|slot| (slot.clone(), self.record(slot)));
-        let unknown = self.unknown.iter().filter(|session| is_live(session)).map(unknown_slot(fleet));
+        let unknown =
+            self.unknown.iter().filter(|session| is_live(session)).map(unknown_slot(fleet));
         let seconds = self.slots.iter().flat_map(|(slot, sessions)| {
             let live = sessions.iter().filter(|session| is_live(session)).rev();
             live.skip(1).map(|session| Unmanaged {
@@ -116,7 +120,8 @@ pub(super) fn is_live(session: &Session) -> bool {
 /// Of sessions of one slot, oldest first.
 fn record(sessions: &[Session]) -> SlotRecord {
     let live = sessions.iter().rev().find(|session| is_live(session));
-    let mut history: Vec<Run> = sessions.iter().filter(|session| !is_live(session)).map(run).collect();
+    let mut history: Vec<Run> =
+        sessions.iter().filter(|session| !is_live(session)).map(run).collect();
     history.drain(..history.len().saturating_sub(HISTORY));
     SlotRecord::of(live.map(live_session), history)
 }
@@ -209,7 +214,8 @@ mod tests {
             ("\"eaten\"", fleet::Outcome::Lost, false),
             ("null", fleet::Outcome::Lost, false),
         ] {
-            let listing = listing(&session("qa", 1, &format!(r#""state":"finished","outcome":{outcome}"#)));
+            let listing =
+                listing(&session("qa", 1, &format!(r#""state":"finished","outcome":{outcome}"#)));
             let run = &only(&listing).history[0];
             assert_eq!((run.outcome, run.disrupted), (expected, disrupted), "{outcome}");
         }
@@ -217,7 +223,8 @@ mod tests {
 
     #[test]
     fn the_last_eight_finished_sessions_count_oldest_first() {
-        let all: Vec<_> = (1..=10).rev().map(|g| session("qa", g, r#""state":"finished""#)).collect();
+        let all: Vec<_> =
+            (1..=10).rev().map(|g| session("qa", g, r#""state":"finished""#)).collect();
         let listing = listing(&all.join(","));
         let generations: Vec<_> = only(&listing).history.iter().map(|run| run.generation).collect();
         assert_eq!(generations, [3, 4, 5, 6, 7, 8, 9, 10]);
@@ -226,7 +233,10 @@ mod tests {
     #[test]
     fn a_session_in_no_possible_role_is_unmanaged_while_it_lives() {
         let live = listing(&session("Not A Role", 1, r#""state":"running""#));
-        assert_eq!((live.slots.len(), live.unmanaged[0].session.as_str()), (0, "demo-Not A Role-s0"));
+        assert_eq!(
+            (live.slots.len(), live.unmanaged[0].session.as_str()),
+            (0, "demo-Not A Role-s0")
+        );
         assert!(listing(&session("Not A Role", 1, r#""state":"finished""#)).unmanaged.is_empty());
     }
 
@@ -241,21 +251,30 @@ mod tests {
             let slot = Slot::named("issues-i7").expect("a slot");
             let record = &listing.slots[&slot];
             let of = record.item().expect("it works on an item");
-            assert_eq!((of.role.as_str(), of.item.id.as_str(), of.item.counts.attempt), ("builder", "7", 2));
+            assert_eq!(
+                (of.role.as_str(), of.item.id.as_str(), of.item.counts.attempt),
+                ("builder", "7", 2)
+            );
             assert_eq!(record.generation, 2);
             let detail = record.history.first().and_then(|run| run.detail.as_deref());
-            assert_eq!(detail.is_some_and(|detail| detail == "stopped by alice"), state == "finished");
+            assert_eq!(
+                detail.is_some_and(|detail| detail == "stopped by alice"),
+                state == "finished"
+            );
         }
     }
 
     #[test]
     fn a_generation_that_was_given_out_is_the_newest_also_without_its_session() {
-        let given = r#"{"slot":{"group":"issues","item":"7","name":"demo-issues-i7"},"generation":3}"#;
+        let given =
+            r#"{"slot":{"group":"issues","item":"7","name":"demo-issues-i7"},"generation":3}"#;
         let fleet = FleetName::parse("demo").expect("a valid name");
         for (sessions, live) in [("", false), (&*OF_ITEM.replace("STATE", "running"), true)] {
-            let listed = format!(r#"{{"complete":true,"sessions":[{sessions}],"items":[{given}]}}"#);
+            let listed =
+                format!(r#"{{"complete":true,"sessions":[{sessions}],"items":[{given}]}}"#);
             let listed = serde_json::from_str(&listed).expect("a list");
-            let listing = View::of(listed, &fleet).expect("a list that can be used").listing(&fleet);
+            let listing =
+                View::of(listed, &fleet).expect("a list that can be used").listing(&fleet);
             let record = only(&listing);
             assert_eq!((record.generation, record.live.is_some()), (3, live));
         }
@@ -274,7 +293,8 @@ mod tests {
     #[test]
     fn the_name_of_another_fleet_or_of_a_role_is_not_the_slot_of_an_item() {
         for name in ["shop-issues-i7", "demo-issues-s7", "demo-issues-i07", "issues-i7", ""] {
-            let listing = listing(&OF_ITEM.replace("STATE", "running").replace("demo-issues-i7", name));
+            let listing =
+                listing(&OF_ITEM.replace("STATE", "running").replace("demo-issues-i7", name));
             assert_eq!((listing.slots.len(), listing.unmanaged.len()), (0, 1), "{name}");
         }
     }
@@ -291,7 +311,8 @@ mod tests {
 
     #[test]
     fn a_second_live_session_of_a_slot_is_spoken_of() {
-        let both = [session("qa", 1, r#""state":"running""#), session("qa", 2, r#""state":"running""#)];
+        let both =
+            [session("qa", 1, r#""state":"running""#), session("qa", 2, r#""state":"running""#)];
         let listing = listing(&both.join(","));
         assert_eq!(only(&listing).live.as_ref().and_then(|live| live.generation), Some(2));
         assert!(listing.unmanaged[0].reason.contains("qa-1"), "{:?}", listing.unmanaged);

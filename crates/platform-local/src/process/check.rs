@@ -44,8 +44,10 @@ fn platform(state_dir: &Path) -> Finding {
 }
 
 fn disk(roles: &[Role], state_dir: &Path) -> Option<Finding> {
-    let wanted =
-        running(roles).map(|role| role.spec.local.min_free_bytes).max().filter(|bytes| *bytes > 0)?;
+    let wanted = running(roles)
+        .map(|role| role.spec.local.min_free_bytes)
+        .max()
+        .filter(|bytes| *bytes > 0)?;
     let nearest = nearest(state_dir);
     let disk = statvfs(nearest).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -53,7 +55,8 @@ fn disk(roles: &[Role], state_dir: &Path) -> Option<Finding> {
     Some(if free >= wanted {
         Finding::ok(what)
     } else {
-        let remedy = format!("free some: `min_free` holds sessions back below {} MiB", wanted >> 20);
+        let remedy =
+            format!("free some: `min_free` holds sessions back below {} MiB", wanted >> 20);
         Finding::warn(what, remedy)
     })
 }
@@ -76,7 +79,8 @@ fn program_finding(program: &str, search_path: &OsStr, home: &Path, roles: &[&st
         [role] => format!("role {role}"),
         roles => format!("{} roles", roles.len()),
     };
-    let remedy = "install it for the user that runs the coordinator, or set `command` in the roster";
+    let remedy =
+        "install it for the user that runs the coordinator, or set `command` in the roster";
     if program.contains('{') {
         return Finding::ok(format!("`{program}` of {roles} depends on the slot: not looked up"));
     }
@@ -85,8 +89,12 @@ fn program_finding(program: &str, search_path: &OsStr, home: &Path, roles: &[&st
             Finding::ok(format!("the agent of {roles} is {}", path.display()))
         }
         Some(path) => Finding::fail(format!("{} is not executable", path.display()), "make it so"),
-        None if is_path(program) => Finding::fail(format!("no file {program}, the agent of {roles}"), remedy),
-        None => Finding::fail(format!("no command `{program}` on PATH, the agent of {roles}"), remedy),
+        None if is_path(program) => {
+            Finding::fail(format!("no file {program}, the agent of {roles}"), remedy)
+        }
+        None => {
+            Finding::fail(format!("no command `{program}` on PATH, the agent of {roles}"), remedy)
+        }
     }
 }
 
@@ -98,8 +106,10 @@ fn find(program: &str, search_path: &OsStr, home: &Path) -> Option<PathBuf> {
     }
     // A relative directory would be sought in the session's fresh, empty work directory.
     let directories = env::split_paths(search_path).filter(|directory| directory.is_absolute());
-    let candidates: Vec<_> =
-        directories.map(|directory| directory.join(program)).filter(|path| path.is_file()).collect();
+    let candidates: Vec<_> = directories
+        .map(|directory| directory.join(program))
+        .filter(|path| path.is_file())
+        .collect();
     let executable = candidates.iter().find(|path| is_executable(path));
     executable.or(candidates.first()).cloned()
 }
@@ -130,14 +140,16 @@ fn nearest(path: &Path) -> &Path {
 
 fn refused_as_root(roles: &[Role]) -> Option<Finding> {
     let is_refused = rustix::process::geteuid().is_root() && env::var_os(SANDBOX).is_none();
-    let needs_sandbox = |role: &&Role| is_refused && needs_sandbox(&role.spec.command, &role.spec.env);
+    let needs_sandbox =
+        |role: &&Role| is_refused && needs_sandbox(&role.spec.command, &role.spec.env);
     let refused: Vec<&Role> = running(roles).filter(needs_sandbox).collect();
     let first = refused.first()?;
     let whose = match refused.len() {
         1 => format!("role {}", first.key),
         roles => format!("{roles} roles"),
     };
-    let what = format!("this is root, and Claude Code refuses root the flag in the command of {whose}");
+    let what =
+        format!("this is root, and Claude Code refuses root the flag in the command of {whose}");
     let remedy = format!(
         "run the coordinator as a user of its own; or, in a container, set `env = {{ {SANDBOX} = \"1\" }}` under [defaults]"
     );
@@ -145,7 +157,8 @@ fn refused_as_root(roles: &[Role]) -> Option<Finding> {
 }
 
 fn needs_sandbox(command: &[String], env: &BTreeMap<String, String>) -> bool {
-    command.iter().any(|argument| ROOT_FLAGS.contains(&argument.as_str())) && !env.contains_key(SANDBOX)
+    command.iter().any(|argument| ROOT_FLAGS.contains(&argument.as_str()))
+        && !env.contains_key(SANDBOX)
 }
 
 /// Why the process platform must not be used here; `None` when it may. A configuration error:
@@ -175,7 +188,9 @@ enum FileSystem {
 fn refusal_of(host: &Host, state_dir: &Path) -> Option<String> {
     let elsewhere = "local sessions would be killed when this run ends";
     if host.is_github_actions {
-        return Some(format!("the process platform does not work under GitHub Actions: {elsewhere}"));
+        return Some(format!(
+            "the process platform does not work under GitHub Actions: {elsewhere}"
+        ));
     }
     if host.pid == 1 {
         return Some(format!(
@@ -195,8 +210,13 @@ fn refusal_of(host: &Host, state_dir: &Path) -> Option<String> {
 #[cfg(target_os = "linux")]
 fn file_system(path: &Path) -> FileSystem {
     let found = path.ancestors().find_map(|path| rustix::fs::statfs(path).ok());
-    // f_type is signed or unsigned, 32 or 64 bits wide, by architecture; the numbers fit into 32 bits.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only the low 32 bits count")]
+    // f_type is signed or unsigned, 32 or 64 bits wide, by architecture; the numbers fit into 32
+    // bits.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "only the low 32 bits count"
+    )]
     found.map_or(FileSystem::Local, |found| of_type(found.f_type as u32))
 }
 
@@ -240,11 +260,17 @@ mod tests {
     #[test]
     fn a_program_is_found_as_the_session_will_find_it() {
         let home = home();
-        let check =
-            |program, path: &Path| program_finding(program, path.as_os_str(), home.path(), &["qa", "dev"]);
-        let found = Finding::ok(format!("the agent of 2 roles is {}", home.path().join("agent").display()));
+        let check = |program, path: &Path| {
+            program_finding(program, path.as_os_str(), home.path(), &["qa", "dev"])
+        };
+        let found =
+            Finding::ok(format!("the agent of 2 roles is {}", home.path().join("agent").display()));
         assert_eq!(check("agent", home.path()), found);
-        assert_eq!(check("./agent", Path::new("")).grade, Grade::Ok, "a path is relative to the roster");
+        assert_eq!(
+            check("./agent", Path::new("")).grade,
+            Grade::Ok,
+            "a path is relative to the roster"
+        );
         let absent = check("claude", home.path());
         assert_eq!(
             (absent.grade, absent.what.as_str()),
@@ -305,9 +331,13 @@ mod tests {
             [(0x6969, "NFS"), (0xFF53_4D42, "SMB"), (0x6573_5546, "FUSE"), (0x0102_1997, "9p")]
         {
             let why = refused(&Host { file_system: of_type(f_type), ..laptop() });
-            assert!(why.is_some_and(|why| why.contains(name) && why.contains("state_dir")), "{name}");
+            assert!(
+                why.is_some_and(|why| why.contains(name) && why.contains("state_dir")),
+                "{name}"
+            );
         }
-        for (f_type, name) in [(0xEF53, "ext4"), (0x0102_1994, "tmpfs"), (0x794C_7630, "overlayfs")] {
+        for (f_type, name) in [(0xEF53, "ext4"), (0x0102_1994, "tmpfs"), (0x794C_7630, "overlayfs")]
+        {
             assert_eq!(of_type(f_type), FileSystem::Local, "{name}");
         }
     }

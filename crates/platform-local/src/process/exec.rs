@@ -25,7 +25,8 @@ const BY_HAND: &str = "session-exec is started by `coordinator session-run`, nev
 /// Becomes the agent. `directory` is the generation's; standard input is the slot's lock, standard
 /// output carries an error to the shim. Returns only when the agent's program cannot be started.
 pub fn session_exec(directory: &Path) -> ExitCode {
-    let report = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3).context("duplicate the report pipe");
+    let report =
+        rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3).context("duplicate the report pipe");
     let report = match report {
         Ok(report) => File::from(report),
         Err(error) => return fail(&mut io::stderr(), &error),
@@ -66,9 +67,12 @@ fn become_agent(home: &Path) -> anyhow::Result<Infallible> {
     // inherited as ignored. It has caught those that end a session; exec itself clears the mask and
     // SIGPIPE.
     for signal in [SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU] {
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).context("restore signals")?;
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))
+            .context("restore signals")?;
     }
-    let Some((program, arguments)) = launch.argv.split_first() else { bail!("the command is empty") };
+    let Some((program, arguments)) = launch.argv.split_first() else {
+        bail!("the command is empty")
+    };
     let error = Command::new(program).args(arguments).current_dir(&start.cwd).exec();
     Err(explain(program, &error, &launch.roster))
 }
@@ -82,11 +86,15 @@ fn explain(program: &str, error: &io::Error, roster: &Path) -> anyhow::Error {
         (ErrorKind::NotFound, None) if program.contains('/') => {
             anyhow!("no file `{program}`; {remedy}")
         }
-        (ErrorKind::NotFound, None) => anyhow!("no command `{program}` on PATH; install it, or {remedy}"),
+        (ErrorKind::NotFound, None) => {
+            anyhow!("no command `{program}` on PATH; install it, or {remedy}")
+        }
         (ErrorKind::NotFound, Some(path)) => {
             anyhow!("the interpreter of {} is missing; install it, or {remedy}", path.display())
         }
-        (ErrorKind::PermissionDenied, _) => anyhow!("`{program}` is not executable; make it so, or {remedy}"),
+        (ErrorKind::PermissionDenied, _) => {
+            anyhow!("`{program}` is not executable; make it so, or {remedy}")
+        }
         _ => anyhow!("cannot start `{program}`: {error}; {remedy}"),
     }
 }

@@ -39,8 +39,10 @@ pub(super) fn rotate(home: &Path, max_bytes: u64) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut log = open_private(&path, OpenOptions::new().read(true).write(true))?;
-    let mut old =
-        open_private(&home.join("out.log.1"), OpenOptions::new().write(true).create(true).truncate(true))?;
+    let mut old = open_private(
+        &home.join("out.log.1"),
+        OpenOptions::new().write(true).create(true).truncate(true),
+    )?;
     // An agent that floods its log loses the start of it: this copy must end, and the disk must not
     // fill up.
     let kept_bytes = max_bytes.saturating_mul(2);

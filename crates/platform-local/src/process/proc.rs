@@ -69,7 +69,8 @@ fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Fields 3, 4 and 22 of proc(5). The second field is the command, which may contain anything, `)` included.
+/// Fields 3, 4 and 22 of proc(5). The second field is the command, which may contain anything, `)`
+/// included.
 fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
@@ -85,8 +86,7 @@ mod tests {
 
     #[test]
     fn a_command_name_cannot_forge_a_start_time() {
-        let text =
-            "7 (a) R 1 (b) S 42 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 18446744073709551615";
+        let text = "7 (a) R 1 (b) S 42 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 18446744073709551615";
         let stat = parse_stat(text).expect("a line as the kernel writes it");
         assert_eq!((stat.ppid, stat.starttime, stat.has_ended), (42, 987_654, false));
     }

@@ -161,7 +161,8 @@ fn generation(name: &str) -> Option<u64> {
     ((1..u64::MAX).contains(&number) && number.to_string() == name).then_some(number)
 }
 
-/// The newest `limit` sessions that started, oldest first. A directory without `start.json` never started.
+/// The newest `limit` sessions that started, oldest first. A directory without `start.json` never
+/// started.
 pub(crate) fn read_records(records: &Path, limit: usize) -> anyhow::Result<Vec<Record>> {
     let mut found = Vec::new();
     for generation in generations(records)?.into_iter().rev() {
@@ -191,7 +192,10 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>
     let mut text = String::with_capacity(usize::try_from(room).unwrap_or_default());
     let unreadable = || {
         let directory = path.parent().unwrap_or(path).display();
-        format!("record {} cannot be read; move {directory} away, only history is lost", path.display())
+        format!(
+            "record {} cannot be read; move {directory} away, only history is lost",
+            path.display()
+        )
     };
     open_private(path, OpenOptions::new().read(true))
         .and_then(|file| Ok(file.take(MAX_RECORD_BYTES).read_to_string(&mut text)?))
@@ -228,11 +232,16 @@ mod rfc3339 {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        time: &SystemTime,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&humantime::format_rfc3339_millis(*time))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SystemTime, D::Error> {
         let text = String::deserialize(deserializer)?;
         humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)
     }
@@ -244,13 +253,19 @@ mod word {
     use coordinator_core::fleet::Outcome;
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-    pub(super) fn serialize<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        outcome: &Outcome,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(outcome.word())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Outcome, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Outcome, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Outcome::from_word(&text).ok_or_else(|| serde::de::Error::custom(format!("unknown outcome `{text}`")))
+        Outcome::from_word(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("unknown outcome `{text}`")))
     }
 }
 
@@ -261,7 +276,9 @@ mod tests {
     #[test]
     fn a_generation_is_a_number_with_a_successor_written_in_one_way() {
         let records = tempfile::tempdir().expect("a temporary folder");
-        for name in ["2", "10", "0", "01", "+3", "18446744073709551615", "18446744073709551616", "work"] {
+        for name in
+            ["2", "10", "0", "01", "+3", "18446744073709551615", "18446744073709551616", "work"]
+        {
             fs::create_dir(records.path().join(name)).expect("a folder can be made");
         }
         assert_eq!(generations(records.path()).expect("it can be read"), [2, 10]);

@@ -68,7 +68,8 @@ pub(super) fn tidy(root: &Path, records: &Path, retain: u32, retain_work: u32) -
     Removal::of_slot(&trash, &slot)
 }
 
-/// The removal of a slot's trash, in steps of one directory, so that the shim is never busy for long.
+/// The removal of a slot's trash, in steps of one directory, so that the shim is never busy for
+/// long.
 #[derive(Debug)]
 pub(super) struct Removal {
     stack: Vec<Step>,
@@ -106,8 +107,8 @@ impl Removal {
         }
     }
 
-    /// Package caches are read-only, so the mode is set first. Links are removed, never followed: an
-    /// agent may have put one in place of its own work directory.
+    /// Package caches are read-only, so the mode is set first. Links are removed, never followed:
+    /// an agent may have put one in place of its own work directory.
     fn empty(&mut self, path: PathBuf) -> io::Result<()> {
         if !fs::symlink_metadata(&path)?.is_dir() {
             return gone(fs::remove_file(path));
@@ -183,7 +184,8 @@ fn sweep_slot(directory: &Directory, slot: &Slot, now: SystemTime) -> anyhow::Re
     // Another run may have seen it come back before the lock was ours.
     let is_marked = fs::symlink_metadata(&mark).is_ok();
     if is_marked && SlotScan::of_free(directory, slot)?.is_over_since(limit) {
-        gone(fs::remove_dir_all(&records)).with_context(|| format!("remove {}", records.display()))?;
+        gone(fs::remove_dir_all(&records))
+            .with_context(|| format!("remove {}", records.display()))?;
         gone(fs::remove_file(&path)).with_context(|| format!("remove {}", path.display()))?;
     }
     drop(lock);
@@ -250,7 +252,10 @@ mod tests {
         while !removal.is_done() {
             removal.step();
         }
-        assert!(!records.join("1/work").exists() && fs::symlink_metadata(records.join("2/work")).is_err());
+        assert!(
+            !records.join("1/work").exists()
+                && fs::symlink_metadata(records.join("2/work")).is_err()
+        );
         assert!(records.join("3/work").exists());
         assert!(outside.join("kept").exists());
         let left = fs::read_dir(root.path().join(".trash")).expect("the trash stays").count();

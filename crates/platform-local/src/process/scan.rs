@@ -125,27 +125,34 @@ impl SlotScan {
 
     /// Why the live session is not managed by this roster file, as far as its record shows it.
     pub(crate) fn unmanaged(&self, roster: &Path) -> Option<String> {
-        let owner = self.holder().map(|record| &record.start.roster).filter(|owner| *owner != roster);
-        let other =
-            owner.map(|path| format!("started by {}; give each roster a `fleet` of its own", path.display()));
+        let owner =
+            self.holder().map(|record| &record.start.roster).filter(|owner| *owner != roster);
+        let other = owner.map(|path| {
+            format!("started by {}; give each roster a `fleet` of its own", path.display())
+        });
         other.or_else(|| self.without_shim())
     }
 
-    /// The holding session's shim was killed, but a process of the session lives and keeps the slot.
+    /// The holding session's shim was killed, but a process of the session lives and keeps the
+    /// slot.
     fn without_shim(&self) -> Option<String> {
         let start = &self.open()?.start;
         let has_no_shim = start.boot_id == self.boot_id && !start.shim.is_alive();
         let pid = has_no_shim.then(|| proc::find_session(&start.session)).flatten()?;
-        Some(format!("its shim was killed, so no time limit ends it; process {pid} still runs: `kill {pid}`"))
+        Some(format!(
+            "its shim was killed, so no time limit ends it; process {pid} still runs: `kill {pid}`"
+        ))
     }
 
     /// A killed shim can leave processes behind: as long as one lives, the slot is not free.
     pub(crate) fn orphan(&self) -> Option<Hold> {
         let last = self.records.last()?;
         let end = last.end(&self.boot_id);
-        let may_have_left_some = end.outcome == Outcome::Lost && end.reason.as_deref() == Some(KILLED);
+        let may_have_left_some =
+            end.outcome == Outcome::Lost && end.reason.as_deref() == Some(KILLED);
         let pid = may_have_left_some.then(|| proc::find_session(&last.start.session)).flatten()?;
-        let detail = format!("process {pid} of its last session still runs; end it with `kill {pid}`");
+        let detail =
+            format!("process {pid} of its last session still runs; end it with `kill {pid}`");
         Some(Hold { reason: HoldReason::Orphan, until: None, detail })
     }
 

@@ -71,7 +71,8 @@ fn inherited() -> io::Result<Vec<RawFd>> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|descriptor| *descriptor > 2)
         .collect();
-    let is_open = |descriptor: &RawFd| fs::symlink_metadata(format!("{directory}/{descriptor}")).is_ok();
+    let is_open =
+        |descriptor: &RawFd| fs::symlink_metadata(format!("{directory}/{descriptor}")).is_ok();
     Ok(listed.into_iter().filter(is_open).collect())
 }
 
@@ -105,8 +106,11 @@ impl Shim {
             bail!("{BY_HAND}: standard input is not {path}");
         }
         lock.try_lock().with_context(|| format!("{BY_HAND}: lock {path}"))?;
-        let nothing =
-            OpenOptions::new().read(true).write(true).open("/dev/null").context("open /dev/null")?;
+        let nothing = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")
+            .context("open /dev/null")?;
         rustix::stdio::dup2_stdin(&nothing).context("let go of standard input")?;
         rustix::stdio::dup2_stdout(&nothing).context("let go of standard output")?;
         env::set_current_dir("/").context("leave the coordinator's directory")?;
@@ -132,9 +136,9 @@ impl Shim {
         Ok(Self { home: home.to_owned(), launch, lock, start, signals })
     }
 
-    /// The record comes first: without it no agent runs, and with it no agent is forgotten. The exec
-    /// stage writes its error to its standard output; when the agent's program has taken its place,
-    /// the pipe closes empty.
+    /// The record comes first: without it no agent runs, and with it no agent is forgotten. The
+    /// exec stage writes its error to its standard output; when the agent's program has taken its
+    /// place, the pipe closes empty.
     fn start_agent(&mut self) -> anyhow::Result<Pid> {
         open_log(&self.home)?;
         let record = self.home.join("start.json");
@@ -150,7 +154,10 @@ impl Shim {
             .process_group(0)
             .spawn()
             .context("start the exec stage")?;
-        let agent = i32::try_from(stage.id()).ok().and_then(Pid::from_raw).context("read the agent's id")?;
+        let agent = i32::try_from(stage.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("read the agent's id")?;
         let mut failure = String::new();
         report.read_to_string(&mut failure).context("read from the exec stage")?;
         let failure = failure.trim();
@@ -165,12 +172,17 @@ impl Shim {
 
     /// The log of an agent that never ran gives the reason, too.
     fn write_failure(&self, reason: &str) {
-        let log = open_log(&self.home).and_then(|mut log| Ok(writeln!(log, "coordinator: {reason}")?));
+        let log =
+            open_log(&self.home).and_then(|mut log| Ok(writeln!(log, "coordinator: {reason}")?));
         warn("write the failure into the log", log);
-        self.write_exit(&End { code: None, signal: None, cause: Cause::Itself }, Some(reason.to_owned()));
+        self.write_exit(
+            &End { code: None, signal: None, cause: Cause::Itself },
+            Some(reason.to_owned()),
+        );
     }
 
-    /// Without `exit.json`, on a full disk for instance, the session counts as lost: as failed, too.
+    /// Without `exit.json`, on a full disk for instance, the session counts as lost: as failed,
+    /// too.
     fn write_exit(&self, end: &End, reason: Option<String>) {
         let exit = ExitRecord {
             version: VERSION,
@@ -186,7 +198,8 @@ impl Shim {
 
     fn keep(mut self, agent: Pid) -> ExitCode {
         let records = self.home.parent().unwrap_or(&self.home).to_owned();
-        let mut removal = tidy(&self.launch.root, &records, self.launch.retain, self.launch.retain_work);
+        let mut removal =
+            tidy(&self.launch.root, &records, self.launch.retain, self.launch.retain_work);
         let home = self.home.clone();
         let housekeeping = || {
             warn("rotate the log", rotate(&home, MAX_LOG_BYTES));
@@ -220,9 +233,11 @@ fn reason(end: &End, time_limit: Duration, by: Option<String>) -> Option<String>
     let signal = end.signal.map(|signal| format!("signal {signal}"));
     match end.cause {
         Cause::Itself => signal,
-        Cause::TimeLimit => Some(format!("time limit of {}", humantime::format_duration(time_limit))),
-        Cause::Stopped => {
-            Some(by.map_or_else(|| "stopped by a signal".to_owned(), |by| format!("stopped by {by}")))
+        Cause::TimeLimit => {
+            Some(format!("time limit of {}", humantime::format_duration(time_limit)))
         }
+        Cause::Stopped => Some(
+            by.map_or_else(|| "stopped by a signal".to_owned(), |by| format!("stopped by {by}")),
+        ),
     }
 }

@@ -65,7 +65,12 @@ pub(crate) fn preview(settings: &Settings, want: &Want, now: SystemTime) -> anyh
 }
 
 /// The decision on a free slot by its own records.
-fn decide(scan: &SlotScan, settings: &Settings, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
+fn decide(
+    scan: &SlotScan,
+    settings: &Settings,
+    want: &Want,
+    now: SystemTime,
+) -> anyhow::Result<Start> {
     let newest = scan.newest_generation();
     if !want.follows.allows(newest) {
         return Ok(Start::Superseded);
@@ -88,7 +93,8 @@ fn disk(state_dir: &Path, min_free_bytes: u64) -> anyhow::Result<Option<Hold>> {
         .with_context(|| format!("read the free space of {}", state_dir.display()))?;
     let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
     let mib = |bytes: u64| bytes >> 20;
-    let detail = || format!("{} MiB free, `min_free` asks for {} MiB", mib(free_bytes), mib(min_free_bytes));
+    let detail =
+        || format!("{} MiB free, `min_free` asks for {} MiB", mib(free_bytes), mib(min_free_bytes));
     let is_held = free_bytes < min_free_bytes;
     Ok(is_held.then(|| Hold { reason: HoldReason::Disk, until: None, detail: detail() }))
 }
@@ -136,8 +142,14 @@ fn launch(
     await_readiness(readiness, &home)
 }
 
-/// Makes the generation's folder. One that exists already never started: its coordinator died early.
-fn prepare(settings: &Settings, want: &Want, identity: Identity<'_>, home: &Path) -> anyhow::Result<()> {
+/// Makes the generation's folder. One that exists already never started: its coordinator died
+/// early.
+fn prepare(
+    settings: &Settings,
+    want: &Want,
+    identity: Identity<'_>,
+    home: &Path,
+) -> anyhow::Result<()> {
     let (directory, spec) = (settings.directory(), &want.spec);
     let launch = Launch {
         version: VERSION,
@@ -200,7 +212,10 @@ fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()
             bail!("no agent runs after {MAX_READINESS:?}; see {}", home.join("shim.log").display());
         }
         let timeout = Timespec::try_from(left).context("convert a timeout")?;
-        match poll(&mut [PollFd::from_borrowed_fd(readiness.as_fd(), PollFlags::IN)], Some(&timeout)) {
+        match poll(
+            &mut [PollFd::from_borrowed_fd(readiness.as_fd(), PollFlags::IN)],
+            Some(&timeout),
+        ) {
             Err(rustix::io::Errno::INTR) | Ok(0) => continue,
             other => other.context("wait for the session's shim")?,
         };
@@ -213,7 +228,10 @@ fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()
     }
     match String::from_utf8_lossy(&answer).trim() {
         shim::READY => Ok(()),
-        "" => bail!("the session's shim died before its agent ran; see {}", home.join("shim.log").display()),
+        "" => bail!(
+            "the session's shim died before its agent ran; see {}",
+            home.join("shim.log").display()
+        ),
         error => Err(anyhow!("{error}")),
     }
 }
@@ -254,7 +272,14 @@ mod tests {
 
     #[test]
     fn placeholders_are_replaced_in_a_single_pass() {
-        let spec = spec(&["agent", "-p", "{prompt}", "{brief}|{role}|{slot}|{fleet}", "{}{x}{{fleet}", "{"]);
+        let spec = spec(&[
+            "agent",
+            "-p",
+            "{prompt}",
+            "{brief}|{role}|{slot}|{fleet}",
+            "{}{x}{{fleet}",
+            "{",
+        ]);
         let expected = [
             "agent",
             "-p",

@@ -1,4 +1,5 @@
-//! Watches one agent until nothing of its session is left. Single-threaded: signals come through a pipe.
+//! Watches one agent until nothing of its session is left. Single-threaded: signals come through a
+//! pipe.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -11,8 +12,8 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, kill_process_group, wait,
-    waitid, waitpid,
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, kill_process_group,
+    wait, waitid, waitpid,
 };
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
@@ -54,7 +55,10 @@ impl Signals {
     /// Returns at a signal, or after `timeout`; whether a signal came.
     fn wait(&mut self, timeout: Duration) -> anyhow::Result<bool> {
         let timeout = Timespec::try_from(timeout).context("convert a timeout")?;
-        match poll(&mut [PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)], Some(&timeout)) {
+        match poll(
+            &mut [PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)],
+            Some(&timeout),
+        ) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("wait for a signal"),
         }
@@ -125,8 +129,8 @@ pub(super) fn supervise(
 
 fn has_ended(agent: Pid) -> anyhow::Result<bool> {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let found =
-        rustix::io::retry_on_intr(|| waitid(WaitId::Pid(agent), look)).context("look at the agent")?;
+    let found = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(agent), look))
+        .context("look at the agent")?;
     Ok(found.is_some())
 }
 

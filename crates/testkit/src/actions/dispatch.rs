@@ -13,7 +13,9 @@ use crate::state::State;
 /// Starts a run of the workflow `file`.
 pub fn answer(state: &mut State, repository: &str, file: &str, body: &Value) -> Reply {
     let now = state.now();
-    let Some(repository) = state.repositories.get_mut(repository) else { return error(404, "Not Found") };
+    let Some(repository) = state.repositories.get_mut(repository) else {
+        return error(404, "Not Found");
+    };
     let actions = &mut repository.actions;
     let Some(workflow) = actions.workflows.get(file) else { return error(404, "Not Found") };
     let git_ref = body["ref"].as_str().unwrap_or_default().to_owned();
@@ -50,6 +52,8 @@ pub fn answer(state: &mut State, repository: &str, file: &str, body: &Value) -> 
             200,
             &json!({"workflow_run_id": id, "run_url": address_of(id), "html_url": page_of(id)}),
         ),
-        (RunDetails::Known | RunDetails::Ignored | RunDetails::Refused(_), _) => Reply::new(204, ""),
+        (RunDetails::Known | RunDetails::Ignored | RunDetails::Refused(_), _) => {
+            Reply::new(204, "")
+        }
     }
 }

@@ -26,7 +26,8 @@ impl Actions {
         members
     }
 
-    /// A run that is about to be queued takes its group, or waits for it in the place of whoever waited before.
+    /// A run that is about to be queued takes its group, or waits for it in the place of whoever
+    /// waited before.
     pub(super) fn enter(&mut self, id: u64, now: SystemTime) {
         let group = self.run(id).group.clone();
         let others = group.as_deref().map(|group| self.members(group)).unwrap_or_default();
@@ -47,7 +48,8 @@ impl Actions {
     /// The group lets the run in: its first job waits for a runner.
     fn admit(&mut self, id: u64, now: SystemTime) {
         let workflow = self.run(id).workflow.clone();
-        let first = self.workflows.get(&workflow).and_then(|workflow| workflow.jobs.first().cloned());
+        let first =
+            self.workflows.get(&workflow).and_then(|workflow| workflow.jobs.first().cloned());
         let job = first.map(|name| self.new_job(&name, now));
         let run = self.run(id);
         "queued".clone_into(&mut run.status);

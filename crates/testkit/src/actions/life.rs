@@ -78,14 +78,19 @@ impl Actions {
     pub fn end_admission(&mut self, id: u64, admission: Admission, now: SystemTime) {
         let agent = self.new_job("agent", now);
         let run = self.run(id);
-        run.admission_mut().end(if admission == Admission::Failed { "failure" } else { "success" }, now);
+        run.admission_mut()
+            .end(if admission == Admission::Failed { "failure" } else { "success" }, now);
         run.jobs.push(agent);
         run.updated_at = now;
         match admission {
             Admission::Go => self.witness(id),
             Admission::Skip | Admission::Failed => {
                 run.job_mut("agent").end("skipped", now);
-                self.close(id, if admission == Admission::Skip { "success" } else { "failure" }, now);
+                self.close(
+                    id,
+                    if admission == Admission::Skip { "success" } else { "failure" },
+                    now,
+                );
             }
         }
     }
@@ -99,14 +104,15 @@ impl Actions {
         self.witness(id);
     }
 
-    /// The agent ends, and the run with it. `timed_out` is what a job's time limit ought to give; GitHub says
-    /// `cancelled` there.
+    /// The agent ends, and the run with it. `timed_out` is what a job's time limit ought to give;
+    /// GitHub says `cancelled` there.
     pub fn end(&mut self, id: u64, conclusion: &str, now: SystemTime) {
         self.run(id).job_mut("agent").end(conclusion, now);
         self.close(id, conclusion, now);
     }
 
-    /// A person cancels a run, or a newer one in its group does. One that waits for its group never gets jobs.
+    /// A person cancels a run, or a newer one in its group does. One that waits for its group never
+    /// gets jobs.
     pub fn cancel(&mut self, id: u64, now: SystemTime) {
         let run = self.run(id);
         assert!(run.is_live(), "run {id} is over");

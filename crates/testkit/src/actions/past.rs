@@ -23,7 +23,13 @@ pub struct Past<'a> {
 
 impl Default for Past<'_> {
     fn default() -> Self {
-        Self { slot: "ui-builder-s0", generation: 1, conclusion: "success", ended: 3_600, runtime: 600 }
+        Self {
+            slot: "ui-builder-s0",
+            generation: 1,
+            conclusion: "success",
+            ended: 3_600,
+            runtime: 600,
+        }
     }
 }
 
@@ -52,7 +58,8 @@ impl Actions {
         let started = ended - Duration::from_secs(past.runtime);
         let index = std::mem::take(&mut self.index);
         let groups = std::mem::replace(&mut self.groups, Groups::Broken);
-        let id = self.trigger(SESSIONS, "main", inputs("demo", past.slot, past.generation), started);
+        let id =
+            self.trigger(SESSIONS, "main", inputs("demo", past.slot, past.generation), started);
         (self.index, self.groups) = (index, groups);
         self.start(id, started);
         if past.conclusion == "skipped" {

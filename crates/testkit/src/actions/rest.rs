@@ -23,12 +23,15 @@ pub fn answer(
     if let (&Method::POST, ["runs", id, "cancel"]) = (request.method(), parts) {
         return cancel(state, repository, id);
     }
-    let Some(repository) = state.repositories.get(repository) else { return error(404, "Not Found") };
+    let Some(repository) = state.repositories.get(repository) else {
+        return error(404, "Not Found");
+    };
     let actions = &repository.actions;
     match (request.method(), parts) {
-        (&Method::GET, ["workflows", file]) => {
-            actions.workflows.get(*file).map_or_else(not_found, |it| Reply::json(200, &show::workflow(it)))
-        }
+        (&Method::GET, ["workflows", file]) => actions
+            .workflows
+            .get(*file)
+            .map_or_else(not_found, |it| Reply::json(200, &show::workflow(it))),
         (&Method::GET, ["workflows", file, "runs"]) => runs(actions, file, request),
         (&Method::GET, ["concurrency_groups", name]) => group(actions, name),
         (&Method::GET, ["runs", id, "jobs"]) => {
@@ -64,7 +67,13 @@ fn runs(actions: &Actions, file: &str, request: &Request<Bytes>) -> Reply {
     let Some(workflow) = actions.workflows.get(file) else { return not_found() };
     let query = request.uri().query().unwrap_or_default();
     let parameter = |name: &str| -> Option<usize> {
-        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1.parse().ok()
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == name)?
+            .1
+            .parse()
+            .ok()
     };
     let per_page = parameter("per_page").unwrap_or(30).clamp(1, 100);
     let page = parameter("page").unwrap_or(1).max(1);
@@ -80,7 +89,8 @@ fn runs(actions: &Actions, file: &str, request: &Request<Bytes>) -> Reply {
     if start + per_page >= shown.len() {
         return reply;
     }
-    let host = request.headers().get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host =
+        request.headers().get("host").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let path = request.uri().path();
     let next = format!("<http://{host}{path}?per_page={per_page}&page={}>; rel=\"next\"", page + 1);
     reply.header("link", next)

@@ -84,8 +84,11 @@ impl Run {
 
     /// Whether it was admitted and is not over: a live session.
     pub fn is_admitted(&self) -> bool {
-        let passed = self.admission().is_some_and(|job| job.conclusion.as_deref() == Some("success"));
-        self.is_live() && passed && self.job("agent").is_some_and(|agent| agent.status != "completed")
+        let passed =
+            self.admission().is_some_and(|job| job.conclusion.as_deref() == Some("success"));
+        self.is_live()
+            && passed
+            && self.job("agent").is_some_and(|agent| agent.status != "completed")
     }
 }
 

@@ -69,7 +69,8 @@ pub fn job(run: &Run, job: &Job) -> Value {
     })
 }
 
-/// A group with its members, as GitHub shows them: the one that goes on is in progress, whatever its run says.
+/// A group with its members, as GitHub shows them: the one that goes on is in progress, whatever
+/// its run says.
 pub fn group(name: &str, members: &[&Run]) -> Value {
     let member = |run: &&Run| {
         let status = if run.status == "pending" { "pending" } else { "in_progress" };
@@ -95,7 +96,8 @@ pub fn node(run: &Run) -> Value {
             "startedAt": started, "completedAt": job.completed_at.map(stamp),
         })
     });
-    let suite = json!({"__typename": "CheckSuite", "id": "CS_1", "checkRuns": rows.collect::<Vec<_>>()});
+    let suite =
+        json!({"__typename": "CheckSuite", "id": "CS_1", "checkRuns": rows.collect::<Vec<_>>()});
     json!({"__typename": "WorkflowRun", "id": node_id(run.id), "checkSuite": suite})
 }
 

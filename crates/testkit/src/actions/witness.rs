@@ -6,7 +6,8 @@ use super::{Actions, Run};
 impl Actions {
     /// Looks at the slot of a run whose agent has just got on.
     pub(super) fn witness(&mut self, id: u64) {
-        let slot = |run: &Run| run.slot().map(|(fleet, slot)| format!("{fleet}-{slot}").to_lowercase());
+        let slot =
+            |run: &Run| run.slot().map(|(fleet, slot)| format!("{fleet}-{slot}").to_lowercase());
         let Some(of) = slot(self.run(id)) else { return };
         let live: Vec<u64> = self
             .runs

@@ -64,7 +64,11 @@ impl Workflow {
 
     /// The same, as `init` wrote it before there were work items.
     pub fn of_sessions_before_items() -> Self {
-        Self { optional: BTreeSet::new(), run_name: FORMER_RUN_NAME.to_owned(), ..Self::of_sessions() }
+        Self {
+            optional: BTreeSet::new(),
+            run_name: FORMER_RUN_NAME.to_owned(),
+            ..Self::of_sessions()
+        }
     }
 
     /// Somebody else's workflow, without inputs and group.

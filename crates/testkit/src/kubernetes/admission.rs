@@ -17,13 +17,15 @@ pub fn admit(posted: &Value, namespace: &str, strict: bool, uid: &str) -> Result
     let mut unknown = Vec::new();
     unknown_fields(posted, &known, "", &mut unknown);
     if strict && !unknown.is_empty() {
-        let list: Vec<String> = unknown.iter().map(|field| format!("unknown field \"{field}\"")).collect();
+        let list: Vec<String> =
+            unknown.iter().map(|field| format!("unknown field \"{field}\"")).collect();
         return Err(undecodable(&format!("strict decoding error: {}", list.join(", "))));
     }
     let mut job = known;
     let asked = job["metadata"]["namespace"].as_str().unwrap_or(namespace);
     if asked != namespace {
-        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        let message =
+            "the namespace of the provided object does not match the namespace sent on the request";
         return Err(status::bad_request(message));
     }
     job["metadata"]["namespace"] = namespace.into();
@@ -42,14 +44,18 @@ fn decode(posted: &Value) -> Result<Job, Reply> {
         );
         return Err(status::bad_request(&message));
     }
-    let job =
-        serde_json::from_value(posted.clone()).map_err(|error| undecodable(&format!("json: {error}")))?;
-    let containers = posted["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
-    let resources =
-        containers.flat_map(|container| ["requests", "limits"].map(|kind| &container["resources"][kind]));
-    let mut amounts = resources.filter_map(Value::as_object).flat_map(Map::values).filter_map(Value::as_str);
+    let job = serde_json::from_value(posted.clone())
+        .map_err(|error| undecodable(&format!("json: {error}")))?;
+    let containers =
+        posted["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    let resources = containers
+        .flat_map(|container| ["requests", "limits"].map(|kind| &container["resources"][kind]));
+    let mut amounts =
+        resources.filter_map(Value::as_object).flat_map(Map::values).filter_map(Value::as_str);
     if amounts.any(|amount| !is_all(QUANTITY, amount)) {
-        return Err(undecodable(&format!("quantities must match the regular expression '^{QUANTITY}$'")));
+        return Err(undecodable(&format!(
+            "quantities must match the regular expression '^{QUANTITY}$'"
+        )));
     }
     Ok(job)
 }
@@ -95,7 +101,8 @@ fn complete(job: &mut Value) {
     default(spec, "completionMode", "NonIndexed");
     default(spec, "suspend", false);
     default(spec, "manualSelector", false);
-    let replacement = if spec["podFailurePolicy"].is_null() { "TerminatingOrFailed" } else { "Failed" };
+    let replacement =
+        if spec["podFailurePolicy"].is_null() { "TerminatingOrFailed" } else { "Failed" };
     default(spec, "podReplacementPolicy", replacement);
     let pod = &mut spec["template"]["spec"];
     default(pod, "restartPolicy", "Always");
@@ -110,9 +117,13 @@ fn complete(job: &mut Value) {
         let image = container["image"].as_str().unwrap_or_default();
         // A name that cannot be read has no tag to judge by.
         let readable = !image.contains(' ');
-        let moving =
-            image.ends_with(":latest") || !image.rsplit('/').next().unwrap_or_default().contains([':', '@']);
-        default(container, "imagePullPolicy", if moving && readable { "Always" } else { "IfNotPresent" });
+        let moving = image.ends_with(":latest")
+            || !image.rsplit('/').next().unwrap_or_default().contains([':', '@']);
+        default(
+            container,
+            "imagePullPolicy",
+            if moving && readable { "Always" } else { "IfNotPresent" },
+        );
         default(container, "resources", json!({}));
         default(container, "terminationMessagePath", "/dev/termination-log");
         default(container, "terminationMessagePolicy", "File");
@@ -174,7 +185,8 @@ fn causes(job: &Value) -> Vec<Cause> {
 
 fn check_metadata(metadata: &Value, path: &str, causes: &mut Vec<Cause>) {
     let empty = Map::new();
-    for value in metadata["labels"].as_object().unwrap_or(&empty).values().filter_map(Value::as_str) {
+    for value in metadata["labels"].as_object().unwrap_or(&empty).values().filter_map(Value::as_str)
+    {
         let field = format!("{path}.labels");
         if value.len() > 63 {
             let message = format!("Invalid value: \"{value}\": must be no more than 63 bytes");
@@ -207,7 +219,8 @@ fn check_pod(pod: &Value, causes: &mut Vec<Cause>) {
         if image.is_empty() {
             causes.push(cause(&format!("{field}.image"), "FieldValueRequired", "Required value"));
         }
-        for (place, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
+        for (place, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate()
+        {
             let known = |volume: &Value| volume["name"] == mount["name"];
             if !pod["volumes"].as_array().is_some_and(|volumes| volumes.iter().any(known)) {
                 let message = format!("Not found: {}", mount["name"]);

@@ -31,7 +31,9 @@ pub fn answer(cluster: &mut Cluster, asked: &Asked, stale: bool) -> Reply {
         ("create", Resource::Jobs, "") => create(cluster, asked, target),
         ("delete", Resource::Jobs, "") => delete(cluster, asked, target),
         ("patch", Resource::Jobs, "") => patch(cluster, asked, target),
-        ("create" | "update", Resource::ConfigMaps, "") => config_map::write(cluster, asked, target),
+        ("create" | "update", Resource::ConfigMaps, "") => {
+            config_map::write(cluster, asked, target)
+        }
         ("delete", Resource::ConfigMaps, "") => config_map::delete(cluster, asked, target),
         _ => status::no_such_path(),
     }
@@ -56,7 +58,8 @@ fn may(cluster: &Cluster, user: &str, verb: &str, target: &Target) -> bool {
 fn elsewhere(cluster: &Cluster, user: &str, asked: &Asked) -> Reply {
     match asked.path.as_str() {
         "/version" => {
-            let (major, minor) = cluster.version[1..].split_once('.').expect("a version has two parts");
+            let (major, minor) =
+                cluster.version[1..].split_once('.').expect("a version has two parts");
             let minor = minor.split('.').next().unwrap_or_default();
             let version = json!({"major": major, "minor": minor, "gitVersion": cluster.version, "gitCommit": "0",
                 "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z", "goVersion": "go1.26",
@@ -113,18 +116,23 @@ fn get(cluster: &Cluster, target: &Target) -> Reply {
     )
 }
 
-/// In the order of the real server: the namespace, the object itself, the quota, and only then the name.
+/// In the order of the real server: the namespace, the object itself, the quota, and only then the
+/// name.
 fn create(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     let strict = asked.parameter("fieldValidation") == "Strict";
     let namespace = &target.namespace;
     let uid = cluster.new_uid();
-    let Some(objects) = cluster.namespaces.get_mut(namespace) else { return status::no_namespace(namespace) };
+    let Some(objects) = cluster.namespaces.get_mut(namespace) else {
+        return status::no_namespace(namespace);
+    };
     let job = match admission::admit(&asked.body, namespace, strict, &uid) {
         Ok(job) => job,
         Err(refusal) => return refusal,
     };
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    if let Some(refusal) = objects.quota.as_mut().and_then(|quota| charge(quota, &name, asked.is_dry_run())) {
+    if let Some(refusal) =
+        objects.quota.as_mut().and_then(|quota| charge(quota, &name, asked.is_dry_run()))
+    {
         return refusal;
     }
     if let Some(holder) = objects.jobs.get(&name) {
@@ -188,8 +196,8 @@ fn remove(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     cluster.witness_removal(name);
     // The API's default for Jobs of batch/v1 leaves the pods behind.
     let policy = asked.body["propagationPolicy"].as_str().unwrap_or("Orphan");
-    let is_held =
-        found_finalizers(cluster, target) || (policy == "Foreground" && has_live_pods(cluster, name));
+    let is_held = found_finalizers(cluster, target)
+        || (policy == "Foreground" && has_live_pods(cluster, name));
     if is_held {
         let (now, objects) = (cluster.stamp(), cluster.namespaces.get_mut(namespace));
         let job = objects.and_then(|objects| objects.jobs.get_mut(name)).expect("it was found");
@@ -212,7 +220,12 @@ fn remove(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
 fn patch(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     let form = asked.headers.get("content-type").and_then(|form| form.to_str().ok());
     if form != Some("application/merge-patch+json") {
-        return status::failure(415, "UnsupportedMediaType", "the body is not a merge patch", &json!({}));
+        return status::failure(
+            415,
+            "UnsupportedMediaType",
+            "the body is not a merge patch",
+            &json!({}),
+        );
     }
     let Some(found) = object(cluster, target) else {
         return status::not_found(target.resource, &target.name);
@@ -257,7 +270,8 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 fn found_finalizers(cluster: &Cluster, target: &Target) -> bool {
-    let finalizers = object(cluster, target).and_then(|job| job["metadata"]["finalizers"].as_array());
+    let finalizers =
+        object(cluster, target).and_then(|job| job["metadata"]["finalizers"].as_array());
     finalizers.is_some_and(|finalizers| !finalizers.is_empty())
 }
 
@@ -288,12 +302,15 @@ fn log(cluster: &Cluster, asked: &Asked, target: &Target) -> Reply {
         ("", [only]) => only,
         ("", all) => {
             let all = all.join(" ");
-            let message =
-                format!("a container name must be specified for pod {name}, choose one of: [{all}]");
+            let message = format!(
+                "a container name must be specified for pod {name}, choose one of: [{all}]"
+            );
             return status::bad_request(&message);
         }
         (one, all) if all.contains(&one) => one,
-        (one, _) => return status::bad_request(&format!("container {one} is not valid for pod {name}")),
+        (one, _) => {
+            return status::bad_request(&format!("container {one} is not valid for pod {name}"));
+        }
     };
     if pod["spec"]["nodeName"].is_null() {
         return status::bad_request(&format!("pod {name} does not have a host assigned"));
@@ -305,7 +322,8 @@ fn log(cluster: &Cluster, asked: &Asked, target: &Target) -> Reply {
             "ErrImagePull" => "image can't be pulled",
             reason => reason,
         };
-        let message = format!("container \"{container}\" in pod \"{name}\" is waiting to start: {why}");
+        let message =
+            format!("container \"{container}\" in pod \"{name}\" is waiting to start: {why}");
         return status::bad_request(&message);
     }
     let log = cluster.namespaces.get(&target.namespace).and_then(|objects| objects.logs.get(name));
@@ -326,6 +344,11 @@ fn text(log: Option<watch::Receiver<Vec<u8>>>, asked: &Asked) -> Reply {
 /// Where the last `lines` lines begin.
 fn tail(text: &[u8], lines: usize) -> usize {
     let body = text.strip_suffix(b"\n").unwrap_or(text);
-    let ends = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(place, _)| place + 1);
+    let ends = body
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'\n')
+        .map(|(place, _)| place + 1);
     if lines == 0 { text.len() } else { ends.take(lines).nth(lines - 1).unwrap_or(0) }
 }

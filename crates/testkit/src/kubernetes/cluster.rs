@@ -1,4 +1,5 @@
-//! What the cluster is: namespaces with Jobs and pods, a clock, rights, and a witness of the invariant.
+//! What the cluster is: namespaces with Jobs and pods, a clock, rights, and a witness of the
+//! invariant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -210,7 +211,8 @@ impl Cluster {
     pub fn ledger(&mut self, session: &str) -> Vec<u64> {
         let maps = self.namespace().config_maps.values();
         let lists = maps.filter_map(|map| map["data"][session].as_str());
-        let runs = lists.flat_map(|list| serde_json::from_str::<Vec<Value>>(list).expect("a list of runs"));
+        let runs = lists
+            .flat_map(|list| serde_json::from_str::<Vec<Value>>(list).expect("a list of runs"));
         let generations: BTreeSet<u64> = runs.filter_map(|run| run["gen"].as_u64()).collect();
         generations.into_iter().collect()
     }
@@ -219,8 +221,11 @@ impl Cluster {
     pub fn pods_of(&mut self, job: &str) -> Vec<String> {
         let uid = self.job(job)["metadata"]["uid"].clone();
         let prefix = format!("{job}-");
-        let named =
-            self.namespace().pods.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+        let named = self
+            .namespace()
+            .pods
+            .range(prefix.clone()..)
+            .take_while(|(name, _)| name.starts_with(&prefix));
         let owned = named.filter(|(_, pod)| pod["metadata"]["ownerReferences"][0]["uid"] == uid);
         owned.map(|(name, _)| name.clone()).collect()
     }
@@ -231,8 +236,8 @@ impl Cluster {
         self.namespace().pods.get_mut(&name).expect("a listed pod is there")
     }
 
-    /// Stores the Job, gives it what only the server can give, and lets the Job controller see it. The witness is not
-    /// told: what a test arranges is no doing of the coordinator.
+    /// Stores the Job, gives it what only the server can give, and lets the Job controller see it.
+    /// The witness is not told: what a test arranges is no doing of the coordinator.
     pub fn store(&mut self, mut job: Value) -> Value {
         self.stamp_new(&mut job);
         let name = job["metadata"]["name"].as_str().expect("a Job has a name").to_owned();

@@ -23,7 +23,9 @@ pub fn write(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     match found {
         Some(_) if is_new => return status::already_exists(Resource::ConfigMaps, &name, false),
         None if !is_new => return status::not_found(Resource::ConfigMaps, &name),
-        Some(found) if posted.is_some_and(|posted| found["metadata"]["resourceVersion"] != posted) => {
+        Some(found)
+            if posted.is_some_and(|posted| found["metadata"]["resourceVersion"] != posted) =>
+        {
             return status::modified("configmaps", &name, "configmaps");
         }
         Some(_) | None => {}
@@ -31,9 +33,15 @@ pub fn write(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     let data = asked.body["data"].as_object().into_iter().flatten();
     let size: usize = data.map(|(_, value)| value.as_str().map_or(0, str::len)).sum();
     if size > MAX_DATA_BYTES {
-        let message =
-            format!("ConfigMap \"{name}\" is invalid: []: Too long: may not be more than 1048576 bytes");
-        return status::failure(422, "Invalid", &message, &json!({"name": name, "kind": "ConfigMap"}));
+        let message = format!(
+            "ConfigMap \"{name}\" is invalid: []: Too long: may not be more than 1048576 bytes"
+        );
+        return status::failure(
+            422,
+            "Invalid",
+            &message,
+            &json!({"name": name, "kind": "ConfigMap"}),
+        );
     }
     let found_generation = found.map(generation);
     let uid = found.map_or(uid.into(), |found| found["metadata"]["uid"].clone());
@@ -79,7 +87,8 @@ pub fn delete(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
         objects.config_maps.remove(&target.name);
     }
     cluster.next();
-    let details = json!({"name": target.name, "kind": "configmaps", "uid": gone["metadata"]["uid"]});
+    let details =
+        json!({"name": target.name, "kind": "configmaps", "uid": gone["metadata"]["uid"]});
     status::json_reply(
         200,
         &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),

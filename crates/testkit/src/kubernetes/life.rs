@@ -43,7 +43,8 @@ impl Cluster {
         let variables = self.job(name)["spec"]["template"]["spec"]["containers"][0]["env"].clone();
         let references = variables.as_array().into_iter().flatten();
         let references = references.map(|variable| &variable["valueFrom"]["configMapKeyRef"]);
-        for reference in references.filter(|reference| !reference.is_null() && reference["optional"] != true)
+        for reference in
+            references.filter(|reference| !reference.is_null() && reference["optional"] != true)
         {
             let text = |key: &str| reference[key].as_str().unwrap_or_default();
             let (map, key) = (text("name"), text("key"));
@@ -90,8 +91,7 @@ impl Cluster {
             self.agents.push(job);
         }
         let containers = containers(self.job(name), &json!({"running": {"startedAt": now}}), true);
-        let condition =
-            |kind| json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": null});
+        let condition = |kind| json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": null});
         let conditions = ["Initialized", "Ready", "ContainersReady", "PodScheduled"].map(condition);
         let pod = self.pod(name);
         pod["spec"]["nodeName"] = "node-1".into();
@@ -139,7 +139,8 @@ impl Cluster {
         if exit == 0 { self.complete(job) } else { self.fail(job, "BackoffLimitExceeded") }
     }
 
-    /// The kubelet ends the pod at its own deadline, as it does with most sessions that take too long.
+    /// The kubelet ends the pod at its own deadline, as it does with most sessions that take too
+    /// long.
     pub fn time_out(&mut self, job: &str) {
         self.end_pod(job, 137, "Error", "");
         let status = &mut self.pod(job)["status"];
@@ -173,7 +174,8 @@ impl Cluster {
     pub fn failing(&mut self, job: &str) {
         let now = self.stamp();
         self.pod(job)["metadata"]["deletionTimestamp"] = now.into();
-        let condition = self.condition("FailureTarget", "DeadlineExceeded", words("DeadlineExceeded"));
+        let condition =
+            self.condition("FailureTarget", "DeadlineExceeded", words("DeadlineExceeded"));
         let status = &mut self.job(job)["status"];
         status["conditions"] = json!([condition]);
         status.as_object_mut().expect("a status is a map").remove("active");
@@ -204,14 +206,21 @@ impl Cluster {
     pub fn lose_node(&mut self, job: &str) {
         self.mark_unready(job, &["Ready"], None);
         let pod = self.pod(job)["metadata"]["name"].clone();
-        self.warn_of("Pod", pod.as_str().expect("a pod has a name"), "NodeNotReady", "Node is not ready");
+        self.warn_of(
+            "Pod",
+            pod.as_str().expect("a pod has a name"),
+            "NodeNotReady",
+            "Node is not ready",
+        );
     }
 
     fn mark_unready(&mut self, job: &str, marked: &[&str], message: Option<&str>) {
         let now = self.stamp();
         let conditions =
             self.pod(job)["status"]["conditions"].as_array_mut().expect("a pod that runs has them");
-        for condition in conditions.iter_mut().filter(|one| marked.iter().any(|kind| one["type"] == *kind)) {
+        for condition in
+            conditions.iter_mut().filter(|one| marked.iter().any(|kind| one["type"] == *kind))
+        {
             condition["status"] = "False".into();
             condition["lastTransitionTime"] = now.clone().into();
             if let Some(message) = message {
@@ -257,8 +266,7 @@ impl Cluster {
         let condition = self.condition("Suspended", "JobSuspended", "Job suspended");
         self.job(job)["spec"]["suspend"] = true.into();
         let status = &mut self.job(job)["status"];
-        *status =
-            json!({"conditions": [condition], "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}});
+        *status = json!({"conditions": [condition], "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}});
         self.touch(job);
     }
 
@@ -308,7 +316,8 @@ impl Cluster {
         let now = self.stamp();
         let mut terminated = json!({"exitCode": exit, "reason": reason, "finishedAt": now});
         let running =
-            self.pod(job)["status"]["containerStatuses"][0]["state"]["running"]["startedAt"].clone();
+            self.pod(job)["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+                .clone();
         terminated["startedAt"] = if running.is_null() { now.into() } else { running };
         if !last_words.is_empty() {
             terminated["message"] = last_words.into();
@@ -335,7 +344,8 @@ impl Cluster {
     }
 
     fn fail(&mut self, job: &str, reason: &str) {
-        let conditions = ["FailureTarget", "Failed"].map(|kind| self.condition(kind, reason, words(reason)));
+        let conditions =
+            ["FailureTarget", "Failed"].map(|kind| self.condition(kind, reason, words(reason)));
         let started = self.job(job)["status"]["startTime"].clone();
         self.job(job)["status"] = json!({"conditions": conditions, "startTime": started, "failed": 1, "ready": 0,
             "terminating": 0, "uncountedTerminatedPods": {}});
@@ -364,6 +374,8 @@ fn containers(job: &Value, state: &Value, running: bool) -> Value {
 
 fn suffix(serial: u64) -> String {
     let letters = LETTERS.len() as u64;
-    let digit = |place: u32| LETTERS[usize::try_from(serial / letters.pow(place) % letters).expect("small")];
+    let digit = |place: u32| {
+        LETTERS[usize::try_from(serial / letters.pow(place) % letters).expect("small")]
+    };
     (0..5).rev().map(|place| char::from(digit(place))).collect()
 }

@@ -27,7 +27,12 @@ pub fn expired(asked: &Asked) -> Reply {
     status::expired(&token(-1, &start))
 }
 
-fn go_on(cluster: &Cluster, asked: &Asked, target: &Target, token: &str) -> Result<(u64, Vec<Value>), Reply> {
+fn go_on(
+    cluster: &Cluster,
+    asked: &Asked,
+    target: &Target,
+    token: &str,
+) -> Result<(u64, Vec<Value>), Reply> {
     let Some((revision, start)) = read_token(token) else {
         return Err(status::bad_request(
             "invalid continue token: continue key is not valid: illegal base64 data",
@@ -49,7 +54,8 @@ fn page(
     revision: u64,
     mut items: Vec<Value>,
 ) -> Reply {
-    let limit: usize = asked.parameter("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let limit: usize =
+        asked.parameter("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let mut metadata = json!({"resourceVersion": revision.to_string()});
     if items.len() > limit {
         cluster.pages.entry((target.resource, revision)).or_insert_with(|| items.clone());
@@ -57,7 +63,9 @@ fn page(
         let last = items.last().map(|item| item["metadata"]["name"].as_str().unwrap_or_default());
         let revision = i64::try_from(revision).expect("small");
         metadata["continue"] = token(revision, &format!("{}\0", last.unwrap_or_default())).into();
-        if asked.parameter("labelSelector").is_empty() && asked.parameter("fieldSelector").is_empty() {
+        if asked.parameter("labelSelector").is_empty()
+            && asked.parameter("fieldSelector").is_empty()
+        {
             metadata["remainingItemCount"] = left.len().into();
         }
     }
@@ -74,7 +82,12 @@ fn page(
     )
 }
 
-fn select(cluster: &Cluster, asked: &Asked, target: &Target, stale: bool) -> Result<Vec<Value>, Reply> {
+fn select(
+    cluster: &Cluster,
+    asked: &Asked,
+    target: &Target,
+    stale: bool,
+) -> Result<Vec<Value>, Reply> {
     let labels = requirements(asked.parameter("labelSelector"));
     if labels.iter().any(|(key, _, value)| key.contains(' ') || value.contains(' ')) {
         return Err(status::bad_request(
@@ -84,8 +97,12 @@ fn select(cluster: &Cluster, asked: &Asked, target: &Target, stale: bool) -> Res
     let fields = requirements(asked.parameter("fieldSelector"));
     for (field, _, _) in &fields {
         let known = match target.resource {
-            Resource::Jobs => ["metadata.name", "metadata.namespace", "status.successful"].as_slice(),
-            Resource::Pods => &["metadata.name", "metadata.namespace", "status.phase", "spec.nodeName"],
+            Resource::Jobs => {
+                ["metadata.name", "metadata.namespace", "status.successful"].as_slice()
+            }
+            Resource::Pods => {
+                &["metadata.name", "metadata.namespace", "status.phase", "spec.nodeName"]
+            }
             Resource::ConfigMaps => &["metadata.name", "metadata.namespace"],
             Resource::Events => &["type", "reason", "involvedObject.kind", "involvedObject.uid"],
         };
@@ -100,11 +117,15 @@ fn select(cluster: &Cluster, asked: &Asked, target: &Target, stale: bool) -> Res
         }
     }
     let memory = cluster.memory.as_ref().filter(|_| stale).unwrap_or(&cluster.namespaces);
-    let all = memory.get(&target.namespace).map(|objects| of(objects, target.resource)).unwrap_or_default();
+    let all = memory
+        .get(&target.namespace)
+        .map(|objects| of(objects, target.resource))
+        .unwrap_or_default();
     let matches = |item: &&Value| {
         let label = |key: &str| item["metadata"]["labels"][key].as_str();
-        let field =
-            |path: &str| item.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Value::as_str);
+        let field = |path: &str| {
+            item.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Value::as_str)
+        };
         labels.iter().all(|(key, operator, wanted)| operator.holds(label(key), wanted))
             && fields.iter().all(|(path, operator, wanted)| operator.holds(field(path), wanted))
     };

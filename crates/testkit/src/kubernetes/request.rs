@@ -50,7 +50,9 @@ impl Target {
             ["apis", "batch", "v1", "namespaces", namespace, "jobs", rest @ ..] => {
                 ((Resource::Jobs, namespace), rest)
             }
-            ["api", "v1", "namespaces", namespace, "pods", rest @ ..] => ((Resource::Pods, namespace), rest),
+            ["api", "v1", "namespaces", namespace, "pods", rest @ ..] => {
+                ((Resource::Pods, namespace), rest)
+            }
             ["api", "v1", "namespaces", namespace, "configmaps", rest @ ..] => {
                 ((Resource::ConfigMaps, namespace), rest)
             }
@@ -61,7 +63,12 @@ impl Target {
         };
         let part = |place: usize| rest.get(place).copied().unwrap_or_default().to_owned();
         let (resource, namespace) = resource;
-        Some(Self { resource, namespace: (*namespace).to_owned(), name: part(0), subresource: part(1) })
+        Some(Self {
+            resource,
+            namespace: (*namespace).to_owned(),
+            name: part(0),
+            subresource: part(1),
+        })
     }
 }
 
@@ -168,7 +175,9 @@ fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
-        let code = tail.get(..2).and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
+        let code = tail
+            .get(..2)
+            .and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
         rest = match (first, code) {
             (b'%', Some(code)) => {
                 bytes.push(code);

@@ -147,7 +147,13 @@ pub fn already_exists(resource: Resource, name: &str, is_being_deleted: bool) ->
 }
 
 /// 409 of a delete: `expected` is not the `UID` or `ResourceVersion` of the object.
-pub fn precondition(resource: Resource, name: &str, field: &str, expected: &str, found: &str) -> Reply {
+pub fn precondition(
+    resource: Resource,
+    name: &str,
+    field: &str,
+    expected: &str,
+    found: &str,
+) -> Reply {
     let (kind, group) = (resource.kind(), resource.group());
     let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
     let remedy = if field == "UID" { "deleted and then recreated" } else { "modified" };
@@ -191,7 +197,9 @@ pub fn invalid(kind: &str, name: &str, causes: &[Cause]) -> Reply {
     let message = format!("{kind}.batch \"{name}\" is invalid: {all}");
     let causes: Vec<Value> = causes
         .iter()
-        .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
+        .map(
+            |cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}),
+        )
         .collect();
     let details = json!({"name": name, "group": "batch", "kind": kind, "causes": causes});
     failure(422, "Invalid", &message, &details)
@@ -240,7 +248,8 @@ pub fn unavailable(retry_after: Option<u64>) -> Reply {
 
 /// 504: the server gave up waiting; the write may come to pass.
 pub fn timeout() -> Reply {
-    let message = "Timeout: request did not complete within requested timeout - context deadline exceeded";
+    let message =
+        "Timeout: request did not complete within requested timeout - context deadline exceeded";
     failure(504, "Timeout", message, &json!({}))
 }
 

@@ -84,20 +84,30 @@ impl fmt::Display for Action {
             Self::Send { cycle, generation, fate } => {
                 write!(f, "C{cycle} dispatches g{generation}: {}", fate.words())
             }
-            Self::Arrive(dispatch) => write!(f, "a dispatch of g{} arrives late", dispatch.generation),
+            Self::Arrive(dispatch) => {
+                write!(f, "a dispatch of g{} arrives late", dispatch.generation)
+            }
             Self::Begin { run } => write!(f, "GitHub begins run {run} of those that are not over"),
-            Self::Admission { run, goes: true } => write!(f, "run {run} is admitted: its session begins"),
+            Self::Admission { run, goes: true } => {
+                write!(f, "run {run} is admitted: its session begins")
+            }
             Self::Admission { run, goes: false } => write!(f, "run {run} is not admitted"),
             Self::Start { run } => write!(f, "a runner takes the agent's job of run {run}"),
             Self::AdmissionFails { run } => write!(f, "the job `admit` of run {run} fails"),
-            Self::AgentEnds { run, end: End::Well } => write!(f, "the agent of run {run} ends well"),
+            Self::AgentEnds { run, end: End::Well } => {
+                write!(f, "the agent of run {run} ends well")
+            }
             Self::AgentEnds { run, end: End::Failed } => write!(f, "the agent of run {run} fails"),
             Self::Cancel { run } => write!(f, "run {run}, which waits, is cancelled"),
             Self::RunExpires { run } => write!(f, "time passes: the ticket of run {run} expires"),
-            Self::LateExpires { .. } => write!(f, "time passes: the ticket of a late dispatch expires"),
+            Self::LateExpires { .. } => {
+                write!(f, "time passes: the ticket of a late dispatch expires")
+            }
             Self::BackoffEnds => write!(f, "time passes: the backoff is over"),
             Self::Forget => write!(f, "a person removes the slot's records"),
-            Self::Pause => write!(f, "the fleet is paused, or has been for longer than a ticket lives"),
+            Self::Pause => {
+                write!(f, "the fleet is paused, or has been for longer than a ticket lives")
+            }
         }
     }
 }

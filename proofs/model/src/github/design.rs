@@ -49,6 +49,12 @@ impl Design {
     /// What `src/platform/actions/{start,admit}.rs` and `deploy/github-actions/agent-session.yml`
     /// do.
     pub fn shipped(cycles: u8, faults: u8) -> Self {
-        Self { group: Group::OfSlot, sight: Sight::Fresh, admission: Admission::All, cycles, faults }
+        Self {
+            group: Group::OfSlot,
+            sight: Sight::Fresh,
+            admission: Admission::All,
+            cycles,
+            faults,
+        }
     }
 }

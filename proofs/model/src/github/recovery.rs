@@ -1,6 +1,6 @@
-//! Eventually, as something that can be asked of every state: let all cycles die here and nothing late arrive, let the
-//! runs that GitHub has go their way, and let the backoff pass; then one cycle on its own fills the slot if no run that
-//! was on its way did, and the next one has nothing to do.
+//! Eventually, as something that can be asked of every state: let all cycles die here and nothing
+//! late arrive, let the runs that GitHub has go their way, and let the backoff pass; then one cycle
+//! on its own fills the slot if no run that was on its way did, and the next one has nothing to do.
 
 use stateright::Property;
 
@@ -10,9 +10,10 @@ use super::state::{Dispatch, Fleet, Moment, Stage, State, Ticket};
 use crate::planning::{Seen, eager};
 
 pub fn property() -> Property<Actions> {
-    Property::always("from here one undisturbed cycle fills the slot", |model: &Actions, state: &State| {
-        recovers(model.design, state.clone())
-    })
+    Property::always(
+        "from here one undisturbed cycle fills the slot",
+        |model: &Actions, state: &State| recovers(model.design, state.clone()),
+    )
 }
 
 fn recovers(design: Design, mut state: State) -> bool {

@@ -147,8 +147,8 @@ impl State {
         is_free
     }
 
-    /// GitHub gets a dispatch. A newer run that waits takes the place of an older one that waits. Returns whether
-    /// one was there.
+    /// GitHub gets a dispatch. A newer run that waits takes the place of an older one that waits.
+    /// Returns whether one was there.
     pub fn dispatched(&mut self, design: Design, dispatch: Dispatch) -> bool {
         let shares = |run: &Run| shares_group(design.group, run.dispatch, dispatch);
         if design.group == Group::OfSlotCancelling && self.sessions() > 0 {
@@ -165,8 +165,9 @@ impl State {
     /// Whether GitHub may begin this run: nothing of its group is in progress.
     pub fn may_begin(&self, design: Design, place: usize) -> bool {
         let one = self.runs[place];
-        let in_progress =
-            |run: &Run| run.stage != Stage::Pending && shares_group(design.group, run.dispatch, one.dispatch);
+        let in_progress = |run: &Run| {
+            run.stage != Stage::Pending && shares_group(design.group, run.dispatch, one.dispatch)
+        };
         one.stage == Stage::Pending && !self.runs.iter().any(in_progress)
     }
 
@@ -180,7 +181,8 @@ impl State {
     }
 
     pub fn has_valid_ticket(&self, design: Design, place: usize) -> bool {
-        design.admission == Admission::AllButTicket || self.runs[place].dispatch.ticket == Ticket::Valid
+        design.admission == Admission::AllButTicket
+            || self.runs[place].dispatch.ticket == Ticket::Valid
     }
 
     /// The shipped backoff, by GitHub's clock.

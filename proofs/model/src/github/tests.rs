@@ -3,7 +3,9 @@
 use stateright::Property;
 
 use super::design::{Admission, Design, Group, Sight};
-use super::{Actions, no_haste, nothing_is_killed, nothing_overdue, nothing_unwanted, one_live_session};
+use super::{
+    Actions, no_haste, nothing_is_killed, nothing_overdue, nothing_unwanted, one_live_session,
+};
 use crate::check::{hold, prove, refute};
 
 #[test]
@@ -33,10 +35,13 @@ fn breaks(name: &str, design: Design, property: fn() -> Vec<Property<Actions>>) 
 
 #[test]
 fn without_a_group_two_live_when_the_admission_does_not_look_at_other_runs() {
-    let design = Design { group: Group::None, admission: Admission::AllButOther, ..Design::shipped(2, 0) };
-    breaks("no concurrency group, the admission does not look for the older holder", design, || {
-        vec![one_live_session()]
-    });
+    let design =
+        Design { group: Group::None, admission: Admission::AllButOther, ..Design::shipped(2, 0) };
+    breaks(
+        "no concurrency group, the admission does not look for the older holder",
+        design,
+        || vec![one_live_session()],
+    );
 }
 
 #[test]
@@ -47,7 +52,8 @@ fn without_a_group_two_live_when_the_admissions_list_lags() {
 
 #[test]
 fn a_group_of_slot_and_generation_leaves_two_live() {
-    let design = Design { group: Group::OfGeneration, sight: Sight::Anything, ..Design::shipped(2, 0) };
+    let design =
+        Design { group: Group::OfGeneration, sight: Sight::Anything, ..Design::shipped(2, 0) };
     breaks("concurrency group of slot and generation, the admission's list lags", design, || {
         vec![one_live_session()]
     });

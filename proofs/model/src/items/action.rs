@@ -47,7 +47,9 @@ pub enum Action<P: Platform> {
 impl<P: Platform> fmt::Display for Action<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::List { cycle, seen: None } => write!(f, "C{cycle} makes the first of its two lists"),
+            Self::List { cycle, seen: None } => {
+                write!(f, "C{cycle} makes the first of its two lists")
+            }
             Self::List { cycle, seen: Some(seen) } => write!(f, "C{cycle} lists {{{seen}}}"),
             Self::ListFails { cycle } => write!(f, "C{cycle}'s list fails; it starts nothing"),
             Self::ReadFirst { cycle } => write!(f, "C{cycle} reads the source, before its list"),
@@ -64,7 +66,9 @@ impl<P: Platform> fmt::Display for Action<P> {
                 write!(f, "C{cycle} reads the source and plans nothing")
             }
             Self::Start { cycle, step } => write!(f, "C{cycle}: {step}"),
-            Self::Write { cycle, again: false } => write!(f, "C{cycle} writes that a person must look"),
+            Self::Write { cycle, again: false } => {
+                write!(f, "C{cycle} writes that a person must look")
+            }
             Self::Write { cycle, again: true } => {
                 write!(f, "C{cycle} writes that a person must look, and a copy is still on its way")
             }

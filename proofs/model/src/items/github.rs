@@ -151,13 +151,19 @@ impl fmt::Display for Step {
             Self::Dispatch { generation, again: true } => {
                 write!(f, "dispatches g{generation}, and a copy is still on its way")
             }
-            Self::Arrive(ticket) => write!(f, "the copy of the dispatch of g{} arrives", ticket.follows + 1),
+            Self::Arrive(ticket) => {
+                write!(f, "the copy of the dispatch of g{} arrives", ticket.follows + 1)
+            }
             Self::Begin { run } => write!(f, "GitHub begins run {run} of those that are not over"),
-            Self::Admission { run, goes: true } => write!(f, "run {run} is admitted: its session begins"),
+            Self::Admission { run, goes: true } => {
+                write!(f, "run {run} is admitted: its session begins")
+            }
             Self::Admission { run, goes: false } => write!(f, "run {run} is not admitted"),
             Self::AdmissionFails { run } => write!(f, "the job `admit` of run {run} fails"),
             Self::Cancel { run } => write!(f, "run {run}, which waits, is cancelled"),
-            Self::End(End::Well) => write!(f, "the agent closes the item, and its session ends well"),
+            Self::End(End::Well) => {
+                write!(f, "the agent closes the item, and its session ends well")
+            }
             Self::End(End::Failed) => write!(f, "the session fails"),
             Self::Remove => write!(f, "a person removes the runs"),
         }
@@ -173,7 +179,8 @@ impl Hub {
     }
 
     fn may_begin(&self, run: usize) -> bool {
-        self.runs[run].stage == Stage::Pending && self.runs.iter().all(|run| run.stage == Stage::Pending)
+        self.runs[run].stage == Stage::Pending
+            && self.runs.iter().all(|run| run.stage == Stage::Pending)
     }
 
     /// What runs created before `since` were is of no account.
@@ -187,7 +194,9 @@ impl Actions {
     fn admits(self, hub: &Hub, run: Run) -> bool {
         match (self.compare, self.sight) {
             (Compare::InAdmission, Sight::WithOwnRun) => hub.allows(run.ticket),
-            (Compare::InAdmission, Sight::Any) | (Compare::BeforeDispatch | Compare::Never, _) => true,
+            (Compare::InAdmission, Sight::Any) | (Compare::BeforeDispatch | Compare::Never, _) => {
+                true
+            }
         }
     }
 }
@@ -255,7 +264,10 @@ impl Platform for Actions {
                 }
                 Stage::Admission => {
                     // What it cannot judge it turns away.
-                    steps.extend([Step::Admission { run, goes: false }, Step::AdmissionFails { run }]);
+                    steps.extend([
+                        Step::Admission { run, goes: false },
+                        Step::AdmissionFails { run },
+                    ]);
                     if self.admits(hub, *one) {
                         steps.push(Step::Admission { run, goes: true });
                     }
@@ -346,7 +358,9 @@ impl Platform for Actions {
 
     fn ghosts(hub: &mut Hub) -> impl Iterator<Item = &mut Ghost> {
         let waiting = hub.runs.iter_mut().filter(|run| run.stage != Stage::Agent);
-        waiting.map(|run| &mut run.ticket.ghost).chain(hub.copies.iter_mut().map(|ticket| &mut ticket.ghost))
+        waiting
+            .map(|run| &mut run.ticket.ghost)
+            .chain(hub.copies.iter_mut().map(|ticket| &mut ticket.ghost))
     }
 }
 

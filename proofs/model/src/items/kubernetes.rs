@@ -206,7 +206,9 @@ impl fmt::Display for Step {
         match self {
             Self::Compare { fits: true } => write!(f, "GET of the register: nothing ran since"),
             Self::Compare { fits: false } => write!(f, "GET of the register: superseded"),
-            Self::Put { generation, fits: true } => write!(f, "PUT of the register: generation {generation}"),
+            Self::Put { generation, fits: true } => {
+                write!(f, "PUT of the register: generation {generation}")
+            }
             Self::Put { fits: false, .. } => write!(f, "PUT of the register: conflict, superseded"),
             Self::Delete { is_there: true } => write!(f, "DELETE of the ended Job"),
             Self::Delete { is_there: false } => write!(f, "DELETE of the ended Job: it is gone"),
@@ -215,17 +217,24 @@ impl fmt::Display for Step {
                 write!(f, "POST of the Job of g{generation}: created")
             }
             Self::Create { generation, again: true, .. } => {
-                write!(f, "POST of the Job of g{generation}: created, and a copy is still on its way")
+                write!(
+                    f,
+                    "POST of the Job of g{generation}: created, and a copy is still on its way"
+                )
             }
             Self::Arrive(copy) => write!(f, "the copy of the POST of g{} arrives", copy.generation),
             Self::PodStarts { goes: true } => write!(f, "the pod compares, and the session begins"),
             Self::PodStarts { goes: false } => write!(f, "the pod compares: superseded"),
-            Self::End(End::Well) => write!(f, "the agent closes the item, and its session ends well"),
+            Self::End(End::Well) => {
+                write!(f, "the agent closes the item, and its session ends well")
+            }
             Self::End(End::Failed) => write!(f, "the session fails"),
             Self::Ages(Age::Expired) => {
                 write!(f, "time passes: a Job of the register may have been removed by its ttl")
             }
-            Self::Ages(_) => write!(f, "time passes: the cycle that wrote the register is past its deadline"),
+            Self::Ages(_) => {
+                write!(f, "time passes: the cycle that wrote the register is past its deadline")
+            }
             Self::Remove { by_hand: false } => write!(f, "the ttl removes the ended Job"),
             Self::Remove { by_hand: true } => write!(f, "a person removes the ended Job"),
         }
@@ -242,7 +251,9 @@ impl Job {
 
     fn ended(self) -> Option<Ended> {
         match self.phase {
-            Phase::Ended(end) => Some(Ended { generation: self.generation, attempt: self.attempt, end }),
+            Phase::Ended(end) => {
+                Some(Ended { generation: self.generation, attempt: self.attempt, end })
+            }
             Phase::Starting | Phase::Live | Phase::Superseded => None,
         }
     }
@@ -341,7 +352,10 @@ impl State<Kubernetes> {
 
     /// Cycles past their deadline stop.
     fn stop(&mut self, is_past: impl Fn(&Cycle<Kubernetes>) -> bool) {
-        self.cycles.iter_mut().filter(|cycle| is_past(cycle)).for_each(|cycle| *cycle = Cycle::Over);
+        self.cycles
+            .iter_mut()
+            .filter(|cycle| is_past(cycle))
+            .for_each(|cycle| *cycle = Cycle::Over);
     }
 
     /// The cycle that wrote the register is past its deadline, and nothing that it sent is on its
@@ -393,7 +407,9 @@ impl Platform for Kubernetes {
     fn expected(&self) -> Vec<&'static str> {
         let others: &[_] = match self.guard {
             Guard::Pod => &["a start waits"],
-            Guard::Nothing | Guard::Wait | Guard::WaitForGood => &["a copy arrives", "a name is taken"],
+            Guard::Nothing | Guard::Wait | Guard::WaitForGood => {
+                &["a copy arrives", "a name is taken"]
+            }
         };
         Self::EVENTS.iter().copied().filter(|event| !others.contains(event)).collect()
     }
@@ -419,7 +435,9 @@ impl Platform for Kubernetes {
             (Lists::JobsFirst, None) => {
                 Listed::Partly(View { register: None, job, is_current: true, is_there })
             }
-            (Lists::JobsFirst, Some(view)) => Listed::Wholly(View { register, is_current: true, ..view }),
+            (Lists::JobsFirst, Some(view)) => {
+                Listed::Wholly(View { register, is_current: true, ..view })
+            }
         }
     }
 
@@ -545,7 +563,8 @@ impl Platform for Kubernetes {
         }
         let newest = state.machine.register.map(|register| register.generation);
         if let Some(job) = state.machine.job.as_mut().filter(|job| job.phase == Phase::Starting) {
-            job.phase = if newest == Some(job.generation) { Phase::Live } else { Phase::Superseded };
+            job.phase =
+                if newest == Some(job.generation) { Phase::Live } else { Phase::Superseded };
         }
     }
 
@@ -576,7 +595,9 @@ impl Kubernetes {
                 if missed.is_some() && missed > task.run.map(|run| run.generation) {
                     tally.note("a start that died counts as no attempt");
                 }
-                if task.run.is_some_and(|run| Some(run.generation) == missed) && task.predecessor.is_none() {
+                if task.run.is_some_and(|run| Some(run.generation) == missed)
+                    && task.predecessor.is_none()
+                {
                     tally.note("an attempt is lost: its Job was removed unseen");
                 }
                 state.put(task);
@@ -611,8 +632,11 @@ impl Kubernetes {
                 }
                 self.create(state, copy, tally);
             }
-            Step::Arrive(_) | Step::PodStarts { .. } | Step::End(_) | Step::Ages(_) | Step::Remove { .. } => {
-            }
+            Step::Arrive(_)
+            | Step::PodStarts { .. }
+            | Step::End(_)
+            | Step::Ages(_)
+            | Step::Remove { .. } => {}
         }
     }
 }

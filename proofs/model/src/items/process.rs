@@ -40,7 +40,8 @@ pub struct Process {
 }
 
 impl Process {
-    pub const SHIPPED: Self = Self { naming: Naming::Item, compare: Compare::UnderLock, removal: false };
+    pub const SHIPPED: Self =
+        Self { naming: Naming::Item, compare: Compare::UnderLock, removal: false };
 }
 
 const MAX_NAMES: usize = 2;
@@ -214,8 +215,12 @@ impl Platform for Process {
             Naming::Attempt => attempt - 1..attempt,
             Naming::Role => 0..2,
         };
-        let task =
-            |name| Task { stage: self.first(), name, follows: view.newest_of[usize::from(name)], attempt };
+        let task = |name| Task {
+            stage: self.first(),
+            name,
+            follows: view.newest_of[usize::from(name)],
+            attempt,
+        };
         names.map(task).collect()
     }
 
@@ -237,8 +242,9 @@ impl Platform for Process {
 
     fn environment(&self, state: &State<Self>) -> Vec<Step> {
         let live = (0..).zip(&state.machine.folders).filter(|(_, folder)| folder.live.is_some());
-        let mut steps: Vec<Step> =
-            live.flat_map(|(name, _)| [End::Well, End::Failed].map(|end| Step::End { name, end })).collect();
+        let mut steps: Vec<Step> = live
+            .flat_map(|(name, _)| [End::Well, End::Failed].map(|end| Step::End { name, end }))
+            .collect();
         if self.removal && state.machine.last.is_some() {
             steps.push(Step::Remove);
         }
@@ -303,7 +309,8 @@ impl Platform for Process {
                 if task.stage == Stage::Run {
                     tally.note("a start dies after its record");
                     let generation = state.machine.newest;
-                    state.machine.last = Some(Ended { generation, attempt: task.attempt, end: End::Failed });
+                    state.machine.last =
+                        Some(Ended { generation, attempt: task.attempt, end: End::Failed });
                 }
                 state.cycles[cycle] = Cycle::Over;
             }

@@ -48,7 +48,9 @@ fn calm_cycle<P: Platform>(model: &Items<P>, state: &mut State<P>) {
         Decision::Nothing => {}
         Decision::Escalate => state.store.standing = Standing::NeedsHuman,
         Decision::Start { attempt } => {
-            let Some(task) = design.start(&state.machine, &view, attempt).into_iter().next() else { return };
+            let Some(task) = design.start(&state.machine, &view, attempt).into_iter().next() else {
+                return;
+            };
             state.cycles.push(Cycle::Starting(Ghost::default(), task));
             while let Cycle::Starting(_, task) = state.cycles[0] {
                 // The first step is the one that nothing disturbs.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Counts, Follows, Group, Inventory, ItemRun, Listing, LiveSession, RoleKey, Run, SessionSpec, Slot,
-    SlotRecord, State, Want, WorkItem,
+    Counts, Follows, Group, Inventory, ItemRun, Listing, LiveSession, RoleKey, Run, SessionSpec,
+    Slot, SlotRecord, State, Want, WorkItem,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
@@ -158,7 +158,10 @@ fn want(attempt: u8, follows: u8) -> Want {
 }
 
 fn item(attempt: u8) -> WorkItem {
-    WorkItem { id: "1".to_owned(), counts: Counts { attempt: u32::from(attempt), ..Counts::default() } }
+    WorkItem {
+        id: "1".to_owned(),
+        counts: Counts { attempt: u32::from(attempt), ..Counts::default() },
+    }
 }
 
 fn role() -> RoleKey {

@@ -42,7 +42,12 @@ fn the_jobs_may_be_listed_before_the_registers() {
     );
 }
 
-fn breaks<P: Platform>(name: &str, design: P, world: World, property: fn() -> Vec<Property<Items<P>>>) {
+fn breaks<P: Platform>(
+    name: &str,
+    design: P,
+    world: World,
+    property: fn() -> Vec<Property<Items<P>>>,
+) {
     refute(&format!("items, {name}"), Items::other(design, world, property));
 }
 
@@ -116,14 +121,24 @@ fn a_register_that_is_written_after_the_job_lets_an_attempt_run_twice() {
 #[test]
 fn a_register_alone_does_not_stop_a_job_that_comes_late() {
     let design = Kubernetes { guard: Guard::Nothing, ..Kubernetes::SHIPPED };
-    breaks("kubernetes, no wait for a start that may be under way", design, World::of(3, 0, 0), overtaken);
+    breaks(
+        "kubernetes, no wait for a start that may be under way",
+        design,
+        World::of(3, 0, 0),
+        overtaken,
+    );
 }
 
 #[test]
 fn a_start_that_died_must_not_hold_its_item_for_good() {
     let design = Kubernetes { guard: Guard::WaitForGood, ..Kubernetes::SHIPPED };
     let eventually = || vec![recovery::property()];
-    breaks("kubernetes, a start that died is waited for without end", design, World::of(2, 0, 0), eventually);
+    breaks(
+        "kubernetes, a start that died is waited for without end",
+        design,
+        World::of(2, 0, 0),
+        eventually,
+    );
 }
 
 #[test]
@@ -135,7 +150,12 @@ fn a_register_whose_job_is_missing_may_have_had_one() {
 #[test]
 fn counts_that_are_recounted_pass_the_bound() {
     let world = World { counting: Counting::Recounted, ..World::of(3, 0, 0) };
-    breaks("process, counts recounted from the list's records", Process::SHIPPED, world, past_bound);
+    breaks(
+        "process, counts recounted from the list's records",
+        Process::SHIPPED,
+        world,
+        past_bound,
+    );
 }
 
 #[test]
@@ -155,19 +175,34 @@ fn a_stale_effect_that_does_not_compare_puts_away_what_was_opened_anew() {
 #[test]
 fn an_admission_that_trusts_any_list_starts_an_overtaken_attempt() {
     let design = Actions { sight: Sight::Any, ..Actions::SHIPPED };
-    breaks("github, the admission trusts a list without its own run", design, World::of(2, 0, 0), overtaken);
+    breaks(
+        "github, the admission trusts a list without its own run",
+        design,
+        World::of(2, 0, 0),
+        overtaken,
+    );
 }
 
 #[test]
 fn a_since_by_the_clock_hides_what_a_lagging_list_lacks() {
     let design = Actions { since: Since::Clock, ..Actions::SHIPPED };
-    breaks("github, `since` by the clock, and the cycle's list lags", design, World::of(2, 0, 0), overtaken);
+    breaks(
+        "github, `since` by the clock, and the cycle's list lags",
+        design,
+        World::of(2, 0, 0),
+        overtaken,
+    );
 }
 
 #[test]
 fn a_superseded_run_whose_admission_failed_is_not_the_newest() {
     let design = Actions { newest: Newest::Run, ..Actions::SHIPPED };
-    breaks("github, the youngest run gives the newest generation", design, World::of(3, 0, 1), overtaken);
+    breaks(
+        "github, the youngest run gives the newest generation",
+        design,
+        World::of(3, 0, 1),
+        overtaken,
+    );
 }
 
 #[test]
@@ -182,5 +217,10 @@ fn records_that_a_person_removes_are_a_limit() {
 
 #[test]
 fn a_creation_that_is_applied_twice_is_a_limit_of_the_wait() {
-    breaks("a limit: kubernetes, a copy of a creation", Kubernetes::SHIPPED, World::of(2, 0, 1), twice);
+    breaks(
+        "a limit: kubernetes, a copy of a creation",
+        Kubernetes::SHIPPED,
+        World::of(2, 0, 1),
+        twice,
+    );
 }

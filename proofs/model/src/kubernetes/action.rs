@@ -54,8 +54,12 @@ impl fmt::Display for Action {
             Self::LookUp { cycle, slot, may_start: false } => {
                 write!(f, "C{cycle} looks up s{slot}, which backs off")
             }
-            Self::LookAgain { cycle, slot } => write!(f, "C{cycle} looks up s{slot}, having heard nothing"),
-            Self::Send { cycle, write, fate } => write!(f, "C{cycle} sends {write}: {}", fate.words()),
+            Self::LookAgain { cycle, slot } => {
+                write!(f, "C{cycle} looks up s{slot}, having heard nothing")
+            }
+            Self::Send { cycle, write, fate } => {
+                write!(f, "C{cycle} sends {write}: {}", fate.words())
+            }
             Self::Arrive(write) => write!(f, "{write} arrives late, whoever sent it"),
             Self::End { slot, end: End::Well, .. } => write!(f, "the session in s{slot} ends well"),
             Self::End { slot, end: End::Failed, .. } => write!(f, "the session in s{slot} fails"),
@@ -64,9 +68,14 @@ impl fmt::Display for Action {
                 write!(f, "record {job} of s{slot} is deleted, and a finalizer keeps it")
             }
             Self::Remove { slot, job, .. } => {
-                write!(f, "TTL, collector or person: record {job} of s{slot} (0 is the oldest) is removed")
+                write!(
+                    f,
+                    "TTL, collector or person: record {job} of s{slot} (0 is the oldest) is removed"
+                )
             }
-            Self::Release { slot, .. } => write!(f, "the finalizer of the record in s{slot} is done"),
+            Self::Release { slot, .. } => {
+                write!(f, "the finalizer of the record in s{slot} is done")
+            }
         }
     }
 }
@@ -76,7 +85,9 @@ impl fmt::Display for Write {
         match self {
             Self::Create { slot, name: 0 } => write!(f, "CREATE s{slot}"),
             Self::Create { slot, name } => write!(f, "CREATE s{slot}-g{name}"),
-            Self::Delete { slot, uid: GONE } => write!(f, "DELETE s{slot} (meant: a Job that is gone)"),
+            Self::Delete { slot, uid: GONE } => {
+                write!(f, "DELETE s{slot} (meant: a Job that is gone)")
+            }
             Self::Delete { slot, .. } => write!(f, "DELETE s{slot} (meant: the Job that is there)"),
             Self::Record { slot, .. } => write!(f, "the ledger's write for s{slot}"),
         }

@@ -3,7 +3,8 @@
 use super::design::{Collector, Design, Ending, Naming, Removal};
 use crate::planning::{End, MOST_SLOTS};
 
-/// A Job's identity. A removed one never comes back, so that all removed ones can be called [`GONE`].
+/// A Job's identity. A removed one never comes back, so that all removed ones can be called
+/// [`GONE`].
 pub type Uid = u8;
 
 /// Of a Job that is no more.
@@ -84,7 +85,9 @@ pub struct Cluster {
 impl Write {
     pub fn slot(self) -> u8 {
         match self {
-            Self::Create { slot, .. } | Self::Delete { slot, .. } | Self::Record { slot, .. } => slot,
+            Self::Create { slot, .. } | Self::Delete { slot, .. } | Self::Record { slot, .. } => {
+                slot
+            }
         }
     }
 }
@@ -100,7 +103,8 @@ impl Job {
 
 impl Place {
     pub fn processes(&self) -> u8 {
-        self.orphans + u8::try_from(self.jobs.iter().filter(|job| job.runs).count()).unwrap_or(u8::MAX)
+        self.orphans
+            + u8::try_from(self.jobs.iter().filter(|job| job.runs).count()).unwrap_or(u8::MAX)
     }
 
     /// The collector's, a person's.
@@ -149,7 +153,14 @@ impl Cluster {
         }
         let uid = place.jobs.iter().map(|job| job.uid).max().unwrap_or(GONE) + 1;
         let watchers = if design.collector == Collector::OldAndUnwatched { watchers } else { 0 };
-        place.jobs.push(Job { uid, name, phase: Phase::Live, runs: true, recorded: false, watchers });
+        place.jobs.push(Job {
+            uid,
+            name,
+            phase: Phase::Live,
+            runs: true,
+            recorded: false,
+            watchers,
+        });
         place.forgotten = false;
         Answer::Done
     }

@@ -135,10 +135,12 @@ impl Task {
     pub fn after(self, design: &Design, fate: Fate, answer: Answer) -> Self {
         match (self, fate) {
             // An answer that is lost is looked for in the ledger itself.
-            (Self::Record(uid), Fate::Answered | Fate::Twice | Fate::ReplyLost) => match design.ledger {
-                Ledger::BeforeDelete => Self::Delete(uid),
-                Ledger::AfterDelete | Ledger::Never => Self::Create { name: 0 },
-            },
+            (Self::Record(uid), Fate::Answered | Fate::Twice | Fate::ReplyLost) => {
+                match design.ledger {
+                    Ledger::BeforeDelete => Self::Delete(uid),
+                    Ledger::AfterDelete | Ledger::Never => Self::Create { name: 0 },
+                }
+            }
             (Self::Delete(uid), Fate::Answered | Fate::Twice | Fate::Held) => match answer {
                 Answer::Done if design.ledger == Ledger::AfterDelete => Self::Record(uid),
                 Answer::Done => Self::Create { name: 0 },
@@ -170,7 +172,9 @@ impl Cycle {
                 // A cycle whose clock says otherwise here does nothing, as one that sleeps.
                 (Some(looks), _) => looks[slot].decide(design, true),
                 (None, Blind::LookUp) => Task::LookUp,
-                (None, Blind::AssumeEmpty) => Look { holder: Holder::None, greatest: 0 }.decide(design, true),
+                (None, Blind::AssumeEmpty) => {
+                    Look { holder: Holder::None, greatest: 0 }.decide(design, true)
+                }
                 (None, Blind::Rest) => Task::Over,
             };
         }

@@ -49,7 +49,8 @@ pub enum Collector {
 /// How old a list may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lists {
-    /// Made while the cycle runs. A cycle may sleep as long as it likes after it, so that this is any past list, too.
+    /// Made while the cycle runs. A cycle may sleep as long as it likes after it, so that this is
+    /// any past list, too.
     Fresh,
     /// Made before the cycle began.
     Stale,

@@ -1,8 +1,8 @@
 //! Eventually, as something that can be asked of every state.
 //!
-//! Stateright's `eventually` is about paths that end, and an adversary need not end. So: whatever has happened so far,
-//! let all cycles die here and let the adversary rest; then one cycle on its own, whose backoffs have passed, fills
-//! every slot, and the next one has nothing to do.
+//! Stateright's `eventually` is about paths that end, and an adversary need not end. So: whatever
+//! has happened so far, let all cycles die here and let the adversary rest; then one cycle on its
+//! own, whose backoffs have passed, fills every slot, and the next one has nothing to do.
 
 use stateright::Property;
 
@@ -45,7 +45,8 @@ fn recovers(model: &Kubernetes, state: &State, list: List) -> bool {
             finish(model, &mut cluster, slot, task);
         }
     }
-    let is_full = cluster.slots.iter().take(usize::from(design.slots)).all(|place| place.processes() == 1);
+    let is_full =
+        cluster.slots.iter().take(usize::from(design.slots)).all(|place| place.processes() == 1);
     let seen = self::looks(model, &cluster).map(Look::seen);
     let is_at_rest = eager(Some(seen), design.slots).iter().all(|starts| !starts);
     is_full && is_at_rest
@@ -59,7 +60,9 @@ fn finish(model: &Kubernetes, cluster: &mut Cluster, slot: u8, mut task: Task) {
     while task != Task::Over {
         let look = Look::at(&cluster.slots[usize::from(slot)], model.design.naming);
         task = match task.write(slot) {
-            Some(write) => task.after(&model.design, Fate::Answered, cluster.apply(&model.design, write, 0)),
+            Some(write) => {
+                task.after(&model.design, Fate::Answered, cluster.apply(&model.design, write, 0))
+            }
             None if task == Task::LookUp => look.decide(&model.design, true),
             None => Task::looked_again(look),
         };

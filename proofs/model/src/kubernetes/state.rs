@@ -32,7 +32,11 @@ impl State {
     /// The cycles that have begun and not ended, as bits.
     pub fn under_way(&self) -> u8 {
         let working = |cycle: &Cycle| matches!(cycle, Cycle::Working(_));
-        (0..).zip(&self.cycles).filter(|(_, cycle)| working(cycle)).map(|(place, _)| 1 << place).sum()
+        (0..)
+            .zip(&self.cycles)
+            .filter(|(_, cycle)| working(cycle))
+            .map(|(place, _)| 1 << place)
+            .sum()
     }
 
     pub fn set(&mut self, cycle: u8, to: Cycle) {
@@ -68,10 +72,14 @@ impl State {
         }
     }
 
-    /// Numbers the Jobs that exist from 1, calls all others gone, and puts what has no order into one.
+    /// Numbers the Jobs that exist from 1, calls all others gone, and puts what has no order into
+    /// one.
     pub fn compact(&mut self, symmetry: bool) {
-        let known: [Vec<Uid>; MOST_SLOTS] =
-            self.cluster.slots.each_ref().map(|place| place.jobs.iter().map(|job| job.uid).collect());
+        let known: [Vec<Uid>; MOST_SLOTS] = self
+            .cluster
+            .slots
+            .each_ref()
+            .map(|place| place.jobs.iter().map(|job| job.uid).collect());
         let renamed = |slot: usize, uid: &mut Uid| {
             let place = known[slot].iter().position(|known| known == uid);
             *uid = place.and_then(|place| Uid::try_from(place + 1).ok()).unwrap_or(GONE);
@@ -81,7 +89,9 @@ impl State {
         }
         for write in &mut self.late {
             match write {
-                Write::Delete { slot, uid } | Write::Record { slot, uid } => renamed(usize::from(*slot), uid),
+                Write::Delete { slot, uid } | Write::Record { slot, uid } => {
+                    renamed(usize::from(*slot), uid);
+                }
                 Write::Create { .. } => {}
             }
         }

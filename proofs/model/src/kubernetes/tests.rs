@@ -20,8 +20,12 @@ fn safe(name: &str, design: Design) {
 
 #[test]
 fn a2_a_generation_in_the_name_holds_when_records_stay_for_ever() {
-    let design =
-        Design { lists: Lists::Stale, cycles: 4, faults: 2, ..Design::generations(Collector::Nothing) };
+    let design = Design {
+        lists: Lists::Stale,
+        cycles: 4,
+        faults: 2,
+        ..Design::generations(Collector::Nothing)
+    };
     safe("A2: generation in the name, records stay for ever", design);
 }
 
@@ -68,7 +72,8 @@ fn a7_a_generation_in_the_name_fails_with_stale_lists() {
 
 #[test]
 fn a8_a_generation_in_the_name_fails_when_a_failed_list_counts_as_an_empty_one() {
-    let design = Design { blind: Blind::AssumeEmpty, ..Design::generations(Collector::OldAndUnwatched) };
+    let design =
+        Design { blind: Blind::AssumeEmpty, ..Design::generations(Collector::OldAndUnwatched) };
     two_live("A8: A6, and a failed list means an empty fleet", design);
 }
 

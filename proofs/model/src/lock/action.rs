@@ -60,7 +60,9 @@ pub enum Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Plan { run, starts: true } => write!(f, "C{run} plans a start, whatever its list showed"),
+            Self::Plan { run, starts: true } => {
+                write!(f, "C{run} plans a start, whatever its list showed")
+            }
             Self::Plan { run, starts: false } => write!(f, "C{run} plans nothing"),
             Self::Coordinator { run, at: Coordinator::InPlace, may_start: false } => {
                 write!(f, "C{run} reads the history and finds that the slot backs off")
@@ -69,7 +71,9 @@ impl fmt::Display for Action {
             Self::CoordinatorEnds { run } => write!(f, "C{run}'s coordinator ends, or is killed"),
             Self::Shim { run, at } => write!(f, "C{run}'s shim {}", shim(*at)),
             Self::ShimKilled { run } => write!(f, "C{run}'s shim is killed"),
-            Self::Stage { run } => write!(f, "C{run}'s exec stage becomes the agent if its shim lives"),
+            Self::Stage { run } => {
+                write!(f, "C{run}'s exec stage becomes the agent if its shim lives")
+            }
             Self::AgentEnds { run, end: End::Well } => write!(f, "C{run}'s agent ends well"),
             Self::AgentEnds { run, end: End::Failed } => write!(f, "C{run}'s agent fails"),
             Self::AgentKilled { run } => {

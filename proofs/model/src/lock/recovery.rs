@@ -1,6 +1,7 @@
-//! Eventually, as something that can be asked of every state: let all coordinators die here, let the kernel and the
-//! shims do what they have begun, and let orphans end; then one cycle on its own, whose backoff has passed, fills the
-//! slot if no session that was on its way did, and the next one has nothing to do.
+//! Eventually, as something that can be asked of every state: let all coordinators die here, let
+//! the kernel and the shims do what they have begun, and let orphans end; then one cycle on its
+//! own, whose backoff has passed, fills the slot if no session that was on its way did, and the
+//! next one has nothing to do.
 
 use stateright::Property;
 
@@ -11,9 +12,10 @@ use super::state::State;
 use crate::planning::{Seen, eager};
 
 pub fn property() -> Property<Lock> {
-    Property::always("from here one undisturbed cycle fills the slot", |model: &Lock, state: &State| {
-        recovers(model.design, state.clone())
-    })
+    Property::always(
+        "from here one undisturbed cycle fills the slot",
+        |model: &Lock, state: &State| recovers(model.design, state.clone()),
+    )
 }
 
 fn recovers(design: Design, mut state: State) -> bool {

@@ -109,11 +109,18 @@ impl Run {
         self.has_agent() || self.has_child()
     }
 
-    /// Whether some process keeps the lock on the run's file: the kernel frees it with the last of them.
+    /// Whether some process keeps the lock on the run's file: the kernel frees it with the last of
+    /// them.
     pub fn holds(self, design: Design) -> bool {
         let coordinator = match self.coordinator {
-            Coordinator::Locked | Coordinator::InPlace | Coordinator::Decided | Coordinator::Launched => true,
-            Coordinator::Waiting | Coordinator::Planned | Coordinator::Opened | Coordinator::Gone => false,
+            Coordinator::Locked
+            | Coordinator::InPlace
+            | Coordinator::Decided
+            | Coordinator::Launched => true,
+            Coordinator::Waiting
+            | Coordinator::Planned
+            | Coordinator::Opened
+            | Coordinator::Gone => false,
         };
         let agent = self.has_agent() || self.child == Child::WithLock;
         coordinator

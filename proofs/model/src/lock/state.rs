@@ -78,7 +78,8 @@ impl State {
     pub fn check_place(&mut self, design: Design, run: usize) {
         let is_in_place = self.runs[run].file == self.named || design.place == Place::Ignored;
         // The file is opened anew; the lock on the old one is given up.
-        self.runs[run].coordinator = if is_in_place { Coordinator::InPlace } else { Coordinator::Planned };
+        self.runs[run].coordinator =
+            if is_in_place { Coordinator::InPlace } else { Coordinator::Planned };
     }
 
     /// `History::read`, `record_ends` and `hold`. Returns whether an orphan holds the slot.
@@ -98,7 +99,9 @@ impl State {
     pub fn shim_step(&mut self, design: Design, run: usize) {
         let one = self.runs[run];
         self.runs[run].shim = match one.shim {
-            Shim::Checking if one.file == self.named || design.place == Place::Ignored => Shim::Recording,
+            Shim::Checking if one.file == self.named || design.place == Place::Ignored => {
+                Shim::Recording
+            }
             Shim::Checking => Shim::Gone,
             Shim::Recording => {
                 self.runs.iter_mut().for_each(|other| other.is_recorded = false);

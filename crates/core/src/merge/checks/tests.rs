@@ -85,7 +85,8 @@ fn the_newest_run_of_a_check_counts_whatever_the_order_of_the_list() {
 #[test]
 fn runs_without_an_age_count_by_the_worst() {
     let ageless = |result| {
-        let source = RowSource::CheckRun { app: None, workflow: None, event: None, suite: None, id: None };
+        let source =
+            RowSource::CheckRun { app: None, workflow: None, event: None, suite: None, id: None };
         Row { source, ..run("build", 1, result) }
     };
     assert_eq!(by_rows(&[ageless(RED), ageless(GREEN)], |_| {}), "ci_failed");
@@ -126,7 +127,8 @@ fn a_run_that_did_nothing_hides_none_that_did_whatever_its_id() {
 #[test]
 fn any_later_run_that_did_something_replaces_the_earlier_ones() {
     for earlier in [RED, RUNNING, GREEN, CheckResult::Failed("timed out")] {
-        let rows = |last| [run("build", 30, last), run("build", 20, SKIPPED), run("build", 10, earlier)];
+        let rows =
+            |last| [run("build", 30, last), run("build", 20, SKIPPED), run("build", 10, earlier)];
         assert_eq!(by_rows(&rows(GREEN), |_| {}), "green", "{earlier:?}");
         assert_eq!(by_rows(&rows(RED), |_| {}), "ci_failed", "{earlier:?}");
         assert_eq!(by_rows(&rows(RUNNING), |_| {}), "ci_pending", "{earlier:?}");
@@ -134,7 +136,13 @@ fn any_later_run_that_did_something_replaces_the_earlier_ones() {
 }
 
 /// `row` as another app, workflow, event or suite made it.
-fn made_by(row: Row, app: &str, workflow: Option<u64>, event: Option<&str>, suite: Option<u64>) -> Row {
+fn made_by(
+    row: Row,
+    app: &str,
+    workflow: Option<u64>,
+    event: Option<&str>,
+    suite: Option<u64>,
+) -> Row {
     let RowSource::CheckRun { id, .. } = row.source else { panic!("a check run") };
     let (app, event) = (Some(app.to_owned()), event.map(str::to_owned));
     Row { source: RowSource::CheckRun { app, workflow, event, suite, id }, ..row }
@@ -155,15 +163,23 @@ fn runs_of_other_apps_workflows_and_events_are_other_checks() {
         assert_eq!(by_rows(&[other.clone(), green.clone()], |_| {}), "ci_failed", "{other:?}");
     }
     let rerun_elsewhere = made_by(red(), "github-actions", Some(1), Some("pull_request"), Some(9));
-    assert_eq!(by_rows(&[rerun_elsewhere, green], |_| {}), "green", "the suite of a workflow is its run");
+    assert_eq!(
+        by_rows(&[rerun_elsewhere, green], |_| {}),
+        "green",
+        "the suite of a workflow is its run"
+    );
 }
 
 #[test]
 fn without_a_workflow_only_runs_of_one_suite_are_reruns() {
-    let scan = |id, result, suite| made_by(run("scan", id, result), "scanner", None, None, Some(suite));
+    let scan =
+        |id, result, suite| made_by(run("scan", id, result), "scanner", None, None, Some(suite));
     assert_eq!(by_rows(&[scan(1, RED, 7), scan(2, GREEN, 7)], |_| {}), "green");
     assert_eq!(by_rows(&[scan(1, RED, 7), scan(2, GREEN, 8)], |_| {}), "ci_failed");
-    assert_eq!(by_rows(&[scan(1, RED, 7), scan(2, SKIPPED, 7), scan(3, GREEN, 8)], |_| {}), "ci_failed");
+    assert_eq!(
+        by_rows(&[scan(1, RED, 7), scan(2, SKIPPED, 7), scan(3, GREEN, 8)], |_| {}),
+        "ci_failed"
+    );
 }
 
 #[test]
@@ -175,7 +191,9 @@ fn a_required_check_that_was_skipped_is_not_there() {
         policy.allow_no_checks = true;
         policy.checks = CheckMode::Required;
     };
-    for rows in [vec![run("e2e", 10, SKIPPED)], vec![run("e2e", 10, SKIPPED), run("e2e", 20, SKIPPED)]] {
+    for rows in
+        [vec![run("e2e", 10, SKIPPED)], vec![run("e2e", 10, SKIPPED), run("e2e", 20, SKIPPED)]]
+    {
         let rows = [rows, vec![lint.clone()]].concat();
         assert_eq!(by_rows(&rows, requires), "ci_missing_required");
         assert_eq!(by_rows(&rows, also_without), "ci_missing_required");
@@ -185,9 +203,13 @@ fn a_required_check_that_was_skipped_is_not_there() {
     let CheckVerdict::Skip(skip) = judge(&Pull { checks: rows, ..pull() }, &policy) else {
         panic!("skipped is as good as missing");
     };
-    assert!(skip.detail.contains("`e2e` was skipped") && skip.detail.contains("GitHub counts"), "{skip:?}");
+    assert!(
+        skip.detail.contains("`e2e` was skipped") && skip.detail.contains("GitHub counts"),
+        "{skip:?}"
+    );
 
-    let pushed = |result| made_by(run("e2e", 30, result), "github-actions", Some(1), Some("push"), Some(2));
+    let pushed =
+        |result| made_by(run("e2e", 30, result), "github-actions", Some(1), Some("push"), Some(2));
     for (other, expected) in [(GREEN, "green"), (RED, "ci_failed"), (RUNNING, "ci_pending")] {
         let rows = [run("e2e", 10, SKIPPED), pushed(other), lint.clone()];
         assert_eq!(by_rows(&rows, requires), expected);
@@ -207,7 +229,8 @@ fn githubs_summary_counts_only_where_no_row_explains_it() {
     let superseded = || vec![run("build", 1, RED), run("build", 2, GREEN)];
     assert_eq!(judged(superseded(), red, |_| {}), "green");
     assert_eq!(judged(vec![run("build", 1, GREEN), run("size", 2, RED)], red, ignoring), "green");
-    let all_pass = || vec![run("build", 1, GREEN), run("size", 2, SKIPPED), run("docs", 3, SKIPPED)];
+    let all_pass =
+        || vec![run("build", 1, GREEN), run("size", 2, SKIPPED), run("docs", 3, SKIPPED)];
     assert_eq!(judged(all_pass(), red, ignoring), "ci_failed");
     assert_eq!(judged(all_pass(), pending, ignoring), "ci_pending");
     assert_eq!(judged(all_pass(), RollupState::Unknown, ignoring), "ci_unreadable");
@@ -215,7 +238,10 @@ fn githubs_summary_counts_only_where_no_row_explains_it() {
 
 #[test]
 fn failure_beats_pending() {
-    assert_eq!(by_rows(&[run("a", 1, RUNNING), run("b", 2, RED), run("c", 3, GREEN)], |_| {}), "ci_failed");
+    assert_eq!(
+        by_rows(&[run("a", 1, RUNNING), run("b", 2, RED), run("c", 3, GREEN)], |_| {}),
+        "ci_failed"
+    );
 }
 
 #[test]
@@ -249,7 +275,8 @@ fn in_mode_required_other_checks_do_not_block() {
 
 #[test]
 fn a_required_check_must_be_there_by_its_exact_name_and_from_its_app() {
-    let with = |check: RequiredCheck| move |policy: &mut MergePolicy| policy.required_checks = vec![check];
+    let with =
+        |check: RequiredCheck| move |policy: &mut MergePolicy| policy.required_checks = vec![check];
     let rows = [run("build", 1, GREEN), status("ci", GREEN)];
     assert_eq!(by_rows(&rows, with(required("build", None))), "green");
     assert_eq!(by_rows(&rows, with(required("Build", None))), "ci_missing_required");
@@ -274,7 +301,9 @@ fn without_any_check_the_roster_decides() {
 #[test]
 fn what_github_does_not_show_or_contradicts_is_not_green() {
     let rollup = |change: fn(&mut Rollup)| {
-        let Checks::Rollup(mut rollup) = in_list(checks(vec![run("a", 1, GREEN), run("b", 2, GREEN)])) else {
+        let Checks::Rollup(mut rollup) =
+            in_list(checks(vec![run("a", 1, GREEN), run("b", 2, GREEN)]))
+        else {
             panic!("there are rows");
         };
         change(&mut rollup);
@@ -287,7 +316,9 @@ fn what_github_does_not_show_or_contradicts_is_not_green() {
     assert_eq!(word(rollup(|it| it.state = RollupState::Failure), &policy), "needs rows");
     assert_eq!(word(rollup(|it| it.total = 3), &policy), "needs rows");
     assert_eq!(word(rollup(|it| it.counts.unknown = 1), &policy), "needs rows");
-    let Checks::Rollup(mut whole) = checks(vec![run("a", 1, GREEN)]) else { panic!("there is a row") };
+    let Checks::Rollup(mut whole) = checks(vec![run("a", 1, GREEN)]) else {
+        panic!("there is a row")
+    };
     for (state, expected) in [
         (RollupState::Pending, "ci_pending"),
         (RollupState::Failure, "ci_failed"),
@@ -301,15 +332,17 @@ fn what_github_does_not_show_or_contradicts_is_not_green() {
 fn any_row() -> impl Strategy<Value = Row> {
     let result = prop_oneof![Just(GREEN), Just(SKIPPED), Just(RED), Just(RUNNING)];
     let name = prop_oneof![Just("build"), Just("e2e")];
-    (name, result, 0..9_u64, 0..3_u64, any::<bool>()).prop_map(|(name, result, id, made, is_run)| {
-        let row = run(name, id, result);
-        match made {
-            _ if !is_run => status(name, if result == SKIPPED { GREEN } else { result }),
-            0 => row,
-            1 => made_by(row, "github-actions", Some(1), Some("push"), Some(2)),
-            _ => made_by(row, "scanner", None, None, Some(id % 2)),
-        }
-    })
+    (name, result, 0..9_u64, 0..3_u64, any::<bool>()).prop_map(
+        |(name, result, id, made, is_run)| {
+            let row = run(name, id, result);
+            match made {
+                _ if !is_run => status(name, if result == SKIPPED { GREEN } else { result }),
+                0 => row,
+                1 => made_by(row, "github-actions", Some(1), Some("push"), Some(2)),
+                _ => made_by(row, "scanner", None, None, Some(id % 2)),
+            }
+        },
+    )
 }
 
 fn any_policy() -> impl Strategy<Value = MergePolicy> {
@@ -377,7 +410,9 @@ fn the_reason_says_which_required_check_is_missing_and_of_which_app() {
 
 #[test]
 fn a_summary_of_nothing_is_as_good_as_none() {
-    let word = |checks: Checks, allow_no_checks| word(checks, &MergePolicy { allow_no_checks, ..policy() });
+    let word = |checks: Checks, allow_no_checks| {
+        word(checks, &MergePolicy { allow_no_checks, ..policy() })
+    };
     for expected in [RollupState::Success, RollupState::Pending] {
         let mut empty = checks(Vec::new());
         if let Checks::Rollup(rollup) = &mut empty {
@@ -398,7 +433,10 @@ fn counts_and_rows_that_do_not_fit_each_other_are_never_green() {
         word(checks, &MergePolicy { allow_no_checks: true, ..policy() })
     };
     let rows_are_hidden = |rollup: &mut Rollup| rollup.rows.items.clear();
-    assert_eq!(judged(vec![run("build", 1, RED), run("e2e", 2, RED)], rows_are_hidden), "ci_failed");
+    assert_eq!(
+        judged(vec![run("build", 1, RED), run("e2e", 2, RED)], rows_are_hidden),
+        "ci_failed"
+    );
     let total_is_zero = |rollup: &mut Rollup| {
         (rollup.total, rollup.counts) = (0, Counts::default());
     };

@@ -4,9 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::merge::LastPushApproval;
-use crate::merge::sample::{approval, checks, history, in_list, now, policy, pull, repository, run, user};
+use crate::merge::sample::{
+    approval, checks, history, in_list, now, policy, pull, repository, run, user,
+};
 use crate::pull::{
-    BaseCommit, CheckResult, Checks, LastPush, ReviewDecision, ReviewState, Rollup, RollupState, Row, Sha,
+    BaseCommit, CheckResult, Checks, LastPush, ReviewDecision, ReviewState, Rollup, RollupState,
+    Row, Sha,
 };
 
 fn word(change: impl FnOnce(&mut Pull, &mut RepositoryFacts, &mut MergePolicy)) -> &'static str {
@@ -30,11 +33,17 @@ fn every_rule_has_its_word() {
     assert_eq!(word(|it, _, _| it.fork = true), "fork");
     assert_eq!(word(|it, _, _| it.labels.items = vec!["Do-Not-Merge".to_owned()]), "blocked_label");
     assert_eq!(word(|it, _, _| it.labels.complete = false), "blocked_label");
-    assert_eq!(word(|_, _, policy| policy.required_labels = vec!["ready".to_owned()]), "missing_label");
+    assert_eq!(
+        word(|_, _, policy| policy.required_labels = vec!["ready".to_owned()]),
+        "missing_label"
+    );
     assert_eq!(word(|it, _, _| it.title = "WIP: new parser".to_owned()), "blocked_title");
     assert_eq!(word(|it, _, _| it.merge_queue = MergeQueue::Queued), "in_merge_queue");
     assert_eq!(word(|it, _, _| it.merge_queue = MergeQueue::Required), "merge_queue_required");
-    assert_eq!(word(|_, repo, _| repo.branches = vec![history(&["Fix bug (#1)"])]), "already_on_base");
+    assert_eq!(
+        word(|_, repo, _| repo.branches = vec![history(&["Fix bug (#1)"])]),
+        "already_on_base"
+    );
     assert_eq!(word(|it, _, _| it.mergeable = Mergeable::Conflicting), "conflict");
     assert_eq!(word(|it, _, _| it.merge_state = MergeState::Dirty), "conflict");
     assert_eq!(word(|it, _, _| it.reviews.items.clear()), "not_approved");
@@ -115,12 +124,19 @@ fn a_commit_that_is_older_than_the_pull_request_is_not_its_merge() {
 #[test]
 fn a_blocking_label_holds_with_spaces_for_hyphens_and_with_a_reason_below_it() {
     let labelled = |label: &str| word(|it, _, _| it.labels.items = vec![label.to_owned()]);
-    for label in
-        ["do-not-merge/hold", "Do Not Merge", "do not merge/invalid owners file", "HOLD", " wip ", "wip/ui"]
-    {
+    for label in [
+        "do-not-merge/hold",
+        "Do Not Merge",
+        "do not merge/invalid owners file",
+        "HOLD",
+        " wip ",
+        "wip/ui",
+    ] {
         assert_eq!(labelled(label), "blocked_label", "{label}");
     }
-    for label in ["do-not-merge-yet-maybe", "on-hold", "hold-music", "swipe", "kind/wip-docs", "donotmerge"] {
+    for label in
+        ["do-not-merge-yet-maybe", "on-hold", "hold-music", "swipe", "kind/wip-docs", "donotmerge"]
+    {
         assert_eq!(labelled(label), "merge", "{label}");
     }
     let as_prow_writes_it = |it: &mut Pull, _: &mut RepositoryFacts, policy: &mut MergePolicy| {
@@ -146,7 +162,8 @@ fn a_required_label_may_have_spaces_for_hyphens_but_nothing_below_it() {
 #[test]
 fn invisible_characters_do_not_get_a_title_past_its_rule() {
     let titled = |title: &str| word(|it, _, _| it.title = title.to_owned());
-    for title in ["W\u{200b}IP: x", "\u{feff}wip: x", "W\u{200d}IP: x", "dra\u{00ad}ft: x", "WI\u{fe0f}P: x"]
+    for title in
+        ["W\u{200b}IP: x", "\u{feff}wip: x", "W\u{200d}IP: x", "dra\u{00ad}ft: x", "WI\u{fe0f}P: x"]
     {
         assert_eq!(titled(title), "blocked_title", "{title:?}");
     }
@@ -156,12 +173,19 @@ fn invisible_characters_do_not_get_a_title_past_its_rule() {
             it.title = title.to_owned();
         })
     };
-    assert_eq!((own("a\u{200c}b"), own("ab")), ("blocked_title", "merge"), "the title as it is counts, too");
+    assert_eq!(
+        (own("a\u{200c}b"), own("ab")),
+        ("blocked_title", "merge"),
+        "the title as it is counts, too"
+    );
 }
 
 #[test]
 fn a_base_whose_commits_were_not_all_read_takes_nothing() {
-    assert_eq!(word(|_, repo, _| repo.branches[0].commits.complete = false), "mergeability_unknown");
+    assert_eq!(
+        word(|_, repo, _| repo.branches[0].commits.complete = false),
+        "mergeability_unknown"
+    );
 }
 
 #[test]
@@ -294,20 +318,32 @@ fn add_row(pull: &mut Pull, result: CheckResult) {
 }
 
 fn eligible() -> impl Strategy<Value = World> {
-    let rows =
-        prop::collection::vec(prop_oneof![Just(CheckResult::Succeeded), Just(CheckResult::Neutral)], 0..5);
-    let state = prop_oneof![Just(MergeState::Clean), Just(MergeState::HasHooks), Just(MergeState::Unstable)];
+    let rows = prop::collection::vec(
+        prop_oneof![Just(CheckResult::Succeeded), Just(CheckResult::Neutral)],
+        0..5,
+    );
+    let state = prop_oneof![
+        Just(MergeState::Clean),
+        Just(MergeState::HasHooks),
+        Just(MergeState::Unstable)
+    ];
     let decision = prop_oneof![Just(ReviewDecision::NotRequired), Just(ReviewDecision::Approved)];
-    let facts = (1..9_000_u64, "[A-Z][a-z]{0,9} #?[0-9]{0,3}", 0..4_usize, any::<bool>(), any::<bool>());
+    let facts =
+        (1..9_000_u64, "[A-Z][a-z]{0,9} #?[0-9]{0,3}", 0..4_usize, any::<bool>(), any::<bool>());
     (rows, state, decision, facts).prop_map(|(rows, state, decision, facts)| {
         let (number, title, approvals, whole, listed) = facts;
-        let mut pull = Pull { number, title, merge_state: state, review_decision: decision, ..pull() };
+        let mut pull =
+            Pull { number, title, merge_state: state, review_decision: decision, ..pull() };
         // Numbers of the sample's base commits.
         pull.number += 100;
         pull.labels.items.extend(listed.then(|| "feature".to_owned()));
-        pull.reviews.items.extend((0..approvals).map(|index| approval(user(&format!("u{index}")), "h1")));
-        let others = rows.into_iter().zip(2..).map(|(result, id)| run(&format!("check {id}"), id, result));
-        let rows: Vec<Row> = std::iter::once(run("build", 1, CheckResult::Succeeded)).chain(others).collect();
+        pull.reviews
+            .items
+            .extend((0..approvals).map(|index| approval(user(&format!("u{index}")), "h1")));
+        let others =
+            rows.into_iter().zip(2..).map(|(result, id)| run(&format!("check {id}"), id, result));
+        let rows: Vec<Row> =
+            std::iter::once(run("build", 1, CheckResult::Succeeded)).chain(others).collect();
         pull.checks = if whole { checks(rows) } else { in_list(checks(rows)) };
         (pull, repository(), policy())
     })

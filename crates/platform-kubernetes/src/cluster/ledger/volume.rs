@@ -101,13 +101,20 @@ impl Volume {
 /// Runs are added and never overwritten, so that overlapping cycles lose nothing of each other. A
 /// run is known by its generation. What the last volume of the day has no room for goes to the next
 /// one.
-pub(super) fn add(volumes: &[Volume], runs: &BTreeMap<String, Vec<Run>>, now: SystemTime) -> Vec<Volume> {
+pub(super) fn add(
+    volumes: &[Volume],
+    runs: &BTreeMap<String, Vec<Run>>,
+    now: SystemTime,
+) -> Vec<Volume> {
     let today = Day::of(now);
     // Older volumes are removed before their runs are too old to count.
     let yesterday = Day::of(now - DAY);
-    let recent: Vec<&Volume> = volumes.iter().filter(|volume| volume.name.day >= yesterday).collect();
-    let last =
-        volumes.iter().filter(|volume| volume.name.day == today).max_by_key(|volume| volume.name.number);
+    let recent: Vec<&Volume> =
+        volumes.iter().filter(|volume| volume.name.day >= yesterday).collect();
+    let last = volumes
+        .iter()
+        .filter(|volume| volume.name.day == today)
+        .max_by_key(|volume| volume.name.number);
     let mut open = last.cloned().unwrap_or_else(|| Volume::new(today.clone(), 0));
     let (mut size, mut has_changed) = (open.bytes(), false);
     let mut changed = Vec::new();
@@ -119,7 +126,8 @@ pub(super) fn add(volumes: &[Volume], runs: &BTreeMap<String, Vec<Run>>, now: Sy
             .collect();
         let new = runs.iter().filter(|run| !known.contains(&run.generation));
         // Numbers and texts can always be written.
-        let new: Vec<Value> = new.filter_map(|run| serde_json::to_value(KeptRun::of(run)).ok()).collect();
+        let new: Vec<Value> =
+            new.filter_map(|run| serde_json::to_value(KeptRun::of(run)).ok()).collect();
         if new.is_empty() {
             continue;
         }
@@ -152,7 +160,12 @@ pub(super) fn history(volumes: &[Volume], session: &str) -> Vec<Run> {
 /// The volumes that nothing reads any more.
 pub(super) fn expired(volumes: &[Volume], now: SystemTime) -> Vec<VolumeName> {
     let first_kept = Day::of(now - DAY * KEPT_DAYS);
-    volumes.iter().map(|volume| &volume.name).filter(|name| name.day < first_kept).cloned().collect()
+    volumes
+        .iter()
+        .map(|volume| &volume.name)
+        .filter(|name| name.day < first_kept)
+        .cloned()
+        .collect()
 }
 
 /// A `ConfigMap` holds 1 MiB; what is not data has room in the rest.

@@ -118,7 +118,8 @@ async fn second(scripts: Vec<Vec<Act>>, method: Method) -> (Result<Answer, NoAns
         api.ask(&first).await.expect("the first is answered");
         api.ask(&Ask { method, path: api.jobs(), query: &[], body: Some(&body) }).await
     };
-    let answer = tokio::select! { answer = client => answer, () = server => unreachable!("it serves on") };
+    let answer =
+        tokio::select! { answer = client => answer, () = server => unreachable!("it serves on") };
     let read = read.borrow().clone();
     (answer, read)
 }
@@ -126,11 +127,13 @@ async fn second(scripts: Vec<Vec<Act>>, method: Method) -> (Result<Answer, NoAns
 #[tokio::test]
 async fn a_creation_that_a_goaway_or_a_refused_stream_left_unprocessed_is_sent_again() {
     let (answer, read) =
-        second(vec![vec![Act::Answer, Act::GoAway { last: 1 }], vec![Act::Answer]], Method::POST).await;
+        second(vec![vec![Act::Answer, Act::GoAway { last: 1 }], vec![Act::Answer]], Method::POST)
+            .await;
     assert_eq!(answer.expect("the second connection answers").status, StatusCode::OK);
     assert_eq!(read, [2], "the first connection read both");
 
-    let (answer, _) = second(vec![vec![Act::Answer, Act::Refuse, Act::Answer]], Method::DELETE).await;
+    let (answer, _) =
+        second(vec![vec![Act::Answer, Act::Refuse, Act::Answer]], Method::DELETE).await;
     assert_eq!(answer.expect("the next stream is answered").status, StatusCode::OK);
 }
 
@@ -151,7 +154,8 @@ async fn a_server_that_never_answered_is_not_waited_for_and_one_that_restarts_is
     let api = || {
         let client = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         let service = client.map_request(move |mut request: Request<Body>| {
-            *request.uri_mut() = format!("http://{address}{}", request.uri()).parse::<Uri>().expect("a URI");
+            *request.uri_mut() =
+                format!("http://{address}{}", request.uri()).parse::<Uri>().expect("a URI");
             request
         });
         let until = Instant::now() + Duration::from_secs(20);
@@ -173,7 +177,8 @@ async fn a_server_that_never_answered_is_not_waited_for_and_one_that_restarts_is
         known.ask(&get(&known)).await.expect("the first is answered");
         known.ask(&get(&known)).await.map(|answer| answer.status)
     };
-    let answer = tokio::select! { answer = client => answer, _ = server => unreachable!("it serves on") };
+    let answer =
+        tokio::select! { answer = client => answer, _ = server => unreachable!("it serves on") };
     assert_eq!(answer, Ok(StatusCode::OK));
     assert!(known.requests() > 3, "{} requests", known.requests());
 
@@ -182,7 +187,8 @@ async fn a_server_that_never_answered_is_not_waited_for_and_one_that_restarts_is
     drop(closed);
     let client = legacy::Client::builder(TokioExecutor::new()).build_http();
     let service = client.map_request(move |mut request: Request<Body>| {
-        *request.uri_mut() = format!("http://{nobody}{}", request.uri()).parse::<Uri>().expect("a URI");
+        *request.uri_mut() =
+            format!("http://{nobody}{}", request.uri()).parse::<Uri>().expect("a URI");
         request
     });
     let until = Instant::now() + Duration::from_secs(20);
@@ -195,7 +201,8 @@ async fn a_server_that_never_answered_is_not_waited_for_and_one_that_restarts_is
 fn the_pauses_of_two_creations_differ_and_grow_to_a_second() {
     let pauses = |name: &str| {
         let body = json!({ "metadata": { "name": name } });
-        let ask = Ask { method: Method::POST, path: "/jobs".to_owned(), query: &[], body: Some(&body) };
+        let ask =
+            Ask { method: Method::POST, path: "/jobs".to_owned(), query: &[], body: Some(&body) };
         let mut pauses = Pauses::of(&ask);
         (0..12).map(|_| pauses.next()).collect::<Vec<_>>()
     };

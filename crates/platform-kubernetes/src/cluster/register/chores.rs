@@ -35,9 +35,12 @@ pub(super) struct Seen<'a> {
 
 /// The chores of all items, first those that keep what would be lost.
 pub(super) fn chores(seen: Seen<'_>, now: SystemTime) -> Vec<Chore> {
-    let of_jobs = seen.jobs.iter().filter(|(slot, job)| slot.index().is_none() && job.end().is_some());
-    let slots: BTreeSet<&Slot> = of_jobs.map(|(slot, _)| slot).chain(seen.registers.keys()).collect();
-    let mut chores: Vec<Chore> = slots.into_iter().filter_map(|slot| chore(seen, slot, now)).collect();
+    let of_jobs =
+        seen.jobs.iter().filter(|(slot, job)| slot.index().is_none() && job.end().is_some());
+    let slots: BTreeSet<&Slot> =
+        of_jobs.map(|(slot, _)| slot).chain(seen.registers.keys()).collect();
+    let mut chores: Vec<Chore> =
+        slots.into_iter().filter_map(|slot| chore(seen, slot, now)).collect();
     chores.sort_by_key(|chore| matches!(chore, Chore::Remove(..)));
     chores
 }
@@ -58,7 +61,8 @@ fn chore(seen: Seen<'_>, slot: &Slot, now: SystemTime) -> Option<Chore> {
     if seen.groups.contains(&slot.group) {
         let left = next.left.unwrap_or(now);
         next.left = (!seen.present.contains(slot)).then_some(left);
-        let is_old = |time: SystemTime| now.duration_since(time).is_ok_and(|age| age >= KEPT_AFTER_ITEM);
+        let is_old =
+            |time: SystemTime| now.duration_since(time).is_ok_and(|age| age >= KEPT_AFTER_ITEM);
         let last = register.runs.values().last().map(|run| run.finished_at).max(register.started);
         if job.is_none() && next.left.is_some_and(is_old) && last.is_none_or(is_old) {
             return Some(Chore::Remove(slot.clone(), register));

@@ -44,7 +44,10 @@ fn stored(register: &Register) -> Result<Register, String> {
 fn a_register_reads_back_as_it_was_written() {
     let written = Register::default().next(4, item(2), &[run(1, "a"), run(3, "b")], at(100));
     let mut read = stored(&written).expect("it can be read");
-    assert!(written.config_map(&fleet(), "x")["metadata"]["resourceVersion"].is_null(), "it is new");
+    assert!(
+        written.config_map(&fleet(), "x")["metadata"]["resourceVersion"].is_null(),
+        "it is new"
+    );
     assert_eq!(read.config_map(&fleet(), "x")["metadata"]["resourceVersion"], "5");
     read.version = None;
     assert_eq!(read, written);
@@ -53,7 +56,9 @@ fn a_register_reads_back_as_it_was_written() {
 #[test]
 fn a_register_keeps_its_newest_runs_and_never_outgrows_a_config_map() {
     let many: Vec<Run> = (1..=3_000).map(|generation| run(generation, "reason")).collect();
-    let kept = stored(&Register::default().next(3_001, item(1), &many, at(0))).expect("it can be read").runs;
+    let kept = stored(&Register::default().next(3_001, item(1), &many, at(0)))
+        .expect("it can be read")
+        .runs;
     assert_eq!((kept.len(), kept.keys().last()), (MAX_RUNS, Some(&3_000)));
     let id = "x".repeat(50_000);
     let large: Vec<Run> = (1..=50)
@@ -71,10 +76,15 @@ fn a_register_keeps_its_newest_runs_and_never_outgrows_a_config_map() {
 
 #[test]
 fn a_garbled_register_is_not_taken_for_an_empty_one() {
-    for (key, value) in
-        [("generation", "-1"), ("generation", ""), ("runs", "{"), ("item", "?"), ("started", "noon")]
-    {
-        let mut map = Register::default().next(1, item(1), &[], at(0)).config_map(&fleet(), "demo-queue-i7");
+    for (key, value) in [
+        ("generation", "-1"),
+        ("generation", ""),
+        ("runs", "{"),
+        ("item", "?"),
+        ("started", "noon"),
+    ] {
+        let mut map =
+            Register::default().next(1, item(1), &[], at(0)).config_map(&fleet(), "demo-queue-i7");
         map["data"][key] = json!(value);
         let read = Register::read(serde_json::from_value(map).expect("a ConfigMap"));
         let why = read.expect_err("it is garbled");
@@ -96,14 +106,21 @@ fn a_generation_may_start_as_long_as_no_run_is_remembered_that_it_was_planned_wi
     for ended in [1, 2] {
         let third = second.next(3, item(2), &[run(ended, "")], at(0));
         assert_eq!(keys(&third), ["g3"], "the first two were planned without the run of {ended}");
-        assert_eq!(keys(&third.next(4, item(2), &[run(ended, "")], at(0))), ["g3", "g4"], "it is known");
+        assert_eq!(
+            keys(&third.next(4, item(2), &[run(ended, "")], at(0))),
+            ["g3", "g4"],
+            "it is known"
+        );
     }
     let third = second.next(3, item(2), &[run(2, "")], at(0));
     let mut ended = third.clone();
     ended.remember(&[run(3, "")]);
     assert_eq!(keys(&ended), [""; 0]);
     let many = (1..=300).fold(first, |register, n| register.next(n, item(1), &[], at(0)));
-    assert_eq!((keys(&many).len(), keys(&many).contains(&"g300".to_owned())), (MAX_START_KEYS, true));
+    assert_eq!(
+        (keys(&many).len(), keys(&many).contains(&"g300".to_owned())),
+        (MAX_START_KEYS, true)
+    );
 }
 
 #[test]
@@ -123,7 +140,13 @@ fn due(register: &Register, is_present: bool, now: SystemTime) -> Vec<Chore> {
     let present = if is_present { BTreeSet::from([slot.clone()]) } else { BTreeSet::new() };
     let registers = BTreeMap::from([(slot, Ok(register.clone()))]);
     let (jobs, pods) = (BTreeMap::new(), Pods::default());
-    let seen = Seen { jobs: &jobs, pods: &pods, registers: &registers, present: &present, groups: &groups };
+    let seen = Seen {
+        jobs: &jobs,
+        pods: &pods,
+        registers: &registers,
+        present: &present,
+        groups: &groups,
+    };
     chores(seen, now)
 }
 
@@ -131,7 +154,9 @@ fn due(register: &Register, is_present: bool, now: SystemTime) -> Vec<Chore> {
 fn a_register_is_marked_when_its_item_leaves_and_unmarked_when_it_comes_back() {
     let register = Register::default().next(1, item(1), &[], at(0));
     assert_eq!(due(&register, true, at(1)), []);
-    let [Chore::Store(_, marked)] = &due(&register, false, at(1))[..] else { panic!("it is marked") };
+    let [Chore::Store(_, marked)] = &due(&register, false, at(1))[..] else {
+        panic!("it is marked")
+    };
     assert_eq!(marked.left, Some(at(1)));
     assert_eq!(due(marked, false, at(2)), [], "once");
     let [Chore::Store(_, back)] = &due(marked, true, at(3))[..] else { panic!("it is unmarked") };
@@ -161,16 +186,24 @@ fn a_start_without_a_job_is_no_attempt_until_its_job_may_have_come_and_gone() {
         register.give_up(newest_job, hour, now);
         register
     };
-    for (newest_job, now) in
-        [(None, at(0)), (None, at(3599)), (Some(1), at(3599)), (Some(2), at(9000)), (Some(3), at(9000))]
-    {
+    for (newest_job, now) in [
+        (None, at(0)),
+        (None, at(3599)),
+        (Some(1), at(3599)),
+        (Some(2), at(9000)),
+        (Some(3), at(9000)),
+    ] {
         assert_eq!(given_up(newest_job, now), second, "{newest_job:?}");
     }
     for newest_job in [None, Some(1)] {
         let register = given_up(newest_job, at(3600));
         let lost = register.history(Vec::new()).pop().expect("a run");
         assert_eq!((lost.generation, lost.outcome, lost.item), (2, Outcome::Lost, Some(item(2))));
-        assert_eq!(register.permits, BTreeSet::new(), "its creation may still arrive, and starts nothing");
+        assert_eq!(
+            register.permits,
+            BTreeSet::new(),
+            "its creation may still arrive, and starts nothing"
+        );
     }
     let mut ended = second.clone();
     ended.remember(&[run(2, "no model answers")]);

@@ -22,7 +22,13 @@ use coordinator_core::fleet::{HoldReason, ItemRun, Want};
 use coordinator_core::platform::{CycleId, Start};
 
 /// The decision on an item's slot. Pure.
-fn decide(session: &str, want: &Want, register: &Register, holder: Holder, now: SystemTime) -> Step {
+fn decide(
+    session: &str,
+    want: &Want,
+    register: &Register,
+    holder: Holder,
+    now: SystemTime,
+) -> Step {
     let ended = match holder {
         Holder::Live => return Step::Answer(Start::AlreadyRunning),
         Holder::Leaving => return Step::Answer(Start::Held(name_held(session))),
@@ -110,7 +116,9 @@ impl Kubernetes {
         let Step::Create(predecessor) = &step else { return Ok(step) };
         self.queue_is_there().await?;
         let (generation, history) = match predecessor {
-            Some(predecessor) => (predecessor.generation.saturating_add(1), &predecessor.history[..]),
+            Some(predecessor) => {
+                (predecessor.generation.saturating_add(1), &predecessor.history[..])
+            }
             None => (1, &[][..]),
         };
         let next = register.next(generation, item, history, now);
@@ -127,7 +135,10 @@ impl Kubernetes {
         let seen = self.view.borrow().as_ref().and_then(|view| {
             let register = view.registers.as_ref()?.get(&want.slot).cloned();
             let holder = view.jobs.get(&want.slot).map(|job| self.holding(job, &view.pods));
-            Some((register.unwrap_or_else(|| Ok(Register::default())), holder.unwrap_or(Holder::None)))
+            Some((
+                register.unwrap_or_else(|| Ok(Register::default())),
+                holder.unwrap_or(Holder::None),
+            ))
         });
         if let Some((register, holder)) = seen {
             return Ok((register?, holder));
@@ -148,7 +159,12 @@ impl Kubernetes {
     }
 
     /// The register lets this cycle alone create the Job of this generation.
-    async fn create_item(&self, want: &Want, session: &str, new: &NewSession<'_>) -> anyhow::Result<Start> {
+    async fn create_item(
+        &self,
+        want: &Want,
+        session: &str,
+        new: &NewSession<'_>,
+    ) -> anyhow::Result<Start> {
         let uid = new.replaces;
         if let Some(uid) = uid {
             match self.delete(session, uid, false).await {

@@ -62,7 +62,8 @@ pub(super) fn sample(
     section: &Section,
     roles: &[RoleFacts<'_>],
 ) -> Option<Value> {
-    let (mut requests, mut limits) = (section.resources.requests.texts(), section.resources.limits.texts());
+    let (mut requests, mut limits) =
+        (section.resources.requests.texts(), section.resources.limits.texts());
     for own in roles.iter().map(|role| &role.own.resources) {
         requests.extend(own.requests.iter().flat_map(Amounts::texts));
         limits.extend(own.limits.iter().flat_map(Amounts::texts));
@@ -86,7 +87,8 @@ pub(super) fn sample(
         deadline: kubernetes.ttl,
     };
     let cycle = CycleId(String::new());
-    let new = NewSession { cycle: &cycle, generation: 1, replaces: Some(""), history: String::new() };
+    let new =
+        NewSession { cycle: &cycle, generation: 1, replaces: Some(""), history: String::new() };
     Some(generated(&settings, &want, &container, &new))
 }
 
@@ -100,7 +102,8 @@ pub(super) fn mistakes(generated: &Value, template: &Value) -> Vec<Mistake> {
 
 /// What would say a generated field a second time, under another name.
 fn doubles(generated: &Value, template: &Value) -> Vec<Mistake> {
-    let (ours, theirs) = (&generated["spec"]["template"]["spec"], &template["spec"]["template"]["spec"]);
+    let (ours, theirs) =
+        (&generated["spec"]["template"]["spec"], &template["spec"]["template"]["spec"]);
     let inits = theirs["initContainers"].as_array().into_iter().flatten();
     let has_agent = inits.into_iter().any(|container| container["name"] == AGENT);
     let is_alias = ours["serviceAccountName"].is_string() && theirs["serviceAccount"].is_string();
@@ -156,7 +159,8 @@ fn shapes(template: &Value) -> Vec<Mistake> {
             found.extend(odd_entry(&path, by, entries));
         }
         let marks = value.as_object().filter(|_| ["labels", "annotations"].contains(&key));
-        for (name, _) in marks.into_iter().flat_map(Map::iter).filter(|(_, mark)| !mark.is_string()) {
+        for (name, _) in marks.into_iter().flat_map(Map::iter).filter(|(_, mark)| !mark.is_string())
+        {
             let what = format!("has no text at {}", join(&path, name));
             found.push(Mistake { what, hint: "write its value in quotes".to_owned() });
         }

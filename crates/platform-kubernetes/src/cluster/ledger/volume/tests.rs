@@ -68,7 +68,13 @@ fn a_volume_is_named_after_its_fleet_its_day_and_from_the_second_on_its_number()
 
 #[test]
 fn a_run_comes_back_as_it_was_written() {
-    let lost = Run { outcome: Outcome::TimedOut, exit_code: None, detail: None, disrupted: true, ..run(2) };
+    let lost = Run {
+        outcome: Outcome::TimedOut,
+        exit_code: None,
+        detail: None,
+        disrupted: true,
+        ..run(2)
+    };
     let both = BTreeMap::from([("demo-a-s0".to_owned(), vec![run(1), lost.clone()])]);
     let ledger = add(&[], &both, noon());
     assert_eq!(history(&ledger, "demo-a-s0"), [run(1), lost]);
@@ -84,7 +90,9 @@ fn a_run_comes_back_as_it_was_written() {
 fn runs_are_added_and_what_another_cycle_wrote_stays() {
     let ledger = after(Vec::new(), add(&[], &runs("demo-a-s0", 1..=3), noon()));
     let mut other = ledger.clone();
-    other[0].data.insert("demo-a-s1".to_owned(), r#"[{"gen":7,"from":"a later version"}]"#.to_owned());
+    other[0]
+        .data
+        .insert("demo-a-s1".to_owned(), r#"[{"gen":7,"from":"a later version"}]"#.to_owned());
     let written = add(&other, &runs("demo-a-s0", 2..=4), noon());
     assert_eq!(written.len(), 1, "one write");
     assert_eq!(written[0].version.as_deref(), Some("1"), "of the volume that is there");
@@ -109,7 +117,10 @@ fn a_full_volume_is_followed_by_the_next_one_before_900_kib() {
     }
     ledger.sort_by(|a, b| a.name.cmp(&b.name));
     let names: Vec<String> = ledger.iter().map(|volume| volume.name.written(&fleet())).collect();
-    assert_eq!(names, ["demo-ledger-2027-01-15", "demo-ledger-2027-01-15-1", "demo-ledger-2027-01-15-2"]);
+    assert_eq!(
+        names,
+        ["demo-ledger-2027-01-15", "demo-ledger-2027-01-15-1", "demo-ledger-2027-01-15-2"]
+    );
     let sizes: Vec<usize> = ledger.iter().map(Volume::bytes).collect();
     assert!(sizes.iter().all(|size| *size <= MAX_DATA_BYTES) && sizes[0] > 880 * 1024, "{sizes:?}");
     assert_eq!(generations(&ledger, "demo-a-role-with-a-long-name-s17"), [1, 2, 3, 4]);
@@ -126,7 +137,8 @@ fn a_thousand_slots_with_a_whole_history_each_take_one_write() {
 #[test]
 fn a_volume_stays_for_two_days_after_its_own_and_its_runs_are_written_again_before_it_goes() {
     let ledger = after(Vec::new(), add(&[], &runs("demo-a-s0", 1..=2), noon()));
-    for (later, is_expired) in [("2027-01-15", false), ("2027-01-17", false), ("2027-01-18", true)] {
+    for (later, is_expired) in [("2027-01-15", false), ("2027-01-17", false), ("2027-01-18", true)]
+    {
         let gone = expired(&ledger, at(&format!("{later}T12:00:00Z")));
         assert_eq!(!gone.is_empty(), is_expired, "{later}: {gone:?}");
     }
@@ -156,10 +168,14 @@ fn only_the_newest_eight_runs_of_a_slot_count() {
 
 #[test]
 fn a_clock_before_1970_or_after_all_times_still_has_a_day() {
-    for off in [SystemTime::UNIX_EPOCH - DAY, SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)] {
+    for off in [SystemTime::UNIX_EPOCH - DAY, SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)]
+    {
         assert_eq!(Day::of(off), Day::of(SystemTime::UNIX_EPOCH), "{off:?}");
     }
-    let changed =
-        add(&[], &BTreeMap::from([("demo-qa-s0".to_owned(), vec![run(1)])]), SystemTime::UNIX_EPOCH);
+    let changed = add(
+        &[],
+        &BTreeMap::from([("demo-qa-s0".to_owned(), vec![run(1)])]),
+        SystemTime::UNIX_EPOCH,
+    );
     assert_eq!(changed.len(), 1);
 }

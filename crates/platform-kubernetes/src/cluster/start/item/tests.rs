@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use coordinator_core::fleet::{Counts, Follows, Group, Outcome, RoleKey, Run, SessionSpec, Slot, WorkItem};
+use coordinator_core::fleet::{
+    Counts, Follows, Group, Outcome, RoleKey, Run, SessionSpec, Slot, WorkItem,
+};
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
@@ -40,7 +42,9 @@ fn ended(generation: u64) -> Holder {
 /// The generation that would start, or the answer.
 fn decided(follows: u64, register: &Register, holder: Holder) -> Result<u64, Start> {
     match decide("demo-queue-i7", &want(follows), register, holder, now()) {
-        Step::Create(predecessor) => Ok(predecessor.map_or(0, |predecessor| predecessor.generation) + 1),
+        Step::Create(predecessor) => {
+            Ok(predecessor.map_or(0, |predecessor| predecessor.generation) + 1)
+        }
         Step::Answer(start) => Err(start),
         Step::Fail(why) => panic!("{why}"),
     }
@@ -61,7 +65,11 @@ fn a_start_follows_the_newest_generation_of_register_and_job_and_no_other() {
         (3, register(2), ended(2)),
         (0, nothing.clone(), ended(4)),
     ] {
-        assert_eq!(decided(follows, &register, holder), Err(Start::Superseded), "follows {follows}");
+        assert_eq!(
+            decided(follows, &register, holder),
+            Err(Start::Superseded),
+            "follows {follows}"
+        );
     }
     assert_eq!(decided(0, &nothing, Holder::Live), Err(Start::AlreadyRunning));
 }
