@@ -123,6 +123,9 @@ fn compare(path: &str, ours: &Value, laid: &Value, found: &mut Vec<Mistake>) {
                 match ours.get(key) {
                     Some(ours) => compare(&below, ours, laid, found),
                     None if is_reserved(path, key) && !is_empty(laid) => found.push(sets(&below)),
+                    None if key == "annotations" => {
+                        compare(&below, &Value::Object(Map::new()), laid, found);
+                    }
                     None => {}
                 }
             }
