@@ -64,7 +64,7 @@ fn serve(listener: TcpListener, script: &Script, heard: &Arc<Mutex<Vec<Value>>>)
             let (script, heard) = (script.clone(), Arc::clone(heard));
             tokio::spawn(async move {
                 let service = service_fn(|request| answer(request, &script, &heard));
-                // A client that hangs up is no failure of the model.
+                // A client that hangs up is not a failure of the model.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
                     .await;

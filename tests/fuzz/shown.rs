@@ -1,4 +1,4 @@
-//! What every report must be, whoever had a hand in it.
+//! What holds for every report, whatever its input.
 
 use coordinator::render::{Form, Output, Screen, metrics, workflow};
 use coordinator::workflow_commands::Escape;
@@ -76,7 +76,7 @@ fn no_panic(report: &Report) {
     report.spawn.body.failed.iter().for_each(|failure| is_fair(&failure.error));
 }
 
-/// An error that speaks of its document, and not for ever.
+/// An error names its document and is bounded in length.
 pub(super) fn is_fair(error: &str) {
     assert!(!error.contains("panicked"), "{error}");
     assert!(error.len() < LONGEST, "{} bytes", error.len());

@@ -118,7 +118,7 @@ fn a_job_that_the_server_finds_invalid_is_reported_with_the_field() {
     assert_eq!(
         fleet.cluster.calls(),
         [Call::ListJobs, Call::ReadLedger, Call::Create],
-        "there is no doubt to look into"
+        "the answer leaves no doubt"
     );
 }
 
@@ -285,7 +285,8 @@ fn without_any_kubeconfig_the_report_says_how_to_name_one() {
     let fleet = Fleet::open(ONE);
     let program = fleet.program(RECONCILE).without_env("KUBECONFIG");
     let report = program.run().json();
-    let error = report["steps"]["inventory"]["error"].as_str().expect("there is no cluster");
+    let error =
+        report["steps"]["inventory"]["error"].as_str().expect("an error, without a cluster");
     assert!(error.contains("KUBECONFIG"), "{error}");
     assert_eq!(fleet.cluster.journal().len(), 0);
 }
@@ -300,7 +301,7 @@ fn a_cluster_behind_a_proxy_is_said_to_be_out_of_reach() {
         .workplace()
         .write("kubeconfig.yaml", fleet.cluster.kubeconfig().replace(&server, &proxied));
     let report = program.run().json();
-    let error = report["steps"]["inventory"]["error"].as_str().expect("there is no way to it");
+    let error = report["steps"]["inventory"]["error"].as_str().expect("an error, without a route");
     assert!(error.contains("proxy.example") && error.contains("proxy-url"), "{error}");
     assert_eq!(fleet.cluster.journal().len(), 0);
     assert_idle(&report);

@@ -24,7 +24,7 @@ static CLIENT: LazyLock<(Runtime, reqwest::Client)> = LazyLock::new(|| {
     (runtime.expect("a runtime"), reqwest::Client::new())
 });
 
-/// One request as whoever has the token: status, content type, body.
+/// One request with this token: status, content type, body.
 pub(crate) fn send(
     cluster: &Kubernetes,
     token: Option<&str>,
@@ -45,7 +45,7 @@ pub(crate) fn send(
     })
 }
 
-/// One request of the coordinator's: status and body, which is null where it is no JSON.
+/// One request of the coordinator's: status and body, which is null where it is not JSON.
 fn ask(cluster: &Kubernetes, method: Method, path: &str, body: &Value) -> (u16, Value) {
     let (status, text) = ask_as(cluster, BEARER, method, path, body);
     (status, serde_json::from_str(&text).unwrap_or(Value::Null))

@@ -228,7 +228,7 @@ fn a_link_in_place_of_our_directory_or_lock_is_refused() {
     assert_eq!(fs::read_to_string(fleet.path("precious")).expect("read"), "kept");
 }
 
-/// Whoever can plant a link in a directory of mode 0700 is the same user, or root; a mistake must
+/// Only the same user, or root, can plant a link in a directory of mode 0700; a mistake must
 /// do no harm either.
 #[test]
 fn a_link_in_place_of_a_record_or_a_log_is_neither_read_nor_written_through() {

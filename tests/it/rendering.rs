@@ -46,7 +46,7 @@ fn colour_is_used_only_when_it_is_wanted() {
         let all = ["reconcile", "--only", "merge", "--dry-run"].iter().chain(arguments).copied();
         coordinator(&workplace).args(all).run().stdout.contains('\u{1b}')
     };
-    assert!(!run(&[]), "a pipe is no terminal");
+    assert!(!run(&[]), "a pipe is not a terminal");
     assert!(!run(&["--color", "never"]));
     assert!(run(&["--color", "always"]));
 }

@@ -127,7 +127,7 @@ fn a_slot_starts_at_most_once_per_interval() {
     let report = fleet.cycle();
 
     assert_eq!(report["steps"]["spawn"]["held"][0]["reason"], "interval", "{report:#}");
-    assert_eq!(report["status"], "healthy", "to find nothing to do is no failure: {report:#}");
+    assert_eq!(report["status"], "healthy", "finding nothing to do is not a failure: {report:#}");
 }
 
 fn used(cluster: &Cluster) -> String {

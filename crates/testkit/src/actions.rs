@@ -76,7 +76,7 @@ impl Actions {
 
     /// A run that a test knows to exist.
     pub fn run(&mut self, id: u64) -> &mut Run {
-        self.runs.get_mut(&id).unwrap_or_else(|| panic!("there is no run {id}"))
+        self.runs.get_mut(&id).unwrap_or_else(|| panic!("run {id} does not exist"))
     }
 
     /// The session workflow.

@@ -106,7 +106,7 @@ impl Fault {
 
     /// Bytes that are no HTTP.
     pub fn garbage() -> Self {
-        let bytes = b"\x00\x16\x03\x01 this is no HTTP \xff\xfe\r\n\r\n".to_vec();
+        let bytes = b"\x00\x16\x03\x01 this is not HTTP \xff\xfe\r\n\r\n".to_vec();
         Self { ending: Ending::Garbage(bytes), ..Self::default() }
     }
 

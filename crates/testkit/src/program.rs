@@ -188,7 +188,7 @@ impl Finished {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|problem| {
             panic!(
-                "stdout is no JSON: {problem}\ncode {:?}\n{}\n{}",
+                "stdout is not JSON: {problem}\ncode {:?}\n{}\n{}",
                 self.code, self.stdout, self.stderr
             )
         })

@@ -10,7 +10,7 @@ use super::pull::{Pull, commit_id};
 use super::server::Reply;
 use super::state::{Repository, State};
 
-/// The answer to a request that is no GraphQL.
+/// The answer to a request other than GraphQL.
 pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Reply {
     let path = request.uri().path().trim_start_matches('/').to_owned();
     if let Some(moved) = moved(state, request, &path) {

@@ -31,7 +31,7 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Bytes,
-    /// From the request to the first byte; `Duration::MAX` is for ever.
+    /// From the request to the first byte; `Duration::MAX` means no answer.
     pub delay: Duration,
     /// What happens on the wire.
     pub ending: Ending,

@@ -11,7 +11,7 @@ mod tests;
 use stateright::{Model, Property};
 
 use crate::check::Tally;
-use crate::planning::{self, End, MOST_SLOTS};
+use crate::planning::{self, End, MAX_SLOTS};
 use action::Action;
 use cluster::{Answer, GONE, Phase, Write};
 use cycle::{Cycle, Fate, Holder, Look, Task};
@@ -119,7 +119,7 @@ impl Kubernetes {
         Self { design, symmetry: false, property, tally: Tally::of(EVENTS) }
     }
 
-    fn begin(&self, cycle: u8, looks: Option<[Look; MOST_SLOTS]>, actions: &mut Vec<Action>) {
+    fn begin(&self, cycle: u8, looks: Option<[Look; MAX_SLOTS]>, actions: &mut Vec<Action>) {
         let view = looks.map(|looks| looks.map(Look::seen));
         let choices = planning::choices(view, self.design.slots);
         actions.extend(choices.iter().map(|choice| Action::Begin {

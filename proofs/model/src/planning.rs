@@ -15,7 +15,7 @@ use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
 
 /// Slots of the one role in a model, at most.
-pub const MOST_SLOTS: usize = 2;
+pub const MAX_SLOTS: usize = 2;
 
 const RESTRAINT: BackoffSettings = BackoffSettings {
     backoff_base: Duration::from_secs(60),
@@ -42,7 +42,7 @@ pub enum Seen {
 }
 
 /// What a list shows: each slot, or nothing at all because it failed.
-pub type View = Option<[Seen; MOST_SLOTS]>;
+pub type View = Option<[Seen; MAX_SLOTS]>;
 
 /// A cycle's clock, beside that of the records: no two cycles need agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub struct Setting {
 }
 
 /// Which slots a cycle is to start.
-pub type Starts = [bool; MOST_SLOTS];
+pub type Starts = [bool; MAX_SLOTS];
 
 /// A plan, and a setting that leads to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ fn starts(view: View, setting: Setting) -> Starts {
         max_concurrent: BTreeMap::new(),
         on_inventory_failure: setting.on_inventory_failure,
     };
-    let mut starts = [false; MOST_SLOTS];
+    let mut starts = [false; MAX_SLOTS];
     for order in plan(&fleet(), wants, &inventory(view), &policy, now(setting.clock)) {
         match order {
             Order::Start(want) => starts[want.slot.index().expect("a role's slot") as usize] = true,

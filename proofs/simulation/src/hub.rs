@@ -27,7 +27,7 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
         verdicts.push(watched.merge_call(number, &body));
         scene.counts.total("merge calls");
     } else if request.method() != Method::GET && request.uri().path() != "/graphql" {
-        verdicts.push(Err("a write that is no merge call".to_owned()));
+        verdicts.push(Err("a write other than a merge call".to_owned()));
     }
     let is_list = body["variables"]["owner"].is_string();
     let (purpose, name) = match (merge, is_list, body["variables"]["after"].is_string()) {

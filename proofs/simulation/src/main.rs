@@ -61,7 +61,7 @@ struct Findings {
 /// Plays seeds until there are no more; one that fails is told at once.
 #[expect(
     clippy::print_stdout,
-    reason = "whoever waits for ten thousand seeds wants to know at once"
+    reason = "a failing seed is printed at once, not after ten thousand"
 )]
 fn work(next: &AtomicU64, seeds: u64) -> Findings {
     let mut findings = Findings::default();

@@ -8,7 +8,7 @@ use testkit::{Author, Check, Maker, Pull, Review};
 
 /// As many open pull requests, and as many others that GitHub still knows: a big repository is slow
 /// to show.
-const MOST_PULLS: usize = 6;
+const MAX_PULLS: usize = 6;
 
 const OF_ANOTHER_APP: [(&str, &str); 7] = [
     ("build", "SUCCESS"),
@@ -29,10 +29,10 @@ pub(crate) fn happen(scene: &mut Scene) -> &'static str {
         pulls.values().filter(|pull| pull.state == "OPEN").map(|pull| pull.number).collect();
     let over: Vec<u64> =
         pulls.values().filter(|pull| pull.state != "OPEN").map(|pull| pull.number).collect();
-    for number in over.iter().take(over.len().saturating_sub(MOST_PULLS)) {
+    for number in over.iter().take(over.len().saturating_sub(MAX_PULLS)) {
         pulls.remove(number);
     }
-    if open.is_empty() || dice.percent(if open.len() < MOST_PULLS { 25 } else { 5 }) {
+    if open.is_empty() || dice.percent(if open.len() < MAX_PULLS { 25 } else { 5 }) {
         return to_the_repository(scene);
     }
     let pull = pulls.get_mut(dice.pick(&open)).expect("it is listed");

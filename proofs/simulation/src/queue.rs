@@ -82,7 +82,7 @@ impl Items {
     }
 
     /// What is wrong with this agent of this generation and attempt. That a node starts the pod of
-    /// one Job again is no doing of the coordinator.
+    /// one Job again is not the work of the coordinator.
     fn started(
         &mut self,
         uid: &str,

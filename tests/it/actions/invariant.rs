@@ -8,7 +8,7 @@ use testkit::actions::Groups;
 use testkit::actions::life::Admission;
 use testkit::{Fault, Route};
 
-/// A small generator of its own, so that a seed means the same for ever.
+/// A small generator of its own, so that a seed always means the same.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {

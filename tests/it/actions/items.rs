@@ -401,7 +401,7 @@ async fn generations_that_begin_anew_because_runs_were_deleted_are_not_mistaken_
     let first = queue.runs_and_ends("failure");
     let (late, wants) = queue.plan().await;
     queue.fleet.actions(|actions, _| actions.delete(first));
-    assert_eq!(started(&queue.cycle().await), task("1", 1, 1), "there is no record of it");
+    assert_eq!(started(&queue.cycle().await), task("1", 1, 1), "nothing is recorded of it");
     queue.runs_and_ends("failure");
     // Planned after the session 1 that is gone, and not after the one that ran since.
     let answer = late.start(&wants[0], &CycleId("late".to_owned()), SystemTime::now()).await;

@@ -264,7 +264,7 @@ fn a_file_beside_the_roster_replaces_the_built_in_text() {
 fn a_shared_text_that_cannot_be_read_is_refused() {
     let folder = Folder::with_briefs("fleet = \"demo\"\n[[role]]\nkey = \"a\"\n");
     folder.write("briefs/preamble.md", [0xff]);
-    let told = folder.load().expect_err("it is no text");
+    let told = folder.load().expect_err("it is not UTF-8");
     assert!(
         told.contains("briefs/preamble.md is not UTF-8") && told.contains("remove it"),
         "{told}"

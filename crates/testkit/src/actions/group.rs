@@ -26,7 +26,7 @@ impl Actions {
         members
     }
 
-    /// A run that is about to be queued takes its group, or waits for it in the place of whoever
+    /// A run that is about to be queued takes its group, or waits for it in the place of the run that
     /// waited before.
     pub(super) fn enter(&mut self, id: u64, now: SystemTime) {
         let group = self.run(id).group.clone();

@@ -166,7 +166,7 @@ fn charge(quota: &mut Quota, job: &str, is_dry_run: bool) -> Option<Reply> {
     None
 }
 
-/// The server warns whoever leaves the pods behind without a word.
+/// The server adds a warning when a deletion does not say what becomes of the pods.
 fn delete(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     let reply = remove(cluster, asked, target);
     if asked.body["propagationPolicy"].is_string() {

@@ -48,7 +48,7 @@ pub struct Cluster {
     pub memory: Option<BTreeMap<String, Namespace>>,
     /// The items of lists that go on, by what is listed and resource version.
     pub pages: BTreeMap<(Resource, u64), Vec<Value>>,
-    /// Jobs of work items whose agent has started, in this order; whoever looks takes them.
+    /// Jobs of work items whose agent has started, in this order; a reader takes them.
     pub agents: Vec<Value>,
     /// Counts writes.
     pub revision: u64,
@@ -237,7 +237,7 @@ impl Cluster {
     }
 
     /// Stores the Job, gives it what only the server can give, and lets the Job controller see it.
-    /// The witness is not told: what a test arranges is no doing of the coordinator.
+    /// Not recorded by the witness: the test did this, not the coordinator.
     pub fn store(&mut self, mut job: Value) -> Value {
         self.stamp_new(&mut job);
         let name = job["metadata"]["name"].as_str().expect("a Job has a name").to_owned();

@@ -36,7 +36,7 @@ pub enum Since {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sight {
     /// Those with its own run in it. An older run of the slot is in it, too; one that was not over
-    /// then still has the group in it, and is no reason to go. So what such a list lets through, a
+    /// then still has the group in it, and is not a reason to start. So what such a list lets through, a
     /// fresh one does. Shipped.
     WithOwnRun,
     Any,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::cluster::{GONE, Write};
 use super::cycle::{Fate, Look};
-use crate::planning::{Choice, End, MOST_SLOTS, Seen};
+use crate::planning::{Choice, End, MAX_SLOTS, Seen};
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Action {
     /// The list that the cycle will get is made now.
     Promise { cycle: u8 },
     /// Lists, which may fail, and plans.
-    Begin { cycle: u8, looks: Option<[Look; MOST_SLOTS]>, choice: Choice },
+    Begin { cycle: u8, looks: Option<[Look; MAX_SLOTS]>, choice: Choice },
     /// Asks for one slot.
     LookUp { cycle: u8, slot: u8, may_start: bool },
     /// Asks for it after a deletion without an answer.
@@ -60,7 +60,7 @@ impl fmt::Display for Action {
             Self::Send { cycle, write, fate } => {
                 write!(f, "C{cycle} sends {write}: {}", fate.words())
             }
-            Self::Arrive(write) => write!(f, "{write} arrives late, whoever sent it"),
+            Self::Arrive(write) => write!(f, "{write} arrives late"),
             Self::End { slot, end: End::Well, .. } => write!(f, "the session in s{slot} ends well"),
             Self::End { slot, end: End::Failed, .. } => write!(f, "the session in s{slot} fails"),
             Self::Exit { slot, .. } => write!(f, "the process of the session in s{slot} is gone"),
@@ -107,7 +107,7 @@ impl Fate {
     }
 }
 
-fn shown(looks: [Look; MOST_SLOTS]) -> String {
+fn shown(looks: [Look; MAX_SLOTS]) -> String {
     let slots = (0..).zip(looks).filter_map(|(slot, look): (u8, _)| {
         let word = match look.seen() {
             Seen::Nothing => return None,

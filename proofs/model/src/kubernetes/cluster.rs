@@ -1,7 +1,7 @@
 //! The API server and what it keeps: Jobs, their processes, requests that are still on their way.
 
 use super::design::{Collector, Design, Ending, Naming, Removal};
-use crate::planning::{End, MOST_SLOTS};
+use crate::planning::{End, MAX_SLOTS};
 
 /// A Job's identity. A removed one never comes back, so that all removed ones can be called
 /// [`GONE`].
@@ -77,7 +77,7 @@ pub enum Answer {
 /// Everything that the coordinator does not keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cluster {
-    pub slots: [Place; MOST_SLOTS],
+    pub slots: [Place; MAX_SLOTS],
     /// A deletion of a coordinator ended a process.
     pub killed: bool,
 }
@@ -169,7 +169,7 @@ impl Cluster {
         let place = &mut self.slots[usize::from(slot)];
         let target = match design.removal {
             Removal::ByUid => place.jobs.iter().position(|job| job.uid == uid),
-            // A name means whoever has it now.
+            // A name means the object that has it now.
             Removal::ByName | Removal::ByNameOrphaning => place.jobs.len().checked_sub(1),
             Removal::Never => None,
         };

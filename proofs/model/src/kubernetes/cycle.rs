@@ -2,7 +2,7 @@
 
 use super::cluster::{Answer, Phase, Place, Uid, Write};
 use super::design::{Blind, Design, Ledger, Naming, Removal};
-use crate::planning::{End, MOST_SLOTS, Seen, Starts};
+use crate::planning::{End, MAX_SLOTS, Seen, Starts};
 
 /// Who has a slot's name, as `Kubernetes::holder` finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,15 +39,15 @@ pub enum Task {
     Over,
 }
 
-/// One run of the coordinator. It may stop for ever at any step: that is a crash.
+/// One run of the coordinator. It may stop for good at any step: that is a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cycle {
     /// It will begin, some time.
     Waiting,
     /// The list that it will get is made already.
-    Promised([Look; MOST_SLOTS]),
+    Promised([Look; MAX_SLOTS]),
     /// Starts of different slots are under way at once.
-    Working([Task; MOST_SLOTS]),
+    Working([Task; MAX_SLOTS]),
     Over,
 }
 
@@ -165,8 +165,8 @@ impl Task {
 
 impl Cycle {
     /// With a list: what [`Look::decide`] says. Without one the slot is looked up.
-    pub fn begun(design: &Design, list: Option<[Look; MOST_SLOTS]>, starts: Starts) -> Self {
-        let mut tasks = [Task::Over; MOST_SLOTS];
+    pub fn begun(design: &Design, list: Option<[Look; MAX_SLOTS]>, starts: Starts) -> Self {
+        let mut tasks = [Task::Over; MAX_SLOTS];
         for (slot, task) in tasks.iter_mut().enumerate().filter(|(slot, _)| starts[*slot]) {
             *task = match (list, design.blind) {
                 // A cycle whose clock says otherwise here does nothing, as one that sleeps.

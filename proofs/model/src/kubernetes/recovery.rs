@@ -10,7 +10,7 @@ use super::Kubernetes;
 use super::cluster::{Cluster, Phase};
 use super::cycle::{Cycle, Fate, Look, Task};
 use super::state::State;
-use crate::planning::{MOST_SLOTS, eager};
+use crate::planning::{MAX_SLOTS, eager};
 
 pub fn property() -> Property<Kubernetes> {
     Property::always(
@@ -52,7 +52,7 @@ fn recovers(model: &Kubernetes, state: &State, list: List) -> bool {
     is_full && is_at_rest
 }
 
-fn looks(model: &Kubernetes, cluster: &Cluster) -> [Look; MOST_SLOTS] {
+fn looks(model: &Kubernetes, cluster: &Cluster) -> [Look; MAX_SLOTS] {
     cluster.slots.each_ref().map(|place| Look::at(place, model.design.naming))
 }
 

@@ -3,7 +3,7 @@
 use super::cluster::{Cluster, GONE, Phase, Uid, Write};
 use super::cycle::{Cycle, Fate, Holder, Look, Task};
 use super::design::Design;
-use crate::planning::MOST_SLOTS;
+use crate::planning::MAX_SLOTS;
 
 /// The world, the cycles, and what is still on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,7 +25,7 @@ impl State {
     }
 
     /// A list made now, as `start` keeps it.
-    pub fn looks(&self, design: &Design) -> [Look; MOST_SLOTS] {
+    pub fn looks(&self, design: &Design) -> [Look; MAX_SLOTS] {
         self.cluster.slots.each_ref().map(|place| Look::at(place, design.naming))
     }
 
@@ -75,7 +75,7 @@ impl State {
     /// Numbers the Jobs that exist from 1, calls all others gone, and puts what has no order into
     /// one.
     pub fn compact(&mut self, symmetry: bool) {
-        let known: [Vec<Uid>; MOST_SLOTS] = self
+        let known: [Vec<Uid>; MAX_SLOTS] = self
             .cluster
             .slots
             .each_ref()

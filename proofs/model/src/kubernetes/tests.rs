@@ -26,7 +26,7 @@ fn a2_a_generation_in_the_name_holds_when_records_stay_for_ever() {
         faults: 2,
         ..Design::generations(Collector::Nothing)
     };
-    safe("A2: generation in the name, records stay for ever", design);
+    safe("A2: generation in the name, records are never removed", design);
 }
 
 #[test]
