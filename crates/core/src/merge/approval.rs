@@ -122,10 +122,11 @@ fn counts(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     review.state == ReviewState::Approved
         && review.can_push
         && pull.author.as_ref() != Some(approver)
-        && is_trusted(approver, policy)
+        && may_approve(approver, policy)
 }
 
-fn is_trusted(approver: &Actor, policy: &MergePolicy) -> bool {
+/// Whether the policy counts approvals of this account, a pull request of its own aside.
+pub fn may_approve(approver: &Actor, policy: &MergePolicy) -> bool {
     let listed = policy.trusted_approvers.iter().any(|entry| *approver == listed_actor(entry));
     match approver.kind {
         ActorKind::User => listed || policy.trusted_approvers.is_empty(),
