@@ -71,9 +71,8 @@ pub enum Command {
     Stop(Stop),
     /// Validates roster and briefs and shows them as a table; no network
     Check,
-    /// Asks whether the coordinator can do its work: token, branch rules, platform, briefs,
-    /// endpoints
-    Doctor,
+    /// Checks the setup: token, branch rules, platform, agents, endpoints; changes nothing
+    Doctor(Doctor),
     /// Writes a starter roster, briefs and deploy files; overwrites nothing
     Init(Init),
     /// Tries whether a plugin of the exec platform keeps the protocol; needs no roster
@@ -160,6 +159,14 @@ pub struct Stop {
     /// Does not ask
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Also runs each distinct agent command once, with a prompt of one sentence and at most 60 s
+    #[arg(long)]
+    pub try_agent: bool,
 }
 
 /// Options of `init`.

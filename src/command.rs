@@ -104,8 +104,8 @@ pub fn run() -> ExitCode {
         Command::Pulls => with_roster(global, async |roster, form| {
             in_time(roster, pulls::run(roster, form)).await
         }),
-        Command::Doctor => with_roster(global, async |roster, form| {
-            in_time(roster, Box::pin(doctor::run(roster, global, form))).await
+        Command::Doctor(options) => with_roster(global, async |roster, form| {
+            Box::pin(doctor::run(roster, options, global, form)).await
         }),
         Command::Sessions => with_roster(global, async |roster, form| {
             in_time(roster, sessions::run(roster, global, form)).await

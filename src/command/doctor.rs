@@ -1,37 +1,66 @@
-//! `coordinator doctor`: can the coordinator do its work here? It changes nothing and starts
-//! nothing.
+//! `coordinator doctor`: checks the setup. It changes nothing, and starts nothing but the agents of
+//! `--try-agent`.
 
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::{join_all, join3};
 use reqwest::Url;
 
-use crate::cli::Global;
-use crate::command::{Outcome, Refused, clients};
+use crate::cli::{Doctor, Global};
+use crate::command::{Outcome, Refused, clients, in_time};
 use crate::cycle::MERGE_RESERVE;
 use crate::render::json::{Json, object};
 use crate::render::table::{Cell, Table, Tone, View};
 use crate::render::words::{count, sentence};
-use crate::render::{Form, MAX_LINE};
+use crate::render::{Form, MAX_LINE, Output};
 use coordinator_core::endpoint::Endpoint;
 use coordinator_core::finding::{Finding, Grade};
 use coordinator_core::fleet::Role;
+use coordinator_core::report::Contact;
 use coordinator_github::Github;
 use coordinator_http::{Client, proxy_for, variable};
 use coordinator_platform_local::exec::Purpose;
-use coordinator_roster::{Missing, Problem, Roster};
+use coordinator_roster::{Missing, PlatformKind, Problem, Roster, leftover_placeholders};
 
-/// A name service that takes longer would cost every health check as much.
+mod identities;
+mod memory;
+mod trial;
+
+/// A slower name service would delay every health check as well.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Exits with 1 when something stands in the way.
+/// Exits with 1 on a problem; a warning alone is not one.
 ///
 /// Fails on half the variables of a GitHub App.
-pub async fn run(roster: &Roster, global: &Global, form: Form<'_>) -> anyhow::Result<Outcome> {
-    let findings = findings(roster, global, &Client::new(), SystemTime::now()).await?;
+pub async fn run(
+    roster: &Roster,
+    options: &Doctor,
+    global: &Global,
+    form: Form<'_>,
+) -> anyhow::Result<Outcome> {
+    let client = Client::new();
+    let checks = findings(roster, global, &client, SystemTime::now());
+    let mut findings = in_time(roster, checks).await?;
+    if options.try_agent {
+        findings.extend(trial::findings(roster).await);
+    } else {
+        findings.extend(not_tried(roster));
+    }
+    // The worst first; otherwise in the order of the checks.
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
     let stdout = show(&findings, form)?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
     Ok(Outcome { stdout, code: u8::from(failed) })
+}
+
+/// An agent that is not logged in is found by a trial only.
+fn not_tried(roster: &Roster) -> Option<Finding> {
+    let is_local = matches!(roster.platform.kind, PlatformKind::Process { .. });
+    let has_agents = roster.roles.iter().any(|role| role.count > 0);
+    (is_local && has_agents).then(|| {
+        let what = "not tried whether the agent is logged in";
+        Finding::note(what, "run `coordinator doctor --try-agent`, which sends one short prompt")
+    })
 }
 
 /// Checks the roster, the platform, the names of production, and GitHub where the roster configures
@@ -46,10 +75,14 @@ async fn findings(
     let (platform, endpoints, merging) = join3(
         platform(roster, global, client, now),
         production(&roster.health),
-        merging(roster, &github, now),
+        merging(roster, client, &github, now),
     )
     .await;
     let mut findings = vec![agents(roster)];
+    findings.extend(leftover_placeholders(roster).into_iter().map(|leftover| {
+        let what = format!("{} is still the example `{}`", leftover.key, leftover.value);
+        Finding::fail(what, "replace it")
+    }));
     findings.extend(roster.missing.iter().map(|missing| unset(roster, missing)));
     Ok([findings, platform?, merging, endpoints].concat())
 }
@@ -64,9 +97,14 @@ async fn platform(
     let context = global.context.as_deref();
     let platform = clients::platform(roster, Purpose::Look, context, client).await?;
     Ok(match platform {
-        Ok(platform) => platform.check(roster, context, now).await,
+        Ok(platform) => {
+            let mut findings = platform.check(roster, context, now).await;
+            findings.extend(memory::finding(roster, &platform).await);
+            findings
+        }
         Err(error) => {
-            vec![Finding::fail(format!("{error:#}"), "no session is listed or started until then")]
+            let remedy = "repair it: until then no session is listed or started";
+            vec![Finding::fail(format!("{error:#}"), remedy)]
         }
     })
 }
@@ -76,7 +114,8 @@ fn deadline(roster: &Roster) -> Option<Finding> {
     let what = || {
         let [deadline, reserve] = [deadline, reserve].map(humantime::format_duration);
         format!(
-            "nothing is ever merged: no merge starts in the last {reserve} of the deadline, which is {deadline}"
+            "nothing is ever merged: \
+             the deadline is {deadline}, and no merge starts in its last {reserve}"
         )
     };
     (deadline <= reserve).then(|| Finding::warn(what(), "raise `deadline`; its default is 200s"))
@@ -84,6 +123,7 @@ fn deadline(roster: &Roster) -> Option<Finding> {
 
 async fn merging(
     roster: &Roster,
+    client: &anyhow::Result<Client>,
     github: &anyhow::Result<Github>,
     now: SystemTime,
 ) -> Vec<Finding> {
@@ -97,13 +137,14 @@ async fn merging(
         Ok(github) => {
             let mut findings = github.diagnose(now, roster.merge.last_push_approval).await;
             findings.extend(deadline(roster));
+            if github.contact() == Contact::Reached {
+                findings.extend(identities::findings(roster, client).await);
+            }
             findings
         }
         Err(error) => {
-            vec![Finding::fail(
-                format!("{error:#}"),
-                "the merge step fails until then, the others run",
-            )]
+            let remedy = "until then the merge step fails; the other steps run";
+            vec![Finding::fail(format!("{error:#}"), remedy)]
         }
     }
 }
@@ -112,19 +153,19 @@ async fn merging(
 fn agents(roster: &Roster) -> Finding {
     let agents: u32 = roster.roles.iter().map(|role| role.count).sum();
     let what = format!(
-        "{} is valid: {}, {}, every brief is there",
+        "{} is valid: {}, {}, all briefs found",
         roster.path.display(),
         count(roster.roles.len() as u64, "role"),
         count(agents.into(), "agent"),
     );
     if agents == 0 {
-        Finding::warn(what, "nothing is started until some role has a `count`")
+        Finding::warn(what, "set the `count` of a role: until then nothing is started")
     } else {
         Finding::ok(what)
     }
 }
 
-/// A cycle that would start a session or a plugin without the variable does not run.
+/// `reconcile` refuses to run where a session or a plugin would lack the variable.
 fn unset(roster: &Roster, missing: &Missing) -> Finding {
     let Problem { message, hint, .. } = &missing.problem;
     let hint = hint.as_deref().unwrap_or_default();
@@ -136,7 +177,7 @@ fn unset(roster: &Roster, missing: &Missing) -> Finding {
     }
 }
 
-/// Whether the names of production are known. Nothing is requested from it.
+/// Whether the names of production resolve. Production itself gets no request.
 async fn production(endpoints: &[Endpoint]) -> Vec<Finding> {
     if endpoints.is_empty() {
         return vec![Finding::ok("health checks are not configured: the roster has no [[health]]")];
@@ -147,41 +188,42 @@ async fn production(endpoints: &[Endpoint]) -> Vec<Finding> {
 async fn resolve(Endpoint { name, url, .. }: &Endpoint) -> Finding {
     let Ok(url) = Url::parse(url) else {
         return Finding::fail(
-            format!("the URL of {name} cannot be read"),
-            "correct it in [[health]]",
+            format!("the URL of {name} is invalid"),
+            "correct `url` in [[health]]",
         );
     };
     let host = url.host_str().unwrap_or_default().to_owned();
     match proxy_for(&url, &variable) {
         Ok(None) => {}
-        // The proxy looks the name up.
+        // The proxy resolves the name.
         Ok(Some(proxy)) => {
-            return Finding::ok(format!("{name} is reached through the proxy {proxy}: {host}"));
+            return Finding::ok(format!("{name} ({host}) is reached through the proxy {proxy}"));
         }
         Err(why) => return Finding::fail(format!("{name}: {why}"), "correct the variable"),
     }
     let lookup = tokio::task::spawn_blocking(move || url.socket_addrs(|| None));
-    let remedy = "correct `url` in [[health]], or let this machine know the name";
+    let remedy = "correct `url` in [[health]], or this machine's DNS";
     match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
         Ok(Ok(Ok(addresses))) if !addresses.is_empty() => {
-            Finding::ok(format!("the address of {name} is known: {host}"))
+            Finding::ok(format!("{name} resolves: {host}"))
         }
         Ok(Ok(Err(error))) => {
-            Finding::fail(format!("no address of {name}: {host}: {error}"), remedy)
+            Finding::fail(format!("{name} does not resolve: {host}: {error}"), remedy)
         }
-        Ok(Ok(Ok(_)) | Err(_)) => Finding::fail(format!("no address of {name}: {host}"), remedy),
+        Ok(Ok(Ok(_)) | Err(_)) => Finding::fail(format!("{name} does not resolve: {host}"), remedy),
         Err(_) => {
             let seconds = LOOKUP_TIMEOUT.as_secs();
-            Finding::fail(
-                format!("no address of {name}: {host} was not found within {seconds} s"),
-                remedy,
-            )
+            Finding::fail(format!("{name} does not resolve within {seconds} s: {host}"), remedy)
         }
     }
 }
 
 fn show(findings: &[Finding], form: Form<'_>) -> serde_json::Result<String> {
-    form.show(|| view(findings), |secrets| document(findings).line(secrets))
+    let shown = form.show(|| view(findings), |secrets| document(findings).line(secrets))?;
+    Ok(match form.output {
+        Output::Json => shown,
+        Output::Text | Output::Markdown => format!("{}\n\n{shown}", summary(findings)),
+    })
 }
 
 fn document(findings: &[Finding]) -> Json {
@@ -199,29 +241,35 @@ fn view(findings: &[Finding]) -> View {
     let row = |finding: &Finding| {
         let (tone, markdown) = match finding.grade {
             Grade::Ok => (Tone::Done, ""),
+            Grade::Note => (Tone::Detail, "**note**"),
             Grade::Warn => (Tone::Held, "**warn**"),
             Grade::Fail => (Tone::Failed, "**fail**"),
         };
         let what = sentence(&finding.what);
-        let said = match &finding.remedy {
+        let text = match &finding.remedy {
             Some(remedy) => format!("{what}; {}", sentence(remedy)),
             None => what,
         };
         let grade = Cell::ours(finding.grade.word()).tone(tone).in_markdown(markdown);
-        vec![grade, Cell::new(said).max(MAX_LINE)]
+        vec![grade, Cell::new(text).max(MAX_LINE)]
     };
     let table = Table { headings: &[], rows: findings.iter().map(row).collect() };
-    View { table, lines: vec![summary(findings)] }
+    View { table, ..View::default() }
 }
 
+/// "3 problems, 1 warning".
 fn summary(findings: &[Finding]) -> String {
-    let of = |grade| findings.iter().filter(|finding| finding.grade == grade).count() as u64;
-    match (of(Grade::Fail), of(Grade::Warn)) {
-        (0, 0) => "all is well".to_owned(),
-        (0, warnings) => count(warnings, "warning"),
-        (failures, warnings) => {
-            format!("{}, {}", count(failures, "failure"), count(warnings, "warning"))
-        }
+    let of = |grade, word: &str| {
+        let found = findings.iter().filter(|finding| finding.grade == grade).count() as u64;
+        (found > 0).then(|| count(found, word))
+    };
+    let counts = [(Grade::Fail, "problem"), (Grade::Warn, "warning")];
+    let found: Vec<String> =
+        counts.into_iter().filter_map(|(grade, word)| of(grade, word)).collect();
+    match (found.as_slice(), of(Grade::Note, "check")) {
+        ([], None) => "all is well".to_owned(),
+        ([], Some(checks)) => format!("no problem found; {checks} not made"),
+        (found, _) => found.join(", "),
     }
 }
 
@@ -247,17 +295,17 @@ mod tests {
     #[test]
     fn each_finding_is_one_line_with_its_remedy() {
         let text = render(&findings(), Output::Text, Screen::PLAIN).expect("it is written");
-        let expected = "ok    the token may merge\n\
+        let expected = "1 problem, 1 warning\n\n\
+            ok    the token may merge\n\
             warn  the token expires <soon>; make a new one in time\n\
-            fail  no command `claude`[31m on PATH; install it\n\n\
-            1 failure, 1 warning\n";
+            fail  no command `claude`[31m on PATH; install it\n";
         assert_eq!(text, expected);
         let narrow =
             render(&findings()[1..2], Output::Text, Screen { color: false, width: Some(40) });
         let narrow = narrow.expect("it is written");
         assert_eq!(
             narrow,
-            "warn  the token expires <soon>; make a\n      new one in time\n\n1 warning\n"
+            "1 warning\n\nwarn  the token expires <soon>; make a\n      new one in time\n"
         );
     }
 
@@ -269,14 +317,14 @@ mod tests {
         let markdown =
             render(&findings()[1..2], Output::Markdown, Screen::PLAIN).expect("it is written");
         assert!(
-            markdown.starts_with("- **warn** the token expires &#60;soon&#62;; make"),
+            markdown.starts_with("1 warning\n\n- **warn** the token expires &#60;soon&#62;; make"),
             "{markdown}"
         );
         assert_eq!(
             render(&findings()[..1], Output::Text, Screen::PLAIN)
                 .expect("it is written")
                 .lines()
-                .last(),
+                .next(),
             Some("all is well")
         );
     }
@@ -293,26 +341,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_known_name_is_fine_and_its_credentials_are_not_shown() {
+    async fn a_name_that_resolves_is_fine_and_its_credentials_are_not_shown() {
         let finding = check("http://user:hunter22@127.0.0.1:9/healthz").await;
-        assert_eq!(finding, Finding::ok("the address of production is known: 127.0.0.1"));
+        assert_eq!(finding, Finding::ok("production resolves: 127.0.0.1"));
     }
 
     #[tokio::test]
-    async fn an_unknown_name_is_a_failure_with_a_remedy() {
-        // Too long for a question to a name server: it fails without the network.
+    async fn a_name_that_does_not_resolve_is_a_problem_with_a_remedy() {
+        // Too long for a DNS query: it fails without the network.
         let host = "a".repeat(64) + ".invalid";
         let finding = check(&format!("http://{host}/")).await;
         assert_eq!(finding.grade, Grade::Fail);
         assert!(
-            finding.what.starts_with(&format!("no address of production: {host}")),
+            finding.what.starts_with(&format!("production does not resolve: {host}")),
             "{finding:?}"
         );
         assert!(finding.remedy.is_some_and(|remedy| remedy.contains("[[health]]")));
     }
 
     #[tokio::test]
-    async fn without_endpoints_that_is_said() {
+    async fn a_roster_without_endpoints_has_a_line_for_that() {
         assert!(production(&[]).await[0].what.contains("not configured"));
     }
 }

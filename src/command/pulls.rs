@@ -37,8 +37,8 @@ pub struct PullRow {
 /// Fails when the list fails.
 pub async fn run(roster: &Roster, form: Form<'_>) -> anyhow::Result<Outcome> {
     let github = clients::github(roster, &Client::new())??;
-    let rows = judged(&github, &roster.merge, roster.deadline).await?;
-    let notes = notes(&github);
+    let body = judged(&github, &roster.merge, roster.deadline).await?;
+    let (rows, notes) = (rows(&body), notes(&github, &body));
     if form.output == Output::Json {
         // The document has no place for them.
         for note in &notes {
@@ -49,11 +49,13 @@ pub async fn run(roster: &Roster, form: Form<'_>) -> anyhow::Result<Outcome> {
 }
 
 /// What concerns all pull requests.
-fn notes(github: &Github) -> Vec<String> {
+fn notes(github: &Github, body: &MergeReport) -> Vec<String> {
+    let blocker = body.blocker.as_ref();
+    let blocker = blocker.map(|skip| format!("nothing can be merged: {}", skip.detail));
     let renamed = github
         .renamed_to()
         .map(|name| format!("the repository is `{name}` by now; correct `name` in [repository]"));
-    renamed.into_iter().chain(github.unavailable()).collect()
+    blocker.into_iter().chain(renamed).chain(github.unavailable()).collect()
 }
 
 /// Asks GitHub and judges; merges nothing.
@@ -63,7 +65,7 @@ pub async fn judged(
     github: &Github,
     policy: &MergePolicy,
     deadline: Duration,
-) -> anyhow::Result<Vec<PullRow>> {
+) -> anyhow::Result<MergeReport> {
     let mut body = MergeReport::default();
     let merge_until = Instant::now() + deadline;
     let context = MergeContext {
@@ -73,7 +75,7 @@ pub async fn judged(
         production: None,
     };
     merge::run(&mut body, github, policy, &context).await?;
-    Ok(rows(&body))
+    Ok(body)
 }
 
 /// The entries of a dry run, oldest first.

@@ -153,6 +153,9 @@ fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
             judge_end("merge", &report.merge, found);
         }
     }
+    if let Some(blocker) = &merge.blocker {
+        found.push((Status::Degraded, format!("nothing can be merged: {}", blocker.detail)));
+    }
     if !merge.unjudged.is_empty() {
         let none_was = merge.unjudged.len() as u64 >= u64::from(merge.open);
         let status = if none_was { Status::Broken } else { Status::Degraded };

@@ -66,9 +66,40 @@ fn a_required_check_that_was_skipped_is_told_from_one_that_never_ran() {
         .flatten()
         .filter_map(|row| row["detail"].as_str())
         .collect();
-    let skipped =
-        "`e2e` was skipped or neutral: GitHub counts that as passed, `required_checks` does not";
-    assert_eq!(details, [skipped, "no check `e2e` on the head commit"]);
+    let skipped = "`e2e` was skipped or neutral, which does not satisfy `required_checks`";
+    assert_eq!(details, [skipped, "the check `e2e` is missing on the head commit"]);
+}
+
+#[test]
+fn what_forbids_every_merge_degrades_a_cycle_also_while_nothing_is_open() {
+    let bare = Repository::with([]);
+    let no_squash = "the repository does not allow squash merges; allow them in its settings";
+    let no_access = "the token has no write access; \
+        give it write access to contents and pull requests";
+    let read_only = Some("READ".to_owned());
+    for (repository, why) in [
+        (Repository { squash_allowed: false, ..bare.clone() }, no_squash),
+        (Repository { viewer_permission: read_only, ..bare }, no_access),
+    ] {
+        let github = GitHub::start(repository);
+        let sentence = format!("nothing can be merged: {why}");
+        let workplace = workplace(&github);
+        let report = coordinator(&workplace).args(MERGE).run().json();
+        assert_eq!(report["status"], "degraded", "{report:#}");
+        assert_eq!(report["reasons"], json!([sentence]));
+        let pulls = coordinator(&workplace).args(["pulls"]).run();
+        assert!(pulls.stdout.contains(&sentence), "{}", pulls.stdout);
+    }
+}
+
+#[test]
+fn a_merge_call_that_finds_squash_merges_off_degrades_the_cycle_once() {
+    let github = github([Pull::eligible(1), Pull::eligible(2)]);
+    let refusal = Fault::status(405, "Squash merges are not allowed on this repository.");
+    github.script(Route::Merge(1), [refusal]);
+    let report = coordinator(&workplace(&github)).args(MERGE).run().json();
+    assert_eq!(report["status"], "degraded", "{report:#}");
+    assert_eq!(report["reasons"].as_array().map(Vec::len), Some(1), "{report:#}");
 }
 
 #[test]

@@ -1,19 +1,21 @@
-//! What a look at the surroundings brought to light, and what to do about it.
+//! One result of `doctor`: what was found, and what to do about it.
 
 use std::time::{Duration, SystemTime};
 
-/// Less says nothing: an answer takes its time. GitHub refuses an App's token that was issued in
-/// its future (GitHub Docs, "Generating a JSON Web Token").
+/// A smaller difference may be the time that the answer took. GitHub refuses an App's token that was
+/// issued in its future (GitHub Docs, "Generating a JSON Web Token").
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// How a finding stands; the order is from good to bad.
+/// How bad a finding is; the order is from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
     /// As it should be.
     Ok,
-    /// It works, but somebody should know.
+    /// It was not checked.
+    Note,
+    /// It works, with a risk or a cost.
     Warn,
-    /// The coordinator cannot do a part of its work like this.
+    /// A part of the coordinator's work fails.
     Fail,
 }
 
@@ -22,16 +24,16 @@ impl Grade {
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Note => "note",
             Self::Warn => "warn",
             Self::Fail => "fail",
         }
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How it stands.
     pub grade: Grade,
     /// What was found, in one line; may quote untrusted text.
     pub what: String,
@@ -40,24 +42,29 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// It is as it should be.
+    /// As it should be.
     pub fn ok(what: impl Into<String>) -> Self {
         Self { grade: Grade::Ok, what: what.into(), remedy: None }
     }
 
-    /// It works, but somebody should know.
+    /// It was not checked; `remedy` is how to check it.
+    pub fn note(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { grade: Grade::Note, what: what.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// It works, with a risk or a cost.
     pub fn warn(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { grade: Grade::Warn, what: what.into(), remedy: Some(remedy.into()) }
     }
 
-    /// It stands in the way.
+    /// A part of the coordinator's work fails until it is repaired.
     pub fn fail(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { grade: Grade::Fail, what: what.into(), remedy: Some(remedy.into()) }
     }
 }
 
-/// Whether this machine's clock agrees with that of `whose` server. `theirs` is of an answer, whose
-/// way took less than the difference that counts.
+/// Whether this machine's clock agrees with that of `whose` server, whose answer was dated
+/// `theirs`.
 pub fn clock(whose: &str, theirs: SystemTime, ours: SystemTime, remedy: &str) -> Finding {
     let (difference, word) = match ours.duration_since(theirs) {
         Ok(ahead) => (ahead, "ahead of"),

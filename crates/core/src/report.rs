@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::fleet::{FleetName, Hold, RoleKey, Slot, Stuck, Target, Unmanaged};
-use crate::merge::reason::Reason as PullReason;
+use crate::merge::reason::{Reason as PullReason, Skip};
 use crate::pull::GapCause;
 use crate::source::EffectReport;
 
@@ -299,6 +299,8 @@ pub struct MergeReport {
     pub conflicts: u32,
     /// Open pull requests that could not be judged, because GitHub did not show enough of them.
     pub unjudged: Vec<Unjudged>,
+    /// Why no pull request of the repository can be merged, also where none is open.
+    pub blocker: Option<Skip>,
     /// The repository's new name, where it is not the roster's any more.
     pub renamed_to: Option<String>,
     /// What this GitHub cannot say, one sentence each.

@@ -9,8 +9,11 @@ const CANDIDATES: &str = include_str!("candidates.graphql");
 const RECHECK_PULL: &str = include_str!("recheck_pull.graphql");
 const PULL: &str = include_str!("pull.graphql");
 
-/// What `doctor` asks; variables `owner` and `name`.
+/// The repository, its rules and the token, for `doctor`; variables `owner` and `name`.
 pub const DOCTOR: &str = include_str!("doctor.graphql");
+
+/// The account of a token, which `doctor` compares; variables `owner` and `name`.
+pub const IDENTITY: &str = include_str!("identity.graphql");
 
 /// Numbers and titles of open pull requests; variables `owner`, `name`, `first`, `after`.
 pub const NUMBERS: &str = include_str!("numbers.graphql");

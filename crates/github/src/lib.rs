@@ -27,6 +27,7 @@ use coordinator_core::report::{Cause, Contact};
 use coordinator_http::Client;
 
 pub use credentials::Credentials;
+pub use identity::Account;
 pub use list::{Pages, PullPage};
 pub use merge::MergeOutcome;
 pub use recheck::{MAX_PULLS, Rereads};
@@ -39,6 +40,7 @@ mod credentials;
 mod diagnose;
 pub mod documents;
 mod graphql;
+mod identity;
 mod list;
 mod merge;
 mod pull;

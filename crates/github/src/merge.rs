@@ -10,6 +10,7 @@ use coordinator_core::merge::reason::Reason::{
 };
 use coordinator_core::merge::reason::Skip;
 use coordinator_core::merge::title::CommitText;
+use coordinator_core::merge::verdict::squash_disabled;
 use coordinator_core::pull::Sha;
 use coordinator_core::report::RateLimit;
 
@@ -71,7 +72,7 @@ impl Github {
             }
         }
         let most = FILES_PER_PAGE * MAX_FILE_PAGES;
-        Err(Error::Failed(format!("it changes {most} files or more, GitHub lists no more")))
+        Err(Error::Failed(format!("it changes {most} files or more, and GitHub lists only {most}")))
     }
 
     /// Sends the merge call, once. GitHub refuses it if the head moved.
@@ -115,7 +116,7 @@ const REFUSALS: [(&str, Reason); 15] = [
     ("closed", NotMergeable),
 ];
 
-/// What an answer means. Pure: of the body, `message` and `merged` alone decide.
+/// What an answer means. Only `message` and `merged` of the body decide.
 fn classify(status: u16, message: &str, body: Option<MergeBody>) -> MergeOutcome {
     let quote = match message {
         "" => format!("GitHub answered {status}"),
@@ -131,18 +132,18 @@ fn classify(status: u16, message: &str, body: Option<MergeBody>) -> MergeOutcome
         (409, ..) => HeadMoved,
         (401 | 403, ..) => Forbidden,
         (300..=399 | 404, ..) => NotFound,
-        // A timeout, or a page that is not an answer of GitHub's API, says nothing about the merge.
+        // After a timeout, or a page that is not from GitHub's API, the merge may have happened.
         (..=299 | 408 | 500.., ..) => return unknown(&quote),
         _ => ValidationFailed,
     };
     let detail = match reason {
-        BaseModified => "the base moved at that moment; the next cycle tries again".to_owned(),
-        SquashDisabled => {
-            "the repository does not allow squash merges; turn them on in its settings".to_owned()
+        BaseModified => {
+            "the base branch moved during the merge; the next cycle tries again".to_owned()
         }
+        SquashDisabled => return MergeOutcome::NotMerged(squash_disabled()),
         NotFound if status < 400 => {
             format!(
-                "GitHub answered {status}: the repository has moved; correct `name` in [repository]"
+                "GitHub answered {status}: the repository moved; correct `name` in [repository]"
             )
         }
         _ => quote,
@@ -151,7 +152,7 @@ fn classify(status: u16, message: &str, body: Option<MergeBody>) -> MergeOutcome
 }
 
 fn unknown(why: &str) -> MergeOutcome {
-    let detail = format!("it may be merged: {why}; the next cycle looks again");
+    let detail = format!("unknown whether it was merged: {why}; the next cycle checks");
     MergeOutcome::NotMerged(Skip::new(Reason::MergeOutcomeUnknown, detail))
 }
 

@@ -74,6 +74,16 @@ fn history(branch: &str, node: &Value) -> Option<BranchHistory> {
     Some(BranchHistory { branch: branch.to_owned(), commits })
 }
 
+/// `viewerPermission`; null for GitHub Apps and the token of GitHub Actions.
+pub(super) fn permission(word: &Value) -> Permission {
+    match word.as_str() {
+        None => Permission::Unknown,
+        Some("ADMIN") => Permission::Admin,
+        Some("WRITE" | "MAINTAIN") => Permission::Write,
+        Some(_) => Permission::ReadOnly,
+    }
+}
+
 /// The facts of a repository, read with these bases.
 pub(super) fn facts(node: &Value, bases: &[String]) -> RepositoryFacts {
     let default_node = &node["defaultBranchRef"];
@@ -85,12 +95,7 @@ pub(super) fn facts(node: &Value, bases: &[String]) -> RepositoryFacts {
     RepositoryFacts {
         archived: node["isArchived"] != Value::Bool(false),
         squash_allowed: node["squashMergeAllowed"] == Value::Bool(true),
-        permission: match &node["viewerPermission"] {
-            Value::Null => Permission::Unknown,
-            word if word == "ADMIN" => Permission::Admin,
-            word if word == "WRITE" || word == "MAINTAIN" => Permission::Write,
-            _ => Permission::ReadOnly,
-        },
+        permission: permission(&node["viewerPermission"]),
         branches: default.into_iter().chain(listed).collect(),
         default_branch,
     }

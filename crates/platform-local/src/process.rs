@@ -38,6 +38,7 @@ mod exec;
 mod supervision;
 mod proc;
 mod logs;
+mod neighbors;
 mod stop;
 mod retention;
 
@@ -87,7 +88,9 @@ impl Process {
 
     /// Whether sessions can be kept on this machine.
     pub fn check(&self, roles: &[Role]) -> Vec<Finding> {
-        check::findings(roles, &self.settings.roster, &self.settings.state_dir)
+        let mut findings = check::findings(roles, &self.settings.roster, &self.settings.state_dir);
+        findings.extend(neighbors::findings(&self.settings));
+        findings
     }
 
     /// Every slot with all its records, and the errors of those that cannot be read.

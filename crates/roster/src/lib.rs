@@ -77,6 +77,7 @@ pub enum PlatformKind {
 }
 
 mod agents;
+mod leftovers;
 mod load;
 mod platform;
 mod problem;
@@ -88,6 +89,7 @@ pub mod reference;
 pub mod shipped;
 
 pub use coordinator_core::section::Problem;
+pub use leftovers::{Leftover, leftover_placeholders};
 pub use load::{complaint, complaints, load};
 pub use problem::{Located, Problems};
 pub use variables::Missing;

@@ -144,10 +144,11 @@ fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Reply {
     }
 }
 
-fn is_authorised(state: &State, request: &Request<Bytes>) -> bool {
+fn is_authorised(state: &mut State, request: &Request<Bytes>) -> bool {
     let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| value.split_once(' ')).map(|(_, token)| token);
-    token.is_some_and(|token| state.tokens.iter().any(|known| known == token))
+    let Some((_, token)) = header.and_then(|value| value.split_once(' ')) else { return false };
+    state.viewer = state.accounts.get(token).cloned();
+    state.viewer.is_some() || state.tokens.iter().any(|known| known == token)
 }
 
 fn common_headers(state: &State, mut reply: Reply) -> Reply {

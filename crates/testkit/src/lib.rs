@@ -45,7 +45,7 @@ pub use production::Production;
 pub use program::{Finished, Program};
 pub use pull::{Author, Check, Maker, Pull, Review, commit_id};
 pub use server::Reply;
-pub use state::{Repository, State};
+pub use state::{Account, Repository, State};
 pub use workplace::Workplace;
 
 /// The credential of the world; no output may ever contain it.

@@ -17,6 +17,10 @@ pub struct State {
     pub repositories: BTreeMap<String, Repository>,
     /// Tokens that GitHub knows.
     pub tokens: Vec<String>,
+    /// Further accounts, by their token.
+    pub accounts: BTreeMap<String, Account>,
+    /// The account whose token came with the request that is answered, where it is one of them.
+    pub viewer: Option<Account>,
     /// When the token expires, as GitHub says it: `2030-01-01 00:00:00 UTC`.
     pub token_expiration: Option<String>,
     /// Seconds by which GitHub's clock differs from this machine's.
@@ -39,6 +43,14 @@ pub struct State {
     pub journal: Vec<Entry>,
 }
 
+/// An account beside the coordinator's.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub login: String,
+    /// `viewerPermission` of every repository.
+    pub permission: Option<String>,
+}
+
 /// Something that happens to the world.
 pub type Change = Box<dyn FnOnce(&mut State) + Send>;
 
@@ -58,6 +70,8 @@ impl State {
         Self {
             repositories: BTreeMap::from([(repository.name.clone(), repository)]),
             tokens: vec![super::TOKEN.to_owned()],
+            accounts: BTreeMap::new(),
+            viewer: None,
             token_expiration: None,
             clock_offset: 0,
             rate_limit_remaining: 5_000,

@@ -27,15 +27,22 @@ impl ObjectValue for Query<'_> {
         };
         let found = match info.field_name() {
             "rateLimit" => Ok(rate_limit(self.0)),
-            "viewer" => Ok(json!({"__typename": "User", "login": "coordinator-bot"})),
+            "viewer" => {
+                let login = self.0.viewer.as_ref().map(|account| account.login.as_str());
+                let login = login.unwrap_or("coordinator-bot");
+                Ok(json!({"__typename": "User", "login": login}))
+            }
             "repository" => {
                 let name = format!("{}/{}", argument("owner"), argument("name"));
                 let message =
                     format!("NOT_FOUND: Could not resolve to a Repository with the name '{name}'.");
                 let found = self.0.named(&name).ok_or(FieldError { message })?;
-                let Value::Object(fields) = repository(found) else {
+                let Value::Object(mut fields) = repository(found) else {
                     unreachable!("it is an object")
                 };
+                if let Some(viewer) = &self.0.viewer {
+                    fields.insert("viewerPermission".to_owned(), json!(viewer.permission));
+                }
                 return Ok(ResolvedValue::object(RepositoryView(found, View(fields))));
             }
             "node" => {

@@ -6,6 +6,7 @@ use std::mem;
 use std::time::{Duration, SystemTime};
 
 use coordinator_core::merge::reason::{Reason, Skip};
+use coordinator_core::merge::verdict;
 use coordinator_core::pull::{Gap, GapCause, Permission, Pull, RepositoryFacts, Unreadable};
 use coordinator_core::report::{MergeReport, Merged, NotMerged, RecentMerge, Unjudged};
 use coordinator_github::ListHead;
@@ -106,6 +107,7 @@ impl<'a> Decisions<'a> {
         self.is_listed = true;
         self.body.token_expires_at = head.token_expires_at;
         self.body.token_is_administrator = head.repository.permission == Permission::Admin;
+        self.body.blocker = verdict::blocker(&head.repository);
         self.body.recent = recent(&head.repository, head.clock.now());
     }
 }

@@ -112,7 +112,10 @@ impl MergeRun<'_> {
         self.decisions.decide(pull, Decision::Left(skip.clone()));
         match skip.reason {
             Reason::MergeOutcomeUnknown => self.progress.merges += 1,
-            Reason::SquashDisabled => self.progress.over = Some(skip),
+            Reason::SquashDisabled => {
+                self.decisions.body().blocker = Some(skip.clone());
+                self.progress.over = Some(skip);
+            }
             Reason::BaseModified if self.progress.tried.insert(number, skip).is_none() => {
                 self.progress.not_before = Some(Instant::now() + BASE_SETTLES);
                 return true;

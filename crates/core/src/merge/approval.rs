@@ -1,4 +1,4 @@
-//! Rules 9 and 10: is the head approved, by people who count, for long enough? Pure.
+//! Is the head approved, by accounts whose approval counts, for long enough?
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
     if let Some(review) = opposed {
         let who =
             review.author.as_ref().map_or_else(|| "a deleted account".to_owned(), Actor::to_string);
-        return Some(Skip::new(Reason::ChangesRequested, format!("{who} asks for changes")));
+        return Some(Skip::new(Reason::ChangesRequested, format!("{who} requested changes")));
     }
     if !pull.reviews.complete {
         return Some(Skip::new(Reason::ReviewsTruncated, "not all of its reviews could be read"));
@@ -24,14 +24,17 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
         ReviewDecision::ChangesRequested => {
             return Some(Skip::new(
                 Reason::ChangesRequested,
-                "GitHub says that changes are requested",
+                "GitHub shows that changes are requested",
             ));
         }
         ReviewDecision::ReviewRequired => {
-            return Some(Skip::new(Reason::ReviewRequired, "GitHub says that a review is missing"));
+            return Some(Skip::new(
+                Reason::ReviewRequired,
+                "a review that GitHub requires is missing",
+            ));
         }
         ReviewDecision::Unknown => {
-            let detail = "GitHub's decision on its reviews could not be read";
+            let detail = "GitHub's review decision could not be read";
             return Some(Skip::new(Reason::ReviewRequired, detail));
         }
     }
@@ -52,7 +55,7 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
     }
 }
 
-/// A reviewer who pushes to a branch and then approves it is one pair of eyes.
+/// A reviewer who pushes to a branch and approves it has reviewed their own change.
 fn is_of_the_own_push(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     match (policy.last_push_approval, &pull.last_push) {
         // A commit does not say whether a login is a person's or an app's.
@@ -66,8 +69,8 @@ fn is_of_the_own_push(review: &Review, pull: &Pull, policy: &MergePolicy) -> boo
 }
 
 fn uncounted(mut skip: Skip, maker: &Actor) -> Skip {
-    let why = format!("{maker} made the head commit, so their approval does not count");
-    skip.detail = format!("{}; {why} (`last_push_approval`)", skip.detail);
+    let why = format!("{maker} made that commit and cannot approve it (`last_push_approval`)");
+    skip.detail = format!("{}; {why}", skip.detail);
     skip
 }
 
@@ -75,8 +78,7 @@ fn uncounted(mut skip: Skip, maker: &Actor) -> Skip {
 fn unknown_push(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
     match (policy.last_push_approval, &pull.last_push) {
         (LastPushApproval::Require, LastPush::Unknown(why)) => {
-            let detail =
-                format!("no approval counts with `last_push_approval = \"require\"`: {why}");
+            let detail = format!("`last_push_approval` cannot be checked: {why}");
             Some(Skip::new(Reason::NotApproved, detail))
         }
         (LastPushApproval::Require, LastPush::By(_)) | (LastPushApproval::Github, _) => None,
@@ -107,7 +109,7 @@ fn enough(
     if approvals.len() >= needed {
         return Some(Skip::new(
             Reason::StaleApproval,
-            format!("{detail}, the others are of an older one"),
+            format!("{detail}; the others are for older commits"),
         ));
     }
     Some(Skip::new(Reason::NotApproved, detail))
@@ -120,10 +122,11 @@ fn counts(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     review.state == ReviewState::Approved
         && review.can_push
         && pull.author.as_ref() != Some(approver)
-        && is_trusted(approver, policy)
+        && may_approve(approver, policy)
 }
 
-fn is_trusted(approver: &Actor, policy: &MergePolicy) -> bool {
+/// Whether the policy counts approvals of this account, a pull request of its own aside.
+pub fn may_approve(approver: &Actor, policy: &MergePolicy) -> bool {
     let listed = policy.trusted_approvers.iter().any(|entry| *approver == listed_actor(entry));
     match approver.kind {
         ActorKind::User => listed || policy.trusted_approvers.is_empty(),
@@ -152,7 +155,7 @@ fn settling(approvals: &[&Review], settle: Duration, now: SystemTime) -> Option<
     let youngest = approvals.iter().map(|review| age(review).unwrap_or_default()).min()?;
     (youngest < settle).then(|| {
         let detail = format!(
-            "the newest approval is {} old, merging waits for {}",
+            "approved {} ago; merges wait until an approval is {} old (`settle`)",
             super::verdict::seconds(youngest),
             super::verdict::seconds(settle)
         );
@@ -347,14 +350,14 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_says_whose_approval_does_not_count() {
+    fn the_sentence_names_the_account_whose_approval_does_not_count() {
         let (mut pull, mut policy) = (pull(), policy());
         pushed_by(&[user("alice")])(&mut pull, &mut policy);
-        let skip = judge(&pull, &policy, now()).expect("alice is one pair of eyes");
+        let skip = judge(&pull, &policy, now()).expect("alice made the commit");
         assert_eq!(
             skip.detail,
-            "0 of 1 approvals on the head commit; alice made the head commit, so their approval does not count \
-             (`last_push_approval`)"
+            "0 of 1 approvals on the head commit; \
+             alice made that commit and cannot approve it (`last_push_approval`)"
         );
     }
 

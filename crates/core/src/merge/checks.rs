@@ -1,4 +1,4 @@
-//! Rule 11: do the checks of the head let it merge? Pure.
+//! Do the checks of the head commit allow the merge?
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -24,7 +24,7 @@ pub fn judge(pull: &Pull, policy: &MergePolicy) -> CheckVerdict {
         }
         Checks::None => without_rows(policy),
         Checks::Rollup(rollup) if rollup.commit.as_ref() != Some(&pull.head) => {
-            skip(Reason::CiPending, "the checks are not those of the head commit yet")
+            skip(Reason::CiPending, "the checks of the head commit have not been created yet")
         }
         Checks::Rollup(rollup) if rollup.total == 0 && rollup.rows.items.is_empty() => {
             without_rows(policy)
@@ -41,7 +41,7 @@ fn judge_rollup(rollup: &Rollup, policy: &MergePolicy) -> CheckVerdict {
     }
 }
 
-/// Gives the verdict that the rows would give, or none. The counts cover superseded rows and those
+/// Gives the verdict that the rows would give, or [`CheckVerdict::NeedsRows`]. The counts cover superseded rows and those
 /// of ignored checks.
 ///
 /// Where no row failed or is pending, every check passes, and one of them succeeded if a row did: a
@@ -69,10 +69,10 @@ fn judge_counts(rollup: &Rollup, policy: &MergePolicy) -> CheckVerdict {
             }
         }
         CheckMode::All if are_all(failed) => {
-            skip(Reason::CiFailed, format!("no check has succeeded, {failed} failed"))
+            skip(Reason::CiFailed, format!("all {failed} checks failed"))
         }
         CheckMode::All if are_all(pending) => {
-            skip(Reason::CiPending, format!("no check has succeeded, {pending} have yet to end"))
+            skip(Reason::CiPending, format!("none of {pending} checks has finished"))
         }
         CheckMode::All | CheckMode::Required => CheckVerdict::NeedsRows,
     }
@@ -114,8 +114,8 @@ fn judge_rows(rollup: &Rollup, policy: &MergePolicy) -> CheckVerdict {
     agrees(rollup)
 }
 
-/// A rollup that is not a success although every row passes, superseded and ignored ones included,
-/// knows something that the rows do not show.
+/// Where every row passes, superseded and ignored ones included, and the rollup is not a success,
+/// a row is missing from the list.
 fn agrees(rollup: &Rollup) -> CheckVerdict {
     if !rollup.rows.items.iter().all(|row| passes(row.result)) {
         return CheckVerdict::Green;
@@ -124,10 +124,10 @@ fn agrees(rollup: &Rollup) -> CheckVerdict {
         RollupState::Success => CheckVerdict::Green,
         RollupState::Pending => skip(Reason::CiPending, "GitHub still expects a check"),
         RollupState::Failure => {
-            skip(Reason::CiFailed, "GitHub says that a check failed, but does not show it")
+            skip(Reason::CiFailed, "GitHub reports a failed check but does not show it")
         }
         RollupState::Unknown => {
-            skip(Reason::CiUnreadable, "GitHub does not say how the checks stand")
+            skip(Reason::CiUnreadable, "GitHub does not show the state of the checks")
         }
     }
 }
@@ -260,24 +260,21 @@ fn lacking(check: &RequiredCheck, checks: &[&Row]) -> Option<String> {
     }
     let has_succeeded = named.any(|row| row.result == CheckResult::Succeeded);
     (!has_succeeded).then(|| {
-        format!(
-            "`{}` was skipped or neutral: GitHub counts that as passed, `required_checks` does not",
-            check.name
-        )
+        format!("`{}` was skipped or neutral, which does not satisfy `required_checks`", check.name)
     })
 }
 
 fn missing_detail(check: &RequiredCheck) -> String {
     match &check.app {
-        Some(app) => format!("no check run `{}` of the app `{app}` on the head commit", check.name),
-        None => format!("no check `{}` on the head commit", check.name),
+        Some(app) => format!("the check run `{}` of the app `{app}` is missing", check.name),
+        None => format!("the check `{}` is missing on the head commit", check.name),
     }
 }
 
 fn none_succeeded() -> CheckVerdict {
     skip(
         Reason::NoChecks,
-        "no check succeeded on the head commit: all that count were skipped or neutral",
+        "no check succeeded on the head commit: all were skipped, neutral or ignored",
     )
 }
 

@@ -90,8 +90,8 @@ impl Reason {
         }
     }
 
-    /// A merge call failed, or may have succeeded without an answer: a person should look. Every
-    /// other reason is a skip.
+    /// A merge call failed, or may have succeeded without an answer; a person should look at it.
+    /// Every other reason is a skip.
     pub fn is_failure(self) -> bool {
         matches!(
             self,
@@ -99,11 +99,11 @@ impl Reason {
         )
     }
 
-    /// The reasons that a review would move on.
+    /// The reasons that end with a review.
     pub const WAITS_FOR_REVIEW: [Self; 3] =
         [Self::ReviewRequired, Self::NotApproved, Self::StaleApproval];
 
-    /// A person's review would move it on.
+    /// It waits for a review.
     pub fn waits_for_review(self) -> bool {
         Self::WAITS_FOR_REVIEW.contains(&self)
     }

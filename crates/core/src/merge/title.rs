@@ -1,4 +1,4 @@
-//! The title of a squash commit: text from a stranger that lands on the base branch. Pure.
+//! The title of a squash commit: untrusted text that is written to the base branch.
 
 use crate::merge::CommitMessage;
 use crate::sanitize::{one_line, visible};
@@ -6,7 +6,7 @@ use crate::sanitize::{one_line, visible};
 /// GitHub's own limit for a title; longer ones come from elsewhere.
 const MAX_TITLE_CHARS: usize = 256;
 
-/// What a merge call says about the commit; `None` leaves it to the repository's settings.
+/// The commit's text in a merge call; `None`: by the repository's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitText {
     /// First line.
@@ -39,12 +39,11 @@ pub fn commit_title(title: &str, number: u64) -> String {
     }
 }
 
-/// Contents of brackets that some CI takes for "do not run", without spaces, hyphens and
-/// underscores.
+/// Words in brackets that make some CI skip the commit, without spaces, hyphens and underscores.
 const BRACKETED: [&str; 6] =
     ["skipci", "ciskip", "noci", "skipactions", "actionsskip", "skipchecks"];
 
-/// A token that a joiner takes apart is put together again by whatever drops joiners.
+/// A token with an invisible joiner in it becomes whole again where a CI drops joiners.
 fn without_skip_tokens(title: String) -> String {
     let seen = visible(&title);
     let broken = break_skip_tokens(&seen);

@@ -1,7 +1,6 @@
-//! May a pull request be merged? Pure: a snapshot, the policy and the time give a verdict with its
-//! reason.
+//! May a pull request be merged? A snapshot, the policy and the time give a verdict with its reason.
 //!
-//! The rules stop at the first hit, and what is unknown never counts as a yes.
+//! The first rule that applies decides. Data that GitHub did not show never allows a merge.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +21,7 @@ use super::reason::{Reason, Skip};
 pub enum Verdict {
     /// Merge the head that was judged.
     Merge,
-    /// Read it again; what is missing could change the answer.
+    /// Read it again: the missing data can change the verdict.
     Recheck(Missing),
     /// Leave it, and say why.
     Skip(Skip),
@@ -33,7 +32,7 @@ pub enum Verdict {
 pub enum Missing {
     /// The single check rows.
     CheckRows,
-    /// GitHub's word on whether it can be merged.
+    /// Whether GitHub can merge it.
     Mergeability,
 }
 
@@ -56,7 +55,7 @@ pub fn verdict(
     policy: &MergePolicy,
     now: SystemTime,
 ) -> Verdict {
-    let skip = settings(repository)
+    let skip = blocker(repository)
         .or_else(|| lifecycle(pull))
         .or_else(|| place(pull, repository, policy))
         .or_else(|| labels(pull, policy))
@@ -74,22 +73,31 @@ pub fn verdict(
     }
 }
 
-/// Why nothing at all can be merged into the repository.
-fn settings(repository: &RepositoryFacts) -> Option<Skip> {
+/// Why no pull request of the repository can be merged, until a person changes its settings or the
+/// token.
+pub fn blocker(repository: &RepositoryFacts) -> Option<Skip> {
     if repository.archived {
-        return Some(Skip::new(Reason::RepoArchived, "the repository is archived"));
+        let detail =
+            "the repository is archived; unarchive it, or set `enabled = false` in [merge]";
+        return Some(Skip::new(Reason::RepoArchived, detail));
     }
     if !repository.squash_allowed {
-        let detail = "the repository does not allow squash merges; turn them on in its settings";
-        return Some(Skip::new(Reason::SquashDisabled, detail));
+        return Some(squash_disabled());
     }
     match repository.permission {
         Permission::ReadOnly => {
-            let detail = "the token may not write to the repository";
+            let detail = "the token has no write access; \
+                give it write access to contents and pull requests";
             Some(Skip::new(Reason::NoWritePermission, detail))
         }
         Permission::Admin | Permission::Write | Permission::Unknown => None,
     }
+}
+
+/// As the settings show it, or as a merge call was refused.
+pub fn squash_disabled() -> Skip {
+    let detail = "the repository does not allow squash merges; allow them in its settings";
+    Skip::new(Reason::SquashDisabled, detail)
 }
 
 fn lifecycle(pull: &Pull) -> Option<Skip> {
@@ -98,7 +106,7 @@ fn lifecycle(pull: &Pull) -> Option<Skip> {
         PullState::Closed => return Some(Skip::new(Reason::NotOpen, "it is closed")),
         PullState::Merged => return Some(Skip::new(Reason::NotOpen, "it is merged")),
         PullState::Unknown => {
-            return Some(Skip::new(Reason::NotOpen, "GitHub does not say that it is open"));
+            return Some(Skip::new(Reason::NotOpen, "GitHub does not show whether it is open"));
         }
     }
     let draft = pull.draft || pull.merge_state == MergeState::Draft;
@@ -112,11 +120,16 @@ fn place(pull: &Pull, repository: &RepositoryFacts, policy: &MergePolicy) -> Opt
         (bases, _) => bases.contains(&pull.base),
     };
     if !allowed {
-        let detail = format!("its base `{}` is not one that this fleet merges into", pull.base);
+        let base = &pull.base;
+        let detail = if policy.bases.is_empty() {
+            format!("its base `{base}` is not the default branch; add it to `bases` to merge there")
+        } else {
+            format!("its base `{base}` is not in `bases` of [merge]")
+        };
         return Some(Skip::new(Reason::BaseNotAllowed, detail));
     }
     (pull.fork && !policy.allow_forks)
-        .then(|| Skip::new(Reason::Fork, "it comes from a fork, and `allow_forks` is false"))
+        .then(|| Skip::new(Reason::Fork, "it comes from a fork; `allow_forks` is false"))
 }
 
 fn labels(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
@@ -138,7 +151,9 @@ fn labels(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
     let visible = sanitize::visible(&pull.title);
     let says_so = |pattern: &Regex| pattern.is_match(&pull.title) || pattern.is_match(&visible);
     let blocked = policy.block_title.as_ref().is_some_and(says_so);
-    blocked.then(|| Skip::new(Reason::BlockedTitle, "its title says that it is work in progress"))
+    blocked.then(|| {
+        Skip::new(Reason::BlockedTitle, "its title matches `block_title`: it is work in progress")
+    })
 }
 
 /// `Do not merge` and `do-not-merge` are one label.
@@ -146,7 +161,7 @@ fn label_name(label: &str) -> String {
     label.to_lowercase().split_whitespace().collect::<Vec<_>>().join("-")
 }
 
-/// prow's labels say why below a slash: `do-not-merge/invalid-owners-file`.
+/// prow's labels carry a reason after a slash: `do-not-merge/invalid-owners-file`.
 fn is_label_or_below(name: &str, wanted: &str) -> bool {
     let wanted = label_name(wanted);
     let wanted = wanted.strip_suffix("/*").unwrap_or(&wanted);
@@ -158,22 +173,21 @@ fn merge_queue(pull: &Pull) -> Option<Skip> {
         MergeQueue::None => None,
         MergeQueue::Queued => Some(Skip::new(Reason::InMergeQueue, "it is in the merge queue")),
         MergeQueue::Required => {
-            let detail = format!("`{}` takes merges from its merge queue alone", pull.base);
+            let detail = format!("`{}` accepts merges only from its merge queue", pull.base);
             Some(Skip::new(Reason::MergeQueueRequired, detail))
         }
         MergeQueue::Unknown => {
-            let detail = "GitHub does not say whether its base has a merge queue";
+            let detail = "GitHub does not show whether its base has a merge queue";
             Some(Skip::new(Reason::MergeabilityUnknown, detail))
         }
     }
 }
 
-/// A merge call that answered 5xx may have put the commit on the base and left the pull request
-/// open. A second call would put it there twice. A commit that is older than the pull request came
-/// from another repository, whose numbers are not ours.
+/// A merge call that was answered with 5xx may have put the commit on the base and left the pull
+/// request open; a second call would put it there twice. A commit older than the pull request came
+/// from another repository, so its number means another pull request.
 fn on_base(pull: &Pull, repository: &RepositoryFacts) -> Option<Skip> {
-    // A branch that GitHub does not have took nothing; one that it could not show comes with an
-    // error.
+    // A branch that does not exist has no commits; one that could not be read fails the list.
     let commits = repository.history(&pull.base)?;
     let is_older = |commit: &BaseCommit| {
         commit
@@ -185,7 +199,8 @@ fn on_base(pull: &Pull, repository: &RepositoryFacts) -> Option<Skip> {
         |commit: &BaseCommit| commit.pull_number() == Some(pull.number) && !is_older(commit);
     if commits.items.iter().any(is_its_merge) {
         let detail = format!(
-            "a recent commit of `{}` carries its number, an earlier merge half succeeded: close it by hand",
+            "a recent commit of `{}` has its number, so an earlier merge succeeded in part; \
+             close it by hand",
             pull.base
         );
         return Some(Skip::new(Reason::AlreadyOnBase, detail));
@@ -199,7 +214,7 @@ fn on_base(pull: &Pull, repository: &RepositoryFacts) -> Option<Skip> {
 fn conflict(pull: &Pull) -> Option<Skip> {
     let conflicts =
         pull.mergeable == Mergeable::Conflicting || pull.merge_state == MergeState::Dirty;
-    conflicts.then(|| Skip::new(Reason::Conflict, format!("conflicts with {}", pull.base)))
+    conflicts.then(|| Skip::new(Reason::Conflict, format!("it conflicts with `{}`", pull.base)))
 }
 
 fn mergeability(pull: &Pull, repository: &RepositoryFacts) -> Verdict {
@@ -211,17 +226,15 @@ fn mergeability(pull: &Pull, repository: &RepositoryFacts) -> Verdict {
         MergeState::Hidden if repository.permission != Permission::Admin => Verdict::Merge,
         MergeState::Hidden => Verdict::Skip(Skip::new(
             Reason::MergeabilityUnknown,
-            "this GitHub does not show whether branch protection holds it, and an administrator's token goes past that",
+            "this GitHub does not show branch protection, which an administrator's token bypasses; \
+             use a token with write access only",
         )),
         MergeState::Blocked => Verdict::Skip(Skip::new(
             Reason::BlockedByProtection,
-            "branch protection or a ruleset holds it back",
+            "branch protection or a ruleset blocks it",
         )),
         MergeState::Behind => {
-            let detail = format!(
-                "`{}` asks for a head that is up to date with it: update the branch",
-                pull.base
-            );
+            let detail = format!("it is behind `{}`, which a rule forbids; update it", pull.base);
             Verdict::Skip(Skip::new(Reason::BehindBase, detail))
         }
         MergeState::Dirty | MergeState::Draft | MergeState::Unknown => {

@@ -217,7 +217,7 @@ fn a_repository_that_takes_no_merge_says_why() {
     let reason = |change: fn(&mut RepositoryFacts)| {
         let mut facts = repository();
         change(&mut facts);
-        settings(&facts).map(|skip| skip.reason.word())
+        blocker(&facts).map(|skip| skip.reason.word())
     };
     assert_eq!(reason(|_| {}), None);
     assert_eq!(reason(|it| it.permission = Permission::Admin), None);
