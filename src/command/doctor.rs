@@ -233,7 +233,7 @@ mod tests {
     use coordinator_core::secrets::Secrets;
 
     fn render(findings: &[Finding], output: Output, screen: Screen) -> serde_json::Result<String> {
-        show(findings, Form { output, screen, secrets: &Secrets::default() })
+        show(findings, Form { screen, ..Form::plain(output, &Secrets::default()) })
     }
 
     fn findings() -> [Finding; 3] {
