@@ -9,6 +9,7 @@ mod pulls;
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 
+use coordinator::render::words::UTC;
 use coordinator::render::{json, markdown, metrics};
 use coordinator::steps::{inventory, spawn};
 use coordinator_core::fleet::{FleetName, Inventory};
@@ -94,7 +95,7 @@ fn render(criterion: &mut Criterion) {
             "json",
             (|report| drop(black_box(json::report(report, &Secrets::default())))) as fn(&Report),
         ),
-        ("markdown", |report| drop(black_box(markdown::report(report, &Secrets::default())))),
+        ("markdown", |report| drop(black_box(markdown::report(report, &UTC, &Secrets::default())))),
         ("metrics", |report| drop(black_box(metrics::report(report, &Secrets::default())))),
     ] {
         let mut group = criterion.benchmark_group(format!("report as {form}"));

@@ -10,7 +10,8 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command, Global, Init, SessionAdmit};
-use crate::render::{Color, Form, Output, Screen};
+use crate::render::words::LOCAL;
+use crate::render::{Color, Form, Output, Screen, progress};
 use crate::secrets::{self, MaskedStderr, from_environment};
 use crate::workflow_commands::Escape;
 use coordinator_core::secrets::Secrets;
@@ -95,23 +96,24 @@ pub fn run() -> ExitCode {
         Command::Init(options) => init(options),
         Command::PluginTest(options) => {
             let secrets = secrets_and_log(global);
-            let tested = block_on(plugin_test::run(options, form(global, &secrets)));
+            let tested = plugin_test::run(options, form(global, &secrets));
+            let tested = block_on(progress::waiting(|| "testing the plugin".to_owned(), tested));
             finish(global, &secrets, tested)
         }
         Command::Reconcile(options) => with_roster(global, async |roster, form| {
             reconcile::run(roster, options, global, form).await
         }),
         Command::Pulls => with_roster(global, async |roster, form| {
-            in_time(roster, pulls::run(roster, form)).await
+            in_time(roster, reading_pulls(roster), pulls::run(roster, form)).await
         }),
         Command::Doctor(options) => with_roster(global, async |roster, form| {
             Box::pin(doctor::run(roster, options, global, form)).await
         }),
         Command::Sessions => with_roster(global, async |roster, form| {
-            in_time(roster, sessions::run(roster, global, form)).await
+            in_time(roster, "listing sessions", sessions::run(roster, global, form)).await
         }),
         Command::Stop(options) => with_roster(global, async |roster, form| {
-            in_time(roster, stop::run(options, global, roster, form)).await
+            in_time(roster, "stopping sessions", stop::run(options, global, roster, form)).await
         }),
         Command::Logs(options) => with_roster(global, async |roster, form| {
             logs::run(options, global, roster, form.secrets).await
@@ -155,7 +157,13 @@ fn finish(global: &Global, secrets: &Secrets, answer: anyhow::Result<Outcome>) -
 }
 
 fn form<'a>(global: &Global, secrets: &'a Secrets) -> Form<'a> {
-    Form { output: global.output, screen: Screen::stdout(global.color), secrets }
+    Form {
+        output: global.output,
+        screen: Screen::stdout(global.color),
+        verbose: global.verbose > 0,
+        zone: &LOCAL,
+        secrets,
+    }
 }
 
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -168,14 +176,25 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
 }
 
 /// A server that is slow page after page must not keep a person waiting longer than a whole cycle
-/// may take.
+/// may take. `what` is shown while it takes long.
 async fn in_time<T>(
     roster: &Roster,
+    what: impl Into<String>,
     command: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    let deadline = humantime::format_duration(roster.deadline);
-    let ended = tokio::time::timeout(roster.deadline, command).await;
-    ended.unwrap_or_else(|_| anyhow::bail!("no end within the roster's `deadline` of {deadline}"))
+    let what = what.into();
+    let limited = tokio::time::timeout(roster.deadline, command);
+    progress::waiting(|| what.clone(), limited).await.unwrap_or_else(|_| {
+        let deadline = humantime::format_duration(roster.deadline);
+        anyhow::bail!("timed out after {deadline} (`deadline` in the roster)")
+    })
+}
+
+/// `reading pull requests from api.github.com`.
+fn reading_pulls(roster: &Roster) -> String {
+    let url = roster.repository.as_ref().and_then(|it| reqwest::Url::parse(&it.api_url).ok());
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or("GitHub");
+    format!("reading pull requests from {host}")
 }
 
 /// A variable of the environment. Some schedulers leave out `HOME`; the account still has a home.
@@ -196,10 +215,11 @@ fn secrets_and_log(global: &Global) -> Secrets {
 
 /// Without a log and a runtime: the problems of the roster are the answer.
 fn check(global: &Global) -> ExitCode {
-    let answer = match check::run(&global.config, global.output, &variable) {
-        Ok(answer) => answer,
-        Err(error) => return fail(&Secrets::default(), &format!("error: {error}\n"), 1),
-    };
+    let answer =
+        match check::run(&global.config, global.output, Screen::stdout(global.color), &variable) {
+            Ok(answer) => answer,
+            Err(error) => return fail(&Secrets::default(), &format!("error: {error}\n"), 1),
+        };
     let printed = print(&answer.stdout, global.output, 0);
     if let Some(warnings) = answer.warnings {
         let secrets = from_environment(&BTreeSet::new());
@@ -256,7 +276,7 @@ fn completions(shell: clap_complete::Shell) -> ExitCode {
     print(&String::from_utf8_lossy(&script), Output::Text, 0)
 }
 
-/// Escapes workflow commands. A reader that closed its end early is not an error.
+/// Escapes workflow commands. A reader that closed its end early is not an error; a full disk is.
 fn print(text: &str, form: Output, code: u8) -> ExitCode {
     let escape = Escape::from_environment();
     let text = match form {
@@ -266,7 +286,10 @@ fn print(text: &str, form: Output, code: u8) -> ExitCode {
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let why = format!("error: cannot write the result to standard output: {error}\n");
+            fail(&Secrets::default(), &why, 1)
+        }
         Ok(()) | Err(_) => ExitCode::from(code),
     }
 }

@@ -4,10 +4,13 @@
 //! taken apart and not be found.
 
 use std::borrow::Cow;
+use std::env;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
+use jiff::tz::TimeZone;
 
 use coordinator_core::report::Report;
 use coordinator_core::sanitize::one_line;
@@ -22,7 +25,7 @@ pub mod workflow;
 pub mod progress;
 pub mod table;
 mod outline;
-pub(crate) mod words;
+pub mod words;
 pub(crate) mod wrap;
 
 /// Characters of a sentence. A title has at most 256, a sentence of ours fewer than this.
@@ -57,10 +60,19 @@ pub enum Color {
 pub struct Form<'a> {
     pub output: Output,
     pub screen: Screen,
+    /// Lists slots one by one.
+    pub verbose: bool,
+    /// Of the times in text and Markdown; documents for programs have UTC.
+    pub zone: &'a TimeZone,
     pub secrets: &'a Secrets,
 }
 
-impl Form<'_> {
+impl<'a> Form<'a> {
+    /// For a file or a pipe, with times in UTC.
+    pub fn plain(output: Output, secrets: &'a Secrets) -> Self {
+        Self { output, screen: Screen::PLAIN, verbose: false, zone: &words::UTC, secrets }
+    }
+
     /// The view for people or the document for programs.
     pub fn show(
         self,
@@ -77,9 +89,9 @@ impl Form<'_> {
     /// The report, with a line break at its end.
     pub fn report(self, report: &Report) -> serde_json::Result<String> {
         match self.output {
-            Output::Text => Ok(text::report(report, self.screen, self.secrets)),
+            Output::Text => Ok(text::report(report, self)),
             Output::Json => json::report(report, self.secrets),
-            Output::Markdown => Ok(markdown::report(report, self.secrets)),
+            Output::Markdown => Ok(markdown::report(report, self.zone, self.secrets)),
         }
     }
 }
@@ -87,27 +99,44 @@ impl Form<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
     pub color: bool,
-    /// Columns; `None` where it is not a terminal: nothing is wrapped.
+    /// Columns; `None` where they are unknown, as in a pipe: nothing is wrapped.
     pub width: Option<usize>,
 }
+
+/// In less room a word would stand on every line.
+const MIN_ROOM: usize = 20;
 
 impl Screen {
     /// A file or a pipe.
     pub const PLAIN: Self = Self { color: false, width: None };
 
-    /// Standard output. `auto` follows the terminal, `NO_COLOR` and `CLICOLOR`.
+    /// Standard output. `auto` follows the terminal, `NO_COLOR` and `CLICOLOR`. The width is
+    /// `COLUMNS`, else the terminal's.
     pub fn stdout(color: Color) -> Self {
         let stdout = io::stdout();
         let color = wants_color(color, AutoStream::choice(&stdout));
-        let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal());
-        let width = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
-        Self { color, width }
+        Self { color, width: columns().or_else(|| terminal_width(&stdout)) }
+    }
+
+    /// Cells from the column `indent` on.
+    pub(crate) fn room(self, indent: usize) -> Option<usize> {
+        self.width.map(|width| width.saturating_sub(indent).max(MIN_ROOM))
     }
 
     /// Standard error; nothing on it is wrapped.
     pub fn stderr(color: Color) -> Self {
         Self { color: wants_color(color, AutoStream::choice(&io::stderr())), width: None }
     }
+}
+
+fn columns() -> Option<usize> {
+    env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0)
+}
+
+/// Columns of the terminal that it is, if it is one.
+pub(crate) fn terminal_width(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok().filter(|_| stream.is_terminal())?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 fn wants_color(color: Color, auto: ColorChoice) -> bool {

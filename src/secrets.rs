@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use coordinator_core::secrets::Secrets;
 
+use crate::render::progress;
 use crate::workflow_commands::{Escape, EscapedWriter};
 
 /// The credentials of this process and the values of the variables in `names`.
@@ -16,15 +17,15 @@ pub fn from_environment(names: &BTreeSet<String>) -> Secrets {
     Secrets::named(names, |name| env::var(name).ok())
 }
 
-/// Keeps this process to itself: no core of it is written, and no other process of this user, an
-/// agent for instance, reads its memory or its environment (Linux: `PR_SET_DUMPABLE`). Programs
-/// that it starts are as always.
+/// Closes this process to others (Linux: `PR_SET_DUMPABLE`): the kernel writes no core of it, and
+/// other processes of this user, such as agents, cannot read its memory or its environment. The
+/// programs that it starts are not affected.
 ///
 /// Fails where the kernel refuses.
 pub fn seal_process() -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .context("keep other processes from reading this one")?;
+        .context("close the memory of this process to others")?;
     Ok(())
 }
 
@@ -37,7 +38,7 @@ pub struct MaskedStderr {
 }
 
 impl MaskedStderr {
-    /// Standard error of this process, for whoever reads it.
+    /// Standard error of this process; commands are escaped where a runner reads it.
     pub fn new(secrets: Secrets) -> Self {
         Self { secrets, stderr: EscapedWriter::over(io::stderr(), Escape::from_environment()) }
     }
@@ -46,7 +47,8 @@ impl MaskedStderr {
 impl Write for MaskedStderr {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(buffer);
-        self.stderr.write_all(self.secrets.mask(&text).as_bytes())?;
+        let masked = self.secrets.mask(&text);
+        progress::beside(|| self.stderr.write_all(masked.as_bytes()))?;
         Ok(buffer.len())
     }
 

@@ -22,6 +22,9 @@ use coordinator_roster::{Located, PlatformKind, Problem, Problems, Roster};
 /// Images that are named; more would fill the screen.
 const MAX_IMAGES: usize = 4;
 
+/// Roles that are named after their command.
+const MAX_ROLES: usize = 4;
+
 /// For `capabilities`, which needs no network.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,7 @@ pub struct Answer {
 pub fn run(
     config: &Path,
     output: Output,
+    screen: Screen,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> serde_json::Result<Answer> {
     let checked = coordinator_roster::load(config, environment).and_then(|roster| {
@@ -49,7 +53,7 @@ pub fn run(
     let none = BTreeSet::new();
     let names = checked.as_ref().map_or(&none, |(roster, _)| &roster.secret_names);
     let secrets = from_environment(names);
-    let form = Form { output, screen: Screen::PLAIN, secrets: &secrets };
+    let form = Form { screen, ..Form::plain(output, &secrets) };
     match checked {
         Ok((roster, remembers)) => {
             let warnings =
@@ -129,12 +133,31 @@ fn view(roster: &Roster, remembers: bool) -> View {
             Cell::new(&role.department),
             Cell::ours(role.mode.word()),
             Cell::new(&role.spec.brief_path),
-            Cell::new(command(&role.spec.command)).max(usize::MAX),
         ]
     };
-    let headings = &["role", "count", "department", "mode", "brief", "command"];
+    let headings = &["role", "count", "department", "mode", "brief"];
     let table = Table { headings, rows: roster.roles.iter().map(row).collect() };
     View { table, lines: totals(roster, remembers) }
+}
+
+/// Each command once, with the roles that run it unless all do.
+fn commands(roles: &[Role]) -> impl Iterator<Item = String> {
+    let mut commands: Vec<(&[String], Vec<&str>)> = Vec::new();
+    for role in roles {
+        match commands.iter_mut().find(|(known, _)| *known == role.spec.command.as_slice()) {
+            Some((_, keys)) => keys.push(role.key.as_str()),
+            None => commands.push((&role.spec.command, vec![role.key.as_str()])),
+        }
+    }
+    let several = commands.len() > 1;
+    commands.into_iter().map(move |(argv, keys)| {
+        let roles = match keys.len() {
+            _ if !several => String::new(),
+            1..=MAX_ROLES => format!("  ({})", keys.join(", ")),
+            all => format!("  ({all} roles)"),
+        };
+        format!("command {}{roles}", command(argv))
+    })
 }
 
 /// The words as a person would type them.
@@ -162,12 +185,13 @@ fn totals(roster: &Roster, remembers: bool) -> Vec<String> {
         }
     };
     let (roles, agents) = (count(roster.roles.len() as u64, "role"), count(agents.into(), "agent"));
-    vec![
+    let mut lines = vec![
         format!("fleet {}: {roles}, {agents}", roster.fleet),
         format!("runs    {}", platform(roster, remembers)),
-        format!("merge   {merge}"),
-        format!("health  {health}"),
-    ]
+    ];
+    lines.extend(commands(&roster.roles));
+    lines.extend([format!("merge   {merge}"), format!("health  {health}")]);
+    lines
 }
 
 fn platform(roster: &Roster, remembers: bool) -> String {

@@ -40,7 +40,8 @@ pub async fn run(
 ) -> anyhow::Result<Outcome> {
     let client = Client::new();
     let checks = findings(roster, global, &client, SystemTime::now());
-    let mut findings = in_time(roster, checks).await?;
+    let mut findings =
+        in_time(roster, "checking roster, platform, production and GitHub", checks).await?;
     if options.try_agent {
         findings.extend(trial::findings(roster).await);
     } else {
@@ -281,7 +282,7 @@ mod tests {
     use coordinator_core::secrets::Secrets;
 
     fn render(findings: &[Finding], output: Output, screen: Screen) -> serde_json::Result<String> {
-        show(findings, Form { output, screen, secrets: &Secrets::default() })
+        show(findings, Form { screen, ..Form::plain(output, &Secrets::default()) })
     }
 
     fn findings() -> [Finding; 3] {

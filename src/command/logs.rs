@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use futures_util::StreamExt;
 
 use crate::cli::{Global, Logs};
@@ -14,6 +14,8 @@ use crate::workflow_commands::{Escape, EscapedWriter};
 use coordinator_core::sanitize;
 use coordinator_core::secrets::Secrets;
 use coordinator_roster::Roster;
+
+const WRITING: &str = "cannot write the log to standard output";
 
 /// Prints the log as it comes, because it may be long or followed.
 pub async fn run(
@@ -28,7 +30,8 @@ pub async fn run(
         let why = "a log of a plugin's session cannot be followed; run it again without --follow";
         bail!(Refused::Usage(why.to_owned()));
     }
-    let log = in_time(roster, platform.logs(&slots, options.generation, options.follow)).await?;
+    let log = platform.logs(&slots, options.generation, options.follow);
+    let log = in_time(roster, format!("reading the log of {}", options.slot), log).await?;
     let out = &mut EscapedWriter::over(io::stdout().lock(), Escape::from_environment());
     print(log, secrets, out).await?;
     Ok(Outcome::ok(String::new()))
@@ -46,7 +49,7 @@ pub async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> any
     while let Some(piece) = bytes.next().await {
         let printed = piece.and_then(|bytes| {
             printer.print(&bytes)?;
-            Ok(printer.out.flush()?)
+            printer.out.flush().context(WRITING)
         });
         if printed.is_err() {
             end = printed;
@@ -87,7 +90,7 @@ impl<W: Write> Printer<'_, W> {
     fn end_line(&mut self) -> anyhow::Result<()> {
         let line = sanitize::lines(&String::from_utf8_lossy(&self.line));
         self.line.clear();
-        Ok(self.out.write_all(self.secrets.mask(&line).as_bytes())?)
+        self.out.write_all(self.secrets.mask(&line).as_bytes()).context(WRITING)
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
@@ -95,7 +98,7 @@ impl<W: Write> Printer<'_, W> {
             self.line.push(b'\n');
             self.end_line()?;
         }
-        Ok(self.out.flush()?)
+        self.out.flush().context(WRITING)
     }
 }
 

@@ -132,22 +132,20 @@ fn conclusion(rows: &[PullRow]) -> String {
     let merges = rows.iter().filter(|row| row.verdict == "merge").count();
     match (rows.len(), merges) {
         (0, _) => "no open pull request".to_owned(),
-        (open, 0) => format!("none of {open} open would be merged now"),
-        (open, merges) => format!("{merges} of {open} open would be merged now"),
+        (open, 0) => format!("none would be merged now, {open} open"),
+        (open, merges) => format!("{merges} would be merged now, {} left open", open - merges),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::Screen;
     use coordinator_core::merge::reason::Reason;
     use coordinator_core::report::{Merged, NotMerged};
     use coordinator_core::secrets::Secrets;
 
     fn shown(rows: &[PullRow], output: Output) -> String {
-        let form = Form { output, screen: Screen::PLAIN, secrets: &Secrets::default() };
-        show(rows, Vec::new(), form).expect("rendering works")
+        show(rows, Vec::new(), Form::plain(output, &Secrets::default())).expect("rendering works")
     }
 
     fn body() -> MergeReport {
@@ -176,7 +174,7 @@ PULL  TITLE               VERDICT     WHY
 #3    [31mred | <b> @all  ci_pending  `build` is in progress
 #7    Add login           merge       approved and green
 
-1 of 2 open would be merged now
+1 would be merged now, 1 left open
 ";
         assert_eq!(text, expected);
     }

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Global, Reconcile};
 use crate::command::{Outcome, Refused, clients};
 use crate::cycle::{self, Cycle, Stop};
-use crate::render::progress::Progress;
+use crate::render::progress::{self, Progress};
 use crate::render::{Form, markdown, metrics, workflow};
 use crate::sources;
 use crate::steps::{StepName, report};
@@ -21,7 +21,6 @@ use crate::workflow_commands::Escape;
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::platform::CycleId;
 use coordinator_core::report::{Interrupt, Report};
-use coordinator_core::secrets::Secrets;
 use coordinator_core::source::Source;
 use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
@@ -56,11 +55,12 @@ pub async fn run(
         github: clients::github(roster, &client)?,
         probe: client,
         clock: SystemTime::now,
-        progress: Progress::stderr(),
+        progress: Progress::default(),
     };
     let stop = Stop::default();
+    let run = progress::waiting(|| cycle.progress.text(), cycle::run(&cycle, &stop));
     let report = tokio::select! {
-        report = cycle::run(&cycle, &stop) => report,
+        report = run => report,
         never = interrupt_on_signal(&stop) => match never? {},
     };
     if let Some(path) = &options.metrics_file
@@ -68,27 +68,27 @@ pub async fn run(
     {
         tracing::error!("{error:#}");
     }
-    publish(&report, form.secrets);
+    publish(&report, form);
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     Ok(Outcome { stdout: form.report(&report)?, code })
 }
 
 /// Appends the report to the summary of the step and annotates the run, where this process is part
 /// of a workflow run. What cannot be written is an error in the log alone.
-fn publish(report: &Report, secrets: &Secrets) {
+fn publish(report: &Report, form: Form<'_>) {
     let summary =
         env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
     if let Some(path) = summary
-        && let Err(error) = append(&path, &markdown::report(report, secrets))
+        && let Err(error) = append(&path, &markdown::report(report, form.zone, form.secrets))
     {
         tracing::error!("{error:#}");
     }
     match Escape::from_environment() {
         // Commands on purpose. stdout carries the report alone; the runner reads both.
         Escape::WorkflowCommands => {
-            let commands = workflow::annotations(report, secrets);
+            let commands = workflow::annotations(report, form.zone, form.secrets);
             // Without stderr there is no other place to report this.
-            let _ = io::stderr().write_all(commands.as_bytes());
+            let _ = progress::beside(|| io::stderr().write_all(commands.as_bytes()));
         }
         Escape::None => {}
     }

@@ -9,7 +9,7 @@ use crate::command::{Outcome, clients};
 use crate::render::json::Json;
 use crate::render::shown;
 use crate::render::table::{Cell, Table, View};
-use crate::render::words::{clock, count, rfc3339, sentence, span};
+use crate::render::words::{Clock, count, rfc3339, sentence, span};
 use crate::render::{Form, Output};
 use coordinator_core::backoff::{self, BackoffSettings};
 use coordinator_core::fleet::{
@@ -44,11 +44,12 @@ fn show(
     let view = || match slots {
         [] => View { lines: vec![NOTHING.to_owned()], ..View::default() },
         slots => {
-            let row = |found| row(fleet, found, restraint(roles, found), now, form.secrets);
-            let headings = &["SLOT", "STATE", "SINCE", "GEN", "LAST", "LOG"];
+            let clock = Clock { now, zone: form.zone };
+            let row = |found| row(fleet, found, restraint(roles, found), clock, form.secrets);
+            let headings = &["slot", "state", "since", "gen", "last"];
             View {
                 table: Table { headings, rows: slots.iter().map(row).collect() },
-                lines: Vec::new(),
+                lines: vec![LOGS.to_owned()],
             }
         }
     };
@@ -59,6 +60,7 @@ fn show(
     })
 }
 
+const LOGS: &str = "`coordinator logs SLOT` prints what the agent of a slot wrote";
 const NOTHING: &str = "no sessions yet; `coordinator reconcile` starts them";
 
 fn restraint(roles: &[Role], found: &SlotSessions) -> Option<BackoffSettings> {
@@ -69,10 +71,10 @@ fn row(
     fleet: &FleetName,
     found: &SlotSessions,
     restraint: Option<BackoffSettings>,
-    now: SystemTime,
+    clock: Clock<'_>,
     secrets: &Secrets,
 ) -> Vec<Cell> {
-    let (state, since) = state(&found.slot.session_name(fleet), found, restraint, now);
+    let (state, since) = state(&found.slot.session_name(fleet), found, restraint, clock);
     let newest = found.live.as_ref().map(|live| live.generation);
     let generation = newest.unwrap_or_else(|| found.history.last().map(|run| run.generation));
     let ended = || found.history.last().map(|run| last(run, found.recent(), restraint, secrets));
@@ -84,7 +86,6 @@ fn row(
         Cell::ours(since),
         Cell::ours(generation.map_or_else(String::new, |number| number.to_string())),
         Cell::new(last).max(MAX_LAST),
-        Cell::ours(format!("coordinator logs {}", found.slot.name())),
     ]
 }
 
@@ -99,8 +100,9 @@ fn state(
     session: &str,
     found: &SlotSessions,
     restraint: Option<BackoffSettings>,
-    now: SystemTime,
+    clock: Clock<'_>,
 ) -> (String, String) {
+    let now = clock.now;
     let ago = |time: SystemTime| span(now.duration_since(time).unwrap_or_default());
     if let Some(stuck) = &found.stuck {
         return (stuck.reason.word().to_owned(), stuck.since.map(ago).unwrap_or_default());
@@ -111,7 +113,7 @@ fn state(
     let hold =
         restraint.and_then(|restraint| backoff::hold(session, found.recent(), &restraint, now));
     if let Some(hold) = hold {
-        let until = hold.until.map(|until| format!("until {}", clock(until, now)));
+        let until = hold.until.map(|until| format!("until {}", clock.time(until)));
         return (hold.reason.word().to_owned(), until.unwrap_or_default());
     }
     let ended = found.history.last().map(|run| ago(run.finished_at));
@@ -221,7 +223,6 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::render::Screen;
     use coordinator_core::fleet::{
         Listing, Outcome, RoleKey, Slot, SlotRecord, Stuck, StuckReason,
     };
@@ -277,26 +278,31 @@ mod tests {
 
     fn shown(output: Output) -> String {
         let fleet = FleetName::parse("demo").expect("a valid name");
-        let form = Form { output, screen: Screen::PLAIN, secrets: &Secrets::default() };
+        let secrets = Secrets::default();
+        let form = Form::plain(output, &secrets);
         show(&fleet, &listed(), &[], form, at(660)).expect("it is written")
     }
 
     #[test]
     fn a_stuck_session_shows_its_reason_in_place_of_its_state_and_its_end() {
         assert_snapshot!(shown(Output::Text), @r#"
-        SLOT           STATE     SINCE   GEN  LAST                                           LOG
-        ui-builder-s0  running   11 min  2    failed, exit 3 after 4.0 s                     coordinator logs ui-builder-s0
-        ui-builder-s1  pending   11 min  1    ImagePullBackOff: no image [31m`agents:lates`  coordinator logs ui-builder-s1
-        ui-builder-s2  finished  9 min   4    failed, exit 3 after 4.0 s                     coordinator logs ui-builder-s2
+        SLOT           STATE     SINCE   GEN  LAST
+        ui-builder-s0  running   11 min  2    failed, exit 3 after 4.0 s
+        ui-builder-s1  pending   11 min  1    ImagePullBackOff: no image [31m`agents:lates`
+        ui-builder-s2  finished  9 min   4    failed, exit 3 after 4.0 s
+
+        `coordinator logs SLOT` prints what the agent of a slot wrote
         "#);
         assert_snapshot!(shown(Output::Markdown), @r#"
         3 slots
 
-        | SLOT | STATE | SINCE | GEN | LAST | LOG |
-        |---|---|---|---|---|---|
-        | ui-builder-s0 | running | 11 min | 2 | failed, exit 3 after 4.0 s | coordinator logs ui-builder-s0 |
-        | ui-builder-s1 | pending | 11 min | 1 | ImagePullBackOff: no image &#91;31m&#96;agents:lates&#96; | coordinator logs ui-builder-s1 |
-        | ui-builder-s2 | finished | 9 min | 4 | failed, exit 3 after 4.0 s | coordinator logs ui-builder-s2 |
+        | slot | state | since | gen | last |
+        |---|---|---|---|---|
+        | ui-builder-s0 | running | 11 min | 2 | failed, exit 3 after 4.0 s |
+        | ui-builder-s1 | pending | 11 min | 1 | ImagePullBackOff: no image &#91;31m&#96;agents:lates&#96; |
+        | ui-builder-s2 | finished | 9 min | 4 | failed, exit 3 after 4.0 s |
+
+        &#96;coordinator logs SLOT&#96; prints what the agent of a slot wrote
         "#);
     }
 

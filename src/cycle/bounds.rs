@@ -133,7 +133,8 @@ pub(super) async fn isolated<P, S, T: Default>(
         },
     };
     if let StepOutcome::Failed(error) = &outcome {
-        tracing::error!(step = name.word(), "{error}");
+        // The report has the error: on stderr it would be there twice.
+        tracing::debug!(step = name.word(), "{error}");
     }
     cycle.progress.step_ended(name.word(), &outcome);
     Step { outcome, duration: started.elapsed(), body }

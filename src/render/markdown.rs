@@ -2,22 +2,27 @@
 
 use std::iter;
 
+use jiff::tz::TimeZone;
+
 use super::outline::{StepOutline, steps};
 use super::table::{Cell, Table};
-use super::words::{count, minute, sentence, span};
+use super::text::without_error;
+use super::words::{Clock, count, sentence, span};
 use super::{MAX_LINE, MAX_SENTENCE, Screen, shown};
 use coordinator_core::report::{Report, Step, StepOutcome};
 use coordinator_core::secrets::Secrets;
 
-/// The report, with a line break at its end.
-pub fn report(report: &Report, secrets: &Secrets) -> String {
+/// The report with its times in `zone`, and a line break at its end.
+pub fn report(report: &Report, zone: &TimeZone, secrets: &Secrets) -> String {
     let said = |text: &str| escaped(&shown(&sentence(text), MAX_SENTENCE, secrets));
-    let steps = steps(report);
+    let clock = Clock { now: report.started_at, zone };
+    let steps = steps(report, clock, false);
     let note = if report.dry_run { " (dry run: nothing was changed)" } else { "" };
     let (fleet, status) = (&report.fleet, report.status.word());
     let mut lines = vec![format!("### coordinator, {fleet}: {status}{note}"), String::new()];
     if !report.reasons.is_empty() {
-        lines.extend(report.reasons.iter().map(|reason| format!("- {}", said(&reason.text))));
+        let reasons = report.reasons.iter().map(|reason| without_error(&reason.text, report));
+        lines.extend(reasons.map(|reason| format!("- {}", said(reason))));
         lines.push(String::new());
     }
     lines.extend(summaries(report, &steps).markdown(secrets));
@@ -33,8 +38,8 @@ pub fn report(report: &Report, secrets: &Secrets) -> String {
         );
     }
     let requests = report.requests.github + report.requests.platform + report.requests.health;
-    let (time, duration) = (minute(report.started_at), span(report.duration));
-    lines.push(format!("\n{time} UTC, {duration}, {}", count(requests, "request")));
+    let (time, duration) = (clock.minute(report.started_at), span(report.duration));
+    lines.push(format!("\n{time}, {duration}, {}", count(requests, "request")));
     lines.join("\n") + "\n"
 }
 

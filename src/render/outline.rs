@@ -1,9 +1,7 @@
 //! The content of the report before it is laid out: the text and the Markdown report say the same.
 
-use std::time::SystemTime;
-
 use super::table::{Cell, Table, Tone};
-use super::words::{clock, sentence, span};
+use super::words::{Clock, sentence, span};
 use super::{MAX_SENTENCE, Screen};
 use coordinator_core::report::{
     EndpointHealth, HealthReport, HealthVerdict, MergeReport, RecentMerge, Report, Step,
@@ -51,9 +49,14 @@ pub(super) struct StepOutline {
     pub(super) entries: Vec<Entry>,
 }
 
-/// The four steps in the order of the report.
-pub(super) fn steps(report: &Report) -> [StepOutline; 4] {
-    [sessions::inventory(report), sessions::spawn(report), merge::outline(report), health(report)]
+/// The four steps in the order of the report. `verbose` lists slots one by one.
+pub(super) fn steps(report: &Report, clock: Clock<'_>, verbose: bool) -> [StepOutline; 4] {
+    [
+        sessions::inventory(report, clock, verbose),
+        sessions::spawn(report, clock, verbose),
+        merge::outline(report, clock),
+        health(report),
+    ]
 }
 
 impl StepOutline {
@@ -167,11 +170,6 @@ fn summarize(outcome: &StepOutcome, summary: String, said_something: bool) -> (T
         StepOutcome::Skipped => (Tone::Detail, "skipped".to_owned()),
         StepOutcome::NotConfigured => (Tone::Detail, "not configured".to_owned()),
     }
-}
-
-/// ` until 00:14`, or nothing.
-fn until(time: Option<SystemTime>, today: SystemTime) -> String {
-    time.map(|time| format!(" until {}", clock(time, today))).unwrap_or_default()
 }
 
 /// What explains an entry, before the details that came with it.

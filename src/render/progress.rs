@@ -1,42 +1,110 @@
-//! One line on a terminal that says which steps still run; it is gone when the report comes.
+//! One line on a terminal that names what a command waits for. It is gone when the result comes.
+//!
+//! Whatever else is written to standard error goes through [`beside`], so that the line neither
+//! mixes with it nor stays above it.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal, Stderr, Write};
+use std::io::{self, IsTerminal, Write};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+
+use super::terminal_width;
 use coordinator_core::report::StepOutcome;
+use coordinator_core::sanitize::one_line;
 
 /// Returns to the start of the line and clears it.
 const CLEAR: &str = "\r\u{1b}[2K";
+/// Work that ends sooner shows no progress.
+const DELAY: Duration = Duration::from_millis(500);
+/// Between two drawings.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Columns of a terminal that does not give its width.
+const USUAL_WIDTH: usize = 80;
 
-/// The progress of one cycle. A cycle runs on one thread.
-pub struct Progress<W: Write = Stderr> {
-    line: Option<RefCell<ProgressLine<W>>>,
+/// What stands on the terminal's last line now; empty when nothing does.
+static LINE: Mutex<String> = Mutex::new(String::new());
+static IS_OFF: AtomicBool = AtomicBool::new(false);
+
+/// From now on no progress is shown.
+pub fn off() {
+    IS_OFF.store(true, Ordering::Relaxed);
 }
 
-struct ProgressLine<W> {
-    terminal: W,
-    steps: Vec<(&'static str, &'static str)>,
+/// Does the work. Where standard error is a terminal and the work takes long, `what` and the time
+/// stand on its last line: `listing pull requests ... 12s`.
+pub async fn waiting<T>(what: impl Fn() -> String, work: impl Future<Output = T>) -> T {
+    if IS_OFF.load(Ordering::Relaxed) || !io::stderr().is_terminal() {
+        return work.await;
+    }
+    let (started, _gone_at_the_end) = (Instant::now(), Cleared);
+    let (mut work, mut next) = (pin!(work), started + DELAY);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = sleep_until(next) => show(&what(), started.elapsed()),
+        }
+        next = Instant::now() + PERIOD;
+    }
+}
+
+/// Writes to standard error: the line makes room first and comes back below.
+pub fn beside<T>(write: impl FnOnce() -> T) -> T {
+    let line = line();
+    if line.is_empty() {
+        return write();
+    }
+    draw(CLEAR);
+    let written = write();
+    draw(&line);
+    written
+}
+
+fn show(what: &str, time: Duration) {
+    let text = format!("{what} ... {}s", time.as_secs());
+    let width = terminal_width(&io::stderr()).unwrap_or(USUAL_WIDTH);
+    let mut line = line();
+    // One less for the sign of a cut, and one for the cursor.
+    *line = one_line(&text, width.saturating_sub(2));
+    draw(&format!("{CLEAR}{line}"));
+}
+
+/// Clears the line when the work ends, also where it is given up.
+struct Cleared;
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        let mut line = line();
+        if !line.is_empty() {
+            line.clear();
+            draw(CLEAR);
+        }
+    }
+}
+
+fn line() -> MutexGuard<'static, String> {
+    LINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A terminal that went away must not stop the work.
+fn draw(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// How far the steps of one cycle are. A cycle runs on one thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    steps: RefCell<Vec<(&'static str, &'static str)>>,
 }
 
 impl Progress {
-    /// On standard error when it is a terminal, else silent.
-    pub fn stderr() -> Self {
-        let stderr = io::stderr();
-        if stderr.is_terminal() { Self::on(stderr) } else { Self::silent() }
-    }
-
-    pub fn silent() -> Self {
-        Self { line: None }
-    }
-}
-
-impl<W: Write> Progress<W> {
-    pub fn on(terminal: W) -> Self {
-        Self { line: Some(RefCell::new(ProgressLine { terminal, steps: Vec::new() })) }
-    }
-
     pub fn step_started(&self, name: &'static str) {
-        self.show(name, "…");
+        self.set(name, "…");
     }
 
     pub fn step_ended(&self, name: &'static str, outcome: &StepOutcome) {
@@ -46,32 +114,23 @@ impl<W: Write> Progress<W> {
             StepOutcome::Skipped => "skipped",
             StepOutcome::NotConfigured => "not configured",
         };
-        self.show(name, word);
+        self.set(name, word);
     }
 
-    fn show(&self, name: &'static str, word: &'static str) {
-        let Some(line) = &self.line else { return };
-        let ProgressLine { terminal, steps } = &mut *line.borrow_mut();
+    /// `inventory done  merge …`.
+    pub fn text(&self) -> String {
+        let steps = self.steps.borrow();
+        let steps = steps.iter().map(|(name, word)| format!("{name} {word}"));
+        steps.collect::<Vec<_>>().join("  ")
+    }
+
+    fn set(&self, name: &'static str, word: &'static str) {
+        let mut steps = self.steps.borrow_mut();
         match steps.iter_mut().find(|(known, _)| *known == name) {
             Some((_, state)) => *state = word,
             None => steps.push((name, word)),
         }
-        let text: Vec<_> = steps.iter().map(|(name, word)| format!("{name} {word}")).collect();
-        draw(terminal, &format!("{CLEAR}{}", text.join("  ")));
     }
-}
-
-impl<W: Write> Drop for Progress<W> {
-    fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            draw(&mut line.borrow_mut().terminal, CLEAR);
-        }
-    }
-}
-
-/// A terminal that went away must not stop the cycle.
-fn draw(terminal: &mut impl Write, text: &str) {
-    let _ = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
 }
 
 #[cfg(test)]
@@ -79,31 +138,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_says_which_steps_run_and_goes_away() {
-        let mut terminal = Vec::new();
-        let progress = Progress::on(&mut terminal);
+    fn the_text_names_the_steps_that_run_and_those_that_ended() {
+        let progress = Progress::default();
         progress.step_started("inventory");
         progress.step_started("merge");
+        assert_eq!(progress.text(), "inventory …  merge …");
         progress.step_ended("inventory", &StepOutcome::Ok);
         progress.step_ended("merge", &StepOutcome::Failed("no token".to_owned()));
-        drop(progress);
-        let shown = String::from_utf8(terminal).expect("it is text");
-        let lines: Vec<_> = shown.split(CLEAR).collect();
-        let expected = [
-            "",
-            "inventory …",
-            "inventory …  merge …",
-            "inventory done  merge …",
-            "inventory done  merge failed",
-            "",
-        ];
-        assert_eq!(lines, expected);
-    }
-
-    #[test]
-    fn without_a_terminal_nothing_is_said() {
-        let progress = Progress::silent();
-        progress.step_started("merge");
-        assert!(progress.line.is_none());
+        assert_eq!(progress.text(), "inventory done  merge failed");
     }
 }

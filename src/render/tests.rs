@@ -2,6 +2,7 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use super::sample::{at, converged, endpoint, eventful, filled_with, merged, slot, stuck, target};
+use super::words::UTC;
 use super::*;
 use coordinator_core::fleet::{Hold, HoldReason, StuckReason, Unmanaged};
 use coordinator_core::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
@@ -11,8 +12,12 @@ mod items;
 mod metrics_file;
 mod untrusted;
 
+fn text_on(report: &Report, screen: Screen, secrets: &Secrets) -> String {
+    text::report(report, Form { screen, ..Form::plain(Output::Text, secrets) })
+}
+
 fn text(report: &Report, width: Option<usize>) -> String {
-    text::report(report, Screen { color: false, width }, &Secrets::default())
+    text_on(report, Screen { color: false, width }, &Secrets::default())
 }
 
 #[test]
@@ -22,7 +27,7 @@ fn a_converged_healthy_cycle_is_five_short_lines() {
 
       inventory  38 of 38 agents running
       spawn      nothing to start
-      merge      none of 12 open: 7 need review, 3 wait for checks, 2 conflict
+      merge      none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict
       health     production 200 in 45 ms
 
     healthy  0.8 s, 3 requests
@@ -39,10 +44,10 @@ fn an_eventful_cycle_names_every_thing_once() {
                  + ui_builder     s0 s1 s2
                  + api_builder    s0-s3 s7
                  = designer       s0 already running
-                 ~ e2e_tester s1  backs off until 00:14: failed 3 times, last exit 1 after 4s
+                 ~ e2e_tester s1  backs off until 00:14 UTC: failed 3 times, last exit 1 after 4s
                  ! sentinel s0    no command `claude` on PATH
                                   install it, or set `command` for this role in roster.toml
-      merge      2 of 5 open
+      merge      2 merged, 3 open
                  + #7   Add login form
                  + #9   Fix the flaky parser test
                  - #8   Rename config keys         ci_pending: `build` is in progress
@@ -68,12 +73,13 @@ fn a_narrow_terminal_gets_short_lines_and_whole_words() {
                  + ui_builder     s0 s1 s2
                  + api_builder    s0-s3 s7
                  = designer       s0 already running
-                 ~ e2e_tester s1  backs off until 00:14: failed
-                                  3 times, last exit 1 after 4s
+                 ~ e2e_tester s1  backs off until 00:14 UTC:
+                                  failed 3 times, last exit 1
+                                  after 4s
                  ! sentinel s0    no command `claude` on PATH
                                   install it, or set `command`
                                   for this role in roster.toml
-      merge      2 of 5 open
+      merge      2 merged, 3 open
                  + #7   Add login form
                  + #9   Fix the flaky parser test
                  - #8   Rename config keys
@@ -124,12 +130,12 @@ fn slots_with_one_cause_share_a_line() {
 
       inventory  38 of 38 agents running
       spawn      5 held, 4 failed
-                 ~ ui_builder s1, api_builder s0  wait, the first until 00:20: starts at most once every 30m
-                 ~ designer s0                    backs off until 2026-01-02 00:00: failed
+                 ~ ui_builder s1, api_builder s0  wait, the first until 00:20 UTC: starts at most once every 30m
+                 ~ designer s0                    backs off until 2026-01-02 00:00 UTC: failed
                  ~ qa s1 s2                       role_failed: another session of the role failed to start
-                 ! 4 slots                        no command `claude` on PATH
+                 ! 4 failed                       no command `claude` on PATH
                                                   qa s0, architect s0, writer s0, sentinel s0
-      merge      none of 12 open: 7 need review, 3 wait for checks, 2 conflict
+      merge      none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict
       health     production 200 in 45 ms
 
     healthy  0.8 s, 3 requests
@@ -159,30 +165,30 @@ fn a_session_that_is_not_as_it_should_be_is_named_with_its_reason_and_remedy() {
     coordinator  demo  2026-01-01 00:05 UTC
 
       inventory  38 of 38 agents running, 2 over their role's count, 3 stuck, 1 unmanaged
-                 ? ui_builder s0 s1               pending since 00:02: ErrImagePull: no image `agents:lates`
-                                                  correct `image` in [platform.kubernetes]
-                 ? qa s0                          suspended: queued by agents
-                 - ui_builder                     s38 s39 beyond the role's count, left to finish
-                 -                   demo-old-s0  no role `old`
+                 ? ui_builder s0 s1  pending since 00:02 UTC: ErrImagePull: no image `agents:lates`
+                                     correct `image` in [platform.kubernetes]
+                 ? qa s0             suspended: queued by agents
+                 - ui_builder        s38 s39 beyond the role's count, left to finish
+                 - demo-old-s0       no role `old`
       spawn      nothing to start
-      merge      none of 12 open: 7 need review, 3 wait for checks, 2 conflict
+      merge      none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict
       health     production 200 in 45 ms
 
     healthy  0.8 s, 3 requests
     "#);
-    assert_snapshot!(markdown::report(&troubled(), &Secrets::default()), @r#"
+    assert_snapshot!(markdown::report(&troubled(), &UTC, &Secrets::default()), @r#"
     ### coordinator, demo: healthy
 
     | step | outcome | time | |
     |---|---|---|---|
     | inventory | ok | 3 ms | 38 of 38 agents running, 2 over their role&#39;s count, 3 stuck, 1 unmanaged |
     | spawn | ok | 0 ms | nothing to start |
-    | merge | ok | 0.7 s | none of 12 open: 7 need review, 3 wait for checks, 2 conflict |
+    | merge | ok | 0.7 s | none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict |
     | health | ok | 45 ms | production 200 in 45 ms |
 
     **inventory**
 
-    - stuck ui_builder s0 s1: pending since 00:02: ErrImagePull: no image &#96;agents:lates&#96;; correct &#96;image&#96; in &#91;platform.kubernetes&#93;
+    - stuck ui_builder s0 s1: pending since 00:02 UTC: ErrImagePull: no image &#96;agents:lates&#96;; correct &#96;image&#96; in &#91;platform.kubernetes&#93;
     - stuck qa s0: suspended: queued by agents
     - left ui_builder: s38 s39 beyond the role&#39;s count, left to finish
     - left demo-old-s0: no role &#96;old&#96;
@@ -228,9 +234,9 @@ fn how_a_step_ended_is_said_in_words() {
 
       inventory  failed: cannot read the records; of the fleet
       spawn      skipped
-                 stopped by a rate limit of the platform until 00:45
-      merge      1 of 12 open would be merged; failed: the deadline came first
-                 stopped by a rate limit of GitHub until 00:30
+                 stopped by a rate limit of the platform until 00:45 UTC
+      merge      1 to merge, 11 left open; failed: the deadline came first
+                 stopped by a rate limit of GitHub until 00:30 UTC
                  + #1  One
                  - #0  Some title  not_approved: some detail
       health     not configured
@@ -254,7 +260,7 @@ fn several_endpoints_share_a_line_only_when_all_are_up() {
 
       inventory  38 of 38 agents running
       spawn      nothing to start
-      merge      none of 12 open
+      merge      none merged, 12 open
       health     production 200 in 45 ms
                  api 204 in 7 ms
                  shop: no answer within 10s (potential outage)
@@ -268,7 +274,7 @@ fn several_endpoints_share_a_line_only_when_all_are_up() {
 fn without_colour_the_report_reads_the_same() {
     for report in [converged(), eventful()] {
         let colored =
-            text::report(&report, Screen { color: true, width: Some(80) }, &Secrets::default());
+            text_on(&report, Screen { color: true, width: Some(80) }, &Secrets::default());
         assert!(colored.contains("\u{1b}["), "{colored}");
         assert_eq!(anstream::adapter::strip_str(&colored).to_string(), text(&report, Some(80)));
     }
@@ -276,9 +282,8 @@ fn without_colour_the_report_reads_the_same() {
 
 #[test]
 fn colour_says_done_held_failed_and_detail() {
-    let colored =
-        text::report(&eventful(), Screen { color: true, width: None }, &Secrets::default())
-            .replace('\u{1b}', "ESC");
+    let colored = text_on(&eventful(), Screen { color: true, width: None }, &Secrets::default())
+        .replace('\u{1b}', "ESC");
     assert_snapshot!(colored, @r#"
     coordinator  demo  ESC[2m2026-01-01 00:00 UTCESC[0m
 
@@ -287,10 +292,10 @@ fn colour_says_done_held_failed_and_detail() {
                  ESC[32m+ ui_builder     ESC[0ms0 s1 s2
                  ESC[32m+ api_builder    ESC[0ms0-s3 s7
                  = designer       s0 already running
-                 ESC[33m~ e2e_tester s1  ESC[0mESC[2mbacks off until 00:14: failed 3 times, last exit 1 after 4sESC[0m
+                 ESC[33m~ e2e_tester s1  ESC[0mESC[2mbacks off until 00:14 UTC: failed 3 times, last exit 1 after 4sESC[0m
                  ESC[31m! sentinel s0    ESC[0mno command `claude` on PATH
                                   install it, or set `command` for this role in roster.toml
-      merge      2 of 5 open
+      merge      2 merged, 3 open
                  ESC[32m+ #7   Add login formESC[0m
                  ESC[32m+ #9   Fix the flaky parser testESC[0m
                  ESC[33m- #8   Rename config keys         ESC[0mESC[2mci_pending: `build` is in progressESC[0m
@@ -338,19 +343,19 @@ fn the_json_report_keeps_its_contract() {
 
 #[test]
 fn the_markdown_report_is_a_table_and_lists() {
-    assert_snapshot!(markdown::report(&converged(), &Secrets::default()), @r#"
+    assert_snapshot!(markdown::report(&converged(), &UTC, &Secrets::default()), @r#"
     ### coordinator, demo: healthy
 
     | step | outcome | time | |
     |---|---|---|---|
     | inventory | ok | 3 ms | 38 of 38 agents running |
     | spawn | ok | 0 ms | nothing to start |
-    | merge | ok | 0.7 s | none of 12 open: 7 need review, 3 wait for checks, 2 conflict |
+    | merge | ok | 0.7 s | none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict |
     | health | ok | 45 ms | production 200 in 45 ms |
 
     2026-01-01 00:05 UTC, 0.8 s, 3 requests
     "#);
-    assert_snapshot!(markdown::report(&eventful(), &Secrets::default()), @r#"
+    assert_snapshot!(markdown::report(&eventful(), &UTC, &Secrets::default()), @r#"
     ### coordinator, demo: broken
 
     - production answers 503
@@ -359,7 +364,7 @@ fn the_markdown_report_is_a_table_and_lists() {
     |---|---|---|---|
     | inventory | ok | 3 ms | 0 of 38 agents running |
     | spawn | ok | 0 ms | 8 started, 1 already running, 1 held, 1 failed |
-    | merge | ok | 0.7 s | 2 of 5 open |
+    | merge | ok | 0.7 s | 2 merged, 3 open |
     | health | ok | 45 ms | production 503 in 1.2 s: down<br>merged within 30 minutes: &#35;&#8203;7, &#35;&#8203;9 |
 
     **spawn**
@@ -367,7 +372,7 @@ fn the_markdown_report_is_a_table_and_lists() {
     - done ui_builder: s0 s1 s2
     - done api_builder: s0-s3 s7
     - there designer: s0 already running
-    - held e2e_tester s1: backs off until 00:14: failed 3 times, last exit 1 after 4s
+    - held e2e_tester s1: backs off until 00:14 UTC: failed 3 times, last exit 1 after 4s
     - **failed** sentinel s0: no command &#96;claude&#96; on PATH; install it, or set &#96;command&#96; for this role in roster.toml
 
     **merge**
@@ -395,12 +400,12 @@ fn no_form_of_a_report_shows_a_secret() {
     let shown = |secrets: &Secrets| {
         let narrow = Screen { color: false, width: Some(20) };
         [
-            text::report(&report, narrow, secrets),
-            text::report(&report, Screen::PLAIN, secrets),
-            markdown::report(&report, secrets),
+            text_on(&report, narrow, secrets),
+            text_on(&report, Screen::PLAIN, secrets),
+            markdown::report(&report, &UTC, secrets),
             json::report(&report, secrets).expect("it is written"),
             metrics::report(&report, secrets),
-            workflow::annotations(&report, secrets),
+            workflow::annotations(&report, &UTC, secrets),
         ]
     };
     for open in shown(&Secrets::default()) {

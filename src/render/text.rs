@@ -1,10 +1,12 @@
 //! The report for people.
 
+use unicode_width::UnicodeWidthStr;
+
 use super::outline::{StepOutline, steps};
 use super::table::{Cell, Table, Tone, paint};
-use super::words::{count, minute, sentence, span};
-use super::{MAX_LINE, MAX_SENTENCE, Screen, shown, wrap};
-use coordinator_core::report::{Report, Status};
+use super::words::{Clock, count, sentence, span};
+use super::{Form, MAX_LINE, MAX_SENTENCE, Screen, shown, wrap};
+use coordinator_core::report::{Report, Status, StepOutcome};
 use coordinator_core::secrets::Secrets;
 
 /// The column at which the lines of the steps begin.
@@ -15,9 +17,11 @@ const ENTRIES: usize = 13;
 const COST: usize = 65;
 
 /// The report, with a line break at its end.
-pub fn report(report: &Report, screen: Screen, secrets: &Secrets) -> String {
-    let steps = steps(report);
-    let mut lines = vec![heading(report, screen), String::new()];
+pub fn report(report: &Report, form: Form<'_>) -> String {
+    let Form { screen, secrets, zone, verbose, .. } = form;
+    let clock = Clock { now: report.started_at, zone };
+    let steps = steps(report, clock, verbose);
+    let mut lines = vec![heading(report, clock, screen), String::new()];
     let mut summaries = summaries(&steps).text(STEPS, screen, secrets).into_iter();
     for step in &steps {
         lines.extend(summaries.by_ref().take(step.lines.len()).flatten());
@@ -32,10 +36,14 @@ pub fn report(report: &Report, screen: Screen, secrets: &Secrets) -> String {
     lines.join("\n") + "\n"
 }
 
-fn heading(report: &Report, screen: Screen) -> String {
-    let time = paint(Tone::Detail, &format!("{} UTC", minute(report.started_at)), screen);
-    let note = if report.dry_run { "  dry run: nothing was changed" } else { "" };
-    format!("coordinator  {}  {time}{note}", report.fleet)
+fn heading(report: &Report, clock: Clock<'_>, screen: Screen) -> String {
+    let time = paint(Tone::Detail, &clock.minute(report.started_at), screen);
+    let mut parts = vec![format!("coordinator  {}", report.fleet), time];
+    if report.dry_run {
+        parts.push("dry run: nothing was changed".to_owned());
+    }
+    let width = anstream::adapter::strip_str(&parts.join("  ")).to_string().width();
+    parts.join(if screen.width.is_none_or(|columns| width <= columns) { "  " } else { "\n" })
 }
 
 /// One row for each line of each step; the name stands before the first.
@@ -57,11 +65,11 @@ fn verdict(report: &Report, screen: Screen, secrets: &Secrets) -> Vec<String> {
         let (status, cost) = (paint(tone, status, screen), paint(Tone::Detail, &cost, screen));
         return vec![format!("{status}  {cost}")];
     }
-    let reasons =
-        report.reasons.iter().map(|reason| shown(&sentence(&reason.text), MAX_SENTENCE, secrets));
+    let reasons = report.reasons.iter().map(|reason| without_error(&reason.text, report));
+    let reasons = reasons.map(|reason| shown(&sentence(reason), MAX_SENTENCE, secrets));
     let reasons = reasons.collect::<Vec<_>>().join("; ");
-    let rows = wrap::wrapped(&format!("{status}: {reasons}"), screen.width);
-    let length = rows.last().map_or(0, |row| row.chars().count());
+    let rows = wrap::wrapped(&format!("{status}: {reasons}"), screen.room(0));
+    let length = rows.last().map_or(0, |row| row.width());
     let gap = COST.saturating_sub(length).max(2);
     let fits = screen.width.is_none_or(|width| length + gap + cost.chars().count() <= width);
     let mut lines: Vec<_> = rows.iter().map(|row| paint(tone, row, screen)).collect();
@@ -71,6 +79,21 @@ fn verdict(report: &Report, screen: Screen, secrets: &Secrets) -> Vec<String> {
         _ => lines.push(cost),
     }
     lines
+}
+
+/// The reason without an error that the line of its step has already.
+pub(super) fn without_error<'a>(reason: &'a str, report: &Report) -> &'a str {
+    let Report { inventory, spawn, merge, health, .. } = report;
+    let steps = [&inventory.outcome, &spawn.outcome, &merge.outcome, &health.outcome];
+    let steps = steps.into_iter().filter_map(StepOutcome::error);
+    let sources = inventory.body.sources.iter().filter_map(|source| source.outcome.error());
+    let endpoints = health.body.endpoints.iter().filter_map(|endpoint| endpoint.error.as_deref());
+    let cut = |error: &str| {
+        let colon = reason.strip_suffix(error).and_then(|rest| rest.strip_suffix(": "));
+        let brackets = || reason.strip_suffix(')')?.strip_suffix(error)?.strip_suffix(" (");
+        colon.or_else(brackets).filter(|rest| !rest.is_empty())
+    };
+    steps.chain(sources).chain(endpoints).find_map(cut).unwrap_or(reason)
 }
 
 fn advice(report: &Report) -> Table {

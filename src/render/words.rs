@@ -1,6 +1,10 @@
 //! Times, durations and counts in the words of people and programs.
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use coordinator_core::sanitize::one_line;
 
@@ -19,17 +23,40 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// `2026-01-01 00:05`, in UTC.
-pub(crate) fn minute(time: SystemTime) -> String {
-    rfc3339(time)[..16].replace('T', " ")
+/// The zone of this machine: `TZ`, else `/etc/localtime`; UTC where neither can be read.
+pub static LOCAL: LazyLock<TimeZone> =
+    LazyLock::new(|| TimeZone::try_system().unwrap_or(TimeZone::UTC));
+
+/// For tests and machines.
+pub static UTC: TimeZone = TimeZone::UTC;
+
+/// Writes times for people, who read them at `now` in `zone`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock<'a> {
+    pub(crate) now: SystemTime,
+    pub(crate) zone: &'a TimeZone,
 }
 
-/// `00:14` on the day of `today`, else `2026-01-02 00:14`.
-pub(crate) fn clock(time: SystemTime, today: SystemTime) -> String {
-    let (time, today) = (minute(time), minute(today));
-    match time.split_once(' ') {
-        Some((day, clock)) if today.starts_with(day) => clock.to_owned(),
-        _ => time,
+impl Clock<'_> {
+    /// `2026-01-01 00:05 CET`.
+    pub(crate) fn minute(self, time: SystemTime) -> String {
+        self.write(time, "%Y-%m-%d %H:%M %Z")
+    }
+
+    /// `00:14 CET` today, else `2026-01-02 00:14 CET`.
+    pub(crate) fn time(self, time: SystemTime) -> String {
+        let day = |time| self.write(time, "%Y-%m-%d");
+        if day(time) == day(self.now) { self.write(time, "%H:%M %Z") } else { self.minute(time) }
+    }
+
+    /// ` until 00:14 CET`, or nothing.
+    pub(crate) fn until(self, time: Option<SystemTime>) -> String {
+        time.map(|time| format!(" until {}", self.time(time))).unwrap_or_default()
+    }
+
+    fn write(self, time: SystemTime, format: &str) -> String {
+        let time = Timestamp::try_from(time.max(UNIX_EPOCH)).unwrap_or(Timestamp::MAX);
+        time.to_zoned(self.zone.clone()).strftime(format).to_string()
     }
 }
 
@@ -80,8 +107,22 @@ mod tests {
 
     #[test]
     fn another_day_is_named() {
-        let today = UNIX_EPOCH + Duration::from_secs(86_400);
-        assert_eq!(clock(today + Duration::from_secs(840), today), "00:14");
-        assert_eq!(clock(today + Duration::from_secs(86_400), today), "1970-01-03 00:00");
+        let now = UNIX_EPOCH + Duration::from_secs(86_400);
+        let clock = Clock { now, zone: &UTC };
+        assert_eq!(clock.time(now + Duration::from_secs(840)), "00:14 UTC");
+        assert_eq!(clock.time(now + Duration::from_secs(86_400)), "1970-01-03 00:00 UTC");
+    }
+
+    #[test]
+    fn times_are_local_and_name_their_zone() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+        let january = UNIX_EPOCH + Duration::from_secs(1_767_225_600 - 3_300);
+        let clock = Clock { now: january, zone: &zone };
+        assert_eq!(clock.minute(january), "2026-01-01 00:05 CET");
+        let july = january + Duration::from_secs(181 * 86_400);
+        assert_eq!(clock.time(july), "2026-07-01 01:05 CEST");
+        assert_eq!(Clock { now: january, zone: &UTC }.minute(january), "2025-12-31 23:05 UTC");
+        assert_eq!(clock.minute(UNIX_EPOCH - Duration::from_secs(9)), "1970-01-01 01:00 CET");
+        assert!(clock.minute(UNIX_EPOCH + LAST_SECOND * 2).starts_with("9999-12-3"));
     }
 }

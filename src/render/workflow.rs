@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 
+use jiff::tz::TimeZone;
+
 use super::outline::{Entry, Mark, steps};
-use super::words::sentence;
+use super::words::{Clock, sentence};
 use super::{MAX_SENTENCE, shown};
 use crate::workflow_commands::{Level, annotation};
 use coordinator_core::report::{Report, Status};
@@ -15,8 +17,9 @@ use coordinator_core::secrets::Secrets;
 const MAX_ANNOTATIONS: usize = 10;
 
 /// One command a line; empty when nothing needs a person.
-pub fn annotations(report: &Report, secrets: &Secrets) -> String {
-    let mut notes = notes(report, secrets);
+pub fn annotations(report: &Report, zone: &TimeZone, secrets: &Secrets) -> String {
+    let clock = Clock { now: report.started_at, zone };
+    let mut notes = notes(report, clock, secrets);
     let rest = if notes.len() > MAX_ANNOTATIONS {
         notes.split_off(MAX_ANNOTATIONS - 1)
     } else {
@@ -28,7 +31,7 @@ pub fn annotations(report: &Report, secrets: &Secrets) -> String {
     }
     // They are sorted: the first of the rest has the highest level.
     if let Some(Note { level, .. }) = rest.first() {
-        let message = "the summary of this run says it all";
+        let message = "the summary of this run has them all";
         text += &annotation(*level, &format!("and {} more", rest.len()), message);
     }
     text
@@ -42,7 +45,7 @@ struct Note {
 }
 
 /// Errors before warnings; what two parts of the report say in the same words is said once.
-fn notes(report: &Report, secrets: &Secrets) -> Vec<Note> {
+fn notes(report: &Report, clock: Clock<'_>, secrets: &Secrets) -> Vec<Note> {
     let mut notes: Vec<Note> = Vec::new();
     let mut say = |level, title: String, message: &str| {
         let title = shown(&title, MAX_SENTENCE, secrets);
@@ -59,7 +62,7 @@ fn notes(report: &Report, secrets: &Secrets) -> Vec<Note> {
     for (name, error) in failed_steps(report) {
         say(Level::Error, format!("{name} failed"), &format!("{name} failed: {error}"));
     }
-    for step in steps(report) {
+    for step in steps(report, clock, false) {
         for entry in step.entries.iter().filter(|entry| entry.mark == Mark::Failed) {
             say(Level::Error, format!("a {} failed", step.name), &failure(entry));
         }
@@ -122,10 +125,11 @@ mod tests {
 
     use super::*;
     use crate::render::sample::{converged, eventful, filled_with, reason, skip, target};
+    use crate::render::words::UTC;
     use coordinator_core::report::{RateLimit, SpawnFailure, StepOutcome};
 
     fn report(report: &Report) -> String {
-        annotations(report, &Secrets::default())
+        annotations(report, &UTC, &Secrets::default())
     }
 
     #[test]
@@ -168,7 +172,7 @@ mod tests {
         busy.spawn.body.failed = (0..30).map(failed).collect();
         assert_eq!(
             report(&busy),
-            "::error title=a spawn failed::30 slots: no runner; ui_builder s0-s29\n"
+            "::error title=a spawn failed::30 failed: no runner; ui_builder s0-s29\n"
         );
     }
 
@@ -186,7 +190,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 10);
         assert_eq!(lines[8], "::warning title=demo is degraded::reason 8");
-        assert_eq!(lines[9], "::warning title=and 16 more::the summary of this run says it all");
+        assert_eq!(lines[9], "::warning title=and 16 more::the summary of this run has them all");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What holds for every report, whatever its input.
 
+use coordinator::render::words::UTC;
 use coordinator::render::{Form, Output, Screen, metrics, workflow};
 use coordinator::workflow_commands::Escape;
 use coordinator_core::report::Report;
@@ -20,13 +21,15 @@ pub(super) fn check(report: &Report) {
     no_panic(report);
     let secrets = &Secrets::new([TOKEN.to_owned()]);
     let of = |output, screen| {
-        Form { output, screen, secrets }.report(report).expect("every report can be written")
+        Form { screen, ..Form::plain(output, secrets) }
+            .report(report)
+            .expect("every report can be written")
     };
     let narrow = |color| Screen { color, width: Some(60) };
     let plain = of(Output::Text, narrow(false));
     let json = of(Output::Json, Screen::PLAIN);
     let markdown = of(Output::Markdown, Screen::PLAIN);
-    let notes = workflow::annotations(report, secrets);
+    let notes = workflow::annotations(report, &UTC, secrets);
     let all = [
         &plain,
         &of(Output::Text, Screen::PLAIN),

@@ -62,7 +62,7 @@ impl Stage {
             github,
             probe: Err(anyhow::anyhow!("nothing is probed")),
             clock: SystemTime::now,
-            progress: Progress::silent(),
+            progress: Progress::default(),
         };
         cycle::run(&cycle, &Stop::default()).await
     }

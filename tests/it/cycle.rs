@@ -93,7 +93,7 @@ fn cycle_of(roster: &Roster, platform: Wayward) -> Cycle<'_, Wayward, AnySource<
         github: Err(anyhow::anyhow!("no token")),
         probe: Client::new(),
         clock: SystemTime::now,
-        progress: Progress::silent(),
+        progress: Progress::default(),
     }
 }
 

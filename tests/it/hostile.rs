@@ -203,7 +203,7 @@ fn a_list_that_never_comes_ends_with_the_deadline_for_pulls_too() {
     let finished = coordinator(&workplace).args(["pulls"]).run();
     assert_eq!(finished.code, Some(1));
     assert!(
-        finished.stderr.contains("no end within the roster's `deadline` of 1s"),
+        finished.stderr.contains("timed out after 1s (`deadline` in the roster)"),
         "{}",
         finished.stderr
     );

@@ -65,7 +65,7 @@ impl Fleet {
             github: Err(anyhow::anyhow!("no step needs it")),
             probe: Err(anyhow::anyhow!("no step needs it")),
             clock: SystemTime::now,
-            progress: Progress::silent(),
+            progress: Progress::default(),
         };
         cycle::run(&cycle, &Stop::default()).await
     }

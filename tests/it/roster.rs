@@ -72,7 +72,7 @@ impl Folder {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
         command.args(arguments).current_dir(self.path()).env_clear();
-        command.env("HOME", self.path()).env("PATH", "/usr/bin:/bin");
+        command.env("HOME", self.path()).env("PATH", "/usr/bin:/bin").env("TZ", "UTC");
         command
     }
 

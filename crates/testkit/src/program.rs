@@ -34,6 +34,7 @@ impl Program {
             .env_clear()
             .current_dir(home)
             .env("HOME", home)
+            .env("TZ", "UTC")
             .env("XDG_STATE_HOME", home.join("state"));
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("GITHUB_TOKEN", TOKEN);
         command.env("COORDINATOR_CONFIG", workplace.roster());

@@ -206,7 +206,7 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         github,
         probe: Err(anyhow::anyhow!("nothing is probed")),
         clock: time::believed,
-        progress: Progress::silent(),
+        progress: Progress::default(),
     };
     cycle::run(&cycle, &stop).await
 }

@@ -1,16 +1,16 @@
 //! What the merge step did. When nothing was merged, pull requests are counted by reason; else each
 //! is named.
 
-use super::{Entry, Mark, StepOutline, explained, summarize, until};
+use super::{Entry, Mark, StepOutline, explained, summarize};
 use crate::render::table::Tone;
-use crate::render::words::sentence;
+use crate::render::words::{Clock, sentence};
 use coordinator_core::merge::reason::Reason;
 use coordinator_core::report::{MergeReport, NotMerged, Report};
 
 /// More are counted: `coordinator pulls` names all.
 const MAX_NAMED: usize = 30;
 
-pub(super) fn outline(report: &Report) -> StepOutline {
+pub(super) fn outline(report: &Report, clock: Clock<'_>) -> StepOutline {
     let merge = &report.merge.body;
     let quiet = merge.merged.is_empty() && merge.failed.is_empty();
     let summary = summary(merge, report.dry_run);
@@ -21,7 +21,7 @@ pub(super) fn outline(report: &Report) -> StepOutline {
         } else {
             format!(": {}", sentence(&limit.said))
         };
-        let until = until(limit.resets_at, report.started_at);
+        let until = clock.until(limit.resets_at);
         let text = format!("stopped by a rate limit of GitHub{until}{said}");
         lines.push((Tone::Held, text));
     }
@@ -29,20 +29,28 @@ pub(super) fn outline(report: &Report) -> StepOutline {
     StepOutline { name: "merge", lines, entries }
 }
 
+/// `1 merged, 6 open`, `none merged, 12 open: 7 need review`. What is merged is no longer open.
 fn summary(merge: &MergeReport, dry_run: bool) -> String {
     let MergeReport { open, merged, skipped, failed, .. } = merge;
-    let would = if dry_run && !merged.is_empty() { " would be merged" } else { "" };
-    let merged = match merged.len() {
-        0 => "none".to_owned(),
-        n => n.to_string(),
+    let (merges, failures) = (merged.len(), failed.len());
+    let left = (*open as usize).saturating_sub(merges);
+    let merged = match (merges, dry_run) {
+        (0, false) => "none merged".to_owned(),
+        (0, true) => "none to merge".to_owned(),
+        (merges, false) => format!("{merges} merged"),
+        (merges, true) => format!("{merges} to merge"),
     };
-    match (open, failed.len()) {
-        (0, _) => "no pull request is open".to_owned(),
-        (_, 0) if merge.merged.is_empty() && !skipped.is_empty() => {
-            format!("none of {open} open: {}", by_reason(skipped))
+    let open = match (left, dry_run && merges > 0) {
+        (left, true) => format!("{left} left open"),
+        (left, false) => format!("{left} open"),
+    };
+    match (left, failures) {
+        (0, 0) if merges == 0 => "no pull request is open".to_owned(),
+        (_, 0) if merges == 0 && !skipped.is_empty() => {
+            format!("{merged}, {open}: {}", by_reason(skipped))
         }
-        (_, 0) => format!("{merged} of {open} open{would}"),
-        (_, failed) => format!("{merged} of {open} open{would}, {failed} failed"),
+        (_, 0) => format!("{merged}, {open}"),
+        (_, failures) => format!("{merged}, {open}, {failures} of them failed to merge"),
     }
 }
 

@@ -65,7 +65,7 @@ fn sources_and_their_items_are_shown_by_name_and_id() {
       spawn      1 started, 1 held
                  + issues         123
                  ~ issues bd-4jz  superseded: another session ran
-      merge      none of 12 open: 7 need review, 3 wait for checks, 2 conflict
+      merge      none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict
       health     production 200 in 45 ms
 
     healthy  0.8 s, 3 requests

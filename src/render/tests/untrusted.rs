@@ -1,8 +1,10 @@
 use proptest::prelude::*;
 
 use super::metrics_file::check_exposition;
+use super::text_on;
 use crate::render::sample::filled_with;
-use crate::render::{Screen, json, markdown, metrics, text};
+use crate::render::words::UTC;
+use crate::render::{Screen, json, markdown, metrics};
 use coordinator_core::secrets::Secrets;
 
 /// Text with the signs that terminals, Markdown, HTML, GitHub and Prometheus read.
@@ -79,11 +81,11 @@ proptest! {
     #[test]
     fn no_text_brings_a_control_character_to_any_output(text in hostile(), width in 1..200_usize) {
         let report = filled_with(&text);
-        let plain = text::report(&report, Screen { color: false, width: Some(width) }, &Secrets::default());
+        let plain = text_on(&report, Screen { color: false, width: Some(width) }, &Secrets::default());
         let outputs = [
             plain.clone(),
-            text::report(&report, Screen::PLAIN, &Secrets::default()),
-            markdown::report(&report, &Secrets::default()),
+            text_on(&report, Screen::PLAIN, &Secrets::default()),
+            markdown::report(&report, &UTC, &Secrets::default()),
             metrics::report(&report, &Secrets::default()),
             json::report(&report, &Secrets::default()).expect("it is written"),
         ];
@@ -91,7 +93,7 @@ proptest! {
             prop_assert!(!output.contains(is_control), "{output:?}");
             prop_assert!(!output.contains('\u{202e}'), "{output:?}");
         }
-        let colored = text::report(&report, Screen { color: true, width: Some(width) }, &Secrets::default());
+        let colored = text_on(&report, Screen { color: true, width: Some(width) }, &Secrets::default());
         let palette = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
         let stripped = palette.iter().fold(colored, |text, code| text.replace(code, ""));
         prop_assert_eq!(stripped, plain);
@@ -101,12 +103,12 @@ proptest! {
     fn no_text_changes_how_many_lines_a_report_has(text in hostile()) {
         let (hostile, tame) = (filled_with(&text), filled_with("tame"));
         prop_assert_eq!(metrics::report(&hostile, &Secrets::default()).lines().count(), metrics::report(&tame, &Secrets::default()).lines().count());
-        prop_assert_eq!(markdown::report(&hostile, &Secrets::default()).lines().count(), markdown::report(&tame, &Secrets::default()).lines().count());
+        prop_assert_eq!(markdown::report(&hostile, &UTC, &Secrets::default()).lines().count(), markdown::report(&tame, &UTC, &Secrets::default()).lines().count());
     }
 
     #[test]
     fn no_text_changes_the_structure_of_the_markdown(text in hostile()) {
-        let (hostile, tame) = (markdown::report(&filled_with(&text), &Secrets::default()), markdown::report(&filled_with("tame"), &Secrets::default()));
+        let (hostile, tame) = (markdown::report(&filled_with(&text), &UTC, &Secrets::default()), markdown::report(&filled_with("tame"), &UTC, &Secrets::default()));
         prop_assert_eq!(structure(&hostile), structure(&tame), "{}", hostile);
     }
 

@@ -79,7 +79,7 @@ impl Queue {
             github: Err(anyhow::anyhow!("no step needs it")),
             probe: Err(anyhow::anyhow!("no step needs it")),
             clock: SystemTime::now,
-            progress: Progress::silent(),
+            progress: Progress::default(),
         };
         let report = cycle::run(&cycle, &Stop::default()).await;
         assert_conforms(&self.fleet.github);
