@@ -1,7 +1,11 @@
 //! The manual: README.md and the pages in docs.
 
 mod commands;
+#[cfg(target_os = "linux")]
+mod console;
 mod generated;
+#[cfg(target_os = "linux")]
+mod page;
 
 use std::fs;
 use std::path::{Path, PathBuf};
