@@ -21,6 +21,8 @@ cp README.md CHANGELOG.md SECURITY.md LICENSE-APACHE LICENSE-MIT "$folder"
 # In the binary are the libraries too, whose licences ask for their texts.
 node .ci/release/notices.mjs "$target" >"$folder/THIRD-PARTY"
 cp -R deploy/plugins "$folder/plugins"
+# The README and the plugins link to the manual.
+cp -R docs "$folder/docs"
 chmod -R u=rwX,go=rX "$folder"
 
 when=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}

@@ -89,6 +89,7 @@ holds "an archive is written under its target's name" \
   test "$(release package "$linux" "$work/static" "$dist")" = "$archive"
 (umask 077 && release package "$linux" "$work/static" "$work/again" >/dev/null)
 holds "a second one has the same bytes" cmp "$archive" "$work/again/coordinator-$linux.tar.gz"
+manual=$(find docs -type d -printf "coordinator-$linux/%p/\n" -o -printf "coordinator-$linux/%p\n")
 listing="coordinator-$linux/
 coordinator-$linux/CHANGELOG.md
 coordinator-$linux/LICENSE-APACHE
@@ -97,10 +98,11 @@ coordinator-$linux/README.md
 coordinator-$linux/SECURITY.md
 coordinator-$linux/THIRD-PARTY
 coordinator-$linux/coordinator
+$(LC_ALL=C sort <<<"$manual")
 coordinator-$linux/plugins/
 coordinator-$linux/plugins/README.md
 coordinator-$linux/plugins/tmux"
-holds "it has the program, its licences and the plugins" \
+holds "it has the program, its licences, the manual and the plugins" \
   test "$(tar -tzf "$archive" | LC_ALL=C sort)" = "$listing"
 modes=$(tar --numeric-owner -tvzf "$archive" | awk '{ print $1, $2 }' | sort -u)
 holds "of nobody in particular, and readable by everybody" \

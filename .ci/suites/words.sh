@@ -32,15 +32,28 @@ while IFS=: read -r file line document; do
   fi
 done < <(git grep -nE '^ *//.*[a-zA-Z_]+\.md' -- '*.rs' | sed -nE 's/^([^:]+):([0-9]+):.*[^a-zA-Z_\/]([a-zA-Z_\/]+\.md).*/\1:\2:\3/p')
 
+# anchors PAGE: the anchors that GitHub makes of its headings, one a line. The second `setup` is `setup-1`.
+anchors() {
+  awk '/^ *```/ { code = !code; next } !code && /^#+ / { sub(/^#+ +/, ""); print tolower($0) }' "$1" |
+    sed -E 's/\[([^]]*)\]\([^)]*\)/\1/g; s/[^a-z0-9 _-]//g; s/ /-/g' |
+    awk '{ print $0 (seen[$0]++ ? "-" seen[$0] - 1 : "") }'
+}
+
 # A link, or a path of the code, in a page for people that leads nowhere.
 while IFS= read -r page; do
   folder=$(dirname "$page")
-  while IFS= read -r target; do
-    if [ ! -e "$folder/$target" ]; then
-      echo "$page links to $target, which is not in the project" >&2
+  while IFS= read -r link; do
+    target=${link%%#*}
+    target=${target:+$folder/$target}
+    target=${target:-$page}
+    if [ ! -e "$target" ]; then
+      echo "$page links to $link, which is not in the project" >&2
+      found=1
+    elif [[ $link == *#* ]] && ! anchors "$target" | grep -qxF -- "${link#*#}"; then
+      echo "$page links to $link, which is not a heading of that page" >&2
       found=1
     fi
-  done < <(grep -oE '\]\([^)#:]+[)#]' "$page" | sed -E 's/^..//; s/.$//')
+  done < <(grep -oE '\]\([^):]+\)' "$page" | sed -E 's/^..//; s/.$//')
   while IFS= read -r path; do
     if [ ! -e "$path" ]; then
       echo "$page names $path, which is not in the project" >&2
@@ -48,6 +61,6 @@ while IFS= read -r page; do
     fi
   done < <(grep -oE '`(crates|src|tests|proofs|benches|docs|deploy|\.ci|\.github)/[A-Za-z0-9_./-]*`' "$page" | tr -d '`')
 done < <(git ls-files '*.md' ':!briefs' ':!CHANGELOG.md')
-echo "links and paths of the pages lead somewhere"
+echo "links, anchors and paths of the pages lead somewhere"
 
 exit "$found"

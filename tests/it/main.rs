@@ -38,6 +38,7 @@ mod kubernetes_recorded;
 mod kubernetes_repeats;
 mod kubernetes_stuck;
 mod kubernetes_world;
+mod manual;
 mod merge_cases;
 mod merging;
 #[cfg(target_os = "linux")]

@@ -168,7 +168,7 @@ pub fn markdown() -> String {
             "" => "Top of the file".to_owned(),
             heading => format!("`{heading}`"),
         };
-        let _ = writeln!(page, "**{heading}**: {}\n", text(&section.schema["description"]));
+        let _ = writeln!(page, "## {heading}\n\n{}\n", text(&section.schema["description"]));
         let _ = writeln!(page, "| Key | Holds | Default | Meaning |\n|---|---|---|---|");
         for (key, property) in ordered(section.schema).filter(|(_, property)| is_row(property)) {
             let (meaning, default) = described_default(section.schema, key, property);

@@ -1,7 +1,6 @@
-//! What comes with the program: the default roster, its schema, its reference.
+//! What comes with the program: the default roster and its schema.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use coordinator_core::fleet::Mode;
@@ -88,38 +87,6 @@ fn check_in_json_names_the_contract() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("stdout is JSON");
     insta::assert_json_snapshot!("check_json", document);
-}
-
-/// `UPDATE_REFERENCE=1` writes the file anew.
-#[test]
-fn the_published_schema_is_the_one_that_the_program_prints() {
-    let path = root().join("roster.schema.json");
-    let run = Folder::bare("").run(&["schema"]);
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
-    if std::env::var_os("UPDATE_REFERENCE").is_some() {
-        fs::write(&path, &run.stdout).expect("the schema can be written");
-    }
-    let published = fs::read_to_string(&path).expect("it is published");
-    assert!(run.stdout == published, "run this test with UPDATE_REFERENCE=1");
-}
-
-/// `UPDATE_REFERENCE=1` writes the part anew.
-#[test]
-fn the_readme_s_reference_names_every_key_with_its_default() {
-    const BEGIN: &str = "<!-- roster reference: begin -->\n";
-    const END: &str = "<!-- roster reference: end -->";
-    let path = root().join("README.md");
-    let readme = fs::read_to_string(&path).expect("there is a README");
-    let (before, rest) =
-        readme.split_once(BEGIN).expect("the README has a place for the reference");
-    let (reference, after) = rest.split_once(END).expect("the place for the reference has an end");
-    let expected = format!("\n{}", reference::markdown());
-    if std::env::var_os("UPDATE_REFERENCE").is_some() {
-        fs::write(&path, [before, BEGIN, &expected, END, after].concat())
-            .expect("the README can be written");
-    } else {
-        assert_eq!(reference, expected, "run this test with UPDATE_REFERENCE=1");
-    }
 }
 
 #[test]
