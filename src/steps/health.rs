@@ -1,5 +1,4 @@
-//! Step 4: asks production how it is, and changes nothing (R1-050 to R1-053). Only status lines are
-//! read.
+//! Step 4: one GET to each endpoint of production. Only status and headers of an answer are read.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -15,7 +14,7 @@ use coordinator_http::{Attempt, Client, Failure};
 
 const MAX_REDIRECTS: usize = 8;
 
-/// Of the address that a redirect leads to, at most this much is shown.
+/// A longer address of a redirect is cut.
 const MAX_LOCATION_CHARS: usize = 200;
 
 /// Sends one request to each endpoint, all at once; redirects are followed here, not by the client.
@@ -28,13 +27,14 @@ pub async fn run(
     endpoints: &[Endpoint],
     requests: &Cell<u64>,
 ) {
-    let mut answers: FuturesUnordered<_> = endpoints
-        .iter()
-        .enumerate()
-        .map(
-            |(position, endpoint)| async move { (position, ask(client, endpoint, requests).await) },
-        )
-        .collect();
+    let mut answers: FuturesUnordered<_> =
+        endpoints
+            .iter()
+            .enumerate()
+            .map(|(position, endpoint)| async move {
+                (position, check(client, endpoint, requests).await)
+            })
+            .collect();
     requests.set(requests.get() + endpoints.len() as u64);
     let mut positions = Vec::new();
     while let Some((position, health)) = answers.next().await {
@@ -44,8 +44,7 @@ pub async fn run(
     }
 }
 
-/// What a status means for an endpoint that should answer one of `expect`; empty is any 2xx
-/// (R1-051).
+/// What a status means for an endpoint that should answer with one of `expect`; empty: any 2xx.
 pub fn judge(status: u16, expect: &[u16]) -> HealthVerdict {
     let expected =
         if expect.is_empty() { (200..300).contains(&status) } else { expect.contains(&status) };
@@ -56,7 +55,7 @@ pub fn judge(status: u16, expect: &[u16]) -> HealthVerdict {
     }
 }
 
-/// The URL as people may see it: what stands before the `@` of its host is a credential.
+/// The URL without its credentials, which are before the `@` of its host.
 pub fn without_credentials(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find(['/', '?', '#', '\\']).map_or(url.len(), |at| start + at);
@@ -66,13 +65,13 @@ pub fn without_credentials(url: &str) -> String {
     }
 }
 
-/// The head of the last answer, and why it is the last one when it redirects on.
+/// The last answer, and why it is the last one where it redirects.
 struct Answer {
     status: u16,
     stray: Option<String>,
 }
 
-/// What happened on the way to the answer, also when it never comes.
+/// What happened before the answer, also where none comes.
 #[derive(Default)]
 struct Progress {
     /// Some server answered.
@@ -81,7 +80,7 @@ struct Progress {
     dropped: Cell<Option<Failure>>,
 }
 
-async fn ask(client: &Client, endpoint: &Endpoint, requests: &Cell<u64>) -> EndpointHealth {
+async fn check(client: &Client, endpoint: &Endpoint, requests: &Cell<u64>) -> EndpointHealth {
     let started = Instant::now();
     let (progress, attempt) = (Progress::default(), Attempt::default());
     let answer = attempt.of(follow(client, endpoint, requests, &progress));
@@ -126,7 +125,7 @@ fn both(dropped: Option<Failure>, status: Option<u16>, error: Option<String>) ->
         (Some(status), Some(error)) => format!("{status}, {error}"),
         (None, error) => error.unwrap_or_else(|| "no answer".to_owned()),
     };
-    Some(format!("first {first}; tried again at once: {second}"))
+    Some(format!("first {first}; second request: {second}"))
 }
 
 /// Follows redirects by hand, because an endpoint may expect one: `expect = [301]`. A body is never
@@ -205,7 +204,9 @@ fn stray(next: &Url, visited: &[Url], redirects: Redirects) -> Option<String> {
     }
     match redirects {
         Redirects::None => {
-            return Some(format!("redirects to {to}, and `redirects = \"none\"` follows none"));
+            return Some(format!(
+                "redirects to {to}, which `redirects = \"none\"` does not follow"
+            ));
         }
         Redirects::SameHost if visited.first().is_some_and(|start| !is_same_host(start, next)) => {
             return Some(format!("redirects to another host: {to}"));
@@ -219,7 +220,7 @@ fn stray(next: &Url, visited: &[Url], redirects: Redirects) -> Option<String> {
         .then(|| format!("redirects more than {MAX_REDIRECTS} times, last to {to}"))
 }
 
-/// Whatever the scheme and the port, and with or without a leading `www.`.
+/// Compares hosts without scheme, port and a leading `www.`.
 fn is_same_host(one: &Url, other: &Url) -> bool {
     let bare = |url: &Url| {
         let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_owned();
@@ -228,7 +229,7 @@ fn is_same_host(one: &Url, other: &Url) -> bool {
     bare(one) == bare(other)
 }
 
-/// A query may carry what a login page was sent with.
+/// The query may contain credentials.
 fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);

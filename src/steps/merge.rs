@@ -1,9 +1,9 @@
-//! Step 3: merges every open pull request that is approved and green, and says of every other why
-//! not.
+//! Step 3: merges every open pull request that is approved and green, and reports why each other one
+//! is not merged.
 //!
-//! [`verdict`] decides and touches nothing; [`run()`] reads, judges, and sends one merge call per
-//! verdict, bound to the head that was judged. Nothing is ever merged twice: a call without a clear
-//! answer is not repeated.
+//! [`verdict`] decides without I/O; [`run()`] reads, judges, and sends one merge call per verdict,
+//! bound to the head that was judged. A call without a clear answer is not repeated, so nothing is
+//! merged twice.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ impl MergeContext {
         self.stop.is_cancelled() || Instant::now() >= self.merge_until
     }
 
-    /// Ends at the moment from which on [`Self::is_stopped`].
+    /// Returns as soon as [`Self::is_stopped`].
     async fn stopped(&self) {
         tokio::select! {
             () = sleep_until(self.merge_until) => {}
@@ -60,7 +60,7 @@ impl MergeContext {
 }
 
 /// Lists, judges and merges. `body` is filled when the run ends, also where this future is dropped:
-/// a merge call that is under way then stands in it as `merge_outcome_unknown`.
+/// a merge call that is under way is then in it as `merge_outcome_unknown`.
 ///
 /// Fails when the list fails; then nothing is merged. A single merge that fails is an entry of
 /// `body`.
@@ -110,11 +110,11 @@ struct Progress {
     calls: u32,
     /// No merge call starts earlier.
     not_before: Option<Instant>,
-    /// Set once nothing more may be merged, whatever the pull request.
+    /// Set once no further pull request may be merged.
     over: Option<Skip>,
-    /// Those whose base had moved at their merge call: they get one more.
+    /// Pull requests whose base moved during their merge call: each gets one more.
     tried: BTreeMap<u64, Skip>,
-    /// The head whose files were looked through last, and none of which is protected.
+    /// The last head whose files were checked, none of which is protected.
     unprotected: Option<(u64, Sha)>,
 }
 
@@ -122,13 +122,13 @@ struct Progress {
 /// are opened: the first is the oldest.
 type Queue = BTreeMap<u64, (Pull, Instant)>;
 
-/// Pull requests by what is to be done with them; all others are left.
+/// Pull requests by what is to be done with them; the others are skipped.
 #[derive(Debug, Default)]
 struct Judged {
     queue: Queue,
     /// Their checks must be read one by one.
     rows_missing: Vec<Pull>,
-    /// GitHub has not worked out yet whether they can be merged.
+    /// GitHub has not computed yet whether they can be merged.
     mergeability_missing: Vec<Pull>,
 }
 
@@ -188,7 +188,7 @@ impl MergeRun<'_> {
         Ok(judged)
     }
 
-    /// Judges a pull request, and decides what becomes of it if nothing more comes.
+    /// Judges a pull request, and records what holds where the run ends before more is known.
     fn judge(&mut self, pull: Pull, read_at: Instant, judged: &mut Judged) {
         let Some(head) = &self.head else { return };
         if self.decisions.knows(pull.number) {
@@ -205,18 +205,19 @@ impl MergeRun<'_> {
                 self.decisions.skip(&pull, skip);
             }
             Verdict::Merge => {
-                let skip = Skip::new(Reason::Deferred, "the cycle ended before its turn");
+                let skip =
+                    Skip::new(Reason::Deferred, "the cycle ended first; the next one merges it");
                 self.decisions.decide(&pull, Decision::Left(skip));
                 judged.queue.insert(pull.number, (pull, read_at));
             }
             Verdict::Recheck(Missing::CheckRows) => {
-                let detail = "the cycle ended before all of its checks were read";
+                let detail = "the cycle ended before all checks were read; the next one reads them";
                 self.decisions
                     .decide(&pull, Decision::Left(Skip::new(Reason::CiUnreadable, detail)));
                 judged.rows_missing.push(pull);
             }
             Verdict::Recheck(Missing::Mergeability) => {
-                let detail = "GitHub has not said yet whether it can be merged";
+                let detail = "GitHub has not computed yet whether it can be merged";
                 let skip = Skip::new(Reason::MergeabilityUnknown, detail);
                 self.decisions.decide(&pull, Decision::Left(skip));
                 judged.mergeability_missing.push(pull);
@@ -230,7 +231,7 @@ impl MergeRun<'_> {
             self.judge(pull, read_at, judged);
         }
         for pull in judged.rows_missing.drain(..) {
-            // Rows that were asked for and are not all there do not come by asking again.
+            // Rows that are missing after a reread stay missing.
             let sentence = "not all of its checks could be read".to_owned();
             let gap = Gap { cause: GapCause::Other, sentence: sentence.clone() };
             let skip = Skip::new(Reason::CiUnreadable, sentence);

@@ -85,7 +85,7 @@ fn a_reviewer_who_may_approve_a_push_of_their_own_is_spoken_of() {
         let github = GitHub::start(repository);
         let finished = doctor(&RosterText::default().merging(&github, merge).write());
         crate::contract::assert_conforms(&github);
-        line(&finished, "head commit|pair of eyes|last pusher").to_owned()
+        line(&finished, "head commit|last pusher").to_owned()
     };
     let bare = Repository::with([]);
     let warning = eyes(bare.clone(), "");
@@ -272,7 +272,7 @@ fn without_a_trial_a_note_names_the_option() {
 #[test]
 fn a_fleet_that_does_not_fit_into_memory_is_a_warning() {
     let finished = doctor(&RosterText::default().role("worker", 10_000, "[\"/bin/sh\"]").write());
-    let found = line(&finished, "10000 sessions more need about 1855.4 GiB of memory");
+    let found = line(&finished, "10000 more sessions need about 1855.4 GiB of memory");
     assert!(found.starts_with("warn ") && found.contains("`max_running`"), "{found}");
 }
 

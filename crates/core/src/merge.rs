@@ -47,19 +47,19 @@ pub struct MergePolicy {
     pub block_labels: Vec<String>,
     /// All of these must be there. Letter case aside, and a space is a hyphen.
     pub required_labels: Vec<String>,
-    /// A title that matches forbids it; `None` when the roster says "".
+    /// A title that matches forbids it; `None` for "".
     pub block_title: Option<regex::Regex>,
     /// How old the newest approval that counts must be.
     pub settle: Duration,
     /// Paths that only people may merge; `None` when the list is empty.
     pub protected_paths: Option<globset::GlobSet>,
-    /// Between two merges, as GitHub asks.
+    /// Between two merges: GitHub's documentation asks for a second.
     pub pause: Duration,
     /// Per cycle; 0 pauses.
     pub max_merges: u32,
-    /// While production is down, reverts alone are merged.
+    /// While production is down, only reverts are merged.
     pub hold_when_down: bool,
-    /// What the squash commit says.
+    /// The text of the squash commit.
     pub commit_message: CommitMessage,
 }
 

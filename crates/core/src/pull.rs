@@ -1,6 +1,5 @@
-//! Pull requests as the merge step judges them: our own types, no SDK's. What GitHub did not say,
-//! or said in a word that we do not know, is a value of its own here, so that it cannot be taken
-//! for a yes.
+//! Pull requests as the merge step judges them: our own types, not an SDK's. A field that GitHub did
+//! not show, or whose word is unknown, has a value of its own, which never allows a merge.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +23,7 @@ pub struct Pull {
     /// Untrusted text.
     pub title: String,
     pub state: PullState,
-    /// Not ready yet, by its author's word.
+    /// Marked as a draft.
     pub draft: bool,
     /// Who opened it; `None` for a deleted account.
     pub author: Option<Actor>,
@@ -71,8 +70,8 @@ pub enum PullState {
     Unknown,
 }
 
-/// Who did something. Two actors are the same only when kind and login agree: an app and a person
-/// may share a login.
+/// An account. Two are the same only when kind and login agree: an app and a person may share a
+/// login.
 #[derive(Debug, Clone, Eq)]
 pub struct Actor {
     pub kind: ActorKind,
@@ -88,7 +87,7 @@ impl Actor {
 }
 
 impl PartialEq for Actor {
-    /// Logins differ in letter case only for the eye.
+    /// Logins are compared without letter case.
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind && self.login.eq_ignore_ascii_case(&other.login)
     }
@@ -137,21 +136,21 @@ pub struct Review {
 pub enum ReviewState {
     Approved,
     ChangesRequested,
-    /// Neither: dismissed, a comment, pending, or a word that we do not know.
+    /// Neither: dismissed, a comment, pending, or an unknown word.
     Other,
 }
 
 /// `PullRequest.reviewDecision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReviewDecision {
-    /// Null: no rule asks for a review. Neither a yes nor a no.
+    /// Null: no rule requires a review. Neither a yes nor a no.
     NotRequired,
     /// The rules are satisfied.
     Approved,
     ReviewRequired,
-    /// A reviewer who counts asks for changes.
+    /// A reviewer whose review counts requested changes.
     ChangesRequested,
-    /// Could not be read, or a word that we do not know.
+    /// Could not be read, or an unknown word.
     Unknown,
 }
 
@@ -175,14 +174,14 @@ pub enum MergeState {
     Unstable,
     /// A rule is in the way.
     Blocked,
-    /// A rule asks for a head that contains the base.
+    /// A rule requires a head that contains the base.
     Behind,
     Dirty,
     Draft,
-    /// An older GitHub Enterprise Server does not have the field. Its answer to a merge call says
-    /// what its rules forbid, unless the token is an administrator's.
+    /// An older GitHub Enterprise Server does not have the field. It enforces its rules at the merge
+    /// call, except for an administrator's token.
     Hidden,
-    /// Not computed yet, could not be read, or a word that we do not know.
+    /// Not computed yet, could not be read, or an unknown word.
     Unknown,
 }
 
@@ -191,7 +190,7 @@ pub enum MergeState {
 pub enum MergeQueue {
     /// The base has none.
     None,
-    /// The base takes merges from a queue alone.
+    /// The base accepts merges only from its queue.
     Required,
     /// The pull request is in it.
     Queued,
@@ -203,7 +202,7 @@ pub enum MergeQueue {
 pub enum Checks {
     /// GitHub did not show them: why.
     Unreadable(String),
-    /// There is none.
+    /// The head has no checks.
     None,
     Rollup(Rollup),
 }
@@ -232,7 +231,7 @@ pub enum RollupState {
     Pending,
     /// Some row failed.
     Failure,
-    /// Null, or a word that we do not know.
+    /// Null, or an unknown word.
     Unknown,
 }
 
@@ -245,7 +244,7 @@ pub struct Counts {
     pub pending: u64,
     /// Ended otherwise.
     pub failed: u64,
-    /// In a state whose meaning we do not know.
+    /// In an unknown state.
     pub unknown: u64,
 }
 
@@ -265,9 +264,8 @@ pub struct Row {
     pub name: String,
     /// Which of the two.
     pub source: RowSource,
-    /// How it stands.
     pub result: CheckResult,
-    /// GitHub requires it for this pull request; `None` when it was not asked, or did not say.
+    /// GitHub requires it for this pull request; `None` where that was not read.
     pub required: Option<bool>,
 }
 
@@ -291,12 +289,12 @@ pub enum RowSource {
     },
 }
 
-/// How a check stands; the text says it in words: `is in progress`, `was cancelled`.
+/// The state of a check, with a phrase for it: `is in progress`, `was cancelled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckResult {
-    /// Passed, and says something.
+    /// Passed.
     Succeeded,
-    /// Neutral or skipped: passes, but vouches for nothing.
+    /// Neutral or skipped: it passes without being evidence.
     Neutral,
     Pending(&'static str),
     /// Ended in any other way.
@@ -317,7 +315,7 @@ pub struct Unreadable {
 pub struct Gap {
     /// What kind of remedy may help.
     pub cause: GapCause,
-    /// GitHub's own words, or ours where it said nothing.
+    /// GitHub's message, or ours where there is none.
     pub sentence: String,
 }
 

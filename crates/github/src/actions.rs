@@ -1,8 +1,8 @@
-//! One workflow of the repository and its runs, asked within a budget.
+//! One workflow of the repository and its runs, read within a budget of requests.
 //!
 //! Its budget is for one run of the coordinator: GitHub gives the token of a workflow 1,000
 //! requests an hour for the whole repository (GitHub Docs, "Rate limits for the REST API"), and
-//! whatever else runs there shares them.
+//! all workflows there share them.
 
 use std::cell::Cell;
 use std::fmt::Write;
@@ -46,22 +46,22 @@ pub struct Workflow {
     run_details: Cell<dispatch::RunDetails>,
 }
 
-/// What GitHub says is left of the token's requests in this hour.
+/// What is left of the token's requests in this hour, by GitHub's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestsLeft {
     pub requests: u64,
-    /// The hour's limit, where GitHub says so.
+    /// The limit per hour, where GitHub shows it.
     pub limit: Option<u64>,
-    /// When it will be all of them again.
+    /// When the limit resets.
     pub resets_at: Option<SystemTime>,
 }
 
 /// Why no request may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Short {
-    /// All requests that a run may send are used: how many that is.
+    /// The run has sent as many requests as it may: how many that is.
     Budget(u32),
-    /// GitHub accepts no more of them.
+    /// GitHub accepts no more requests.
     RateLimited(RateLimit),
 }
 
@@ -77,7 +77,8 @@ impl From<Short> for Error {
 /// What became of the budget, and what to do.
 pub fn used_up(max_requests: u32) -> String {
     format!(
-        "max_requests = {max_requests} requests to GitHub are used up; raise it in [platform.github-actions], or wait for the next cycle"
+        "max_requests = {max_requests} is reached; \
+         raise it in [platform.github-actions], or wait for the next cycle"
     )
 }
 
@@ -85,7 +86,7 @@ impl Workflow {
     /// The workflow in this `file`; a run of the coordinator sends at most `max_requests` requests
     /// about it.
     pub fn new(github: Github, file: &str, max_requests: u32) -> Self {
-        // An App has to ask for its token first.
+        // An App requests its token first.
         let spent = match github.credentials {
             Credentials::App(_) => 1,
             Credentials::Token(_) => 0,
@@ -126,7 +127,7 @@ impl Workflow {
         self.clock.get().map(|clock| clock.now())
     }
 
-    /// What its last answer said is left of the token's requests.
+    /// What was left of the token's requests at its last answer.
     pub fn requests_left(&self) -> Option<RequestsLeft> {
         self.left.get()
     }

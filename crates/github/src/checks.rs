@@ -86,7 +86,7 @@ impl RollupNode {
     /// The checks, and where their rows go on.
     pub(crate) fn into_checks(self) -> (Checks, Option<PageInfo>) {
         let Some(contexts) = self.contexts else {
-            return (Checks::Unreadable("GitHub shows a result but no checks".to_owned()), None);
+            return (Checks::Unreadable("GitHub shows a result without checks".to_owned()), None);
         };
         let more = contexts.page_info.filter(|info| info.has_next_page);
         let rows: Vec<Row> =
@@ -151,7 +151,7 @@ fn source(suite: Option<CheckSuite>, id: Option<u64>) -> RowSource {
     }
 }
 
-/// A run that has not ended may carry the conclusion of its last attempt: the status goes first.
+/// A run that has not ended may have the conclusion of its last attempt, so the status comes first.
 fn check_run(status: Option<&str>, conclusion: Option<&str>) -> CheckResult {
     if status != Some("COMPLETED") {
         return match status.and_then(meaning) {
@@ -171,7 +171,7 @@ fn check_run(status: Option<&str>, conclusion: Option<&str>) -> CheckResult {
 
 fn commit_status(state: Option<&str>) -> CheckResult {
     match state.and_then(meaning) {
-        Some(CheckResult::Neutral) | None => CheckResult::Failed("is in a state that is not known"),
+        Some(CheckResult::Neutral) | None => CheckResult::Failed("is in an unknown state"),
         Some(
             result @ (CheckResult::Succeeded | CheckResult::Pending(_) | CheckResult::Failed(_)),
         ) => result,

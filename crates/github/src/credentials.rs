@@ -1,4 +1,4 @@
-//! How the coordinator proves to GitHub who it is: from the environment alone.
+//! The coordinator's credentials for GitHub, from the environment.
 
 use std::env;
 use std::fmt;
@@ -55,22 +55,23 @@ impl Credentials {
                     .map(|(name, _)| name)
                     .collect();
                 bail!(
-                    "a GitHub App needs {} too: set it, or remove the other GITHUB_APP_ variables",
+                    "incomplete GitHub App: {} is not set; set it, or unset the other GITHUB_APP_ variables",
                     missing.join(" and ")
                 )
             }
         }
     }
 
+    /// Credentials of one token.
     ///
-    /// Fails where it has characters that no token has.
+    /// Fails where it has characters that a token cannot have.
     pub fn token(token: &str) -> anyhow::Result<Self> {
         bearer(token).map(Self::Token)
     }
 }
 
 impl App {
-    /// A header that proves to be the App itself, good for nine minutes.
+    /// A header that authenticates the App itself, valid for nine minutes.
     pub(super) fn header(&self) -> anyhow::Result<HeaderValue> {
         let jwt = create_jwt(AppId(self.id), &self.key).context("sign in as the GitHub App")?;
         bearer(&jwt)
@@ -89,7 +90,10 @@ impl fmt::Debug for Credentials {
 /// An `Authorization` header that is never logged.
 pub(super) fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
     let printable = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    ensure!(printable, "it is not a token: it has spaces, control or foreign characters");
+    ensure!(
+        printable,
+        "it is not a token: it has spaces, control characters or characters beyond ASCII"
+    );
     let mut header = HeaderValue::from_str(&format!("Bearer {token}"))?;
     header.set_sensitive(true);
     Ok(header)
@@ -102,7 +106,7 @@ fn app(id: &str, installation: &str, key: &str) -> anyhow::Result<Credentials> {
     let pem = pem(key)?;
     // The parser's own error may quote the key.
     let Ok(key) = EncodingKey::from_rsa_pem(pem.as_bytes()) else {
-        bail!("GITHUB_APP_PRIVATE_KEY holds no RSA private key in PEM form");
+        bail!("GITHUB_APP_PRIVATE_KEY is not an RSA private key in PEM form");
     };
     Ok(Credentials::App(App {
         id: number(APP[0], id)?,
@@ -116,7 +120,7 @@ fn pem(key: &str) -> anyhow::Result<String> {
     if key.starts_with("-----BEGIN") {
         return Ok(key.replace("\\n", "\n"));
     }
-    // A key that lost its first line must not be quoted as if it were a path.
+    // A key without its first line is not a path and must not be quoted as one.
     ensure!(
         key.len() < 512 && !key.contains('\n'),
         "GITHUB_APP_PRIVATE_KEY is neither a PEM key nor a path"

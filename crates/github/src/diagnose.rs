@@ -12,7 +12,7 @@ use coordinator_core::finding::{Finding, clock};
 use coordinator_core::merge::LastPushApproval;
 use coordinator_core::report::Cause;
 
-/// A token that ends within this time is worth a word.
+/// A token that expires within this time is a warning.
 const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Github {
@@ -21,14 +21,15 @@ impl Github {
         let repository = self.repository();
         let variables = json!({ "owner": repository.owner, "name": repository.name });
         let response =
-            match self.graphql("ask about the repository", documents::DOCTOR, &variables).await {
+            match self.graphql("read the repository", documents::DOCTOR, &variables).await {
                 Ok(response) => response,
                 Err(error) => return vec![unanswered(&error, self.failure().as_ref())],
             };
         let node = &response.data["repository"];
         let mut findings = vec![identity(&self.credentials, &response)];
         findings.extend(expiry(response.token_expires_at, now));
-        let remedy = "let NTP set it: an App's token is refused when the clock is wrong";
+        let remedy =
+            "synchronize it with NTP: GitHub refuses an App's token when the clock is wrong";
         findings.extend(response.date.map(|date| clock("GitHub's", date, now, remedy)));
         findings.extend(response.scopes.as_deref().map(scopes));
         if node.is_null() {
@@ -37,36 +38,36 @@ impl Github {
         }
         self.note_name(&node["nameWithOwner"]);
         findings.extend(self.renamed_to().map(|name| {
-            let what = format!("{} is `{name}` by now", repository.full_name());
+            let what = format!("the repository {} is now `{name}`", repository.full_name());
             Finding::warn(what, "correct `name` in [repository]")
         }));
         findings.push(permission(&node["viewerPermission"]));
         findings.push(readable_checks(&response.errors));
         findings.extend(settings(node));
-        findings.push(pairs_of_eyes(node, last_push));
+        findings.push(last_push_rule(node, last_push));
         findings.extend(elsewhere(&response.errors));
         let lacking = self.unavailable().into_iter();
         findings.extend(
             lacking.map(|what| {
-                Finding::warn(what, "update GitHub Enterprise Server, or go on without")
+                Finding::warn(what, "update GitHub Enterprise Server, or do without it")
             }),
         );
         findings
     }
 }
 
-/// A repository that is not shown, in GitHub's own words where it has some.
+/// A repository that is not shown, with GitHub's message where there is one.
 fn unseen(name: &str, errors: &[FieldError]) -> Finding {
     match errors.first().map(FieldError::text) {
         Some(sentence) if is_single_sign_on(&sentence) => {
-            Finding::fail(format!("GitHub says: {sentence}"), SINGLE_SIGN_ON)
+            Finding::fail(format!("GitHub answered: {sentence}"), SINGLE_SIGN_ON)
         }
         said => {
             let said =
-                said.map_or_else(String::new, |sentence| format!("; GitHub says: {sentence}"));
+                said.map_or_else(String::new, |sentence| format!("; GitHub answered: {sentence}"));
             Finding::fail(
-                format!("{name} does not exist, or the token may not read it{said}"),
-                "correct `name` in [repository], or give the token access to it",
+                format!("{name} does not exist, or the token cannot read it{said}"),
+                "correct `name` in [repository], or give the token read access",
             )
         }
     }
@@ -80,9 +81,12 @@ fn elsewhere(errors: &[FieldError]) -> impl Iterator<Item = Finding> {
         let remedy = if is_single_sign_on(&error.text()) {
             SINGLE_SIGN_ON
         } else {
-            "give the token access to it, or go on without"
+            "give the token read access to it, or do without it"
         };
-        Finding::warn(format!("not all could be read; GitHub says: {}", error.text()), remedy)
+        Finding::warn(
+            format!("some settings could not be read; GitHub answered: {}", error.text()),
+            remedy,
+        )
     })
 }
 
@@ -100,7 +104,7 @@ fn unanswered(error: &Error, failure: Option<&Cause>) -> Finding {
     let remedy = match (error, failure) {
         (Error::Failed(why), _) if is_single_sign_on(why) => SINGLE_SIGN_ON,
         (Error::RateLimited(_), _) => {
-            "wait until then, or use a GitHub App, whose limit is its own"
+            "wait until then, or use a GitHub App, which has a limit of its own"
         }
         (Error::Overloaded(_), _) => "try again in a minute",
         (Error::Failed(_), Some(cause)) => unreached(cause),
@@ -114,13 +118,13 @@ fn unanswered(error: &Error, failure: Option<&Cause>) -> Finding {
 fn unreached(cause: &Cause) -> &'static str {
     match cause {
         Cause::Name => {
-            "correct `api_url` and `graphql_url` in [repository], or look at this machine's name service"
+            "correct `api_url` and `graphql_url` in [repository], or check this machine's DNS"
         }
-        Cause::Proxy(_) => "look at the proxy, or list GitHub's host in NO_PROXY",
+        Cause::Proxy(_) => "check the proxy, or list GitHub's host in NO_PROXY",
         Cause::UnusableProxy => "correct the variable where the coordinator is started",
-        Cause::Certificate(_) => "no token is sent there until then",
+        Cause::Certificate(_) => "until then no token is sent there",
         Cause::Refused | Cause::Unreachable | Cause::Timeout | Cause::Dropped => {
-            "look at this machine's network, and at `api_url` and `graphql_url` in [repository]"
+            "check this machine's network, and `api_url` and `graphql_url` in [repository]"
         }
         Cause::NotHttp | Cause::TooManyHeaders | Cause::Redirect | Cause::Other => {
             "check `api_url` and `graphql_url` in [repository]"
@@ -145,19 +149,19 @@ fn expiry(expires_at: Option<SystemTime>, now: SystemTime) -> Option<Finding> {
     let day = humantime::format_rfc3339_seconds(expires_at);
     let soon = expires_at.duration_since(now).unwrap_or_default() < EXPIRES_SOON;
     Some(if soon {
-        Finding::warn(format!("the token expires at {day}"), "make a new one in time")
+        Finding::warn(format!("the token expires at {day}"), "create a new one before that")
     } else {
         Finding::ok(format!("the token is valid until {day}"))
     })
 }
 
-/// Classic tokens alone say their scopes.
+/// Only classic tokens show their scopes.
 fn scopes(scopes: &str) -> Finding {
     let has = |wanted| scopes.split(',').any(|scope| scope.trim() == wanted);
     if scopes.is_empty() || has("repo") || has("public_repo") {
         return Finding::ok(format!(
             "scopes of the token: {}",
-            if scopes.is_empty() { "none named" } else { scopes }
+            if scopes.is_empty() { "none" } else { scopes }
         ));
     }
     Finding::fail(
@@ -169,16 +173,20 @@ fn scopes(scopes: &str) -> Finding {
 fn permission(word: &Value) -> Finding {
     match word.as_str() {
         Some("ADMIN") => Finding::warn(
-            "the token is an administrator's: GitHub would let it past branch protection",
-            "use an identity with write access alone; the coordinator never goes past a rule, but others may",
+            "the token has admin rights, which bypass branch protection",
+            "use an account with write access only: \
+             the coordinator follows every rule, another holder of the token may not",
         ),
         Some("WRITE" | "MAINTAIN") => Finding::ok("the token may merge"),
         Some(word) => Finding::fail(
-            format!("the token may only {}", shown(word).to_lowercase()),
-            "give its identity write access to the repository",
+            format!(
+                "nothing can be merged: the token has only `{}` access",
+                shown(word).to_lowercase()
+            ),
+            "give its account write access to the repository",
         ),
         None => Finding::ok(
-            "GitHub does not say what the token may do, as always for Apps and GitHub Actions",
+            "GitHub does not show the token's permission, as for every App and GitHub Actions",
         ),
     }
 }
@@ -189,8 +197,8 @@ fn readable_checks(errors: &[FieldError]) -> Finding {
         None => Finding::ok("checks can be read"),
         Some(error) => Finding::fail(
             format!("checks cannot be read: {}", error.text()),
-            "fine-grained tokens cannot read checks: use a GitHub App with read access to checks and commit \
-             statuses, or a classic token",
+            "use a GitHub App with read access to checks and commit statuses, or a classic token: \
+             fine-grained tokens cannot read checks",
         ),
     }
 }
@@ -199,31 +207,35 @@ fn settings(node: &Value) -> Vec<Finding> {
     let is = |field: &str, value: bool| node[field] == Value::Bool(value);
     let mut findings = Vec::new();
     if !is("isArchived", false) {
-        findings.push(Finding::fail("the repository is archived", "nothing can be merged into it"));
+        findings.push(Finding::fail(
+            "nothing can be merged: the repository is archived",
+            "unarchive it, or set `enabled = false` in [merge]",
+        ));
     }
     findings.push(if is("squashMergeAllowed", true) {
         Finding::ok("squash merges are allowed")
     } else {
         Finding::fail(
-            "squash merges are not allowed",
-            "allow them in the settings of the repository",
+            "nothing can be merged: the repository does not allow squash merges",
+            "allow them in its settings",
         )
     });
     if !node["mergeQueue"].is_null() {
         findings.push(Finding::fail(
-            "the default branch has a merge queue: it takes no other merges",
-            "turn the queue off, or merge by the queue and set `enabled = false` in [merge]",
+            "nothing can be merged: the default branch accepts merges only from its merge queue",
+            "turn the queue off, or use it and set `enabled = false` in [merge]",
         ));
     }
     if is_strict(node) {
         findings.push(Finding::warn(
-            "a rule asks for heads that are up to date: each merge leaves the other pull requests behind",
+            "a rule requires up-to-date branches: \
+             after each merge the other pull requests are behind",
             "have agents update their branches, or relax the rule",
         ));
     }
     if is("deleteBranchOnMerge", false) {
         findings.push(Finding::warn(
-            "merged branches stay",
+            "GitHub does not delete merged branches",
             "turn on \"Automatically delete head branches\" in the settings of the repository",
         ));
     }
@@ -234,7 +246,7 @@ fn is_strict(node: &Value) -> bool {
     has_rule(node, "strictRequiredStatusChecksPolicy")
 }
 
-/// Whether some rule of the default branch has this parameter on.
+/// Whether a rule of the default branch has this parameter on.
 fn has_rule(node: &Value, parameter: &str) -> bool {
     let rules = node["defaultBranchRef"]["rules"]["nodes"]
         .as_array()
@@ -243,25 +255,23 @@ fn has_rule(node: &Value, parameter: &str) -> bool {
     rules.iter().any(|rule| rule["parameters"][parameter] == Value::Bool(true))
 }
 
-/// Must another account than the last pusher's approve? Only an administrator's token sees the
-/// classic protection of a branch.
-fn pairs_of_eyes(node: &Value, last_push: LastPushApproval) -> Finding {
+/// Can the last pusher approve alone? The classic protection of a branch is visible to admin tokens
+/// only.
+fn last_push_rule(node: &Value, last_push: LastPushApproval) -> Finding {
     const PARAMETER: &str = "requireLastPushApproval";
     let protection = &node["defaultBranchRef"]["branchProtectionRule"][PARAMETER];
     if has_rule(node, PARAMETER) || *protection == Value::Bool(true) {
-        return Finding::ok(
-            "GitHub requires an approval by another account than the last pusher's",
-        );
+        return Finding::ok("GitHub requires an approval by an account other than the last pusher");
     }
     match last_push {
         LastPushApproval::Require => Finding::ok(
             "an approval by an account that made the head commit does not count (`last_push_approval`)",
         ),
         LastPushApproval::Github => Finding::warn(
-            "a reviewer who pushes to a branch may approve it alone: neither the roster nor a rule that GitHub shows \
-             requires another pair of eyes",
-            "turn on \"Require approval of the most recent reviewable push\" for the branch, or set \
-             `last_push_approval = \"require\"` in [merge]",
+            "an account that pushes to another's pull request can approve it: \
+             no rule that GitHub shows forbids that to the last pusher",
+            "set `last_push_approval = \"require\"` in [merge], or turn on \
+             \"Require approval of the most recent reviewable push\" for the branch",
         ),
     }
 }

@@ -50,9 +50,8 @@ pub fn recheck(pulls: usize) -> String {
     )
 }
 
-/// A field that a cycle can do without, and what is then missing. None of them lets in what the
-/// others would hold: GitHub itself refuses the merge, or the checks are read one by one, or the
-/// pull request is not judged.
+/// Fields that a cycle can do without, and what is missing then. Without them nothing more is merged:
+/// GitHub itself refuses the merge, the checks are read one by one, or the pull request is not judged.
 const OPTIONAL: [(&str, &str); 10] = [
     ("isInMergeQueue", "merge queues cannot be seen"),
     ("isMergeQueueEnabled", "merge queues cannot be seen"),
@@ -60,18 +59,18 @@ const OPTIONAL: [(&str, &str); 10] = [
     ("checkRunCountsByState", "the checks of each approved pull request are read one by one"),
     ("statusContextCountsByState", "the checks of each approved pull request are read one by one"),
     ("isRequired", "`checks = \"required\"` sees only the checks of `required_checks`"),
-    ("deleteBranchOnMerge", "whether merged branches stay is unknown"),
-    ("rules", "whether heads must be up to date is unknown"),
+    ("deleteBranchOnMerge", "whether merged branches are deleted is unknown"),
+    ("rules", "whether branches must be up to date is unknown"),
     ("mergeQueue", "whether the default branch has a merge queue is unknown"),
-    ("requireLastPushApproval", "whether the last pusher's approval counts is unknown"),
+    ("requireLastPushApproval", "whether the last pusher can approve is unknown"),
 ];
 
-/// The fields that this server turned out not to have.
+/// The fields that this server does not have.
 #[derive(Debug, Default)]
 pub(super) struct LackingFields(Mutex<BTreeSet<&'static str>>);
 
 impl LackingFields {
-    /// Remembers a field; `false` where it was known already, or where no cycle can do without it.
+    /// Adds a field; `false` where it was added before, or where every cycle needs it.
     pub(super) fn add(&self, field: &str) -> bool {
         let known = OPTIONAL.iter().find(|(name, _)| *name == field);
         known.is_some_and(|(name, _)| self.lock().insert(name))
@@ -99,7 +98,7 @@ impl LackingFields {
     }
 }
 
-/// The field that a message says does not exist, in the words of GitHub's server and of others.
+/// The field that does not exist, by the error messages of GitHub's server and of others.
 pub(super) fn undefined(message: &str) -> Option<&str> {
     let quoted = |start: &str, quote: char| {
         let (_, rest) = message.split_once(start)?;

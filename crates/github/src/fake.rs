@@ -1,4 +1,4 @@
-//! An HTTP service for tests: answers by a function and remembers what it was asked.
+//! An HTTP service for tests: a function answers, and every request is recorded.
 
 #![allow(clippy::missing_panics_doc, reason = "a test fails by a panic")]
 

@@ -13,17 +13,17 @@ use super::{Error, Github, documents};
 use coordinator_core::pull::GapCause;
 use coordinator_core::report::RateLimit;
 
-/// What came back: data, perhaps with holes.
+/// An answer; `errors` name the fields that are missing in `data`.
 pub(super) struct Response {
     /// An object; single fields of it may be null because of `errors`.
     pub(super) data: Value,
-    /// Every hole, and why.
+    /// Why fields are missing.
     pub(super) errors: Vec<FieldError>,
     /// The server's clock.
     pub(super) date: Option<SystemTime>,
-    /// When the token expires, where GitHub says so.
+    /// When the token expires, where GitHub shows it.
     pub(super) token_expires_at: Option<SystemTime>,
-    /// What a classic token may do, where GitHub says so.
+    /// The scopes of a classic token.
     pub(super) scopes: Option<String>,
 }
 
@@ -60,12 +60,12 @@ impl FieldError {
         self.path.as_deref()?.strip_prefix(prefix)
     }
 
-    /// What was asked for is gone, or never was.
+    /// The object does not exist, or no longer.
     pub(super) fn is_not_found(&self) -> bool {
         self.kind.as_deref() == Some("NOT_FOUND")
     }
 
-    /// Too much was asked for: less of it can be read.
+    /// The request was too large: a smaller one can be answered.
     pub(super) fn is_too_large(&self) -> bool {
         let text = self.message.to_lowercase();
         self.kind.as_deref().is_some_and(|kind| kind == "RESOURCE_LIMITS_EXCEEDED")
@@ -81,7 +81,7 @@ impl FieldError {
         }
     }
 
-    /// The field of the document that this server does not know.
+    /// The field of the document that this server does not have.
     fn undefined_field(&self) -> Option<&str> {
         let extensions = self.extensions.as_ref();
         let named = extensions.filter(|it| it.code.as_deref() == Some("undefinedField"));
@@ -119,7 +119,7 @@ impl Github {
             let answer = answer.succeeded(what)?;
             match parse(what, &answer) {
                 Err(error) if mem::take(&mut may_repeat) && self.lacks_fields(&answer) => {
-                    tracing::debug!("{error}; asked again without that");
+                    tracing::debug!("{error}; sent again without that field");
                 }
                 parsed => return parsed,
             }
@@ -155,7 +155,7 @@ fn parse(what: &str, answer: &Answer) -> Result<Response, Error> {
     if !envelope.data.is_object() {
         let why =
             errors.first().map_or_else(|| "it answered without data".to_owned(), FieldError::text);
-        let why = format!("could not {what}: GitHub says: {why}");
+        let why = format!("could not {what}: GitHub answered: {why}");
         let is_too_large = errors.iter().any(FieldError::is_too_large);
         return Err(if is_too_large { Error::Overloaded(why) } else { Error::Failed(why) });
     }

@@ -1,13 +1,11 @@
 //! The GitHub client: octocrab in, our types out.
 //!
-//! It is built on an HTTP service that is handed in, so that production, tests and simulations
-//! differ in that service alone. Nothing is retried, and no redirect is followed: the token goes to
+//! The HTTP service is a parameter, so that production, tests and simulations differ in it only. Nothing is retried, and no redirect is followed: the token goes to
 //! the two addresses of the roster only.
 //!
 //! octocrab builds and sends the requests through that service, and signs the token of a GitHub
-//! App. Its typed calls are not used: they show neither the errors of single GraphQL fields nor the
-//! status and headers of an answer, and those decide here what may be merged and what may have
-//! been.
+//! App. Its typed calls are not used: they hide the errors of single GraphQL fields and the status
+//! and headers of an answer, which the verdict and the outcome of a merge call depend on.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,12 +60,12 @@ pub struct Github {
     installation: OnceCell<HeaderValue>,
     requests: AtomicU64,
     contact: Mutex<Contact>,
-    /// Why the last request without an answer has none.
+    /// Why the last request that failed has no answer.
     failure: Mutex<Option<Cause>>,
-    /// What an older GitHub Enterprise Server turned out not to have.
+    /// Fields that this server, an older GitHub Enterprise Server, does not have.
     lacking: documents::LackingFields,
     rereads: recheck::RereadSize,
-    /// The repository's name, where it is another one by now.
+    /// The repository's present name, where it was renamed.
     renamed: OnceLock<Repository>,
 }
 
@@ -154,18 +152,17 @@ impl Github {
         &self.repository
     }
 
-    /// The repository's name, where GitHub has turned out to know it under another one.
+    /// The repository's present name, where an answer showed that it was renamed.
     pub fn renamed_to(&self) -> Option<String> {
         self.renamed.get().map(Repository::full_name)
     }
 
-    /// What this GitHub has turned out not to have, one sentence each.
+    /// What this GitHub does not have, one sentence each.
     pub fn unavailable(&self) -> Vec<String> {
         self.lacking.sentences()
     }
 
-    /// Compares the name in an answer with the roster's: GraphQL answers under both, REST under the
-    /// new one alone.
+    /// Compares the name in an answer with the roster's: GraphQL accepts both, REST the new one only.
     fn note_name(&self, name_with_owner: &Value) {
         let Repository { api_url, graphql_url, .. } = &self.repository;
         let own = self.repository.full_name();
@@ -191,7 +188,7 @@ impl fmt::Debug for Github {
     }
 }
 
-/// `merge-info` is the preview that some hosts ask for before they show `mergeStateStatus`. The
+/// `merge-info` is the preview that some hosts require to show `mergeStateStatus`. The
 /// version is the last one whose merge answers carry what we read.
 fn headers() -> Vec<(HeaderName, HeaderValue)> {
     let agent = concat!("coordinator/", env!("CARGO_PKG_VERSION"));

@@ -17,8 +17,7 @@ use super::{Error, Github, documents};
 
 const PAGE_SIZE: usize = 50;
 
-/// An end for a server that always has a next page. 400 pages of the full size are more than any
-/// repository has.
+/// Stops at a server that always has a next page. No repository has 400 pages of the full size.
 const MAX_REQUESTS: u32 = 2_000;
 
 const WHAT: &str = "list the open pull requests";
@@ -26,11 +25,11 @@ const WHAT: &str = "list the open pull requests";
 /// A page of the list.
 #[derive(Debug)]
 pub struct PullPage {
-    /// Those that can be judged.
+    /// Pull requests that can be judged.
     pub pulls: Vec<Pull>,
-    /// Those that cannot.
+    /// Pull requests that cannot.
     pub unreadable: Vec<Unreadable>,
-    /// Those that cannot, and of which GitHub does not even show the number.
+    /// Pull requests that cannot, and whose number GitHub does not show either.
     pub unnamed: Vec<Gap>,
     pub read_at: Instant,
 }
@@ -41,7 +40,7 @@ pub struct Pages<'g> {
     github: &'g Github,
     bases: Vec<String>,
     document: String,
-    /// Those of the next request.
+    /// The variables of the next request.
     variables: Value,
     size: PageSize,
     requests: u32,
@@ -99,7 +98,7 @@ impl Pages<'_> {
         }
         match self.head {
             Some(_) => Ok(None),
-            None => Err(failed("GitHub does not show a single one, however small the page")),
+            None => Err(failed("GitHub shows none of them, however small the page")),
         }
     }
 
@@ -112,7 +111,7 @@ impl Pages<'_> {
         };
         let repository = &response.data["repository"];
         if let Some(error) = response.errors.iter().find(is_outside) {
-            let why = format!("GitHub says: {}", error.text());
+            let why = format!("GitHub answered: {}", error.text());
             return Err(match error.cause() {
                 GapCause::TooLarge => Error::Overloaded(why),
                 GapCause::Refused | GapCause::Other => failed(&why),
@@ -120,7 +119,7 @@ impl Pages<'_> {
         }
         if repository.is_null() {
             let name = self.github.repository.full_name();
-            return Err(failed(&format!("{name} does not exist, or the token may not read it")));
+            return Err(failed(&format!("{name} does not exist, or the token cannot read it")));
         }
         let page = PullConnection::deserialize(&repository["pullRequests"])
             .map_err(|_| failed("GitHub's answer is not what it documents"))?;
@@ -192,7 +191,7 @@ impl Pages<'_> {
     /// requested alone.
     async fn pass_by(&mut self, why: String, sent: Instant) -> Result<PullPage, Error> {
         let Some((nodes, next)) = self.numbers().await? else {
-            return Err(Error::Overloaded(format!("{why}, also where a single one was requested")));
+            return Err(Error::Overloaded(format!("{why}, even for a single pull request")));
         };
         let mut page = PullPage::read_at(sent);
         if let Some(known) = nodes.into_iter().next() {
@@ -268,8 +267,7 @@ type Name = (u64, String);
 /// In the order of the page, and where the next one starts.
 type Numbers = (Vec<Option<Name>>, Option<String>);
 
-/// What a smaller request may bring to light: a part that GitHub left out, and that the token may
-/// see.
+/// A part that the token may see and GitHub left out: a smaller request may show it.
 pub(super) fn too_large(row: Result<&Pull, &Torn>) -> Option<String> {
     let gap = match row {
         Ok(pull) => pull.gaps.values().find(|gap| gap.cause == GapCause::TooLarge)?,
@@ -282,8 +280,8 @@ pub(super) fn too_large(row: Result<&Pull, &Torn>) -> Option<String> {
     Some(gap.sentence.clone())
 }
 
-/// When an answer that has just come was true: as its request was sent, or where GitHub took long,
-/// so little ago that it can still be used.
+/// When the data of an answer was current: when its request was sent or, where GitHub took long, so
+/// little before the answer that it can still be used.
 pub(super) fn read_at(sent: Instant) -> Instant {
     const MAX_AGE: std::time::Duration = std::time::Duration::from_millis(2_500);
     let now = Instant::now();
@@ -295,12 +293,12 @@ fn next_page(info: &PageInfo) -> Result<Option<String>, Error> {
         PageInfo { has_next_page: false, .. } => Ok(None),
         PageInfo { end_cursor: Some(cursor), .. } => Ok(Some(cursor.clone())),
         PageInfo { end_cursor: None, .. } => {
-            Err(failed("GitHub does not say where the next page starts"))
+            Err(failed("GitHub does not show where the next page starts"))
         }
     }
 }
 
-/// How many pull requests a page asks for. What worked is kept.
+/// Pull requests per page. A size that worked is kept.
 #[derive(Debug)]
 struct PageSize {
     now: usize,

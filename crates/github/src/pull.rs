@@ -1,5 +1,5 @@
-//! A pull request out of GraphQL's answer. Whatever is null, unknown or cut becomes a value that
-//! fails closed.
+//! A pull request from GraphQL's answer. A field that is null, unknown or cut becomes a value that
+//! does not allow a merge.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::documents::LackingFields;
 use super::graphql::FieldError;
 use super::request::shown;
 
-/// A connection, or the part of it that was asked for.
+/// A connection, or the page of it that was requested.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Connection<T> {
@@ -137,7 +137,7 @@ pub(super) struct Torn {
     pub(super) number: Option<u64>,
     pub(super) title: String,
     pub(super) gap: Gap,
-    /// There is none of this id.
+    /// No pull request has this id.
     pub(super) is_gone: bool,
 }
 
@@ -280,7 +280,7 @@ struct User {
 /// The committer of what is committed in the browser.
 const GITHUB_ITSELF: &str = "noreply@github.com";
 
-/// Author and committer of the head; unknown where the branch shows another commit by now.
+/// Author and committer of the head; unknown where the branch has moved since.
 fn last_push(branch: Option<HeadRef>, head: &Sha) -> LastPush {
     let commit = branch.and_then(|branch| branch.target);
     let Some(commit) = commit.filter(|commit| commit.oid.as_ref() == Some(&head.0)) else {
@@ -307,7 +307,7 @@ fn account(maker: Option<GitActor>) -> Result<Actor, String> {
     let email = email.unwrap_or_default();
     let login = user.as_ref().map(|user| user.login.as_str()).or_else(|| login_in(&email));
     let login = login.ok_or_else(|| {
-        format!("GitHub links `{email}`, which made the head commit, to no account")
+        format!("`{email}`, which made the head commit, belongs to no GitHub account")
     })?;
     let kind = if login.ends_with("[bot]") { ActorKind::Bot } else { ActorKind::User };
     Ok(Actor::new(kind, login))

@@ -14,8 +14,7 @@ use super::list::{read_at, said, too_large};
 use super::pull::{self, PageInfo, Torn};
 use super::{Error, Github, documents};
 
-/// The most that one request asks for. Where that is too much, half as many are asked for, down to
-/// a single one.
+/// Pull requests per request; halved, down to one, where GitHub cannot answer that many.
 pub const MAX_PULLS: usize = 50;
 
 /// A hundred rows a page: more than 500 rows are not read.
@@ -26,11 +25,11 @@ const WHAT: &str = "read pull requests again";
 /// Pull requests that were read again.
 #[derive(Debug, Default)]
 pub struct Rereads {
-    /// As they are, and when that was true.
+    /// The current state of each, and when it was read.
     pub read: Vec<(Pull, Instant)>,
-    /// Those that cannot be shown even alone.
+    /// Pull requests that GitHub cannot show even alone.
     pub unreadable: Vec<Unreadable>,
-    /// Those that were not answered, and why.
+    /// Pull requests without an answer, and why.
     pub unanswered: Option<(Vec<Pull>, Error)>,
 }
 
@@ -41,8 +40,7 @@ impl Rereads {
     }
 }
 
-/// How many pull requests one request asks for: it shrinks, and what worked is kept for the rest of
-/// the cycle.
+/// Pull requests per request: halved where that is too many, and kept for the rest of the cycle.
 #[derive(Debug)]
 pub(super) struct RereadSize(AtomicUsize);
 
@@ -74,7 +72,7 @@ struct Open {
 }
 
 impl Github {
-    /// How many pull requests one request reads again by now.
+    /// How many pull requests one request reads again at present.
     pub fn reread_size(&self) -> usize {
         self.rereads.get()
     }
@@ -129,7 +127,7 @@ impl Github {
         let is_known =
             |error: &FieldError| aliases.iter().any(|alias| error.below(alias).is_some());
         if let Some(error) = response.errors.iter().find(|error| !is_known(error)) {
-            let why = format!("could not {WHAT}: GitHub says: {}", error.text());
+            let why = format!("could not {WHAT}: GitHub answered: {}", error.text());
             let is_too_large = error.cause() == GapCause::TooLarge;
             return Err(if is_too_large { Error::Overloaded(why) } else { Error::Failed(why) });
         }

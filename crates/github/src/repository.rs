@@ -16,7 +16,7 @@ use super::pull::{Connection, page};
 pub struct ListHead {
     pub repository: RepositoryFacts,
     pub clock: ServerClock,
-    /// When the token expires, where GitHub says so.
+    /// When the token expires, where GitHub shows it.
     pub token_expires_at: Option<SystemTime>,
 }
 

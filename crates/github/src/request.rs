@@ -27,10 +27,10 @@ use super::credentials::{App, Credentials, bearer};
 /// For a whole exchange.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The answers that we read are far smaller.
+/// Far more than any answer that we read.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
-/// Of a message from GitHub, at most this much is shown.
+/// A longer message from GitHub is cut.
 const MAX_MESSAGE_CHARS: usize = 200;
 
 /// A read that failed. Its text is one line, safe to show, and carries no secret.
@@ -38,7 +38,7 @@ const MAX_MESSAGE_CHARS: usize = 200;
 pub enum Error {
     /// GitHub accepts no further request before the time it names.
     RateLimited(RateLimit),
-    /// 502, 504, or a 200 that says so: the request was too big, or GitHub too slow.
+    /// 502, 504, or a 200 with such an error: the request was too large, or GitHub too slow.
     Overloaded(String),
     Failed(String),
 }
@@ -64,7 +64,7 @@ impl fmt::Display for Error {
                 if limit.said.is_empty() {
                     Ok(())
                 } else {
-                    write!(f, "; GitHub says: {}", limit.said)
+                    write!(f, "; GitHub answered: {}", limit.said)
                 }
             }
             Self::Overloaded(why) | Self::Failed(why) => f.write_str(why),
@@ -111,7 +111,7 @@ impl Github {
             self.exchange(Method::POST, &url, None, &header).await.map_err(Error::Failed)?;
         let token: Token = answer.succeeded("sign in as the GitHub App")?.json()?;
         bearer(&token.token).map_err(|_| {
-            Error::Failed("GitHub's installation token is not a valid token".to_owned())
+            Error::Failed("GitHub answered with an invalid installation token".to_owned())
         })
     }
 
@@ -165,8 +165,8 @@ impl Github {
 }
 
 impl Answer {
-    /// Reads the whole body. A server that quotes our own credentials brings them into no message;
-    /// that is done before anything is cut, because half a token would not be recognised.
+    /// Reads the whole body. Our own credentials are masked in it, in case the server quotes them, and
+    /// before anything is cut: half a token would not be recognized.
     async fn read<B>(
         response: http::Response<B>,
         authorization: &HeaderValue,
@@ -195,7 +195,7 @@ impl Answer {
         Ok(Self { status: head.status, headers: head.headers, body })
     }
 
-    /// The answer, unless its status says that the request failed.
+    /// The answer, unless its status is an error.
     pub(super) fn succeeded(self, what: &str) -> Result<Self, Error> {
         if let Some(limit) = self.rate_limit() {
             return Err(Error::RateLimited(limit));
@@ -229,9 +229,7 @@ impl Answer {
             // The error's text may quote the body.
             let place = format!("line {}, column {}", error.line(), error.column());
             let status = self.status.as_u16();
-            Error::Failed(format!(
-                "GitHub answered {status} with a body that is not what it documents ({place})"
-            ))
+            Error::Failed(format!("GitHub answered {status} with an undocumented body ({place})"))
         })
     }
 
@@ -250,15 +248,14 @@ impl Answer {
         timestamp::date_header(self.header(&DATE)?)
     }
 
-    /// When the token expires, where GitHub says so.
+    /// When the token expires, where GitHub shows it.
     pub(super) fn token_expires_at(&self) -> Option<SystemTime> {
         timestamp::parse(
             self.header(&HeaderName::from_static("github-authentication-token-expiration"))?,
         )
     }
 
-    /// The rate limit that refused the request: 429, or a 403 that says so in its headers or its
-    /// text.
+    /// The rate limit that refused the request: 429, or a 403 with its headers or its text.
     pub(super) fn rate_limit(&self) -> Option<RateLimit> {
         let limited = match self.status {
             StatusCode::TOO_MANY_REQUESTS => true,
@@ -274,7 +271,7 @@ impl Answer {
         limited.then(|| self.limit())
     }
 
-    /// When requests are welcome again: by `Retry-After`, else by the reset of a used-up limit.
+    /// When requests are accepted again: by `Retry-After`, else by the reset of a used-up limit.
     pub(super) fn limit(&self) -> RateLimit {
         let after = self.header(&RETRY_AFTER).and_then(|text| {
             let now = self.date().unwrap_or_else(SystemTime::now);
@@ -319,7 +316,7 @@ pub(super) fn no_answer(error: &octocrab::Error) -> String {
     said(&failure(error, None))
 }
 
-/// The failure in one line, with what to do where the cause says it.
+/// The failure in one line, with the remedy where the cause has one.
 fn said(failure: &Failure) -> String {
     let why = shown(&failure.why);
     match failure.cause {
@@ -328,7 +325,7 @@ fn said(failure: &Failure) -> String {
     }
 }
 
-/// What caused it in the end, in one line: libraries put the cause last.
+/// The innermost cause, in one line.
 pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut root = error;
     while let Some(cause) = root.source() {

@@ -1,4 +1,4 @@
-//! Whether a request that ran out of time was still waiting for its connection: then no server was
+//! Whether a request that timed out was still waiting for its connection: then no server was
 //! reached.
 
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! From an error of the HTTP stack to its cause and a sentence. The innermost error says why; the
-//! outer ones name the URL, which may carry credentials.
+//! From an error of the HTTP stack to its cause and a sentence. The innermost error has the cause;
+//! the outer ones quote the URL, which may contain credentials.
 
 use std::error::Error;
 use std::fmt;
@@ -22,7 +22,7 @@ pub struct Failure {
     pub cause: Cause,
     /// For people: one line, without credentials.
     pub sentence: String,
-    /// The part of it that says why.
+    /// The part of it with the cause.
     pub why: String,
 }
 
@@ -44,7 +44,7 @@ impl Failure {
         Self::new(Cause::UnusableProxy, "no connection", why)
     }
 
-    /// The URL cannot be read.
+    /// The URL is invalid.
     pub fn of_url() -> Self {
         Self::new(Cause::Other, "no connection", "the URL cannot be read")
     }
@@ -76,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// What became of a request that ran out of time; see [`super::Attempt::is_connecting`].
+    /// A request that timed out; see [`super::Attempt::is_connecting`].
     pub fn late(limit: Duration, is_connecting: bool) -> Self {
         let (cause, what) = if is_connecting {
             (Cause::Unreachable, "no connection")
@@ -115,7 +115,7 @@ pub fn cause(error: &(dyn Error + 'static)) -> Cause {
         Some(error) if error.is_parse() => Cause::NotHttp,
         Some(error) if error.is_user() => Cause::Other,
         Some(error) if error.is_timeout() => Cause::Timeout,
-        // What is left is a connection that ended: hyper's word for it depends on when and how.
+        // Otherwise the connection ended: hyper has several errors for that.
         Some(_) => Cause::Dropped,
         None => io.filter(|error| is_drop(error.kind())).map_or(Cause::Other, |_| Cause::Dropped),
     }
@@ -132,7 +132,7 @@ fn of_connection(error: &io::Error) -> Cause {
             Cause::Unreachable
         }
         kind if is_drop(kind) => Cause::Dropped,
-        // What TLS makes of its own.
+        // Errors of TLS itself.
         Other | InvalidData | InvalidInput => Cause::Other,
         // The system's name lookup has no error numbers; everything else here has one.
         _ if error.raw_os_error().is_none() && error.get_ref().is_some() => Cause::Name,
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(of(io::ErrorKind::TimedOut), Cause::Unreachable);
         assert_eq!(of(io::ErrorKind::ConnectionReset), Cause::Dropped);
         assert_eq!(of_connection(&io::Error::other("odd")), Cause::Other);
-        // Too long for a question to a name server: it fails without the network.
+        // Too long for a DNS query: it fails without the network.
         let looked_up = ("a".repeat(64) + ".invalid", 80).to_socket_addrs();
         assert_eq!(of_connection(&looked_up.expect_err("no such name")), Cause::Name);
         let late = |is_connecting| Failure::late(Duration::from_secs(1), is_connecting);

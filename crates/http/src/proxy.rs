@@ -62,7 +62,7 @@ pub fn proxy_for(
             Ok(Some(Proxy { variable: name, address: format!("{host}:{port}") }))
         }
         // The value may hold a password: it is not shown.
-        Ok(_) | Err(_) => Err(format!("{name} is not the URL of a proxy; {instead}")),
+        Ok(_) | Err(_) => Err(format!("{name} is not a proxy URL; {instead}")),
     }
 }
 

@@ -22,11 +22,11 @@ pub(super) fn is_without_roots() -> bool {
     ROOTS.get().is_some_and(|roots| roots.is_empty())
 }
 
-/// Leaves out what cannot be read or parsed: the other certificates are as good without it.
+/// Skips certificates that cannot be read or parsed.
 fn read() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for problem in found.errors {
-        tracing::debug!("a root certificate is left out: {problem}");
+        tracing::debug!("skipped a root certificate: {problem}");
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);

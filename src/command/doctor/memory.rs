@@ -31,8 +31,8 @@ fn judge(missing: u32, live: u32, available: u64) -> Option<Finding> {
     }
     let needed = AGENT_BYTES.saturating_mul(missing.into());
     let what = format!(
-        "{} more need about {} of memory, at {} for each idle agent; {} is available",
-        count(missing.into(), "session"),
+        "{} need about {} of memory ({} per idle agent); {} is available",
+        count(missing.into(), "more session"),
         size(needed),
         size(AGENT_BYTES),
         size(available),
@@ -92,7 +92,7 @@ mod tests {
     fn what_does_not_fit_is_a_warning_with_both_numbers_and_the_count_that_fits() {
         let finding = judge(38, 2, 4 << 30).expect("something is missing");
         assert_eq!(finding.grade, Grade::Warn);
-        let what = "38 sessions more need about 7.0 GiB of memory, at 190 MiB for each idle agent; \
+        let what = "38 more sessions need about 7.0 GiB of memory (190 MiB per idle agent); \
             4.0 GiB is available";
         assert_eq!(finding.what, what);
         let remedy = "set `max_running` in [platform] to at most 23";

@@ -1,5 +1,5 @@
-//! What was decided about each pull request. The report is made from it once, also where the step
-//! is cut off.
+//! What was decided about each pull request. The report is made from it once, also where the step is
+//! cancelled.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -11,10 +11,10 @@ use coordinator_core::pull::{Gap, GapCause, Permission, Pull, RepositoryFacts, U
 use coordinator_core::report::{MergeReport, Merged, NotMerged, RecentMerge, Unjudged};
 use coordinator_github::ListHead;
 
-/// A merge that is this fresh may explain why production broke.
+/// A merge this recent may have broken production.
 const RECENT: Duration = Duration::from_secs(30 * 60);
 
-/// What becomes of a pull request, if nothing more comes.
+/// What is reported of a pull request unless a later decision replaces it.
 #[derive(Debug, Clone)]
 pub(super) enum Decision {
     /// It is merged, as this commit where GitHub named it; in a dry run it would be.
@@ -38,11 +38,11 @@ struct Entry {
 pub(super) struct Decisions<'a> {
     body: &'a mut MergeReport,
     entries: BTreeMap<u64, Entry>,
-    /// Pull requests of which not even the number is known.
+    /// Pull requests whose number is unknown.
     unnamed: Vec<Gap>,
     /// In the order of the merges.
     merged: Vec<u64>,
-    /// The whole list was read: of a part nothing is reported.
+    /// The whole list was read; a part of it is not reported.
     is_listed: bool,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Decisions<'a> {
         }
     }
 
-    /// What the report says beside the pull requests.
+    /// The rest of the report.
     pub(super) fn body(&mut self) -> &mut MergeReport {
         self.body
     }
@@ -75,14 +75,14 @@ impl<'a> Decisions<'a> {
         self.entries.insert(pull.number, Entry { title, head, decision });
     }
 
-    /// Leaves it by its verdict. One that rests on something that GitHub did not show does not
-    /// count as a judgement.
+    /// Skips it by its verdict. A verdict that follows from data that GitHub did not show counts as
+    /// unjudged.
     pub(super) fn skip(&mut self, pull: &Pull, skip: Skip) {
         let decision = match unshown(pull, &skip) {
             None => Decision::Left(skip),
             Some(gap) if skip.detail.contains(&gap.sentence) => Decision::Unjudged(skip, gap),
             Some(gap) => {
-                let detail = format!("{}: GitHub says: {}", skip.detail, gap.sentence);
+                let detail = format!("{}: GitHub answered: {}", skip.detail, gap.sentence);
                 Decision::Unjudged(Skip { detail, ..skip }, gap)
             }
         };
@@ -97,7 +97,7 @@ impl<'a> Decisions<'a> {
             .insert(pull.number, Entry { title: pull.title, head: String::new(), decision });
     }
 
-    /// A pull request of which not even the number could be read.
+    /// A pull request whose number could not be read.
     pub(super) fn unnamed(&mut self, gap: Gap) {
         self.unnamed.push(gap);
     }
@@ -143,7 +143,7 @@ impl Drop for Decisions<'_> {
     }
 }
 
-/// What GitHub did not show, and what this verdict rests on.
+/// The data that GitHub did not show and that this verdict follows from.
 fn unshown(pull: &Pull, skip: &Skip) -> Option<Gap> {
     let fields: &[&str] = match skip.reason {
         Reason::CiUnreadable => &["statusCheckRollup"],

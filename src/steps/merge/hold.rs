@@ -1,5 +1,5 @@
-//! What holds merges back: the run's end and its limits, and with `hold_when_down` a production
-//! that is down, so that reverts alone are merged.
+//! What holds merges back: the end of the run, its limits and, with `hold_when_down`, production
+//! that is down; then only reverts are merged.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -13,7 +13,7 @@ use super::MergeRun;
 /// Production, by the health step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Production {
-    /// Every endpoint answered, though perhaps oddly.
+    /// Every endpoint answered, also where the status is unexpected.
     Answers,
     /// An endpoint is down or does not answer: which, and how.
     Down(String),
@@ -35,9 +35,7 @@ impl Production {
         match &health.outcome {
             StepOutcome::Ok => Self::Answers,
             StepOutcome::Failed(why) => Self::Unknown(format!("the health step failed: {why}")),
-            StepOutcome::Skipped => {
-                Self::Unknown("the health step is left out of this run".to_owned())
-            }
+            StepOutcome::Skipped => Self::Unknown("the health step was skipped".to_owned()),
             StepOutcome::NotConfigured => Self::Unknown("the roster has no [[health]]".to_owned()),
         }
     }
@@ -62,21 +60,19 @@ impl ProductionWatch {
             Some(Production::Answers) => return None,
             Some(Production::Down(why)) => format!("production is down: {why}"),
             Some(Production::Unknown(why)) => {
-                format!("whether production is down is unknown: {why}")
+                format!("the state of production is unknown: {why}")
             }
-            None => {
-                "whether production is down is unknown: the health step ended without a verdict"
-                    .to_owned()
-            }
+            None => "the state of production is unknown: the health step ended without a verdict"
+                .to_owned(),
         };
-        let detail = format!("{why}; with `hold_when_down` only reverts are merged meanwhile");
+        let detail = format!("{why}; until then only reverts are merged (`hold_when_down`)");
         Some(Skip::new(Reason::Deferred, detail))
     }
 }
 
 impl MergeRun<'_> {
-    /// Why this one is not merged now, whatever its verdict. Waits for the word of production, and
-    /// for its turn: GitHub asks for a second between writes.
+    /// Why this one is not merged now, whatever its verdict. Waits for the health step, and for its
+    /// turn: GitHub's documentation asks for a second between writes.
     pub(super) async fn hold(&self, pull: &Pull) -> Option<Skip> {
         if let Some(skip) = self.stop_reason() {
             return Some(skip);
@@ -104,15 +100,16 @@ impl MergeRun<'_> {
         if let Some(skip) = &self.progress.over {
             return Some(skip.clone());
         }
-        let most = self.policy.max_merges;
+        let max = self.policy.max_merges;
         let detail = if self.context.stop.is_cancelled() {
             "the run was interrupted".to_owned()
         } else if Instant::now() >= self.context.merge_until {
-            "no merge starts in the last 20 s of the run's deadline".to_owned()
-        } else if most == 0 {
-            "`max_merges` is 0: merging is paused".to_owned()
-        } else if self.progress.merges >= most {
-            format!("`max_merges` is {most} a cycle")
+            "no merge starts in the last 20 s before the deadline; the next cycle goes on"
+                .to_owned()
+        } else if max == 0 {
+            "merging is paused: `max_merges` is 0".to_owned()
+        } else if self.progress.merges >= max {
+            format!("`max_merges` = {max} is reached; the next cycle goes on")
         } else {
             return None;
         };

@@ -15,15 +15,15 @@ use coordinator_github::{Error, MergeOutcome};
 use super::decisions::Decision;
 use super::{Judged, MergeRun, Queue};
 
-/// A merge call goes by nothing that was read longer ago.
+/// Older data is read again before a merge call.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Before the one retry after "base branch was modified".
+/// The pause before the one retry after "base branch was modified".
 const BASE_SETTLES: Duration = Duration::from_secs(2);
 
 impl MergeRun<'_> {
-    /// Merges the queue, oldest first; then what GitHub had not worked out yet, as long as that
-    /// leads to merge calls.
+    /// Merges the queue, oldest first; then the pull requests whose mergeability was missing, as long
+    /// as that leads to merge calls.
     pub(super) async fn merge_all(&mut self, judged: Judged) {
         let (mut queue, mut undecided) = (judged.queue, judged.mergeability_missing);
         let mut calls = None;
@@ -50,8 +50,8 @@ impl MergeRun<'_> {
             {
                 return;
             }
-            // GitHub works mergeability out when it is asked, and anew after each merge: by now it
-            // may know. What it does not know then is left to the next cycle.
+            // GitHub computes mergeability on request and again after each merge, so it may be there
+            // by now. What is still missing is left to the next cycle.
             calls = Some(self.progress.calls);
             undecided.sort_by_key(|pull| pull.number);
             self.refresh(mem::take(&mut undecided), &mut queue).await;
@@ -59,7 +59,7 @@ impl MergeRun<'_> {
     }
 
     /// Reads these again, and of the queue all that may still be merged, as far as one request
-    /// takes them. Those come back of which GitHub does not know yet whether they can be merged.
+    /// takes them. Returns those whose mergeability is still missing.
     async fn refresh(&mut self, mut pulls: Vec<Pull>, queue: &mut Queue) -> Vec<Pull> {
         let left = self.policy.max_merges.saturating_sub(self.progress.merges);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(self.github.reread_size());
@@ -72,7 +72,7 @@ impl MergeRun<'_> {
         judged.mergeability_missing
     }
 
-    /// One whose base had moved is left for that, unless there is news of it.
+    /// Where its base had moved, that is the reason to keep, unless a new one is known.
     fn leave(&mut self, pull: &Pull, skip: Skip) {
         let moved =
             self.progress.tried.get(&pull.number).filter(|_| skip.reason == Reason::Deferred);
@@ -89,9 +89,8 @@ impl MergeRun<'_> {
             self.decisions.decide(pull, Decision::Merged(None));
             return false;
         }
-        // Decided before the call: where it is cut off, the report says so.
-        let detail =
-            "it may be merged: the cycle ended before GitHub answered; the next cycle looks again";
+        // Decided before the call, so that it is in the report where the call is cancelled.
+        let detail = "unknown whether it was merged: the cycle ended first; the next cycle checks";
         let skip = Skip::new(Reason::MergeOutcomeUnknown, detail);
         self.decisions.decide(pull, Decision::Left(skip));
         self.progress.calls += 1;
@@ -125,7 +124,7 @@ impl MergeRun<'_> {
         false
     }
 
-    /// Why this one is for people, where the roster protects some paths.
+    /// Why only a person may merge this one, where the roster protects paths.
     async fn protected(&mut self, pull: &Pull) -> Option<Skip> {
         let globs = self.policy.protected_paths.as_ref()?;
         let head = (pull.number, pull.head.clone());
@@ -138,11 +137,11 @@ impl MergeRun<'_> {
                     self.progress.unprotected = Some(head);
                     return None;
                 };
-                format!("it changes `{path}`, which only people merge")
+                format!("it changes `{path}`, which is in `protected_paths`; merge it by hand")
             }
             Err(Error::RateLimited(limit)) => return Some(self.rate_limited(limit)),
             Err(Error::Overloaded(why) | Error::Failed(why)) => {
-                format!("the files that it changes are unknown: {why}")
+                format!("its list of changed files could not be read: {why}")
             }
         };
         Some(Skip::new(Reason::ProtectedPath, detail))

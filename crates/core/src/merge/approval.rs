@@ -7,7 +7,7 @@ use crate::pull::{Actor, ActorKind, LastPush, Pull, Review, ReviewDecision, Revi
 
 use super::reason::{Reason, Skip};
 
-/// Why the reviews do not let it merge, if they do not.
+/// Why the reviews do not allow the merge.
 pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip> {
     let opposed =
         pull.reviews.items.iter().find(|review| review.state == ReviewState::ChangesRequested);
@@ -58,7 +58,7 @@ pub fn judge(pull: &Pull, policy: &MergePolicy, now: SystemTime) -> Option<Skip>
 /// A reviewer who pushes to a branch and approves it has reviewed their own change.
 fn is_of_the_own_push(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     match (policy.last_push_approval, &pull.last_push) {
-        // A commit does not say whether a login is a person's or an app's.
+        // A commit does not show whether a login is a person's or an app's.
         (LastPushApproval::Require, LastPush::By(makers)) => {
             review.author.as_ref().is_some_and(|approver| {
                 makers.iter().any(|maker| maker.login.eq_ignore_ascii_case(&approver.login))
@@ -74,7 +74,7 @@ fn uncounted(mut skip: Skip, maker: &Actor) -> Skip {
     skip
 }
 
-/// Without the makers of the head every approval may be one of theirs.
+/// Where the makers of the head are unknown, every approval may be theirs.
 fn unknown_push(pull: &Pull, policy: &MergePolicy) -> Option<Skip> {
     match (policy.last_push_approval, &pull.last_push) {
         (LastPushApproval::Require, LastPush::Unknown(why)) => {
@@ -115,8 +115,8 @@ fn enough(
     Some(Skip::new(Reason::NotApproved, detail))
 }
 
-/// Only an account that may push counts, whatever its association with the repository; never the
-/// author, and an app only where the roster lists it.
+/// Only an account with push access counts, never the author, and an app only where the roster lists
+/// it.
 fn counts(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     let Some(approver) = &review.author else { return false };
     review.state == ReviewState::Approved

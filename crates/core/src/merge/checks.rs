@@ -46,7 +46,7 @@ fn judge_rollup(rollup: &Rollup, policy: &MergePolicy) -> CheckVerdict {
 ///
 /// Where no row failed or is pending, every check passes, and one of them succeeded if a row did: a
 /// later run that was skipped takes no success away. Where rows failed and the others did nothing,
-/// no failure is superseded. Where some succeeded and some did not, the counts do not say which
+/// no failure is superseded. Where some succeeded and some did not, the counts do not show which
 /// came last.
 fn judge_counts(rollup: &Rollup, policy: &MergePolicy) -> CheckVerdict {
     let Counts { succeeded, neutral, pending, failed, unknown } = rollup.counts;
@@ -142,7 +142,7 @@ fn without_rows(policy: &MergePolicy) -> CheckVerdict {
     }
 }
 
-/// The row that each check stands or falls by, in the order of the list.
+/// The row that decides each check, in the order of the list.
 fn deciding(rows: &[Row]) -> Vec<&Row> {
     let mut order = Vec::new();
     let mut checks: HashMap<_, Vec<&Row>> = HashMap::new();

@@ -23,7 +23,7 @@ pub enum Verdict {
     Merge,
     /// Read it again: the missing data can change the verdict.
     Recheck(Missing),
-    /// Leave it, and say why.
+    /// Leave it, with the reason.
     Skip(Skip),
 }
 

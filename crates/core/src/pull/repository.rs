@@ -40,7 +40,7 @@ pub struct RepositoryFacts {
     pub archived: bool,
     /// Its settings allow squash merges.
     pub squash_allowed: bool,
-    /// What the token may do.
+    /// The token's permission.
     pub permission: Permission,
     /// `None` in an empty repository.
     pub default_branch: Option<String>,

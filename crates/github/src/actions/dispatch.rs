@@ -15,10 +15,10 @@ use coordinator_core::report::RateLimit;
 
 use super::{Short, Workflow, segment};
 
-/// The parameter for an answer that names the run; GitHub Enterprise Server may not know it.
+/// The parameter for an answer that names the run; GitHub Enterprise Server may not have it.
 const RUN_DETAILS: &str = "return_run_details";
 
-/// Whether the server is asked what it started.
+/// Whether the request has the parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunDetails {
     Wanted,
@@ -38,7 +38,7 @@ pub struct Dispatch {
 pub enum DispatchAnswer {
     /// A run exists.
     Accepted {
-        /// Its page, where GitHub says so; safe to show.
+        /// Its page, where GitHub shows it; safe to show.
         url: Option<String>,
     },
     /// No run was started.

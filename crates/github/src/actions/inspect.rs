@@ -24,7 +24,7 @@ pub enum WorkflowFile {
 /// Whether something holds a concurrency group or waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
-    /// Nothing: GitHub knows no such group, or none that is active.
+    /// Nothing: GitHub has no such group, or none that is active.
     Free,
     /// A run runs or waits in it.
     Taken,
@@ -72,7 +72,7 @@ impl Workflow {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(Group::Free);
         }
-        let answer = answer.succeeded("ask for the slot's concurrency group")?;
+        let answer = answer.succeeded("read the slot's concurrency group")?;
         let body: Body = answer.json()?;
         Ok(if body.group_members.is_empty() { Group::Free } else { Group::Taken })
     }

@@ -14,7 +14,7 @@ use coordinator_core::timestamp;
 
 use super::{Workflow, segment};
 
-/// The most that GitHub gives on a page.
+/// GitHub's maximum per page.
 pub const PAGE_SIZE: usize = 100;
 
 const WHAT: &str = "list the runs of the session workflow";
@@ -23,7 +23,7 @@ const WHAT: &str = "list the runs of the session workflow";
 pub struct RunPage {
     /// Newest first.
     pub runs: Vec<WorkflowRun>,
-    /// How many there are on all pages together, as GitHub says.
+    /// The total over all pages, by GitHub's count.
     pub total: u64,
     /// Whether another page follows.
     pub has_next: bool,
@@ -56,7 +56,7 @@ pub enum RunStatus {
     Waiting,
     /// A job of it runs.
     InProgress,
-    /// It is over. Nothing else says so.
+    /// It is over; no other state means that.
     Completed,
 }
 
@@ -163,8 +163,9 @@ impl Workflow {
         let has_next = has_link || body.workflow_runs.len() == PAGE_SIZE;
         let runs: Option<Vec<WorkflowRun>> =
             body.workflow_runs.into_iter().map(RunBody::run).collect();
-        let runs =
-            runs.ok_or_else(|| Error::Failed(format!("could not {WHAT}: a run has no time")))?;
+        let runs = runs.ok_or_else(|| {
+            Error::Failed(format!("could not {WHAT}: a run has no creation time"))
+        })?;
         Ok(RunPage { runs, total: body.total_count, has_next })
     }
 

@@ -91,7 +91,7 @@ impl Workflow {
 fn read(response: &Response) -> Result<Vec<(String, Vec<WorkflowJob>)>, Error> {
     if let Some(error) = response.errors.iter().find(|error| !error.is_not_found()) {
         let why = error.text();
-        return Err(failed(&format!("GitHub says: {why}; the token needs `checks: read`")));
+        return Err(failed(&format!("GitHub answered: {why}; give the token `checks: read`")));
     }
     let nodes = response.data["nodes"].as_array().ok_or_else(|| failed(NOT_DOCUMENTED))?;
     nodes.iter().filter(|node| !node.is_null()).map(run).collect()
