@@ -107,7 +107,7 @@ pub fn run() -> ExitCode {
             in_time(roster, reading_pulls(roster), pulls::run(roster, form)).await
         }),
         Command::Doctor(options) => with_roster(global, async |roster, form| {
-            Box::pin(doctor::run(roster, options, global, form)).await
+            doctor::run(roster, options, global, form).await
         }),
         Command::Sessions => with_roster(global, async |roster, form| {
             in_time(roster, "listing sessions", sessions::run(roster, global, form)).await

@@ -39,9 +39,9 @@ pub async fn run(
     form: Form<'_>,
 ) -> anyhow::Result<Outcome> {
     let client = Client::new();
-    let checks = findings(roster, global, &client, SystemTime::now());
-    let mut findings =
-        in_time(roster, "checking roster, platform, production and GitHub", checks).await?;
+    let checks = Box::pin(findings(roster, global, &client, SystemTime::now()));
+    let what = "checking roster, platform, production and GitHub";
+    let mut findings = in_time(roster, what, checks).await?;
     if options.try_agent {
         findings.extend(trial::findings(roster).await);
     } else {
