@@ -313,7 +313,10 @@ mod tests {
     #[test]
     fn programs_get_a_schema_and_pages_get_no_markup() {
         let json = render(&findings()[1..2], Output::Json, Screen::PLAIN).expect("it is written");
-        let expected = r#"{"schema":"coordinator.doctor/v1","findings":[{"grade":"warn","what":"the token expires <soon>","remedy":"make a new one in time"}]}"#;
+        let expected = concat!(
+            r#"{"schema":"coordinator.doctor/v1","findings":[{"grade":"warn","#,
+            r#""what":"the token expires <soon>","remedy":"make a new one in time"}]}"#,
+        );
         assert_eq!(json, format!("{expected}\n"));
         let markdown =
             render(&findings()[1..2], Output::Markdown, Screen::PLAIN).expect("it is written");

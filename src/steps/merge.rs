@@ -1,5 +1,5 @@
-//! Step 3: merges every open pull request that is approved and green, and reports why each other one
-//! is not merged.
+//! Step 3: merges every open pull request that is approved and green, and reports why each other
+//! one is not merged.
 //!
 //! [`verdict`] decides without I/O; [`run()`] reads, judges, and sends one merge call per verdict,
 //! bound to the head that was judged. A call without a clear answer is not repeated, so nothing is

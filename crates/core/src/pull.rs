@@ -1,5 +1,5 @@
-//! Pull requests as the merge step judges them: our own types, not an SDK's. A field that GitHub did
-//! not show, or whose word is unknown, has a value of its own, which never allows a merge.
+//! Pull requests as the merge step judges them: our own types, not an SDK's. A field that GitHub
+//! did not show, or whose word is unknown, has a value of its own, which never allows a merge.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -178,8 +178,8 @@ pub enum MergeState {
     Behind,
     Dirty,
     Draft,
-    /// An older GitHub Enterprise Server does not have the field. It enforces its rules at the merge
-    /// call, except for an administrator's token.
+    /// An older GitHub Enterprise Server does not have the field. It enforces its rules at the
+    /// merge call, except for an administrator's token.
     Hidden,
     /// Not computed yet, could not be read, or an unknown word.
     Unknown,

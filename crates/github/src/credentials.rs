@@ -55,7 +55,8 @@ impl Credentials {
                     .map(|(name, _)| name)
                     .collect();
                 bail!(
-                    "incomplete GitHub App: {} is not set; set it, or unset the other GITHUB_APP_ variables",
+                    "incomplete GitHub App: {} is not set; \
+                     set it, or unset the other GITHUB_APP_ variables",
                     missing.join(" and ")
                 )
             }

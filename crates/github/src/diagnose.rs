@@ -265,7 +265,8 @@ fn last_push_rule(node: &Value, last_push: LastPushApproval) -> Finding {
     }
     match last_push {
         LastPushApproval::Require => Finding::ok(
-            "an approval by an account that made the head commit does not count (`last_push_approval`)",
+            "an approval by an account that made the head commit does not count \
+             (`last_push_approval`)",
         ),
         LastPushApproval::Github => Finding::warn(
             "an account that pushes to another's pull request can approve it: \

@@ -46,12 +46,14 @@ pub fn recheck(pulls: usize) -> String {
         selections.push_str(&RECHECK_PULL.replace("_N", &format!("_{index}")));
     }
     format!(
-        "query Recheck({variables}) {{\n  rateLimit {{ cost remaining resetAt }}\n{selections}}}\n\n{PULL}"
+        "query Recheck({variables}) {{\n  rateLimit {{ cost remaining resetAt }}\n\
+         {selections}}}\n\n{PULL}"
     )
 }
 
-/// Fields that a cycle can do without, and what is missing then. Without them nothing more is merged:
-/// GitHub itself refuses the merge, the checks are read one by one, or the pull request is not judged.
+/// Fields that a cycle can do without, and what is missing then. Without them nothing more is
+/// merged: GitHub itself refuses the merge, the checks are read one by one, or the pull request is
+/// not judged.
 const OPTIONAL: [(&str, &str); 10] = [
     ("isInMergeQueue", "merge queues cannot be seen"),
     ("isMergeQueueEnabled", "merge queues cannot be seen"),

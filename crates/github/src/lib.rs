@@ -1,7 +1,8 @@
 //! The GitHub client: octocrab in, our types out.
 //!
-//! The HTTP service is a parameter, so that production, tests and simulations differ in it only. Nothing is retried, and no redirect is followed: the token goes to
-//! the two addresses of the roster only.
+//! The HTTP service is a parameter, so that production, tests and simulations differ in it only.
+//! Nothing is retried, and no redirect is followed: the token goes to the two addresses of the
+//! roster only.
 //!
 //! octocrab builds and sends the requests through that service, and signs the token of a GitHub
 //! App. Its typed calls are not used: they hide the errors of single GraphQL fields and the status
@@ -162,7 +163,8 @@ impl Github {
         self.lacking.sentences()
     }
 
-    /// Compares the name in an answer with the roster's: GraphQL accepts both, REST the new one only.
+    /// Compares the name in an answer with the roster's: GraphQL accepts both, REST the new one
+    /// only.
     fn note_name(&self, name_with_owner: &Value) {
         let Repository { api_url, graphql_url, .. } = &self.repository;
         let own = self.repository.full_name();

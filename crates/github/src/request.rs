@@ -165,8 +165,8 @@ impl Github {
 }
 
 impl Answer {
-    /// Reads the whole body. Our own credentials are masked in it, in case the server quotes them, and
-    /// before anything is cut: half a token would not be recognized.
+    /// Reads the whole body. Our own credentials are masked in it, in case the server quotes them,
+    /// and before anything is cut: half a token would not be recognized.
     async fn read<B>(
         response: http::Response<B>,
         authorization: &HeaderValue,

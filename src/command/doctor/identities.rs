@@ -106,7 +106,8 @@ fn not_checked(roster: &Roster, unknown: &[&Role]) -> Finding {
              the token of {} {source}",
             named(unknown)
         ),
-        "run `gh api user` with the token of each: one account cannot approve its own pull requests",
+        "run `gh api user` with the token of each: \
+         an account cannot approve its own pull requests",
     )
 }
 

@@ -12,8 +12,8 @@ use coordinator_roster::Roster;
 /// What an idle Claude Code takes.
 const AGENT_BYTES: u64 = 190 << 20;
 
-/// `None` where sessions run elsewhere, where the system does not show its memory, and where nothing
-/// is left to start.
+/// `None` where sessions run elsewhere, where the system does not show its memory, and where
+/// nothing is left to start.
 pub(super) async fn finding(roster: &Roster, platform: &AnyPlatform) -> Option<Finding> {
     let AnyPlatform::Process(process) = platform else { return None };
     let wanted: u32 = roster.roles.iter().map(|role| role.count).sum();

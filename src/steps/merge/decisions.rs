@@ -1,5 +1,5 @@
-//! What was decided about each pull request. The report is made from it once, also where the step is
-//! cancelled.
+//! What was decided about each pull request. The report is made from it once, also where the step
+//! is cancelled.
 
 use std::collections::BTreeMap;
 use std::mem;

@@ -22,8 +22,8 @@ const FRESH: Duration = Duration::from_secs(5);
 const BASE_SETTLES: Duration = Duration::from_secs(2);
 
 impl MergeRun<'_> {
-    /// Merges the queue, oldest first; then the pull requests whose mergeability was missing, as long
-    /// as that leads to merge calls.
+    /// Merges the queue, oldest first; then the pull requests whose mergeability was missing, as
+    /// long as that leads to merge calls.
     pub(super) async fn merge_all(&mut self, judged: Judged) {
         let (mut queue, mut undecided) = (judged.queue, judged.mergeability_missing);
         let mut calls = None;
@@ -50,8 +50,8 @@ impl MergeRun<'_> {
             {
                 return;
             }
-            // GitHub computes mergeability on request and again after each merge, so it may be there
-            // by now. What is still missing is left to the next cycle.
+            // GitHub computes mergeability on request and again after each merge, so it may be
+            // there by now. What is still missing is left to the next cycle.
             calls = Some(self.progress.calls);
             undecided.sort_by_key(|pull| pull.number);
             self.refresh(mem::take(&mut undecided), &mut queue).await;

@@ -140,8 +140,9 @@ fn show_again(cause: GapCause, sentence: &str) -> &'static str {
     }
 }
 
-/// Reasons that only a person can remove.
-const REMEDIES: [(PullReason, &str); 6] = [
+/// Reasons that only a person can remove. What forbids every merge is in the status with its
+/// remedy.
+const REMEDIES: [(PullReason, &str); 3] = [
     (
         PullReason::AlreadyOnBase,
         "an earlier merge of it half succeeded: compare it with the base, then close it",
@@ -154,9 +155,6 @@ const REMEDIES: [(PullReason, &str); 6] = [
         PullReason::Forbidden,
         "give the token write access to contents and pull requests; merge changes of workflows by hand",
     ),
-    (PullReason::NoWritePermission, "give the token write access to contents and pull requests"),
-    (PullReason::SquashDisabled, "allow squash merging in the repository's settings"),
-    (PullReason::RepoArchived, "remove [repository] from the roster, or unarchive it"),
 ];
 
 fn advise_on_reasons(report: &Report) -> Vec<Advice> {

@@ -115,8 +115,8 @@ fn enough(
     Some(Skip::new(Reason::NotApproved, detail))
 }
 
-/// Only an account with push access counts, never the author, and an app only where the roster lists
-/// it.
+/// Only an account with push access counts, never the author, and an app only where the roster
+/// lists it.
 fn counts(review: &Review, pull: &Pull, policy: &MergePolicy) -> bool {
     let Some(approver) = &review.author else { return false };
     review.state == ReviewState::Approved

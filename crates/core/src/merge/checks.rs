@@ -41,8 +41,8 @@ fn judge_rollup(rollup: &Rollup, policy: &MergePolicy) -> CheckVerdict {
     }
 }
 
-/// Gives the verdict that the rows would give, or [`CheckVerdict::NeedsRows`]. The counts cover superseded rows and those
-/// of ignored checks.
+/// Gives the verdict that the rows would give, or [`CheckVerdict::NeedsRows`]. The counts cover
+/// superseded rows and those of ignored checks.
 ///
 /// Where no row failed or is pending, every check passes, and one of them succeeded if a row did: a
 /// later run that was skipped takes no success away. Where rows failed and the others did nothing,

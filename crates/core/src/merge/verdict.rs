@@ -1,4 +1,5 @@
-//! May a pull request be merged? A snapshot, the policy and the time give a verdict with its reason.
+//! May a pull request be merged? A snapshot, the policy and the time give a verdict with its
+//! reason.
 //!
 //! The first rule that applies decides. Data that GitHub did not show never allows a merge.
 

@@ -173,7 +173,9 @@ impl Workflow {
     pub(super) fn absent(&self, what: &str) -> String {
         let repository = self.repository();
         format!(
-            "could not {what}: {}/{} has no workflow {} on its default branch, or the token may not see it (`actions: read`); `coordinator init --github-actions` writes it",
+            "could not {what}: {}/{} has no workflow {} on its default branch, \
+             or the token may not see it (`actions: read`); \
+             `coordinator init --github-actions` writes it",
             repository.owner, repository.name, self.file
         )
     }

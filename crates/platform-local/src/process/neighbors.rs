@@ -39,8 +39,8 @@ pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
     other_users.chain(other_rosters).chain(former_names).collect()
 }
 
-/// Roster files other than ours that exist and whose session is the newest of some slot. A file that
-/// is gone was moved.
+/// Roster files other than ours that exist and whose session is the newest of some slot. A file
+/// that is gone was moved.
 fn other_rosters(settings: &Settings) -> BTreeSet<PathBuf> {
     let scans = scans(settings.directory());
     let rosters = scans.filter_map(|scan| scan.records.into_iter().next_back());
@@ -70,8 +70,8 @@ fn scans(directory: Directory) -> impl Iterator<Item = SlotScan> {
     slots.filter_map(move |slot| SlotScan::read(&directory, slot, 1, &boot_id).ok())
 }
 
-/// Users other than `own` with a shim of a fleet of this name. Their state directories are closed to
-/// us; a shim's arguments name its session's folder.
+/// Users other than `own` with a shim of a fleet of this name. Their state directories are closed
+/// to us; a shim's arguments name its session's folder.
 fn of_other_users(processes: &Path, fleet: &str, own: u32) -> BTreeSet<u32> {
     let entries = fs::read_dir(processes).into_iter().flatten().flatten();
     let users = entries.filter_map(|entry| {
@@ -98,7 +98,7 @@ mod tests {
     fn a_fleet_of_another_user_is_found_by_the_arguments_of_its_shims() {
         let processes = tempfile::tempdir().expect("a directory");
         let entries = [
-            ("7", "coordinator\0session-run\0/home/bob/state/demo/sessions/qa-s0/1\0"),
+            ("7", "coordinator\0session-run\0/srv/bob/state/demo/sessions/qa-s0/1\0"),
             ("8", "vim\0session-run\0"),
             ("self", ""),
         ];
