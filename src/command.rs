@@ -101,10 +101,10 @@ pub fn run() -> ExitCode {
             finish(global, &secrets, tested)
         }
         Command::Reconcile(options) => with_roster(global, async |roster, form| {
-            reconcile::run(roster, options, global, form).await
+            Box::pin(reconcile::run(roster, options, global, form)).await
         }),
         Command::Pulls => with_roster(global, async |roster, form| {
-            in_time(roster, reading_pulls(roster), pulls::run(roster, form)).await
+            in_time(roster, reading_pulls(roster), Box::pin(pulls::run(roster, form))).await
         }),
         Command::Doctor(options) => with_roster(global, async |roster, form| {
             doctor::run(roster, options, global, form).await

@@ -12,7 +12,7 @@ use crate::cycle::MERGE_RESERVE;
 use crate::render::json::{Json, object};
 use crate::render::table::{Cell, Table, Tone, View};
 use crate::render::words::{count, sentence};
-use crate::render::{Form, MAX_LINE, Output};
+use crate::render::{Form, MAX_LINE, Output, progress};
 use coordinator_core::endpoint::Endpoint;
 use coordinator_core::finding::{Finding, Grade};
 use coordinator_core::fleet::Role;
@@ -43,7 +43,8 @@ pub async fn run(
     let what = "checking roster, platform, production and GitHub";
     let mut findings = in_time(roster, what, checks).await?;
     if options.try_agent {
-        findings.extend(trial::findings(roster).await);
+        let what = || "trying the agent's command, at most 60 s".to_owned();
+        findings.extend(progress::waiting(what, trial::findings(roster)).await);
     } else {
         findings.extend(not_tried(roster));
     }
