@@ -1,4 +1,4 @@
-"""What the README promises of the manifests, held against what kustomize built: promises.py BASE OVERLAY INIT."""
+"""What docs/platforms/kubernetes.md promises of the manifests, checked on what kustomize built: promises.py BASE OVERLAY INIT."""
 
 import re
 import sys

@@ -15,6 +15,8 @@ if [ ! -e "$venv/complete" ]; then
 fi
 
 kustomize=$(bash .ci/kustomize.sh)
+# The one inside kubectl 1.27, the oldest that docs/platforms/kubernetes.md allows.
+oldest=$(bash .ci/kustomize.sh v5.0.1)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -25,6 +27,7 @@ cargo test --quiet --locked --test it --no-run
 
 for built in base=deploy/kubernetes/base overlay=deploy/kubernetes/overlays/example init="$work/example"; do
   "$kustomize" build "${built#*=}" >"$work/${built%%=*}.yaml"
+  "$oldest" build "${built#*=}" | cmp - "$work/${built%%=*}.yaml"
   for release in 1.31 1.37; do
     "$venv/bin/kubernetes-validate" --strict --quiet -k "$release" "$work/${built%%=*}.yaml"
   done
