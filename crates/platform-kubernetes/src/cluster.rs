@@ -19,8 +19,10 @@ mod check;
 mod connect;
 mod inspect;
 mod job;
+mod kubeconfig;
 mod ledger;
 mod list;
+mod named;
 mod pace;
 mod record;
 mod register;
@@ -136,6 +138,6 @@ impl Platform for Kubernetes {
     }
 
     fn contacts(&self) -> Contacts {
-        Contacts { cluster: self.api.contact(), ..Contacts::default() }
+        Contacts { cluster: self.api.contact(), platform: self.api.access(), ..Contacts::default() }
     }
 }

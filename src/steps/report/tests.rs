@@ -431,7 +431,7 @@ fn unreached(github: Contact, cluster: Contact, endpoints: &[Option<Cause>]) -> 
         report.merge.body.open = 0;
         report.merge.body.recent =
             vec![RecentMerge { number: 3, title: "Old".to_owned(), merged_at: at(0) }];
-        report.contacts = Contacts { github, cluster };
+        report.contacts = Contacts { github, cluster, ..Contacts::default() };
         let endpoint = |cause: &Option<Cause>| EndpointHealth {
             cause: cause.clone(),
             reached: cause.is_none(),

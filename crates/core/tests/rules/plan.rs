@@ -11,6 +11,7 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
+use coordinator_core::report::Access;
 use proptest::prelude::*;
 
 const RESTRAINT: BackoffSettings = BackoffSettings {
@@ -24,6 +25,7 @@ const OPEN: Policy = Policy {
     max_spawns: 50,
     max_concurrent: BTreeMap::new(),
     on_inventory_failure: OnInventoryFailure::Spawn,
+    platform: Access::Granted,
 };
 
 fn now() -> SystemTime {

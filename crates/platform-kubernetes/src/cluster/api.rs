@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connect::innermost;
 use super::pace::{self, Pace, Pauses};
-use coordinator_core::report::{Cause, Contact};
+use coordinator_core::report::{Access, Cause, CertificateFault, Contact};
 use coordinator_core::sanitize::one_line;
 use coordinator_core::timestamp;
 use coordinator_http::cause;
@@ -37,6 +37,8 @@ const MAX_BODY_BYTES: usize = 128 << 20;
 /// is.
 const MAX_MESSAGE: usize = 4096;
 
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
 /// The API server of one namespace.
 pub(super) struct Api {
     client: kube::Client,
@@ -50,15 +52,21 @@ pub(super) struct Api {
     lost: Cell<Option<Instant>>,
     pace: RefCell<Pace>,
     contact: Cell<Contact>,
+    access: Cell<Option<Access>>,
+    /// The server does not let us list our Jobs.
+    may_not_list: Cell<bool>,
 }
 
-#[derive(Debug)]
+/// A request; GET unless it says otherwise.
+#[derive(Debug, Default)]
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
-    /// Below the namespace's part of the path: see [`Api::jobs`] and [`Api::pods`].
+    /// See [`Api::jobs`] and [`Api::pods`].
     pub(super) path: String,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Option<&'a Value>,
+    /// Of an object only its metadata: of a Secret we want to know that it exists, and no more.
+    pub(super) metadata_only: bool,
 }
 
 #[derive(Debug)]
@@ -69,7 +77,7 @@ pub(super) struct Answer {
     body: Bytes,
 }
 
-/// No complete answer. Whether the request was carried out is unknown.
+/// No complete answer: why, and what to do. Whether the request was carried out is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoAnswer(pub(super) String);
 
@@ -93,6 +101,8 @@ impl Api {
             lost: Cell::default(),
             pace: RefCell::default(),
             contact: Cell::default(),
+            access: Cell::default(),
+            may_not_list: Cell::default(),
         }
     }
 
@@ -110,6 +120,20 @@ impl Api {
         let contact = self.contact.take();
         self.contact.set(contact.clone());
         contact
+    }
+
+    /// Whether the server answers, and accepts us, by its latest answer.
+    pub(super) fn access(&self) -> Access {
+        if self.may_not_list.get() {
+            return Access::Refused;
+        }
+        let unanswered = if self.requests.get() > 0 { Access::NoAnswer } else { Access::Granted };
+        self.access.get().unwrap_or(unanswered)
+    }
+
+    /// The server refuses to list our Jobs.
+    pub(super) fn note_refusal(&self) {
+        self.may_not_list.set(true);
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -197,9 +221,17 @@ impl Api {
             tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
             Answer::of(response).await.map_err(Lost::Unknown)
         };
-        let late =
-            || Err(Lost::Unknown(NoAnswer("the API server did not answer in time".to_owned())));
+        let late = || {
+            let seconds = begun.elapsed().as_secs();
+            Err(Lost::Unknown(NoAnswer(format!(
+                "no answer from the API server within {seconds} s"
+            ))))
+        };
         let answer = timeout_at(end, exchange).await.unwrap_or_else(|_| late())?;
+        self.access.set(Some(match answer.status {
+            StatusCode::UNAUTHORIZED => Access::Refused,
+            _ => Access::Granted,
+        }));
         let mut pace = self.pace.borrow_mut();
         if answer.is_busy() {
             pace.refused();
@@ -217,8 +249,9 @@ impl Api {
     }
 
     fn no_answer(&self, error: &kube::Error) -> NoAnswer {
-        self.note_contact(Some(&cause(error)));
-        NoAnswer(innermost(error))
+        let cause = cause(error);
+        self.note_contact(Some(&cause));
+        NoAnswer(unreachable(&cause, &innermost(error)))
     }
 
     /// Notes whether the server was there.
@@ -236,12 +269,36 @@ impl Api {
     }
 }
 
+/// The error of a request without an answer: `why`, and what to do.
+fn unreachable(cause: &Cause, why: &str) -> String {
+    let remedy = match cause {
+        Cause::Certificate(CertificateFault::UnknownIssuer | CertificateFault::NoRoots) => {
+            "set `certificate-authority` of the cluster in the kubeconfig to the authority that \
+             issued it"
+        }
+        Cause::Certificate(CertificateFault::OtherName) => {
+            "correct `server` of the cluster in the kubeconfig, or set `tls-server-name` there"
+        }
+        Cause::Certificate(fault) => fault.remedy(),
+        _ => {
+            return format!(
+                "no answer from the API server: {why}; check that the cluster is up, and `server` \
+                 in the kubeconfig"
+            );
+        }
+    };
+    format!("the API server's certificate is not trusted: {why}; {remedy}")
+}
+
 fn request(ask: &Ask<'_>) -> Result<Request<Body>, NoAnswer> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(ask.query);
     let query = query.finish();
     let uri = if query.is_empty() { ask.path.clone() } else { format!("{}?{query}", ask.path) };
     let mut request = Request::builder().method(ask.method.clone()).uri(uri);
+    if ask.metadata_only {
+        request = request.header(ACCEPT, METADATA_ONLY);
+    }
     if ask.body.is_some() {
         let is_patch = ask.method == Method::PATCH;
         let form = if is_patch { "application/merge-patch+json" } else { "application/json" };

@@ -60,6 +60,7 @@ impl Cluster<'_> {
         findings.extend(self.namespace().await);
         findings.extend(self.permissions(&user).await);
         findings.extend(self.queue().await);
+        findings.extend(self.kubernetes.check_named(self.roles).await);
         if findings.iter().all(|finding| finding.grade != Grade::Fail) {
             findings.extend(self.rehearsals(now).await);
         }
@@ -86,8 +87,20 @@ impl Cluster<'_> {
     async fn queue(&self) -> Option<Finding> {
         let queue = self.settings.queue_name.as_ref()?;
         Some(match self.kubernetes.queue_is_there().await {
-            Ok(()) => Finding::ok(format!("Kueue is there; queue {queue} admits the sessions")),
             Err(error) => Finding::fail(format!("{error:#}"), "no session starts until then"),
+            Ok(()) => match self.kubernetes.has_local_queue(queue).await {
+                Ok(true) => Finding::ok(format!("Kueue runs, and has the local queue {queue}")),
+                Ok(false) => Finding::fail(
+                    format!(
+                        "no local queue named {queue} in namespace {} (`queue_name` in the roster)",
+                        self.kubernetes.namespace()
+                    ),
+                    "create it, or correct `queue_name`; until then all sessions stay suspended",
+                ),
+                Err(why) => Finding::ok(format!(
+                    "Kueue runs; not checked: whether it has the local queue {queue} ({why})"
+                )),
+            },
         })
     }
 

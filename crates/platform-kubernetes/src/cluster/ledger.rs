@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::answer::refusal;
 use super::api::{Api, Ask};
-use super::list::{Refused, pages, unreachable};
+use super::list::{Refused, pages};
 use crate::generated::FLEET;
 use coordinator_core::fleet::{FleetName, Run};
 use volume::{Day, Volume, VolumeName};
@@ -265,9 +265,12 @@ impl Ledger {
         let query = [("dryRun", "All")];
         let query = if mode == Mode::DryRun { &query[..] } else { &[] };
         let failed = |why: String| format!("the ledger {name} cannot be written: {why}");
-        let answer = match api.ask(&Ask { method, path, query, body: Some(&body) }).await {
+        let answer = match api
+            .ask(&Ask { method, path, query, body: Some(&body), ..Ask::default() })
+            .await
+        {
             Ok(answer) => answer,
-            Err(lost) => return Written::Unknown(failed(unreachable(&lost.0))),
+            Err(lost) => return Written::Unknown(failed(lost.0)),
         };
         match answer.status {
             status if status.is_success() => match answer.parse::<ConfigMap>() {
@@ -310,10 +313,7 @@ impl Ledger {
         for expired in volume::expired(volumes, now) {
             let name = expired.written(&self.fleet);
             let path = format!("{}/{name}", api.config_maps());
-            let why = match api
-                .ask(&Ask { method: Method::DELETE, path, query: &[], body: None })
-                .await
-            {
+            let why = match api.ask(&Ask { method: Method::DELETE, path, ..Ask::default() }).await {
                 Ok(answer)
                     if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND =>
                 {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -77,7 +77,16 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
     let registers =
         if settings.has_items { Some(register::list(api, &settings.fleet).await?) } else { None };
     let selector = format!("{FLEET}={}", settings.fleet);
-    let jobs: Vec<Job> = pages(api, &api.jobs(), &[("labelSelector", &selector)]).await?;
+    let jobs: anyhow::Result<Vec<Job>> =
+        pages(api, &api.jobs(), &[("labelSelector", &selector)]).await;
+    let is_forbidden = |error: &anyhow::Error| {
+        let refused = error.downcast_ref::<Refused>();
+        refused.is_some_and(|refused| refused.status == StatusCode::FORBIDDEN)
+    };
+    if jobs.as_ref().err().is_some_and(is_forbidden) {
+        api.note_refusal();
+    }
+    let jobs = jobs?;
     let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
     let mut view = View { at, jobs: BTreeMap::new(), pods, registers, events: None, strangers };
     for job in jobs {
@@ -162,12 +171,11 @@ pub(super) async fn pages<T: DeserializeOwned>(
         if !next.is_empty() {
             query.push(("continue", &next));
         }
-        let ask = Ask { method: Method::GET, path: path.to_owned(), query: &query, body: None };
-        let answer =
-            api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        let ask = Ask { path: path.to_owned(), query: &query, ..Ask::default() };
+        let answer = api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
         match answer.status {
             StatusCode::OK => {
-                let page: Page<T> = answer.parse().map_err(|lost| anyhow::anyhow!("{}", lost.0))?;
+                let page: Page<T> = answer.parse().map_err(|lost| anyhow::anyhow!(lost.0))?;
                 items.extend(page.items);
                 next = page.metadata.continue_.unwrap_or_default();
                 if next.is_empty() {
@@ -192,17 +200,10 @@ pub(super) async fn page<T: DeserializeOwned>(
     path: &str,
     query: &[(&str, &str)],
 ) -> anyhow::Result<Page<T>> {
-    let ask = Ask { method: Method::GET, path: path.to_owned(), query, body: None };
-    let answer = api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+    let ask = Ask { path: path.to_owned(), query, ..Ask::default() };
+    let answer = api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
     anyhow::ensure!(answer.status == StatusCode::OK, "{}", refusal(&answer));
-    answer.parse().map_err(|lost| anyhow::anyhow!("{}", lost.0))
-}
-
-/// What to do when there was no answer.
-pub(super) fn unreachable(why: &str) -> String {
-    format!(
-        "no answer from the API server (is the cluster up, and does the kubeconfig name it?): {why}"
-    )
+    answer.parse().map_err(|lost| anyhow::anyhow!(lost.0))
 }
 
 impl View {

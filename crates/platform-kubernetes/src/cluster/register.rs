@@ -22,7 +22,7 @@ use super::answer::refusal;
 use super::api::{Api, Ask};
 use super::ledger::Mode;
 use super::ledger::{KeptRun, MAX_DATA_BYTES};
-use super::list::{pages, unreachable};
+use super::list::pages;
 use super::record::{Job, Pods};
 use crate::generated::{FLEET, start_key};
 use coordinator_core::fleet::{FleetName, HISTORY, ItemRun, Outcome, Run, Slot, SlotRecord};
@@ -250,9 +250,12 @@ impl Register {
         let query = [("dryRun", "All")];
         let query = if mode == Mode::DryRun { &query[..] } else { &[] };
         let failed = |why: String| format!("the register {session} cannot be written: {why}");
-        let answer = match api.ask(&Ask { method, path, query, body: Some(&body) }).await {
+        let answer = match api
+            .ask(&Ask { method, path, query, body: Some(&body), ..Ask::default() })
+            .await
+        {
             Ok(answer) => answer,
-            Err(lost) => return Stored::Unknown(failed(unreachable(&lost.0))),
+            Err(lost) => return Stored::Unknown(failed(lost.0)),
         };
         match answer.status {
             status if status.is_success() && answer.is_object() => Stored::Yes,
@@ -274,7 +277,7 @@ impl Register {
             "preconditions": { "uid": uid, "resourceVersion": resource },
         });
         let path = format!("{}/{session}", api.config_maps());
-        let ask = Ask { method: Method::DELETE, path, query: &[], body: Some(&options) };
+        let ask = Ask { method: Method::DELETE, path, body: Some(&options), ..Ask::default() };
         match api.ask(&ask).await {
             Ok(answer) if answer.status.is_success() => Stored::Yes,
             Ok(answer) if matches!(answer.status, StatusCode::CONFLICT | StatusCode::NOT_FOUND) => {

@@ -10,7 +10,7 @@ use super::Kubernetes;
 use super::answer::{no_stream, refusal};
 use super::api::Ask;
 use super::connect::innermost;
-use super::list::{Page, unreachable};
+use super::list::Page;
 use super::record::{Pod, Pods};
 use crate::generated::AGENT;
 use coordinator_core::fleet::Slot;
@@ -35,9 +35,8 @@ impl Kubernetes {
             "spec": { "activeDeadlineSeconds": 1 },
         });
         let path = format!("{}/{session}", self.api.jobs());
-        let ask = Ask { method: Method::PATCH, path, query: &[], body: Some(&patch) };
-        let answer =
-            self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        let ask = Ask { method: Method::PATCH, path, body: Some(&patch), ..Ask::default() };
+        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
         match answer.status {
             StatusCode::OK => Ok(StopAnswer::Asked { generation: Some(job.generation()) }),
             StatusCode::NOT_FOUND => Ok(StopAnswer::NotLive),
@@ -85,8 +84,8 @@ impl Kubernetes {
         let query = [("container", AGENT), ("follow", "true")];
         let query = if follow { &query[..] } else { &query[..1] };
         let path = format!("{}/{pod}/log", self.api.pods());
-        let response = self.api.open(&Ask { method: Method::GET, path, query, body: None }).await;
-        let response = response.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        let response = self.api.open(&Ask { path, query, ..Ask::default() }).await;
+        let response = response.map_err(|lost| anyhow::anyhow!(lost.0))?;
         if response.status() != StatusCode::OK {
             anyhow::bail!("no log of pod {pod}: {}", no_stream(response).await);
         }
@@ -101,8 +100,8 @@ impl Kubernetes {
     pub(super) async fn pods_of(&self, session: &str) -> Result<Pods, String> {
         let selector = format!("batch.kubernetes.io/job-name={session}");
         let query = [("labelSelector", selector.as_str())];
-        let ask = Ask { method: Method::GET, path: self.api.pods(), query: &query, body: None };
-        let answer = self.api.ask(&ask).await.map_err(|lost| unreachable(&lost.0))?;
+        let ask = Ask { path: self.api.pods(), query: &query, ..Ask::default() };
+        let answer = self.api.ask(&ask).await.map_err(|lost| lost.0)?;
         match answer.status {
             StatusCode::OK => {
                 answer.parse::<Page<Pod>>().map(|page| Pods::new(page.items)).map_err(|lost| lost.0)

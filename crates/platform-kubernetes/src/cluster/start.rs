@@ -11,7 +11,6 @@ use super::answer::{Created, Deleted, refusal};
 use super::api::Ask;
 use super::job;
 use super::ledger::{Mode, Pass, Unrecorded};
-use super::list::unreachable;
 use super::record::{Job, Pods, Predecessor};
 use crate::generated::{FLEET, NewSession};
 use coordinator_core::backoff::{self, BackoffSettings};
@@ -355,8 +354,8 @@ impl Kubernetes {
     /// The Job of that name; `None` is a definite 404. Else why it is not known.
     pub(super) async fn look_up(&self, session: &str) -> Result<Option<Job>, String> {
         let path = format!("{}/{session}", self.api.jobs());
-        let ask = Ask { method: Method::GET, path, query: &[], body: None };
-        let answer = self.api.ask(&ask).await.map_err(|lost| unreachable(&lost.0))?;
+        let ask = Ask { path, ..Ask::default() };
+        let answer = self.api.ask(&ask).await.map_err(|lost| lost.0)?;
         match answer.status {
             StatusCode::OK => answer.parse().map(Some).map_err(|lost| lost.0),
             StatusCode::NOT_FOUND => Ok(None),
@@ -387,12 +386,18 @@ impl Kubernetes {
         // A slip in the template is an error, not a field that is dropped.
         let query = [("fieldValidation", "Strict"), ("dryRun", "All")];
         let query = if dry_run { &query[..] } else { &query[..1] };
-        let ask = Ask { method: Method::POST, path: self.api.jobs(), query, body: Some(&job) };
+        let ask = Ask {
+            method: Method::POST,
+            path: self.api.jobs(),
+            query,
+            body: Some(&job),
+            ..Ask::default()
+        };
         Ok(self
             .api
             .ask(&ask)
             .await
-            .map_or_else(|lost| Created::Lost(unreachable(&lost.0)), |answer| Created::of(&answer)))
+            .map_or_else(|lost| Created::Lost(lost.0), |answer| Created::of(&answer)))
     }
 
     /// Bound to the uid, so that a deletion which comes late finds nothing; in the background,
@@ -408,10 +413,10 @@ impl Kubernetes {
             options["dryRun"] = json!(["All"]);
         }
         let path = format!("{}/{session}", self.api.jobs());
-        let ask = Ask { method: Method::DELETE, path, query: &[], body: Some(&options) };
+        let ask = Ask { method: Method::DELETE, path, body: Some(&options), ..Ask::default() };
         self.api
             .ask(&ask)
             .await
-            .map_or_else(|lost| Deleted::Lost(unreachable(&lost.0)), |answer| Deleted::of(&answer))
+            .map_or_else(|lost| Deleted::Lost(lost.0), |answer| Deleted::of(&answer))
     }
 }
