@@ -157,6 +157,19 @@ fn an_unknown_inventory_orders_every_slot_or_none_as_the_roster_says() {
 }
 
 #[test]
+fn a_platform_that_refuses_us_or_does_not_answer_gets_no_request_per_slot() {
+    for platform in [Access::Refused, Access::NoAnswer] {
+        for on_inventory_failure in [OnInventoryFailure::Spawn, OnInventoryFailure::Skip] {
+            let policy = Policy { platform, on_inventory_failure, ..OPEN };
+            let orders = plan(&fleet(), wants(&[("dev", 2)]), &Inventory::Unknown, &policy, now());
+            assert!(starts(&orders).is_empty());
+            assert!(holds(&orders).iter().all(|(_, reason)| *reason == HoldReason::Unknown));
+            assert_eq!(orders.len(), 2);
+        }
+    }
+}
+
+#[test]
 fn a_slot_in_backoff_gives_way_to_a_free_one_while_a_surplus_session_drains() {
     let recent = failed(3, Duration::from_secs(5));
     let inventory = known([(slot("dev", 0), recent), (slot("dev", 7), live())]);

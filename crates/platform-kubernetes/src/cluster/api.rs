@@ -1,7 +1,7 @@
 //! The API server: one request at a time, its answer as it came.
 //!
-//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After` says when
-//! to come again, `Date` what the time is where the records are written.
+//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After`, and `Date`,
+//! the time where the records are written.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
@@ -33,8 +33,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 /// A page of 500 Jobs, each with the longest prompt that a roster may have, is half as large.
 const MAX_BODY_BYTES: usize = 128 << 20;
 
-/// Reports cut a text later, when no secret in it can be cut in two any more; a log takes it as it
-/// is.
+/// Long enough that no secret is cut before it is masked; reports cut the text later.
 const MAX_MESSAGE: usize = 4096;
 
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -46,8 +45,8 @@ pub(super) struct Api {
     /// No request begins, and none is waited for, after this.
     until: Instant,
     requests: Cell<u64>,
-    /// The server's time, and when it told it.
-    heard: Cell<Option<(SystemTime, Instant)>>,
+    /// The server's time, and when we received it.
+    clock: Cell<Option<(SystemTime, Instant)>>,
     /// When a connection to a server that had answered before was last lost, or not to be had.
     lost: Cell<Option<Instant>>,
     pace: RefCell<Pace>,
@@ -57,7 +56,7 @@ pub(super) struct Api {
     may_not_list: Cell<bool>,
 }
 
-/// A request; GET unless it says otherwise.
+/// A request; the default is GET.
 #[derive(Debug, Default)]
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
@@ -65,14 +64,15 @@ pub(super) struct Ask<'a> {
     pub(super) path: String,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Option<&'a Value>,
-    /// Of an object only its metadata: of a Secret we want to know that it exists, and no more.
+    /// Only the metadata of an object: for a Secret that must exist, and whose content is not our
+    /// business.
     pub(super) metadata_only: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// How long the server wants to be left alone, when it says so.
+    /// `Retry-After`.
     pub(super) retry_after: Option<Duration>,
     body: Bytes,
 }
@@ -97,7 +97,7 @@ impl Api {
             namespace,
             until,
             requests: Cell::new(0),
-            heard: Cell::default(),
+            clock: Cell::default(),
             lost: Cell::default(),
             pace: RefCell::default(),
             contact: Cell::default(),
@@ -112,7 +112,7 @@ impl Api {
 
     /// The time by the server's clock, to a second; `None` before its first answer.
     pub(super) fn server_time(&self) -> Option<SystemTime> {
-        self.heard.get().map(|(date, at)| date + at.elapsed())
+        self.clock.get().map(|(date, at)| date + at.elapsed())
     }
 
     /// Whether the server could be reached until now.
@@ -164,7 +164,7 @@ impl Api {
         self.lost.get().is_some_and(|lost| lost.elapsed() < RECOVERY)
     }
 
-    /// How many starts the server bears at once.
+    /// The number of starts at once that suits the server's load.
     pub(super) fn starts_at_once(&self) -> usize {
         self.pace.borrow().at_once()
     }
@@ -191,7 +191,7 @@ impl Api {
                 }
                 Ok(answer) if ask.method == Method::POST && answer.is_conflict() => pauses.next(),
                 Ok(answer) if self.is_recovering() && answer.is_premature() => pauses.next(),
-                Err(Lost::Unprocessed(_)) if self.heard.get().is_some() => pauses.next(),
+                Err(Lost::Unprocessed(_)) if self.clock.get().is_some() => pauses.next(),
                 Ok(_) | Err(Lost::Unprocessed(_) | Lost::Unknown(_)) => Duration::MAX,
             };
             if !self.has_time_for(pause) {
@@ -211,14 +211,14 @@ impl Api {
             let response = self.client.send(request).await.map_err(|error| {
                 let is_unprocessed = pace::is_unprocessed(&error);
                 let lost = self.no_answer(&error);
-                if self.heard.get().is_some() {
+                if self.clock.get().is_some() {
                     self.lost.set(Some(Instant::now()));
                 }
                 if is_unprocessed { Lost::Unprocessed(lost) } else { Lost::Unknown(lost) }
             })?;
             self.note_contact(None);
             self.note_time(response.headers());
-            tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
+            tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answered");
             Answer::of(response).await.map_err(Lost::Unknown)
         };
         let late = || {
@@ -264,7 +264,7 @@ impl Api {
     fn note_time(&self, headers: &HeaderMap) {
         let date = headers.get(DATE).and_then(|date| timestamp::date_header(date.to_str().ok()?));
         if let Some(date) = date {
-            self.heard.set(Some((date, Instant::now())));
+            self.clock.set(Some((date, Instant::now())));
         }
     }
 }
@@ -361,11 +361,11 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| {
             // The error's text may quote the body.
             let why = one_line(&error.to_string(), MAX_MESSAGE);
-            NoAnswer(format!("the API server's answer is not what it should be: {why}"))
+            NoAnswer(format!("cannot read the API server's answer: {why}"))
         })
     }
 
-    /// What the server says of an error, as far as it does.
+    /// The server's description of an error; empty fields where it has none.
     pub(super) fn error(&self) -> Status {
         let said: Status = serde_json::from_slice(&self.body).unwrap_or_default();
         Status { message: one_line(&said.message, MAX_MESSAGE), ..said }

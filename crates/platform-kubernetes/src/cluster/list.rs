@@ -20,7 +20,7 @@ use super::stuck::{self, Events, Signs};
 use crate::generated::{FLEET, SLOT};
 use coordinator_core::fleet::{Listing, Slot, SlotRecord, Unmanaged};
 
-/// What `kubectl` asks for, too.
+/// The page size of `kubectl`.
 pub(super) const PAGE: &str = "500";
 
 /// A list of the first page to the last, begun again when the server forgot it in between.
@@ -37,7 +37,7 @@ const MAX_EXPLAINING: Duration = Duration::from_secs(10);
 
 /// The fleet's Jobs and pods by slot, as one list showed them.
 #[derive(Debug)]
-pub(super) struct View {
+pub(super) struct Snapshot {
     /// When the list was complete: what it does not show was gone by then.
     pub(super) at: Instant,
     pub(super) jobs: BTreeMap<Slot, Job>,
@@ -72,7 +72,7 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Asks for all Jobs of the fleet. A partial list is a failed list.
-pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View> {
+pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<Snapshot> {
     // Before the Jobs: what starts in between shows in the Jobs, or supersedes what is planned.
     let registers =
         if settings.has_items { Some(register::list(api, &settings.fleet).await?) } else { None };
@@ -88,7 +88,7 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
     }
     let jobs = jobs?;
     let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
-    let mut view = View { at, jobs: BTreeMap::new(), pods, registers, events: None, strangers };
+    let mut view = Snapshot { at, jobs: BTreeMap::new(), pods, registers, events: None, strangers };
     for job in jobs {
         match Slot::parse(&settings.fleet, job.name())
             .filter(|slot| slot.session_name(&settings.fleet) == job.name())
@@ -120,7 +120,7 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
         let explained =
             explained.unwrap_or_else(|_| anyhow::bail!("timed out after {MAX_EXPLAINING:?}"));
         view.events = explained.unwrap_or_else(|error| {
-            tracing::warn!("why sessions are stuck is not known in full: {error:#}");
+            tracing::warn!("some reasons why sessions are stuck are unknown: {error:#}");
             None
         });
     }
@@ -142,15 +142,15 @@ async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Op
     stuck::events(api).await.map(Some)
 }
 
-/// Pods tell exit codes, last words, and why a session does not start. The fleet can be kept
-/// without.
+/// Pods have exit codes, last output, and the reason why a session does not start. A cycle works
+/// without them.
 async fn pods(api: &Api, selector: &str) -> Pods {
     let query = [("labelSelector", selector), ("fieldSelector", "status.phase!=Running")];
     let found: anyhow::Result<Vec<Pod>> = pages(api, &api.pods(), &query).await;
     match found {
         Ok(pods) => Pods::new(pods),
         Err(error) => {
-            tracing::warn!("exit codes and last words are unknown: {error:#}");
+            tracing::warn!("exit codes and last output are unknown: {error:#}");
             Pods::default()
         }
     }
@@ -191,7 +191,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
             status => anyhow::bail!(Refused { status, why: refusal(&answer) }),
         }
     }
-    anyhow::bail!("the list of the API server does not end: {MAX_PAGES} pages")
+    anyhow::bail!("the API server's list has more than {MAX_PAGES} pages")
 }
 
 /// One page of a list.
@@ -206,7 +206,7 @@ pub(super) async fn page<T: DeserializeOwned>(
     answer.parse().map_err(|lost| anyhow::anyhow!(lost.0))
 }
 
-impl View {
+impl Snapshot {
     /// The same in the terms of every platform, at `now` by the server's clock.
     pub(super) fn listing(&self, settings: &Settings, now: Option<SystemTime>) -> Listing {
         let remembered = self.registers.iter().flat_map(BTreeMap::keys);
@@ -220,7 +220,8 @@ impl View {
         let unmanaged = live.map(|job| Unmanaged {
             session: job.name().to_owned(),
             reason: format!(
-                "carries the fleet's label but {SLOT} names no slot of it; nothing counts or touches it"
+                "it has the fleet's label, but {SLOT} does not name a slot of the fleet; it is neither counted nor \
+                 touched"
             ),
         });
         Listing {

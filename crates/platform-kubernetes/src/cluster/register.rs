@@ -42,14 +42,14 @@ const MAX_START_KEYS: usize = 100;
 /// Registers by slot, and those that cannot be read: why.
 pub(super) type Registers = BTreeMap<Slot, Result<Register, String>>;
 
-/// What is remembered of one work item.
+/// The history of one work item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Register {
     /// `None` before it is created.
     version: Option<Version>,
     /// The newest generation that was let start; 0 before the first.
     pub(super) generation: u64,
-    /// What that generation works on.
+    /// The item's id as of that generation.
     item: Option<ItemRun>,
     /// When that generation was let start.
     started: Option<SystemTime>,
@@ -66,7 +66,7 @@ struct Version {
     resource: String,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug)]
 pub(super) enum Stored {
     Yes,
@@ -115,7 +115,7 @@ impl Register {
         next
     }
 
-    /// Adds runs that are not in it yet. What was let start without them may start no more.
+    /// Adds runs that are not in it yet. A start permitted before this is void.
     fn remember(&mut self, runs: &[Run]) {
         for run in runs {
             if let Entry::Vacant(place) = self.runs.entry(run.generation) {
@@ -149,7 +149,7 @@ impl Register {
         self.remember(&[lost]);
     }
 
-    /// What the slot's sessions came to as far as register and Job remember, oldest first.
+    /// The slot's runs by register and Job, oldest first.
     pub(super) fn history(&self, of_job: Vec<Run>) -> Vec<Run> {
         let mut runs = self.runs.clone();
         for run in of_job {

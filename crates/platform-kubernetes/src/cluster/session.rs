@@ -1,4 +1,4 @@
-//! What a person asks for about one session: to end it, to read what its agent wrote.
+//! What people do with one session: end it, read its agent's output.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -16,11 +16,11 @@ use crate::generated::AGENT;
 use coordinator_core::fleet::Slot;
 use coordinator_core::platform::StopAnswer;
 
-/// Who ended the session, where a person did.
+/// The person who ended the session, if one did.
 pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 
 impl Kubernetes {
-    /// Ends the slot's live session because the person `by` says so. The Job's deadline is set to
+    /// Ends the slot's live session on behalf of the person `by`. The Job's deadline is set to
     /// now, so that its controller ends the pod with its grace and the record stays. It takes a
     /// permission that the coordinator's own Role lacks.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
@@ -71,7 +71,10 @@ impl Kubernetes {
         let pods = self.pods_of(&session).await.map_err(|why| anyhow::anyhow!(why))?;
         let pod = pods.of(&job).and_then(|pod| pod.metadata.name.as_deref());
         let pod = pod.ok_or_else(|| {
-            anyhow::anyhow!("{session} has no pod: it has not started, or its pod was removed; `kubectl describe job {session}` tells more")
+            anyhow::anyhow!(
+                "{session} has no pod: it has not started, or its pod was removed; \
+                 `kubectl describe job {session}` shows more"
+            )
         })?;
         self.stream(pod, follow).await
     }
