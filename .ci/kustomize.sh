@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds kustomize, once per version and outside of the checkout, and prints the path of its binary.
+# Builds kustomize, once per version and outside of the checkout, and prints the path of its binary: kustomize.sh [VERSION]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source .ci/cache.sh
 
-version=v5.8.2
+version=${1:-v5.8.2}
 home="$cache/kustomize-$version"
 if [ ! -x "$home/kustomize" ]; then
   echo "building kustomize $version, a minute the first time" >&2

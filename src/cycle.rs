@@ -201,7 +201,10 @@ fn items_read_whole<S: Source>(
 }
 
 /// The limits of the roster, and those of each source.
-fn policy<P, S: Source>(cycle: &Cycle<'_, P, S>, plans: &Plans<S::Change>) -> spawn::Policy {
+fn policy<P: Platform, S: Source>(
+    cycle: &Cycle<'_, P, S>,
+    plans: &Plans<S::Change>,
+) -> spawn::Policy {
     let settings = &cycle.roster.platform;
     let caps = cycle.sources.iter().zip(plans).filter_map(|(source, plan)| {
         let group = Group::parse(source.name()).ok()?;
@@ -212,6 +215,7 @@ fn policy<P, S: Source>(cycle: &Cycle<'_, P, S>, plans: &Plans<S::Change>) -> sp
         max_spawns: settings.max_spawns,
         max_concurrent: caps.collect::<BTreeMap<_, _>>(),
         on_inventory_failure: settings.on_inventory_failure,
+        platform: contacts(cycle).platform,
     }
 }
 

@@ -1,7 +1,10 @@
-"""What the README promises of the manifests, held against what kustomize built: promises.py BASE OVERLAY INIT."""
+"""What docs/platforms/kubernetes.md promises of the manifests, checked on what kustomize built: promises.py BASE OVERLAY INIT PUSHING."""
 
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import tomllib
 
 import yaml
@@ -157,8 +160,19 @@ def the_roster_and_its_briefs_reach_the_coordinator(it):
     wanted = {f"briefs/{role['key']}.md" for role in it.roster.get("role", [])} | {"roster.toml"}
     if it.roster.get("role"):
         wanted |= {f"briefs/modes/{role['mode']}.md" for role in it.roster["role"]} | {"briefs/preamble.md"}
-    at = {"roster": "/etc/coordinator/roster.toml", "briefs": "/etc/coordinator/briefs"}
+    at = {"roster": "/etc/coordinator/roster.toml", "briefs": "/etc/coordinator/briefs", "metrics": "/metrics"}
     return mounts == at and wanted <= paths and it.pod["volumes"][0]["configMap"]["name"] == "coordinator-roster"
+
+
+def the_metrics_have_a_place_that_can_be_written(it):
+    container = it.pod["containers"][0]
+    (volume,) = [volume for volume in it.pod["volumes"] if volume["name"] == "metrics"]
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    return (
+        "--metrics-file=/metrics/coordinator.prom" in container["args"]
+        and "emptyDir" in volume
+        and mounts["metrics"] == {"name": "metrics", "mountPath": "/metrics"}
+    )
 
 
 def sessions_reach_port_443_outside_of_the_cluster_alone(it):
@@ -188,15 +202,42 @@ def init_builds_what_the_example_builds(overlay, init):
     return of(overlay) == of(init)
 
 
+def the_sidecar_pushes_the_metrics_when_the_coordinator_has_ended(pushing):
+    """Its script, with a folder in place of the volume and a `curl` that writes down what it is to send."""
+    (sidecar,) = pushing.pod["initContainers"]
+    ports = {port["port"] for port in pushing["NetworkPolicy"]["spec"]["egress"][0]["ports"]}
+    with tempfile.TemporaryDirectory() as home:
+        curl, metrics = f"{home}/curl", f"{home}/coordinator.prom"
+        with open(curl, "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nfor last; do :; done\necho "$last" >{home}/sent\n')
+        os.chmod(curl, 0o755)
+        open(metrics, "w", encoding="utf-8").close()
+        script = sidecar["args"][0].replace("/metrics/coordinator.prom", metrics)
+        script = script.replace("trap push TERM", "trap push TERM; echo trapped")
+        variables = {one["name"]: one["value"] for one in sidecar["env"]}
+        environment = {**os.environ, **variables, "PATH": f"{home}:{os.environ['PATH']}"}
+        running = subprocess.Popen([*sidecar["command"], script], env=environment, stdout=subprocess.PIPE, text=True)
+        while running.stdout.readline().strip() != "trapped":
+            pass
+        before = os.path.exists(f"{home}/sent")
+        running.terminate()
+        running.wait()
+        with open(f"{home}/sent", encoding="utf-8") as file:
+            sent = file.read().strip()
+    return sidecar["restartPolicy"] == "Always" and 9091 in ports and not before and sent == variables["PUSHGATEWAY"]
+
+
 def promises():
-    return [check for name, check in globals().items() if re.match("(the|sessions|a|every)_", name)]
+    return [check for name, check in globals().items() if re.match("(the|sessions|a|every)_", name) and "sidecar" not in name]
 
 
 def main():
-    builds = {name: Build(path) for name, path in zip(("base", "overlay", "init"), sys.argv[1:], strict=True)}
+    builds = {name: Build(path) for name, path in zip(("base", "overlay", "init", "pushing"), sys.argv[1:], strict=True)}
     results = [(f"{name}: {check.__name__}", check(it)) for name, it in builds.items() for check in promises()]
     same = init_builds_what_the_example_builds
     results.append((same.__name__, same(builds["overlay"], builds["init"])))
+    pushes = the_sidecar_pushes_the_metrics_when_the_coordinator_has_ended
+    results.append((pushes.__name__, pushes(builds["pushing"])))
     for sentence, holds in results:
         print("ok    " if holds else "FAILED", sentence.replace("_", " "))
     failed = sum(not holds for _, holds in results)

@@ -15,6 +15,8 @@ if [ ! -e "$venv/complete" ]; then
 fi
 
 kustomize=$(bash .ci/kustomize.sh)
+# The kustomize inside kubectl 1.27, the oldest that docs/platforms/kubernetes.md allows.
+oldest=$(bash .ci/kustomize.sh v5.0.1)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -23,10 +25,16 @@ cargo test --quiet --locked --test it --no-run
 # Of the same name as the example, so that both must build to the same objects.
 "${CARGO_TARGET_DIR:-target}/debug/coordinator" init --kubernetes "$work/example" >/dev/null
 
-for built in base=deploy/kubernetes/base overlay=deploy/kubernetes/overlays/example init="$work/example"; do
+# As docs/platforms/kubernetes.md has it: the component beside the fleet's own kustomization.yaml.
+cp -r "$work/example" "$work/pushing"
+cp -r deploy/kubernetes/components/pushgateway "$work/pushing/"
+printf '\ncomponents: [pushgateway]\n' >>"$work/pushing/kustomization.yaml"
+
+for built in pushing="$work/pushing" base=deploy/kubernetes/base overlay=deploy/kubernetes/overlays/example init="$work/example"; do
   "$kustomize" build "${built#*=}" >"$work/${built%%=*}.yaml"
+  "$oldest" build "${built#*=}" | cmp - "$work/${built%%=*}.yaml"
   for release in 1.31 1.37; do
     "$venv/bin/kubernetes-validate" --strict --quiet -k "$release" "$work/${built%%=*}.yaml"
   done
 done
-"$venv/bin/python" .ci/manifests/promises.py "$work"/{base,overlay,init}.yaml
+"$venv/bin/python" .ci/manifests/promises.py "$work"/{base,overlay,init,pushing}.yaml

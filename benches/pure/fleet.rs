@@ -12,6 +12,7 @@ use coordinator_core::fleet::{
     Target, Want,
 };
 use coordinator_core::plan::OnInventoryFailure;
+use coordinator_core::report::Access;
 use coordinator_roster::Roster;
 
 const SLOTS_A_ROLE: usize = 100;
@@ -30,6 +31,7 @@ pub(crate) fn policy() -> Policy {
         max_spawns: u32::MAX,
         max_concurrent: BTreeMap::new(),
         on_inventory_failure: OnInventoryFailure::Spawn,
+        platform: Access::Granted,
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use coordinator_core::fleet::{HoldReason, Role};
 use coordinator_core::report::{
-    Cause, EndpointHealth, HealthVerdict, Interrupt, MergeReport, Reason, RecentMerge, Report,
-    RoleCount, SourceOutcome, Status, Step, StepOutcome, Unjudged,
+    Access, Cause, EndpointHealth, HealthVerdict, Interrupt, MergeReport, Reason, RecentMerge,
+    Report, RoleCount, SourceOutcome, Status, Step, StepOutcome, Unjudged,
 };
 
 mod advice;
@@ -85,7 +85,12 @@ fn judge_health(report: &Report, found: &mut Vec<(Status, String)>) {
 }
 
 fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
-    judge_end("inventory", &report.inventory, found);
+    match &report.inventory.outcome {
+        StepOutcome::Failed(error) if report.contacts.platform != Access::Granted => {
+            found.push((Status::Broken, format!("inventory failed: {error}")));
+        }
+        _ => judge_end("inventory", &report.inventory, found),
+    }
     judge_end("spawn", &report.spawn, found);
     let spawn = &report.spawn.body;
     let failures = spawn.failed.len();

@@ -112,7 +112,8 @@ fn a_job_that_the_server_finds_invalid_is_reported_with_the_field() {
     fleet.cluster.always(Call::Create, status::invalid("Job", SLOT, &causes));
     let error = failure(&fleet.reconcile());
     assert!(
-        error.contains("spec.template.spec.runtimeClassName") && error.contains("mend"),
+        error.contains("spec.template.spec.runtimeClassName")
+            && error.contains("correct [platform.kubernetes]"),
         "{error}"
     );
     assert_eq!(

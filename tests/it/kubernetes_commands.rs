@@ -241,6 +241,6 @@ fn a_program_that_brings_no_token_holds_up_nothing_but_the_sessions() {
     let program = coordinator(&workplace).env("KUBECONFIG", "kubeconfig.yaml");
     let report = program.args(["reconcile", "-o", "json"]).run().json();
     let error = report["steps"]["inventory"]["error"].as_str().expect("the inventory fails");
-    assert!(error.contains("gave no credentials within"), "{error}");
+    assert!(error.contains("did not end within"), "{error}");
     assert_eq!(report["steps"]["health"]["endpoints"][0]["verdict"], "up");
 }

@@ -9,7 +9,7 @@ use crate::kubernetes_fleet::{
 use testkit::Fault;
 use testkit::kubernetes::request::Asked;
 use testkit::kubernetes::status;
-use testkit::kubernetes::trouble::{Call, Trouble};
+use testkit::kubernetes::trouble::{Call, Route, Trouble};
 use testkit::server::Gate;
 
 const ONE: &[(&str, u32)] = &[("ui_builder", 1)];
@@ -180,9 +180,8 @@ fn a_list_that_keeps_expiring_or_breaks_off_is_no_list() {
 
 #[test]
 fn without_an_inventory_nothing_is_created_beside_live_sessions_and_no_quota_is_charged() {
-    let broken: [fn(&Fleet); 3] = [
-        |fleet| fleet.cluster.state().revoke("list", "jobs"),
-        |fleet| fleet.cluster.always(Call::ListJobs, Fault::never()),
+    let broken: [fn(&Fleet); 2] = [
+        |fleet| fleet.cluster.always(Call::ListJobs, status::timeout()),
         |fleet| fleet.cluster.always(Call::ListJobs, status::unavailable(None)),
     ];
     for breaks in broken {
@@ -204,10 +203,34 @@ fn without_an_inventory_nothing_is_created_beside_live_sessions_and_no_quota_is_
 fn without_an_inventory_a_slot_that_is_certainly_free_is_filled() {
     let fleet = Fleet::open(&[("ui_builder", 2)]);
     occupy(&mut fleet.cluster.state(), "ui_builder", 0..1);
-    fleet.cluster.state().revoke("list", "jobs");
+    fleet.cluster.always(Call::ListJobs, status::unavailable(None));
     let report = fleet.reconcile();
     assert_eq!(slots(&report, "spawned"), ["demo-ui-builder-s1"], "{report:#}");
     assert_eq!(slots(&report, "already_running"), [SLOT]);
+}
+
+#[test]
+fn a_server_that_refuses_us_or_does_not_answer_is_broken_and_no_slot_is_looked_up() {
+    let broken: [(fn(&Fleet), &str); 3] = [
+        (|fleet| fleet.cluster.state().revoke("list", "jobs"), "cannot list resource"),
+        (
+            |fleet| fleet.cluster.always(Route::Any, status::unauthorized()),
+            "not authenticated to the API server (401)",
+        ),
+        (|fleet| fleet.cluster.always(Route::Any, Fault::never()), "did not end within"),
+    ];
+    for (breaks, why) in broken {
+        let fleet = Fleet::of(&roster(OPEN, &[("ui_builder", 100)]).deadline("8s"));
+        breaks(&fleet);
+        let finished = fleet.run(&RECONCILE);
+        let report = finished.json();
+        assert_eq!((finished.code, &report["status"]), (Some(1), &json!("broken")), "{why}");
+        let error = report["steps"]["inventory"]["error"].to_string();
+        assert!(error.contains(why), "{error}");
+        assert_idle(&report);
+        assert_eq!(held(&report), ["unknown"; 100]);
+        assert_eq!(fleet.cluster.calls(), [Call::ListJobs], "{why}");
+    }
 }
 
 #[test]

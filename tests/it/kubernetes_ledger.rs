@@ -146,7 +146,8 @@ fn without_the_ledger_nothing_is_replaced_and_first_creations_go_on() {
         let why =
             report["steps"]["spawn"]["failed"][0]["error"].as_str().expect("a failure says why");
         assert!(
-            why.contains("the ledger demo-ledger-") && why.contains("replaces no ended session"),
+            why.contains("the ledger demo-ledger-")
+                && why.contains("no finished session is replaced"),
             "{why}"
         );
         assert_eq!(held(&report), ["role_failed", "role_failed"]);

@@ -25,6 +25,7 @@ mod hostile;
 mod isolation;
 #[cfg(target_os = "linux")]
 mod items;
+mod kubeconfig;
 mod kubernetes_answers;
 mod kubernetes_commands;
 mod kubernetes_cycle;

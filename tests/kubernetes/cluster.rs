@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// Nothing on a cluster without load takes longer.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// A namespace of its own on the cluster; dropping it deletes it.
 pub(crate) struct Cluster {
@@ -236,12 +236,12 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// Looks without a pause until there is something to see.
 pub(crate) fn at_once<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + LONGEST;
+    let end = Instant::now() + MAX_WAIT;
     loop {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(Instant::now() < end, "after {LONGEST:?} still not: {what}");
+        assert!(Instant::now() < end, "after {MAX_WAIT:?} still not: {what}");
     }
 }
 

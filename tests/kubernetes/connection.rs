@@ -11,7 +11,7 @@ fn a_server_that_speaks_http_2_is_asked_in_it() {
     let finished = fleet.run(&["reconcile", "-vv"]);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let answers: Vec<&str> =
-        finished.stderr.lines().filter(|line| line.contains("the API server answers")).collect();
+        finished.stderr.lines().filter(|line| line.contains("the API server answered")).collect();
     assert_eq!(answers.len(), 14, "two lists, and twelve creations: {}", finished.stderr);
     assert!(answers.iter().all(|answer| answer.contains("over=HTTP/2.0")), "{answers:#?}");
 }

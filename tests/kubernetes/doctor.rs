@@ -33,7 +33,7 @@ fn an_administrator_may_do_all_that_is_needed_and_more() {
 
     assert_eq!(finished.code, Some(0), "{}", finished.stdout);
     let good = graded(&finished, "ok").concat();
-    let namespace = format!("they may do all that is needed in namespace {}", cluster.namespace());
+    let namespace = format!("has all rights that are needed in namespace {}", cluster.namespace());
     for part in [
         "the API server is Kubernetes v1.",
         &namespace,
@@ -43,7 +43,7 @@ fn an_administrator_may_do_all_that_is_needed_and_more() {
     }
     let more = graded(&finished, "warn");
     assert!(
-        more.len() == 1 && more[0].starts_with("they may do more than is needed: patch jobs"),
+        more.len() == 1 && more[0].contains("has more rights than are needed: patch jobs"),
         "{more:?}"
     );
     assert_eq!(cluster.jobs().len(), 0);
@@ -105,13 +105,21 @@ fn what_would_keep_sessions_from_starting_is_found_before_they_try() {
     failing(&fleet, &["has no Kueue"]);
     let gone = std::fs::read_to_string(fleet.workplace.roster()).expect("the roster is there");
     fleet.workplace.write("roster.toml", gone.replace(cluster.namespace(), "no-such-namespace"));
-    failing(&fleet, &["there is no namespace no-such-namespace", "create it"]);
+    failing(&fleet, &["no namespace named no-such-namespace", "create it"]);
     fleet.with_kubeconfig(&account::edited(|config| {
         config["users"][0]["user"] = json!({ "token": "stale" });
     }));
-    failing(&fleet, &["does not accept the credentials (401)", "renew the kubeconfig"]);
+    failing(&fleet, &["not authenticated to the API server (401)", "renew the kubeconfig"]);
     fleet.with_kubeconfig(&account::edited(|config| {
         config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
     }));
     failing(&fleet, &["no answer from the API server", "refused"]);
+    fleet.with_kubeconfig(&account::edited(|config| {
+        let cluster = config["clusters"][0]["cluster"].as_object_mut().expect("a cluster");
+        cluster.remove("certificate-authority-data");
+        // Of an authority that did not issue the server's certificate.
+        let other = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/vouched/root.pem");
+        cluster.insert("certificate-authority".to_owned(), json!(other));
+    }));
+    failing(&fleet, &["certificate is not trusted", "`certificate-authority` of the cluster"]);
 }

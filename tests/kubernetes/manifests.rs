@@ -50,6 +50,46 @@ fn the_server_finds_no_field_in_the_policy_that_it_does_not_know() {
     assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
+/// `kubectl apply` sends a list whole unless its entries have names, so a default that the server
+/// adds inside such a list would be a change at each `apply`.
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn a_second_apply_changes_nothing() {
+    let cluster = Cluster::new("apply-twice");
+    for document in shipped::documents(&cluster) {
+        if kind(&document) == "Namespace" {
+            continue;
+        }
+        let kept = cluster.rehearse(&path(&document), &document).expect("the server takes it");
+        let mut changes = Vec::new();
+        compare(kind(&document), &document, &kept, &mut changes);
+        assert!(changes.is_empty(), "the server adds to these lists: {changes:#?}");
+    }
+}
+
+/// The lists and values below `path` that a second `kubectl apply` would send again.
+fn compare(path: &str, sent: &Value, kept: &Value, changes: &mut Vec<String>) {
+    let name =
+        |entry: &Value| entry["name"].as_str().or(entry["mountPath"].as_str()).map(str::to_owned);
+    match (sent, kept) {
+        (Value::Object(sent), _) => {
+            for (key, value) in sent {
+                compare(&format!("{path}.{key}"), value, &kept[key], changes);
+            }
+        }
+        (Value::Array(sent), Value::Array(kept))
+            if sent.iter().all(|entry| name(entry).is_some()) =>
+        {
+            for entry in sent {
+                let same = kept.iter().find(|kept| name(kept) == name(entry));
+                compare(path, entry, same.unwrap_or(&Value::Null), changes);
+            }
+        }
+        _ if sent == kept => {}
+        _ => changes.push(format!("{path}: {kept}")),
+    }
+}
+
 /// What `kubectl create job --from=cronjob/coordinator` does.
 #[test]
 #[ignore = "needs a cluster in KUBECONFIG"]

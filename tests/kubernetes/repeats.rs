@@ -129,7 +129,7 @@ fn a_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role() {
     let report = finished.json();
     let mut answers = BTreeMap::<&str, usize>::new();
     for line in
-        finished.stderr.lines().filter_map(|line| line.split_once("the API server answers "))
+        finished.stderr.lines().filter_map(|line| line.split_once("the API server answered "))
     {
         *answers.entry(line.1).or_default() += 1;
     }

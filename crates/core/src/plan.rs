@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use crate::backoff;
 use crate::fleet::{FleetName, Group, Hold, HoldReason, Inventory, Target, Want};
+use crate::report::Access;
 
 /// The limits of a cycle.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Policy {
     pub max_concurrent: BTreeMap<Group, u32>,
     /// What to do without an inventory.
     pub on_inventory_failure: OnInventoryFailure,
+    /// A server that refuses us, or does not answer, is not sent a request per slot.
+    pub platform: Access,
 }
 
 /// What an unknown inventory means for spawning.
@@ -151,13 +154,15 @@ fn fill_items(
 fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
     let mut caps = Caps::new(policy, 0);
     let order = |want: Want| {
-        let why = match (policy.on_inventory_failure, &want.item) {
-            (OnInventoryFailure::Spawn, None) => return caps.order(want),
-            (OnInventoryFailure::Skip, None) => {
-                "the inventory failed and on_inventory_failure is \"skip\""
-            }
-            (_, Some(_)) => {
+        let why = match (policy.platform, policy.on_inventory_failure, &want.item) {
+            (_, _, Some(_)) => {
                 "the inventory failed, and only a list shows which session of the item was the last"
+            }
+            (Access::Refused, _, None) => "the platform refuses the coordinator's requests",
+            (Access::NoAnswer, _, None) => "the platform does not answer",
+            (Access::Granted, OnInventoryFailure::Spawn, None) => return caps.order(want),
+            (Access::Granted, OnInventoryFailure::Skip, None) => {
+                "the inventory failed and on_inventory_failure is \"skip\""
             }
         };
         let hold = Hold { reason: HoldReason::Unknown, until: None, detail: why.to_owned() };

@@ -10,7 +10,7 @@ use crate::source::EffectReport;
 
 mod cause;
 
-pub use cause::{Cause, CertificateFault, Contact, Contacts};
+pub use cause::{Access, Cause, CertificateFault, Contact, Contacts};
 
 /// The result of one run.
 #[derive(Debug)]

@@ -61,9 +61,9 @@ pub enum Skip {
         /// The page of its run.
         url: String,
     },
-    /// The list of runs does not show the run that asks.
+    /// The list of runs does not contain our own run.
     Behind,
-    /// The title of the run that asks is not the one of its session.
+    /// The title of our own run is not that of its session.
     Mislabelled,
     /// The history cannot be read. Why.
     Unknown(String),

@@ -23,7 +23,7 @@ impl Actions {
         self.workflow.has_branch(&self.settings.actions.git_ref).await
     }
 
-    /// What GitHub's last answer said is left of the token's requests.
+    /// The token's remaining requests, by GitHub's last answer.
     fn requests_left(&self) -> Option<RequestsLeft> {
         self.workflow.requests_left()
     }
@@ -53,7 +53,7 @@ async fn workflow(settings: &ActionsSettings, actions: &Actions) -> Finding {
             Finding::ok(format!("the session workflow {file} is there and active"))
         }
         Ok(WorkflowFile::Inactive(word)) => Finding::fail(
-            format!("GitHub says of the session workflow {file}: {word}"),
+            format!("the state of the session workflow {file} is {word}"),
             "enable it in the repository's Actions tab",
         ),
         Ok(WorkflowFile::Absent) => Finding::fail(

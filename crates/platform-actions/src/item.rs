@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::admit::{MAX_PAGES, Skip, Ticket};
-use super::list::{MAX_ITEM_RUNS, Next, View, capped, is_known, next, sessions};
+use super::list::{MAX_ITEM_RUNS, Next, Snapshot, capped, is_known, next, sessions};
 use super::runs::{SlotRun, SlotRuns, sort};
 use super::title::{ItemTitle, Title};
 use coordinator_core::fleet::{HISTORY, ItemKey, ItemRun, Run, Seat, Slot};
@@ -28,7 +28,7 @@ use coordinator_github::actions::{PAGE_SIZE, RunStatus, Workflow, WorkflowRun};
 /// more.
 const LIST_LAG: Duration = Duration::from_secs(1800);
 
-/// What the session of a work item carries beside the command.
+/// The input of a work item's session beside the command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemTicket {
     #[serde(flatten)]
@@ -44,7 +44,12 @@ pub struct ItemTicket {
 
 impl ItemTicket {
     /// For a session that was planned by this view.
-    pub(super) fn new(of: ItemRun, follows: u64, follows_run: Option<u64>, view: &View) -> Self {
+    pub(super) fn new(
+        of: ItemRun,
+        follows: u64,
+        follows_run: Option<u64>,
+        view: &Snapshot,
+    ) -> Self {
         let trusted = view.as_of.checked_sub(LIST_LAG).unwrap_or(SystemTime::UNIX_EPOCH);
         // An empty list shows nothing that its lag could be judged by.
         let since = view.newest_run.map_or(SystemTime::UNIX_EPOCH, |newest| newest.min(trusted));
@@ -113,7 +118,7 @@ async fn runs_since(
     )))
 }
 
-/// What every list shows of this run must be what its session is.
+/// The run in every list must match its session.
 fn expected_title(ticket: &Ticket, item: &ItemTicket) -> Title {
     let Ticket { slot, generation, input, .. } = ticket;
     let item = ItemTitle { run: item.of.clone(), time_limit: input.time_limit() };

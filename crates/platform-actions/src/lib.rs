@@ -7,7 +7,7 @@
 //! agent's job may start. With an unknown inventory a slot's history is unknown here, too: then the
 //! admission alone keeps the backoff.
 //!
-//! The runs are the records: their titles tell slot and generation, their jobs how a session ended.
+//! The runs are the records: slot and generation are in their titles, the end of a session in their jobs.
 //! They are the register of work items, too: see `item.rs`.
 
 use std::cell::{Cell, RefCell};
@@ -37,9 +37,9 @@ mod title;
 pub use section::ActionsSettings;
 pub use session::{Log, LogText};
 
-use list::View;
+use list::Snapshot;
 
-/// What the platform needs to know of the roster.
+/// The part of the roster that the platform needs.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub fleet: FleetName,
@@ -55,8 +55,8 @@ pub struct Settings {
 pub struct Actions {
     settings: Settings,
     workflow: Workflow,
-    /// What the inventory of this run saw; `None` before it, and when it failed.
-    view: RefCell<Option<View>>,
+    /// The inventory of this run; `None` before it, and where it failed.
+    view: RefCell<Option<Snapshot>>,
     /// Until the session workflow refuses a work item: one of before does.
     takes_items: Cell<bool>,
 }

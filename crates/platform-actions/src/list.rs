@@ -29,14 +29,14 @@ pub(super) fn reach(longest: Duration) -> Duration {
     longest.saturating_add(MAX_QUEUE).min(MAX_RUN)
 }
 
-/// What to do after a page.
+/// The next step after a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Ask for the next one.
     Page,
     /// It went back far enough, or there are no more.
     Done,
-    /// It ended before its time: GitHub shows no more than so many of them.
+    /// The list was cut off: GitHub returns a limited number of runs.
     Capped { shown: u64 },
 }
 
@@ -77,14 +77,12 @@ pub(super) async fn runs(
 }
 
 pub(super) fn capped(shown: u64) -> String {
-    format!(
-        "the list of runs ends after {shown}, and older ones may be live: GitHub says that there are more"
-    )
+    format!("GitHub listed {shown} runs and has more, of which older ones may be live")
 }
 
 /// The runs of the fleet by slot, and the jobs of those that count.
 #[derive(Debug)]
-pub(super) struct View {
+pub(super) struct Snapshot {
     pub(super) slots: BTreeMap<Slot, Known>,
     pub(super) as_of: SystemTime,
     /// When the newest run was dispatched that the list shows, whatever it is.
@@ -92,7 +90,7 @@ pub(super) struct View {
     sorted: Sorted,
 }
 
-/// What is known of one slot.
+/// The runs of one slot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) record: SlotRecord,
@@ -103,7 +101,7 @@ pub(super) struct Known {
 }
 
 /// Asks for all of it.
-pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<View, Error> {
+pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<Snapshot, Error> {
     let (runs, as_of) = runs(workflow, reach(settings.longest)).await?;
     let newest_run = runs.iter().map(|run| run.created_at).max();
     let sorted = sort(&settings.fleet, workflow.file(), runs);
@@ -117,7 +115,7 @@ pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<Vie
         };
         (slot.clone(), known)
     });
-    Ok(View { slots: known.collect(), as_of, newest_run, sorted })
+    Ok(Snapshot { slots: known.collect(), as_of, newest_run, sorted })
 }
 
 /// The runs that are over whose jobs matter. Of a role's slot that is taken none do: nothing
@@ -183,7 +181,7 @@ pub(super) fn sessions(
     judged.collect()
 }
 
-impl View {
+impl Snapshot {
     /// The same in the terms of every platform, at `now` by GitHub's clock.
     pub(super) fn listing(&self, settings: &Settings, now: Option<SystemTime>) -> Listing {
         let slots = self.slots.iter().map(|(slot, known)| (slot.clone(), known.record.clone()));

@@ -1,4 +1,4 @@
-//! What a run that is over was, by its jobs.
+//! The outcome of a finished run, by its jobs.
 //!
 //! A run that was not admitted ends as well as one whose agent did, so the conclusion of the run
 //! alone tells nothing.
@@ -75,7 +75,7 @@ pub(super) fn judge(
     }
 }
 
-/// A job that never started has the conclusion of whoever gave it up.
+/// A job that never started has the conclusion of its canceller.
 fn ran(job: &WorkflowJob) -> bool {
     match job.conclusion {
         Some(Conclusion::Skipped) => false,

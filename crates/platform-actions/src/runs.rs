@@ -9,7 +9,7 @@ use coordinator_core::fleet::{FleetName, LiveSession, Slot, State, Stuck, StuckR
 use coordinator_core::sanitize::one_line;
 use coordinator_github::actions::{RunStatus, WorkflowRun};
 
-/// A title of somebody else's may go on and on.
+/// The title of a foreign run may have any length.
 const MAX_TITLE: usize = 80;
 
 /// A run for a slot.
@@ -28,7 +28,7 @@ pub(super) struct SlotRuns {
     over: Vec<SlotRun>,
 }
 
-/// What the runs of the workflow are for.
+/// The runs of the workflow, by purpose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sorted {
     pub(super) slots: BTreeMap<Slot, SlotRuns>,
@@ -57,7 +57,7 @@ fn foreign(file: &str, run: &WorkflowRun) -> Unmanaged {
     Unmanaged {
         session: one_line(&run.title, MAX_TITLE),
         reason: format!(
-            "its title names no slot: somebody started {file} by hand; nothing counts or touches it: {}",
+            "its title does not name a slot, so a person started {file} by hand; it is neither counted nor touched: {}",
             run.url
         ),
     }
@@ -80,7 +80,7 @@ impl SlotRuns {
         self.over.len()
     }
 
-    /// The last runs that are over, newest first, at most so many.
+    /// The last finished runs, newest first, up to a maximum.
     pub(super) fn recent(&self, most: usize) -> &[SlotRun] {
         &self.over[..self.over.len().min(most)]
     }
@@ -131,7 +131,7 @@ pub(super) fn stuck(
         RunStatus::Waiting => (
             StuckReason::Suspended,
             format!(
-                "an environment of the session workflow asks for approval; give or refuse it at {}",
+                "an environment of the session workflow waits for approval; approve or reject it at {}",
                 run.url
             ),
         ),

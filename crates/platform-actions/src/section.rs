@@ -10,7 +10,7 @@ use coordinator_core::section::{Branch, Count, Placed, Problem, Time, Workflow};
 /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_dispatch>).
 const MAX_INPUTS: usize = 65_535;
 
-/// What the other inputs, and the names in the task, take of it at most.
+/// The maximum of the other inputs, and of the names in the task.
 const OTHER_INPUTS: usize = 2_048;
 
 /// No job runs longer, not even on a runner of one's own
@@ -62,7 +62,7 @@ impl From<Section> for ActionsSettings {
     }
 }
 
-/// What of a role no run can be.
+/// The parts of a role that a run cannot have.
 pub fn check_role(
     key: &Placed<RoleKey>,
     time_limit: Option<&Range<usize>>,

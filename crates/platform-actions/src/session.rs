@@ -1,4 +1,4 @@
-//! What a person asks for about one session: to end it, to read what its agent wrote. GitHub has a
+//! What people do with one session: end it, read its agent's output. GitHub has a
 //! log from the end of the agent's job on.
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use coordinator_core::fleet::Slot;
 use coordinator_core::platform::StopAnswer;
 use coordinator_github::actions::{JobLog, RunStatus};
 
-/// The end of a log says how it ended; all of it is on the run's page.
+/// The end of a log matters most; the whole log is on the run's page.
 const MAX_LOG: usize = 64 * 1024;
 
 /// The log of a run's agent, as far as there is one.
@@ -23,7 +23,7 @@ pub struct Log {
     pub text: LogText,
 }
 
-/// What GitHub has of a log.
+/// The log as far as GitHub has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogText {
     /// All of it.
@@ -38,7 +38,7 @@ pub enum LogText {
 }
 
 impl Actions {
-    /// Ends the slot's live session because a person says so: asks GitHub to cancel its run, and
+    /// Ends the slot's live session for a person: has GitHub cancel its run, and
     /// those that wait behind it. GitHub keeps who did it on the run's page.
     pub async fn stop(&self, slot: &Slot) -> anyhow::Result<StopAnswer> {
         let (runs, _) = list::runs(&self.workflow, reach(self.settings.longest)).await?;

@@ -1,4 +1,4 @@
-//! What travels in the inputs of a run, where everybody may read it who may read the repository.
+//! The inputs of a run. Everyone who can read the repository can read them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 /// comparing.
 const ITEM_VERSION: u32 = 2;
 
-/// What the session runs, and what its admission needs to know of it: the input `task_json`.
+/// The input `task_json`: the command of the session, and what its admission needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionInput {
     version: u32,
@@ -74,7 +74,7 @@ impl SessionInput {
         }
     }
 
-    /// Fails, and says what to do, on a text that is not a session input of this version.
+    /// Fails on a text that is not a session input of this version; the error has the remedy.
     pub fn read(text: &str) -> anyhow::Result<Self> {
         // The parser's own words may quote the text, which is large.
         let input: Self = serde_json::from_str(text).map_err(|error| {
@@ -117,7 +117,7 @@ pub(super) struct NewSession<'a> {
     pub(super) item: Option<ItemTicket>,
 }
 
-/// What the title of the want's run says of its item.
+/// The item in the title of the want's run.
 pub(super) fn item_title(want: &Want) -> Option<ItemTitle> {
     let time_limit = Duration::from_secs(whole_seconds(want.spec.time_limit));
     want.item_run().map(|run| ItemTitle { run, time_limit })

@@ -8,7 +8,7 @@
 use std::time::SystemTime;
 
 use super::item::ItemTicket;
-use super::list::View;
+use super::list::Snapshot;
 use super::session_input::{NewSession, dispatch, item_title};
 use super::title::MAX_ITEM_PART;
 use super::{Actions, ActionsSettings};
@@ -19,13 +19,13 @@ use coordinator_core::pull::Repository;
 use coordinator_github::Error;
 use coordinator_github::actions::{DispatchAnswer, Group, Short, used_up};
 
-/// A start asks for the group, and dispatches.
+/// The requests of a start: the group's runs, and the dispatch.
 const REQUESTS: u32 = 2;
 
-/// What to do about a slot.
+/// The decision on a slot.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// Start a session of this generation where GitHub says that the slot is free.
+    /// Start a session of this generation if GitHub has the slot free.
     Dispatch {
         generation: u64,
         item: Option<ItemTicket>,
@@ -33,9 +33,9 @@ enum Step {
     Answer(Start),
 }
 
-/// The decision by what the inventory knows of the slot: nothing, where it failed or never saw it.
+/// The decision by the inventory's record of the slot; `None` where it failed or has no record.
 /// Without an inventory an item does not start. Pure.
-fn decide(session: &str, view: Option<&View>, want: &Want, now: SystemTime) -> Step {
+fn decide(session: &str, view: Option<&Snapshot>, want: &Want, now: SystemTime) -> Step {
     let known = view.and_then(|view| view.slots.get(&want.slot));
     if known.is_some_and(|known| known.record.live.is_some()) {
         return Step::Answer(Start::AlreadyRunning);
@@ -196,7 +196,7 @@ fn refusal(
         401 => "the token is wrong, expired or revoked".to_owned(),
         403 => format!("the token needs `actions: write` in {owner}/{name}"),
         404 => format!(
-            "there is no {workflow} in {owner}/{name}, or the token may not see it: write it with \
+            "{workflow} not found in {owner}/{name}, or the token may not read it; write it with \
              `coordinator init --github-actions` and merge it into the default branch"
         ),
         422 if has("disabled") => format!("enable {workflow} in the repository's Actions tab"),

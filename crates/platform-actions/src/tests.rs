@@ -261,7 +261,7 @@ async fn a_list_that_is_not_certainly_complete_has_failed() {
     for (second, words) in [
         ((|| Reply::json(500, &json!({ "message": "Server Error" }))) as fn() -> Reply, "500"),
         (|| Reply::Reset, "reset"),
-        (|| page(1001, &[]), "ends after 100"),
+        (|| page(1001, &[]), "listed 100"),
     ] {
         let (platform, _) = broken(second);
         let error = platform.list().await.expect_err("it is not complete").to_string();

@@ -28,7 +28,7 @@ pub(super) enum Title {
     Foreign,
 }
 
-/// What the title of a work item's run says beside slot and generation.
+/// The part of a work item's title beside slot and generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ItemTitle {
     pub(super) run: ItemRun,

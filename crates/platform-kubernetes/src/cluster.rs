@@ -19,8 +19,10 @@ mod check;
 mod connect;
 mod inspect;
 mod job;
+mod kubeconfig;
 mod ledger;
 mod list;
+mod named;
 mod pace;
 mod record;
 mod register;
@@ -32,7 +34,7 @@ mod tests;
 
 use api::Api;
 use ledger::Ledger;
-use list::View;
+use list::Snapshot;
 use record::Job;
 
 impl Settings {
@@ -49,16 +51,16 @@ pub struct Kubernetes {
     settings: Settings,
     api: Api,
     ledger: Ledger,
-    /// What the inventory of this run saw; `None` before it, and when it failed.
-    view: RefCell<Option<View>>,
+    /// The inventory of this run; `None` before it, and where it failed.
+    view: RefCell<Option<Snapshot>>,
     /// Items whose register this run has written since.
     written: RefCell<BTreeSet<Slot>>,
-    /// Whether the queue can be used; asked once.
+    /// Whether Kueue is installed, looked up once.
     queue: OnceCell<Result<(), String>>,
 }
 
 impl Kubernetes {
-    /// Reads the kubeconfig, or the service account of the pod that this runs in; nothing is asked
+    /// Reads the kubeconfig, or the service account of the pod that this runs in, and sends nothing
     /// yet. `context` is the kubeconfig's context. No request begins after `until`.
     ///
     /// Fails without a configuration that can be used.
@@ -136,6 +138,6 @@ impl Platform for Kubernetes {
     }
 
     fn contacts(&self) -> Contacts {
-        Contacts { cluster: self.api.contact(), ..Contacts::default() }
+        Contacts { cluster: self.api.contact(), platform: self.api.access(), ..Contacts::default() }
     }
 }

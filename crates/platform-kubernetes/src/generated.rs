@@ -1,4 +1,4 @@
-//! What is generated for a session: the part of its Job that no template changes.
+//! The generated part of a session's Job, which no template changes.
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ pub(crate) const SLOT: &str = "coordinator.dev/slot";
 pub(crate) const GENERATION: &str = "coordinator.dev/generation";
 pub(crate) const CYCLE: &str = "coordinator.dev/cycle";
 pub(crate) const HISTORY: &str = "coordinator.dev/history";
-/// What the session works on, as its store spells it.
+/// The work item's id, as its store spells it.
 pub(crate) const ITEM: &str = "coordinator.dev/item";
-/// What the item has used up: attempt, restarts, cost.
+/// The item's counts so far: attempt, restarts, cost.
 pub(crate) const COUNTS: &str = "coordinator.dev/counts";
 const CONFIG_HASH: &str = "coordinator.dev/config-hash";
 const BRIEF_REF: &str = "coordinator.dev/brief-ref";
@@ -50,7 +50,7 @@ pub(crate) struct NewSession<'a> {
     pub(crate) history: String,
 }
 
-/// All that is generated for a session; nothing in the user's template changes it.
+/// The generated part of the Job; a template adds to it and changes nothing in it.
 pub(crate) fn generated(
     settings: &Settings,
     want: &Want,
@@ -63,14 +63,14 @@ pub(crate) fn generated(
     over(spec, identity(settings, want, new, &hash))
 }
 
-/// The first 16 digits tell one configuration from the next.
+/// 16 digits are enough to distinguish configurations.
 fn digest(text: &str) -> String {
     let mut digits = format!("{:x}", Sha256::digest(text));
     digits.truncate(16);
     digits
 }
 
-/// What differs from one session to the next.
+/// The fields that differ from one session to the next.
 fn identity(settings: &Settings, want: &Want, new: &NewSession<'_>, config_hash: &str) -> Value {
     let mut annotations = json!({
         CYCLE: new.cycle.0,
@@ -114,13 +114,13 @@ fn labels(settings: &Settings, want: &Want, generation: u64) -> Value {
     })
 }
 
-/// What has a key in the roster, and what makes a Job run one session.
+/// The fields that have a key in the roster, and those that make a Job run one session.
 ///
 /// One pod, started once: no second attempt (`backoffLimit` 0), none beside a pod that still
 /// terminates (`podReplacementPolicy` Failed, KEP-3939). The pod's deadline is the session's limit
 /// and counts from its start; the Job's counts from its creation, so the time to start comes on
-/// top. A pod that the cluster takes away (an eviction, a preemption, a drained node) is soon gone,
-/// and with it the reason: the policy has the Job say it.
+/// top. A pod that the cluster disrupts (an eviction, a preemption, a drained node) is soon removed,
+/// and its reason with it: the failure policy writes the reason into the Job.
 fn spec(settings: &Settings, want: &Want, container: &Container) -> Value {
     let kubernetes = &settings.kubernetes;
     let limit = want.spec.time_limit;
@@ -236,7 +236,7 @@ fn command(settings: &Settings, want: &Want) -> Vec<String> {
     want.spec.command.iter().map(|argument| fill(&literal(argument), &values)).collect()
 }
 
-/// What the role adds, then the session's names, which a role cannot take.
+/// The role's variables, then those of the session, which a role cannot set.
 fn environment(settings: &Settings, want: &Want, new: &NewSession<'_>) -> Value {
     let SessionSpec { env, prompt, .. } = &*want.spec;
     let identity = Identity {

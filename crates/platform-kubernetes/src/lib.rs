@@ -2,9 +2,9 @@
 //!
 //! The lock of a slot is the name of its Job: the API server lets one Job have it. A Job that is
 //! not terminal holds the slot, whatever its pod does; a terminal one is replaced by a deletion
-//! bound to its uid and a creation that fails when somebody else was first. The Job carries the
-//! history of its slot from one generation to the next; while there is none, the ledger does. Of a
-//! work item the register does, and its generation is compared and raised before anything else.
+//! bound to its uid and a creation that fails when another cycle was first. The Job carries the
+//! history of its slot from one generation to the next; without a Job, the ledger has it. A work
+//! item's history is in its register, whose generation is compared and raised before anything else.
 
 use std::time::Duration;
 
@@ -20,15 +20,14 @@ pub mod section;
 pub use cluster::Kubernetes;
 pub use section::{JobTemplate, KubernetesSettings, Toleration, Workspace};
 
-/// What the platform needs to know of the roster.
+/// The part of the roster that the platform needs.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub fleet: FleetName,
-    /// `owner/repo`, told to every session.
+    /// `owner/repo`, in the environment of every session.
     pub repository: Option<String>,
     pub kubernetes: KubernetesSettings,
-    /// Something beside the roster wants sessions, so that an inventory reads the registers of work
-    /// items, too.
+    /// There are sources of work items, so an inventory reads their registers, too.
     pub has_items: bool,
     /// How long a cycle may take.
     pub deadline: Duration,

@@ -51,7 +51,7 @@ fn lists(field: &str, mut base: Vec<Value>, top: Vec<Value>) -> Vec<Value> {
     base
 }
 
-/// By what entries of a list are told apart: `patchMergeKey` of the Kubernetes API, for the lists
+/// The field that identifies an entry of a list: `patchMergeKey` of the Kubernetes API, for the lists
 /// that a Job's author adds to.
 pub(crate) fn merge_key(field: &str) -> Option<&'static str> {
     match field {

@@ -48,7 +48,12 @@ fn answer(method: &Method, path: &str, body: &Value) -> (u16, Value) {
             "GET",
             "/apis/batch/v1/namespaces/agents/jobs" | "/api/v1/namespaces/agents/configmaps",
         ) => (200, json!({ "metadata": {}, "items": [] })),
-        ("GET", "/apis/kueue.x-k8s.io") => (200, json!({ "kind": "APIGroup" })),
+        ("GET", "/apis/kueue.x-k8s.io") => {
+            (200, json!({ "kind": "APIGroup", "preferredVersion": { "version": "v1beta2" } }))
+        }
+        ("GET", "/apis/kueue.x-k8s.io/v1beta2/namespaces/agents/localqueues/agents") => {
+            (200, json!({ "kind": "LocalQueue" }))
+        }
         ("POST", "/apis/batch/v1/namespaces/agents/jobs") => (201, body.clone()),
         _ => (404, refusal("the server could not find the requested resource")),
     }
@@ -68,6 +73,12 @@ fn cluster(settings: &KubernetesSettings, oddity: Oddity) -> (Kubernetes, Arc<Mu
             let body = body.collect().await?.to_bytes();
             let body = serde_json::from_slice(&body).unwrap_or_default();
             let path = head.uri.to_string();
+            let accept = head.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            let is_partial = accept.is_some_and(|accept| accept.contains("PartialObjectMetadata"));
+            assert!(
+                is_partial || !path.contains("/secrets/"),
+                "a Secret's content is read: {path}"
+            );
             written.lock().expect("nobody panicked").push(format!("{} {path}", head.method));
             let (status, answer) = oddity(&head.method, &path, &body)
                 .unwrap_or_else(|| answer(&head.method, &path, &body));
@@ -129,7 +140,7 @@ async fn where_all_is_well_that_is_said_and_nothing_is_changed() {
         "the API server is Kubernetes v1.33.1 (context test, namespace agents)",
         "the clock agrees with the API server's",
         "the API server accepts the credentials of alice",
-        "they may do all that is needed in namespace agents",
+        "alice has all rights that are needed in namespace agents",
         "the cluster would accept a session of ui_builder (dry run)",
         "the cluster would accept a session of painter (dry run)",
     ];
@@ -197,7 +208,7 @@ async fn more_rights_than_needed_are_a_warning() {
     assert_eq!(grade, Grade::Warn);
     assert_eq!(
         what,
-        "they may do more than is needed: patch jobs, update jobs, deletecollection jobs, delete pods"
+        "alice has more rights than are needed: patch jobs, update jobs, deletecollection jobs, delete pods"
     );
 }
 
@@ -227,7 +238,10 @@ async fn refused_credentials_and_none_at_all_are_the_last_word() {
     let (findings, journal) = found("", expired, 0).await;
     let (grade, what, _) = the_only_trouble(&findings);
     assert_eq!((grade, findings.len(), journal.len()), (Grade::Fail, 1, 1));
-    assert!(what.contains("does not accept the credentials") && what.contains("renew"), "{what}");
+    assert!(
+        what.contains("not authenticated to the API server (401)") && what.contains("renew"),
+        "{what}"
+    );
 
     let nobody: Oddity = |_, path, _| {
         let why =
@@ -235,7 +249,10 @@ async fn refused_credentials_and_none_at_all_are_the_last_word() {
         path.contains("selfsubjectreviews").then(|| (403, refusal(why)))
     };
     let (findings, _) = found("", nobody, 0).await;
-    assert!(the_only_trouble(&findings).1.contains("does not know who asks"), "{findings:#?}");
+    assert!(
+        the_only_trouble(&findings).1.contains("not authenticated to the API server; add a token"),
+        "{findings:#?}"
+    );
 }
 
 #[tokio::test]
@@ -246,20 +263,68 @@ async fn a_namespace_that_is_not_there_is_named() {
     };
     let (findings, _) = found("", oddity, 0).await;
     let (grade, what, remedy) = the_only_trouble(&findings);
-    assert_eq!((grade, what), (Grade::Fail, "there is no namespace agents"));
+    assert_eq!((grade, what), (Grade::Fail, "no namespace named agents"));
     assert!(remedy.starts_with("create it"), "{remedy}");
 }
 
 #[tokio::test]
 async fn a_queue_needs_kueue() {
     let (findings, _) = found("queue_name = \"agents\"", as_it_should, 0).await;
-    let there = Finding::ok("Kueue is there; queue agents admits the sessions");
+    let there = Finding::ok("Kueue runs, and has the local queue agents");
     assert!(findings.contains(&there), "{findings:#?}");
+    let (findings, _) = found("queue_name = \"others\"", as_it_should, 0).await;
+    let (grade, what, _) = the_only_trouble(&findings);
+    assert!(grade == Grade::Fail && what.starts_with("no local queue named others"), "{what}");
     let oddity: Oddity = |_, path, _| path.contains("kueue").then(|| (404, refusal("not found")));
     let (findings, journal) = found("queue_name = \"agents\"", oddity, 0).await;
     let (grade, what, _) = the_only_trouble(&findings);
     assert!(grade == Grade::Fail && what.contains("no Kueue"), "{what}");
     assert!(!journal.iter().any(|request| request.contains("dryRun")), "{journal:?}");
+}
+
+/// A roster that names one object of each kind.
+const NAMED: &str = "env_from = [\"keys\"]\nimage_pull_secrets = [\"registry\"]\nservice_account = \"agents\"\n\
+    priority_class = \"low\"\nruntime_class = \"gvisor\"";
+
+fn is_named(path: &str) -> bool {
+    ["secrets/", "serviceaccounts/", "priorityclasses/", "runtimeclasses/"]
+        .iter()
+        .any(|kind| path.contains(kind))
+}
+
+#[tokio::test]
+async fn what_the_roster_names_and_the_cluster_does_not_have_is_found() {
+    let others: Oddity = |_, path, _| {
+        let exists = is_named(path) && !path.contains("keys") && !path.contains("low");
+        exists.then(|| (200, json!({ "kind": "PartialObjectMetadata" })))
+    };
+    let (findings, journal) = found(NAMED, others, 0).await;
+    let failed: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.grade == Grade::Fail)
+        .map(|finding| finding.what.as_str())
+        .collect();
+    assert_eq!(
+        failed,
+        [
+            "no Secret named keys in namespace agents (`env_from` in the roster)",
+            "no priority class named low (`priority_class` in the roster)",
+        ]
+    );
+    let good = "found what the roster names: Secret registry, service account agents, runtime class gvisor";
+    assert!(findings.contains(&Finding::ok(good)), "{findings:#?}");
+    assert!(!journal.iter().any(|request| request.contains("dryRun")), "{journal:?}");
+}
+
+#[tokio::test]
+async fn what_these_credentials_may_not_read_is_not_checked_and_stands_in_the_way_of_nothing() {
+    let oddity: Oddity = |_, path, _| is_named(path).then(|| (403, refusal("forbidden")));
+    let (findings, journal) = found(NAMED, oddity, 0).await;
+    assert!(findings.iter().all(|finding| finding.grade == Grade::Ok), "{findings:#?}");
+    let line = "not checked, because these credentials may not read them: Secret keys, Secret registry, \
+                service account agents, priority class low, runtime class gvisor";
+    assert!(findings.contains(&Finding::ok(line)), "{findings:#?}");
+    assert!(journal.iter().any(|request| request.contains("dryRun")), "{journal:?}");
 }
 
 #[tokio::test]

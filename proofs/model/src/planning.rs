@@ -13,6 +13,7 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
+use coordinator_core::report::Access;
 
 /// Slots of the one role in a model, at most.
 pub const MAX_SLOTS: usize = 2;
@@ -135,6 +136,7 @@ fn starts(view: View, setting: Setting) -> Starts {
         max_spawns: setting.max_spawns,
         max_concurrent: BTreeMap::new(),
         on_inventory_failure: setting.on_inventory_failure,
+        platform: Access::Granted,
     };
     let mut starts = [false; MAX_SLOTS];
     for order in plan(&fleet(), wants, &inventory(view), &policy, now(setting.clock)) {

@@ -53,6 +53,20 @@ fn production(status: Option<u16>, verdict: HealthVerdict) -> Vec<EndpointHealth
 }
 
 #[test]
+fn an_inventory_that_fails_is_degraded_and_broken_where_the_platform_refuses_us() {
+    for (platform, status) in [
+        (Access::Granted, Status::Degraded),
+        (Access::Refused, Status::Broken),
+        (Access::NoAnswer, Status::Broken),
+    ] {
+        check(status, &["inventory failed: no"], |report| {
+            report.inventory.outcome = failed("no");
+            report.contacts.platform = platform;
+        });
+    }
+}
+
+#[test]
 fn a_converged_cycle_is_healthy_and_has_no_advice() {
     let report = after(|_| {});
     assert_eq!(report.status, Status::Healthy);
@@ -431,7 +445,7 @@ fn unreached(github: Contact, cluster: Contact, endpoints: &[Option<Cause>]) -> 
         report.merge.body.open = 0;
         report.merge.body.recent =
             vec![RecentMerge { number: 3, title: "Old".to_owned(), merged_at: at(0) }];
-        report.contacts = Contacts { github, cluster };
+        report.contacts = Contacts { github, cluster, ..Contacts::default() };
         let endpoint = |cause: &Option<Cause>| EndpointHealth {
             cause: cause.clone(),
             reached: cause.is_none(),

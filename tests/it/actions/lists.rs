@@ -56,7 +56,7 @@ fn a_list_that_is_cut_off_before_its_time_is_unknown_and_never_less() {
         "{inventory:#}"
     );
     assert!(
-        inventory["error"].as_str().is_some_and(|error| error.contains("ends after 100")),
+        inventory["error"].as_str().is_some_and(|error| error.contains("listed 100")),
         "{inventory:#}"
     );
     assert_eq!(cycle.slots("already_running"), ["ui-builder-s0"], "its group is taken");

@@ -148,6 +148,20 @@ pub struct Contacts {
     pub github: Contact,
     /// The API server of the cluster.
     pub cluster: Contact,
+    /// The server of the platform, whichever it is.
+    pub platform: Access,
+}
+
+/// Whether the platform's server lets the coordinator in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Access {
+    /// As far as is known: it answered, or was not needed.
+    #[default]
+    Granted,
+    /// It refuses the credentials, or to list the sessions.
+    Refused,
+    /// No request was answered.
+    NoAnswer,
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
+use coordinator_core::report::Access;
 use proptest::prelude::*;
 
 const RESTRAINT: BackoffSettings = BackoffSettings {
@@ -24,6 +25,7 @@ const OPEN: Policy = Policy {
     max_spawns: 50,
     max_concurrent: BTreeMap::new(),
     on_inventory_failure: OnInventoryFailure::Spawn,
+    platform: Access::Granted,
 };
 
 fn now() -> SystemTime {
@@ -152,6 +154,19 @@ fn an_unknown_inventory_orders_every_slot_or_none_as_the_roster_says() {
     let orders = plan(&fleet(), wants(&[("dev", 2)]), &Inventory::Unknown, &skip, now());
     assert!(starts(&orders).is_empty());
     assert!(holds(&orders).iter().all(|(_, reason)| *reason == HoldReason::Unknown));
+}
+
+#[test]
+fn a_platform_that_refuses_us_or_does_not_answer_gets_no_request_per_slot() {
+    for platform in [Access::Refused, Access::NoAnswer] {
+        for on_inventory_failure in [OnInventoryFailure::Spawn, OnInventoryFailure::Skip] {
+            let policy = Policy { platform, on_inventory_failure, ..OPEN };
+            let orders = plan(&fleet(), wants(&[("dev", 2)]), &Inventory::Unknown, &policy, now());
+            assert!(starts(&orders).is_empty());
+            assert!(holds(&orders).iter().all(|(_, reason)| *reason == HoldReason::Unknown));
+            assert_eq!(orders.len(), 2);
+        }
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! What the API server's answers mean.
+//! The meaning of the API server's answers.
 
 use http::{Response, StatusCode};
 use kube::client::Body;
 
 use super::api::Answer;
 
-/// What became of a creation.
+/// The result of a creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Created {
     /// The Job is there, and this request made it.
@@ -20,22 +20,22 @@ pub(super) enum Created {
     Refused(String),
     /// It may have been done.
     Unknown(String),
-    /// The same, and the server itself said nothing: it restarts, or something in between broke.
+    /// The same, without any answer of the server: it restarts, or the connection broke.
     Lost(String),
 }
 
-/// What became of a deletion.
+/// The result of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Deleted {
     /// The Job is gone, or going.
     Yes,
-    /// Another Job has the name by now, or none: somebody else was first.
+    /// Another Job has the name by now, or none: another cycle was first.
     SomebodyElse,
     /// The server did not do it: why, and what to do.
     Refused(String),
     /// It may have been done.
     Unknown(String),
-    /// The same, and the server itself said nothing: it restarts, or something in between broke.
+    /// The same, without any answer of the server: it restarts, or the connection broke.
     Lost(String),
 }
 
@@ -86,12 +86,12 @@ pub(super) fn refusal(answer: &Answer) -> String {
     let remedy = match status {
         status if status.is_success() => {
             return format!(
-                "the answer ({status}) is not from an API server; is a proxy in between?"
+                "the answer ({status}) is not from an API server; look for a proxy in between"
             );
         }
         StatusCode::UNAUTHORIZED => {
-            return "the API server does not accept the credentials (401); a token may have expired: renew the kubeconfig, \
-                    or the service account's token"
+            return "not authenticated to the API server (401); a token may have expired: renew the \
+                    kubeconfig, or the service account's token"
                 .to_owned();
         }
         StatusCode::FORBIDDEN if said.contains("\" cannot ") => {
@@ -101,14 +101,14 @@ pub(super) fn refusal(answer: &Answer) -> String {
             "create the namespace, or set `namespace` in [platform.kubernetes]"
         }
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
-            "mend [platform.kubernetes], the role's settings or the template"
+            "correct [platform.kubernetes], the role's settings or the template"
         }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             return format!(
-                "the API server has no time ({status}): {said}; the next cycle tries again"
+                "the API server is overloaded ({status}): {said}; the next cycle tries again"
             );
         }
-        _ => return format!("the API server answers {status}: {said}"),
+        _ => return format!("the API server answered {status}: {said}"),
     };
     format!("{said}; {remedy}")
 }

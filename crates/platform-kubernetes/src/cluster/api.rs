@@ -1,13 +1,13 @@
 //! The API server: one request at a time, its answer as it came.
 //!
-//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After` says when
-//! to come again, `Date` what the time is where the records are written.
+//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After`, and `Date`,
+//! the time where the records are written.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connect::innermost;
 use super::pace::{self, Pace, Pauses};
-use coordinator_core::report::{Cause, Contact};
+use coordinator_core::report::{Access, Cause, CertificateFault, Contact};
 use coordinator_core::sanitize::one_line;
 use coordinator_core::timestamp;
 use coordinator_http::cause;
@@ -33,9 +33,10 @@ const RECOVERY: Duration = Duration::from_secs(15);
 /// A page of 500 Jobs, each with the longest prompt that a roster may have, is half as large.
 const MAX_BODY_BYTES: usize = 128 << 20;
 
-/// Reports cut a text later, when no secret in it can be cut in two any more; a log takes it as it
-/// is.
+/// Long enough that no secret is cut before it is masked; reports cut the text later.
 const MAX_MESSAGE: usize = 4096;
+
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// The API server of one namespace.
 pub(super) struct Api {
@@ -44,32 +45,39 @@ pub(super) struct Api {
     /// No request begins, and none is waited for, after this.
     until: Instant,
     requests: Cell<u64>,
-    /// The server's time, and when it told it.
-    heard: Cell<Option<(SystemTime, Instant)>>,
+    /// The server's time, and when we received it.
+    clock: Cell<Option<(SystemTime, Instant)>>,
     /// When a connection to a server that had answered before was last lost, or not to be had.
     lost: Cell<Option<Instant>>,
     pace: RefCell<Pace>,
     contact: Cell<Contact>,
+    access: Cell<Option<Access>>,
+    /// The server does not let us list our Jobs.
+    may_not_list: Cell<bool>,
 }
 
-#[derive(Debug)]
+/// A request; the default is GET.
+#[derive(Debug, Default)]
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
-    /// Below the namespace's part of the path: see [`Api::jobs`] and [`Api::pods`].
+    /// See [`Api::jobs`] and [`Api::pods`].
     pub(super) path: String,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Option<&'a Value>,
+    /// Only the metadata of an object: for a Secret that must exist, and whose content is not our
+    /// business.
+    pub(super) metadata_only: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    /// How long the server wants to be left alone, when it says so.
+    /// `Retry-After`.
     pub(super) retry_after: Option<Duration>,
     body: Bytes,
 }
 
-/// No complete answer. Whether the request was carried out is unknown.
+/// No complete answer: why, and what to do. Whether the request was carried out is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NoAnswer(pub(super) String);
 
@@ -89,10 +97,12 @@ impl Api {
             namespace,
             until,
             requests: Cell::new(0),
-            heard: Cell::default(),
+            clock: Cell::default(),
             lost: Cell::default(),
             pace: RefCell::default(),
             contact: Cell::default(),
+            access: Cell::default(),
+            may_not_list: Cell::default(),
         }
     }
 
@@ -102,7 +112,7 @@ impl Api {
 
     /// The time by the server's clock, to a second; `None` before its first answer.
     pub(super) fn server_time(&self) -> Option<SystemTime> {
-        self.heard.get().map(|(date, at)| date + at.elapsed())
+        self.clock.get().map(|(date, at)| date + at.elapsed())
     }
 
     /// Whether the server could be reached until now.
@@ -110,6 +120,20 @@ impl Api {
         let contact = self.contact.take();
         self.contact.set(contact.clone());
         contact
+    }
+
+    /// Whether the server answers, and accepts us, by its latest answer.
+    pub(super) fn access(&self) -> Access {
+        if self.may_not_list.get() {
+            return Access::Refused;
+        }
+        let unanswered = if self.requests.get() > 0 { Access::NoAnswer } else { Access::Granted };
+        self.access.get().unwrap_or(unanswered)
+    }
+
+    /// The server refuses to list our Jobs.
+    pub(super) fn note_refusal(&self) {
+        self.may_not_list.set(true);
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -140,7 +164,7 @@ impl Api {
         self.lost.get().is_some_and(|lost| lost.elapsed() < RECOVERY)
     }
 
-    /// How many starts the server bears at once.
+    /// The number of starts at once that suits the server's load.
     pub(super) fn starts_at_once(&self) -> usize {
         self.pace.borrow().at_once()
     }
@@ -167,7 +191,7 @@ impl Api {
                 }
                 Ok(answer) if ask.method == Method::POST && answer.is_conflict() => pauses.next(),
                 Ok(answer) if self.is_recovering() && answer.is_premature() => pauses.next(),
-                Err(Lost::Unprocessed(_)) if self.heard.get().is_some() => pauses.next(),
+                Err(Lost::Unprocessed(_)) if self.clock.get().is_some() => pauses.next(),
                 Ok(_) | Err(Lost::Unprocessed(_) | Lost::Unknown(_)) => Duration::MAX,
             };
             if !self.has_time_for(pause) {
@@ -187,19 +211,27 @@ impl Api {
             let response = self.client.send(request).await.map_err(|error| {
                 let is_unprocessed = pace::is_unprocessed(&error);
                 let lost = self.no_answer(&error);
-                if self.heard.get().is_some() {
+                if self.clock.get().is_some() {
                     self.lost.set(Some(Instant::now()));
                 }
                 if is_unprocessed { Lost::Unprocessed(lost) } else { Lost::Unknown(lost) }
             })?;
             self.note_contact(None);
             self.note_time(response.headers());
-            tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answers");
+            tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answered");
             Answer::of(response).await.map_err(Lost::Unknown)
         };
-        let late =
-            || Err(Lost::Unknown(NoAnswer("the API server did not answer in time".to_owned())));
+        let late = || {
+            let seconds = begun.elapsed().as_secs();
+            Err(Lost::Unknown(NoAnswer(format!(
+                "no answer from the API server within {seconds} s"
+            ))))
+        };
         let answer = timeout_at(end, exchange).await.unwrap_or_else(|_| late())?;
+        self.access.set(Some(match answer.status {
+            StatusCode::UNAUTHORIZED => Access::Refused,
+            _ => Access::Granted,
+        }));
         let mut pace = self.pace.borrow_mut();
         if answer.is_busy() {
             pace.refused();
@@ -217,8 +249,9 @@ impl Api {
     }
 
     fn no_answer(&self, error: &kube::Error) -> NoAnswer {
-        self.note_contact(Some(&cause(error)));
-        NoAnswer(innermost(error))
+        let cause = cause(error);
+        self.note_contact(Some(&cause));
+        NoAnswer(unreachable(&cause, &innermost(error)))
     }
 
     /// Notes whether the server was there.
@@ -231,9 +264,30 @@ impl Api {
     fn note_time(&self, headers: &HeaderMap) {
         let date = headers.get(DATE).and_then(|date| timestamp::date_header(date.to_str().ok()?));
         if let Some(date) = date {
-            self.heard.set(Some((date, Instant::now())));
+            self.clock.set(Some((date, Instant::now())));
         }
     }
+}
+
+/// The error of a request without an answer: `why`, and what to do.
+fn unreachable(cause: &Cause, why: &str) -> String {
+    let remedy = match cause {
+        Cause::Certificate(CertificateFault::UnknownIssuer | CertificateFault::NoRoots) => {
+            "set `certificate-authority` of the cluster in the kubeconfig to the authority that \
+             issued it"
+        }
+        Cause::Certificate(CertificateFault::OtherName) => {
+            "correct `server` of the cluster in the kubeconfig, or set `tls-server-name` there"
+        }
+        Cause::Certificate(fault) => fault.remedy(),
+        _ => {
+            return format!(
+                "no answer from the API server: {why}; check that the cluster is up, and `server` \
+                 in the kubeconfig"
+            );
+        }
+    };
+    format!("the API server's certificate is not trusted: {why}; {remedy}")
 }
 
 fn request(ask: &Ask<'_>) -> Result<Request<Body>, NoAnswer> {
@@ -242,6 +296,9 @@ fn request(ask: &Ask<'_>) -> Result<Request<Body>, NoAnswer> {
     let query = query.finish();
     let uri = if query.is_empty() { ask.path.clone() } else { format!("{}?{query}", ask.path) };
     let mut request = Request::builder().method(ask.method.clone()).uri(uri);
+    if ask.metadata_only {
+        request = request.header(ACCEPT, METADATA_ONLY);
+    }
     if ask.body.is_some() {
         let is_patch = ask.method == Method::PATCH;
         let form = if is_patch { "application/merge-patch+json" } else { "application/json" };
@@ -304,11 +361,11 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| {
             // The error's text may quote the body.
             let why = one_line(&error.to_string(), MAX_MESSAGE);
-            NoAnswer(format!("the API server's answer is not what it should be: {why}"))
+            NoAnswer(format!("cannot read the API server's answer: {why}"))
         })
     }
 
-    /// What the server says of an error, as far as it does.
+    /// The server's description of an error; empty fields where it has none.
     pub(super) fn error(&self) -> Status {
         let said: Status = serde_json::from_slice(&self.body).unwrap_or_default();
         Status { message: one_line(&said.message, MAX_MESSAGE), ..said }

@@ -1,5 +1,5 @@
-//! What the API server says: whether sessions can be kept on this cluster with these credentials.
-//! Creations are dry runs.
+//! `doctor` on a cluster: whether sessions can run there with these credentials. Creations are dry
+//! runs.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -41,7 +41,7 @@ struct Cluster<'a> {
 }
 
 impl Cluster<'_> {
-    /// What stands in the way ends the questions that it answers as well.
+    /// Ends early where a failure answers the remaining checks as well.
     async fn findings(&self, context: Option<&str>, now: SystemTime) -> Vec<Finding> {
         let version = match self.kubernetes.version().await {
             Ok(version) => version,
@@ -49,7 +49,7 @@ impl Cluster<'_> {
         };
         let mut findings =
             vec![server(&version, &inspect::source(context), self.kubernetes.namespace())];
-        let remedy = "let NTP set both: credentials are refused where clocks differ";
+        let remedy = "synchronise both with NTP: servers refuse credentials where clocks differ";
         let theirs = self.kubernetes.server_time();
         findings.extend(theirs.map(|theirs| clock("the API server's", theirs, now, remedy)));
         let user = match self.kubernetes.user().await {
@@ -60,6 +60,7 @@ impl Cluster<'_> {
         findings.extend(self.namespace().await);
         findings.extend(self.permissions(&user).await);
         findings.extend(self.queue().await);
+        findings.extend(self.kubernetes.check_named(self.roles).await);
         if findings.iter().all(|finding| finding.grade != Grade::Fail) {
             findings.extend(self.rehearsals(now).await);
         }
@@ -70,7 +71,7 @@ impl Cluster<'_> {
         let is_absent = self.kubernetes.has_namespace().await == Some(false);
         is_absent.then(|| {
             let remedy = "create it, or set `namespace` in [platform.kubernetes]";
-            Finding::fail(format!("there is no namespace {}", self.kubernetes.namespace()), remedy)
+            Finding::fail(format!("no namespace named {}", self.kubernetes.namespace()), remedy)
         })
     }
 
@@ -86,8 +87,20 @@ impl Cluster<'_> {
     async fn queue(&self) -> Option<Finding> {
         let queue = self.settings.queue_name.as_ref()?;
         Some(match self.kubernetes.queue_is_there().await {
-            Ok(()) => Finding::ok(format!("Kueue is there; queue {queue} admits the sessions")),
             Err(error) => Finding::fail(format!("{error:#}"), "no session starts until then"),
+            Ok(()) => match self.kubernetes.has_local_queue(queue).await {
+                Ok(true) => Finding::ok(format!("Kueue runs, and has the local queue {queue}")),
+                Ok(false) => Finding::fail(
+                    format!(
+                        "no local queue named {queue} in namespace {} (`queue_name` in the roster)",
+                        self.kubernetes.namespace()
+                    ),
+                    "create it, or correct `queue_name`; until then all sessions stay suspended",
+                ),
+                Err(why) => Finding::ok(format!(
+                    "Kueue runs; not checked: whether it has the local queue {queue} ({why})"
+                )),
+            },
         })
     }
 
@@ -150,8 +163,9 @@ fn rights(user: &str, namespace: &str, allowed: &[bool]) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         missing.map(|(missing, _)| refused(missing, user, namespace)).collect();
     if findings.is_empty() {
-        findings
-            .push(Finding::ok(format!("they may do all that is needed in namespace {namespace}")));
+        findings.push(Finding::ok(format!(
+            "{user} has all rights that are needed in namespace {namespace}"
+        )));
     }
     let unexplained = USEFUL.into_iter().zip(useful).filter(|(_, allowed)| !**allowed);
     findings.extend(unexplained.map(|(missing, _)| unexplained_without(missing, user, namespace)));
@@ -159,8 +173,8 @@ fn rights(user: &str, namespace: &str, allowed: &[bool]) -> Vec<Finding> {
     let surplus: Vec<String> = surplus.map(|(surplus, _)| surplus.to_string()).collect();
     if !surplus.is_empty() {
         findings.push(Finding::warn(
-            format!("they may do more than is needed: {}", surplus.join(", ")),
-            "let the coordinator run with the Role `coordinator` of the manifests alone",
+            format!("{user} has more rights than are needed: {}", surplus.join(", ")),
+            "run the coordinator with the Role `coordinator` of the manifests alone",
         ));
     }
     findings
@@ -172,7 +186,7 @@ fn refused(missing: Permission, user: &str, namespace: &str) -> Finding {
 
 fn unexplained_without(missing: Permission, user: &str, namespace: &str) -> Finding {
     let what = format!(
-        "{user} may not {missing} in namespace {namespace}: why a session is stuck stays unexplained"
+        "{user} may not {missing} in namespace {namespace}: the reason why a session is stuck stays unknown"
     );
     Finding::warn(what, grant(missing))
 }
@@ -191,24 +205,22 @@ fn rehearsed(want: &Want, count: u32, answer: anyhow::Result<Start>) -> Finding 
             Finding::ok(format!("the cluster would accept a session of {role} (dry run)"))
         }
         Ok(Start::AlreadyRunning | Start::Superseded) => {
-            Finding::ok(format!("a session of {role} was started by another run in this moment"))
+            Finding::ok(format!("another run has just started a session of {role}"))
         }
         Ok(Start::Held(_)) if want.slot.index().is_some_and(|index| index >= count) => Finding::ok(
-            format!("every slot of {role} has its Job, and the quota has no room for one more"),
+            format!("every slot of {role} has its Job; the quota has no room for one more"),
         ),
         Ok(Start::Held(hold)) => Finding::warn(
             format!("a session of {role} would wait ({}): {}", hold.reason.word(), hold.detail),
             "each cycle tries again",
         ),
         Ok(Start::RateLimited(_)) => Finding::warn(
-            format!(
-                "a session of {role} would wait: the API server takes no more requests for now"
-            ),
+            format!("a session of {role} would wait: the API server is overloaded"),
             "each cycle tries again",
         ),
         Ok(Start::Failed(why)) => Finding::fail(
             format!("a session of {role} could not start (dry run): {why}"),
-            "until then no ended session is replaced",
+            "until then no finished session is replaced",
         ),
         Err(error) => Finding::fail(
             format!("the cluster would not accept a session of {role} (dry run): {error:#}"),

@@ -1,19 +1,20 @@
-//! What is asked about the cluster: who and where we are, what we may do, whether Kueue runs. It
-//! changes nothing there.
+//! Read-only requests about the cluster: its version, our user and rights, Kueue.
 
 use std::fmt;
 use std::time::SystemTime;
 
 use http::{Method, StatusCode};
-use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 
 use super::Kubernetes;
 use super::answer::refusal;
 use super::api::Ask;
-use super::list::unreachable;
+use super::kubeconfig;
 
-/// Whoever brings no credentials; they may not even ask who they are.
+/// The API group of Kueue.
+const KUEUE: &str = "/apis/kueue.x-k8s.io";
+
+/// The user of a request without credentials, who may not even review themselves.
 const ANONYMOUS: &str = "system:anonymous";
 
 /// A verb on a resource of the namespace.
@@ -39,7 +40,7 @@ const fn on_config_maps(verb: &'static str) -> Permission {
     Permission { verb, group: "", resource: "configmaps" }
 }
 
-/// What a cycle, `sessions` and `logs` ask for.
+/// The rights that a cycle, `sessions` and `logs` need.
 pub(crate) const NEEDED: [Permission; 11] = [
     on_jobs("get"),
     on_jobs("list"),
@@ -54,11 +55,11 @@ pub(crate) const NEEDED: [Permission; 11] = [
     on_config_maps("delete"),
 ];
 
-/// What explains a session that is stuck. A cycle works without.
+/// For the reason why a session is stuck. A cycle works without it.
 pub(crate) const USEFUL: [Permission; 1] =
     [Permission { verb: "list", group: "", resource: "events" }];
 
-/// What nothing here asks for, and what could end or change a live session.
+/// Rights that no request of ours needs, and that could end or change a live session.
 pub(crate) const SURPLUS: [Permission; 4] =
     [on_jobs("patch"), on_jobs("update"), on_jobs("deletecollection"), on_pods("delete")];
 
@@ -77,9 +78,9 @@ pub(crate) struct Version {
     pub(crate) number: Option<(u32, u32)>,
 }
 
-/// Where the credentials come from: the kubeconfig's `context`, or the pod that this runs in.
+/// The source of the credentials, for people: the kubeconfig's `context`, or this pod.
 pub(crate) fn source(context: Option<&str>) -> String {
-    let current = || Kubeconfig::read().ok()?.current_context;
+    let current = || kubeconfig::read().ok()?.current_context;
     match context.map(str::to_owned).or_else(current) {
         Some(context) => format!("context {context}"),
         None => "the service account of this pod".to_owned(),
@@ -106,16 +107,17 @@ impl Kubernetes {
         Ok(Version { name: text("gitVersion").to_owned(), number })
     }
 
-    /// As whom the server knows us. Fails when it knows nobody: some answers it gives to everybody.
+    /// Our user name on the server. Fails without authentication, which `/version` does not need.
     pub(crate) async fn user(&self) -> anyhow::Result<String> {
         let review =
             json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
         let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews".to_owned();
         let review = self.expect(Method::POST, path, Some(&review)).await;
-        let is_nobody = |error: &anyhow::Error| error.to_string().contains(ANONYMOUS);
+        let is_anonymous = |error: &anyhow::Error| error.to_string().contains(ANONYMOUS);
         match review {
-            Err(error) if is_nobody(&error) => anyhow::bail!(
-                "the API server does not know who asks; give the kubeconfig's user a token or a certificate"
+            Err(error) if is_anonymous(&error) => anyhow::bail!(
+                "not authenticated to the API server; add a token or client certificate to the \
+                 kubeconfig user"
             ),
             review => Ok(review?["status"]["userInfo"]["username"]
                 .as_str()
@@ -124,10 +126,10 @@ impl Kubernetes {
         }
     }
 
-    /// Whether the namespace exists; `None` when the server does not tell, as it need not.
+    /// Whether the namespace exists; `None` where we have no right to read it, and need none.
     pub(crate) async fn has_namespace(&self) -> Option<bool> {
         let path = format!("/api/v1/namespaces/{}", self.namespace());
-        let ask = Ask { method: Method::GET, path, query: &[], body: None };
+        let ask = Ask { path, ..Ask::default() };
         match self.api.ask(&ask).await.ok()?.status {
             StatusCode::OK => Some(true),
             StatusCode::NOT_FOUND => Some(false),
@@ -155,9 +157,8 @@ impl Kubernetes {
         Ok(review["status"]["allowed"].as_bool().unwrap_or(false))
     }
 
-    /// Whether Jobs may be created: with a queue in the roster, only where Kueue runs. Without it
-    /// the label that asks for admission means nothing, and Jobs would start uncounted. Asked once
-    /// per run.
+    /// Fails where the roster names a queue and Kueue is not installed: without it the queue's label
+    /// has no effect, and all Jobs would start at once. One request per run.
     pub(crate) async fn queue_is_there(&self) -> anyhow::Result<()> {
         let Some(queue) = &self.settings.kubernetes.queue_name else { return Ok(()) };
         let known = self.queue.get_or_init(|| self.ask_for_kueue(queue)).await;
@@ -165,14 +166,32 @@ impl Kubernetes {
     }
 
     async fn ask_for_kueue(&self, queue: &str) -> Result<(), String> {
-        let path = "/apis/kueue.x-k8s.io".to_owned();
-        let ask = Ask { method: Method::GET, path, query: &[], body: None };
-        let answer = self.api.ask(&ask).await.map_err(|lost| unreachable(&lost.0))?;
+        let ask = Ask { path: KUEUE.to_owned(), ..Ask::default() };
+        let answer = self.api.ask(&ask).await.map_err(|lost| lost.0)?;
         match answer.status {
             StatusCode::OK => Ok(()),
             StatusCode::NOT_FOUND => Err(format!(
-                "queue_name is {queue:?}, but this cluster has no Kueue; install it, or take `queue_name` out of [platform.kubernetes]"
+                "`queue_name` is {queue:?}, and this cluster has no Kueue; install it, or take \
+                 `queue_name` out of [platform.kubernetes]"
             )),
+            _ => Err(refusal(&answer)),
+        }
+    }
+
+    /// Whether Kueue has the local queue in the namespace; the error says why that is unknown.
+    pub(crate) async fn has_local_queue(&self, queue: &str) -> Result<bool, String> {
+        let group = Ask { path: KUEUE.to_owned(), ..Ask::default() };
+        let group = self.api.ask(&group).await.map_err(|lost| lost.0)?;
+        let group: Value = group.parse().map_err(|lost| lost.0)?;
+        let version = group["preferredVersion"]["version"].as_str();
+        let version = version.ok_or("Kueue does not name its preferred version")?;
+        let namespace = self.namespace();
+        let path = format!("{KUEUE}/{version}/namespaces/{namespace}/localqueues/{queue}");
+        let answer = self.api.ask(&Ask { path, ..Ask::default() }).await.map_err(|lost| lost.0)?;
+        match answer.status {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            StatusCode::FORBIDDEN => Err("these credentials may not read it".to_owned()),
             _ => Err(refusal(&answer)),
         }
     }
@@ -183,9 +202,8 @@ impl Kubernetes {
         path: String,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let ask = Ask { method, path, query: &[], body };
-        let answer =
-            self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(unreachable(&lost.0)))?;
+        let ask = Ask { method, path, body, ..Ask::default() };
+        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
         anyhow::ensure!(answer.status.is_success(), "{}", refusal(&answer));
         answer.parse().map_err(|lost| anyhow::anyhow!(lost.0))
     }

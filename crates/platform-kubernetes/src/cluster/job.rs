@@ -34,26 +34,34 @@ pub(super) fn job(
     over(over(defaults(), template), generated(settings, want, container, new))
 }
 
-/// Passes the `restricted` Pod Security Standard.
+/// What a template may set otherwise. Passes the `restricted` Pod Security Standard.
 fn defaults() -> Value {
-    json!({ "spec": { "template": { "spec": {
-        "automountServiceAccountToken": false,
-        "enableServiceLinks": false,
-        "terminationGracePeriodSeconds": 30,
-        "securityContext": {
-            "runAsNonRoot": true,
-            "runAsUser": 1000,
-            "runAsGroup": 1000,
-            "fsGroup": 1000,
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
-        "containers": [{
-            "name": AGENT,
+    json!({ "spec": { "template": {
+        "metadata": { "annotations": {
+            // A session that is moved is a session that is lost: without these, the cluster
+            // autoscaler and Karpenter drain its node to save money.
+            "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+            "karpenter.sh/do-not-disrupt": "true",
+        } },
+        "spec": {
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": 30,
             "securityContext": {
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": { "drop": ["ALL"] },
+                "runAsNonRoot": true,
+                "runAsUser": 1000,
+                "runAsGroup": 1000,
+                "fsGroup": 1000,
+                "seccompProfile": { "type": "RuntimeDefault" },
             },
-        }],
-    } } } })
+            "containers": [{
+                "name": AGENT,
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": { "drop": ["ALL"] },
+                },
+            }],
+        },
+    } } })
 }

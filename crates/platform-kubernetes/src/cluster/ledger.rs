@@ -1,4 +1,4 @@
-//! The ledger: what a slot's sessions came to, for as long as no Job of the slot says it.
+//! The ledger: the history of a slot while the slot has no Job.
 //!
 //! A Job carries the history of its slot. Between the deletion of an ended Job and the creation of
 //! its successor there is none, and a cycle that dies there would leave a slot without generation
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::answer::refusal;
 use super::api::{Api, Ask};
-use super::list::{Refused, pages, unreachable};
+use super::list::{Refused, pages};
 use crate::generated::FLEET;
 use coordinator_core::fleet::{FleetName, Run};
 use volume::{Day, Volume, VolumeName};
@@ -49,7 +49,7 @@ pub(super) struct Ledger {
     has_pruned: Cell<bool>,
 }
 
-/// What a look at the ledger found.
+/// The result of a read of the ledger.
 struct Read {
     /// When the look began; `None` for what is assumed.
     at: Option<Instant>,
@@ -87,16 +87,16 @@ pub(super) enum Mode {
     DryRun,
 }
 
-/// One write, as the caller wants it.
+/// The caller's side of a write.
 #[derive(Clone, Copy)]
-pub(super) struct Pass<'a> {
+pub(super) struct WriteContext<'a> {
     pub(super) api: &'a Api,
     /// By the server's clock.
     pub(super) now: SystemTime,
     pub(super) mode: Mode,
 }
 
-/// What became of one write.
+/// The result of one write.
 enum Written {
     Yes(Volume),
     /// Another cycle wrote it since it was read.
@@ -136,7 +136,7 @@ impl Ledger {
     /// written at once.
     pub(super) async fn record(
         &self,
-        pass: Pass<'_>,
+        pass: WriteContext<'_>,
         session: &str,
         runs: &[Run],
     ) -> Result<(), Unrecorded> {
@@ -191,7 +191,7 @@ impl Ledger {
 
     async fn write(
         &self,
-        pass: Pass<'_>,
+        pass: WriteContext<'_>,
         read: &mut Option<Read>,
         due: &BTreeMap<String, Vec<Run>>,
     ) -> Result<(), String> {
@@ -255,7 +255,11 @@ impl Ledger {
     }
 
     /// Creates the volume, or replaces exactly the version that was read.
-    async fn put(&self, Pass { api, mode, .. }: Pass<'_>, volume: Volume) -> Written {
+    async fn put(
+        &self,
+        WriteContext { api, mode, .. }: WriteContext<'_>,
+        volume: Volume,
+    ) -> Written {
         let name = volume.name.written(&self.fleet);
         let body = self.config_map(&name, &volume);
         let (method, path) = match volume.version {
@@ -265,9 +269,12 @@ impl Ledger {
         let query = [("dryRun", "All")];
         let query = if mode == Mode::DryRun { &query[..] } else { &[] };
         let failed = |why: String| format!("the ledger {name} cannot be written: {why}");
-        let answer = match api.ask(&Ask { method, path, query, body: Some(&body) }).await {
+        let answer = match api
+            .ask(&Ask { method, path, query, body: Some(&body), ..Ask::default() })
+            .await
+        {
             Ok(answer) => answer,
-            Err(lost) => return Written::Unknown(failed(unreachable(&lost.0))),
+            Err(lost) => return Written::Unknown(failed(lost.0)),
         };
         match answer.status {
             status if status.is_success() => match answer.parse::<ConfigMap>() {
@@ -305,15 +312,12 @@ impl Ledger {
         map
     }
 
-    /// Removes what nothing reads any more. What stays is removed by a later cycle.
-    async fn prune(&self, Pass { api, now, .. }: Pass<'_>, volumes: &[Volume]) {
+    /// Removes ConfigMaps that are no longer read. A later cycle removes what stays.
+    async fn prune(&self, WriteContext { api, now, .. }: WriteContext<'_>, volumes: &[Volume]) {
         for expired in volume::expired(volumes, now) {
             let name = expired.written(&self.fleet);
             let path = format!("{}/{name}", api.config_maps());
-            let why = match api
-                .ask(&Ask { method: Method::DELETE, path, query: &[], body: None })
-                .await
-            {
+            let why = match api.ask(&Ask { method: Method::DELETE, path, ..Ask::default() }).await {
                 Ok(answer)
                     if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND =>
                 {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ use super::stuck::{self, Events, Signs};
 use crate::generated::{FLEET, SLOT};
 use coordinator_core::fleet::{Listing, Slot, SlotRecord, Unmanaged};
 
-/// What `kubectl` asks for, too.
+/// The page size of `kubectl`.
 pub(super) const PAGE: &str = "500";
 
 /// A list of the first page to the last, begun again when the server forgot it in between.
@@ -37,7 +37,7 @@ const MAX_EXPLAINING: Duration = Duration::from_secs(10);
 
 /// The fleet's Jobs and pods by slot, as one list showed them.
 #[derive(Debug)]
-pub(super) struct View {
+pub(super) struct Snapshot {
     /// When the list was complete: what it does not show was gone by then.
     pub(super) at: Instant,
     pub(super) jobs: BTreeMap<Slot, Job>,
@@ -72,14 +72,23 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// Asks for all Jobs of the fleet. A partial list is a failed list.
-pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View> {
+pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<Snapshot> {
     // Before the Jobs: what starts in between shows in the Jobs, or supersedes what is planned.
     let registers =
         if settings.has_items { Some(register::list(api, &settings.fleet).await?) } else { None };
     let selector = format!("{FLEET}={}", settings.fleet);
-    let jobs: Vec<Job> = pages(api, &api.jobs(), &[("labelSelector", &selector)]).await?;
+    let jobs: anyhow::Result<Vec<Job>> =
+        pages(api, &api.jobs(), &[("labelSelector", &selector)]).await;
+    let is_forbidden = |error: &anyhow::Error| {
+        let refused = error.downcast_ref::<Refused>();
+        refused.is_some_and(|refused| refused.status == StatusCode::FORBIDDEN)
+    };
+    if jobs.as_ref().err().is_some_and(is_forbidden) {
+        api.note_refusal();
+    }
+    let jobs = jobs?;
     let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
-    let mut view = View { at, jobs: BTreeMap::new(), pods, registers, events: None, strangers };
+    let mut view = Snapshot { at, jobs: BTreeMap::new(), pods, registers, events: None, strangers };
     for job in jobs {
         match Slot::parse(&settings.fleet, job.name())
             .filter(|slot| slot.session_name(&settings.fleet) == job.name())
@@ -111,7 +120,7 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<View>
         let explained =
             explained.unwrap_or_else(|_| anyhow::bail!("timed out after {MAX_EXPLAINING:?}"));
         view.events = explained.unwrap_or_else(|error| {
-            tracing::warn!("why sessions are stuck is not known in full: {error:#}");
+            tracing::warn!("some reasons why sessions are stuck are unknown: {error:#}");
             None
         });
     }
@@ -133,15 +142,15 @@ async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Op
     stuck::events(api).await.map(Some)
 }
 
-/// Pods tell exit codes, last words, and why a session does not start. The fleet can be kept
-/// without.
+/// Pods have exit codes, last output, and the reason why a session does not start. A cycle works
+/// without them.
 async fn pods(api: &Api, selector: &str) -> Pods {
     let query = [("labelSelector", selector), ("fieldSelector", "status.phase!=Running")];
     let found: anyhow::Result<Vec<Pod>> = pages(api, &api.pods(), &query).await;
     match found {
         Ok(pods) => Pods::new(pods),
         Err(error) => {
-            tracing::warn!("exit codes and last words are unknown: {error:#}");
+            tracing::warn!("exit codes and last output are unknown: {error:#}");
             Pods::default()
         }
     }
@@ -162,12 +171,11 @@ pub(super) async fn pages<T: DeserializeOwned>(
         if !next.is_empty() {
             query.push(("continue", &next));
         }
-        let ask = Ask { method: Method::GET, path: path.to_owned(), query: &query, body: None };
-        let answer =
-            api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        let ask = Ask { path: path.to_owned(), query: &query, ..Ask::default() };
+        let answer = api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
         match answer.status {
             StatusCode::OK => {
-                let page: Page<T> = answer.parse().map_err(|lost| anyhow::anyhow!("{}", lost.0))?;
+                let page: Page<T> = answer.parse().map_err(|lost| anyhow::anyhow!(lost.0))?;
                 items.extend(page.items);
                 next = page.metadata.continue_.unwrap_or_default();
                 if next.is_empty() {
@@ -183,7 +191,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
             status => anyhow::bail!(Refused { status, why: refusal(&answer) }),
         }
     }
-    anyhow::bail!("the list of the API server does not end: {MAX_PAGES} pages")
+    anyhow::bail!("the API server's list has more than {MAX_PAGES} pages")
 }
 
 /// One page of a list.
@@ -192,20 +200,13 @@ pub(super) async fn page<T: DeserializeOwned>(
     path: &str,
     query: &[(&str, &str)],
 ) -> anyhow::Result<Page<T>> {
-    let ask = Ask { method: Method::GET, path: path.to_owned(), query, body: None };
-    let answer = api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+    let ask = Ask { path: path.to_owned(), query, ..Ask::default() };
+    let answer = api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
     anyhow::ensure!(answer.status == StatusCode::OK, "{}", refusal(&answer));
-    answer.parse().map_err(|lost| anyhow::anyhow!("{}", lost.0))
+    answer.parse().map_err(|lost| anyhow::anyhow!(lost.0))
 }
 
-/// What to do when there was no answer.
-pub(super) fn unreachable(why: &str) -> String {
-    format!(
-        "no answer from the API server (is the cluster up, and does the kubeconfig name it?): {why}"
-    )
-}
-
-impl View {
+impl Snapshot {
     /// The same in the terms of every platform, at `now` by the server's clock.
     pub(super) fn listing(&self, settings: &Settings, now: Option<SystemTime>) -> Listing {
         let remembered = self.registers.iter().flat_map(BTreeMap::keys);
@@ -219,7 +220,8 @@ impl View {
         let unmanaged = live.map(|job| Unmanaged {
             session: job.name().to_owned(),
             reason: format!(
-                "carries the fleet's label but {SLOT} names no slot of it; nothing counts or touches it"
+                "it has the fleet's label, but {SLOT} does not name a slot of the fleet; it is neither counted nor \
+                 touched"
             ),
         });
         Listing {
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_answer_is_not_read_for_ever() {
+    async fn an_endless_answer_is_cut_off() {
         const MIB: &[u8] = &[b' '; 1 << 20];
         let sent = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&sent);
@@ -302,14 +304,14 @@ mod tests {
     async fn a_list_that_always_has_a_next_page_ends() {
         let page = || json(200, r#"{"metadata":{"continue":"on"},"items":[]}"#);
         let (error, requests) = refused(page).await;
-        assert!(error.contains("does not end"), "{error}");
+        assert!(error.contains("has more than"), "{error}");
         assert_eq!(requests, MAX_PAGES as u64);
     }
 
     #[tokio::test]
     async fn a_pause_of_more_years_than_a_clock_has_is_not_waited_for() {
         let (error, requests) = refused(|| json(429, "{}")).await;
-        assert!(error.contains("no time"), "{error}");
+        assert!(error.contains("overloaded"), "{error}");
         assert_eq!(requests, 1);
     }
 

@@ -28,11 +28,11 @@ const MAX_SLOWDOWN: u32 = 4;
 
 const TOLERANCE: Duration = Duration::from_millis(200);
 
-/// What the answers so far say of the way to the server, and of its load.
+/// The latency and load of the server, as measured so far.
 #[derive(Debug)]
 pub(super) struct Pace {
     fastest: Option<Duration>,
-    /// What an answer takes lately.
+    /// The recent time to an answer.
     usual: Duration,
     /// As many as the server bears.
     bearable: usize,
@@ -94,7 +94,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Whether a request that ended with this error did not reach any handler of the server:
 ///
 /// * no connection could be made;
-/// * the connection closed before the request was written to it (hyper's `Canceled` says nothing
+/// * the connection closed before the request was written to it (hyper's `Canceled` proves nothing
 ///   else);
 /// * the server refused the stream: `RST_STREAM` with `REFUSED_STREAM` (RFC 9113, 8.7);
 /// * the server closed the connection with a `GOAWAY` that names an earlier stream as the last one

@@ -1,4 +1,4 @@
-//! What a Job says of its session, and the history that it carries on.
+//! A session as its Job shows it, and the history that the Job carries on.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -108,7 +108,7 @@ struct Written {
 }
 
 impl Predecessor {
-    /// What the ledger remembers of a slot without a Job; `None` where that is nothing.
+    /// From the ledger, for a slot without a Job; `None` for an empty history.
     pub(super) fn remembered(history: Vec<Run>) -> Option<Self> {
         let generation = history.last()?.generation;
         Some(Self { uid: None, generation, history })
@@ -157,7 +157,7 @@ impl Written {
     }
 }
 
-/// The runs of an annotation. One that somebody garbled is not a history: the slot then starts
+/// The runs of an annotation. A garbled annotation is not a history: the slot then starts
 /// without backoff, once.
 fn read(annotation: &str) -> Vec<Run> {
     let runs: Vec<Written> = serde_json::from_str(annotation).unwrap_or_default();
@@ -183,7 +183,7 @@ impl Job {
         self.annotation(CYCLE)
     }
 
-    /// What it works on, where its slot is a work item's.
+    /// The work item's id, where the slot is a work item's.
     pub(super) fn item_run(&self) -> Option<ItemRun> {
         let id = self.annotation(ITEM)?.to_owned();
         let role = RoleKey::parse(self.metadata.labels.as_ref()?.get(ROLE)?).ok()?;
@@ -199,7 +199,7 @@ impl Job {
         self.metadata.creation_timestamp.as_ref().map(system_time)
     }
 
-    /// Since when somebody wants it gone; what it still waits for (a finalizer) keeps the name.
+    /// Since when it is being deleted; a finalizer still keeps the name.
     pub(super) fn deleted_at(&self) -> Option<SystemTime> {
         self.metadata.deletion_timestamp.as_ref().map(system_time)
     }
@@ -210,7 +210,7 @@ impl Job {
     }
 
     /// Complete or Failed: no process of it runs, and nothing changes that any more (KEP-4368, from
-    /// Kubernetes 1.31 on). Nothing else says so, least of all `active` 0.
+    /// Kubernetes 1.31 on). Nothing else is proof, `active` 0 least of all.
     pub(super) fn end(&self) -> Option<&JobCondition> {
         self.condition("Complete").or_else(|| self.condition("Failed"))
     }
@@ -239,7 +239,7 @@ impl Job {
         }
     }
 
-    /// What a successor takes over; only for a terminal Job.
+    /// The part that a successor takes over; only for a terminal Job.
     pub(super) fn predecessor(&self, pods: &Pods) -> Predecessor {
         let mut history = self.earlier_runs();
         history.extend(self.end().map(|end| self.run(end, pods.of(self))));
@@ -277,7 +277,7 @@ impl Job {
     }
 }
 
-/// The pod's own deadline ends as an ordinary failure of the Job, so the pod is asked, too.
+/// The pod's own deadline ends as an ordinary failure of the Job, so the pod counts, too.
 fn outcome(end: &JobCondition, pod: Option<&Pod>) -> Outcome {
     const DEADLINE: &str = "DeadlineExceeded";
     let pod_reason = pod.and_then(|pod| pod.status.as_ref()?.reason.as_deref());
@@ -329,7 +329,7 @@ impl Pod {
         self.metadata.creation_timestamp.as_ref().map(system_time)
     }
 
-    /// When it was told to end.
+    /// When its deletion was requested.
     pub(super) fn deleted_at(&self) -> Option<SystemTime> {
         self.metadata.deletion_timestamp.as_ref().map(system_time)
     }
@@ -376,7 +376,7 @@ fn detail(
         end.reason.as_deref()
     };
     let reason = pod_reason.or_else(|| terminated?.reason.as_deref()).or(end_reason);
-    // They say no more than the outcome does.
+    // They repeat the outcome.
     let reason =
         reason.filter(|reason| !["Completed", "Error", "CompletionsReached"].contains(reason));
     let words = terminated.and_then(|state| state.message.as_deref()).map(str::trim);
@@ -388,12 +388,12 @@ fn detail(
     .map(|detail| one_line(&detail, MAX_REASON))
 }
 
-/// Of a log that stands in for the message, the end says what happened.
+/// Where a log stands in for the message, its end matters.
 fn last_line(words: &str) -> &str {
     words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or(words).trim()
 }
 
-/// A time of the API. Its zero is in the year 1, which nobody meant and no record of ours can hold.
+/// A time of the API. Its zero value, in the year 1, means that it is not set.
 pub(super) fn system_time(time: &Time) -> SystemTime {
     SystemTime::from(time.0).max(SystemTime::UNIX_EPOCH)
 }

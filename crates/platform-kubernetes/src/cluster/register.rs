@@ -22,7 +22,7 @@ use super::answer::refusal;
 use super::api::{Api, Ask};
 use super::ledger::Mode;
 use super::ledger::{KeptRun, MAX_DATA_BYTES};
-use super::list::{pages, unreachable};
+use super::list::pages;
 use super::record::{Job, Pods};
 use crate::generated::{FLEET, start_key};
 use coordinator_core::fleet::{FleetName, HISTORY, ItemRun, Outcome, Run, Slot, SlotRecord};
@@ -42,14 +42,14 @@ const MAX_START_KEYS: usize = 100;
 /// Registers by slot, and those that cannot be read: why.
 pub(super) type Registers = BTreeMap<Slot, Result<Register, String>>;
 
-/// What is remembered of one work item.
+/// The history of one work item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Register {
     /// `None` before it is created.
     version: Option<Version>,
     /// The newest generation that was let start; 0 before the first.
     pub(super) generation: u64,
-    /// What that generation works on.
+    /// The item's id as of that generation.
     item: Option<ItemRun>,
     /// When that generation was let start.
     started: Option<SystemTime>,
@@ -66,7 +66,7 @@ struct Version {
     resource: String,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug)]
 pub(super) enum Stored {
     Yes,
@@ -115,7 +115,7 @@ impl Register {
         next
     }
 
-    /// Adds runs that are not in it yet. What was let start without them may start no more.
+    /// Adds runs that are not in it yet. A start permitted before this is void.
     fn remember(&mut self, runs: &[Run]) {
         for run in runs {
             if let Entry::Vacant(place) = self.runs.entry(run.generation) {
@@ -149,7 +149,7 @@ impl Register {
         self.remember(&[lost]);
     }
 
-    /// What the slot's sessions came to as far as register and Job remember, oldest first.
+    /// The slot's runs by register and Job, oldest first.
     pub(super) fn history(&self, of_job: Vec<Run>) -> Vec<Run> {
         let mut runs = self.runs.clone();
         for run in of_job {
@@ -250,9 +250,12 @@ impl Register {
         let query = [("dryRun", "All")];
         let query = if mode == Mode::DryRun { &query[..] } else { &[] };
         let failed = |why: String| format!("the register {session} cannot be written: {why}");
-        let answer = match api.ask(&Ask { method, path, query, body: Some(&body) }).await {
+        let answer = match api
+            .ask(&Ask { method, path, query, body: Some(&body), ..Ask::default() })
+            .await
+        {
             Ok(answer) => answer,
-            Err(lost) => return Stored::Unknown(failed(unreachable(&lost.0))),
+            Err(lost) => return Stored::Unknown(failed(lost.0)),
         };
         match answer.status {
             status if status.is_success() && answer.is_object() => Stored::Yes,
@@ -274,7 +277,7 @@ impl Register {
             "preconditions": { "uid": uid, "resourceVersion": resource },
         });
         let path = format!("{}/{session}", api.config_maps());
-        let ask = Ask { method: Method::DELETE, path, query: &[], body: Some(&options) };
+        let ask = Ask { method: Method::DELETE, path, body: Some(&options), ..Ask::default() };
         match api.ask(&ask).await {
             Ok(answer) if answer.status.is_success() => Stored::Yes,
             Ok(answer) if matches!(answer.status, StatusCode::CONFLICT | StatusCode::NOT_FOUND) => {

@@ -1,4 +1,4 @@
-//! What a person asks for about one session: to end it, to read what its agent wrote.
+//! What people do with one session: end it, read its agent's output.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -10,17 +10,17 @@ use super::Kubernetes;
 use super::answer::{no_stream, refusal};
 use super::api::Ask;
 use super::connect::innermost;
-use super::list::{Page, unreachable};
+use super::list::Page;
 use super::record::{Pod, Pods};
 use crate::generated::AGENT;
 use coordinator_core::fleet::Slot;
 use coordinator_core::platform::StopAnswer;
 
-/// Who ended the session, where a person did.
+/// The person who ended the session, if one did.
 pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 
 impl Kubernetes {
-    /// Ends the slot's live session because the person `by` says so. The Job's deadline is set to
+    /// Ends the slot's live session on behalf of the person `by`. The Job's deadline is set to
     /// now, so that its controller ends the pod with its grace and the record stays. It takes a
     /// permission that the coordinator's own Role lacks.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
@@ -35,9 +35,8 @@ impl Kubernetes {
             "spec": { "activeDeadlineSeconds": 1 },
         });
         let path = format!("{}/{session}", self.api.jobs());
-        let ask = Ask { method: Method::PATCH, path, query: &[], body: Some(&patch) };
-        let answer =
-            self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        let ask = Ask { method: Method::PATCH, path, body: Some(&patch), ..Ask::default() };
+        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
         match answer.status {
             StatusCode::OK => Ok(StopAnswer::Asked { generation: Some(job.generation()) }),
             StatusCode::NOT_FOUND => Ok(StopAnswer::NotLive),
@@ -72,7 +71,10 @@ impl Kubernetes {
         let pods = self.pods_of(&session).await.map_err(|why| anyhow::anyhow!(why))?;
         let pod = pods.of(&job).and_then(|pod| pod.metadata.name.as_deref());
         let pod = pod.ok_or_else(|| {
-            anyhow::anyhow!("{session} has no pod: it has not started, or its pod was removed; `kubectl describe job {session}` tells more")
+            anyhow::anyhow!(
+                "{session} has no pod: it has not started, or its pod was removed; \
+                 `kubectl describe job {session}` shows more"
+            )
         })?;
         self.stream(pod, follow).await
     }
@@ -85,8 +87,8 @@ impl Kubernetes {
         let query = [("container", AGENT), ("follow", "true")];
         let query = if follow { &query[..] } else { &query[..1] };
         let path = format!("{}/{pod}/log", self.api.pods());
-        let response = self.api.open(&Ask { method: Method::GET, path, query, body: None }).await;
-        let response = response.map_err(|lost| anyhow::anyhow!("{}", unreachable(&lost.0)))?;
+        let response = self.api.open(&Ask { path, query, ..Ask::default() }).await;
+        let response = response.map_err(|lost| anyhow::anyhow!(lost.0))?;
         if response.status() != StatusCode::OK {
             anyhow::bail!("no log of pod {pod}: {}", no_stream(response).await);
         }
@@ -101,8 +103,8 @@ impl Kubernetes {
     pub(super) async fn pods_of(&self, session: &str) -> Result<Pods, String> {
         let selector = format!("batch.kubernetes.io/job-name={session}");
         let query = [("labelSelector", selector.as_str())];
-        let ask = Ask { method: Method::GET, path: self.api.pods(), query: &query, body: None };
-        let answer = self.api.ask(&ask).await.map_err(|lost| unreachable(&lost.0))?;
+        let ask = Ask { path: self.api.pods(), query: &query, ..Ask::default() };
+        let answer = self.api.ask(&ask).await.map_err(|lost| lost.0)?;
         match answer.status {
             StatusCode::OK => {
                 answer.parse::<Page<Pod>>().map(|page| Pods::new(page.items)).map_err(|lost| lost.0)

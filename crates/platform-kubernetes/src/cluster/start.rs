@@ -1,4 +1,4 @@
-//! Fills one slot: looks who holds its name, decides, and lets the API server have the last word.
+//! Fills one slot: looks up the holder of its name and decides; the API server enforces the result.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +10,7 @@ use super::Kubernetes;
 use super::answer::{Created, Deleted, refusal};
 use super::api::Ask;
 use super::job;
-use super::ledger::{Mode, Pass, Unrecorded};
-use super::list::unreachable;
+use super::ledger::{Mode, Unrecorded, WriteContext};
 use super::record::{Job, Pods, Predecessor};
 use crate::generated::{FLEET, NewSession};
 use coordinator_core::backoff::{self, BackoffSettings};
@@ -28,13 +27,13 @@ const QUOTA_PAUSES: [Duration; 4] = [
     Duration::from_secs(5),
 ];
 
-/// Who has the slot's name.
+/// The holder of the slot's name.
 #[derive(Debug)]
 enum Holder {
     None,
     /// A session that is not over, whatever its pod does.
     Live,
-    /// A terminal Job that somebody deleted, and that a finalizer keeps.
+    /// A terminal Job that is being deleted, and that a finalizer keeps.
     Leaving,
     /// A session that ended: a terminal Job, which may be replaced, or one that is gone and that is
     /// in the ledger.
@@ -45,13 +44,13 @@ enum Holder {
     Unknown(String),
 }
 
-/// What to do about a slot.
+/// The decision on a slot.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// Create a Job, after this one when there is one.
     Create(Option<Predecessor>),
     Answer(Start),
-    /// Nothing but a person can go on: why, and what to do.
+    /// A person must act: why, and what to do.
     Fail(String),
 }
 
@@ -61,7 +60,7 @@ struct Turn<'a> {
     now: SystemTime,
 }
 
-/// What became of the removal of an ended session.
+/// The result of removing an ended session.
 enum Removed {
     Yes,
     /// The name is free, and the answer to the removal was lost: another cycle may have replaced
@@ -76,14 +75,14 @@ fn decide(session: &str, holder: Holder, restraint: &BackoffSettings, now: Syste
     match holder {
         Holder::None => Step::Create(None),
         Holder::Live => Step::Answer(Start::AlreadyRunning),
-        Holder::Leaving => Step::Answer(Start::Held(name_held(session))),
+        Holder::Leaving => Step::Answer(Start::Held(name_held())),
         Holder::Ended(predecessor) => {
             match backoff::hold(session, &predecessor.history, restraint, now) {
                 Some(hold) => Step::Answer(Start::Held(hold)),
                 None => Step::Create(Some(predecessor)),
             }
         }
-        Holder::Stranger => Step::Fail(stranger(session)),
+        Holder::Stranger => Step::Fail(stranger()),
         Holder::Unknown(why) => Step::Answer(Start::Held(hold(HoldReason::Unknown, why))),
     }
 }
@@ -92,17 +91,17 @@ fn hold(reason: HoldReason, detail: String) -> Hold {
     Hold { reason, until: None, detail }
 }
 
-fn name_held(session: &str) -> Hold {
-    let detail = format!(
-        "a Job that is being deleted still has the name; `kubectl get job {session} -o yaml` shows its finalizers"
-    );
-    hold(HoldReason::Orphan, detail)
+// The report names the slot beside a detail, and folds slots of one detail: no Job's name in it.
+
+fn name_held() -> Hold {
+    let detail = "a Job that is being deleted still has the name; `kubectl get jobs -o yaml` shows \
+                  its finalizers";
+    hold(HoldReason::Orphan, detail.to_owned())
 }
 
-fn stranger(session: &str) -> String {
-    format!(
-        "a Job that is not the coordinator's has the name {session}; rename it, or give this fleet another `fleet` or namespace"
-    )
+fn stranger() -> String {
+    "another program's Job has this name; rename it, or give this fleet another `fleet` or namespace"
+        .to_owned()
 }
 
 impl Kubernetes {
@@ -168,8 +167,8 @@ impl Kubernetes {
         }
     }
 
-    /// Removes the ended session by its identity, then creates the next. Whoever finds that
-    /// somebody else was first leaves the slot to them.
+    /// Removes the ended session by its uid, then creates the next. Where another cycle was first,
+    /// the slot is left to it.
     async fn replace(
         &self,
         want: &Want,
@@ -236,13 +235,13 @@ impl Kubernetes {
     ) -> Option<Start> {
         match self
             .ledger
-            .record(Pass { api: &self.api, now, mode }, session, &predecessor.history)
+            .record(WriteContext { api: &self.api, now, mode }, session, &predecessor.history)
             .await
         {
             Ok(()) => None,
-            Err(Unrecorded::Failed(why)) => Some(Start::Failed(format!(
-                "{why}; without it this cycle replaces no ended session"
-            ))),
+            Err(Unrecorded::Failed(why)) => {
+                Some(Start::Failed(format!("{why}; until it can, no finished session is replaced")))
+            }
             Err(Unrecorded::FailedBefore(why)) => {
                 Some(Start::Held(hold(HoldReason::RoleFailed, why)))
             }
@@ -268,7 +267,7 @@ impl Kubernetes {
         }
     }
 
-    /// After everything but a clear answer, the Job itself tells who made it.
+    /// After an unclear answer, the Job itself shows which cycle created it.
     async fn conclude(
         &self,
         session: &str,
@@ -278,7 +277,7 @@ impl Kubernetes {
         let started = Start::Started { generation: new.generation };
         let (doubt, was_lost) = match created {
             Created::Yes => return Ok(started),
-            Created::NameHeld => return Ok(Start::Held(name_held(session))),
+            Created::NameHeld => return Ok(Start::Held(name_held())),
             Created::QuotaFull(why) => return Ok(Start::Held(hold(HoldReason::Quota, why))),
             Created::Refused(why) => anyhow::bail!(why),
             Created::NameTaken => (None, false),
@@ -289,7 +288,7 @@ impl Kubernetes {
             |why| format!("{why}; it may still start: the next cycle's inventory shows it");
         match (self.look_back(session, was_lost).await, doubt) {
             (Ok(Some(job)), _) if job.cycle() == Some(new.cycle.0.as_str()) => Ok(started),
-            (Ok(Some(job)), _) if !self.is_ours(&job) => anyhow::bail!(stranger(session)),
+            (Ok(Some(job)), _) if !self.is_ours(&job) => anyhow::bail!(stranger()),
             (_, None) | (Ok(Some(_)), Some(_)) => Ok(Start::AlreadyRunning),
             // The server is back, and others need not wait for the next cycle.
             (Ok(None), Some(why)) if was_lost => Ok(Start::Failed(may_start(why))),
@@ -297,7 +296,7 @@ impl Kubernetes {
         }
     }
 
-    /// From the inventory of this cycle; without one, the slot is looked up on its own (R1-013).
+    /// From the inventory of this cycle; without one, the slot is looked up on its own.
     async fn holder(&self, want: &Want, session: &str) -> Holder {
         let seen = self.view.borrow().as_ref().map(|view| {
             let job = view.jobs.get(&want.slot);
@@ -325,7 +324,7 @@ impl Kubernetes {
         self.holding(job, &pods)
     }
 
-    /// Who had the name of a slot that had no Job at that time.
+    /// The last session of a slot that had no Job at that time, from the ledger.
     async fn remembered(&self, session: &str, at: Instant) -> Holder {
         match self.ledger.history(&self.api, session, at).await {
             Ok(history) => Predecessor::remembered(history).map_or(Holder::None, Holder::Ended),
@@ -355,8 +354,8 @@ impl Kubernetes {
     /// The Job of that name; `None` is a definite 404. Else why it is not known.
     pub(super) async fn look_up(&self, session: &str) -> Result<Option<Job>, String> {
         let path = format!("{}/{session}", self.api.jobs());
-        let ask = Ask { method: Method::GET, path, query: &[], body: None };
-        let answer = self.api.ask(&ask).await.map_err(|lost| unreachable(&lost.0))?;
+        let ask = Ask { path, ..Ask::default() };
+        let answer = self.api.ask(&ask).await.map_err(|lost| lost.0)?;
         match answer.status {
             StatusCode::OK => answer.parse().map(Some).map_err(|lost| lost.0),
             StatusCode::NOT_FOUND => Ok(None),
@@ -387,12 +386,18 @@ impl Kubernetes {
         // A slip in the template is an error, not a field that is dropped.
         let query = [("fieldValidation", "Strict"), ("dryRun", "All")];
         let query = if dry_run { &query[..] } else { &query[..1] };
-        let ask = Ask { method: Method::POST, path: self.api.jobs(), query, body: Some(&job) };
+        let ask = Ask {
+            method: Method::POST,
+            path: self.api.jobs(),
+            query,
+            body: Some(&job),
+            ..Ask::default()
+        };
         Ok(self
             .api
             .ask(&ask)
             .await
-            .map_or_else(|lost| Created::Lost(unreachable(&lost.0)), |answer| Created::of(&answer)))
+            .map_or_else(|lost| Created::Lost(lost.0), |answer| Created::of(&answer)))
     }
 
     /// Bound to the uid, so that a deletion which comes late finds nothing; in the background,
@@ -408,10 +413,10 @@ impl Kubernetes {
             options["dryRun"] = json!(["All"]);
         }
         let path = format!("{}/{session}", self.api.jobs());
-        let ask = Ask { method: Method::DELETE, path, query: &[], body: Some(&options) };
+        let ask = Ask { method: Method::DELETE, path, body: Some(&options), ..Ask::default() };
         self.api
             .ask(&ask)
             .await
-            .map_or_else(|lost| Deleted::Lost(unreachable(&lost.0)), |answer| Deleted::of(&answer))
+            .map_or_else(|lost| Deleted::Lost(lost.0), |answer| Deleted::of(&answer))
     }
 }

@@ -15,15 +15,15 @@ use crate::generated::{AGENT, DISRUPTION};
 use coordinator_core::fleet::{Slot, Stuck, StuckReason};
 use coordinator_core::sanitize::one_line;
 
-/// A pod that was told to end has its grace period, and this much more.
+/// A deleted pod has its grace period, and this much more.
 const TERMINATION: Duration = Duration::from_secs(30 + 300);
 
-/// What the Job controller may take to act on a deadline.
+/// How late the Job controller may act on a deadline.
 const CONTROLLER: Duration = Duration::from_secs(120);
 
 const MAX_DETAIL_CHARS: usize = 400;
 
-/// What the cluster says of a session beside its Job.
+/// The facts about a session beside its Job.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Signs<'a> {
     /// The Job's newest pod, where it was read.
@@ -39,7 +39,7 @@ pub(super) fn is_late(job: &Job, settings: &KubernetesSettings, now: SystemTime)
     ends_too_long || is_pending_too_long(job, settings, now)
 }
 
-/// Whether the pod says what is wrong, so that no event is needed.
+/// Whether the pod has a message about the fault, so that no event is needed.
 pub(super) fn is_explained(pod: Option<&Pod>) -> bool {
     pod.and_then(waiting).is_some_and(|waiting| waiting.message.is_some())
 }
@@ -92,16 +92,14 @@ fn terminating(job: &Job, signs: Signs<'_>, now: SystemTime) -> Option<Finding> 
     is_past(since, TERMINATION, now).then(|| {
         let finalizers = job.metadata.finalizers.as_deref().unwrap_or_default();
         let detail = match signs.pod {
-            Some(pod) => with_facts(format!("its pod{} does not end", place(pod)), pod, signs.events),
+            Some(pod) => {
+                with_facts(format!("its pod{} does not terminate", place(pod)), pod, signs.events)
+            }
             None if job.deleted_at().is_some() && !finalizers.is_empty() => {
-                format!("it is being deleted, and its finalizers hold it: {}", finalizers.join(", "))
+                format!("it is being deleted and has finalizers: {}", finalizers.join(", "))
             }
             None => {
-                let name = job.name();
-                format!(
-                    "its pod does not end; `kubectl get pods -l batch.kubernetes.io/job-name={name} -o wide` \
-                     shows its node"
-                )
+                "its pod does not terminate; `kubectl get pods -o wide` shows its node".to_owned()
             }
         };
         (StuckReason::Terminating, since, detail)
@@ -112,12 +110,13 @@ fn suspended(job: &Job, settings: &KubernetesSettings, now: SystemTime) -> Optio
     let since = job.created_at();
     let detail = match &settings.queue_name {
         _ if !job.spec.suspend => return None,
-        // To wait for admission is what a queue is for; to wait for long says that it is too small.
+        // To wait for admission is normal; a long wait means that the queue is too small.
         Some(_) if !is_past(since, settings.start_timeout, now) => return None,
         Some(queue) => {
-            format!("queue {queue:?} has not admitted it; `kubectl describe workload` tells why")
+            format!("queue {queue:?} has not admitted it; `kubectl describe workload` shows why")
         }
-        None => format!("somebody suspended it; `kubectl edit job {}` resumes it", job.name()),
+        None => "it is suspended, and not by a queue; set `suspend: false` in its Job to resume it"
+            .to_owned(),
     };
     Some((StuckReason::Suspended, since, detail))
 }
@@ -127,8 +126,9 @@ fn over_deadline(job: &Job, now: SystemTime) -> Option<Finding> {
     let limit = Duration::from_secs(job.spec.active_deadline_seconds?);
     is_past(Some(started), limit + CONTROLLER, now).then(|| {
         let shown = humantime::format_duration(limit);
-        let detail =
-            format!("its deadline of {shown} has passed; is the cluster's controller manager up?");
+        let detail = format!(
+            "its deadline of {shown} has passed; check that the cluster's controller manager runs"
+        );
         (StuckReason::OverDeadline, Some(started + limit), detail)
     })
 }
@@ -153,24 +153,18 @@ fn pending(
 }
 
 fn without_pod(job: &Job, events: Option<&Events>) -> String {
-    let name = job.name();
     match events.map(|events| events.of(job.uid())) {
-        Some(Some(said)) => format!("it has no pod: {}", without_pod_names(said, name)),
+        Some(Some(said)) => format!("it has no pod: {}", without_pod_names(said, job.name())),
         Some(None) => {
-            format!(
-                "it has no pod, and no event says why; `kubectl describe job {name}` may show more"
-            )
+            "it has no pod, and no event says why; `kubectl get events` may show more".to_owned()
         }
-        None => {
-            format!(
-                "it has no pod; `kubectl describe job {name}` shows what refuses one (quota, admission)"
-            )
-        }
+        None => "it has no pod; `kubectl get events` shows what refuses one (quota, admission)"
+            .to_owned(),
     }
 }
 
-/// The Job controller names each pod that it tries to make. Without the names, sessions that one
-/// quota refuses say the same, and the report says it once.
+/// Drops the name of the pod that the Job controller tried to create: sessions with one cause have
+/// one text, and the report folds them.
 fn without_pod_names(said: &str, job: &str) -> String {
     let (before, after) = match said.split_once(&format!(" \"{job}-")) {
         Some((before, rest)) => (before, rest.split_once('"').map_or("", |(_, after)| after)),
@@ -210,15 +204,18 @@ fn not_ready_since(pod: &Pod) -> Option<SystemTime> {
     ready.last_transition_time.as_ref().map(system_time)
 }
 
-/// What the cluster says of a pod that runs: its conditions, its containers, its newest warning.
+/// The facts about a running pod: its conditions, its containers, its newest warning.
 fn facts(pod: &Pod, events: Option<&Events>) -> Vec<String> {
     let mut facts: Vec<String> = conditions(pod).into_iter().map(condition).collect();
     if let Some(since) = pod.deleted_at() {
-        facts.push(format!("it was told to end at {}", humantime::format_rfc3339_seconds(since)));
+        facts.push(format!(
+            "its deletion was requested at {}",
+            humantime::format_rfc3339_seconds(since)
+        ));
     }
     if let Some(agent) = terminated(pod) {
         facts.push(format!(
-            "its agent ended with exit code {}, and another container runs on",
+            "its agent exited with {}, and another container still runs",
             agent.exit_code
         ));
     }
@@ -231,8 +228,8 @@ fn facts(pod: &Pod, events: Option<&Events>) -> Vec<String> {
     facts
 }
 
-/// The conditions that are not as they should be, `Ready` first. The kubelet says of
-/// `ContainersReady` what it says of `Ready`: once is enough.
+/// The conditions that show a fault, `Ready` first. `ContainersReady` is left out where it repeats
+/// `Ready`.
 fn conditions(pod: &Pod) -> Vec<&PodCondition> {
     let is_bad =
         |condition: &&PodCondition| (condition.status == "True") == (condition.type_ == DISRUPTION);
@@ -254,7 +251,7 @@ fn condition(condition: &PodCondition) -> String {
     }
 }
 
-/// What a pod waits for, in the words of the kubelet or of the scheduler.
+/// Why a pod waits, in the words of the kubelet or of the scheduler.
 #[derive(Debug, Clone, Copy)]
 struct Waiting<'a> {
     /// The container; `None` for the whole pod.
@@ -286,8 +283,8 @@ fn said(reason: Option<&str>, message: Option<&str>) -> Option<String> {
     }
 }
 
-/// What says the most: a container that waits with a message, the agent before all others; the node
-/// that the pod waits for; a container that waits and does not say for what.
+/// The most specific reason: a waiting container with a message, the agent first; the node that the
+/// pod waits for; a waiting container without a message.
 fn waiting(pod: &Pod) -> Option<Waiting<'_>> {
     let status = pod.status.as_ref()?;
     let containers = status.container_statuses.iter().flatten();

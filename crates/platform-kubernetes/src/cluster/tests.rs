@@ -161,6 +161,22 @@ fn a_template_adds_what_has_no_key_and_the_generated_job_wins() {
 }
 
 #[test]
+fn the_cluster_is_asked_to_leave_a_session_where_it_is_unless_the_template_allows_moves() {
+    let (evict, disrupt) =
+        ("cluster-autoscaler.kubernetes.io/safe-to-evict", "karpenter.sh/do-not-disrupt");
+    let mut settings = settings();
+    let annotations = |settings: &Settings| {
+        let made = made(settings, &want(&["a"], &[]), None);
+        made["spec"]["template"]["metadata"]["annotations"].clone()
+    };
+    assert_eq!(annotations(&settings), json!({ evict: "false", disrupt: "true" }));
+    let job =
+        json!({ "spec": { "template": { "metadata": { "annotations": { evict: "true" } } } } });
+    settings.kubernetes.template = Some(JobTemplate { path: "job.yaml".into(), job });
+    assert_eq!(annotations(&settings), json!({ evict: "true", disrupt: "true" }));
+}
+
+#[test]
 fn a_time_before_all_clocks_and_a_generation_after_all_others_can_be_written_on() {
     let never = "0001-01-01T00:00:00Z";
     let failed = json!({ "type": "Failed", "status": "True", "lastTransitionTime": never });
@@ -323,10 +339,7 @@ fn a_session_that_does_not_get_on_says_why() {
     let image = Some((StuckReason::Pending, "ImagePullBackOff: Back-off pulling image".to_owned()));
     assert_eq!(found(&pending, &pod("Pending", &waiting), 601), image);
     let (reason, detail) = found(&pending, &Pods::default(), 601).expect("it has no pod");
-    assert!(
-        reason == StuckReason::Pending && detail.contains("describe job demo-ui-builder-s2"),
-        "{detail}"
-    );
+    assert!(reason == StuckReason::Pending && detail.contains("kubectl get events"), "{detail}");
     let running =
         job_with(&json!({ "active": 1, "ready": 1, "startTime": "2027-01-15T08:00:00Z" }), "[]");
     assert_eq!(found(&running, &Pods::default(), 7800), None);
@@ -451,7 +464,7 @@ fn a_container_beside_the_agent_is_named_when_it_waits_and_when_it_outlives_the_
         json!({ "containerStatuses": [container("agent", &ended), container("proxy", &running)] });
     let (_, _, detail) = explained(&running_pod(&json!([]), &statuses), None);
     assert!(
-        detail.contains("its agent ended with exit code 3, and another container runs on"),
+        detail.contains("its agent exited with 3, and another container still runs"),
         "{detail}"
     );
 }
@@ -472,7 +485,7 @@ fn events_explain_a_job_without_a_pod_and_a_pod_that_says_nothing() {
     );
     let (_, _, detail) = explained(&Pods::default(), Some(&Events::default()));
     assert!(
-        detail.starts_with("it has no pod, and no event says why; `kubectl describe job"),
+        detail.starts_with("it has no pod, and no event says why; `kubectl get events`"),
         "{detail}"
     );
     let creating = json!({ "containerStatuses": [{
@@ -510,11 +523,11 @@ fn what_does_not_end_names_its_node_or_its_finalizers() {
         found.detail
     };
     let held = detail(&job, &Pods::default());
-    assert_eq!(held, "it is being deleted, and its finalizers hold it: example.com/archive");
+    assert_eq!(held, "it is being deleted and has finalizers: example.com/archive");
     let lost = json!([{ "type": "Ready", "status": "False" }]);
     let node = detail(&job, &running_pod(&lost, &json!({})));
-    assert_eq!(node, "its pod on node n1 does not end: Ready is False");
+    assert_eq!(node, "its pod on node n1 does not terminate: Ready is False");
     job["metadata"]["finalizers"] = Value::Null;
     let unknown = detail(&job, &Pods::default());
-    assert!(unknown.starts_with("its pod does not end; `kubectl get pods -l"), "{unknown}");
+    assert!(unknown.starts_with("its pod does not terminate; `kubectl get pods"), "{unknown}");
 }

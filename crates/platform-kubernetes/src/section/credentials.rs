@@ -51,7 +51,7 @@ fn check_secrets(key: &str, names: &Placed<Vec<DnsName>>, problems: &mut Vec<Pro
     }
 }
 
-/// What of a template is refused, whatever the roster says: the coordinator's credentials, a token
+/// The parts of a template that are refused, whatever the roster says: the coordinator's credentials, a token
 /// of the cluster, a second start.
 pub(super) fn mistakes(job: &Value) -> Vec<Mistake> {
     let Some(pod) = job.pointer("/spec/template/spec") else { return Vec::new() };

@@ -22,7 +22,7 @@ const MIN_TTL_BEYOND_DEADLINE: Duration = Duration::from_secs(10 * 60);
 /// The admission policy accepts no Job that may last longer.
 const MAX_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// What the rules look at in a role.
+/// The facts about a role that the rules need.
 #[derive(Debug)]
 pub struct RoleFacts<'a> {
     pub key: &'a Placed<RoleKey>,
@@ -38,7 +38,7 @@ pub struct RoleFacts<'a> {
     pub spec: Option<&'a SessionSpec>,
 }
 
-/// What else the rules look at.
+/// The other facts that the rules need.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The text of the template's file.

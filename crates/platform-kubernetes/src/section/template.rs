@@ -16,7 +16,7 @@ pub const MAX_TEMPLATE: u64 = 256 * 1024;
 /// A handful of anchors is a convenience; thousands are a trap.
 const MAX_REPEATED: usize = 10_000;
 
-/// What a template does that it must not, and what to do.
+/// A fault of a template, and the remedy.
 pub(super) struct Mistake {
     pub(super) what: String,
     pub(super) hint: String,
@@ -65,7 +65,7 @@ fn job(text: &str) -> Result<Value, Vec<Mistake>> {
         text.map_or_else(|| format!("no `{field}`"), |text| format!("`{field}: {text}`"))
     };
     Err(mistake(
-        format!("is not a Job: it says {} and {}", said("apiVersion"), said("kind")),
+        format!("is not a Job: it has {} and {}", said("apiVersion"), said("kind")),
         "write `apiVersion: batch/v1` and `kind: Job`, and below them what the Jobs should have",
     ))
 }

@@ -13,6 +13,7 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
+use coordinator_core::report::Access;
 
 use crate::planning::{self, Clock, End};
 
@@ -120,6 +121,7 @@ fn policy() -> Policy {
         max_spawns: 50,
         max_concurrent: BTreeMap::new(),
         on_inventory_failure: OnInventoryFailure::Spawn,
+        platform: Access::Granted,
     }
 }
 

@@ -114,9 +114,9 @@ async fn second(scripts: Vec<Vec<Act>>, method: Method) -> (Result<Answer, NoAns
     let api = Api::new(kube::Client::new(service, "agents"), "agents".to_owned(), until);
     let body = json!({ "metadata": { "name": "demo-a-s0" } });
     let client = async {
-        let first = Ask { method: Method::GET, path: api.jobs(), query: &[], body: None };
+        let first = Ask { path: api.jobs(), ..Ask::default() };
         api.ask(&first).await.expect("the first is answered");
-        api.ask(&Ask { method, path: api.jobs(), query: &[], body: Some(&body) }).await
+        api.ask(&Ask { method, path: api.jobs(), body: Some(&body), ..Ask::default() }).await
     };
     let answer =
         tokio::select! { answer = client => answer, () = server => unreachable!("it serves on") };
@@ -161,7 +161,7 @@ async fn a_server_that_never_answered_is_not_waited_for_and_one_that_restarts_is
         let until = Instant::now() + Duration::from_secs(20);
         Api::new(kube::Client::new(service, "agents"), "agents".to_owned(), until)
     };
-    let get = |api: &Api| Ask { method: Method::GET, path: api.jobs(), query: &[], body: None };
+    let get = |api: &Api| Ask { path: api.jobs(), ..Ask::default() };
     let server = async {
         let (stream, _) = listener.accept().await.expect("a connection");
         serve(stream, &[Act::Answer, Act::GoAway { last: 1 }]).await;
@@ -201,8 +201,12 @@ async fn a_server_that_never_answered_is_not_waited_for_and_one_that_restarts_is
 fn the_pauses_of_two_creations_differ_and_grow_to_a_second() {
     let pauses = |name: &str| {
         let body = json!({ "metadata": { "name": name } });
-        let ask =
-            Ask { method: Method::POST, path: "/jobs".to_owned(), query: &[], body: Some(&body) };
+        let ask = Ask {
+            method: Method::POST,
+            path: "/jobs".to_owned(),
+            body: Some(&body),
+            ..Ask::default()
+        };
         let mut pauses = Pauses::of(&ask);
         (0..12).map(|_| pauses.next()).collect::<Vec<_>>()
     };

@@ -1,4 +1,4 @@
-//! What is to be done about the registers beside the starts: ended sessions are written down before
+//! The upkeep of the registers beside the starts: ended sessions are written down before
 //! their Jobs vanish, and a register goes when its item has been gone for long.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ pub(super) enum Chore {
     Remove(Slot, Register),
 }
 
-/// What the inventory saw, and what the sources have.
+/// The inventory, and the items of the sources.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) jobs: &'a BTreeMap<Slot, Job>,

@@ -31,8 +31,8 @@ fn decide(
 ) -> Step {
     let ended = match holder {
         Holder::Live => return Step::Answer(Start::AlreadyRunning),
-        Holder::Leaving => return Step::Answer(Start::Held(name_held(session))),
-        Holder::Stranger => return Step::Fail(stranger(session)),
+        Holder::Leaving => return Step::Answer(Start::Held(name_held())),
+        Holder::Stranger => return Step::Fail(stranger()),
         Holder::Unknown(why) => return Step::Answer(Start::Held(hold(HoldReason::Unknown, why))),
         Holder::None => Predecessor { uid: None, generation: 0, history: Vec::new() },
         Holder::Ended(predecessor) => predecessor,
@@ -168,7 +168,7 @@ impl Kubernetes {
         let uid = new.replaces;
         if let Some(uid) = uid {
             match self.delete(session, uid, false).await {
-                // What has the name now, if anything does, refuses the creation.
+                // Where something has the name by now, the creation is refused.
                 Deleted::Yes | Deleted::SomebodyElse => {}
                 Deleted::Refused(why) => anyhow::bail!(why),
                 Deleted::Unknown(why) | Deleted::Lost(why) => match self.look_up(session).await {

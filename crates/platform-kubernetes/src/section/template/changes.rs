@@ -1,4 +1,4 @@
-//! What a template would change of a generated Job. Nothing: a template adds.
+//! A template adds to a generated Job and changes nothing in it: this finds what it would change.
 
 use std::collections::BTreeSet;
 
@@ -100,7 +100,7 @@ pub(super) fn mistakes(generated: &Value, template: &Value) -> Vec<Mistake> {
     found
 }
 
-/// What would say a generated field a second time, under another name.
+/// Fields that would set a generated field again, under another name.
 fn doubles(generated: &Value, template: &Value) -> Vec<Mistake> {
     let (ours, theirs) =
         (&generated["spec"]["template"]["spec"], &template["spec"]["template"]["spec"]);
