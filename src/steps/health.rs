@@ -1,5 +1,4 @@
-//! Step 4: asks production how it is, and changes nothing (R1-050 to R1-053). Only status lines are
-//! read.
+//! Step 4: requests each production endpoint and reads the status line alone. Changes nothing.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -44,8 +43,8 @@ pub async fn run(
     }
 }
 
-/// What a status means for an endpoint that should answer one of `expect`; empty is any 2xx
-/// (R1-051).
+/// What a status means for an endpoint that should answer one of `expect`; empty is any 2xx. A 5xx
+/// that is not expected is down, every other status is unexpected.
 pub fn judge(status: u16, expect: &[u16]) -> HealthVerdict {
     let expected =
         if expect.is_empty() { (200..300).contains(&status) } else { expect.contains(&status) };

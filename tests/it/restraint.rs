@@ -1,4 +1,5 @@
-//! What the coordinator never does (R1-080 to R1-089), read from the journal of whole cycles.
+//! What the coordinator never does, read from the journal of whole cycles: it assigns no work, ends
+//! no agent, reviews no code, pushes nothing and keeps no file of its own.
 
 use std::fs;
 use std::path::Path;

@@ -297,7 +297,7 @@ impl Kubernetes {
         }
     }
 
-    /// From the inventory of this cycle; without one, the slot is looked up on its own (R1-013).
+    /// From the inventory of this cycle; without one, the slot is looked up on its own.
     async fn holder(&self, want: &Want, session: &str) -> Holder {
         let seen = self.view.borrow().as_ref().map(|view| {
             let job = view.jobs.get(&want.slot);
