@@ -93,7 +93,8 @@ fn main() -> anyhow::Result<()> {
         named.is_empty() || named.iter().any(|word| scenario.name.contains(word.as_str()))
     };
     println!(
-        "| Scenario | Sessions | Latency | GitHub | Production | Platform | Wall, least | Wall, median | Floor | Ratio | With pauses | Floor | CPU | Memory | First request |"
+        "| Scenario | Sessions | Latency | GitHub | Production | Platform | Wall, least | \
+         Wall, median | Floor | Ratio | With pauses | Floor | CPU | Memory | First request |"
     );
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     let (mut passed, mut failed, mut attic) = (0, 0, Attic::default());
@@ -171,7 +172,8 @@ fn play(
     let (mebibytes, first) = (peak_bytes.div_ceil(1 << 20), millis(first[rounds / 2]));
     let (name, place) = (scenario.name, place.word());
     Ok(format!(
-        "| {name} | {place} | {latency} | {github} | {production} | {platform} | {least} | {median} | {floor} | {ratio} | {paused} | {cpu} | {mebibytes} MiB | {first} |"
+        "| {name} | {place} | {latency} | {github} | {production} | {platform} | {least} | \
+         {median} | {floor} | {ratio} | {paused} | {cpu} | {mebibytes} MiB | {first} |"
     ))
 }
 

@@ -115,7 +115,8 @@ impl Stage {
         let (github, production) = (self.github.url(), self.production.url());
         let pause = pace.pause.as_millis();
         let world = format!(
-            "[repository]\nname = \"demo/app\"\napi_url = \"{github}\"\n[merge]\nbases = [\"main\"]\npause = \"{pause}ms\"\n\
+            "[repository]\nname = \"demo/app\"\napi_url = \"{github}\"\n[merge]\n\
+             bases = [\"main\"]\npause = \"{pause}ms\"\n\
              [[health]]\nname = \"production\"\nurl = \"{production}\"\n"
         );
         let roster = match scenario.roster {
@@ -148,7 +149,8 @@ impl Stage {
         let role = |n| format!("[[role]]\nkey = \"role_{n}\"\nbrief = \"briefs/ui_builder.md\"\n");
         let roles: String = (0..roles).map(role).collect();
         format!(
-            "fleet = \"demo\"\n[platform]\n{kind}\nmax_running = {max_running}\nmax_spawns = 10000\n{platform}\n\
+            "fleet = \"demo\"\n[platform]\n{kind}\nmax_running = {max_running}\n\
+             max_spawns = 10000\n{platform}\n\
              [defaults]\n{AGENT}\n{roles}"
         )
     }

@@ -29,7 +29,8 @@ impl Fleet {
     /// A roster with one role, the default command, and this `time_limit`.
     pub(crate) fn new(name: &'static str, model: &Model, time_limit: &str) -> Self {
         let claude = std::env::var_os("COORDINATOR_TEST_CLAUDE").expect(
-            "COORDINATOR_TEST_CLAUDE names the claude program; .ci/suites/agent.sh installs and names one",
+            "COORDINATOR_TEST_CLAUDE names the claude program; .ci/suites/agent.sh installs and \
+             names one",
         );
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         let fleet = Self { name, folder, claude: PathBuf::from(claude) };

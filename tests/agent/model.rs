@@ -129,7 +129,8 @@ fn message(asked: &Value, block: &Value) -> Response<Full<Bytes>> {
     let calls_tool = block["type"] == "tool_use";
     let stop_reason = if calls_tool { "tool_use" } else { "end_turn" };
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
-    let mut whole = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"],
+    let mut whole = json!({"id": "msg_1", "type": "message", "role": "assistant",
+        "model": asked["model"],
         "content": [block], "stop_reason": stop_reason, "stop_sequence": null, "usage": usage});
     if asked["stream"] != true {
         return respond(StatusCode::OK, "application/json", whole.to_string());

@@ -47,7 +47,8 @@ pub(super) fn answer(asked: &Asked) -> Answer {
     let query = asked.body["query"].as_str().unwrap_or_default();
     Answer::ok(match asked.method.as_str() {
         "PUT" => {
-            json!({ "merged": true, "sha": "0123456789abcdef", "message": "Pull Request successfully merged" })
+            json!({ "merged": true, "sha": "0123456789abcdef",
+                "message": "Pull Request successfully merged" })
         }
         "GET" => json!([{ "filename": "src/lib.rs", "previous_filename": "lib.rs" }]),
         _ if query.contains("query Recheck") => answers::pulls_again(&asked.body["variables"]),

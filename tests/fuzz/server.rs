@@ -119,7 +119,8 @@ fn spoilt(chance: &mut Chance, answer: Answer) -> Result<http::Response<Full<Byt
             let status = *chance.one_of(&statuses);
             (
                 status,
-                json!({ "message": message, "reason": chance.text(), "code": status, "status": "Failure" }),
+                json!({ "message": message, "reason": chance.text(), "code": status,
+                    "status": "Failure" }),
             )
         }
         31 => return Err(BoxError::from(format!("connection reset {}", chance.text()))),

@@ -178,7 +178,8 @@ fn saving(list: &str) -> Plugin {
     Plugin {
         capabilities: format!("echo '{}'", CAPABLE.replace("\"logs\"", "\"items\":true,\"logs\"")),
         list: list.to_owned(),
-        spawn: "printf '%s' \"$request\" > \"$HOME/request\"; echo '{\"ok\":true,\"result\":\"created\"}'"
+        spawn: "printf '%s' \"$request\" > \"$HOME/request\"; echo \
+            '{\"ok\":true,\"result\":\"created\"}'"
             .to_owned(),
         ..Plugin::default()
     }
@@ -296,7 +297,8 @@ async fn a_plugin_is_told_what_the_session_must_follow_and_what_it_works_on() {
     let slot = json!({ "group": "queue", "item": "7", "name": "demo-queue-i7" });
     assert_eq!((&request["slot"], &request["follows"]), (&slot, &json!(0)));
     let item = json!({
-        "role": "builder", "id": "7", "attempt": 1, "context_restarts": 0, "reworks": 0, "uncounted": 0,
+        "role": "builder", "id": "7", "attempt": 1, "context_restarts": 0, "reworks": 0,
+        "uncounted": 0,
         "cost_usd": 0.0,
     });
     assert_eq!(request["item"], item);
@@ -312,7 +314,10 @@ async fn a_plugin_is_told_what_the_session_must_follow_and_what_it_works_on() {
 
 #[tokio::test]
 async fn a_generation_that_was_given_out_without_a_session_is_followed_and_counts_as_no_attempt() {
-    let list = r#"echo '{"ok":true,"complete":true,"sessions":[],"items":[{"slot":{"group":"queue","item":"7","name":"demo-queue-i7"},"generation":3}]}'"#;
+    let list = concat!(
+        r#"echo '{"ok":true,"complete":true,"sessions":[],"items":[{"#,
+        r#""slot":{"group":"queue","item":"7","name":"demo-queue-i7"},"generation":3}]}'"#
+    );
     let fleet = Fleet::on(&saving(list), "");
     fleet.open("7");
     assert_eq!(started(&fleet.cycle().await), [("7".to_owned(), 1, 4)]);

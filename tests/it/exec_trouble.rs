@@ -121,7 +121,8 @@ fn what_a_plugin_leaves_in_its_group_is_ended_and_does_not_hold_the_answer_up() 
 
 #[test]
 fn a_session_in_a_group_of_its_own_lives_on_and_may_keep_the_output_open() {
-    let started = "setsid sh -c 'echo > \"$HOME/started\"; exec sleep 1000' & while [ ! -e \"$HOME/started\" ]; do sleep 0.01; done";
+    let started = "setsid sh -c 'echo > \"$HOME/started\"; exec sleep 1000' & while [ ! -e \
+        \"$HOME/started\" ]; do sleep 0.01; done";
     let spawn = format!("{started}\necho '{{\"ok\":true,\"result\":\"created\"}}'");
     let workplace = Plugin::spawning(&spawn).at(&patient());
     let report = reconcile(&workplace).json();
@@ -181,7 +182,8 @@ fn half_a_secret_at_the_cut_of_a_long_line_is_masked_too() {
 #[test]
 fn unknown_fields_and_words_are_taken_carefully() {
     let list = r#"echo '{"ok":true,"complete":true,"mood":"good","sessions":[
-        {"id":"a","slot":{"role":"qa","index":0,"x":1},"generation":3,"state":"dreaming","later":[1]},
+        {"id":"a","slot":{"role":"qa","index":0,"x":1},"generation":3,"state":"dreaming",
+        "later":[1]},
         {"id":"b","slot":{"role":"No Role","index":0},"generation":1,"state":"running"}]}'"#;
     let workplace = Plugin::listing(list).at(&patient());
     let report = reconcile(&workplace).json();

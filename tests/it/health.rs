@@ -476,8 +476,8 @@ fn a_proxy_whose_scheme_cannot_be_used_is_one_clear_sentence() {
     let socks = ("ALL_PROXY", "socks5://me:hunter22@127.0.0.1:1080");
     let report = run(&[socks]);
     let endpoint = &report["steps"]["health"]["endpoints"][0];
-    let sentence = "no connection: ALL_PROXY names a socks5 proxy, which is not supported; name one that begins with \
-                    http://, or list 127.0.0.1 in NO_PROXY";
+    let sentence = "no connection: ALL_PROXY names a socks5 proxy, which is not supported; name \
+        one that begins with http://, or list 127.0.0.1 in NO_PROXY";
     assert_eq!(endpoint["error"], sentence, "{report}");
     assert!(!report["advice"].to_string().contains("revert"), "{report}");
     assert!(production.state().journal.is_empty(), "nothing goes past the proxy that was meant");

@@ -164,7 +164,8 @@ async fn a_failed_task_is_tried_as_often_as_allowed_and_then_handed_to_a_person(
 #[tokio::test]
 async fn item_attempt_and_counts_come_back_in_every_list_live_and_ended() {
     let fleet = Fleet::new(
-        "printf '%s %s %s' \"$COORDINATOR_SOURCE\" \"$COORDINATOR_ITEM\" \"$COORDINATOR_ATTEMPT\"; cat; exit 1",
+        "printf '%s %s %s' \"$COORDINATOR_SOURCE\" \"$COORDINATOR_ITEM\" \
+         \"$COORDINATOR_ATTEMPT\"; cat; exit 1",
     );
     fleet.open("UPPER case");
     for attempt in 1..=2 {

@@ -125,7 +125,8 @@ fn a_job_that_the_server_finds_invalid_is_reported_with_the_field() {
 #[test]
 fn an_admission_that_refuses_is_quoted() {
     let fleet = Fleet::open(ONE);
-    let why = "ValidatingAdmissionPolicy 'coordinator' with binding 'coordinator' denied request: not well-formed";
+    let why = "ValidatingAdmissionPolicy 'coordinator' with binding 'coordinator' denied request: \
+        not well-formed";
     let reply = status::denied_by(status::Resource::Jobs, SLOT, why);
     fleet.cluster.always(Call::Create, reply);
     assert!(failure(&fleet.reconcile()).contains("denied request: not well-formed"));

@@ -233,7 +233,8 @@ fn a_program_that_brings_no_token_holds_up_nothing_but_the_sessions() {
     let login = workplace.path().join("login");
     fs::set_permissions(&login, fs::Permissions::from_mode(0o755))
         .expect("it can be made executable");
-    let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      interactiveMode: Never\n      command:";
+    let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      \
+        interactiveMode: Never\n      command:";
     let config = Kubernetes::start().kubeconfig();
     let (start, end) = config.split_once("    token: ").expect("a user with a token");
     let (_, end) = end.split_once('\n').expect("more lines");

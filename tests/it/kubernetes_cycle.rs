@@ -176,7 +176,8 @@ fn a_session_runs_once_ends_by_itself_and_cannot_do_much() {
         "app.kubernetes.io/name": "coordinator-session", "app.kubernetes.io/instance": "demo",
         "app.kubernetes.io/component": "ui_builder", "app.kubernetes.io/managed-by": "coordinator",
         "app.kubernetes.io/version": env!("CARGO_PKG_VERSION"), "coordinator.dev/fleet": "demo",
-        "coordinator.dev/role": "ui_builder", "coordinator.dev/slot": SLOT, "coordinator.dev/generation": "1",
+        "coordinator.dev/role": "ui_builder", "coordinator.dev/slot": SLOT,
+        "coordinator.dev/generation": "1",
     });
     assert_eq!(job["metadata"]["labels"], labels);
     for (label, value) in labels.as_object().expect("labels are a map") {

@@ -113,7 +113,8 @@ pub(crate) fn occupy(cluster: &mut Cluster, role: &str, slots: std::ops::Range<u
     for index in slots {
         let name = format!("demo-{}-s{index}", role.replace('_', "-"));
         let labels = json!({
-            "coordinator.dev/fleet": "demo", "coordinator.dev/role": role, "coordinator.dev/slot": name,
+            "coordinator.dev/fleet": "demo", "coordinator.dev/role": role,
+            "coordinator.dev/slot": name,
             "coordinator.dev/generation": "1",
         });
         cluster.add(&name, &labels);

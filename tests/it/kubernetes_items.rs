@@ -332,8 +332,10 @@ async fn a_register_that_somebody_garbled_holds_its_item_and_says_what_to_do() {
     let (cluster, fleet) = fleet();
     fleet.cycle().await;
     cluster.state().finish(JOB, 3, "");
-    cluster.state().namespace().config_maps.get_mut(JOB).expect("the register")["data"]["generation"] =
-        json!("many");
+    let mut state = cluster.state();
+    let register = state.namespace().config_maps.get_mut(JOB).expect("the register");
+    register["data"]["generation"] = json!("many");
+    drop(state);
     let report = fleet.cycle().await;
     assert_eq!((started(&report), held(&report)), (vec![], vec!["unknown"]));
     let detail = &report.spawn.body.held[0].1.detail;

@@ -90,8 +90,9 @@ fn a_pod_that_runs_and_is_not_ready_is_named_as_such_and_its_probe_is_quoted() {
     assert_eq!(stuck(&report), [(SLOT.to_owned(), "pending".to_owned())]);
     assert_eq!(
         detail(&report),
-        "its pod runs on node node-1 and is not ready: Ready is False (ContainersNotReady: containers with \
-         unready status: [agent]); Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 503"
+        "its pod runs on node node-1 and is not ready: Ready is False (ContainersNotReady: \
+         containers with unready status: [agent]); Unhealthy: Readiness probe failed: HTTP probe \
+         failed with statuscode: 503"
     );
     assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ListPods, Call::ListEvents]);
 }
@@ -109,7 +110,8 @@ fn sessions_whose_node_went_away_are_said_to_be_so_and_wait_for_no_quota() {
     let report = fleet.reconcile_alone();
     assert_idle(&report);
     assert_eq!(stuck(&report).len(), 3, "{report:#}");
-    let expected = "its pod runs on node node-1 and is not ready: Ready is False; NodeNotReady: Node is not ready";
+    let expected = "its pod runs on node node-1 and is not ready: Ready is False; NodeNotReady: \
+        Node is not ready";
     assert_eq!(detail(&report), expected);
     assert_eq!(fleet.cluster.count(Call::ListEvents), 1, "one request explains all");
     let text = fleet.run(&["reconcile"]).stdout;

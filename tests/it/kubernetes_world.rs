@@ -141,8 +141,8 @@ fn a_quota_is_charged_before_the_name_is_looked_at() {
         assert_eq!(create(&cluster, "x").0, 409);
         assert_eq!(cluster.state().namespace().quota.as_ref().expect("a quota").used, used);
     }
-    let full = "jobs.batch \"x\" is forbidden: exceeded quota: fleet, requested: count/jobs.batch=1, used: \
-        count/jobs.batch=3, limited: count/jobs.batch=3";
+    let full = "jobs.batch \"x\" is forbidden: exceeded quota: fleet, requested: \
+        count/jobs.batch=1, used: count/jobs.batch=3, limited: count/jobs.batch=3";
     assert_refused(&create(&cluster, "x"), 403, "Forbidden", full);
     cluster.state().recount();
     assert_eq!(create(&cluster, "y").0, 201);
@@ -169,8 +169,8 @@ fn a_create_names_what_is_wrong_with_it() {
     let post = |body: &Value| ask(&cluster, Method::POST, JOBS, body);
     let mut always = job("x");
     always["spec"]["template"]["spec"]["restartPolicy"] = "Always".into();
-    let message = "Job.batch \"x\" is invalid: spec.template.spec.restartPolicy: Required value: valid values: \
-        \"OnFailure\", \"Never\"";
+    let message = "Job.batch \"x\" is invalid: spec.template.spec.restartPolicy: Required value: \
+        valid values: \"OnFailure\", \"Never\"";
     assert_refused(&post(&always), 422, "Invalid", message);
     let mut label = job("x");
     label["metadata"]["labels"]["a"] = "two words".into();
@@ -184,8 +184,8 @@ fn a_create_names_what_is_wrong_with_it() {
     let mut unknown = job("x");
     unknown["spec"]["backofLimit"] = 0.into();
     let strict = ask(&cluster, Method::POST, &format!("{JOBS}?fieldValidation=Strict"), &unknown);
-    let message = "Job in version \"v1\" cannot be handled as a Job: strict decoding error: unknown field \
-        \"spec.backofLimit\"";
+    let message = "Job in version \"v1\" cannot be handled as a Job: strict decoding error: \
+        unknown field \"spec.backofLimit\"";
     assert_refused(&strict, 400, "BadRequest", message);
     assert_eq!(post(&unknown).0, 201, "without strictness it is dropped");
 }
@@ -217,8 +217,9 @@ fn a_deletion_by_identity_spares_a_successor() {
     let (_, second) = create(&cluster, "x");
     let new = second["metadata"]["uid"].as_str().expect("a uid");
     let message = format!(
-        "Operation cannot be fulfilled on Job.batch \"x\": the UID in the precondition ({old}) does not match the UID \
-         in record ({new}). The object might have been deleted and then recreated"
+        "Operation cannot be fulfilled on Job.batch \"x\": the UID in the precondition ({old}) \
+         does not match the UID in record ({new}). The object might have been deleted and then \
+         recreated"
     );
     assert_refused(&delete(&cluster, "x", &options), 409, "Conflict", &message);
     assert_refused(&delete(&cluster, "y", &options), 404, "NotFound", "jobs.batch \"y\" not found");
@@ -312,7 +313,8 @@ fn a_missing_right_is_named_with_its_verb_and_resource() {
     assert_refused(&get(&cluster, JOBS), 403, "Forbidden", &message);
     cluster.state().revoke("delete", "jobs");
     let message = format!(
-        "jobs.batch \"x\" is forbidden: {user} delete resource \"jobs\" in API group \"batch\" {within}"
+        "jobs.batch \"x\" is forbidden: {user} delete resource \"jobs\" in API group \"batch\" \
+         {within}"
     );
     assert_refused(&delete(&cluster, "x", &json!({})), 403, "Forbidden", &message);
     cluster.state().revoke("get", "pods/log");

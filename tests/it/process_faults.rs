@@ -221,7 +221,8 @@ fn a_daemon_that_let_go_of_the_lock_still_holds_the_slot_of_a_killed_shim() {
 
 #[test]
 fn a_daemon_with_the_lock_of_a_killed_shim_keeps_the_slot() {
-    let script = "setsid sh -c 'echo $$ > \"$WITNESS/daemon\"; exec sleep 1000' > /dev/null &\nexec sleep 1000";
+    let script = "setsid sh -c 'echo $$ > \"$WITNESS/daemon\"; exec sleep 1000' > /dev/null &\n\
+        exec sleep 1000";
     let fleet = Fleet::new(OPEN, &[("leaver", 1, script)]);
     fleet.reconcile();
     let daemon: i32 = fleet.await_witness("daemon").parse().expect("a pid");
@@ -361,7 +362,8 @@ fn records_of_another_day_neither_hold_a_slot_for_ever_nor_free_a_live_one() {
 
 #[test]
 fn what_a_killed_shim_leaves_keeps_the_slot_and_is_spoken_of() {
-    let script = "sleep 1000 & echo $! > \"$WITNESS/child.tmp\"; mv \"$WITNESS/child.tmp\" \"$WITNESS/child\"; wait";
+    let script = "sleep 1000 & echo $! > \"$WITNESS/child.tmp\"; \
+        mv \"$WITNESS/child.tmp\" \"$WITNESS/child\"; wait";
     let fleet = Fleet::new(OPEN, &[("parent", 1, script)]);
     fleet.reconcile();
     let child: i32 = fleet.await_witness("child").trim().parse().expect("a process id");

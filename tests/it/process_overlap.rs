@@ -22,8 +22,10 @@ const COORDINATORS: usize = 8;
 fn witness(work: &str) -> String {
     format!(
         "exec 9>>\"$WITNESS/$COORDINATOR_SLOT.lock\"\n\
-         flock -n 9 || {{ echo \"two agents in $COORDINATOR_SLOT\" >> \"$WITNESS/violations\"; exit 1; }}\n\
-         trap 'echo \"$COORDINATOR_SLOT was asked to end\" >> \"$WITNESS/violations\"; exit 1' TERM INT HUP QUIT\n\
+         flock -n 9 || {{ echo \"two agents in $COORDINATOR_SLOT\" >> \"$WITNESS/violations\"; \
+         exit 1; }}\n\
+         trap 'echo \"$COORDINATOR_SLOT was asked to end\" >> \"$WITNESS/violations\"; exit 1' \
+         TERM INT HUP QUIT\n\
          echo \"$COORDINATOR_SLOT $COORDINATOR_GENERATION\" >> \"$WITNESS/starts\"\n\
          {work}\n"
     )

@@ -82,7 +82,8 @@ fn a_command_that_is_not_there_is_a_failed_spawn_that_backs_off() {
     let fleet = Fleet::new("min_free = \"0\"\n", &[("ui_builder", 1, SLEEPER)]);
     let roster = fs::read_to_string(fleet.path("roster.toml")).expect("read the roster");
     let (start, _) = roster.split_once("[[role]]").expect("there is a role");
-    let role = "[[role]]\nkey = \"ui_builder\"\nname = \"x\"\ncount = 1\nmode = \"thinker\"\ncommand = [\"no-such-agent\"]\n";
+    let role = "[[role]]\nkey = \"ui_builder\"\nname = \"x\"\ncount = 1\nmode = \"thinker\"\n\
+        command = [\"no-such-agent\"]\n";
     fs::write(fleet.path("roster.toml"), format!("{start}{role}")).expect("write the roster");
     let first = fleet.reconcile();
     assert_eq!(slots(&first, "failed"), ["demo-ui-builder-s0"]);
@@ -90,7 +91,8 @@ fn a_command_that_is_not_there_is_a_failed_spawn_that_backs_off() {
         first["steps"]["spawn"]["failed"][0]["error"].as_str().expect("an error has a text");
     assert_eq!(
         error,
-        "no command `no-such-agent` on PATH; install it, or set `command` for this role in roster.toml"
+        "no command `no-such-agent` on PATH; install it, or set `command` for this role in \
+         roster.toml"
     );
     assert_eq!(held(&fleet.reconcile()), ["backoff"]);
     let log = fleet.run(&["logs", "ui-builder-s0"]);

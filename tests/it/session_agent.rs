@@ -13,7 +13,8 @@ fn task(command: &Value) -> Value {
     json!({
         "version": 1, "command": command, "prompt": "do {brief}\nnow\n", "brief": "build {slot}",
         "env": { "MODEL": "large", "COORDINATOR_ROLE": "forged" }, "time_limit_s": 7200,
-        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30, "min_interval_s": 0 },
+        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30,
+            "min_interval_s": 0 },
     })
 }
 

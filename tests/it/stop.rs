@@ -48,7 +48,8 @@ fn an_agent_that_ignores_the_signal_is_ended_after_its_grace_by_the_shim_alone()
         &[(
             "stubborn",
             1,
-            "trap 'echo deaf > $WITNESS/heard' TERM\necho on > $WITNESS/on\nwhile :; do sleep 0.1; done",
+            "trap 'echo deaf > $WITNESS/heard' TERM\necho on > $WITNESS/on\n\
+             while :; do sleep 0.1; done",
         )],
     );
     fleet.reconcile();

@@ -62,7 +62,8 @@ impl Demo {
 
     fn play(&self) -> anyhow::Result<()> {
         scene(
-            "A cold start: three roles ask for six agents, and two pull requests are approved and green.",
+            "A cold start: three roles ask for six agents, and two pull requests are approved and \
+             green.",
             "6 started, 2 of 5 merged, and a reason beside each of the other three",
         );
         let first = self.reconcile()?;

@@ -191,7 +191,8 @@ async fn the_life_of_a_task_started_failed_tried_again_superseded_and_done() {
     queue.runs_and_ends("failure");
     let (admission, step) = queue.admission();
     assert_eq!(admission, Admission::Skip);
-    let sentence = "skip: superseded: session 2 of the item ran since this start was planned, and the next cycle plans anew: ";
+    let sentence = "skip: superseded: session 2 of the item ran since this start was planned, and \
+        the next cycle plans anew: ";
     assert!(step.stdout.starts_with(sentence), "{}", step.stdout);
 
     assert_eq!(started(&queue.cycle().await), task("bd-4jz", 3, 3));
@@ -214,7 +215,8 @@ async fn the_life_of_a_task_started_failed_tried_again_superseded_and_done() {
     });
     let title = |generation: u64| {
         format!(
-            "coord demo {slot} g{generation} cc1;role=ui_builder;attempt={generation};limit=7200;id=bd-4jz"
+            "coord demo {slot} g{generation} \
+             cc1;role=ui_builder;attempt={generation};limit=7200;id=bd-4jz"
         )
     };
     let expected = [(1, "failure"), (2, "failure"), (2, "skipped"), (3, "success")];

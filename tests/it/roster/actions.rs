@@ -36,7 +36,8 @@ fn a_repository_is_all_that_workflow_runs_need() {
 #[test]
 fn every_key_arrives() {
     let settings = load(
-        "workflow = \"agents.yaml\"\nref = \"release/1\"\nticket = \"10m\"\nstart_timeout = \"1h\"\nmax_requests = 400",
+        "workflow = \"agents.yaml\"\nref = \"release/1\"\nticket = \"10m\"\n\
+         start_timeout = \"1h\"\nmax_requests = 400",
     );
     assert_eq!(
         (settings.workflow.as_str(), settings.git_ref.as_str()),

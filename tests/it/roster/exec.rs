@@ -44,7 +44,8 @@ fn a_plugin_is_all_that_exec_needs() {
 #[test]
 fn every_key_arrives_and_what_a_variable_names_is_a_secret() {
     let text = roster(
-        "plugin = \"plugins/tmux\"\ntimeout = \"2m\"\nenv = { KEY = \"Bearer ${TOKEN}\", PLAIN = \"x\" }\nstate_dir = \"state\"",
+        "plugin = \"plugins/tmux\"\ntimeout = \"2m\"\n\
+         env = { KEY = \"Bearer ${TOKEN}\", PLAIN = \"x\" }\nstate_dir = \"state\"",
     );
     let folder = Folder::with_briefs(&text);
     program(&folder, "plugins/tmux", 0o755);

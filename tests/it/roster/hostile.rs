@@ -85,14 +85,19 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_bytes_never_make_a_roster_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn random_bytes_never_make_a_roster_and_never_a_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400),
+    ) {
         let told = Folder::bare(bytes).load().expect_err("no random bytes name a fleet");
         prop_assert!(told.ends_with(" nothing was changed\n"), "{told}");
     }
 
     #[test]
     fn a_damaged_roster_is_read_or_refused_without_a_panic(
-        edits in proptest::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}=\"'#.\\n\\t a-z0-9-]{0,3}"), 1..6),
+        edits in proptest::collection::vec(
+            (any::<prop::sample::Index>(), "[\\[\\]{}=\"'#.\\n\\t a-z0-9-]{0,3}"),
+            1..6,
+        ),
     ) {
         let mut roster = include_str!("mistakes.toml").to_owned();
         for (at, text) in edits {

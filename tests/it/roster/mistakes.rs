@@ -202,7 +202,8 @@ fn what_the_system_would_refuse_at_the_start_is_refused_here() {
 #[test]
 fn what_names_no_variable_is_refused_and_no_value_is_shown() {
     let roster = format!(
-        "{FLEET}[defaults]\nenv = {{ A = \"${{ONE}}\", B = \"pa55word ${{TWO}}\" }}\n{ROLE}env = {{ C = \"${{x\" }}\n"
+        "{FLEET}[defaults]\nenv = {{ A = \"${{ONE}}\", B = \"pa55word ${{TWO}}\" }}\n\
+         {ROLE}env = {{ C = \"${{x\" }}\n"
     );
     let folder = Folder::with_briefs(&roster);
     let Run { stdout, stderr, code } = folder.run(&["check"]);

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::Folder;
 use super::mistakes::refused_in;
 
-const ROSTER: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\nimage = \"agent:1\"\ntemplate = \"job.yaml\"\n[[role]]\nkey = \"a\"\n";
+const ROSTER: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\n\
+    image = \"agent:1\"\ntemplate = \"job.yaml\"\n[[role]]\nkey = \"a\"\n";
 const JOB: &str = "apiVersion: batch/v1\nkind: Job\n";
 
 fn folder(roster: &str, template: impl AsRef<[u8]>) -> Folder {
@@ -180,7 +181,8 @@ fn what_would_make_it_another_job_is_not_added() {
 fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     let pod = "spec.template.spec";
     let reference = json!({ "name": "coordinator-github" });
-    let variable = json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": "coordinator-github", "key": "x" } } });
+    let variable = json!({ "name": "X",
+        "valueFrom": { "secretKeyRef": { "name": "coordinator-github", "key": "x" } } });
     let fields = [
         (format!("{pod}.containers[agent]"), json!({ "envFrom": [{ "secretRef": reference }] })),
         (format!("{pod}.containers[agent]"), json!({ "env": [variable] })),
@@ -194,7 +196,8 @@ fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     ];
     let volumes = [
         json!({ "secret": { "secretName": "coordinator-github" } }),
-        json!({ "projected": { "sources": [{ "configMap": { "name": "a" } }, { "secret": reference }] } }),
+        json!({ "projected": { "sources": [{ "configMap": { "name": "a" } },
+            { "secret": reference }] } }),
         json!({ "csi": { "driver": "x", "nodePublishSecretRef": reference } }),
         json!({ "azureFile": { "secretName": "coordinator-github" } }),
         json!({ "rbd": { "secretRef": reference } }),
@@ -206,7 +209,8 @@ fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     });
     for (path, value) in fields.into_iter().chain(volumes) {
         let parts = [
-            "the template job.yaml names `coordinator-github`, a Secret of the coordinator, in spec.",
+            "the template job.yaml names `coordinator-github`, a Secret of the coordinator, in \
+             spec.",
             "name another",
         ];
         refused(with(&path, &value), &parts);
@@ -357,7 +361,8 @@ fn what_is_merged_entry_by_entry_has_entries() {
     );
     let twice = json!([{"name": "proxy"}, {"name": "proxy", "image": "x"}]);
     refused(with(&format!("{pod}.containers"), &twice), &["has `proxy` twice"]);
-    let mounts = json!({"volumeMounts": [{"name": "x", "mountPath": "/a"}, {"name": "y", "mountPath": "/a/"}]});
+    let mounts = json!({"volumeMounts": [{"name": "x", "mountPath": "/a"},
+        {"name": "y", "mountPath": "/a/"}]});
     refused(
         with(&format!("{pod}.containers[agent]"), &mounts),
         &["has `/a` twice", "volumeMounts"],
@@ -405,11 +410,18 @@ status: {}
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 64,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_damaged_template_is_read_or_refused_without_a_panic(
-        edits in proptest::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}:&*!|>#.\\n\\t a-z0-9-]{0,3}"), 1..6),
+        edits in proptest::collection::vec(
+            (any::<prop::sample::Index>(), "[\\[\\]{}:&*!|>#.\\n\\t a-z0-9-]{0,3}"),
+            1..6,
+        ),
     ) {
         let mut template = include_str!("kubernetes_mistakes.yaml").to_owned();
         for (at, text) in edits {
