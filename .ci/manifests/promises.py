@@ -1,4 +1,4 @@
-"""What the README promises of the manifests, held against what kustomize built: promises.py BASE OVERLAY INIT."""
+"""Checks the README's promises about the manifests on the output of kustomize: promises.py BASE OVERLAY INIT."""
 
 import re
 import sys
@@ -48,9 +48,9 @@ class Build:
         return self.objects[key if isinstance(key, tuple) else (key, "coordinator")]
 
 
-def agree(given, wanted):
-    """Every wanted field is there, and is so."""
-    return {key: given.get(key) for key in wanted} == wanted
+def agree(given, expected):
+    """Every expected field has its value."""
+    return {key: given.get(key) for key in expected} == expected
 
 
 def the_role_grants_these_verbs_alone(it):
@@ -119,7 +119,7 @@ def secrets(value):
 
 def the_policy_keeps_every_secret_that_the_coordinator_reads_from_agents(it):
     expressions = [rule["expression"] for rule in it[POLICY, it.namespace["name"]]["spec"]["validations"]]
-    # The expression that speaks of Secrets; others match names of ConfigMaps.
+    # The expression that names Secrets; others match names of ConfigMaps.
     patterns = {
         found
         for text in expressions
@@ -154,11 +154,11 @@ def the_roster_and_its_briefs_reach_the_coordinator(it):
         keys = it.objects.get(("ConfigMap", source["name"]), {}).get("data", {})
         listed = {item["key"]: item["path"] for item in source.get("items", [])}
         paths |= {"briefs/" + (listed.get(key, "") if listed else key) for key in keys}
-    wanted = {f"briefs/{role['key']}.md" for role in it.roster.get("role", [])} | {"roster.toml"}
+    expected = {f"briefs/{role['key']}.md" for role in it.roster.get("role", [])} | {"roster.toml"}
     if it.roster.get("role"):
-        wanted |= {f"briefs/modes/{role['mode']}.md" for role in it.roster["role"]} | {"briefs/preamble.md"}
+        expected |= {f"briefs/modes/{role['mode']}.md" for role in it.roster["role"]} | {"briefs/preamble.md"}
     at = {"roster": "/etc/coordinator/roster.toml", "briefs": "/etc/coordinator/briefs"}
-    return mounts == at and wanted <= paths and it.pod["volumes"][0]["configMap"]["name"] == "coordinator-roster"
+    return mounts == at and expected <= paths and it.pod["volumes"][0]["configMap"]["name"] == "coordinator-roster"
 
 
 def sessions_reach_port_443_outside_of_the_cluster_alone(it):
