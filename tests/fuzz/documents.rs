@@ -78,7 +78,7 @@ pub(super) fn pulls_again(variables: &Value) -> Value {
     json!({ "data": pulls.collect::<serde_json::Map<_, _>>() })
 }
 
-/// What `doctor` asks GitHub.
+/// The answer to `doctor`'s query.
 pub(super) fn repository() -> Value {
     json!({ "data": { "viewer": { "login": "coordinator[bot]" }, "repository": {
         "nameWithOwner": "demo/app", "isArchived": false, "squashMergeAllowed": true,
@@ -90,7 +90,7 @@ pub(super) fn repository() -> Value {
     } } })
 }
 
-/// The only page of runs: one in progress, one over, one of somebody's own.
+/// The only page of runs: one in progress, one completed, one of another workflow.
 pub(super) fn runs() -> Value {
     let run = |id: u64, title: &str, status: &str, conclusion: Value| {
         json!({
@@ -189,7 +189,7 @@ pub(super) fn kubernetes_pods() -> Value {
     }] })
 }
 
-/// What a plugin says of itself.
+/// A plugin's answer to `capabilities`.
 pub(super) fn capabilities() -> Value {
     json!({
         "ok": true, "protocol": [1], "name": "test", "slot_exclusive": "create",

@@ -16,7 +16,7 @@ use super::{Verdict, documents as answers, shown};
 
 static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::on("kind = \"process\""));
 
-/// Lists, reads again, asks for files and merges; then asks what `doctor` asks.
+/// Lists, rereads, reads files and merges; then reads what `doctor` reads.
 pub(crate) fn merge(bytes: &[u8]) -> Verdict {
     let server = Server::new(bytes, answer);
     let (report, findings) = block_on(async {

@@ -83,7 +83,7 @@ pub(super) fn furnish(folder: &Path, roster: &[u8]) {
     }
 }
 
-/// The roster of a folder, or what is told of it.
+/// The roster of a folder, or the errors in it.
 pub(super) fn load(folder: &Path) -> Result<Roster, String> {
     let home = folder.to_str().map(str::to_owned);
     let environment = |name: &str| home.clone().filter(|_| name == "HOME");

@@ -43,7 +43,7 @@ fn a_missing_variable_stops_no_command_that_only_reads() {
 }
 
 #[test]
-fn check_warns_of_a_missing_variable_and_says_where() {
+fn check_warns_of_a_missing_variable_and_names_the_place() {
     let (github, production) = (GitHub::start(Repository::with([])), Production::up());
     let workplace = with_a_missing_variable(&github, &production).write();
     let finished = run(&workplace, &["check"]);

@@ -1,4 +1,4 @@
-//! Cycles on a plugin: what it is asked, what its answers come to.
+//! Cycles on a plugin: the requests that it gets, and the effect of its answers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +60,7 @@ fn a_dry_run_starts_nothing() {
 }
 
 #[test]
-fn a_plugin_that_knows_no_dry_run_is_not_asked_to_spawn_in_one() {
+fn a_plugin_without_dry_run_gets_no_spawn_in_one() {
     let capabilities =
         r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create"}'"#;
     let plugin = Plugin { capabilities: capabilities.to_owned(), ..Plugin::default() };
@@ -70,7 +70,7 @@ fn a_plugin_that_knows_no_dry_run_is_not_asked_to_spawn_in_one() {
 }
 
 #[test]
-fn a_plugin_is_told_what_to_run_and_gets_no_secret_but_its_own() {
+fn a_plugin_receives_the_command_and_no_secret_but_its_own() {
     let spawn = "env > \"$HOME/environment\"; printf '%s' \"$request\" > \"$HOME/request\"\n\
         echo '{\"ok\":true,\"result\":\"created\"}'";
     let workplace = Plugin::spawning(spawn)
@@ -164,7 +164,7 @@ fn what_a_spawn_answers_decides_on_the_slot() {
 }
 
 #[test]
-fn a_rate_limit_ends_the_starts_of_the_cycle_and_its_exit_says_so() {
+fn a_rate_limit_ends_the_starts_of_the_cycle_with_its_own_exit_code() {
     let limit = concat!(
         r#"echo '{"ok":false,"error":{"code":"rate_limited","message":"slowly","#,
         r#""retry_after_s":90}}'; exit 1"#
@@ -181,7 +181,7 @@ fn a_rate_limit_ends_the_starts_of_the_cycle_and_its_exit_says_so() {
 }
 
 #[test]
-fn without_an_inventory_only_a_plugin_that_refuses_a_second_session_is_asked() {
+fn without_an_inventory_only_a_plugin_with_exclusive_slots_gets_spawns() {
     let broken = Plugin::listing("refuse unavailable 'the list is down'");
     let blind = reconcile(&broken.at(&roster(1)));
     assert_eq!(count(&blind, "spawned"), 1, "{blind:#}");
@@ -211,7 +211,7 @@ fn a_spec_that_is_too_large_for_the_plugin_is_not_sent() {
 }
 
 #[test]
-fn a_plugin_that_does_not_fit_stops_inventory_and_spawn_with_one_sentence_and_no_other_step() {
+fn an_incompatible_plugin_stops_inventory_and_spawn_and_no_other_step() {
     let open = r#"echo '{"ok":true,"protocol":[1],"name":"test"}'"#;
     let workplace = Plugin { capabilities: open.to_owned(), ..Plugin::default() }.at(&roster(1));
     let report = reconcile(&workplace);

@@ -175,7 +175,7 @@ fn text_from_github_reaches_no_output_as_more_than_text() {
 }
 
 #[test]
-fn a_list_that_repeats_its_cursor_for_ever_ends() {
+fn a_list_that_always_repeats_its_cursor_ends() {
     let github = one_eligible();
     let page = json!({"data": {
         "rateLimit": {"cost": 1, "remaining": 4_000, "resetAt": "2030-01-01T00:00:00Z"},

@@ -82,7 +82,7 @@ impl Fleet {
         self.reconcile()
     }
 
-    /// What `sessions` tells of a slot, oldest first.
+    /// The sessions that `sessions` lists for a slot, oldest first.
     pub(crate) fn sessions(&self, slot: &str) -> Vec<Value> {
         let listing = self.run(&["sessions", "-o", "json"]).json();
         let sessions = listing["sessions"].as_array().expect("sessions are an array").clone();
@@ -141,7 +141,7 @@ pub(crate) fn held(report: &Value) -> Vec<String> {
 pub(crate) fn failure(report: &Value) -> String {
     let failed = report["steps"]["spawn"]["failed"].as_array().expect("arrays are always present");
     assert_eq!(failed.len(), 1, "{report:#}");
-    failed[0]["error"].as_str().expect("a failure says why").to_owned()
+    failed[0]["error"].as_str().expect("a failure has an error").to_owned()
 }
 
 /// Nothing was started, and nothing failed to.

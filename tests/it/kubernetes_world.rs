@@ -191,7 +191,7 @@ fn a_create_names_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_create_in_a_namespace_that_is_gone_says_so() {
+fn a_create_in_a_missing_namespace_is_refused_with_its_name() {
     let cluster = Kubernetes::start();
     cluster.state().namespaces.clear();
     assert_refused(&create(&cluster, "x"), 404, "NotFound", "namespaces \"agents\" not found");
@@ -199,7 +199,7 @@ fn a_create_in_a_namespace_that_is_gone_says_so() {
     assert_eq!(
         (status, names(&list).len()),
         (200, 0),
-        "a list does not ask whether the namespace exists"
+        "a list does not check whether the namespace exists"
     );
     assert_eq!(get(&cluster, &format!("{JOBS}/x")).1["message"], "jobs.batch \"x\" not found");
 }
@@ -226,7 +226,7 @@ fn a_deletion_by_identity_spares_a_successor() {
 }
 
 #[test]
-fn pods_survive_a_deletion_that_does_not_ask_for_theirs() {
+fn pods_survive_a_deletion_without_a_propagation_policy() {
     for (policy, left) in [(Value::Null, 1), (json!("Orphan"), 1), (json!("Background"), 0)] {
         let cluster = Kubernetes::start();
         create(&cluster, "x");
@@ -393,7 +393,7 @@ fn the_log_of_a_running_pod_grows_for_a_follower_until_it_ends() {
 }
 
 #[test]
-fn the_log_of_a_pod_that_waits_says_why_there_is_none() {
+fn the_log_of_a_waiting_pod_is_refused_with_the_reason() {
     let cluster = Kubernetes::start();
     cluster.state().nodes = Nodes::Full;
     create(&cluster, "x");
@@ -421,7 +421,7 @@ fn the_witness_sees_a_live_job_go_and_a_second_session_come() {
 }
 
 #[test]
-fn a_late_create_lands_when_it_is_told_to_and_a_doubled_one_meets_itself() {
+fn a_late_create_arrives_on_demand_and_a_doubled_one_conflicts_with_itself() {
     let cluster = Kubernetes::start();
     cluster.script(Call::Create, [Trouble::Late, Trouble::Twice]);
     assert_eq!(create(&cluster, "x").0, 504);

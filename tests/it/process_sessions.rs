@@ -100,14 +100,14 @@ fn a_command_that_is_not_there_is_a_failed_spawn_that_backs_off() {
 }
 
 #[test]
-fn an_agent_is_asked_to_end_at_its_time_limit() {
-    let script = "trap 'echo asked > \"$WITNESS/term\"; kill $!; exit 0' TERM; sleep 1000 & wait";
+fn an_agent_gets_sigterm_at_its_time_limit() {
+    let script = "trap 'echo ended > \"$WITNESS/term\"; kill $!; exit 0' TERM; sleep 1000 & wait";
     let fleet = Fleet::new(&format!("{OPEN}time_limit = \"1s\"\n"), &[("slow", 1, script)]);
     fleet.reconcile();
     let ended = fleet.await_end("slow-s0");
     assert_eq!(ended["outcome"], "timed_out");
     assert_eq!(ended["detail"], "time limit of 1s");
-    assert_eq!(fleet.witness("term"), "asked\n");
+    assert_eq!(fleet.witness("term"), "ended\n");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_agent_that_does_not_heed_its_time_limit_is_killed_with_its_children() {
 }
 
 #[test]
-fn a_shim_that_is_asked_to_stop_ends_its_agent() {
+fn a_shim_that_gets_sigterm_ends_its_agent() {
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, SLEEPER)]);
     fleet.reconcile();
     signal(fleet.pid("ui-builder-s0", 1, "shim"), Signal::TERM);

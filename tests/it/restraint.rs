@@ -17,7 +17,7 @@ fn busy_repository() -> Repository {
 }
 
 #[test]
-fn a_full_cycle_asks_for_the_list_merges_and_looks_at_production_and_nothing_else() {
+fn a_full_cycle_reads_the_list_merges_checks_production_and_nothing_else() {
     let github = GitHub::start(busy_repository());
     let production = Production::up();
     let roster = RosterText::default()

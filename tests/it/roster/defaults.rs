@@ -58,7 +58,7 @@ fn a_fleet_and_a_role_with_a_brief_are_a_roster() {
 }
 
 #[test]
-fn the_merge_policy_is_strict_unless_told_otherwise() {
+fn the_merge_policy_is_strict_by_default() {
     let merge = load("fleet = \"demo\"\n").merge;
     assert!(merge.enabled && merge.bases.is_empty() && merge.min_approvals == 1);
     assert!(merge.stale_approvals == StaleApprovals::Block && merge.checks == CheckMode::All);

@@ -33,7 +33,7 @@ fn invalid_utf8_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn a_roster_that_is_not_a_file_is_refused() {
     let folder = Folder::bare("");
     fs::remove_file(folder.path().join("roster.toml")).expect("it can be removed");
     refused(&folder, "there is no roster: roster.toml");
@@ -68,7 +68,7 @@ fn control_characters_of_a_roster_do_not_reach_the_terminal() {
 }
 
 #[test]
-fn a_thousand_roles_are_no_matter() {
+fn a_thousand_roles_are_read() {
     let mut roster = "fleet = \"demo\"\n".to_owned();
     for index in 0..1000 {
         let _ = writeln!(roster, "[[role]]\nkey = \"r{index}\"\ncount = 2");

@@ -94,7 +94,7 @@ fn the_rosters_for_workflow_runs_are_valid() {
 }
 
 #[test]
-fn what_is_there_stays_and_the_roster_names_the_fleet() {
+fn existing_files_stay_and_the_roster_names_the_fleet() {
     let folder = Folder::bare("fleet = \"mine\"\n");
     folder.write(FILES[1], "mine");
     fs::create_dir(folder.path().join(".git")).expect("a folder can be made");

@@ -18,7 +18,7 @@ fn whole(roster: &str) -> Roster {
 fn load(roster: &str) -> KubernetesSettings {
     match whole(roster).platform.kind {
         PlatformKind::Kubernetes(settings) => *settings,
-        other => panic!("the roster says kubernetes: {other:?}"),
+        other => panic!("the platform is kubernetes, not {other:?}"),
     }
 }
 
@@ -156,7 +156,7 @@ fn a_pod_needs_no_home() {
 }
 
 #[test]
-fn a_thousand_roles_with_their_own_images_are_no_matter() {
+fn a_thousand_roles_with_their_own_images_are_read() {
     let mut roster = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n".to_owned();
     for index in 0..1000 {
         let _ = writeln!(
@@ -168,7 +168,7 @@ fn a_thousand_roles_with_their_own_images_are_no_matter() {
 }
 
 #[test]
-fn check_says_where_the_fleet_runs_and_with_which_images() {
+fn check_shows_where_the_fleet_runs_and_with_which_images() {
     let totals = |roster: &str| {
         let run = Folder::with_briefs(roster).run(&["check"]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);

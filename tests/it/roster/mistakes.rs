@@ -24,7 +24,7 @@ pub(super) fn refused_in(folder: &Folder, place: &str, parts: &[&str]) {
 }
 
 #[test]
-fn every_mistake_of_a_roster_is_told_in_one_run() {
+fn every_mistake_of_a_roster_is_reported_in_one_run() {
     let run = Folder::bare(include_str!("mistakes.toml")).run(&["check"]);
     assert_eq!(run.code, Some(2));
     insta::assert_snapshot!("every_mistake", run.stderr);

@@ -1,4 +1,5 @@
-//! `template`: what a Job of the user's may say, and what the coordinator and the roster say alone.
+//! `template`: the fields that a user's Job may set, and those that only the coordinator and the
+//! roster set.
 
 use std::fmt::Write as _;
 
@@ -22,7 +23,7 @@ fn folder(roster: &str, template: impl AsRef<[u8]>) -> Folder {
 fn load(template: &str) -> Value {
     let roster = folder(ROSTER, template).load().unwrap_or_else(|problems| panic!("{problems}"));
     let PlatformKind::Kubernetes(settings) = roster.platform.kind else {
-        panic!("the roster says kubernetes")
+        panic!("the platform is kubernetes")
     };
     settings.template.expect("the roster names a template").job
 }
@@ -86,7 +87,7 @@ fn a_few_lines_cannot_fill_the_memory() {
 }
 
 #[test]
-fn what_is_generated_without_a_key_stays_as_it_is() {
+fn generated_fields_without_a_key_cannot_be_changed() {
     let remedy = "take it out: the coordinator alone sets it";
     let agent = "spec.template.spec.containers[agent]";
     let numbers =
@@ -126,7 +127,7 @@ fn what_is_generated_without_a_key_stays_as_it_is() {
 }
 
 #[test]
-fn what_is_generated_may_be_said_again() {
+fn a_template_may_repeat_generated_fields() {
     load(&with("spec.template.spec.restartPolicy", &json!("Never")));
     load(&with("spec.backoffLimit", &json!(0)));
     load(&with("spec.suspend", &json!(false)));
@@ -265,7 +266,7 @@ fn a_token_of_the_cluster_and_a_second_start_are_refused_too() {
 }
 
 #[test]
-fn what_the_roster_says_is_refused_with_its_key() {
+fn fields_that_the_roster_sets_are_refused_with_the_key() {
     let agent = "spec.template.spec.containers[agent]";
     let keys = [
         ("metadata.namespace".to_owned(), "namespace"),
@@ -292,7 +293,7 @@ fn what_the_roster_says_is_refused_with_its_key() {
 }
 
 #[test]
-fn what_the_roster_may_say_is_the_template_s_until_the_roster_says_it() {
+fn a_field_of_an_optional_key_is_refused_only_where_the_roster_sets_the_key() {
     let keys = [
         ("serviceAccountName", json!("agents"), "service_account = \"sessions\""),
         ("serviceAccount", json!("agents"), "service_account = \"sessions\""),
@@ -344,7 +345,7 @@ fn a_variable_of_any_role_is_the_roster_s() {
 }
 
 #[test]
-fn what_is_merged_entry_by_entry_has_entries() {
+fn lists_that_are_merged_by_entry_must_be_lists() {
     let pod = "spec.template.spec";
     refused(with("spec", &json!([])), &["the template job.yaml has no mapping at spec"]);
     refused(
