@@ -1,12 +1,12 @@
-//! What a cycle costs, beside what it cannot do without: `cargo bench --bench cycle`.
+//! The cost of a cycle, beside the least possible: `cargo bench --bench cycle`.
 //!
 //! The real binary runs against the fake world on loopback, with small real agents as local
 //! processes, or with Jobs on a fake cluster. The counts of requests and of live agents are
-//! asserted; times, CPU and memory are printed and never judged, because they are the machine's as
-//! well. `-- --smoke` runs each scenario once; any other word picks the scenarios whose names hold
-//! it. Linux alone: it reads `/proc`.
+//! asserted; times, CPU and memory are printed and never asserted, because they depend on the
+//! machine. `-- --smoke` runs each scenario once; any other word picks the scenarios whose names
+//! contain it. Linux alone: it reads `/proc`.
 
-#![allow(clippy::print_stdout, reason = "a benchmark is there to be read")]
+#![allow(clippy::print_stdout, reason = "the output of a benchmark is its purpose")]
 
 #[path = "cycle/scenario.rs"]
 mod scenario;
@@ -22,13 +22,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use scenario::{Counts, Place, Scenario, Wanted};
+use scenario::{Counts, Place, Roster, Scenario};
 use stage::{Attic, Pace, Round};
 
 const SCENARIOS: [Scenario; 4] = [
     Scenario {
         name: "converged",
-        roster: Wanted::Shipped,
+        roster: Roster::Shipped,
         running: 38,
         strangers: 0,
         open: 12,
@@ -36,7 +36,7 @@ const SCENARIOS: [Scenario; 4] = [
     },
     Scenario {
         name: "cold start",
-        roster: Wanted::Shipped,
+        roster: Roster::Shipped,
         running: 0,
         strangers: 0,
         open: 12,
@@ -44,7 +44,7 @@ const SCENARIOS: [Scenario; 4] = [
     },
     Scenario {
         name: "busy",
-        roster: Wanted::Shipped,
+        roster: Roster::Shipped,
         running: 30,
         strangers: 0,
         open: 100,
@@ -52,7 +52,7 @@ const SCENARIOS: [Scenario; 4] = [
     },
     Scenario {
         name: "scale",
-        roster: Wanted::Roles(1_000),
+        roster: Roster::Roles(1_000),
         running: 990,
         strangers: 5_000,
         open: 500,
@@ -64,14 +64,14 @@ const LATENCIES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(50)];
 /// A thousand Jobs on a cluster at another end of the world.
 const FAR: Scenario = Scenario {
     name: "far",
-    roster: Wanted::Roles(1_000),
+    roster: Roster::Roles(1_000),
     running: 0,
     strangers: 0,
     open: 12,
     eligible: 0,
 };
 const FAR_LATENCY: Duration = Duration::from_millis(80);
-/// Between two merges, as GitHub asks.
+/// Between two merges, as GitHub's documentation recommends.
 const PAUSE: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 15;
 /// A thousand agents take longer to set up than to look at.
@@ -93,7 +93,8 @@ fn main() -> anyhow::Result<()> {
         named.is_empty() || named.iter().any(|word| scenario.name.contains(word.as_str()))
     };
     println!(
-        "| Scenario | Sessions | Latency | GitHub | Production | Platform | Wall, least | Wall, median | Floor | Ratio | With pauses | Floor | CPU | Memory | First request |"
+        "| Scenario | Sessions | Latency | GitHub | Production | Platform | Wall, least | \
+         Wall, median | Floor | Ratio | With pauses | Floor | CPU | Memory | First request |"
     );
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     let (mut passed, mut failed, mut attic) = (0, 0, Attic::default());
@@ -148,8 +149,8 @@ fn play(
 ) -> anyhow::Result<String> {
     let rounds = match scenario.roster {
         _ if is_smoke => 1,
-        Wanted::Shipped => ROUNDS,
-        Wanted::Roles(_) => ROUNDS_AT_SCALE,
+        Roster::Shipped => ROUNDS,
+        Roster::Roles(_) => ROUNDS_AT_SCALE,
     };
     let pace = Pace { latency, pause: Duration::ZERO };
     let samples = (0..rounds).map(|_| stage::round(scenario, place, pace, attic));
@@ -171,11 +172,12 @@ fn play(
     let (mebibytes, first) = (peak_bytes.div_ceil(1 << 20), millis(first[rounds / 2]));
     let (name, place) = (scenario.name, place.word());
     Ok(format!(
-        "| {name} | {place} | {latency} | {github} | {production} | {platform} | {least} | {median} | {floor} | {ratio} | {paused} | {cpu} | {mebibytes} MiB | {first} |"
+        "| {name} | {place} | {latency} | {github} | {production} | {platform} | {least} | \
+         {median} | {floor} | {ratio} | {paused} | {cpu} | {mebibytes} MiB | {first} |"
     ))
 }
 
-/// One cycle with the pause between merges that GitHub asks for, and its floor.
+/// One cycle with the pause between merges that GitHub recommends, and its floor.
 fn paused(
     scenario: &Scenario,
     place: Place,

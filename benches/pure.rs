@@ -1,5 +1,5 @@
-//! What the decisions cost, without any I/O: `cargo bench --bench pure`. Each figure comes with its
-//! cost per slot or per pull request (`elem`), which stays the same however many there are.
+//! The cost of the decisions, without any I/O: `cargo bench --bench pure`. Each figure comes with
+//! its cost per slot or per pull request (`elem`), which is the same at every size.
 
 #[path = "pure/fleet.rs"]
 mod fleet;
@@ -21,7 +21,7 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 
-/// The shipped roster's agents, and what is far beyond any fleet.
+/// The shipped roster's agents, and sizes far beyond any fleet.
 const SLOTS: [usize; 4] = [38, 1_000, 10_000, 100_000];
 const PULLS: [usize; 3] = [100, 1_000, 10_000];
 
@@ -33,7 +33,7 @@ fn name() -> FleetName {
     FleetName::parse("demo").expect("a valid name")
 }
 
-/// Runs `work` for each size, and says the cost per item.
+/// Runs `work` for each size, and reports the cost per item.
 fn sized<T>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     sizes: &[usize],

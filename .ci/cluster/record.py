@@ -1,6 +1,6 @@
-"""What a real API server and its controllers answer, for the fake one of crates/testkit to be held against.
+"""Records what a real API server and its controllers answer. Tests compare the fake one of crates/testkit with it.
 
-Runs where `tests/cluster/run.sh` set KUBECONFIG, on a control plane that nobody has used yet, and prints one JSON line per
+Runs where `tests/cluster/run.sh` set KUBECONFIG, on a control plane that is new, and prints one JSON line per
 request, and per event that the fake has to play:
 
     tests/cluster/run.sh python3 .ci/cluster/record.py > tests/cases/kubernetes.jsonl
@@ -43,7 +43,7 @@ PATIENCE = 60
 
 
 class Server:
-    """The API server, and whom it knows."""
+    """The API server and the tokens of its users."""
 
     def __init__(self):
         config = open(os.environ["KUBECONFIG"]).read()
@@ -51,9 +51,9 @@ class Server:
         self.url = find("server")
         authority = base64.b64decode(find("certificate-authority-data")).decode()
         self.trust = ssl.create_default_context(cadata=authority)
-        self.tokens = {"administrator": find("token"), "stranger": "unknown-token", "nobody": None}
+        self.tokens = {"administrator": find("token"), "stranger": "unknown-token", "anonymous": None}
 
-    def ask(self, who, method, path, body=None, kind="application/json"):
+    def send(self, who, method, path, body=None, kind="application/json"):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method)
         request.add_header("Accept", "application/json")
@@ -73,7 +73,7 @@ class Server:
 
     def do(self, method, path, body=None, kind="application/json"):
         """As the administrator; it must succeed."""
-        status, _, answer = self.ask("administrator", method, path, body, kind)
+        status, _, answer = self.send("administrator", method, path, body, kind)
         if status >= 300:
             sys.exit(f"{method} {path}: {status} {answer}")
         return answer
@@ -84,7 +84,7 @@ class Server:
     def wait(self, path, holds):
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            status, _, answer = self.ask("administrator", "GET", path)
+            status, _, answer = self.send("administrator", "GET", path)
             if status == 200 and holds(answer):
                 return answer
             time.sleep(0.1)
@@ -100,13 +100,13 @@ class Recording:
     def event(self, text):
         self.lines.append({"event": text})
 
-    def ask(self, sentence, method, path, body=None, who="coordinator", keep=None, at="", loosely=False):
+    def send(self, sentence, method, path, body=None, who="coordinator", keep=None, at="", loosely=False):
         """`keep` names parts of the reply; `at` is the part that counts; `loosely` leaves a Go parser's words out."""
         line = {"sentence": sentence, "as": who, "method": method}
         line["path"] = self.named(path)
         if body is not None:
             line["body"] = self.named(body)
-        line["status"], line["type"], reply = self.server.ask(who, method, path, body)
+        line["status"], line["type"], reply = self.server.send(who, method, path, body)
         for name, place in (keep or {}).items():
             self.kept[name] = part(reply, place)
         if keep:
@@ -183,20 +183,20 @@ def prepare(server):
 
 
 def creates(to):
-    to.ask("a Job that was never made", "GET", f"{JOBS}/x")
-    to.ask("an empty list", "GET", f"{JOBS}?labelSelector=coordinator.dev/fleet%3Ddemo&limit=500")
-    to.ask("a created Job", "POST", f"{JOBS}?fieldValidation=Strict", job("x"), keep={"x": "/metadata/uid"})
-    to.ask("a taken name", "POST", JOBS, job("x"))
-    to.ask("a taken name in a dry run", "POST", f"{JOBS}?dryRun=All", job("x"))
-    to.ask("a free name in a dry run", "POST", f"{JOBS}?dryRun=All", job("y"))
-    to.ask("a dry run leaves nothing", "GET", f"{JOBS}/y")
+    to.send("a Job that was never made", "GET", f"{JOBS}/x")
+    to.send("an empty list", "GET", f"{JOBS}?labelSelector=coordinator.dev/fleet%3Ddemo&limit=500")
+    to.send("a created Job", "POST", f"{JOBS}?fieldValidation=Strict", job("x"), keep={"x": "/metadata/uid"})
+    to.send("a taken name", "POST", JOBS, job("x"))
+    to.send("a taken name in a dry run", "POST", f"{JOBS}?dryRun=All", job("x"))
+    to.send("a free name in a dry run", "POST", f"{JOBS}?dryRun=All", job("y"))
+    to.send("a dry run leaves nothing", "GET", f"{JOBS}/y")
 
 
 def refused_creates(to):
     def spoilt(sentence, spoil, name="y", query="", **options):
         posted = job(name)
         spoil(posted)
-        to.ask(sentence, "POST", JOBS + query, posted, **options)
+        to.send(sentence, "POST", JOBS + query, posted, **options)
 
     strict = "?fieldValidation=Strict"
     pod = lambda posted: posted["spec"]["template"]["spec"]
@@ -221,17 +221,17 @@ def refused_creates(to):
 def deletions(to):
     def delete(sentence, name, preconditions, loosely=False, **options):
         body = {"preconditions": preconditions, "propagationPolicy": "Background", **options}
-        to.ask(sentence, "DELETE", f"{JOBS}/{name}", body, loosely=loosely)
+        to.send(sentence, "DELETE", f"{JOBS}/{name}", body, loosely=loosely)
 
     delete("a deletion of another uid", "x", {"uid": "00000000-0000-0000-0000-000000000000"})
     delete("a deletion of another version", "x", {"resourceVersion": "1"}, loosely=True)
     delete("a deletion of what is not there", "y", {"uid": "00000000-0000-0000-0000-000000000000"})
     delete("a deletion in a dry run", "x", {"uid": to.kept["x"]}, dryRun=["All"])
     delete("a deletion by identity", "x", {"uid": to.kept["x"]})
-    to.ask("a Job with a finalizer", "POST", JOBS, job("held", finalizers=["example.com/hold"]), keep={"held": "/metadata/uid"})
+    to.send("a Job with a finalizer", "POST", JOBS, job("held", finalizers=["example.com/hold"]), keep={"held": "/metadata/uid"})
     to.server.wait(f"{JOBS}/held", lambda found: found["status"].get("ready") == 1)
     delete("the deletion of a Job with a finalizer", "held", {"uid": to.kept["held"]})
-    to.ask("a name whose holder is being deleted", "POST", JOBS, job("held"))
+    to.send("a name whose holder is being deleted", "POST", JOBS, job("held"))
     delete("the deletion of what is being deleted", "held", {"uid": to.kept["held"]})
     to.server.patch(f"{JOBS}/held", {"metadata": {"finalizers": None}})
     to.event("remove held")
@@ -239,16 +239,16 @@ def deletions(to):
 
 def lists(to):
     for name in "abc":
-        to.ask(f"Job {name}", "POST", JOBS, job(name), at="/metadata/name")
+        to.send(f"Job {name}", "POST", JOBS, job(name), at="/metadata/name")
     for name in "abc":
         to.server.wait(f"{JOBS}/{name}", lambda found: found["status"].get("ready") == 1)
-    to.ask("the first page", "GET", f"{JOBS}?limit=2", keep={"continue": "/metadata/continue"})
-    to.ask("the second page", "GET", f"{JOBS}?limit=2&continue={to.kept['continue']}")
-    to.ask("the first page with a selector", "GET", f"{JOBS}?limit=2&labelSelector=coordinator.dev/fleet%3Ddemo")
-    to.ask("a token that is none", "GET", f"{JOBS}?limit=2&continue=nonsense", loosely=True)
-    to.ask("a field that no selector knows", "GET", f"{JOBS}?fieldSelector=status.active%3D1")
-    to.ask("a selector that is none", "GET", f"{JOBS}?labelSelector=a%20b", loosely=True)
-    to.ask("pods by phase", "GET", f"{PODS}?fieldSelector=status.phase%21%3DRunning")
+    to.send("the first page", "GET", f"{JOBS}?limit=2", keep={"continue": "/metadata/continue"})
+    to.send("the second page", "GET", f"{JOBS}?limit=2&continue={to.kept['continue']}")
+    to.send("the first page with a selector", "GET", f"{JOBS}?limit=2&labelSelector=coordinator.dev/fleet%3Ddemo")
+    to.send("a token that is none", "GET", f"{JOBS}?limit=2&continue=nonsense", loosely=True)
+    to.send("a field that no selector knows", "GET", f"{JOBS}?fieldSelector=status.active%3D1")
+    to.send("a selector that is none", "GET", f"{JOBS}?labelSelector=a%20b", loosely=True)
+    to.send("pods by phase", "GET", f"{PODS}?fieldSelector=status.phase%21%3DRunning")
 
 
 def ledgers(to):
@@ -259,19 +259,19 @@ def ledgers(to):
 
     first, day = ledger({"demo-a-s0": "[]"}), f"{MAPS}/demo-ledger-2027-01-15"
     ours = f"{MAPS}?labelSelector=coordinator.dev/ledger%3Ddemo&limit=500"
-    to.ask("no ledger", "GET", ours)
-    to.ask("a ledger in a dry run", "POST", f"{MAPS}?dryRun=All", first, at="/data")
-    to.ask("a ledger", "POST", MAPS, first, keep={"first": "/metadata/resourceVersion"})
-    to.ask("a ledger that is there already", "POST", MAPS, first)
+    to.send("no ledger", "GET", ours)
+    to.send("a ledger in a dry run", "POST", f"{MAPS}?dryRun=All", first, at="/data")
+    to.send("a ledger", "POST", MAPS, first, keep={"first": "/metadata/resourceVersion"})
+    to.send("a ledger that is there already", "POST", MAPS, first)
     more = {"demo-a-s0": "[]", "demo-a-s1": "[]"}
     version = to.kept["first"]
-    to.ask("a ledger with a slot more", "PUT", day, ledger(more, resourceVersion=version), keep={"second": "/metadata/resourceVersion"})
-    to.ask("a ledger by an old version", "PUT", day, ledger({}, resourceVersion=version))
-    to.ask("a ledger in a dry run of its replacement", "PUT", f"{day}?dryRun=All", ledger({"demo-a-s2": "[]"}, resourceVersion=to.kept["second"]), at="/data")
-    to.ask("the ledgers of the fleet", "GET", ours, at="/items")
-    to.ask("a ledger that is not there to be replaced", "PUT", f"{MAPS}/demo-ledger-2027-01-16", ledger(more, "demo-ledger-2027-01-16"), loosely=True)
-    to.ask("a ledger that goes", "DELETE", day)
-    to.ask("a ledger that is gone", "DELETE", day)
+    to.send("a ledger with a slot more", "PUT", day, ledger(more, resourceVersion=version), keep={"second": "/metadata/resourceVersion"})
+    to.send("a ledger by an old version", "PUT", day, ledger({}, resourceVersion=version))
+    to.send("a ledger in a dry run of its replacement", "PUT", f"{day}?dryRun=All", ledger({"demo-a-s2": "[]"}, resourceVersion=to.kept["second"]), at="/data")
+    to.send("the ledgers of the fleet", "GET", ours, at="/items")
+    to.send("a ledger that is not there to be replaced", "PUT", f"{MAPS}/demo-ledger-2027-01-16", ledger(more, "demo-ledger-2027-01-16"), loosely=True)
+    to.send("a ledger that goes", "DELETE", day)
+    to.send("a ledger that is gone", "DELETE", day)
 
 
 def quota(to):
@@ -280,11 +280,11 @@ def quota(to):
     to.server.do("POST", quotas, {"metadata": {"name": "fleet"}, "spec": {"hard": {counted: "4"}}})
     to.server.wait(f"{quotas}/fleet", lambda found: found["status"].get("used", {}).get(counted) == "3")
     to.event("limit 4")
-    to.ask("a dry run within the quota", "POST", f"{JOBS}?dryRun=All", job("d"))
-    to.ask("a taken name within the quota", "POST", JOBS, job("a"))
-    to.ask("a taken name beyond the quota, which the refusal has used up", "POST", JOBS, job("a"))
-    to.ask("a free name beyond the quota", "POST", JOBS, job("d"))
-    to.ask("a dry run beyond the quota", "POST", f"{JOBS}?dryRun=All", job("d"))
+    to.send("a dry run within the quota", "POST", f"{JOBS}?dryRun=All", job("d"))
+    to.send("a taken name within the quota", "POST", JOBS, job("a"))
+    to.send("a taken name beyond the quota, which the refusal has used up", "POST", JOBS, job("a"))
+    to.send("a free name beyond the quota", "POST", JOBS, job("d"))
+    to.send("a dry run beyond the quota", "POST", f"{JOBS}?dryRun=All", job("d"))
     to.server.do("DELETE", f"{quotas}/fleet")
     to.event("limit none")
 
@@ -293,30 +293,30 @@ def pods(to):
     pod = to.server.do("GET", pods_of("a"))["items"][0]["metadata"]["name"]
     to.kept["pod"] = pod
     to.event("keep pod a")
-    to.ask("a running Job", "GET", f"{JOBS}/a", at="/status")
-    to.ask("its pod", "GET", f"{PODS}/{pod}", at="/metadata")
-    to.ask("the log of a container that is not there", "GET", f"{PODS}/{pod}/log?container=main")
-    to.ask("the log of a pod that is not there", "GET", f"{PODS}/a-none/log?container=agent")
+    to.send("a running Job", "GET", f"{JOBS}/a", at="/status")
+    to.send("its pod", "GET", f"{PODS}/{pod}", at="/metadata")
+    to.send("the log of a container that is not there", "GET", f"{PODS}/{pod}/log?container=main")
+    to.send("the log of a pod that is not there", "GET", f"{PODS}/a-none/log?container=agent")
 
 
 def elsewhere(to):
     nowhere = "/apis/batch/v1/namespaces/nowhere/jobs"
-    to.ask("a create in a namespace that is not there", "POST", nowhere, job("a"), who="administrator")
-    to.ask("a list of a namespace that is not there", "GET", nowhere, who="administrator")
-    to.ask("a Job of a namespace that is not there", "GET", f"{nowhere}/a", who="administrator")
-    to.ask("a list of another namespace", "GET", "/apis/batch/v1/namespaces/default/jobs")
-    to.ask("a create in another namespace", "POST", "/apis/batch/v1/namespaces/default/jobs", job("a"))
-    to.ask("a patch", "PATCH", f"{JOBS}/a", {})
-    to.ask("a collection to delete", "DELETE", JOBS, {})
-    to.ask("a watch", "GET", f"{JOBS}?watch=true")
-    to.ask("an unknown token", "GET", JOBS, who="stranger")
-    to.ask("no token", "GET", JOBS, who="nobody")
-    to.ask("an API that is not there", "GET", "/apis/kueue.x-k8s.io/v1beta1")
-    to.ask("the version", "GET", "/version", at="/major")
-    to.ask("the namespace itself", "GET", NAMESPACE)
+    to.send("a create in a namespace that is not there", "POST", nowhere, job("a"), who="administrator")
+    to.send("a list of a namespace that is not there", "GET", nowhere, who="administrator")
+    to.send("a Job of a namespace that is not there", "GET", f"{nowhere}/a", who="administrator")
+    to.send("a list of another namespace", "GET", "/apis/batch/v1/namespaces/default/jobs")
+    to.send("a create in another namespace", "POST", "/apis/batch/v1/namespaces/default/jobs", job("a"))
+    to.send("a patch", "PATCH", f"{JOBS}/a", {})
+    to.send("a collection to delete", "DELETE", JOBS, {})
+    to.send("a watch", "GET", f"{JOBS}?watch=true")
+    to.send("an unknown token", "GET", JOBS, who="stranger")
+    to.send("no token", "GET", JOBS, who="anonymous")
+    to.send("an API that is not there", "GET", "/apis/kueue.x-k8s.io/v1beta1")
+    to.send("the version", "GET", "/version", at="/major")
+    to.send("the namespace itself", "GET", NAMESPACE)
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-    to.ask("who asks", "POST", reviews, review, at="/status/userInfo/username")
+    to.send("who asks", "POST", reviews, review, at="/status/userInfo/username")
 
 
 def ends(to):
@@ -326,28 +326,28 @@ def ends(to):
         template["metadata"]["annotations"] = {f"test.coordinator.dev/{key}": text for key, text in annotations.items()}
         posted["spec"].update(spec or {})
         template["spec"].update(pod or {})
-        to.ask(f"Job {name}", "POST", JOBS, posted, at="/metadata/name")
+        to.send(f"Job {name}", "POST", JOBS, posted, at="/metadata/name")
         if name == "stops":
             to.server.wait(f"{JOBS}/{name}", lambda found: found["status"].get("ready") == 1)
             to.server.patch(f"{JOBS}/{name}", {"spec": {"suspend": True}})
         to.server.wait(f"{JOBS}/{name}", has(condition))
-        # The controller counts pods that end after it has said why.
+        # The controller counts pods that end after it has set the reason.
         steadily = {"lingers": lambda found: found["status"].get("terminating") == 1 and found["status"].get("ready") == 0}
         quiet = lambda found: found["status"].get("terminating", 0) == 0
         to.server.wait(f"{JOBS}/{name}", steadily.get(name, quiet))
         if event:
             to.event(event)
-        to.ask(f"Job {name} then", "GET", f"{JOBS}/{name}", at="/status")
+        to.send(f"Job {name} then", "GET", f"{JOBS}/{name}", at="/status")
 
     state = "/items/0/status/containerStatuses/0/state"
     play("good", {"exit": "0"}, "Complete", "finish good 0")
     play("bad", {"exit": "3", "message": "no model answers"}, "Failed", "finish bad 3 no model answers")
-    to.ask("the end of its agent", "GET", pods_of("bad"), at=state)
-    to.ask("the phase of its pod", "GET", pods_of("bad"), at="/items/0/status/phase")
+    to.send("the end of its agent", "GET", pods_of("bad"), at=state)
+    to.send("the phase of its pod", "GET", pods_of("bad"), at="/items/0/status/phase")
     play("late", {}, "Failed", "deadline late", {"activeDeadlineSeconds": 1})
-    to.ask("its pod goes with it", "GET", pods_of("late"), at="/items")
+    to.send("its pod goes with it", "GET", pods_of("late"), at="/items")
     play("slow", {}, "Failed", "time-out slow", pod={"activeDeadlineSeconds": 1})
-    to.ask("the reason of its pod", "GET", pods_of("slow"), at="/items/0/status/reason")
+    to.send("the reason of its pod", "GET", pods_of("slow"), at="/items/0/status/reason")
     limits = {"activeDeadlineSeconds": 1, "podReplacementPolicy": "Failed"}
     play("lingers", {"lingers": "60s"}, "FailureTarget", "failing lingers", limits)
     play("waits", {}, "Suspended", "", {"suspend": True})
@@ -364,20 +364,20 @@ def rights(to):
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
     asks = lambda verb: {**review, "spec": {"resourceAttributes": {"namespace": "agents", "verb": verb, "group": "batch", "resource": "jobs"}}}
     end = time.monotonic() + PATIENCE
-    while to.server.ask("coordinator", "POST", REVIEWS, asks("delete"))[2]["status"]["allowed"]:
+    while to.server.send("coordinator", "POST", REVIEWS, asks("delete"))[2]["status"]["allowed"]:
         if time.monotonic() > end:
             sys.exit("the rights do not go")
         time.sleep(0.1)
-    to.ask("no right to list", "GET", JOBS)
-    to.ask("no right to create", "POST", JOBS, job("d"))
-    to.ask("no right to create in a dry run", "POST", f"{JOBS}?dryRun=All", job("d"))
-    to.ask("no right to delete", "DELETE", f"{JOBS}/a", {})
-    to.ask("no right to list pods", "GET", PODS)
-    to.ask("no right to list ledgers", "GET", MAPS)
-    to.ask("no right to write a ledger", "POST", MAPS, {"metadata": {"name": "demo-ledger-2027-01-15"}})
-    to.ask("no right to read logs", "GET", f"{PODS}/{to.kept['pod']}/log?container=agent")
-    to.ask("a review of a right that is there", "POST", REVIEWS, asks("get"), at="/status/allowed")
-    to.ask("a review of a right that is not there", "POST", REVIEWS, asks("delete"), at="/status/allowed")
+    to.send("no right to list", "GET", JOBS)
+    to.send("no right to create", "POST", JOBS, job("d"))
+    to.send("no right to create in a dry run", "POST", f"{JOBS}?dryRun=All", job("d"))
+    to.send("no right to delete", "DELETE", f"{JOBS}/a", {})
+    to.send("no right to list pods", "GET", PODS)
+    to.send("no right to list ledgers", "GET", MAPS)
+    to.send("no right to write a ledger", "POST", MAPS, {"metadata": {"name": "demo-ledger-2027-01-15"}})
+    to.send("no right to read logs", "GET", f"{PODS}/{to.kept['pod']}/log?container=agent")
+    to.send("a review of a right that is there", "POST", REVIEWS, asks("get"), at="/status/allowed")
+    to.send("a review of a right that is not there", "POST", REVIEWS, asks("delete"), at="/status/allowed")
 
 
 def main():

@@ -1,4 +1,4 @@
-"""What docs/platforms/kubernetes.md promises of the manifests, checked on what kustomize built: promises.py BASE OVERLAY INIT PUSHING."""
+"""Checks what docs/platforms/kubernetes.md promises of the manifests, on what kustomize built: promises.py BASE OVERLAY INIT PUSHING."""
 
 import os
 import re
@@ -51,9 +51,9 @@ class Build:
         return self.objects[key if isinstance(key, tuple) else (key, "coordinator")]
 
 
-def agree(given, wanted):
-    """Every wanted field is there, and is so."""
-    return {key: given.get(key) for key in wanted} == wanted
+def agree(given, expected):
+    """Every expected field has its value."""
+    return {key: given.get(key) for key in expected} == expected
 
 
 def the_role_grants_these_verbs_alone(it):
@@ -122,7 +122,7 @@ def secrets(value):
 
 def the_policy_keeps_every_secret_that_the_coordinator_reads_from_agents(it):
     expressions = [rule["expression"] for rule in it[POLICY, it.namespace["name"]]["spec"]["validations"]]
-    # The expression that speaks of Secrets; others match names of ConfigMaps.
+    # The expression that names Secrets; others match names of ConfigMaps.
     patterns = {
         found
         for text in expressions
@@ -157,11 +157,11 @@ def the_roster_and_its_briefs_reach_the_coordinator(it):
         keys = it.objects.get(("ConfigMap", source["name"]), {}).get("data", {})
         listed = {item["key"]: item["path"] for item in source.get("items", [])}
         paths |= {"briefs/" + (listed.get(key, "") if listed else key) for key in keys}
-    wanted = {f"briefs/{role['key']}.md" for role in it.roster.get("role", [])} | {"roster.toml"}
+    expected = {f"briefs/{role['key']}.md" for role in it.roster.get("role", [])} | {"roster.toml"}
     if it.roster.get("role"):
-        wanted |= {f"briefs/modes/{role['mode']}.md" for role in it.roster["role"]} | {"briefs/preamble.md"}
+        expected |= {f"briefs/modes/{role['mode']}.md" for role in it.roster["role"]} | {"briefs/preamble.md"}
     at = {"roster": "/etc/coordinator/roster.toml", "briefs": "/etc/coordinator/briefs", "metrics": "/metrics"}
-    return mounts == at and wanted <= paths and it.pod["volumes"][0]["configMap"]["name"] == "coordinator-roster"
+    return mounts == at and expected <= paths and it.pod["volumes"][0]["configMap"]["name"] == "coordinator-roster"
 
 
 def the_metrics_have_a_place_that_can_be_written(it):

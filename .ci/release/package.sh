@@ -18,7 +18,7 @@ mkdir "$folder"
 # An artifact of a workflow loses its mode.
 install -m 0755 "$binary" "$folder/coordinator"
 cp README.md CHANGELOG.md SECURITY.md LICENSE-APACHE LICENSE-MIT "$folder"
-# In the binary are the libraries too, whose licences ask for their texts.
+# The binary contains libraries whose licences require their texts.
 node .ci/release/notices.mjs "$target" >"$folder/THIRD-PARTY"
 cp -R deploy/plugins "$folder/plugins"
 # The README and the plugins link to the manual.

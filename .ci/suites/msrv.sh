@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The oldest Rust that Cargo.toml promises: a build with it where rustup has it, and everywhere that no locked
-# dependency asks for a newer one. (What the standard library offers is watched by Clippy's `incompatible_msrv`.)
+# dependency requires a newer one. (What the standard library offers is watched by Clippy's `incompatible_msrv`.)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -11,7 +11,7 @@ cargo metadata --format-version 1 --locked | node -e '
   const packages = JSON.parse(require("fs").readFileSync(0)).packages;
   const newer = packages.filter((it) => it.rust_version && number(it.rust_version) > number(promised));
   for (const it of newer) console.error(`${it.name} ${it.version} asks for Rust ${it.rust_version}`);
-  console.log(`${packages.length} packages, ${newer.length} ask for more than Rust ${promised}`);
+  console.log(`${packages.length} packages, ${newer.length} require more than Rust ${promised}`);
   process.exitCode = newer.length ? 1 : 0;
 ' "$promised"
 

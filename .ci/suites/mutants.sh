@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every change of one operator, condition or result in crates/core is noticed by a test of crates/core. What is left out,
-# and why: .cargo/mutants.toml. Half an hour on two cores, so it runs by name alone and is not one of the waves of
-# .ci/run. MUTANTS="-f crates/core/src/plan.rs" narrows it.
+# A test of crates/core fails for every change of one operator, condition or result in crates/core. .cargo/mutants.toml
+# lists the exceptions, with reasons. It takes half an hour on two cores, so it runs by name
+# alone and is not in the waves of .ci/run. MUTANTS="-f crates/core/src/plan.rs" narrows it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source .ci/cache.sh
@@ -18,7 +18,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Property tests try the same cases for every mutant, and keep none that another one failed.
+# Property tests try the same cases for every mutant, and store no failed case for the next one.
 export PROPTEST_RNG_SEED=1 PROPTEST_DISABLE_FAILURE_PERSISTENCE=1
 
 state=0

@@ -56,7 +56,7 @@ mux() { env -u TMUX_TMPDIR tmux -L "coordinator-$fleet" "$@"; }
 "$coordinator" plugin-test "$plugin" | tee "$work/tried"
 tested=$(sed -n 's/^fleet \(ct[0-9a-f]*\):.*/\1/p' "$work/tried")
 holds "the plugin passes the whole conformance test" grep -q ', 0 failed, 0 skipped$' "$work/tried"
-# left FLEET: what runs of its server, its socket and its records.
+# left FLEET: prints what is left of its server, its socket and its records.
 left() {
   pgrep -f "tmux .*coordinator-$1" || true
   find "/tmp/tmux-$(id -u)" "$XDG_STATE_HOME" -name "coordinator-$1" -o -name "$1-*"
@@ -113,7 +113,7 @@ while text:
     count += sum(one["role"] == "ui_builder" for one in report["steps"]["spawn"]["spawned"])
     text = text[end:].strip()
 print(count)'; }
-holds "and their reports say so" test "$(started)" = 4
+holds "and their reports list them" test "$(started)" = 4
 sessions() { "$coordinator" sessions -o json 2>/dev/null; }
 live() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 4'; }
 holds "coordinator sessions shows them" live
@@ -124,7 +124,7 @@ holds "and its slot backs off" held
 holds "its words are in its log" grep -q "it went wrong" <("$coordinator" logs failing-s0 2>/dev/null)
 holds "an agent gets its prompt on standard input" grep -q "Build what users see" <("$coordinator" logs ui-builder-s0 2>/dev/null)
 secret() { tr '\0' '\n' </proc/"$(mux display-message -p '#{pid}')"/environ; }
-holds "the tmux server knows no token" test "$(GITHUB_TOKEN=x secret | grep -c TOKEN)" = 0
+holds "the environment of the tmux server has no token" test "$(GITHUB_TOKEN=x secret | grep -c TOKEN)" = 0
 
 mux kill-session -t "=$fleet-ui-builder-s0"
 gone() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 3'; }
@@ -135,15 +135,15 @@ holds "and the next cycle fills its slot" live
 end_s1() {
   python3 - "$fleet" <<'STOP'
 import json, subprocess, sys
-def ask(operation, request):
+def call(operation, request):
     done = subprocess.run(["plugins/tmux", operation], input=json.dumps(request), capture_output=True, text=True)
     return json.loads(done.stdout)
-listed = ask("list", {"fleet": sys.argv[1], "roles": [], "include_finished_since": "2026-01-01T00:00:00Z"})
+listed = call("list", {"fleet": sys.argv[1], "roles": [], "include_finished_since": "2026-01-01T00:00:00Z"})
 slot = {"role": "ui_builder", "index": 1}
 session, = [one for one in listed["sessions"] if one["slot"] == slot and one["state"] == "running"]
 order = {"slot": slot, "id": session["id"], "generation": session["generation"], "by": "alice"}
-assert ask("stop", order)["result"] == "stopping"
-assert ask("stop", {**order, "id": order["id"] + "0"})["error"]["code"] == "invalid"
+assert call("stop", order)["result"] == "stopping"
+assert call("stop", {**order, "id": order["id"] + "0"})["error"]["code"] == "invalid"
 STOP
 }
 holds "a session can be stopped by its id" end_s1

@@ -23,7 +23,7 @@ holds() {
   echo "holds: $what"
   passed=$((passed + 1))
 }
-# refuses WHY COMMAND..: whether it fails, prints nothing and says why.
+# refuses WHY COMMAND..: whether it fails, prints nothing and has WHY in its error.
 refuses() {
   local why=$1
   shift
@@ -105,7 +105,7 @@ coordinator-$linux/plugins/tmux"
 holds "it has the program, its licences, the manual and the plugins" \
   test "$(tar -tzf "$archive" | LC_ALL=C sort)" = "$listing"
 modes=$(tar --numeric-owner -tvzf "$archive" | awk '{ print $1, $2 }' | sort -u)
-holds "of nobody in particular, and readable by everybody" \
+holds "owned by root, and readable by all users" \
   test "$modes" = $'-rw-r--r-- 0/0\n-rwxr-xr-x 0/0\ndrwxr-xr-x 0/0'
 mkdir "$work/unpacked"
 tar -xzf "$archive" -C "$work/unpacked" --strip-components=1

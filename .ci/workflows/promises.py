@@ -1,4 +1,4 @@
-"""What the README promises of the workflows: promises.py OWN SHIPPED WRITTEN, folders of workflow files.
+"""Checks the README's promises about the workflows: promises.py OWN SHIPPED WRITTEN, folders of workflow files.
 
 OWN is the project's; SHIPPED is for the fleet `demo`, WRITTEN is what `init` made of it for the fleet `shop`.
 """
@@ -128,8 +128,8 @@ def the_coordinator_has_the_least_permissions_and_four_minutes(it):
 
 
 def the_coordinator_waits_for_itself_and_is_never_cut_short(it):
-    wanted = {"group": f"coord-reconcile-{it.name}", "cancel-in-progress": False}
-    return it.coordinator.yaml["concurrency"] == wanted
+    expected = {"group": f"coord-reconcile-{it.name}", "cancel-in-progress": False}
+    return it.coordinator.yaml["concurrency"] == expected
 
 
 def the_session_is_started_by_a_dispatch_alone_with_the_inputs_that_the_program_sends(it):
@@ -233,7 +233,7 @@ def a_released_archive_is_unpacked_when_it_has_the_checksum_and_only_then(it):
     for broken in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(folder)
-            bench.stand_in("gh", 'echo "$*" >"${0%/bin/gh}/asked"; cp "${0%/bin/gh}/archive" "${!#}/$7"')
+            bench.stand_in("gh", 'echo "$*" >"${0%/bin/gh}/arguments"; cp "${0%/bin/gh}/archive" "${!#}/$7"')
             (bench.folder / "packed").mkdir()
             (bench.folder / "packed" / "coordinator").write_text("the program", encoding="utf-8")
             with tarfile.open(bench.folder / "archive", "w:gz") as archive:
@@ -246,10 +246,10 @@ def a_released_archive_is_unpacked_when_it_has_the_checksum_and_only_then(it):
             }
             done = bench.run(it.session.installs()[0], **variables)
             program = bench.folder / "coordinator" / "coordinator"
-            asked = (bench.folder / "asked").read_text(encoding="utf-8").split()
+            arguments = (bench.folder / "arguments").read_text(encoding="utf-8").split()
             machine = f"coordinator-{platform.machine()}-unknown-linux-musl.tar.gz"
             outcomes.append((done.returncode == 0, program.exists(), (bench.folder / "path").exists()))
-            outcomes.append(asked[:7] == "release download v1 --repo owner/coordinator --pattern".split() + [machine])
+            outcomes.append(arguments[:7] == "release download v1 --repo owner/coordinator --pattern".split() + [machine])
     return outcomes == [(True, True, True), True, (False, False, False), True]
 
 
@@ -263,14 +263,14 @@ def a_cycle_fails_when_the_program_does_and_a_rate_limit_is_no_failure(it):
     return outcomes == [0, 1, 2, 0]
 
 
-def a_dry_run_is_one_when_it_is_asked_for(it):
-    said = []
-    for asked in ("", "false", "true"):
+def a_dry_run_is_one_only_on_request(it):
+    printed = []
+    for dry_run in ("", "false", "true"):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(folder)
             bench.stand_in("coordinator", 'echo "$*"')
-            said.append(bench.run(it.coordinator.step("Reconcile"), DRY_RUN=asked).stdout)
-    return said == ["reconcile\n", "reconcile\n", "reconcile --dry-run\n"]
+            printed.append(bench.run(it.coordinator.step("Reconcile"), DRY_RUN=dry_run).stdout)
+    return printed == ["reconcile\n", "reconcile\n", "reconcile --dry-run\n"]
 
 
 def an_agents_words_are_no_commands_to_the_runner(it):
@@ -278,8 +278,8 @@ def an_agents_words_are_no_commands_to_the_runner(it):
         bench = Bench(folder)
         bench.stand_in("coordinator", 'echo "$*"')
         first, second = (bench.run(it.session.step("Run the agent")).stdout for _ in range(2))
-    said = re.compile(r"::stop-commands::[0-9a-f-]{36}\nsession-agent\n")
-    return bool(said.fullmatch(first) and said.fullmatch(second)) and first != second
+    printed = re.compile(r"::stop-commands::[0-9a-f-]{36}\nsession-agent\n")
+    return bool(printed.fullmatch(first) and printed.fullmatch(second)) and first != second
 
 
 def main():

@@ -19,8 +19,8 @@ const FRESH: Duration = Duration::from_secs(5);
 pub(crate) struct Scenario {
     /// In the table.
     pub(crate) name: &'static str,
-    /// Who should run.
-    pub(crate) roster: Wanted,
+    /// The roster.
+    pub(crate) roster: Roster,
     /// Live agents.
     pub(crate) running: u64,
     /// Finished Jobs of other owners in the same namespace.
@@ -31,12 +31,12 @@ pub(crate) struct Scenario {
     pub(crate) eligible: u64,
 }
 
-/// Who should run.
+/// The roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Roster {
     /// The shipped roster: 25 roles, 38 agents.
     Shipped,
-    /// So many roles of one agent each.
+    /// This many roles of one agent each.
     Roles(u64),
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Counts {
     pub(crate) platform: u64,
 }
 
-impl Wanted {
+impl Roster {
     /// Agents in all.
     pub(crate) fn agents(self) -> u64 {
         match self {
@@ -85,7 +85,7 @@ impl Scenario {
         self.open.div_ceil(PULLS_A_PAGE)
     }
 
-    /// Questions about the checks of those whose verdict they decide, one by one.
+    /// Queries for the single checks of pull requests whose verdict depends on them.
     fn row_pages(&self) -> u64 {
         let needing = self.pulls().filter(needs_rows).count() as u64;
         needing.div_ceil(PULLS_A_PAGE)
@@ -130,8 +130,8 @@ impl Scenario {
         }
     }
 
-    /// The longest chain of requests that wait for each other: pages, the last question about
-    /// single checks (the others are asked at the same time as the pages), and then merges, with a
+    /// The longest chain of requests that wait for each other: pages, the last query for
+    /// single checks (the others are sent at the same time as the pages), and then merges, with a
     /// `pause` between one's answer and the next, and a reread every five seconds; or pages, the
     /// ledger and then starts, 32 at a time. Work on this machine does not count.
     pub(crate) fn floor(&self, place: Place, pace: Pace) -> Duration {
@@ -176,7 +176,7 @@ fn green(pull: Pull) -> Pull {
 }
 
 /// Held by a check that is red, pending or red after a rerun, beside one that was skipped; or by
-/// its reviews, whatever its checks say.
+/// its reviews, whatever its checks.
 fn held(pull: Pull) -> Pull {
     let build = |id, conclusion| Check::run("build", id, conclusion);
     let (green, skipped) = (Check::run("e2e", 3, "SUCCESS"), Check::run("docs", 4, "SKIPPED"));
@@ -189,8 +189,11 @@ fn held(pull: Pull) -> Pull {
     let reviews = match pull.number % 6 {
         0 => Vec::new(),
         2 => {
-            let asked = Review::approval("bob", &pull.head);
-            vec![pull.reviews[0].clone(), Review { state: "CHANGES_REQUESTED".to_owned(), ..asked }]
+            let requested = Review::approval("bob", &pull.head);
+            vec![
+                pull.reviews[0].clone(),
+                Review { state: "CHANGES_REQUESTED".to_owned(), ..requested },
+            ]
         }
         _ => pull.reviews,
     };

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::scenario::{Counts, Place, Scenario, Wanted};
+use crate::scenario::{Counts, Place, Roster, Scenario};
 use crate::usage::{self, Usage};
 use testkit::kubernetes::trouble;
 use testkit::{Fault, GitHub, Kubernetes, Production, Repository, Route, Workplace};
@@ -115,12 +115,13 @@ impl Stage {
         let (github, production) = (self.github.url(), self.production.url());
         let pause = pace.pause.as_millis();
         let world = format!(
-            "[repository]\nname = \"demo/app\"\napi_url = \"{github}\"\n[merge]\nbases = [\"main\"]\npause = \"{pause}ms\"\n\
+            "[repository]\nname = \"demo/app\"\napi_url = \"{github}\"\n[merge]\n\
+             bases = [\"main\"]\npause = \"{pause}ms\"\n\
              [[health]]\nname = \"production\"\nurl = \"{production}\"\n"
         );
         let roster = match scenario.roster {
-            Wanted::Shipped => self.shipped(max_running)?,
-            Wanted::Roles(roles) => self.many(roles, max_running),
+            Roster::Shipped => self.shipped(max_running)?,
+            Roster::Roles(roles) => self.many(roles, max_running),
         };
         self.workplace.write("roster.toml", format!("{roster}\n{world}"));
         Ok(())
@@ -148,7 +149,8 @@ impl Stage {
         let role = |n| format!("[[role]]\nkey = \"role_{n}\"\nbrief = \"briefs/ui_builder.md\"\n");
         let roles: String = (0..roles).map(role).collect();
         format!(
-            "fleet = \"demo\"\n[platform]\n{kind}\nmax_running = {max_running}\nmax_spawns = 10000\n{platform}\n\
+            "fleet = \"demo\"\n[platform]\n{kind}\nmax_running = {max_running}\n\
+             max_spawns = 10000\n{platform}\n\
              [defaults]\n{AGENT}\n{roles}"
         )
     }
@@ -166,7 +168,7 @@ impl Stage {
         }
     }
 
-    /// Finished Jobs of somebody else, with the labels that such Jobs have.
+    /// Finished Jobs of other owners, with their labels.
     fn add_strangers(&self, count: u64) {
         if let Some(cluster) = &self.cluster {
             let mut cluster = cluster.state();
@@ -201,7 +203,7 @@ impl Stage {
             "{merged} pull requests were merged"
         );
         self.expect_agents(scenario.roster.agents())?;
-        let first = first.get().context("a cycle asks something")?;
+        let first = first.get().context("read the time of the first request")?;
         let first_request = first.duration_since(usage.started_at).unwrap_or_default();
         Ok(Round { usage, first_request })
     }
@@ -234,7 +236,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Counts processes, or Jobs that are not over, whatever the coordinator says of them.
+    /// Counts live processes, or unfinished Jobs, on the platform itself.
     fn expect_agents(&self, count: u64) -> anyhow::Result<()> {
         let live = if let Some(cluster) = &self.cluster {
             let mut cluster = cluster.state();
@@ -261,7 +263,7 @@ impl Stage {
 
 const AGENT: &str = "command = [\"sleep\", \"600\"]\nmin_free = \"0\"";
 
-/// Of two servers, the one that is asked first says when.
+/// Keeps the time of the first request to any server.
 fn first_at(seen: &OnceLock<SystemTime>) {
     seen.get_or_init(SystemTime::now);
 }

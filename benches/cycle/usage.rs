@@ -59,7 +59,8 @@ pub(crate) fn measure(command: &[String]) -> anyhow::Result<()> {
     let status =
         Command::new(Path::new(program)).args(arguments).status().context("run the program")?;
     let wall = started.elapsed();
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("ask the kernel for the usage")?;
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)
+        .context("read the usage of resources from the kernel")?;
     let micros = [usage.user_time(), usage.system_time()]
         .map(|time| u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()));
     let cpu = Duration::from_micros(micros[0]? + micros[1]?);

@@ -35,7 +35,7 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-/// Roles that want so many slots together.
+/// Roles with this many slots in all.
 pub(crate) fn roles(slots: usize) -> Vec<Role> {
     let spec = Arc::new(spec());
     let role = |number: usize| Role {
@@ -54,7 +54,7 @@ pub(crate) fn wants(slots: usize) -> Vec<Want> {
     roles(slots).iter().flat_map(|role| role.wants().collect::<Vec<_>>()).collect()
 }
 
-/// What a platform says of them: each tenth slot is free after a failure that is long over.
+/// A platform's list of them: each tenth slot is free after a failure long ago.
 pub(crate) fn listing(slots: usize, now: SystemTime) -> Listing {
     let slots: BTreeMap<Slot, SlotRecord> =
         (0..slots).map(|number| (slot(number), record(number, now))).collect();

@@ -161,7 +161,7 @@ fn count_role(listing: &Listing, fleet: &FleetName, role: &Role, now: SystemTime
     }
 }
 
-/// Live sessions beyond their role's count (R1-014).
+/// Live sessions beyond their role's count: reported, never ended.
 fn out_of_range(listing: &Listing, roles: &[Role]) -> Vec<Slot> {
     let counts: BTreeMap<&str, u32> =
         roles.iter().map(|role| (role.key.as_str(), role.count)).collect();

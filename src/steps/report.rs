@@ -13,11 +13,11 @@ mod offline;
 
 use offline::offline;
 
-/// A longer review queue wants more reviewers (R1-065).
+/// A longer review queue needs more reviewers.
 const LONGEST_REVIEW_QUEUE: u32 = 10;
-/// This many conflicts say that too many agents build at the same places (R1-065).
+/// From this many conflicts on, too many agents change the same places.
 const MANY_CONFLICTS: u32 = 3;
-/// One failed spawn is left to the next cycle (R1-063).
+/// A single failed spawn is left to the next cycle and is not degraded.
 const MANY_SPAWN_FAILURES: usize = 2;
 /// More pull requests than these are counted.
 const MAX_NAMED: usize = 10;
@@ -49,8 +49,7 @@ pub fn exit_code(report: &Report, strict: bool, detailed_exitcode: bool) -> u8 {
     }
 }
 
-/// The worst that was found and every reason for it, the worst first. It judges this cycle alone
-/// (R1-063).
+/// The worst status that was found, and every reason, the worst first. Judges this cycle alone.
 pub fn assess(report: &Report) -> (Status, Vec<Reason>) {
     let mut found = Vec::new();
     let is_offline =

@@ -29,7 +29,8 @@ impl Fleet {
     /// A roster with one role, the default command, and this `time_limit`.
     pub(crate) fn new(name: &'static str, model: &Model, time_limit: &str) -> Self {
         let claude = std::env::var_os("COORDINATOR_TEST_CLAUDE").expect(
-            "COORDINATOR_TEST_CLAUDE names the claude program; .ci/suites/agent.sh installs and names one",
+            "COORDINATOR_TEST_CLAUDE names the claude program; .ci/suites/agent.sh installs and \
+             names one",
         );
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         let fleet = Self { name, folder, claude: PathBuf::from(claude) };
@@ -42,7 +43,7 @@ impl Fleet {
     }
 
     fn roster(&self, model: &Model, time_limit: &str) -> String {
-        // Claude Code refuses to skip permissions as root unless it is told that it is confined.
+        // As root, Claude Code skips permissions only with IS_SANDBOX=1.
         let sandbox = if geteuid().is_root() { "IS_SANDBOX = \"1\"\n" } else { "" };
         let Self { name, folder, .. } = self;
         let folder = folder.path().display();
@@ -76,7 +77,7 @@ mode = "self-directed"
 
     fn write(&self, path: &str, text: &str) {
         let path = self.folder.path().join(path);
-        fs::create_dir_all(path.parent().expect("it lies in the folder"))
+        fs::create_dir_all(path.parent().expect("it is in the folder"))
             .expect("the folder is writable");
         fs::write(path, text).expect("the folder is writable");
     }
@@ -123,7 +124,7 @@ mode = "self-directed"
 
     /// The agent's folder before the machine's.
     fn path(&self) -> String {
-        let folder = self.claude.parent().expect("a program lies in a folder").display();
+        let folder = self.claude.parent().expect("a program is in a folder").display();
         format!("{folder}:/usr/local/bin:/usr/bin:/bin")
     }
 

@@ -31,7 +31,7 @@ fn a_session_that_ends_well_leaves_its_work_and_is_recorded_as_succeeded() {
     );
     assert!(!environment.contains(TOKEN), "the coordinator's token reached the agent");
     assert!(
-        model.heard("Writes the file that the test looks for."),
+        model.has_received("Writes the file that the test looks for."),
         "the brief did not reach the model"
     );
     assert_eq!(fleet.survivors(), Vec::<String>::new());
@@ -51,7 +51,7 @@ fn a_session_with_an_api_error_is_recorded_as_failed_and_backs_off() {
 
     assert_eq!(session["outcome"], "failed", "{session}\n{}", fleet.log());
     assert_eq!(session["exit_code"], 1, "{session}");
-    assert!(fleet.log().contains("401"), "the log does not say why: {}", fleet.log());
+    assert!(fleet.log().contains("401"), "the log lacks the reason: {}", fleet.log());
     let spawn = &report["steps"]["spawn"];
     assert_eq!(spawn["held"][0]["reason"], "backoff", "{report}");
     assert_eq!(spawn["spawned"].as_array().map(Vec::len), Some(0), "{report}");

@@ -14,12 +14,12 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
-/// What the model does when it is asked.
+/// What the model answers.
 #[derive(Debug, Clone)]
 pub(crate) enum Script {
-    /// Has this shell command run, reads its result, and is done.
+    /// Calls this shell command, reads its result, and ends.
     Work { command: &'static str },
-    /// Has this shell command run, and never answers its result.
+    /// Calls this shell command, and never answers its result.
     WorkThenHang { command: &'static str },
     /// Refuses with this status and error type.
     Refuse { status: StatusCode, kind: &'static str },
@@ -38,19 +38,19 @@ impl Model {
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let conversations = Arc::default();
-        let heard = Arc::clone(&conversations);
-        thread::spawn(move || serve(listener, &script, &heard));
+        let received = Arc::clone(&conversations);
+        thread::spawn(move || serve(listener, &script, &received));
         Self { url: format!("http://{address}"), conversations }
     }
 
     /// Whether some request that reached the model carries the text.
-    pub(crate) fn heard(&self, text: &str) -> bool {
+    pub(crate) fn has_received(&self, text: &str) -> bool {
         let conversations = self.conversations.lock().expect("no request handler panicked");
         conversations.iter().any(|request| request.to_string().contains(text))
     }
 }
 
-fn serve(listener: TcpListener, script: &Script, heard: &Arc<Mutex<Vec<Value>>>) {
+fn serve(listener: TcpListener, script: &Script, received: &Arc<Mutex<Vec<Value>>>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -61,9 +61,9 @@ fn serve(listener: TcpListener, script: &Script, heard: &Arc<Mutex<Vec<Value>>>)
             tokio::net::TcpListener::from_std(listener).expect("the runtime takes the socket");
         loop {
             let (stream, _): (_, SocketAddr) = listener.accept().await.expect("the socket accepts");
-            let (script, heard) = (script.clone(), Arc::clone(heard));
+            let (script, received) = (script.clone(), Arc::clone(received));
             tokio::spawn(async move {
-                let service = service_fn(|request| answer(request, &script, &heard));
+                let service = service_fn(|request| answer(request, &script, &received));
                 // A client that hangs up is not a failure of the model.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
@@ -76,7 +76,7 @@ fn serve(listener: TcpListener, script: &Script, heard: &Arc<Mutex<Vec<Value>>>)
 async fn answer(
     request: Request<Incoming>,
     script: &Script,
-    heard: &Mutex<Vec<Value>>,
+    received: &Mutex<Vec<Value>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let body = request
@@ -89,7 +89,7 @@ async fn answer(
     if path != "/v1/messages" {
         return Ok(error(StatusCode::NOT_FOUND, "not_found_error"));
     }
-    heard.lock().expect("no request handler panicked").push(asked.clone());
+    received.lock().expect("no request handler panicked").push(asked.clone());
     match script {
         Script::Refuse { status, kind } => Ok(error(*status, kind)),
         Script::Work { command } | Script::WorkThenHang { command } if may_work(&asked) => {
@@ -124,12 +124,13 @@ fn error(status: StatusCode, kind: &str) -> Response<Full<Bytes>> {
     respond(status, "application/json", body.to_string())
 }
 
-/// One content block, whole or as the stream of events that the client asked for.
+/// One content block, whole or, where the client set `stream`, as a stream of events.
 fn message(asked: &Value, block: &Value) -> Response<Full<Bytes>> {
     let calls_tool = block["type"] == "tool_use";
     let stop_reason = if calls_tool { "tool_use" } else { "end_turn" };
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
-    let mut whole = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"],
+    let mut whole = json!({"id": "msg_1", "type": "message", "role": "assistant",
+        "model": asked["model"],
         "content": [block], "stop_reason": stop_reason, "stop_sequence": null, "usage": usage});
     if asked["stream"] != true {
         return respond(StatusCode::OK, "application/json", whole.to_string());

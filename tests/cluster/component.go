@@ -20,7 +20,8 @@ import (
 	"sigs.k8s.io/kwok/pkg/utils/signals"
 )
 
-// runComponent becomes the named component, which reads os.Args, and does not return; false if there is none of that name.
+// runComponent runs the named component, which reads os.Args, until it exits. It returns false if no component has
+// that name.
 func runComponent(name string) bool {
 	switch name {
 	case "etcd":

@@ -31,7 +31,7 @@ type layout struct {
 
 func (l layout) path(name string) string { return filepath.Join(l.dir, name) }
 
-// environment is what a test gets to know about the control plane.
+// environment is how a test finds the control plane.
 func (l layout) environment() []string {
 	return []string{
 		"KUBECONFIG=" + l.path("kubeconfig"),
@@ -82,7 +82,7 @@ func newLayout(dir string) (layout, error) {
 	return l, nil
 }
 
-// freePorts names ports that nobody listens on now; they are held together, so that they differ.
+// freePorts returns unused ports. It binds all of them before it releases any, so that they differ.
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, n)
 	for i := range ports {

@@ -25,7 +25,7 @@ func (c *cluster) client() (*kubernetes.Clientset, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-// answers waits until the API server says that it is ready.
+// answers waits until the API server reports that it is ready.
 func (c *cluster) answers(ctx context.Context) error {
 	client, err := c.client()
 	if err != nil {
@@ -81,7 +81,7 @@ func usable(list []core.Node) int {
 	return count
 }
 
-// poll asks ten times a second until the answer is yes.
+// poll calls yes ten times a second until it returns true.
 func poll(ctx context.Context, what string, yes func() bool) error {
 	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {
 		return yes(), nil

@@ -66,7 +66,7 @@ func session(dir string, command []string, signals <-chan os.Signal) (int, error
 	return c.run(command, signals)
 }
 
-// prepare makes an absolute, empty directory; keep is false if nobody named it.
+// prepare makes an absolute, empty directory; keep is false for a temporary one.
 func prepare(dir string) (path string, keep bool, err error) {
 	if dir == "" {
 		path, err = os.MkdirTemp("", "cluster-")

@@ -92,7 +92,7 @@ func (c *cluster) spawn(name string, arguments []string) error {
 	return nil
 }
 
-// unexpected says that a component is gone, with the last lines of its log.
+// unexpected is the error for a component that has exited, with the last lines of its log.
 func (c *cluster) unexpected(name string) error {
 	text, _ := os.ReadFile(c.path(name + ".log"))
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")

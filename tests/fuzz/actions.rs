@@ -21,7 +21,7 @@ pub(crate) fn actions(bytes: &[u8]) -> Verdict {
     let platform = || {
         let roster = &STAGE.roster;
         let PlatformKind::GithubActions(actions) = &roster.platform.kind else {
-            panic!("the roster says so")
+            panic!("the roster has another platform")
         };
         let settings = Settings {
             fleet: roster.fleet.clone(),

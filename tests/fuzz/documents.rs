@@ -9,10 +9,12 @@ const HEAD: &str = "89abcdef0123456789abcdef0123456789abcdef";
 pub(super) fn pull(number: u64, shown_rows: usize) -> Value {
     let rows = [check("build"), check("lint")];
     json!({
-        "id": format!("PR_{number}"), "number": number, "state": "OPEN", "title": format!("Change {number}"),
+        "id": format!("PR_{number}"), "number": number, "state": "OPEN",
+        "title": format!("Change {number}"),
         "isDraft": number.is_multiple_of(2), "createdAt": "2026-01-01T00:00:00Z",
         "author": { "__typename": "User", "login": "writer" },
-        "baseRefName": "main", "headRefName": "topic", "headRefOid": HEAD, "isCrossRepository": false,
+        "baseRefName": "main", "headRefName": "topic", "headRefOid": HEAD,
+        "isCrossRepository": false,
         "headRef": { "target": {
             "oid": HEAD,
             "author": { "email": "writer@example.com", "user": { "login": "writer" } },
@@ -22,7 +24,8 @@ pub(super) fn pull(number: u64, shown_rows: usize) -> Value {
         "isMergeQueueEnabled": false, "isInMergeQueue": false, "reviewDecision": "APPROVED",
         "labels": { "nodes": [{ "name": "feature" }] },
         "latestOpinionatedReviews": { "pageInfo": { "hasNextPage": false }, "nodes": [{
-            "state": "APPROVED", "submittedAt": "2026-01-01T00:00:00Z", "authorCanPushToRepository": true,
+            "state": "APPROVED", "submittedAt": "2026-01-01T00:00:00Z",
+            "authorCanPushToRepository": true,
             "author": { "__typename": "User", "login": "alice" }, "commit": { "oid": HEAD },
         }] },
         "statusCheckRollup": { "state": "SUCCESS", "commit": { "oid": HEAD }, "contexts": {
@@ -37,7 +40,8 @@ pub(super) fn pull(number: u64, shown_rows: usize) -> Value {
 
 fn check(name: &str) -> Value {
     json!({
-        "__typename": "CheckRun", "databaseId": name.len(), "name": name, "status": "COMPLETED", "conclusion": "SUCCESS",
+        "__typename": "CheckRun", "databaseId": name.len(), "name": name, "status": "COMPLETED",
+        "conclusion": "SUCCESS",
         "checkSuite": {
             "databaseId": 7, "app": { "slug": "github-actions" },
             "workflowRun": { "event": "pull_request", "workflow": { "databaseId": 1 } },
@@ -52,7 +56,8 @@ pub(super) fn pulls() -> Value {
         { "message": "Earlier (#90)\n\nbody", "committedDate": "2026-01-01T00:00:00Z" },
     ] } } });
     json!({ "data": { "rateLimit": { "cost": 1, "remaining": 4999 }, "repository": {
-        "nameWithOwner": "demo/app", "isArchived": false, "squashMergeAllowed": true, "deleteBranchOnMerge": true,
+        "nameWithOwner": "demo/app", "isArchived": false, "squashMergeAllowed": true,
+        "deleteBranchOnMerge": true,
         "viewerPermission": "WRITE", "defaultBranchRef": branch, "base_0": branch,
         "pullRequests": {
             "totalCount": 3, "nodes": [pull(1, 1), pull(2, 1), pull(3, 1)],
@@ -73,23 +78,27 @@ pub(super) fn pulls_again(variables: &Value) -> Value {
     json!({ "data": pulls.collect::<serde_json::Map<_, _>>() })
 }
 
-/// What `doctor` asks GitHub.
+/// The answer to `doctor`'s query.
 pub(super) fn repository() -> Value {
     json!({ "data": { "viewer": { "login": "coordinator[bot]" }, "repository": {
-        "nameWithOwner": "demo/app", "isArchived": false, "squashMergeAllowed": true, "deleteBranchOnMerge": true,
+        "nameWithOwner": "demo/app", "isArchived": false, "squashMergeAllowed": true,
+        "deleteBranchOnMerge": true,
         "viewerPermission": "WRITE", "mergeQueue": null, "defaultBranchRef": {
-            "name": "main", "target": { "statusCheckRollup": { "state": "SUCCESS" } }, "rules": { "nodes": [] },
+            "name": "main", "target": { "statusCheckRollup": { "state": "SUCCESS" } },
+            "rules": { "nodes": [] },
         },
     } } })
 }
 
-/// The only page of runs: one in progress, one over, one of somebody's own.
+/// The only page of runs: one in progress, one completed, one of another workflow.
 pub(super) fn runs() -> Value {
     let run = |id: u64, title: &str, status: &str, conclusion: Value| {
         json!({
-            "id": id, "node_id": format!("RUN_{id}"), "display_title": title, "status": status, "conclusion": conclusion,
+            "id": id, "node_id": format!("RUN_{id}"), "display_title": title, "status": status,
+            "conclusion": conclusion,
             "created_at": "2026-01-01T00:00:00Z", "run_started_at": "2026-01-01T00:00:01Z",
-            "updated_at": "2026-01-01T00:09:00Z", "html_url": format!("https://example.com/runs/{id}"),
+            "updated_at": "2026-01-01T00:09:00Z",
+            "html_url": format!("https://example.com/runs/{id}"),
         })
     };
     json!({ "total_count": 3, "workflow_runs": [
@@ -110,7 +119,8 @@ pub(super) fn jobs(variables: &Value) -> Value {
     };
     let runs = ids.into_iter().map(|id| {
         let jobs = [job("admit", "SUCCESS"), job("agent", "FAILURE")];
-        json!({ "__typename": "WorkflowRun", "id": id, "checkSuite": { "checkRuns": { "nodes": jobs } } })
+        json!({ "__typename": "WorkflowRun", "id": id,
+            "checkSuite": { "checkRuns": { "nodes": jobs } } })
     });
     json!({ "data": { "nodes": runs.collect::<Vec<_>>() } })
 }
@@ -118,35 +128,42 @@ pub(super) fn jobs(variables: &Value) -> Value {
 /// The jobs of one run, over REST.
 pub(super) fn run_jobs() -> Value {
     json!({ "total_count": 1, "jobs": [
-        { "id": 77, "name": "agent", "status": "completed", "html_url": "https://example.com/jobs/77" },
+        { "id": 77, "name": "agent", "status": "completed",
+            "html_url": "https://example.com/jobs/77" },
     ] })
 }
 
 /// The only page of Jobs: one that runs, and one that is over.
 pub(super) fn kubernetes_jobs() -> Value {
     let history = json!([{
-        "gen": 1, "outcome": "failed", "exit": 3, "reason": "OOMKilled", "started": "2026-01-01T00:00:00Z",
+        "gen": 1, "outcome": "failed", "exit": 3, "reason": "OOMKilled",
+        "started": "2026-01-01T00:00:00Z",
         "finished": "2026-01-01T00:01:00Z", "runtime_s": 60,
     }]);
     let metadata = |index: u32| {
         json!({
-            "name": format!("demo-builder-s{index}"), "uid": format!("uid-{index}"), "namespace": "agents",
+            "name": format!("demo-builder-s{index}"), "uid": format!("uid-{index}"),
+            "namespace": "agents",
             "labels": {
-                "coordinator.dev/fleet": "demo", "coordinator.dev/slot": format!("builder-s{index}"),
+                "coordinator.dev/fleet": "demo",
+                "coordinator.dev/slot": format!("builder-s{index}"),
                 "coordinator.dev/generation": "2",
             },
-            "annotations": { "coordinator.dev/history": history.to_string(), "coordinator.dev/cycle": "1f" },
+            "annotations": { "coordinator.dev/history": history.to_string(),
+                "coordinator.dev/cycle": "1f" },
             "creationTimestamp": "2026-01-01T00:02:00Z",
         })
     };
     let over = json!({
         "startTime": "2026-01-01T00:02:01Z", "failed": 1, "conditions": [{
-            "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "it failed",
+            "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded",
+            "message": "it failed",
             "lastTransitionTime": "2026-01-01T00:03:00Z",
         }],
     });
     let runs = json!({ "startTime": "2026-01-01T00:02:01Z", "active": 1, "ready": 1 });
-    json!({ "kind": "JobList", "apiVersion": "batch/v1", "metadata": { "resourceVersion": "7" }, "items": [
+    let metadata_of_list = json!({ "resourceVersion": "7" });
+    json!({ "kind": "JobList", "apiVersion": "batch/v1", "metadata": metadata_of_list, "items": [
         { "metadata": metadata(0), "spec": { "activeDeadlineSeconds": 7200 }, "status": runs },
         { "metadata": metadata(1), "spec": { "activeDeadlineSeconds": 7200 }, "status": over },
     ] })
@@ -156,23 +173,27 @@ pub(super) fn kubernetes_jobs() -> Value {
 pub(super) fn kubernetes_pods() -> Value {
     json!({ "kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [{
         "metadata": {
-            "name": "demo-builder-s1-x", "uid": "pod-1", "labels": { "batch.kubernetes.io/controller-uid": "uid-1" },
+            "name": "demo-builder-s1-x", "uid": "pod-1",
+            "labels": { "batch.kubernetes.io/controller-uid": "uid-1" },
             "creationTimestamp": "2026-01-01T00:02:00Z",
         },
         "status": { "phase": "Failed", "reason": "Evicted", "containerStatuses": [{
-            "name": "agent", "image": "example.com/agent:1", "imageID": "", "ready": false, "restartCount": 0,
+            "name": "agent", "image": "example.com/agent:1", "imageID": "", "ready": false,
+            "restartCount": 0,
             "state": { "terminated": {
-                "exitCode": 3, "reason": "Error", "message": "first line\nlast words", "startedAt": "2026-01-01T00:02:05Z",
+                "exitCode": 3, "reason": "Error", "message": "first line\nlast words",
+                "startedAt": "2026-01-01T00:02:05Z",
                 "finishedAt": "2026-01-01T00:02:59Z",
             } },
         }] },
     }] })
 }
 
-/// What a plugin says of itself.
+/// A plugin's answer to `capabilities`.
 pub(super) fn capabilities() -> Value {
     json!({
-        "ok": true, "protocol": [1], "name": "test", "slot_exclusive": "create", "blind_spawn": true, "history": true,
+        "ok": true, "protocol": [1], "name": "test", "slot_exclusive": "create",
+        "blind_spawn": true, "history": true,
         "logs": true, "dry_run": true, "items": true, "stop": true,
     })
 }
@@ -181,7 +202,8 @@ pub(super) fn capabilities() -> Value {
 pub(super) fn sessions() -> Value {
     let session = |id: &str, index: u32, state: &str| {
         json!({
-            "id": id, "slot": { "role": "builder", "index": index }, "generation": 3, "state": state,
+            "id": id, "slot": { "role": "builder", "index": index }, "generation": 3,
+            "state": state,
             "outcome": "failure", "exit_code": 3, "created_at": "2026-01-01T00:00:00Z",
             "started_at": "2026-01-01T00:00:01Z", "finished_at": "2026-01-01T00:01:00Z",
             "url": "https://example.com/a", "cycle": "1f",
@@ -204,8 +226,10 @@ pub(super) fn spawned() -> Value {
 /// `start.json` and `exit.json` of a session on this machine.
 pub(super) fn record() -> [(&'static str, Value); 2] {
     let start = json!({
-        "version": 1, "session": "demo-builder-s0-g1-1f", "cycle": "1f", "roster": "/nowhere/roster.toml",
-        "argv": ["agent", "{prompt}"], "cwd": "/nowhere", "shim": { "pid": 7, "starttime": 1 }, "agent": null,
+        "version": 1, "session": "demo-builder-s0-g1-1f", "cycle": "1f",
+        "roster": "/nowhere/roster.toml",
+        "argv": ["agent", "{prompt}"], "cwd": "/nowhere", "shim": { "pid": 7, "starttime": 1 },
+        "agent": null,
         "boot_id": "another", "started_at": "2026-01-01T00:00:00.000Z",
     });
     let exit = json!({

@@ -1,8 +1,8 @@
-//! The edges of the program under bytes that nobody chose: one body per edge, for property tests
+//! The edges of the program under arbitrary bytes: one body per edge, for property tests
 //! (`tests/it/fuzzed.rs`) and for the fuzz targets (`fuzz/`) alike.
 //!
-//! The bytes are decisions: what in a valid document is damaged, and how. Without bytes nothing is,
-//! and the edge must take what it reads. A body panics where a promise is broken.
+//! The bytes are decisions: what in a valid document is damaged, and how. Without bytes nothing is
+//! damaged, and the edge must accept the document. A body panics where a promise is broken.
 
 mod chance;
 mod damage;

@@ -24,7 +24,7 @@ pub(crate) fn kubernetes(bytes: &[u8]) -> Verdict {
     let server = Server::new(bytes, answer);
     let roster = &STAGE.roster;
     let PlatformKind::Kubernetes(kubernetes) = &roster.platform.kind else {
-        panic!("the roster says so")
+        panic!("the roster has another platform")
     };
     let settings = Settings {
         fleet: roster.fleet.clone(),

@@ -16,7 +16,7 @@ use super::{Verdict, documents as answers, shown};
 
 static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::on("kind = \"process\""));
 
-/// Lists, reads again, asks for files and merges; then asks what `doctor` asks.
+/// Lists, rereads, reads files and merges; then reads what `doctor` reads.
 pub(crate) fn merge(bytes: &[u8]) -> Verdict {
     let server = Server::new(bytes, answer);
     let (report, findings) = block_on(async {
@@ -47,7 +47,8 @@ pub(super) fn answer(asked: &Asked) -> Answer {
     let query = asked.body["query"].as_str().unwrap_or_default();
     Answer::ok(match asked.method.as_str() {
         "PUT" => {
-            json!({ "merged": true, "sha": "0123456789abcdef", "message": "Pull Request successfully merged" })
+            json!({ "merged": true, "sha": "0123456789abcdef",
+                "message": "Pull Request successfully merged" })
         }
         "GET" => json!([{ "filename": "src/lib.rs", "previous_filename": "lib.rs" }]),
         _ if query.contains("query Recheck") => answers::pulls_again(&asked.body["variables"]),

@@ -31,7 +31,7 @@ static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     stage
 });
 
-/// Asks what it can do, takes the inventory and starts what is missing.
+/// Reads the capabilities, takes the inventory and starts what is missing.
 pub(crate) fn plugin(bytes: &[u8]) -> Verdict {
     let chance = &mut Chance::of(bytes);
     let answers = tempfile::tempdir().expect("a temporary folder");
@@ -49,7 +49,9 @@ pub(crate) fn plugin(bytes: &[u8]) -> Verdict {
     write("code", [b"0".as_slice(), b"0", b"0", b"1", b"75"][chance.below(5)]);
 
     let roster = &STAGE.roster;
-    let PlatformKind::Exec(exec) = &roster.platform.kind else { panic!("the roster says so") };
+    let PlatformKind::Exec(exec) = &roster.platform.kind else {
+        panic!("the roster has another platform")
+    };
     let mut exec = exec.clone();
     exec.plugin = STAGE.folder.path().join("plugin");
     exec.env.insert("ANSWERS".to_owned(), answers.path().to_string_lossy().into_owned());

@@ -1,4 +1,4 @@
-//! The renderers, with text of anybody's in every place that can have some.
+//! The renderers, with arbitrary text in every field that comes from outside.
 
 use coordinator_core::merge::reason::Reason as PullReason;
 use coordinator_core::report::{Advice, NotMerged, Reason, Status, StepOutcome};

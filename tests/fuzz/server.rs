@@ -51,7 +51,7 @@ impl Server {
         Self { chance: Arc::new(Mutex::new(Chance::of(bytes))), answer }
     }
 
-    /// As GitHub: it is asked at one host alone, and what else it names is a trap.
+    /// As GitHub. Only one host may get requests; every other host in an answer is a trap.
     pub(super) fn github<B>(
         &self,
     ) -> impl Service<
@@ -119,7 +119,8 @@ fn spoilt(chance: &mut Chance, answer: Answer) -> Result<http::Response<Full<Byt
             let status = *chance.one_of(&statuses);
             (
                 status,
-                json!({ "message": message, "reason": chance.text(), "code": status, "status": "Failure" }),
+                json!({ "message": message, "reason": chance.text(), "code": status,
+                    "status": "Failure" }),
             )
         }
         31 => return Err(BoxError::from(format!("connection reset {}", chance.text()))),

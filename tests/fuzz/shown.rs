@@ -1,4 +1,4 @@
-//! What holds for every report, whatever its input.
+//! Checks that hold for every report, whatever its input.
 
 use coordinator::render::words::UTC;
 use coordinator::render::{Form, Output, Screen, metrics, workflow};
@@ -9,9 +9,9 @@ use pulldown_cmark::{Event, Options, Parser, Tag};
 
 use super::server::TOKEN;
 
-/// A report of one small fleet and a handful of pull requests is no longer, whatever others wrote
-/// into it.
-const LONGEST: usize = 1 << 20;
+/// In bytes: the limit for a report of one small fleet and a few pull requests, whatever text from
+/// outside is in it.
+const MAX_REPORT: usize = 1 << 20;
 
 /// The escape sequences of our own colours.
 const PALETTE: [&str; 5] = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
@@ -69,7 +69,7 @@ pub(super) fn is_tame(text: &str) {
     let is_odd = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
     assert!(!text.contains(is_odd), "{text:?}");
     assert!(!text.contains(TOKEN), "{text}");
-    assert!(text.len() < LONGEST, "{} bytes", text.len());
+    assert!(text.len() < MAX_REPORT, "{} bytes", text.len());
 }
 
 /// A panic is caught by its step: it must not hide there.
@@ -82,7 +82,7 @@ fn no_panic(report: &Report) {
 /// An error names its document and is bounded in length.
 pub(super) fn is_fair(error: &str) {
     assert!(!error.contains("panicked"), "{error}");
-    assert!(error.len() < LONGEST, "{} bytes", error.len());
+    assert!(error.len() < MAX_REPORT, "{} bytes", error.len());
 }
 
 /// Whether the runner of GitHub Actions would obey this line.

@@ -29,8 +29,10 @@ impl Stage {
         let text = format!(
             "fleet = \"demo\"\ndeadline = \"20s\"\n[platform]\n{platform}\n\
              [repository]\nname = \"demo/app\"\napi_url = \"https://api.example.com\"\n\
-             [merge]\nsettle = \"0s\"\npause = \"0s\"\nbases = [\"main\"]\nprotected_paths = [\"secret/**\"]\n\
-             [[role]]\nkey = \"builder\"\nname = \"Builder\"\ncount = 3\ndepartment = \"Engineering\"\n\
+             [merge]\nsettle = \"0s\"\npause = \"0s\"\nbases = [\"main\"]\n\
+             protected_paths = [\"secret/**\"]\n\
+             [[role]]\nkey = \"builder\"\nname = \"Builder\"\ncount = 3\n\
+             department = \"Engineering\"\n\
              mode = \"task-driven\"\ncommand = [\"agent\"]\n"
         );
         furnish(folder.path(), text.as_bytes());
@@ -81,7 +83,7 @@ pub(super) fn furnish(folder: &Path, roster: &[u8]) {
     }
 }
 
-/// The roster of a folder, or what is told of it.
+/// The roster of a folder, or the errors in it.
 pub(super) fn load(folder: &Path) -> Result<Roster, String> {
     let home = folder.to_str().map(str::to_owned);
     let environment = |name: &str| home.clone().filter(|_| name == "HOME");

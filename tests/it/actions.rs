@@ -81,7 +81,7 @@ impl Fleet {
         self.actions(|actions, _| actions.queued())
     }
 
-    /// A runner takes the run and the real command decides; whether the session goes on.
+    /// A runner takes the run and the real command decides whether its agent starts.
     fn play(&self, id: u64) -> Admission {
         let admission = self.ask_admission(id);
         self.actions(|actions, now| {

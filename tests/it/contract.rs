@@ -151,7 +151,7 @@ impl Operation {
             let unknown = unknown_members(&request.schema, &entry.body);
             (unknown.is_empty())
                 .then_some(())
-                .ok_or_else(|| format!("GitHub knows no {unknown:?}"))?;
+                .ok_or_else(|| format!("GitHub has no field {unknown:?}"))?;
         }
         if entry.scripted {
             return Ok(());

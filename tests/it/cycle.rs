@@ -146,7 +146,7 @@ async fn the_report_keeps_the_order_of_the_roster() {
 }
 
 #[tokio::test]
-async fn after_a_failure_no_further_start_of_that_role_begins_and_the_next_role_goes_on() {
+async fn after_a_failed_start_the_rest_of_that_role_is_held_and_the_next_role_starts() {
     let roster =
         load(&RosterText::default().role("dev", 20, "[\"true\"]").role("ops", 2, "[\"true\"]"));
     let report = report_of(&roster, Wayward::new(List::Answers, "dev")).await;
@@ -162,7 +162,7 @@ async fn after_a_failure_no_further_start_of_that_role_begins_and_the_next_role_
 }
 
 #[tokio::test]
-async fn a_signal_stops_what_has_not_begun_and_the_report_says_what_was_done() {
+async fn a_signal_stops_what_has_not_begun_and_the_report_lists_what_was_done() {
     let roster = load(&RosterText::default().role("dev", 30, "[\"true\"]"));
     let stop = Stop::default();
     stop.now(Interrupt::Sigterm);
@@ -174,7 +174,7 @@ async fn a_signal_stops_what_has_not_begun_and_the_report_says_what_was_done() {
 }
 
 #[tokio::test]
-async fn a_dry_run_asks_the_platform_and_starts_nothing() {
+async fn a_dry_run_previews_on_the_platform_and_starts_nothing() {
     let roster = load(&two_agents());
     let mut cycle = cycle_of(&roster, Wayward::new(List::Panics, ""));
     cycle.dry_run = true;

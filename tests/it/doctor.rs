@@ -18,7 +18,7 @@ fn line<'a>(finished: &'a Finished, words: &str) -> &'a str {
 }
 
 #[test]
-fn where_all_is_well_every_line_is_ok_and_production_is_not_asked() {
+fn on_a_healthy_set_up_every_line_is_ok_and_production_gets_no_request() {
     let (github, production) = (GitHub::start(Repository::with([])), Production::up());
     let roster =
         RosterText::default().merging(&github, "").watching("production", &production.url(), "");

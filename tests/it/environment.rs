@@ -43,7 +43,7 @@ fn a_missing_variable_stops_no_command_that_only_reads() {
 }
 
 #[test]
-fn check_warns_of_a_missing_variable_and_says_where() {
+fn check_warns_of_a_missing_variable_and_names_the_place() {
     let (github, production) = (GitHub::start(Repository::with([])), Production::up());
     let workplace = with_a_missing_variable(&github, &production).write();
     let finished = run(&workplace, &["check"]);
@@ -123,7 +123,8 @@ fn a_default_that_a_role_replaces_is_missed_by_the_others_alone() {
 fn a_plugin_that_lacks_its_variable_is_only_read_from() {
     let workplace = RosterText::exec(UNSET).write();
     let answer = "#!/bin/sh\ncat >/dev/null\n[ -z \"${X+set}\" ] || exit 9\n\
-                  echo '{\"protocol\": 1, \"exclusive\": true, \"history\": true, \"sessions\": []}'\n";
+                  echo '{\"protocol\": 1, \"exclusive\": true, \"history\": true, \
+                  \"sessions\": []}'\n";
     workplace.write("plugin.sh", answer);
     let plugin = workplace.path().join("plugin.sh");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -157,8 +158,8 @@ mod sessions {
     use super::*;
     use crate::process_fleet::{Fleet, OPEN};
 
-    const SHOW: &str = "env >\"$WITNESS/$COORDINATOR_ROLE.draft\"; mv \"$WITNESS/$COORDINATOR_ROLE.draft\" \
-                        \"$WITNESS/$COORDINATOR_ROLE\"";
+    const SHOW: &str = "env >\"$WITNESS/$COORDINATOR_ROLE.draft\"; mv \
+        \"$WITNESS/$COORDINATOR_ROLE.draft\" \"$WITNESS/$COORDINATOR_ROLE\"";
 
     /// The variable as the agent of `role` saw it.
     fn seen(fleet: &Fleet, role: &str, variable: &str) -> Option<String> {

@@ -65,7 +65,7 @@ fn check_refuses_a_plugin_that_excludes_nothing_under_a_roster_that_starts_blind
 }
 
 #[test]
-fn check_needs_to_know_what_a_plugin_can_do_and_asks_nothing_else() {
+fn check_calls_only_capabilities_of_a_plugin() {
     let workplace = saying("exit 4").at(&roster());
     let refused = run(&workplace, &["check"]);
     assert_eq!(refused.code, Some(2));
@@ -95,7 +95,7 @@ fn a_plugin_without_history_is_spoken_of() {
 }
 
 #[test]
-fn doctor_asks_for_the_list_and_fails_where_a_cycle_would() {
+fn doctor_reads_the_list_and_fails_where_a_cycle_would() {
     let well = run(&filled(), &["doctor"]);
     assert_eq!(well.code, Some(0), "{}", well.stdout);
     assert!(well.stdout.contains("lists its sessions: 2 live"), "{}", well.stdout);

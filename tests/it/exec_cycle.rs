@@ -1,4 +1,4 @@
-//! Cycles on a plugin: what it is asked, what its answers come to.
+//! Cycles on a plugin: the requests that it gets, and the effect of its answers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +60,7 @@ fn a_dry_run_starts_nothing() {
 }
 
 #[test]
-fn a_plugin_that_knows_no_dry_run_is_not_asked_to_spawn_in_one() {
+fn a_plugin_without_dry_run_gets_no_spawn_in_one() {
     let capabilities =
         r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create"}'"#;
     let plugin = Plugin { capabilities: capabilities.to_owned(), ..Plugin::default() };
@@ -70,7 +70,7 @@ fn a_plugin_that_knows_no_dry_run_is_not_asked_to_spawn_in_one() {
 }
 
 #[test]
-fn a_plugin_is_told_what_to_run_and_gets_no_secret_but_its_own() {
+fn a_plugin_receives_the_command_and_no_secret_but_its_own() {
     let spawn = "env > \"$HOME/environment\"; printf '%s' \"$request\" > \"$HOME/request\"\n\
         echo '{\"ok\":true,\"result\":\"created\"}'";
     let workplace = Plugin::spawning(spawn)
@@ -120,8 +120,9 @@ fn failed(seconds_ago: u64) -> String {
         humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(ago)).to_string()
     };
     format!(
-        r#"echo '{{"ok":true,"complete":true,"sessions":[{{"id":"old","slot":{{"role":"qa","index":0}},"generation":6,
-        "state":"finished","outcome":"failure","exit_code":7,"started_at":"{}","finished_at":"{}"}}]}}'"#,
+        r#"echo '{{"ok":true,"complete":true,"sessions":[{{
+        "id":"old","slot":{{"role":"qa","index":0}},"generation":6,"state":"finished",
+        "outcome":"failure","exit_code":7,"started_at":"{}","finished_at":"{}"}}]}}'"#,
         time(seconds_ago + 5),
         time(seconds_ago)
     )
@@ -142,13 +143,15 @@ fn a_slot_backs_off_by_the_history_that_the_plugin_lists() {
 #[test]
 fn what_a_spawn_answers_decides_on_the_slot() {
     let mine = r#"cycle=$(printf '%s' "$request" | sed 's/.*"cycle":"\([^"]*\)".*/\1/')
-        echo "{\"ok\":true,\"result\":\"exists\",\"session\":{\"id\":\"x\",\"slot\":{\"role\":\"qa\",\"index\":0},\"generation\":1,\"state\":\"running\",\"cycle\":\"$cycle\"}}""#;
+        slot='"slot":{"role":"qa","index":0}'
+        session="\"id\":\"x\",$slot,\"generation\":1,\"state\":\"running\",\"cycle\":\"$cycle\""
+        echo "{\"ok\":true,\"result\":\"exists\",\"session\":{$session}}""#;
     for (spawn, list) in [
         (r#"echo '{"ok":true,"result":"created"}'"#, "spawned"),
         (r#"echo '{"ok":true,"result":"deferred"}'"#, "spawned"),
         (r#"echo '{"ok":true,"result":"exists"}'"#, "already_running"),
         (mine, "spawned"),
-        ("refuse conflict 'somebody was first'", "already_running"),
+        ("refuse conflict 'another caller was first'", "already_running"),
         ("refuse quota 'ten machines are all'", "held"),
         ("refuse rate_limited 'slowly'", "held"),
         ("refuse denied 'no'", "failed"),
@@ -161,8 +164,11 @@ fn what_a_spawn_answers_decides_on_the_slot() {
 }
 
 #[test]
-fn a_rate_limit_ends_the_starts_of_the_cycle_and_its_exit_says_so() {
-    let limit = r#"echo '{"ok":false,"error":{"code":"rate_limited","message":"slowly","retry_after_s":90}}'; exit 1"#;
+fn a_rate_limit_ends_the_starts_of_the_cycle_with_its_own_exit_code() {
+    let limit = concat!(
+        r#"echo '{"ok":false,"error":{"code":"rate_limited","message":"slowly","#,
+        r#""retry_after_s":90}}'; exit 1"#
+    );
     let workplace = Plugin::spawning(limit).at(&roster(12));
     let finished = coordinator(&workplace)
         .env("VENDOR_KEY", "k3y-of-the-vendor")
@@ -175,11 +181,14 @@ fn a_rate_limit_ends_the_starts_of_the_cycle_and_its_exit_says_so() {
 }
 
 #[test]
-fn without_an_inventory_only_a_plugin_that_refuses_a_second_session_is_asked() {
+fn without_an_inventory_only_a_plugin_with_exclusive_slots_gets_spawns() {
     let broken = Plugin::listing("refuse unavailable 'the list is down'");
     let blind = reconcile(&broken.at(&roster(1)));
     assert_eq!(count(&blind, "spawned"), 1, "{blind:#}");
-    let capabilities = r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","history":true}'"#;
+    let capabilities = concat!(
+        r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","#,
+        r#""history":true}'"#
+    );
     let workplace = Plugin { capabilities: capabilities.to_owned(), ..broken }.at(&roster(1));
     let seeing = reconcile(&workplace);
     assert_eq!(seeing["steps"]["spawn"]["held"][0]["reason"], "unknown", "{seeing:#}");
@@ -188,7 +197,10 @@ fn without_an_inventory_only_a_plugin_that_refuses_a_second_session_is_asked() {
 
 #[test]
 fn a_spec_that_is_too_large_for_the_plugin_is_not_sent() {
-    let small = r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","max_spec_bytes":100}'"#;
+    let small = concat!(
+        r#"echo '{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","#,
+        r#""max_spec_bytes":100}'"#
+    );
     let plugin =
         Plugin { capabilities: small.to_owned(), list: NOTHING.to_owned(), ..Plugin::default() };
     let workplace = plugin.at(&roster(1));
@@ -199,7 +211,7 @@ fn a_spec_that_is_too_large_for_the_plugin_is_not_sent() {
 }
 
 #[test]
-fn a_plugin_that_does_not_fit_stops_inventory_and_spawn_with_one_sentence_and_no_other_step() {
+fn an_incompatible_plugin_stops_inventory_and_spawn_and_no_other_step() {
     let open = r#"echo '{"ok":true,"protocol":[1],"name":"test"}'"#;
     let workplace = Plugin { capabilities: open.to_owned(), ..Plugin::default() }.at(&roster(1));
     let report = reconcile(&workplace);

@@ -56,7 +56,7 @@ impl Fleet {
         let mut roster = coordinator_roster::load(&workplace.roster(), &variable)
             .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
         let PlatformKind::Exec(settings) = &mut roster.platform.kind else {
-            panic!("the roster says so")
+            panic!("the roster has another platform")
         };
         settings.env.insert("XDG_STATE_HOME".to_owned(), home.clone());
         settings.env.insert("HOME".to_owned(), home);
@@ -67,7 +67,7 @@ impl Fleet {
 
     fn platform(&self) -> Exec {
         let PlatformKind::Exec(exec) = &self.roster.platform.kind else {
-            panic!("the roster says so")
+            panic!("the roster has another platform")
         };
         let settings = exec::Settings {
             fleet: self.roster.fleet.clone(),
@@ -133,7 +133,7 @@ impl Fleet {
         let sessions = Inventory::Known(platform.list().await.expect("it can be listed"));
         let state = self.tasks.observe(SystemTime::now()).await.expect("it can be read");
         let mut plan = self.tasks.plan(&state, &sessions, SystemTime::now());
-        assert_eq!(plan.wants.len(), 1, "one task is wanted");
+        assert_eq!(plan.wants.len(), 1, "one task should start");
         (platform, plan.wants.remove(0))
     }
 
@@ -173,12 +173,13 @@ fn held(report: &Report) -> Vec<(&'static str, &str)> {
     held.map(|(_, hold)| (hold.reason.word(), hold.detail.as_str())).collect()
 }
 
-/// A plugin that runs work items, as far as it says so itself, and keeps the request of each spawn.
+/// A plugin that announces `items` and saves the request of each spawn.
 fn saving(list: &str) -> Plugin {
     Plugin {
         capabilities: format!("echo '{}'", CAPABLE.replace("\"logs\"", "\"items\":true,\"logs\"")),
         list: list.to_owned(),
-        spawn: "printf '%s' \"$request\" > \"$HOME/request\"; echo '{\"ok\":true,\"result\":\"created\"}'"
+        spawn: "printf '%s' \"$request\" > \"$HOME/request\"; echo \
+            '{\"ok\":true,\"result\":\"created\"}'"
             .to_owned(),
         ..Plugin::default()
     }
@@ -288,7 +289,7 @@ async fn a_plugin_that_cannot_run_work_items_safely_never_sees_one() {
 }
 
 #[tokio::test]
-async fn a_plugin_is_told_what_the_session_must_follow_and_what_it_works_on() {
+async fn a_spawn_request_names_the_item_and_the_session_that_it_follows() {
     let fleet = Fleet::on(&saving(NOTHING), "");
     fleet.open("7");
     assert_eq!(started(&fleet.cycle().await), [("7".to_owned(), 1, 1)]);
@@ -296,7 +297,8 @@ async fn a_plugin_is_told_what_the_session_must_follow_and_what_it_works_on() {
     let slot = json!({ "group": "queue", "item": "7", "name": "demo-queue-i7" });
     assert_eq!((&request["slot"], &request["follows"]), (&slot, &json!(0)));
     let item = json!({
-        "role": "builder", "id": "7", "attempt": 1, "context_restarts": 0, "reworks": 0, "uncounted": 0,
+        "role": "builder", "id": "7", "attempt": 1, "context_restarts": 0, "reworks": 0,
+        "uncounted": 0,
         "cost_usd": 0.0,
     });
     assert_eq!(request["item"], item);
@@ -311,8 +313,11 @@ async fn a_plugin_is_told_what_the_session_must_follow_and_what_it_works_on() {
 }
 
 #[tokio::test]
-async fn a_generation_that_was_given_out_without_a_session_is_followed_and_counts_as_no_attempt() {
-    let list = r#"echo '{"ok":true,"complete":true,"sessions":[],"items":[{"slot":{"group":"queue","item":"7","name":"demo-queue-i7"},"generation":3}]}'"#;
+async fn a_generation_without_a_session_is_followed_and_counts_as_no_attempt() {
+    let list = concat!(
+        r#"echo '{"ok":true,"complete":true,"sessions":[],"items":[{"#,
+        r#""slot":{"group":"queue","item":"7","name":"demo-queue-i7"},"generation":3}]}'"#
+    );
     let fleet = Fleet::on(&saving(list), "");
     fleet.open("7");
     assert_eq!(started(&fleet.cycle().await), [("7".to_owned(), 1, 4)]);
@@ -354,7 +359,7 @@ async fn a_stopped_session_ends_and_is_listed_with_the_person_who_stopped_it() {
 }
 
 #[tokio::test]
-async fn a_plugin_without_stop_is_not_asked_to() {
+async fn a_plugin_without_stop_gets_no_stop_request() {
     let capabilities = format!("echo '{}'", CAPABLE.replace("\"stop\":true,", ""));
     let fleet = Fleet::on(&Plugin { capabilities, ..Plugin::default() }, "");
     let error =
@@ -363,12 +368,12 @@ async fn a_plugin_without_stop_is_not_asked_to() {
     assert_eq!(asked(&fleet.workplace, "stop"), 0);
 }
 
-/// Works for as long as it may, or fails in its first attempt.
+/// Runs until its time limit, or fails in its first attempt.
 const AGENT: &str =
     "case $COORDINATOR_ITEM in long) exec sleep 600;; esac; sleep 1; [ $COORDINATOR_ATTEMPT = 2 ]";
 
-#[expect(clippy::print_stdout, reason = "the suite shows an item's life")]
-fn say(line: &str) {
+#[expect(clippy::print_stdout, reason = "the suite prints an item's life")]
+fn print(line: &str) {
     println!("{line}");
 }
 
@@ -376,11 +381,11 @@ fn shown(what: &str, record: &SlotRecord) {
     let attempt = |of: &ItemRun| of.item.counts.attempt;
     let live =
         record.live.as_ref().map(|live| (live.state.word(), live.item.as_ref().map(attempt)));
-    say(&format!("{what}: generation {}, live {live:?}", record.generation));
+    print(&format!("{what}: generation {}, live {live:?}", record.generation));
     for run in &record.history {
         let attempt = run.item.as_ref().map(attempt);
         let (outcome, code, detail) = (run.outcome.word(), run.exit_code, &run.detail);
-        say(&format!(
+        print(&format!(
             "  generation {} attempt {attempt:?} {outcome} {code:?} {detail:?}",
             run.generation
         ));
@@ -437,7 +442,7 @@ fn on_tmux(number: u32) -> (Server, Fleet) {
     install(&workplace, "plugin.sh", include_str!("../../deploy/plugins/tmux"));
     let mut fleet = Fleet::at(workplace);
     let PlatformKind::Exec(settings) = &mut fleet.roster.platform.kind else {
-        panic!("the roster says so")
+        panic!("the roster has another platform")
     };
     // What finds Python may depend on it.
     settings.env.remove("HOME");
@@ -457,15 +462,15 @@ async fn an_item_lives_on_tmux() {
     assert_eq!(record.history[0].exit_code, Some(1));
     let cycle = CycleId("late".to_owned());
     let answer = slow.start(&late, &cycle, SystemTime::now()).await.expect("it answers");
-    say(&format!("the start that was planned before: {answer:?}"));
+    print(&format!("the start that was planned before: {answer:?}"));
     assert_eq!(answer, Start::Superseded);
     let (one, two) = tokio::join!(fleet.cycle(), fleet.cycle());
     let both = [started(&one), started(&two)].concat();
-    say(&format!("two cycles at once start {both:?}"));
+    print(&format!("two cycles at once start {both:?}"));
     assert_eq!(both, [("bd-4jz".to_owned(), 2, 2)]);
     shown("ended", &fleet.ended("bd-4jz").await);
     assert_eq!(started(&fleet.cycle().await), []);
-    say(&format!("the task: {:?}", fleet.state("bd-4jz")));
+    print(&format!("the task: {:?}", fleet.state("bd-4jz")));
     assert_eq!(fleet.state("bd-4jz"), Some(TaskState::Done));
     forget(&fleet, &server);
 }

@@ -37,7 +37,7 @@ fn inventory_error(report: &Value) -> &str {
     report["steps"]["inventory"]["error"].as_str().expect("a sentence")
 }
 
-/// What `list` does, and what the error says.
+/// Invalid lists: the script, and a part of the error.
 const BAD_LISTS: [(&str, &str); 17] = [
     ("echo hello", "it must be one JSON object"),
     ("echo '[1]'", "it must be one JSON object"),
@@ -59,8 +59,7 @@ const BAD_LISTS: [(&str, &str); 17] = [
 ];
 
 #[test]
-fn a_list_that_is_no_answer_is_an_unknown_inventory_and_a_sentence_that_names_plugin_and_operation()
-{
+fn an_invalid_list_is_an_unknown_inventory_and_the_error_names_the_plugin() {
     for (script, expected) in BAD_LISTS {
         let workplace =
             Plugin::listing(script).at(&patient().platform("on_inventory_failure = \"skip\""));
@@ -121,7 +120,8 @@ fn what_a_plugin_leaves_in_its_group_is_ended_and_does_not_hold_the_answer_up() 
 
 #[test]
 fn a_session_in_a_group_of_its_own_lives_on_and_may_keep_the_output_open() {
-    let started = "setsid sh -c 'echo > \"$HOME/started\"; exec sleep 1000' & while [ ! -e \"$HOME/started\" ]; do sleep 0.01; done";
+    let started = "setsid sh -c 'echo > \"$HOME/started\"; exec sleep 1000' & while [ ! -e \
+        \"$HOME/started\" ]; do sleep 0.01; done";
     let spawn = format!("{started}\necho '{{\"ok\":true,\"result\":\"created\"}}'");
     let workplace = Plugin::spawning(&spawn).at(&patient());
     let report = reconcile(&workplace).json();
@@ -130,7 +130,7 @@ fn a_session_in_a_group_of_its_own_lives_on_and_may_keep_the_output_open() {
 }
 
 #[test]
-fn a_plugin_that_does_not_read_its_request_is_heard_all_the_same() {
+fn the_answer_of_a_plugin_that_does_not_read_its_request_counts() {
     let brief = "x".repeat(90 << 10);
     let plugin = Plugin { list: NOTHING.to_owned(), ..Plugin::default() };
     let workplace = plugin.at(&patient());
@@ -181,7 +181,8 @@ fn half_a_secret_at_the_cut_of_a_long_line_is_masked_too() {
 #[test]
 fn unknown_fields_and_words_are_taken_carefully() {
     let list = r#"echo '{"ok":true,"complete":true,"mood":"good","sessions":[
-        {"id":"a","slot":{"role":"qa","index":0,"x":1},"generation":3,"state":"dreaming","later":[1]},
+        {"id":"a","slot":{"role":"qa","index":0,"x":1},"generation":3,"state":"dreaming",
+        "later":[1]},
         {"id":"b","slot":{"role":"No Role","index":0},"generation":1,"state":"running"}]}'"#;
     let workplace = Plugin::listing(list).at(&patient());
     let report = reconcile(&workplace).json();
@@ -191,7 +192,7 @@ fn unknown_fields_and_words_are_taken_carefully() {
     assert_eq!(report["steps"]["spawn"]["spawned"].as_array().map(Vec::len), Some(0));
 }
 
-/// What `spawn` does, and what the failure says.
+/// Failing spawns: the script, and a part of the error.
 const BAD_SPAWNS: [(&str, &[&str]); 7] = [
     ("refuse denied 'no such key'", &["denied: no such key", "better credentials"]),
     ("refuse invalid 'no image'", &["invalid: no image"]),
@@ -206,7 +207,7 @@ const BAD_SPAWNS: [(&str, &[&str]); 7] = [
 ];
 
 #[test]
-fn a_spawn_that_fails_says_why_and_whether_the_session_may_run() {
+fn the_error_of_a_failed_spawn_has_the_reason_and_whether_the_session_may_run() {
     for (script, expected) in BAD_SPAWNS {
         let workplace = Plugin::spawning(script).at(&RosterText::exec("timeout = \"3s\"").role(
             "qa",
@@ -224,7 +225,7 @@ fn a_spawn_that_fails_says_why_and_whether_the_session_may_run() {
 }
 
 #[test]
-fn a_plugin_that_cannot_be_started_is_told_with_what_to_do() {
+fn a_plugin_that_cannot_be_started_is_reported_with_a_remedy() {
     let workplace = Plugin::default().at(&patient());
     workplace.write("plugin.sh", "#!/nowhere/interpreter\n");
     let report = reconcile(&workplace).json();

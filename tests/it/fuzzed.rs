@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::fuzz::{self, Verdict};
 
-/// An edge, first without damage, then so many times with some.
+/// Runs one edge first without damage, then with random damage many times.
 fn bounded(edge: fn(&[u8]) -> Verdict, cases: u32) {
     assert_eq!(edge(&[]), Verdict::Taken, "a document without damage is read");
     let cases =

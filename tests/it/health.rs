@@ -95,7 +95,7 @@ fn eight_redirects_are_followed_and_nine_are_not() {
 }
 
 #[test]
-fn endpoints_are_asked_at_once_and_reported_in_roster_order() {
+fn endpoints_are_requested_at_once_and_reported_in_roster_order() {
     let slow = Production::start(Reply::new(200, "ok").after(Duration::from_millis(300)));
     let fast = Production::up();
     let roster =
@@ -303,7 +303,7 @@ fn when_production_alone_refuses_it_is_an_outage_with_advice() {
 }
 
 #[test]
-fn a_server_that_takes_the_connection_and_says_nothing_was_reached() {
+fn a_server_that_accepts_the_connection_and_sends_nothing_was_reached() {
     let github = GitHub::start(Repository::with([]));
     github.always(Route::Any, Fault::reply(Reply::new(200, "").ending(Ending::Reset)));
     let silent = Production::start(Reply::new(200, "ok").after(Duration::MAX));
@@ -314,7 +314,7 @@ fn a_server_that_takes_the_connection_and_says_nothing_was_reached() {
     assert!(!reasons.contains("offline") && reasons.contains("no answer within 3s"), "{reasons}");
 }
 
-/// An endpoint whose first `count` requests end without an answer, as `how` says; then it is up.
+/// An endpoint whose first `count` requests end without an answer, in the way `how`; then it is up.
 fn dropping(count: usize, how: Ending) -> Server {
     let seen = AtomicUsize::new(0);
     Server::start(move |_| {
@@ -406,7 +406,7 @@ fn many_response_headers_are_not_an_outage() {
 }
 
 #[test]
-fn a_redirect_to_another_host_is_followed_only_when_the_roster_says_so() {
+fn a_redirect_to_another_host_is_followed_only_where_the_roster_allows_it() {
     let elsewhere = Production::up();
     let there = elsewhere.url().replace("127.0.0.1", "localhost") + "?state=s3cret";
     let production = Production::start(Reply::new(302, "").header("location", there.clone()));
@@ -435,7 +435,7 @@ fn a_redirect_to_another_host_is_followed_only_when_the_roster_says_so() {
 }
 
 #[test]
-fn another_port_of_the_same_host_is_no_other_host() {
+fn another_port_of_the_same_host_is_not_another_host() {
     let elsewhere = Production::up();
     let production = Production::start(Reply::new(301, "").header("location", elsewhere.url()));
     let (endpoint, _) = check_url(&production.url(), "");
@@ -476,8 +476,8 @@ fn a_proxy_whose_scheme_cannot_be_used_is_one_clear_sentence() {
     let socks = ("ALL_PROXY", "socks5://me:hunter22@127.0.0.1:1080");
     let report = run(&[socks]);
     let endpoint = &report["steps"]["health"]["endpoints"][0];
-    let sentence = "no connection: ALL_PROXY names a socks5 proxy, which is not supported; name one that begins with \
-                    http://, or list 127.0.0.1 in NO_PROXY";
+    let sentence = "no connection: ALL_PROXY names a socks5 proxy, which is not supported; name \
+        one that begins with http://, or list 127.0.0.1 in NO_PROXY";
     assert_eq!(endpoint["error"], sentence, "{report}");
     assert!(!report["advice"].to_string().contains("revert"), "{report}");
     assert!(production.state().journal.is_empty(), "nothing goes past the proxy that was meant");

@@ -133,7 +133,8 @@ fn a_title_on_a_terminal_keeps_its_joiners_and_loses_what_turns_text_around() {
 
 #[test]
 fn text_from_github_reaches_no_output_as_more_than_text() {
-    let title = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}<b>| `x` [y](javascript:z) @everyone\r\n::error::\u{9b}31m [skip ci]";
+    let title = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}<b>| `x` [y](javascript:z) @everyone\r\n\
+        ::error::\u{9b}31m [skip ci]";
     let label = "\u{1b}[31mhold\u{1b}[0m";
     let hostile = |number| Pull {
         author: Some(Author::user("mal\u{1b}[31mlory\n## heading")),
@@ -174,7 +175,7 @@ fn text_from_github_reaches_no_output_as_more_than_text() {
 }
 
 #[test]
-fn a_list_that_repeats_its_cursor_for_ever_ends() {
+fn a_list_that_always_repeats_its_cursor_ends() {
     let github = one_eligible();
     let page = json!({"data": {
         "rateLimit": {"cost": 1, "remaining": 4_000, "resetAt": "2030-01-01T00:00:00Z"},
@@ -183,7 +184,8 @@ fn a_list_that_repeats_its_cursor_for_ever_ends() {
             "deleteBranchOnMerge": true, "viewerPermission": "WRITE", "defaultBranchRef": null,
             "base_0": {"name": "main", "target": {"oid": "a", "history": {"nodes": []}}},
             "pullRequests": {
-                "totalCount": 1, "pageInfo": {"hasNextPage": true, "endCursor": "row:1"}, "nodes": [],
+                "totalCount": 1, "pageInfo": {"hasNextPage": true, "endCursor": "row:1"},
+                "nodes": [],
             },
         },
     }});

@@ -96,7 +96,7 @@ fn when_the_inventory_fails_every_certainly_free_slot_is_filled_and_the_rest_hap
 }
 
 #[test]
-fn when_the_inventory_fails_and_the_roster_says_skip_nothing_is_spawned() {
+fn with_on_inventory_failure_skip_nothing_is_spawned_after_a_failed_inventory() {
     let busy = Busy::new();
     let workplace = busy.roster.clone().platform("on_inventory_failure = \"skip\"").write();
     workplace.write(UNREADABLE, "not a record");
@@ -224,7 +224,7 @@ fn without_a_token_the_merge_step_fails_and_the_rest_happens() {
 }
 
 #[test]
-fn a_rate_limit_defers_and_says_until_when() {
+fn a_rate_limit_defers_with_a_time() {
     for (route, fault) in [
         (Route::List, Fault::graphql_rate_limit(1_800)),
         (Route::List, Fault::primary_rate_limit(403, 1_800)),
@@ -248,7 +248,7 @@ fn a_rate_limit_defers_and_says_until_when() {
             "{told}\n{report:#}"
         );
         assert_eq!(merged(&report["steps"]["merge"]), json!([]), "{told}");
-        assert!(busy.github.merge_calls().len() <= 1, "{told}: nothing more is asked");
+        assert!(busy.github.merge_calls().len() <= 1, "{told}: no further request");
         assert!(busy.github.journal().len() <= 2, "{told}: {:#?}", busy.github.journal());
     }
 }

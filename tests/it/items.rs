@@ -92,8 +92,8 @@ impl Fleet {
         self.tasks.store.borrow_mut().open(id);
     }
 
-    /// What a sweep leaves so many hours from now, when the source has these items: folder and lock
-    /// of the task `1`.
+    /// Whether folder and lock of the task `1` are left after a sweep in `hours` hours, when the
+    /// source has the items `present`.
     async fn swept(&self, hours: u64, present: &[&str]) -> (bool, bool) {
         let slots: BTreeSet<_> = present.iter().map(|id| self.tasks.slot(id)).collect();
         let now = SystemTime::now() + Duration::from_secs(hours * 3600);
@@ -164,7 +164,8 @@ async fn a_failed_task_is_tried_as_often_as_allowed_and_then_handed_to_a_person(
 #[tokio::test]
 async fn item_attempt_and_counts_come_back_in_every_list_live_and_ended() {
     let fleet = Fleet::new(
-        "printf '%s %s %s' \"$COORDINATOR_SOURCE\" \"$COORDINATOR_ITEM\" \"$COORDINATOR_ATTEMPT\"; cat; exit 1",
+        "printf '%s %s %s' \"$COORDINATOR_SOURCE\" \"$COORDINATOR_ITEM\" \
+         \"$COORDINATOR_ATTEMPT\"; cat; exit 1",
     );
     fleet.open("UPPER case");
     for attempt in 1..=2 {
@@ -193,7 +194,7 @@ async fn a_start_that_was_planned_before_another_session_ran_does_not_happen() {
     // Planned by a cycle that then sleeps, while others run the attempt.
     let state = fleet.tasks.observe(SystemTime::now()).await.expect("it can be read");
     let stale = fleet.tasks.plan(&state, &Inventory::Known(fleet.list().await), SystemTime::now());
-    let [late] = stale.wants.as_slice() else { panic!("one task is wanted") };
+    let [late] = stale.wants.as_slice() else { panic!("one task should start") };
     fleet.cycle().await;
     fleet.ended("1").await;
     let (platform, cycle) = (fleet.platform(), CycleId("late".to_owned()));
@@ -241,7 +242,7 @@ async fn a_source_runs_no_more_sessions_at_once_than_it_allows() {
 }
 
 #[tokio::test]
-async fn a_source_that_cannot_be_read_wants_nothing_and_loses_nothing() {
+async fn an_unreadable_source_starts_nothing_and_loses_nothing() {
     let fleet = Fleet::new("exec sleep 600");
     fleet.open("1");
     fleet.tasks.store.borrow_mut().broken = Some("the database is locked".to_owned());
@@ -273,7 +274,7 @@ async fn without_an_inventory_no_item_starts() {
 const THERE: (bool, bool) = (true, true);
 
 #[tokio::test]
-async fn what_is_remembered_of_an_item_goes_two_days_after_it_has_left_and_no_sooner() {
+async fn the_records_of_an_item_go_two_days_after_it_has_left_its_source() {
     let fleet = Fleet::new("exit 0");
     fleet.open("1");
     fleet.open("2");

@@ -1,4 +1,4 @@
-//! What each answer of the API server comes to: a session, a held slot or a failure that says what
+//! The effect of each answer of the API server: a session, a held slot or a failure that names what
 //! to do.
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn a_name_that_a_deleted_job_still_has_holds_the_slot() {
 }
 
 #[test]
-fn a_full_quota_holds_the_rest_of_the_role_and_is_no_failure() {
+fn a_full_quota_holds_the_rest_of_the_role_and_is_not_a_failure() {
     let fleet = Fleet::open(&[("ui_builder", 20)]);
     fleet.cluster.state().limit_jobs(2);
     let finished = fleet.run(&RECONCILE);
@@ -75,7 +75,7 @@ fn a_missing_right_is_reported_with_its_verb_and_resource() {
 }
 
 #[test]
-fn without_the_right_to_read_pods_the_fleet_goes_on_and_says_what_is_missing() {
+fn without_the_right_to_read_pods_the_fleet_runs_and_the_report_names_the_right() {
     let fleet = Fleet::open(ONE);
     fleet.reconcile();
     fleet.cluster.state().finish(SLOT, 3, "");
@@ -126,7 +126,8 @@ fn a_job_that_the_server_finds_invalid_is_reported_with_the_field() {
 #[test]
 fn an_admission_that_refuses_is_quoted() {
     let fleet = Fleet::open(ONE);
-    let why = "ValidatingAdmissionPolicy 'coordinator' with binding 'coordinator' denied request: not well-formed";
+    let why = "ValidatingAdmissionPolicy 'coordinator' with binding 'coordinator' denied request: \
+        not well-formed";
     let reply = status::denied_by(status::Resource::Jobs, SLOT, why);
     fleet.cluster.always(Call::Create, reply);
     assert!(failure(&fleet.reconcile()).contains("denied request: not well-formed"));
@@ -144,7 +145,7 @@ fn credentials_that_are_no_longer_good_are_named_as_such() {
 }
 
 #[test]
-fn a_server_that_asks_for_a_pause_within_the_deadline_gets_it() {
+fn a_retry_after_within_the_deadline_is_obeyed() {
     for reply in [status::too_many_requests(1), status::unavailable(Some(1))] {
         let fleet = Fleet::open(ONE);
         fleet.cluster.script(Call::ListJobs, [reply.clone()]);
@@ -171,7 +172,7 @@ fn a_pause_beyond_the_deadline_is_not_waited_for() {
 }
 
 #[test]
-fn a_server_that_asks_for_no_pause_at_all_is_not_stormed() {
+fn a_retry_after_of_zero_does_not_cause_a_storm() {
     let fleet = Fleet::of(&roster(OPEN, ONE).deadline("4s"));
     fleet.cluster.always(Call::Create, status::too_many_requests(0));
     let report = fleet.reconcile();
@@ -181,7 +182,7 @@ fn a_server_that_asks_for_no_pause_at_all_is_not_stormed() {
 }
 
 #[test]
-fn a_server_that_is_down_without_a_word_is_not_asked_twice() {
+fn a_server_that_fails_without_retry_after_gets_no_second_request() {
     let fleet = Fleet::open(ONE);
     fleet.cluster.always(Call::Create, status::unavailable(None));
     let error = failure(&fleet.reconcile());
@@ -262,7 +263,7 @@ fn a_deletion_whose_answer_is_lost_is_looked_into_before_anything_is_created() {
 }
 
 #[test]
-fn a_cluster_that_is_not_there_is_one_line_that_says_what_to_look_at() {
+fn an_unreachable_cluster_is_one_line_with_a_remedy() {
     let fleet = Fleet::open(ONE);
     let refusing = Refusing::start();
     let kubeconfig = fleet.cluster.kubeconfig().replace(&fleet.cluster.url(), &refusing.url());
@@ -282,7 +283,7 @@ fn a_context_that_the_kubeconfig_has_is_used() {
 }
 
 #[test]
-fn without_any_kubeconfig_the_report_says_how_to_name_one() {
+fn without_a_kubeconfig_the_report_names_the_ways_to_set_one() {
     let fleet = Fleet::open(ONE);
     let program = fleet.program(RECONCILE).without_env("KUBECONFIG");
     let report = program.run().json();
@@ -293,7 +294,7 @@ fn without_any_kubeconfig_the_report_says_how_to_name_one() {
 }
 
 #[test]
-fn a_cluster_behind_a_proxy_is_said_to_be_out_of_reach() {
+fn a_cluster_behind_a_proxy_is_reported_as_unreachable() {
     let fleet = Fleet::open(ONE);
     let server = format!("    server: {}\n", fleet.cluster.url());
     let proxied = format!("{server}    proxy-url: http://proxy.example:3128\n");
@@ -309,7 +310,7 @@ fn a_cluster_behind_a_proxy_is_said_to_be_out_of_reach() {
 }
 
 #[test]
-fn a_queue_without_kueue_is_said_once_and_nothing_is_created() {
+fn a_queue_without_kueue_is_reported_once_and_nothing_is_created() {
     let text = RosterText::kubernetes("queue_name = \"agents\"");
     let fleet = Fleet::of(&text.role("ui_builder", 3, r#"["agent"]"#));
     let report = fleet.reconcile();
@@ -317,7 +318,7 @@ fn a_queue_without_kueue_is_said_once_and_nothing_is_created() {
     assert!(errors.to_lowercase().contains("kueue"), "{errors}");
     assert_eq!(fleet.cluster.count(Call::Create), 0);
     let looks = fleet.cluster.journal().iter().filter(|asked| asked.path.contains("kueue")).count();
-    assert_eq!(looks, 1, "asked once for the whole cycle");
+    assert_eq!(looks, 1, "one look for the whole cycle");
 }
 
 #[test]
@@ -332,7 +333,7 @@ fn a_queue_that_is_gone_costs_no_slot_its_history() {
 }
 
 #[test]
-fn an_answer_that_is_no_answer_of_an_api_server_fails_the_list() {
+fn an_answer_that_does_not_come_from_an_api_server_fails_the_list() {
     let no_list = Fault::json(&json!({"kind": "Status", "apiVersion": "v1", "metadata": {}}));
     for fault in [Fault::html(), Fault::truncated(), Fault::garbage(), no_list] {
         let fleet = Fleet::open(ONE);
@@ -348,7 +349,7 @@ fn an_answer_that_is_no_answer_of_an_api_server_fails_the_list() {
 }
 
 #[test]
-fn a_proxys_page_is_no_session_though_its_status_is_200() {
+fn a_proxys_page_with_status_200_is_not_a_session() {
     let fleet = Fleet::open(ONE);
     fleet.cluster.script(Call::Create, [Fault::html()]);
     let report = fleet.reconcile();

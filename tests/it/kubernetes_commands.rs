@@ -76,7 +76,7 @@ fn programs_read_sessions_of_a_cluster_in_the_same_form() {
     assert_eq!(ended["slot"], "demo-ui-builder-s1");
     assert_eq!((&ended["outcome"], &ended["exit_code"]), (&json!("failed"), &json!(3)));
     assert_eq!(ended["detail"], "no [31mkey");
-    let pending = sessions[2]["detail"].as_str().expect("a stuck session says why");
+    let pending = sessions[2]["detail"].as_str().expect("a stuck session has a detail");
     assert!(pending.starts_with("pending: ImagePullBackOff: no image"), "{pending}");
     assert!(sessions.iter().all(|one| one["log"].is_null() && one["pid"].is_null()), "{json:#}");
 }
@@ -145,7 +145,7 @@ fn a_followed_log_ends_with_its_session() {
 }
 
 #[test]
-fn a_log_that_is_not_there_says_why() {
+fn a_missing_log_is_explained() {
     let cluster = Kubernetes::start();
     let workplace = fleet(1);
     report(&workplace, &cluster);
@@ -195,7 +195,7 @@ fn doctor_names_a_verb_that_is_missing() {
 }
 
 #[test]
-fn without_a_cluster_merges_and_health_checks_go_on() {
+fn without_a_cluster_merges_and_health_checks_continue() {
     let (github, production) =
         (GitHub::start(Repository::with([Pull::eligible(7)])), Production::up());
     let roster = RosterText::kubernetes("").role("ui_builder", 1, AGENT).merging(&github, "");
@@ -233,7 +233,8 @@ fn a_program_that_brings_no_token_holds_up_nothing_but_the_sessions() {
     let login = workplace.path().join("login");
     fs::set_permissions(&login, fs::Permissions::from_mode(0o755))
         .expect("it can be made executable");
-    let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      interactiveMode: Never\n      command:";
+    let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      \
+        interactiveMode: Never\n      command:";
     let config = Kubernetes::start().kubeconfig();
     let (start, end) = config.split_once("    token: ").expect("a user with a token");
     let (_, end) = end.split_once('\n').expect("more lines");

@@ -1,4 +1,4 @@
-//! What a cycle on Kubernetes costs, and what it asks for.
+//! The requests of a cycle on Kubernetes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn a_converged_cycle_is_one_list() {
 #[test]
 fn every_list_is_consistent_paged_and_of_this_fleet_alone() {
     let fleet = Fleet::open(&[("ui_builder", 1)]);
-    fleet.cluster.state().add("somebody-elses", &json!({"app": "other"}));
+    fleet.cluster.state().add("another-owners", &json!({"app": "other"}));
     fleet.reconcile();
     fleet.cluster.state().finish(SLOT, 1, "");
     let report = fleet.reconcile();
@@ -63,8 +63,7 @@ fn every_list_is_consistent_paged_and_of_this_fleet_alone() {
 }
 
 #[test]
-fn replacing_costs_a_deletion_and_a_create_per_slot_and_one_list_of_pods_and_one_write_of_the_ledger_per_cycle()
- {
+fn replacing_costs_two_requests_per_slot_and_two_per_cycle() {
     let fleet = Fleet::open(&[("ui_builder", 3)]);
     fleet.reconcile();
     for slot in [SLOT, "demo-ui-builder-s1"] {
@@ -89,7 +88,7 @@ fn replacing_costs_a_deletion_and_a_create_per_slot_and_one_list_of_pods_and_one
 }
 
 #[test]
-fn what_the_coordinator_asks_for_is_what_its_role_allows() {
+fn the_coordinator_sends_only_requests_that_its_role_allows() {
     let fleet = Fleet::open(&[("ui_builder", 2)]);
     fleet.reconcile();
     fleet.cluster.state().write_log(SLOT, "hello\n");
@@ -176,7 +175,8 @@ fn a_session_runs_once_ends_by_itself_and_cannot_do_much() {
         "app.kubernetes.io/name": "coordinator-session", "app.kubernetes.io/instance": "demo",
         "app.kubernetes.io/component": "ui_builder", "app.kubernetes.io/managed-by": "coordinator",
         "app.kubernetes.io/version": env!("CARGO_PKG_VERSION"), "coordinator.dev/fleet": "demo",
-        "coordinator.dev/role": "ui_builder", "coordinator.dev/slot": SLOT, "coordinator.dev/generation": "1",
+        "coordinator.dev/role": "ui_builder", "coordinator.dev/slot": SLOT,
+        "coordinator.dev/generation": "1",
     });
     assert_eq!(job["metadata"]["labels"], labels);
     for (label, value) in labels.as_object().expect("labels are a map") {
@@ -225,7 +225,7 @@ fn the_prompt_travels_as_a_variable_and_a_dollar_sign_stays_one() {
 }
 
 #[test]
-fn a_dry_run_asks_the_server_about_every_write_and_changes_nothing() {
+fn a_dry_run_checks_every_write_on_the_server_and_changes_nothing() {
     let fleet = Fleet::open(&[("ui_builder", 2)]);
     fleet.reconcile();
     fleet.cluster.state().finish(SLOT, 1, "");
@@ -239,14 +239,14 @@ fn a_dry_run_asks_the_server_about_every_write_and_changes_nothing() {
         fleet.cluster.journal().into_iter().filter(|asked| asked.method != "GET").collect();
     assert!(
         writes.iter().filter(|asked| asked.call == Call::Create).count() == 2,
-        "both were asked about"
+        "the server has checked both"
     );
     assert!(writes.iter().all(Asked::is_dry_run));
     assert_eq!(fleet.cluster.state().namespace().jobs, before);
 }
 
 #[test]
-fn a_dry_run_tells_of_a_full_quota_and_of_a_missing_right_before_they_bite() {
+fn a_dry_run_reports_a_full_quota_and_a_missing_right() {
     let fleet = Fleet::open(&[("ui_builder", 1)]);
     let dry_run = ["reconcile", "--dry-run", "-o", "json"];
     fleet.cluster.state().limit_jobs(0);

@@ -23,7 +23,7 @@ fn ended(defaults: &str) -> Fleet {
     fleet
 }
 
-/// A cycle that has asked for the list and waits for its answer, which is already made.
+/// A cycle that has requested the list and waits for its answer, which is already fixed.
 fn cycle_behind(fleet: &Fleet, gate: &Gate) -> testkit::program::Running {
     let before = fleet.cluster.count(Call::ListJobs);
     fleet.cluster.script(Call::ListJobs, [Trouble::Held(gate.clone())]);
@@ -67,7 +67,7 @@ fn cycles_with_different_rosters_never_share_a_slot() {
 }
 
 #[test]
-fn a_cycle_that_sleeps_between_its_list_and_its_writes_disturbs_nobody() {
+fn a_cycle_that_sleeps_between_its_list_and_its_writes_ends_no_session() {
     let fleet = ended(OPEN);
     let gate = Gate::default();
     let sleeper = cycle_behind(&fleet, &gate);
@@ -112,7 +112,7 @@ fn a_record_that_its_ttl_removes_between_two_lists_does_not_double_the_session()
 }
 
 #[test]
-fn a_stale_list_that_shows_a_live_session_finished_ends_nobody() {
+fn a_stale_list_that_shows_a_live_session_as_finished_ends_no_session() {
     let fleet = ended(OPEN);
     fleet.cluster.state().remember();
     fleet.reconcile();
@@ -155,7 +155,7 @@ fn a_list_whose_second_page_has_expired_is_begun_again() {
 }
 
 #[test]
-fn a_list_that_keeps_expiring_or_breaks_off_is_no_list() {
+fn a_list_that_keeps_expiring_or_breaks_off_is_a_failed_list() {
     let cut = Trouble::Wire(Fault::truncated());
     for trouble in [Trouble::Expired, cut, Trouble::Wire(Fault::reset())] {
         let fleet = two_pages();
@@ -165,7 +165,7 @@ fn a_list_that_keeps_expiring_or_breaks_off_is_no_list() {
         assert_eq!(
             report["steps"]["inventory"]["running"],
             Value::Null,
-            "half a list counts nobody"
+            "half a list counts no session"
         );
         assert_idle(&report);
         assert!(fleet.cluster.count(Call::ListJobs) <= 3);
@@ -174,7 +174,7 @@ fn a_list_that_keeps_expiring_or_breaks_off_is_no_list() {
         let offered: Vec<&Value> =
             pages.iter().map(|asked| &asked.reply["metadata"]["continue"]).collect();
         let asked_for = |asked: &Asked| offered.contains(&&json!(asked.parameter("continue")));
-        assert!(!pages.iter().any(asked_for), "{trouble:?}: the inconsistent rest was asked for");
+        assert!(!pages.iter().any(asked_for), "{trouble:?}: the inconsistent rest was requested");
     }
 }
 
@@ -264,7 +264,7 @@ fn a_failed_inventory_replaces_what_has_ended_and_carries_its_history_on() {
     assert_eq!(fleet.sessions(SLOT)[0]["exit_code"], 1);
 }
 
-/// The server goes on after it has given up on the client.
+/// The server creates the Job after it has answered the client with a timeout.
 #[test]
 fn a_create_that_comes_to_pass_after_its_timeout_is_the_slots_session() {
     let fleet = Fleet::open(ONE);
@@ -300,7 +300,7 @@ fn a_deletion_that_comes_to_pass_late_finds_another_session_and_spares_it() {
 }
 
 #[test]
-fn a_server_that_always_asks_for_a_long_pause_ends_no_cycle_late() {
+fn a_long_retry_after_does_not_delay_the_end_of_a_cycle() {
     let fleet = Fleet::of(&roster(OPEN, &[("ui_builder", 3)]).deadline("6s"));
     for call in [Call::ListJobs, Call::Get, Call::Create] {
         fleet.cluster.always(call, status::too_many_requests(32));
@@ -309,11 +309,11 @@ fn a_server_that_always_asks_for_a_long_pause_ends_no_cycle_late() {
     assert_eq!(report["steps"]["inventory"]["outcome"], "failed");
     assert_idle(&report);
     let writes = fleet.cluster.count(Call::Create) + fleet.cluster.count(Call::Delete);
-    assert_eq!(writes, 0, "what is not known is not written");
+    assert_eq!(writes, 0, "nothing is written without a list");
 }
 
 #[test]
-fn a_full_quota_refuses_a_duplicate_and_a_new_session_alike_and_is_no_error() {
+fn a_full_quota_refuses_a_duplicate_and_a_new_session_alike_and_is_not_an_error() {
     let fleet = Fleet::open(&[("ui_builder", 2)]);
     fleet.cluster.state().remember();
     occupy(&mut fleet.cluster.state(), "ui_builder", 0..1);
@@ -371,12 +371,12 @@ fn a_record_that_is_gone_before_its_removal_is_left_to_the_next_cycle() {
     let fleet = ended(OPEN);
     fleet.cluster.when(Call::Delete, |cluster| cluster.remove(SLOT));
     assert_idle(&fleet.reconcile());
-    assert_eq!(fleet.cluster.count(Call::Create), 0, "somebody else moved the slot");
+    assert_eq!(fleet.cluster.count(Call::Create), 0, "another cycle advanced the slot");
     assert_eq!(slots(&fleet.reconcile(), "spawned"), [SLOT]);
 }
 
 #[test]
-fn a_session_that_comes_back_to_life_before_its_removal_cannot_be_mistaken_for_the_dead_one() {
+fn a_slow_cycle_does_not_remove_a_session_that_started_after_its_list() {
     let fleet = ended(OPEN);
     let gate = Gate::default();
     let slow = cycle_behind(&fleet, &gate);

@@ -82,7 +82,7 @@ impl Fleet {
         self.reconcile()
     }
 
-    /// What `sessions` tells of a slot, oldest first.
+    /// The sessions that `sessions` lists for a slot, oldest first.
     pub(crate) fn sessions(&self, slot: &str) -> Vec<Value> {
         let listing = self.run(&["sessions", "-o", "json"]).json();
         let sessions = listing["sessions"].as_array().expect("sessions are an array").clone();
@@ -113,7 +113,8 @@ pub(crate) fn occupy(cluster: &mut Cluster, role: &str, slots: std::ops::Range<u
     for index in slots {
         let name = format!("demo-{}-s{index}", role.replace('_', "-"));
         let labels = json!({
-            "coordinator.dev/fleet": "demo", "coordinator.dev/role": role, "coordinator.dev/slot": name,
+            "coordinator.dev/fleet": "demo", "coordinator.dev/role": role,
+            "coordinator.dev/slot": name,
             "coordinator.dev/generation": "1",
         });
         cluster.add(&name, &labels);
@@ -140,7 +141,7 @@ pub(crate) fn held(report: &Value) -> Vec<String> {
 pub(crate) fn failure(report: &Value) -> String {
     let failed = report["steps"]["spawn"]["failed"].as_array().expect("arrays are always present");
     assert_eq!(failed.len(), 1, "{report:#}");
-    failed[0]["error"].as_str().expect("a failure says why").to_owned()
+    failed[0]["error"].as_str().expect("a failure has an error").to_owned()
 }
 
 /// Nothing was started, and nothing failed to.

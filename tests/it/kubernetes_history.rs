@@ -45,7 +45,7 @@ fn a_slot_remembers_its_last_eight_sessions_with_exit_code_and_last_words() {
         (&last["outcome"], &last["exit"], &last["runtime_s"]),
         (&json!("failed"), &json!(10), &json!(60))
     );
-    assert_eq!(last["reason"], "ended with 10", "the end of a log says what happened");
+    assert_eq!(last["reason"], "ended with 10", "the reason is the end of the log");
     assert_eq!(fleet.generation(SLOT), "11");
     let sessions = fleet.sessions(SLOT);
     let shown: Vec<_> =
@@ -73,7 +73,7 @@ fn last_words_of_four_kibibytes_leave_room_for_eight_of_them() {
 }
 
 #[test]
-fn an_outcome_says_how_a_session_ended() {
+fn each_end_of_a_session_has_its_outcome() {
     let fleet = Fleet::open(&[("ui_builder", 5)]);
     fleet.reconcile();
     let slot = |index: u32| format!("demo-ui-builder-s{index}");
@@ -117,12 +117,12 @@ fn wait(fleet: &Fleet) -> f64 {
 
 /// Exit 0 in 2 s in a loop.
 #[test]
-fn a_loop_of_short_successes_backs_off_longer_and_longer_up_to_the_cap_and_a_long_run_resets_it() {
+fn short_successes_back_off_longer_up_to_the_cap_and_a_long_run_resets_it() {
     let fleet = Fleet::of(&roster("backoff_base = \"60s\"\nbackoff_cap = \"200s\"", ONE));
     for expected in [60.0, 120.0, 200.0, 200.0] {
         live_through(&fleet, 2, 0, "");
         let wait = wait(&fleet);
-        // The report tells whole seconds.
+        // The report has whole seconds.
         let allowed = expected * 0.9 - 2.0..=expected * 1.1 + 2.0;
         assert!(allowed.contains(&wait), "{wait} s instead of {expected}");
         fleet.cluster.state().advance(300);
@@ -155,7 +155,7 @@ fn a_held_slot_costs_a_list_of_jobs_and_one_of_pods_and_nothing_is_removed() {
 }
 
 #[test]
-fn a_history_that_somebody_garbled_is_no_history_and_no_failure() {
+fn a_garbled_history_is_an_empty_one_and_not_a_failure() {
     let fleet = Fleet::open(ONE);
     for garbage in ["", "[", "{}", "[{\"gen\":\"one\"}]", "[1,2]"] {
         live_through(&fleet, 60, 1, "");
@@ -164,7 +164,7 @@ fn a_history_that_somebody_garbled_is_no_history_and_no_failure() {
         drop(cluster);
         let report = fleet.reconcile();
         assert_eq!(slots(&report, "spawned"), [SLOT], "{garbage}: {report:#}");
-        assert_eq!(history(&fleet).len(), 1, "{garbage}: what the Job itself says is kept");
+        assert_eq!(history(&fleet).len(), 1, "{garbage}: the run of the Job itself is kept");
         fleet.cluster.state().advance(60);
         fleet.cluster.state().finish(SLOT, 1, "");
     }

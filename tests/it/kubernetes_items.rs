@@ -34,7 +34,7 @@ fn register(cluster: &mut Cluster) -> Option<Value> {
     cluster.namespace().config_maps.get(JOB).cloned()
 }
 
-/// What the register says under this key.
+/// The register's value for this key.
 fn noted(cluster: &Kubernetes, key: &str) -> String {
     let map = register(&mut cluster.state()).expect("the register is there");
     map["data"][key].as_str().expect("every key is text").to_owned()
@@ -271,7 +271,7 @@ async fn a_creation_that_arrives_twice_or_whose_answer_is_lost_is_reported_as_st
 }
 
 #[tokio::test]
-async fn a_register_whose_answer_is_lost_starts_nothing_and_the_item_goes_on_later() {
+async fn a_register_whose_answer_is_lost_starts_nothing_and_the_item_runs_later() {
     for applied in [true, false] {
         let (cluster, fleet) = fleet();
         let fault = if applied { Fault::reset().after_applying() } else { Fault::reset() };
@@ -328,12 +328,14 @@ async fn without_its_register_an_item_does_not_start() {
 }
 
 #[tokio::test]
-async fn a_register_that_somebody_garbled_holds_its_item_and_says_what_to_do() {
+async fn a_garbled_register_holds_its_item_with_a_remedy() {
     let (cluster, fleet) = fleet();
     fleet.cycle().await;
     cluster.state().finish(JOB, 3, "");
-    cluster.state().namespace().config_maps.get_mut(JOB).expect("the register")["data"]["generation"] =
-        json!("many");
+    let mut state = cluster.state();
+    let register = state.namespace().config_maps.get_mut(JOB).expect("the register");
+    register["data"]["generation"] = json!("many");
+    drop(state);
     let report = fleet.cycle().await;
     assert_eq!((started(&report), held(&report)), (vec![], vec!["unknown"]));
     let detail = &report.spawn.body.held[0].1.detail;
@@ -353,7 +355,7 @@ async fn without_an_inventory_no_item_starts() {
 }
 
 #[tokio::test]
-async fn a_dry_run_asks_what_a_start_would_come_to_and_writes_nothing() {
+async fn a_dry_run_checks_each_start_of_an_item_and_writes_nothing() {
     let (cluster, fleet) = fleet();
     fleet.dry_run.set(true);
     assert_eq!(started(&fleet.cycle().await), attempt(1, 1));

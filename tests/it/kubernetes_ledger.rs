@@ -72,7 +72,8 @@ fn all_that_a_cycle_replaces_is_written_at_once_and_before_its_first_removal() {
     let report = fleet.reconcile();
     assert_eq!(slots(&report, "spawned").len(), 50, "{report:#}");
     let calls = fleet.cluster.calls();
-    let place = |wanted: Call| calls.iter().position(|call| *call == wanted).expect("it was asked");
+    let place =
+        |wanted: Call| calls.iter().position(|call| *call == wanted).expect("the request was sent");
     assert!(place(Call::WriteLedger) < place(Call::Delete), "{calls:?}");
     assert_eq!(fleet.cluster.count(Call::WriteLedger), 1);
     assert_eq!(fleet.cluster.state().ledger("demo-ui-builder-s49"), [1]);
@@ -123,7 +124,7 @@ fn two_cycles_that_write_the_ledger_at_once_lose_nothing_of_each_other() {
 }
 
 #[test]
-fn without_the_ledger_nothing_is_replaced_and_first_creations_go_on() {
+fn without_the_ledger_nothing_is_replaced_and_first_creations_continue() {
     let breaks: [fn(&Fleet); 3] = [
         |fleet| fleet.cluster.state().revoke("create", "configmaps"),
         |fleet| {
@@ -142,9 +143,10 @@ fn without_the_ledger_nothing_is_replaced_and_first_creations_go_on() {
             "{report:#}"
         );
         assert_eq!(fleet.cluster.count(Call::Delete), 0);
-        assert_eq!(slots(&report, "failed").len(), 1, "said once: {report:#}");
-        let why =
-            report["steps"]["spawn"]["failed"][0]["error"].as_str().expect("a failure says why");
+        assert_eq!(slots(&report, "failed").len(), 1, "reported once: {report:#}");
+        let why = report["steps"]["spawn"]["failed"][0]["error"]
+            .as_str()
+            .expect("a failure has an error");
         assert!(
             why.contains("the ledger demo-ledger-")
                 && why.contains("no finished session is replaced"),
@@ -216,7 +218,7 @@ fn a_ledger_older_than_two_days_is_removed_and_nothing_else() {
 }
 
 #[test]
-fn a_dry_run_asks_whether_the_ledger_could_be_written_and_writes_nothing() {
+fn a_dry_run_checks_the_write_of_the_ledger_and_writes_nothing() {
     let fleet = ended(OPEN, 1);
     let report = fleet.run(&["reconcile", "--dry-run", "-o", "json"]).json();
     assert_eq!(slots(&report, "spawned"), [SLOT], "{report:#}");

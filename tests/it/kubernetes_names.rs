@@ -9,7 +9,7 @@ fn a_prompt_over_the_limit_is_a_mistake_of_configuration_and_touches_nothing() {
     fleet.workplace().write("briefs/ui_builder.md", "x".repeat(129 * 1024));
     let finished = fleet.run(&RECONCILE);
     assert_eq!(finished.code, Some(2), "{finished:?}");
-    assert!(finished.stderr.contains("96"), "it says the limit: {}", finished.stderr);
+    assert!(finished.stderr.contains("96"), "the error has the limit: {}", finished.stderr);
     assert_eq!(fleet.cluster.journal().len(), 0);
 }
 
@@ -48,7 +48,7 @@ fn roles_whose_names_look_like_slots_of_each_other_do_not_meet() {
 }
 
 #[test]
-fn names_that_no_job_could_have_are_refused_before_anything_is_asked() {
+fn names_that_a_job_cannot_have_are_refused_before_the_first_request() {
     for key in ["Dev", "dev-1", "dev_", &"r".repeat(63)] {
         let fleet = Fleet::of(&roster(OPEN, &[(key, 1)]));
         let finished = fleet.run(&RECONCILE);

@@ -1,5 +1,5 @@
 //! The fake cluster against a recording of the real one: `tests/cases/kubernetes.jsonl` holds what
-//! a kube-apiserver and its controllers answered, and `.ci/cluster/record.py` makes it anew.
+//! a kube-apiserver and its controllers answered, and `.ci/cluster/record.py` writes it.
 
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ use testkit::kubernetes::ADMINISTRATOR;
 enum Line {
     /// What happened to the cluster.
     Event { event: String },
-    /// What was asked, and what came back.
-    Ask(Box<Ask>),
+    /// A request and its answer.
+    Request(Box<Request>),
 }
 
 #[derive(Debug, Deserialize)]
-struct Ask {
+struct Request {
     sentence: String,
-    /// `coordinator`, `administrator`, `stranger` (an unknown token) or `nobody` (none).
+    /// `coordinator`, `administrator`, `stranger` (an unknown token) or `anonymous` (none).
     #[serde(rename = "as")]
     who: String,
     method: String,
@@ -75,8 +75,8 @@ impl Replay {
         }
     }
 
-    fn ask(&mut self, ask: &Ask) {
-        let token = match ask.who.as_str() {
+    fn send(&mut self, request: &Request) {
+        let token = match request.who.as_str() {
             "coordinator" => Some(BEARER),
             "administrator" => Some(ADMINISTRATOR),
             "stranger" => Some("unknown-token"),
@@ -87,32 +87,33 @@ impl Replay {
                 text.replace(&format!("${{{name}}}"), value)
             })
         };
-        let method: Method = ask.method.parse().expect("a method");
-        let body = if ask.body.is_null() { String::new() } else { fill(&ask.body.to_string()) };
+        let method: Method = request.method.parse().expect("a method");
+        let body =
+            if request.body.is_null() { String::new() } else { fill(&request.body.to_string()) };
         let (status, content_type, text) =
-            send(&self.cluster, token, method, &fill(&ask.path), body);
+            send(&self.cluster, token, method, &fill(&request.path), body);
         let reply: Value = serde_json::from_str(&text).unwrap_or(Value::from(text));
-        let sentence = &ask.sentence;
-        if (status, &content_type) != (ask.status, &ask.content_type) {
-            let recorded = (ask.status, &ask.content_type);
+        let sentence = &request.sentence;
+        if (status, &content_type) != (request.status, &request.content_type) {
+            let recorded = (request.status, &request.content_type);
             self.differences.push(format!(
                 "{sentence}: recorded {recorded:?}, here {status} {content_type} {reply}"
             ));
             return;
         }
-        for (name, place) in &ask.keep {
+        for (name, place) in &request.keep {
             let value = reply
                 .pointer(place)
                 .and_then(Value::as_str)
                 .unwrap_or_else(|| panic!("{sentence}: {place}"));
             self.kept.insert(name.clone(), value.to_owned());
         }
-        let got = reply.pointer(&ask.at).unwrap_or(&Value::Null);
+        let got = reply.pointer(&request.at).unwrap_or(&Value::Null);
         let mut differences = Vec::new();
         let is_loose = reply["kind"] == "Status"
-            && ask.reply.get("message").is_none()
+            && request.reply.get("message").is_none()
             && reply.get("message").is_some();
-        compare(&self.expected(&ask.reply), got, &ask.at, is_loose, &mut differences);
+        compare(&self.expected(&request.reply), got, &request.at, is_loose, &mut differences);
         self.differences.extend(differences.into_iter().map(|one| format!("{sentence}: {one}")));
     }
 
@@ -162,17 +163,17 @@ fn the_fake_cluster_answers_word_for_word_as_a_recorded_real_one() {
     let recording = include_str!("../cases/kubernetes.jsonl");
     let mut replay =
         Replay { cluster: Kubernetes::start(), kept: BTreeMap::new(), differences: Vec::new() };
-    let mut asked = 0;
+    let mut requests = 0;
     for line in recording.lines() {
         match serde_json::from_str(line).unwrap_or_else(|problem| panic!("{problem}: {line}")) {
             Line::Event { event } => replay.play(&event),
-            Line::Ask(ask) => {
-                replay.ask(&ask);
-                asked += 1;
+            Line::Request(request) => {
+                replay.send(&request);
+                requests += 1;
             }
         }
     }
-    assert!(asked > 70, "the recording has {asked} requests");
+    assert!(requests > 70, "the recording has {requests} requests");
     // The recording deletes live Jobs, too.
     replay.cluster.state().take_breaches();
     assert!(replay.differences.is_empty(), "{:#?}", replay.differences);

@@ -42,7 +42,7 @@ fn a_conflict_of_the_quota_holds_back_no_first_creation() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_no_conflict_and_is_not_repeated() {
+fn a_taken_name_is_not_repeated_like_a_conflict() {
     let fleet = Fleet::open(&[("ui_builder", 1)]);
     let taken = status::already_exists(status::Resource::Jobs, SLOT, false);
     fleet.cluster.always(Call::Create, taken);
@@ -152,7 +152,7 @@ fn an_api_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role()
     let closes = door.closes.clone();
     fleet.cluster.when(Route::At(Call::Create, "demo-ui-builder-s20".to_owned()), move |cluster| {
         closes.send(Duration::from_secs(1)).expect("the door is kept");
-        // A server that starts does not know the rights yet.
+        // A server that starts has not loaded the rights yet.
         let early = status::denied_by(
             status::Resource::Jobs,
             SLOT,
@@ -166,10 +166,10 @@ fn an_api_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role()
     let report = program.run().json();
     let failed = report["steps"]["spawn"]["failed"].as_array().expect("a list").clone();
     assert_eq!(slots(&report, "spawned").len() + failed.len(), 40, "{report:#}");
-    assert_eq!(held(&report), [""; 0], "the role goes on");
+    assert_eq!(held(&report), [""; 0], "no slot of the role is held");
     // What may have reached the server is not sent again.
     for failure in &failed {
-        let why = failure["error"].as_str().expect("a failure says why");
+        let why = failure["error"].as_str().expect("a failure has an error");
         assert!(
             why.contains("it may still start") || why.contains("the next cycle goes on"),
             "{why}"

@@ -1,4 +1,4 @@
-//! Sessions that are stuck, sessions that the roster no longer asks for, and clocks that disagree:
+//! Sessions that are stuck, sessions that are no longer in the roster, and clocks that disagree:
 //! reported, judged by the cluster's own time, and never touched.
 
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn a_pod_that_runs_and_is_not_ready_is_named_as_such_and_its_probe_is_quoted() {
     assert_eq!(
         fleet.cluster.calls(),
         [Call::ListJobs],
-        "nothing more is asked while nothing is stuck"
+        "no further request while nothing is stuck"
     );
     let mut cluster = fleet.cluster.state();
     cluster.unready(SLOT, "containers with unready status: [agent]");
@@ -90,14 +90,15 @@ fn a_pod_that_runs_and_is_not_ready_is_named_as_such_and_its_probe_is_quoted() {
     assert_eq!(stuck(&report), [(SLOT.to_owned(), "pending".to_owned())]);
     assert_eq!(
         detail(&report),
-        "its pod runs on node node-1 and is not ready: Ready is False (ContainersNotReady: containers with \
-         unready status: [agent]); Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 503"
+        "its pod runs on node node-1 and is not ready: Ready is False (ContainersNotReady: \
+         containers with unready status: [agent]); Unhealthy: Readiness probe failed: HTTP probe \
+         failed with statuscode: 503"
     );
     assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ListPods, Call::ListEvents]);
 }
 
 #[test]
-fn sessions_whose_node_went_away_are_said_to_be_so_and_wait_for_no_quota() {
+fn sessions_whose_node_is_gone_are_reported_as_such_and_not_as_pending() {
     let fleet = Fleet::open(&[("ui_builder", 3)]);
     fleet.reconcile();
     let mut cluster = fleet.cluster.state();
@@ -109,11 +110,12 @@ fn sessions_whose_node_went_away_are_said_to_be_so_and_wait_for_no_quota() {
     let report = fleet.reconcile_alone();
     assert_idle(&report);
     assert_eq!(stuck(&report).len(), 3, "{report:#}");
-    let expected = "its pod runs on node node-1 and is not ready: Ready is False; NodeNotReady: Node is not ready";
+    let expected = "its pod runs on node node-1 and is not ready: Ready is False; NodeNotReady: \
+        Node is not ready";
     assert_eq!(detail(&report), expected);
     assert_eq!(fleet.cluster.count(Call::ListEvents), 1, "one request explains all");
     let text = fleet.run(&["reconcile"]).stdout;
-    assert_eq!(text.matches("NodeNotReady").count(), 1, "one cause is said once: {text}");
+    assert_eq!(text.matches("NodeNotReady").count(), 1, "one cause is reported once: {text}");
     assert!(fleet.cluster.journal().iter().all(|asked| asked.method == "GET"));
 }
 
@@ -139,7 +141,7 @@ fn a_job_whose_pod_is_refused_quotes_its_event_and_guesses_only_without_one() {
 }
 
 #[test]
-fn a_role_without_the_right_to_events_keeps_its_fleet_and_the_log_says_what_is_missing() {
+fn without_the_right_to_events_the_fleet_runs_and_the_log_names_the_right() {
     let fleet = Fleet::open(&[("ui_builder", 2)]);
     fleet.reconcile();
     let mut cluster = fleet.cluster.state();
@@ -194,7 +196,7 @@ fn a_fleet_shrinks_by_attrition_and_grows_into_its_lowest_free_slots() {
     fleet.cluster.state().finish("demo-ui-builder-s4", 1, "");
     assert_idle(&fleet.reconcile());
     fleet.cluster.state().finish("demo-ui-builder-s3", 1, "");
-    assert_eq!(slots(&fleet.reconcile(), "spawned"), [SLOT], "two are live, three are wanted");
+    assert_eq!(slots(&fleet.reconcile(), "spawned"), [SLOT], "two are live, the roster has three");
     fleet.rewrite(&roster(OPEN, &[("ui_builder", 5)]));
     let larger = slots(&fleet.reconcile(), "spawned");
     assert_eq!(larger, ["demo-ui-builder-s3", "demo-ui-builder-s4"]);

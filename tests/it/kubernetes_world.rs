@@ -141,8 +141,8 @@ fn a_quota_is_charged_before_the_name_is_looked_at() {
         assert_eq!(create(&cluster, "x").0, 409);
         assert_eq!(cluster.state().namespace().quota.as_ref().expect("a quota").used, used);
     }
-    let full = "jobs.batch \"x\" is forbidden: exceeded quota: fleet, requested: count/jobs.batch=1, used: \
-        count/jobs.batch=3, limited: count/jobs.batch=3";
+    let full = "jobs.batch \"x\" is forbidden: exceeded quota: fleet, requested: \
+        count/jobs.batch=1, used: count/jobs.batch=3, limited: count/jobs.batch=3";
     assert_refused(&create(&cluster, "x"), 403, "Forbidden", full);
     cluster.state().recount();
     assert_eq!(create(&cluster, "y").0, 201);
@@ -169,8 +169,8 @@ fn a_create_names_what_is_wrong_with_it() {
     let post = |body: &Value| ask(&cluster, Method::POST, JOBS, body);
     let mut always = job("x");
     always["spec"]["template"]["spec"]["restartPolicy"] = "Always".into();
-    let message = "Job.batch \"x\" is invalid: spec.template.spec.restartPolicy: Required value: valid values: \
-        \"OnFailure\", \"Never\"";
+    let message = "Job.batch \"x\" is invalid: spec.template.spec.restartPolicy: Required value: \
+        valid values: \"OnFailure\", \"Never\"";
     assert_refused(&post(&always), 422, "Invalid", message);
     let mut label = job("x");
     label["metadata"]["labels"]["a"] = "two words".into();
@@ -184,14 +184,14 @@ fn a_create_names_what_is_wrong_with_it() {
     let mut unknown = job("x");
     unknown["spec"]["backofLimit"] = 0.into();
     let strict = ask(&cluster, Method::POST, &format!("{JOBS}?fieldValidation=Strict"), &unknown);
-    let message = "Job in version \"v1\" cannot be handled as a Job: strict decoding error: unknown field \
-        \"spec.backofLimit\"";
+    let message = "Job in version \"v1\" cannot be handled as a Job: strict decoding error: \
+        unknown field \"spec.backofLimit\"";
     assert_refused(&strict, 400, "BadRequest", message);
     assert_eq!(post(&unknown).0, 201, "without strictness it is dropped");
 }
 
 #[test]
-fn a_create_in_a_namespace_that_is_gone_says_so() {
+fn a_create_in_a_missing_namespace_is_refused_with_its_name() {
     let cluster = Kubernetes::start();
     cluster.state().namespaces.clear();
     assert_refused(&create(&cluster, "x"), 404, "NotFound", "namespaces \"agents\" not found");
@@ -199,7 +199,7 @@ fn a_create_in_a_namespace_that_is_gone_says_so() {
     assert_eq!(
         (status, names(&list).len()),
         (200, 0),
-        "a list does not ask whether the namespace exists"
+        "a list does not check whether the namespace exists"
     );
     assert_eq!(get(&cluster, &format!("{JOBS}/x")).1["message"], "jobs.batch \"x\" not found");
 }
@@ -217,15 +217,16 @@ fn a_deletion_by_identity_spares_a_successor() {
     let (_, second) = create(&cluster, "x");
     let new = second["metadata"]["uid"].as_str().expect("a uid");
     let message = format!(
-        "Operation cannot be fulfilled on Job.batch \"x\": the UID in the precondition ({old}) does not match the UID \
-         in record ({new}). The object might have been deleted and then recreated"
+        "Operation cannot be fulfilled on Job.batch \"x\": the UID in the precondition ({old}) \
+         does not match the UID in record ({new}). The object might have been deleted and then \
+         recreated"
     );
     assert_refused(&delete(&cluster, "x", &options), 409, "Conflict", &message);
     assert_refused(&delete(&cluster, "y", &options), 404, "NotFound", "jobs.batch \"y\" not found");
 }
 
 #[test]
-fn pods_survive_a_deletion_that_does_not_ask_for_theirs() {
+fn pods_survive_a_deletion_without_a_propagation_policy() {
     for (policy, left) in [(Value::Null, 1), (json!("Orphan"), 1), (json!("Background"), 0)] {
         let cluster = Kubernetes::start();
         create(&cluster, "x");
@@ -312,7 +313,8 @@ fn a_missing_right_is_named_with_its_verb_and_resource() {
     assert_refused(&get(&cluster, JOBS), 403, "Forbidden", &message);
     cluster.state().revoke("delete", "jobs");
     let message = format!(
-        "jobs.batch \"x\" is forbidden: {user} delete resource \"jobs\" in API group \"batch\" {within}"
+        "jobs.batch \"x\" is forbidden: {user} delete resource \"jobs\" in API group \"batch\" \
+         {within}"
     );
     assert_refused(&delete(&cluster, "x", &json!({})), 403, "Forbidden", &message);
     cluster.state().revoke("get", "pods/log");
@@ -391,7 +393,7 @@ fn the_log_of_a_running_pod_grows_for_a_follower_until_it_ends() {
 }
 
 #[test]
-fn the_log_of_a_pod_that_waits_says_why_there_is_none() {
+fn the_log_of_a_waiting_pod_is_refused_with_the_reason() {
     let cluster = Kubernetes::start();
     cluster.state().nodes = Nodes::Full;
     create(&cluster, "x");
@@ -419,7 +421,7 @@ fn the_witness_sees_a_live_job_go_and_a_second_session_come() {
 }
 
 #[test]
-fn a_late_create_lands_when_it_is_told_to_and_a_doubled_one_meets_itself() {
+fn a_late_create_arrives_on_demand_and_a_doubled_one_conflicts_with_itself() {
     let cluster = Kubernetes::start();
     cluster.script(Call::Create, [Trouble::Late, Trouble::Twice]);
     assert_eq!(create(&cluster, "x").0, 504);

@@ -2,8 +2,9 @@
 //!
 //! A `decision` has one pull request, and the step merges it or skips it with a reason word. A
 //! `scenario` has a whole cycle: how the list answers, several pull requests, the answers to their
-//! merge calls. A `message` says what the squash commit may say. What a case leaves out has the
-//! default of `testkit::Pull` or of the roster; `fill` stands for many rows that are alike.
+//! merge calls. A `message` has the title and body that the squash commit may have. Fields that a
+//! case leaves out have the default of `testkit::Pull` or of the roster; `fill` stands for many
+//! rows that are alike.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -274,7 +275,7 @@ impl Case {
                     assert!(words.into_iter().any(|word| *word == report["status"]), "{told}");
                 }
                 "open" => assert_eq!(&report["steps"]["merge"]["open"], wanted, "{told}"),
-                "says" => assert!(is_said(wanted, told), "{wanted} is not said: {told}"),
+                "says" => assert!(has_words(wanted, told), "{wanted} is missing: {told}"),
                 "total_requests_max" => {
                     assert!(json!(github.journal().len()).as_u64() <= wanted.as_u64(), "{told}");
                 }
@@ -332,7 +333,7 @@ fn approvals_of(head: &str) -> Vec<Review> {
     vec![Review { author: Some(Author::user("alice")), ..Review::approval("alice", head) }]
 }
 
-/// Whatever the case: no pull request has the number 0.
+/// In every case: no pull request has the number 0.
 fn judge_words(report: &Value, told: &str) {
     assert!(!told.contains("#0"), "{told}");
     for key in ["merged", "skipped", "failed"] {
@@ -342,7 +343,7 @@ fn judge_words(report: &Value, told: &str) {
 }
 
 /// Each of the words is somewhere in the output.
-fn is_said(words: &Value, told: &str) -> bool {
+fn has_words(words: &Value, told: &str) -> bool {
     words.as_array().into_iter().flatten().all(|word| told.contains(word.as_str().expect("words")))
 }
 

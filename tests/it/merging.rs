@@ -49,7 +49,7 @@ fn a_second_run_merges_nothing_and_costs_one_query() {
 }
 
 #[test]
-fn a_required_check_that_was_skipped_is_told_from_one_that_never_ran() {
+fn a_skipped_required_check_is_distinguished_from_one_that_never_ran() {
     let checks = |e2e: &str| vec![Check::run("e2e", 1, e2e), Check::run("lint", 2, "SUCCESS")];
     let without = Pull { checks: vec![Check::run("lint", 2, "SUCCESS")], ..Pull::eligible(3) };
     let github = github([
@@ -110,7 +110,7 @@ fn a_merge_that_conflicts_with_another_leaves_the_other_alone() {
 }
 
 #[test]
-fn strict_protection_lets_one_merge_through_and_says_why_the_rest_waits() {
+fn strict_protection_allows_one_merge_and_the_rest_has_a_reason() {
     let github = github([Pull::eligible(1), Pull::eligible(2)]);
     github.state().repository().strict = true;
     let step = merge(&github);
@@ -121,7 +121,7 @@ fn strict_protection_lets_one_merge_through_and_says_why_the_rest_waits() {
 }
 
 #[test]
-fn an_answer_lost_after_the_merge_is_never_asked_for_again() {
+fn a_merge_call_whose_answer_was_lost_is_not_repeated() {
     for fault in [
         Fault::reset().after_applying(),
         Fault::truncated(),
@@ -259,7 +259,7 @@ fn a_signal_during_a_slow_merge_ends_the_run_with_a_report_of_what_was_done() {
 }
 
 #[test]
-fn a_dry_run_sends_no_write_and_tells_by_its_exit_code_that_changes_are_pending() {
+fn a_dry_run_sends_no_write_and_its_exit_code_shows_pending_changes() {
     let github = github([Pull::eligible(1)]);
     let workplace = workplace(&github);
     let dry = || coordinator(&workplace).args(MERGE).args(["--dry-run"]);
@@ -272,7 +272,7 @@ fn a_dry_run_sends_no_write_and_tells_by_its_exit_code_that_changes_are_pending(
 }
 
 #[test]
-fn the_pause_lies_between_merges_and_not_around_them() {
+fn the_pause_is_between_merges_and_not_around_them() {
     let github = github([Pull::eligible(1)]);
     let workplace = RosterText::default().merging(&github, "pause = \"45s\"").write();
     let step = coordinator(&workplace).args(MERGE).run().json()["steps"]["merge"].clone();
@@ -300,7 +300,7 @@ fn approvals_settle_by_githubs_clock() {
 }
 
 #[test]
-fn a_page_that_github_cannot_make_in_time_is_asked_for_at_half_the_size() {
+fn a_page_that_times_out_on_github_is_requested_again_at_half_the_size() {
     let github = github((1..=3).map(Pull::eligible));
     github.script(
         Route::List,
@@ -325,7 +325,7 @@ fn rerun(number: u64) -> Pull {
 }
 
 #[test]
-fn rows_are_asked_for_fifty_at_a_time_while_the_next_page_is_read_and_only_where_they_decide() {
+fn checks_are_read_fifty_at_a_time_beside_the_next_page_and_only_where_they_decide() {
     let unapproved = |number| Pull { reviews: Vec::new(), ..rerun(number) };
     let github = github(
         (1..=200).map(|number| if number % 2 == 0 { rerun(number) } else { unapproved(number) }),
@@ -344,7 +344,7 @@ fn rows_are_asked_for_fifty_at_a_time_while_the_next_page_is_read_and_only_where
         Kind::Detail => kinds.iter().position(|it| *it == kind),
         _ => kinds.iter().rposition(|it| *it == kind),
     });
-    assert!(first < last, "the first rows are asked for before the last page: {kinds:?}");
+    assert!(first < last, "the first rows are requested before the last page: {kinds:?}");
     assert_eq!(merged(&report["steps"]["merge"]), json!([2]));
     assert_conforms(&github);
 }
@@ -443,7 +443,7 @@ fn with_hold_when_down_a_revert_alone_is_merged_while_production_is_down() {
 }
 
 #[test]
-fn with_hold_when_down_a_run_without_its_health_step_holds_and_says_why() {
+fn with_hold_when_down_a_run_without_its_health_step_holds_with_a_reason() {
     let github = github([Pull::eligible(1)]);
     let production = Production::up();
     let hold = "hold_when_down = true";

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const PLUGIN: &str = include_str!("plugin_test/plugin.sh");
 
-/// One thing that is broken, and the rows that must tell.
+/// One fault of a plugin, and the rows that must fail.
 struct Mutant {
     from: &'static str,
     to: &'static str,
@@ -175,7 +175,7 @@ fn a_plugin_that_keeps_the_protocol_passes_every_row() {
 }
 
 #[test]
-fn a_broken_plugin_fails_in_the_row_that_names_what_is_broken() {
+fn a_broken_plugin_fails_in_the_row_of_its_fault() {
     let mutants = MUTANTS.iter().map(|mutant| {
         assert_eq!(PLUGIN.matches(mutant.from).count(), 1, "{}", mutant.from);
         (mutant, Plugin::new(&PLUGIN.replace(mutant.from, mutant.to)))
@@ -203,7 +203,7 @@ fn a_broken_plugin_fails_in_the_row_that_names_what_is_broken() {
 }
 
 #[test]
-fn a_plugin_without_a_lock_is_not_asked_for_one_and_the_roster_is_told() {
+fn a_plugin_without_a_lock_is_not_tested_for_one_and_the_roster_is_warned() {
     let script = PLUGIN
         .replace(r#""slot_exclusive":"create","blind_spawn":true"#, r#""slot_exclusive":"none""#);
     let (code, document) = Plugin::new(&script).tried();
@@ -217,7 +217,7 @@ fn a_plugin_without_a_lock_is_not_asked_for_one_and_the_roster_is_told() {
 }
 
 #[test]
-fn a_plugin_of_roles_alone_is_not_asked_for_more() {
+fn a_plugin_of_roles_alone_is_not_tested_for_items() {
     let script = PLUGIN.replace(r#","items":true,"stop":true,"forget":true"#, "");
     let (code, document) = Plugin::new(&script).tried();
     assert_eq!(code, Some(0), "{document:#}");

@@ -27,7 +27,7 @@ fn a_failed_inventory_does_not_double_the_fleet() {
     damage(&fleet);
     let report = fleet.reconcile();
     assert_eq!(report["steps"]["inventory"]["outcome"], "failed");
-    let error = report["steps"]["inventory"]["error"].as_str().expect("a failed step says why");
+    let error = report["steps"]["inventory"]["error"].as_str().expect("a failed step has an error");
     assert!(error.contains("stranger-s0/1/start.json") && error.contains("move"), "{error}");
     assert_eq!(slots(&report, "spawned").len(), 0);
     assert_eq!(slots(&report, "already_running").len(), 2);
@@ -75,7 +75,11 @@ fn agents_outside_a_smaller_roster_drain_and_a_larger_one_takes_them_in_again() 
     assert_eq!(smaller["steps"]["inventory"]["roles"][0]["surplus"], 2);
     fleet.kill(agents[0]);
     fleet.await_end("ui-builder-s0");
-    assert_eq!(slots(&fleet.reconcile(), "spawned").len(), 0, "four are live, three are wanted");
+    assert_eq!(
+        slots(&fleet.reconcile(), "spawned").len(),
+        0,
+        "four are live, the roster has three"
+    );
     fleet.write_roster("roster.toml", OPEN, &[("ui_builder", 5, SLEEPER)]);
     assert_eq!(slots(&fleet.reconcile(), "spawned"), ["demo-ui-builder-s0"]);
     assert!(agents[1..].iter().all(|agent| is_running(*agent)));
@@ -221,7 +225,8 @@ fn a_daemon_that_let_go_of_the_lock_still_holds_the_slot_of_a_killed_shim() {
 
 #[test]
 fn a_daemon_with_the_lock_of_a_killed_shim_keeps_the_slot() {
-    let script = "setsid sh -c 'echo $$ > \"$WITNESS/daemon\"; exec sleep 1000' > /dev/null &\nexec sleep 1000";
+    let script = "setsid sh -c 'echo $$ > \"$WITNESS/daemon\"; exec sleep 1000' > /dev/null &\n\
+        exec sleep 1000";
     let fleet = Fleet::new(OPEN, &[("leaver", 1, script)]);
     fleet.reconcile();
     let daemon: i32 = fleet.await_witness("daemon").parse().expect("a pid");
@@ -324,7 +329,7 @@ fn no_session_starts_without_enough_space() {
 }
 
 #[test]
-fn a_directory_left_by_a_coordinator_that_died_early_is_no_history() {
+fn a_directory_left_by_a_coordinator_that_died_early_is_not_a_run() {
     let fleet = Fleet::new("min_free = \"0\"\n", &[("ui_builder", 1, SLEEPER)]);
     fs::create_dir_all(fleet.state("sessions/ui-builder-s0/1/work")).expect("make a directory");
     fs::write(fleet.state("sessions/ui-builder-s0/1/prompt.md"), "half")
@@ -334,7 +339,7 @@ fn a_directory_left_by_a_coordinator_that_died_early_is_no_history() {
 }
 
 #[test]
-fn records_of_another_day_neither_hold_a_slot_for_ever_nor_free_a_live_one() {
+fn records_with_a_wrong_date_neither_hold_a_free_slot_nor_free_a_live_one() {
     for day in [-86_400, 86_400] {
         let fleet =
             Fleet::new("min_free = \"0\"\n", &[("done", 1, "exit 1"), ("live", 1, SLEEPER)]);
@@ -360,8 +365,9 @@ fn records_of_another_day_neither_hold_a_slot_for_ever_nor_free_a_live_one() {
 }
 
 #[test]
-fn what_a_killed_shim_leaves_keeps_the_slot_and_is_spoken_of() {
-    let script = "sleep 1000 & echo $! > \"$WITNESS/child.tmp\"; mv \"$WITNESS/child.tmp\" \"$WITNESS/child\"; wait";
+fn processes_of_a_killed_shim_keep_the_slot_and_are_reported() {
+    let script = "sleep 1000 & echo $! > \"$WITNESS/child.tmp\"; \
+        mv \"$WITNESS/child.tmp\" \"$WITNESS/child\"; wait";
     let fleet = Fleet::new(OPEN, &[("parent", 1, script)]);
     fleet.reconcile();
     let child: i32 = fleet.await_witness("child").trim().parse().expect("a process id");
@@ -390,7 +396,7 @@ fn a_place_that_cannot_hold_sessions_is_broken_and_stops_no_other_step() {
 }
 
 #[test]
-fn a_pipe_in_place_of_a_record_keeps_nobody_waiting() {
+fn a_pipe_in_place_of_a_record_does_not_block_a_cycle() {
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, "exit 0"), ("well", 1, SLEEPER)]);
     fleet.reconcile();
     fleet.await_end("ui-builder-s0");

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 /// Nothing here takes this long; a machine under load may.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// In the environment of every process of a fleet: how a test tells its own processes from all
-/// others.
+/// A variable in the environment of every process of a fleet, by which a test finds its own
+/// processes.
 const MARK: &str = "FLEET_UNDER_TEST";
 
 /// An agent that runs until it is ended.

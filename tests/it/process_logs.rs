@@ -77,7 +77,7 @@ fn a_slot_is_named_with_or_without_the_fleet_with_hyphens_or_underscores() {
 }
 
 #[test]
-fn a_log_of_an_older_generation_can_be_asked_for_and_a_rotated_part_comes_first() {
+fn logs_prints_an_older_generation_with_its_rotated_part_first() {
     let fleet = Fleet::new(OPEN, &[("tester", 1, "echo generation $COORDINATOR_GENERATION")]);
     for _ in 0..2 {
         fleet.reconcile();
@@ -124,7 +124,7 @@ fn no_secret_and_no_escape_sequence_of_an_agent_is_printed() {
 }
 
 #[test]
-fn the_runner_of_a_workflow_obeys_nothing_that_an_agent_said() {
+fn the_runner_of_a_workflow_obeys_no_output_of_an_agent() {
     let script = "printf '::add-mask::a\\n \\t::stop-commands::b\\r::error::c\\nd ##[error]e\\n'";
     let fleet = Fleet::new(OPEN, &[("tester", 1, script)]);
     fleet.reconcile();

@@ -17,13 +17,15 @@ use crate::process_fleet::{
 
 const COORDINATORS: usize = 8;
 
-/// An agent that takes a lock of its own for its slot and says when it finds another one there, or
-/// is asked to end.
+/// An agent that takes a lock of its own for its slot, and records when another agent has the lock
+/// or when it gets a signal to end.
 fn witness(work: &str) -> String {
     format!(
         "exec 9>>\"$WITNESS/$COORDINATOR_SLOT.lock\"\n\
-         flock -n 9 || {{ echo \"two agents in $COORDINATOR_SLOT\" >> \"$WITNESS/violations\"; exit 1; }}\n\
-         trap 'echo \"$COORDINATOR_SLOT was asked to end\" >> \"$WITNESS/violations\"; exit 1' TERM INT HUP QUIT\n\
+         flock -n 9 || {{ echo \"two agents in $COORDINATOR_SLOT\" >> \"$WITNESS/violations\"; \
+         exit 1; }}\n\
+         trap 'echo \"$COORDINATOR_SLOT got a signal to end\" >> \"$WITNESS/violations\"; exit 1' \
+         TERM INT HUP QUIT\n\
          echo \"$COORDINATOR_SLOT $COORDINATOR_GENERATION\" >> \"$WITNESS/starts\"\n\
          {work}\n"
     )
@@ -120,7 +122,7 @@ fn at_each_moment(mut disturb: impl FnMut(Duration)) {
 }
 
 #[test]
-fn a_cycle_that_sleeps_between_inventory_and_start_does_not_double_a_slot_that_was_refilled() {
+fn a_cycle_that_sleeps_before_its_start_does_not_double_a_refilled_slot() {
     at_each_moment(|moment| {
         let fleet = Fleet::new(
             OPEN,
@@ -167,7 +169,7 @@ fn a_coordinator_killed_at_any_moment_leaves_a_slot_free_or_taken_by_one_session
     });
 }
 
-/// What a storm did: whom it killed may have ended by a signal, nobody else.
+/// The processes that a storm killed: only these may have ended by a signal.
 #[derive(Default)]
 struct Toll {
     agents: BTreeSet<i64>,

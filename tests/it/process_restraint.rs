@@ -50,7 +50,7 @@ fn an_agent_that_ends_well_but_at_once_backs_off_longer_and_longer_up_to_the_cap
     let fleet = Fleet::new(settings, &[("crasher", 1, "exit 0")]);
     for (generation, expected) in [(1, 60.0), (2, 120.0), (3, 200.0), (4, 200.0)] {
         let wait = next_wait(&fleet, generation);
-        // The report tells whole seconds.
+        // The report has whole seconds.
         let allowed = expected * 0.9 - 2.0..=expected * 1.1 + 2.0;
         assert!(allowed.contains(&wait), "generation {generation} waits {wait} s");
         age(&fleet, generation, 300);
@@ -84,7 +84,7 @@ fn a_slot_starts_at_most_once_per_interval() {
 }
 
 #[test]
-fn a_dry_run_knows_what_the_disk_and_the_backoff_hold_also_without_an_inventory() {
+fn a_dry_run_shows_what_disk_and_backoff_hold_also_without_an_inventory() {
     let fleet = Fleet::new("min_free = \"9000TB\"\n", &[("crasher", 1, "exit 1")]);
     for arguments in [&["--dry-run"][..], &["--dry-run", "--skip", "inventory"][..]] {
         let arguments = [&["reconcile", "-o", "json"], arguments].concat();

@@ -82,7 +82,8 @@ fn a_command_that_is_not_there_is_a_failed_spawn_that_backs_off() {
     let fleet = Fleet::new("min_free = \"0\"\n", &[("ui_builder", 1, SLEEPER)]);
     let roster = fs::read_to_string(fleet.path("roster.toml")).expect("read the roster");
     let (start, _) = roster.split_once("[[role]]").expect("there is a role");
-    let role = "[[role]]\nkey = \"ui_builder\"\nname = \"x\"\ncount = 1\nmode = \"thinker\"\ncommand = [\"no-such-agent\"]\n";
+    let role = "[[role]]\nkey = \"ui_builder\"\nname = \"x\"\ncount = 1\nmode = \"thinker\"\n\
+        command = [\"no-such-agent\"]\n";
     fs::write(fleet.path("roster.toml"), format!("{start}{role}")).expect("write the roster");
     let first = fleet.reconcile();
     assert_eq!(slots(&first, "failed"), ["demo-ui-builder-s0"]);
@@ -90,7 +91,8 @@ fn a_command_that_is_not_there_is_a_failed_spawn_that_backs_off() {
         first["steps"]["spawn"]["failed"][0]["error"].as_str().expect("an error has a text");
     assert_eq!(
         error,
-        "no command `no-such-agent` on PATH; install it, or set `command` for this role in roster.toml"
+        "no command `no-such-agent` on PATH; install it, or set `command` for this role in \
+         roster.toml"
     );
     assert_eq!(held(&fleet.reconcile()), ["backoff"]);
     let log = fleet.run(&["logs", "ui-builder-s0"]);
@@ -98,14 +100,14 @@ fn a_command_that_is_not_there_is_a_failed_spawn_that_backs_off() {
 }
 
 #[test]
-fn an_agent_is_asked_to_end_at_its_time_limit() {
-    let script = "trap 'echo asked > \"$WITNESS/term\"; kill $!; exit 0' TERM; sleep 1000 & wait";
+fn an_agent_gets_sigterm_at_its_time_limit() {
+    let script = "trap 'echo ended > \"$WITNESS/term\"; kill $!; exit 0' TERM; sleep 1000 & wait";
     let fleet = Fleet::new(&format!("{OPEN}time_limit = \"1s\"\n"), &[("slow", 1, script)]);
     fleet.reconcile();
     let ended = fleet.await_end("slow-s0");
     assert_eq!(ended["outcome"], "timed_out");
     assert_eq!(ended["detail"], "time limit of 1s");
-    assert_eq!(fleet.witness("term"), "asked\n");
+    assert_eq!(fleet.witness("term"), "ended\n");
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn an_agent_that_does_not_heed_its_time_limit_is_killed_with_its_children() {
 }
 
 #[test]
-fn a_shim_that_is_asked_to_stop_ends_its_agent() {
+fn a_shim_that_gets_sigterm_ends_its_agent() {
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, SLEEPER)]);
     fleet.reconcile();
     signal(fleet.pid("ui-builder-s0", 1, "shim"), Signal::TERM);

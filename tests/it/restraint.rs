@@ -1,4 +1,5 @@
-//! What the coordinator never does (R1-080 to R1-089), read from the journal of whole cycles.
+//! What the coordinator never does, read from the journal of whole cycles: it assigns no work, ends
+//! no agent, reviews no code, pushes nothing and keeps no file of its own.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +17,7 @@ fn busy_repository() -> Repository {
 }
 
 #[test]
-fn a_full_cycle_asks_for_the_list_merges_and_looks_at_production_and_nothing_else() {
+fn a_full_cycle_reads_the_list_merges_checks_production_and_nothing_else() {
     let github = GitHub::start(busy_repository());
     let production = Production::up();
     let roster = RosterText::default()

@@ -1,4 +1,4 @@
-//! `roster.toml` as the program sees it: what is valid, what is wrong, and what it says.
+//! `roster.toml`: what is valid, what is not, and the errors.
 
 use std::fs;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Folder {
     }
 }
 
-/// What a command said, and how it ended.
+/// The output and exit code of a command.
 pub(crate) struct Run {
     stdout: String,
     stderr: String,

@@ -1,5 +1,4 @@
-//! Who may get at the token: nobody but the two addresses of the roster, over a connection that was
-//! verified.
+//! Who can read the token: only the two addresses of the roster, over a verified connection.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -59,7 +58,7 @@ fn the_next_page_is_counted_and_never_taken_from_a_link_header() {
     assert_eq!(elsewhere.journal().len(), 0);
     let files =
         github.journal().iter().filter(|entry| format!("{entry:?}").contains("/files")).count();
-    assert_eq!(files, 2, "the second page is asked for where the first one was");
+    assert_eq!(files, 2, "the second page is requested where the first one was");
 }
 
 /// Takes one connection, with this certificate and one of these protocols, and ends it when
@@ -81,7 +80,7 @@ fn tls_server(
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
     let served = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("somebody comes");
+        let (mut stream, _) = listener.accept().expect("a client connects");
         let mut connection = ServerConnection::new(config).expect("a connection");
         let mut received = Vec::new();
         let end = loop {
@@ -111,9 +110,10 @@ fn github_over_tls(port: u16) -> Workplace {
     Workplace::new(&format!("{}\n{merge}", RosterText::default().text()))
 }
 
-/// What a server that this variable vouches for hears of a run that would read pull requests there.
+/// The first bytes that a server gets from a run that reads pull requests there, when `variable`
+/// names its certificate as trusted.
 #[cfg(target_os = "linux")]
-fn heard_by_a_vouched_server(variable: &str, file: &str, protocols: &[&str]) -> String {
+fn received_by_a_trusted_server(variable: &str, file: &str, protocols: &[&str]) -> String {
     let trusted = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/vouched").join(file);
     let (port, served) = tls_server(
         include_bytes!("vouched/certificate.pem"),
@@ -130,22 +130,22 @@ fn heard_by_a_vouched_server(variable: &str, file: &str, protocols: &[&str]) -> 
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_that_the_machine_vouches_for_hears_the_token() {
+fn a_server_with_a_trusted_certificate_gets_the_token() {
     for (variable, file) in [("SSL_CERT_FILE", "root.pem"), ("SSL_CERT_DIR", "")] {
-        let heard = heard_by_a_vouched_server(variable, file, &[]);
-        assert!(heard.contains(TOKEN), "by {variable}: {heard}");
+        let received = received_by_a_trusted_server(variable, file, &[]);
+        assert!(received.contains(TOKEN), "by {variable}: {received}");
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_that_speaks_http_2_is_asked_in_it() {
-    let heard = heard_by_a_vouched_server("SSL_CERT_FILE", "root.pem", &["h2", "http/1.1"]);
-    assert!(heard.starts_with("PRI * HTTP/2.0"), "{heard}");
+fn a_server_with_http_2_gets_requests_over_http_2() {
+    let received = received_by_a_trusted_server("SSL_CERT_FILE", "root.pem", &["h2", "http/1.1"]);
+    assert!(received.starts_with("PRI * HTTP/2.0"), "{received}");
 }
 
 #[test]
-fn a_server_whose_certificate_nobody_vouches_for_never_hears_the_token() {
+fn a_server_with_an_untrusted_certificate_never_gets_the_token() {
     let (port, served) = tls_server(
         include_bytes!("self_signed/certificate.pem"),
         include_bytes!("self_signed/key.pem"),
@@ -168,7 +168,7 @@ fn a_server_whose_certificate_nobody_vouches_for_never_hears_the_token() {
 }
 
 #[test]
-fn production_with_a_certificate_that_is_refused_is_an_outage_with_the_certificate_s_remedy() {
+fn production_with_a_refused_certificate_is_an_outage_with_a_remedy() {
     let certificate = include_bytes!("self_signed/certificate.pem");
     let (port, served) = tls_server(certificate, include_bytes!("self_signed/key.pem"), &[]);
     let url = format!("https://127.0.0.1:{port}/healthz");
@@ -202,7 +202,7 @@ fn without_any_root_certificate_the_remedy_is_this_machine_s() {
 }
 
 #[test]
-fn a_cluster_without_verification_is_refused_before_it_hears_the_token() {
+fn a_cluster_without_verification_is_refused_before_it_gets_the_token() {
     let cluster = Kubernetes::start();
     let roster = RosterText::kubernetes("").role("builder", 1, "[\"agent\"]");
     let workplace = roster.write();
@@ -322,8 +322,8 @@ fn no_agent_can_read_the_token_from_the_run_that_started_it() {
     run.wait().expect("it ends");
 }
 
-/// Whether a process that is aborted leaves a core, which its shell allows it. `is_ready` says when
-/// to abort it.
+/// Whether an aborted process leaves a core where its shell allows one. It is aborted as soon as
+/// `is_ready`.
 #[cfg(target_os = "linux")]
 fn leaves_a_core(
     program: &Path,
@@ -358,15 +358,15 @@ fn leaves_a_core(
 #[test]
 #[expect(
     clippy::print_stderr,
-    reason = "where nothing leaves a core, the test shows nothing, and says so"
+    reason = "where no process leaves a core, the test proves nothing, and prints so"
 )]
 fn a_run_that_is_aborted_leaves_no_core_with_the_token_in_it() {
     let github = one_eligible();
     github.always(Route::Any, Fault::never());
     let workplace = RosterText::default().merging(&github, "").write();
     let binary = Path::new(env!("CARGO_BIN_EXE_coordinator"));
-    let has_asked = |_| !github.journal().is_empty();
-    assert!(!leaves_a_core(binary, &workplace, "reconcile", has_asked));
+    let has_sent = |_| !github.journal().is_empty();
+    assert!(!leaves_a_core(binary, &workplace, "reconcile", has_sent));
     let sleeps =
         |process| fs::read(format!("/proc/{process}/comm")).is_ok_and(|name| name == b"sleep\n");
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();

@@ -13,7 +13,8 @@ fn task(command: &Value) -> Value {
     json!({
         "version": 1, "command": command, "prompt": "do {brief}\nnow\n", "brief": "build {slot}",
         "env": { "MODEL": "large", "COORDINATOR_ROLE": "forged" }, "time_limit_s": 7200,
-        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30, "min_interval_s": 0 },
+        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30,
+            "min_interval_s": 0 },
     })
 }
 
@@ -99,7 +100,7 @@ fn of_item(workplace: &Workplace, command: &Value) -> Program {
 }
 
 #[test]
-fn the_agent_of_a_work_item_is_told_its_source_its_item_and_its_attempt() {
+fn the_environment_of_a_work_item_names_source_item_and_attempt() {
     let workplace = workplace();
     let words = json!(["/usr/bin/printf", "%s|", "{item}", "{slot}", "{role}"]);
     let finished = of_item(&workplace, &words).run();
@@ -164,7 +165,7 @@ fn the_agents_exit_code_is_that_of_the_step() {
 }
 
 #[test]
-fn a_program_that_is_missing_or_cannot_be_run_is_told_as_a_shell_tells_it() {
+fn a_missing_or_unrunnable_program_has_the_exit_code_of_a_shell() {
     let workplace = workplace();
     let write = |name: &str, text: &str, mode| {
         workplace.write(name, text);
@@ -247,7 +248,7 @@ fn inputs_that_are_none_are_a_usage_error_of_either_step() {
 }
 
 #[test]
-fn an_admission_that_cannot_reach_github_skips_and_says_so_to_the_workflow() {
+fn an_admission_that_cannot_reach_github_skips_and_sets_its_outputs() {
     let workplace = workplace();
     let output = workplace.path().join("outputs");
     let admit = |expires_at: &str| {
@@ -294,8 +295,7 @@ fn an_admission_without_a_token_is_a_mistake_of_the_workflow() {
 }
 
 #[test]
-fn a_workflow_that_was_written_before_the_command_was_renamed_goes_on_working_and_its_log_says_the_new_name()
- {
+fn the_former_name_of_session_admit_still_works_and_logs_the_new_one() {
     let workplace = workplace();
     let finished = |command: &str| {
         let output = workplace.path().join(format!("outputs-{command}"));

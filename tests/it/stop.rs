@@ -48,13 +48,14 @@ fn an_agent_that_ignores_the_signal_is_ended_after_its_grace_by_the_shim_alone()
         &[(
             "stubborn",
             1,
-            "trap 'echo deaf > $WITNESS/heard' TERM\necho on > $WITNESS/on\nwhile :; do sleep 0.1; done",
+            "trap 'echo ignored > $WITNESS/signal' TERM\necho on > $WITNESS/on\n\
+             while :; do sleep 0.1; done",
         )],
     );
     fleet.reconcile();
     fleet.await_witness("on");
     assert_eq!(stop(&fleet, &["stubborn-s0", "-y"]).0, Some(0));
-    fleet.await_witness("heard");
+    fleet.await_witness("signal");
     assert_eq!(fleet.newest("stubborn-s0")["state"], "running", "its grace has not passed");
 }
 

@@ -128,7 +128,7 @@ fn a_healthy_cycle_annotates_nothing() {
 }
 
 #[test]
-fn the_runner_obeys_nothing_that_github_said() {
+fn the_runner_obeys_no_text_from_github() {
     for form in ["text", "json", "markdown"] {
         for log in ["text", "json"] {
             let (_github, _production, workplace) = trouble();
@@ -161,7 +161,7 @@ fn a_program_reads_in_a_workflow_run_what_it_reads_elsewhere() {
 }
 
 #[test]
-fn an_error_that_ends_the_command_is_no_command_of_the_runner() {
+fn an_error_that_ends_the_command_is_not_a_command_of_the_runner() {
     let workplace =
         Workplace::new("fleet = \"demo\"\n[platform]\nkind = '''\n::add-mask::x\n##[error]y'''\n");
     let finished = inside(coordinator(&workplace).args(CYCLE)).run();

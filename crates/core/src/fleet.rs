@@ -237,8 +237,8 @@ impl SlotRecord {
     }
 }
 
-/// A live session that the roster does not ask for, or that another roster file started. It is
-/// reported and left alone (R1-014).
+/// A live session outside this roster, or one that another roster file started. It is reported and
+/// never ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmanaged {
     /// The session's full name.

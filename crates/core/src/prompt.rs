@@ -1,4 +1,4 @@
-//! What an agent is told: preamble + mode + brief, and which session it is (R1-024, R1-079).
+//! The prompt of an agent: preamble, mode, project context, brief, and the session's own data.
 
 use crate::fleet::Mode;
 

@@ -23,7 +23,7 @@ pub struct Report {
     pub duration: Duration,
     /// Nothing was changed: `spawned` and `merged` list what would be done.
     pub dry_run: bool,
-    /// The verdict on this cycle alone (R1-063).
+    /// The verdict on this cycle alone.
     pub status: Status,
     /// Why it is not healthy, the worst first.
     pub reasons: Vec<Reason>,
@@ -35,7 +35,7 @@ pub struct Report {
     pub merge: Step<MergeReport>,
     /// Step 4.
     pub health: Step<HealthReport>,
-    /// What a person may want to do (R1-065).
+    /// What may help; the coordinator never does it itself.
     pub advice: Vec<Advice>,
     /// What the cycle cost.
     pub requests: Requests,
@@ -404,7 +404,7 @@ pub struct EndpointHealth {
     pub reached: bool,
 }
 
-/// What an answer means (R1-051).
+/// What the answer of a production endpoint means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthVerdict {
     /// An expected status.

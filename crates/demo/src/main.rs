@@ -4,7 +4,7 @@
 //! processes; the program is the real one: called with arguments, this binary is `coordinator`.
 //! Four cycles: a cold start, a converged one, an agent that was killed, production that is down.
 
-#![allow(clippy::print_stdout, reason = "a demo is there to be read")]
+#![allow(clippy::print_stdout, reason = "the output of a demo is its purpose")]
 
 use std::env;
 use std::fs;
@@ -20,7 +20,7 @@ use testkit::{
     Author, Check, GitHub, Production, Program, Pull, Reply, Repository, Review, Workplace,
 };
 
-/// An agent that finds nothing to do and waits; `exec` makes it one process.
+/// An agent that only waits; `exec` makes it one process.
 const AGENT: &str = r#"["sh", "-c", "echo \"I am $COORDINATOR_SLOT\"; exec sleep 60"]"#;
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -53,8 +53,7 @@ impl Demo {
             .merging(&github, "")
             .watching("production", &production.url(), "")
             .write();
-        // A killed agent would wait a minute before its slot starts again, and nobody wants to
-        // watch that.
+        // Without this the slot of a killed agent would back off for a minute.
         let roster = fs::read_to_string(workplace.roster()).context("read the roster")?;
         workplace.write("roster.toml", format!("{roster}\n[defaults]\nbackoff_base = \"0s\"\n"));
         Ok(Self { binary, github, production, workplace })
@@ -62,7 +61,7 @@ impl Demo {
 
     fn play(&self) -> anyhow::Result<()> {
         scene(
-            "A cold start: three roles ask for six agents, and two pull requests are approved and green.",
+            "A cold start: three roles with six agents, and two pull requests approved and green.",
             "6 started, 2 of 5 merged, and a reason beside each of the other three",
         );
         let first = self.reconcile()?;
@@ -101,7 +100,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Runs a cycle, shows what it says, and returns its exit code.
+    /// Runs a cycle, prints its output, and returns its exit code.
     fn reconcile(&self) -> anyhow::Result<i32> {
         println!("$ coordinator reconcile");
         let run = self.program().args(["reconcile"]).run();

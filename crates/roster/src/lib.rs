@@ -59,7 +59,7 @@ pub struct PlatformSettings {
     pub max_running: Option<u32>,
     /// Starts per cycle; 0 pauses.
     pub max_spawns: u32,
-    /// Whether an unknown inventory may spawn (R1-013).
+    /// Whether slots are filled when the inventory is unknown.
     pub on_inventory_failure: OnInventoryFailure,
 }
 

@@ -2,13 +2,13 @@
 
 use coordinator_core::fleet::Mode;
 
-/// The shipped `roster.toml`: 25 roles, 38 instances (R1-071).
+/// The shipped `roster.toml`: 25 roles, 38 instances.
 pub const ROSTER: &str = include_str!("../../../roster.toml");
 
-/// What holds for every agent (R1-077).
+/// The preamble of every prompt.
 pub const PREAMBLE: &str = include_str!("../../../briefs/preamble.md");
 
-/// The mode's paragraph (R1-076).
+/// The mode's paragraph of the prompt.
 pub fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Thinker => include_str!("../../../briefs/modes/thinker.md"),

@@ -2,9 +2,9 @@
 //! and logs.
 //!
 //! Concurrency groups act by themselves, as GitHub documents them. Runners, agents and people act
-//! when a test says so ([`life`]). A [`witness`] looks at every change: dropping the fake fails the
-//! test when two sessions were ever past their admission in one slot, or when somebody but a person
-//! ended one.
+//! when a test calls for it ([`life`]). A [`witness`] checks every change: dropping the fake fails
+//! the test when two sessions were ever past their admission in one slot, or when anything but a
+//! person ended one.
 
 use std::collections::BTreeMap;
 
@@ -49,9 +49,9 @@ pub struct Actions {
 /// How the list of runs is served.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Index {
-    /// New runs do not show yet; each shows as soon as its `indexed` says so.
+    /// New runs are not listed yet; each is listed once its `indexed` is true.
     pub lags: bool,
-    /// No more than so many runs can be listed, whatever the total count says.
+    /// At most this many runs can be listed, whatever the total count.
     pub cap: Option<usize>,
 }
 
@@ -74,7 +74,7 @@ impl Actions {
         Self { workflows: BTreeMap::from([(workflow.file.clone(), workflow)]), ..Self::default() }
     }
 
-    /// A run that a test knows to exist.
+    /// A run that exists; panics otherwise.
     pub fn run(&mut self, id: u64) -> &mut Run {
         self.runs.get_mut(&id).unwrap_or_else(|| panic!("run {id} does not exist"))
     }

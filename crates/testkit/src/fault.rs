@@ -67,18 +67,19 @@ impl Fault {
         Self::reply(rest::error(status, message))
     }
 
-    /// An answer with status 200 that says this.
+    /// An answer with status 200 and this body.
     pub fn json(body: &Value) -> Self {
         Self::reply(Reply::json(200, body))
     }
 
     /// The login page of a proxy.
     pub fn html() -> Self {
-        let page = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in</body></html>";
+        let page = "<!DOCTYPE html><html><head><title>Sign in</title></head>\
+            <body>Please sign in</body></html>";
         Self::reply(Reply::new(200, page).header("content-type", "text/html"))
     }
 
-    /// A JSON string of this size that never says anything.
+    /// A valid JSON body of this size without any information.
     pub fn huge(bytes: usize) -> Self {
         let body = format!("{{\"data\":\"{}\"}}", "x".repeat(bytes));
         Self::reply(Reply::new(200, body).header("content-type", "application/json"))
@@ -138,7 +139,8 @@ impl Fault {
 
     /// Too fast, and no word about until when.
     pub fn secondary_rate_limit_without_time(status: u16) -> Self {
-        let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+        let message = "You have exceeded a secondary rate limit. Please wait a few minutes before \
+            you try again.";
         Self::status(status, message)
     }
 

@@ -57,7 +57,7 @@ impl GitHub {
         self.state().changes.0.push((route, Box::new(change)));
     }
 
-    /// Everything that was asked so far.
+    /// All requests so far.
     pub fn journal(&self) -> Vec<Entry> {
         self.state().journal.clone()
     }

@@ -28,7 +28,8 @@ pub static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
 
 thread_local! {
     /// Documents that were valid: a client sends the same few again and again.
-    static VALID: RefCell<BTreeMap<String, Valid<ExecutableDocument>>> = const { RefCell::new(BTreeMap::new()) };
+    static VALID: RefCell<BTreeMap<String, Valid<ExecutableDocument>>> =
+        const { RefCell::new(BTreeMap::new()) };
 }
 
 /// A document, or the first thing that GitHub would object to.
@@ -72,7 +73,7 @@ pub fn answer(state: &State, body: &Value) -> Reply {
     limits::apply(&state.limits, Reply::json(200, &answer))
 }
 
-/// What an older GitHub Enterprise Server says of fields that it does not have.
+/// The errors of an older GitHub Enterprise Server for fields that it does not have.
 fn lacking(state: &State, body: &Value) -> Option<Value> {
     let document = body["query"].as_str().unwrap_or_default();
     let words: Vec<&str> = document.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
@@ -84,7 +85,8 @@ fn lacking(state: &State, body: &Value) -> Option<Value> {
             json!({
                 "message": format!("Field '{field}' doesn't exist on type 'PullRequest'"),
                 "path": ["fragment Pull", field],
-                "extensions": {"code": "undefinedField", "typeName": "PullRequest", "fieldName": field},
+                "extensions": {"code": "undefinedField", "typeName": "PullRequest",
+                    "fieldName": field},
             })
         })
         .collect();
@@ -117,9 +119,9 @@ fn error(error: &GraphQLError) -> Value {
     let mut value = serde_json::to_value(error).unwrap_or_default();
     let message = error.message.strip_prefix("resolver error: ").unwrap_or(&error.message);
     value["message"] = Value::from(message);
-    let told = message.split_once(": ");
+    let prefix = message.split_once(": ");
     if let Some((kind, message)) =
-        told.filter(|(kind, _)| kind.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        prefix.filter(|(kind, _)| kind.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
     {
         value["type"] = Value::from(kind);
         value["message"] = Value::from(message);

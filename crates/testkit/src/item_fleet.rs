@@ -96,7 +96,7 @@ impl ItemFleet {
         self.platform().await.list().await.expect("it can be listed")
     }
 
-    /// What the source wants now, and the platform that has listed for it.
+    /// The wants of the source now, and the platform whose list they come from.
     pub async fn planned(&self) -> (Kubernetes, Vec<Want>) {
         let platform = self.platform().await;
         let sessions = Inventory::Known(platform.list().await.expect("it can be listed"));

@@ -1,4 +1,4 @@
-//! What was asked of the world, in order, and what it answered.
+//! The requests to the world, in order, with its answers.
 
 use http::{HeaderMap, Method};
 use serde_json::Value;

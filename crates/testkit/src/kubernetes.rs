@@ -2,9 +2,9 @@
 //! journal.
 //!
 //! It answers as the real one does, down to the words, and plays the Job controller, the kubelet
-//! and the garbage collector, which here act at once or when a test says so. Time passes when a
-//! test says so, too. A witness looks at every change; dropping the fake fails the test when a slot
-//! ever had two live sessions or a live one was ended.
+//! and the garbage collector, which here act at once or when a test calls for it. Time, too, passes
+//! only then. A witness checks every change; dropping the fake fails the test when a slot ever had
+//! two live sessions or a live one was ended.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ pub mod status;
 pub mod trouble;
 pub mod witness;
 
-/// The token of somebody who may do everything.
+/// The token of a cluster administrator.
 pub const ADMINISTRATOR: &str = "administrators-token-of-the-world-09c2d1";
 
 /// Nothing that a test waits for takes this long; a machine under load may.
@@ -111,12 +111,12 @@ impl Kubernetes {
         }
     }
 
-    /// Everything that was asked so far.
+    /// All requests so far.
     pub fn journal(&self) -> Vec<Asked> {
         self.state().journal.clone()
     }
 
-    /// Forgets what was asked so far.
+    /// Empties the journal.
     pub fn forget(&self) {
         self.state().journal.clear();
     }
@@ -131,7 +131,7 @@ impl Kubernetes {
         self.state().journal.iter().filter(|asked| asked.call == call).count()
     }
 
-    /// Waits until so many requests of this kind have come.
+    /// Waits until `times` requests of this kind have arrived.
     pub fn await_calls(&self, call: Call, times: usize) {
         let end = Instant::now() + PATIENCE;
         while self.count(call) < times {

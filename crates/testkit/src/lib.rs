@@ -2,8 +2,8 @@
 //! binary run against them.
 //!
 //! The world is stateful. A merge call changes what the next query answers, as on GitHub; every
-//! request lands in a journal, and scripted [`Fault`]s say which of them go wrong, and how. GraphQL
-//! is executed by a real engine against the extract of GitHub's published schema in
+//! request lands in a journal, and scripted [`Fault`]s decide which of them go wrong, and how.
+//! GraphQL is executed by a real engine against the extract of GitHub's published schema in
 //! `tests/contract/`, so that any valid document works and an unknown field is an error.
 
 #![allow(

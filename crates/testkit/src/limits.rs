@@ -1,4 +1,4 @@
-//! Which questions cost GitHub too much, and how it says so.
+//! Queries that are too expensive for GitHub, and its errors for them.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::rest;
 use super::server::Reply;
 
-/// The two kinds of questions that ask for many pull requests.
+/// A limit for each of the two queries that select many pull requests.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -17,7 +17,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No more than so many pull requests are shown, the others are null.
+    /// At most `shown` pull requests of an answer have values, the others are null.
     pub fn nulls(shown: usize) -> Self {
         let limit = Limit { above: shown, answer: json!("nulls"), readable: shown };
         Self { list: Some(limit.clone()), reread: Some(limit) }
@@ -28,11 +28,11 @@ impl Limits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
-    /// So many can still be shown at once.
+    /// The most pull requests that one answer may have.
     above: usize,
-    /// An HTTP status, or how a 200 says it: `nulls`, `fields`, `nothing`, `timeout`.
+    /// An HTTP status, or the form of the error in a 200: `nulls`, `fields`, `nothing`, `timeout`.
     answer: Value,
-    /// So many of a page of nulls are shown all the same.
+    /// How many pull requests of a page of nulls have values all the same.
     #[serde(default)]
     readable: usize,
 }
@@ -40,7 +40,7 @@ pub struct Limit {
 /// Fields that are null, with an error, where the answer is `fields`.
 const COSTLY: [&str; 2] = ["statusCheckRollup", "latestOpinionatedReviews"];
 
-/// The answer to a question, as far as it does not ask for too much.
+/// The answer to a query: unchanged below the limit, else with the error of the limit.
 pub fn apply(limits: &Limits, reply: Reply) -> Reply {
     let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
     let places = places(&body);
@@ -73,8 +73,8 @@ pub fn apply(limits: &Limits, reply: Reply) -> Reply {
         }
         Some("nothing") => hide(&mut body, &[json!("repository")]),
         Some("timeout") => {
-            let message = "Something went wrong while executing your query. This may be the result of a timeout, or it \
-                           could be a GitHub bug.";
+            let message = "Something went wrong while executing your query. This may be the \
+                result of a timeout, or it could be a GitHub bug.";
             body = json!({ "data": null, "errors": [{ "message": message }] });
         }
         other => panic!("no such answer: {other:?}"),

@@ -12,7 +12,8 @@ pub(super) fn rate_limit(state: &State) -> Value {
     let resets = std::time::UNIX_EPOCH + std::time::Duration::from_secs(next_hour(state));
     let remaining = state.rate_limit_remaining;
     json!({
-        "__typename": "RateLimit", "cost": 1, "limit": 5_000, "remaining": remaining, "nodeCount": 100,
+        "__typename": "RateLimit", "cost": 1, "limit": 5_000, "remaining": remaining,
+        "nodeCount": 100,
         "used": 5_000 - remaining.min(5_000), "resetAt": timestamp(resets),
     })
 }
@@ -33,7 +34,9 @@ pub(super) fn repository(repository: &Repository) -> Value {
         "deleteBranchOnMerge": repository.delete_branch_on_merge,
         "viewerPermission": repository.viewer_permission,
         "defaultBranchRef": branches.get(&repository.default_branch),
-        "mergeQueue": repository.merge_queue.then(|| json!({"__typename": "MergeQueue", "id": "MQ_1"})),
+        "mergeQueue": repository
+            .merge_queue
+            .then(|| json!({"__typename": "MergeQueue", "id": "MQ_1"})),
         "branches": branches,
     })
 }
@@ -45,7 +48,8 @@ fn branch(repository: &Repository, name: &str, commits: &[Commit]) -> Value {
         .map(|commit| {
             json!({
                 "__typename": "Commit", "oid": commit.oid, "message": commit.message,
-                "messageHeadline": commit.message.lines().next(), "committedDate": timestamp(commit.committed_at),
+                "messageHeadline": commit.message.lines().next(),
+                "committedDate": timestamp(commit.committed_at),
                 "statusCheckRollup": null,
             })
         })
@@ -66,10 +70,12 @@ fn branch(repository: &Repository, name: &str, commits: &[Commit]) -> Value {
     let rules = repository.strict.then_some(strict).into_iter();
     let rules: Vec<Value> = rules.chain(repository.last_push_rule.then_some(last_push)).collect();
     let protection = repository.last_push_protection.map(|requires| {
-        json!({"__typename": "BranchProtectionRule", "id": "BPR_1", "requireLastPushApproval": requires})
+        json!({"__typename": "BranchProtectionRule", "id": "BPR_1",
+            "requireLastPushApproval": requires})
     });
     json!({
-        "__typename": "Ref", "id": format!("REF_{name}"), "name": name, "target": target, "rules": rules,
+        "__typename": "Ref", "id": format!("REF_{name}"), "name": name, "target": target,
+        "rules": rules,
         "branchProtectionRule": protection,
     })
 }
@@ -95,8 +101,14 @@ pub(super) fn pull_request(pull: &Pull) -> Value {
         "isInMergeQueue": pull.is_in_merge_queue,
         "reviewDecision": pull.review_decision,
         "changedFiles": pull.files.len(),
-        "labels": pull.labels.iter().map(|name| json!({"__typename": "Label", "name": name})).collect::<Vec<_>>(),
-        "latestOpinionatedReviews": latest_opinionated(&pull.reviews).map(review).collect::<Vec<_>>(),
+        "labels": pull
+            .labels
+            .iter()
+            .map(|name| json!({"__typename": "Label", "name": name}))
+            .collect::<Vec<_>>(),
+        "latestOpinionatedReviews": latest_opinionated(&pull.reviews)
+            .map(review)
+            .collect::<Vec<_>>(),
         "statusCheckRollup": rollup(pull),
     });
     for (field, kind) in &pull.broken_fields {
@@ -149,7 +161,10 @@ fn review(review: &Review) -> Value {
         "authorCanPushToRepository": review.can_push,
         "authorAssociation": review.association,
         "author": review.author.as_ref().map(author),
-        "commit": review.commit.as_ref().map(|name| json!({"__typename": "Commit", "oid": commit_id(name)})),
+        "commit": review
+            .commit
+            .as_ref()
+            .map(|name| json!({"__typename": "Commit", "oid": commit_id(name)})),
     })
 }
 
@@ -198,7 +213,8 @@ fn check(check: &Check) -> Value {
     match check {
         Check::CheckRun { name, app, workflow, event, run, id, status, conclusion, required } => {
             json!({
-                "__typename": "CheckRun", "$counted": counted, "id": format!("CR_{id}"), "databaseId": id, "name": name,
+                "__typename": "CheckRun", "$counted": counted, "id": format!("CR_{id}"),
+                "databaseId": id, "name": name,
                 "status": status, "conclusion": conclusion, "isRequired": required,
                 "startedAt": null, "completedAt": null,
                 "checkSuite": {
@@ -208,13 +224,15 @@ fn check(check: &Check) -> Value {
                     "workflowRun": workflow.as_ref().map(|workflow| json!({
                         "__typename": "WorkflowRun",
                         "event": event,
-                        "workflow": {"__typename": "Workflow", "databaseId": number_of(workflow), "name": workflow},
+                        "workflow": {"__typename": "Workflow", "databaseId": number_of(workflow),
+                            "name": workflow},
                     })),
                 },
             })
         }
         Check::Status { name, state, id, required, creator } => json!({
-            "__typename": "StatusContext", "$counted": counted, "id": format!("SC_{id}"), "context": name,
+            "__typename": "StatusContext", "$counted": counted, "id": format!("SC_{id}"),
+            "context": name,
             "state": state, "isRequired": required,
             "createdAt": timestamp(from_start(-3_600 + i64::try_from(*id).unwrap_or_default())),
             "creator": {"__typename": "User", "login": creator},

@@ -7,14 +7,50 @@ use std::process::{Command, Stdio};
 
 use super::workplace::{RosterText, Workplace};
 
-/// What the plugins of these tests say of themselves, unless a test wants something else.
-pub const CAPABLE: &str = r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","blind_spawn":true,"history":true,"stop":true,"logs":true,"dry_run":true}"#;
+/// The answer to `capabilities` of a plugin that can do all that roster slots need: the default.
+pub const CAPABLE: &str = concat!(
+    r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"create","blind_spawn":true,"#,
+    r#""history":true,"stop":true,"logs":true,"dry_run":true}"#
+);
 
-/// Nobody refuses a second session.
-pub const OPEN: &str = r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"none","history":true,"logs":false}"#;
+/// The answer to `capabilities` of a plugin that does not refuse a second session of a slot.
+pub const OPEN: &str = concat!(
+    r#"{"ok":true,"protocol":[1],"name":"test","slot_exclusive":"none","history":true,"#,
+    r#""logs":false}"#
+);
 
 /// An answer to `list` with no session in it.
 pub const NOTHING: &str = r#"echo '{"ok":true,"complete":true,"sessions":[]}'"#;
+
+/// Creates the slot's folder; in a dry run it only looks whether the folder exists.
+const SPAWN: &str = r#"case $request in
+*'"dry_run":true'*) result=created; [ ! -d "$HOME/store/$slot" ] || result=exists;;
+*) mkdir "$HOME/store/$slot" 2>/dev/null && result=created || result=exists;;
+esac
+echo "{\"ok\":true,\"result\":\"$result\"}""#;
+
+/// Shell functions: `list` prints the folders below `store`, `refuse CODE MESSAGE` an error, and
+/// `read_request` sets `$request` and `$slot`.
+const FUNCTIONS: &str = r#"list() {
+  sessions=
+  for folder in "$HOME"/store/*/; do
+    [ -d "$folder" ] || continue
+    name=$(basename "$folder"); index=${name#*-}; index=${index%%-*}
+    place="{\"role\":\"${name%%-*}\",\"index\":$index}"
+    session="\"id\":\"$name\",\"slot\":$place,\"generation\":1,\"state\":\"running\""
+    sessions="$sessions,{$session}"
+  done
+  echo "{\"ok\":true,\"complete\":true,\"sessions\":[${sessions#,}]}"
+}
+refuse() {
+  echo "{\"ok\":false,\"error\":{\"code\":\"$1\",\"message\":\"$2\"}}"
+  exit 1
+}
+read_request() {
+  request=$(cat)
+  pattern='."slot":{"role":"\([a-z_]*\)","index":\([0-9]*\)}.*'
+  slot=$(printf '%s' "$request" | sed -n "s/^$pattern/\1-\2/p")
+}"#;
 
 /// A plugin's operations as shell text. `$HOME` is the workplace, and `$request` what was asked.
 #[derive(Debug, Clone)]
@@ -32,23 +68,22 @@ impl Default for Plugin {
         Self {
             capabilities: format!("echo '{CAPABLE}'"),
             list: "list".to_owned(),
-            spawn: "case $request in *'\"dry_run\":true'*) result=created; [ ! -d \"$HOME/store/$slot\" ] || result=exists;;\n\
-                 *) mkdir \"$HOME/store/$slot\" 2>/dev/null && result=created || result=exists;; esac\n\
-                 echo \"{\\\"ok\\\":true,\\\"result\\\":\\\"$result\\\"}\""
+            spawn: SPAWN.to_owned(),
+            logs: r#"printf '%s' '{"ok":true,"text":"what it wrote\n","truncated":false}'"#
                 .to_owned(),
-            logs: r#"printf '%s' '{"ok":true,"text":"what it wrote\n","truncated":false}'"#.to_owned(),
-            stop: "rmdir \"$HOME/store/$slot\" && echo '{\"ok\":true,\"result\":\"stopping\"}'".to_owned(),
+            stop: r#"rmdir "$HOME/store/$slot" && echo '{"ok":true,"result":"stopping"}'"#
+                .to_owned(),
         }
     }
 }
 
 impl Plugin {
-    /// One that lists so.
+    /// A plugin with this script as its `list`.
     pub fn listing(script: &str) -> Self {
         Self { list: script.to_owned(), ..Self::default() }
     }
 
-    /// One that finds no session and spawns so.
+    /// A plugin without sessions, with this script as its `spawn`.
     pub fn spawning(script: &str) -> Self {
         Self { list: NOTHING.to_owned(), spawn: script.to_owned(), ..Self::default() }
     }
@@ -59,20 +94,7 @@ impl Plugin {
             "#!/bin/sh\n\
              echo \"$1\" >> \"$HOME/journal\"\n\
              mkdir -p \"$HOME/store\"\n\
-             list() {{\n\
-               sessions=\n\
-               for folder in \"$HOME\"/store/*/; do\n\
-                 [ -d \"$folder\" ] || continue\n\
-                 name=$(basename \"$folder\"); index=${{name#*-}}; index=${{index%%-*}}\n\
-                 sessions=\"$sessions,{{\\\"id\\\":\\\"$name\\\",\\\"slot\\\":{{\\\"role\\\":\\\"${{name%%-*}}\\\",\\\"index\\\":$index}},\\\"generation\\\":1,\\\"state\\\":\\\"running\\\"}}\"\n\
-               done\n\
-               echo \"{{\\\"ok\\\":true,\\\"complete\\\":true,\\\"sessions\\\":[${{sessions#,}}]}}\"\n\
-             }}\n\
-             refuse() {{ echo \"{{\\\"ok\\\":false,\\\"error\\\":{{\\\"code\\\":\\\"$1\\\",\\\"message\\\":\\\"$2\\\"}}}}\"; exit 1; }}\n\
-             read_request() {{\n\
-               request=$(cat)\n\
-               slot=$(printf '%s' \"$request\" | sed -n 's/^.\"slot\":{{\"role\":\"\\([a-z_]*\\)\",\"index\":\\([0-9]*\\)}}.*/\\1-\\2/p')\n\
-             }}\n\
+             {FUNCTIONS}\n\
              case $1 in\n\
              capabilities) {capabilities}\n;;\n\
              list) {list}\n;;\n\
@@ -120,7 +142,7 @@ pub fn sessions(workplace: &Workplace) -> Vec<String> {
     names
 }
 
-/// How often the plugin was asked for this operation.
+/// How often the plugin was called with this operation.
 pub fn asked(workplace: &Workplace, operation: &str) -> usize {
     let journal = fs::read_to_string(workplace.path().join("journal")).unwrap_or_default();
     journal.lines().filter(|line| *line == operation).count()

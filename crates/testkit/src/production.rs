@@ -1,4 +1,4 @@
-//! Production: one endpoint that answers as it is told, with its own journal.
+//! Production: one endpoint with a scripted answer and a journal of its own.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,7 +14,7 @@ pub struct Production {
     state: Arc<Mutex<Behaviour>>,
 }
 
-/// What it answers, and what it was asked.
+/// Its answer, and the requests so far.
 #[derive(Debug)]
 pub struct Behaviour {
     /// To everything but `/hop/<n>`, which redirects to `/hop/<n-1>`, and at 0 to `/healthz`.

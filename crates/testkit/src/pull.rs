@@ -39,8 +39,8 @@ fn after(time: SystemTime, seconds: i64) -> SystemTime {
 pub struct Pull {
     pub number: u64,
     pub title: String,
-    /// When it was opened, in seconds from the start of the world; about a day before it unless
-    /// said otherwise.
+    /// When it was opened, in seconds from the start of the world. About a day before it when
+    /// `None`.
     pub created: Option<i64>,
     pub author: Option<Author>,
     pub state: String,

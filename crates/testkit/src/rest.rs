@@ -38,10 +38,12 @@ pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Repl
                 repository.and_then(|repository| repository.branches.get_key_value(*branch));
             branch.map_or_else(not_found, |(name, commits)| {
                 let sha = commits.last().map(|commit| commit.oid.as_str());
-                let protection = format!("https://api.github.com/repos/demo/app/branches/{name}/protection");
+                let protection =
+                    format!("https://api.github.com/repos/demo/app/branches/{name}/protection");
                 Reply::json(
                     200,
-                    &json!({"name": name, "commit": {"sha": sha}, "protected": false, "protection_url": protection}),
+                    &json!({"name": name, "commit": {"sha": sha}, "protected": false,
+                        "protection_url": protection}),
                 )
             })
         }
@@ -69,7 +71,8 @@ pub fn error(status: u16, message: &str) -> Reply {
     let documentation_url = "https://docs.github.com/rest";
     Reply::json(
         status,
-        &json!({"message": message, "documentation_url": documentation_url, "status": status.to_string()}),
+        &json!({"message": message, "documentation_url": documentation_url,
+            "status": status.to_string()}),
     )
 }
 

@@ -41,7 +41,7 @@ pub struct Reply {
     pub growing: Option<Box<Growing>>,
 }
 
-/// A text that is sent from `from` on, and goes on for as long as somebody can add to it.
+/// A text that is sent from byte `from` on, until its sender is dropped.
 #[derive(Debug, Clone)]
 pub struct Growing {
     pub text: watch::Receiver<Vec<u8>>,
@@ -193,7 +193,7 @@ where
             let service = service_fn(move |request: Request<Incoming>| {
                 answer(request, Arc::clone(&handler), Arc::clone(&ending))
             });
-            // A connection that ends badly is often what the test wants.
+            // Many tests break the connection on purpose.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(wire), service)
                 .await;
@@ -266,7 +266,7 @@ fn grow(growing: Growing) -> impl Stream<Item = io::Result<Frame<Bytes>>> + Send
     })
 }
 
-/// A connection that ends as the reply says.
+/// A connection that ends as the reply prescribes.
 struct Wire {
     stream: TcpStream,
     ending: Arc<Mutex<Ending>>,

@@ -15,13 +15,13 @@ use super::pull::{Pull, commit_id, from_now};
 pub struct State {
     /// By `owner/name`.
     pub repositories: BTreeMap<String, Repository>,
-    /// Tokens that GitHub knows.
+    /// Valid tokens.
     pub tokens: Vec<String>,
     /// Further accounts, by their token.
     pub accounts: BTreeMap<String, Account>,
-    /// The account whose token came with the request that is answered, where it is one of them.
+    /// The account of the current request's token, if it is one of these.
     pub viewer: Option<Account>,
-    /// When the token expires, as GitHub says it: `2030-01-01 00:00:00 UTC`.
+    /// When the token expires, in GitHub's form: `2030-01-01 00:00:00 UTC`.
     pub token_expiration: Option<String>,
     /// Seconds by which GitHub's clock differs from this machine's.
     pub clock_offset: i64,
@@ -33,7 +33,7 @@ pub struct State {
     pub faults: Faults,
     /// What changes when a request comes.
     pub changes: Changes,
-    /// Which questions ask for too much.
+    /// Which queries are too expensive.
     pub limits: Limits,
     /// The first repository's name before it was renamed.
     pub old_name: Option<String>,
@@ -128,7 +128,7 @@ pub struct Repository {
     pub merge_queue: bool,
     /// The base demands an up-to-date head: a merge leaves the other pull requests behind.
     pub strict: bool,
-    /// A ruleset demands that somebody else than the last pusher approves.
+    /// A ruleset demands an approval by another account than the last pusher's.
     pub last_push_rule: bool,
     /// The same of the branch's classic protection, where it has one that the token may see.
     pub last_push_protection: Option<bool>,

@@ -1,6 +1,6 @@
 //! What GraphQL shows of the state: each object is a JSON value that names its type and holds all
 //! its fields; what depends on arguments (paging, filters, look-ups) is worked out when a field is
-//! asked for.
+//! resolved.
 
 use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
 use apollo_compiler::response::JsonValue;
@@ -74,7 +74,7 @@ impl Query<'_> {
     }
 }
 
-/// A repository, of which only those pull requests become values that are asked for: there may be
+/// A repository. Its pull requests become values only when a query selects them: there may be
 /// thousands.
 struct RepositoryView<'w>(&'w Repository, View);
 
@@ -184,7 +184,7 @@ struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The page that is asked for: `first` of 1 to 100 is demanded, as GitHub does.
+    /// The selected page. `first` must be 1 to 100, as on GitHub.
     fn of(mut items: Vec<T>, info: &ResolveInfo<'_>) -> Result<Self, FieldError> {
         let arguments = info.arguments();
         let first = arguments.get("first").and_then(JsonValue::as_u64).unwrap_or_default();
@@ -206,7 +206,8 @@ impl<T> Page<T> {
     fn connection(&self, info: &ResolveInfo<'_>, nodes: Vec<Value>) -> Value {
         let end = self.start + nodes.len();
         let page_info = json!({
-            "__typename": "PageInfo", "hasNextPage": self.has_next, "hasPreviousPage": self.start > 0,
+            "__typename": "PageInfo", "hasNextPage": self.has_next,
+            "hasPreviousPage": self.start > 0,
             "startCursor": format!("row:{}", self.start), "endCursor": format!("row:{end}"),
         });
         let kind = info.field_definition().ty.inner_named_type().to_string();
@@ -226,6 +227,9 @@ fn counts(kind: &str, rows: &[Value]) -> Vec<Value> {
     states.sort_unstable();
     let groups = states.chunk_by(|one, other| one == other);
     groups
-        .map(|group| json!({"__typename": format!("{kind}StateCount"), "state": group[0], "count": group.len()}))
+        .map(|group| {
+            let name = format!("{kind}StateCount");
+            json!({"__typename": name, "state": group[0], "count": group.len()})
+        })
         .collect()
 }

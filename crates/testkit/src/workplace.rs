@@ -207,7 +207,8 @@ impl RosterText {
         let local = if self.section.is_none() { "min_free = \"0\"\n" } else { "" };
         let _ = write!(
             self.rest,
-            "\n[[role]]\nkey = \"{key}\"\nname = \"{key}\"\ncount = {count}\ndepartment = \"Engineering\"\n\
+            "\n[[role]]\nkey = \"{key}\"\nname = \"{key}\"\ncount = {count}\n\
+             department = \"Engineering\"\n\
              mode = \"task-driven\"\ncommand = {command}\n{local}"
         );
         self

@@ -68,9 +68,9 @@ where
     assert!(missing.is_empty(), "{name}: in the whole search it never happened that {missing:?}");
 }
 
-/// Searches all of it. Fails when a property does not hold somewhere, and tells a short way there;
-/// where cycles that differ only in their number count once, they may change their numbers on the
-/// way.
+/// Searches the whole model. Fails when a property does not hold in some state, and prints a short
+/// path to that state. Where cycles that differ only in their number count once, they may change
+/// their numbers along the path.
 pub fn hold<M>(name: &str, model: M) -> impl Checker<M>
 where
     M: Model + Send + Sync + 'static,
@@ -83,14 +83,14 @@ where
     print(name, &checker, began, if broken.is_empty() { "holds" } else { "BROKEN" });
     for (property, path) in &broken {
         println!("    not always: {property}");
-        tell(checker.model(), &path.clone().into_actions());
+        print_path(checker.model(), &path.clone().into_actions());
     }
     assert!(broken.is_empty(), "{name}: {:?} can be broken", broken.keys());
     checker
 }
 
-/// Searches breadth first until the one property of the model is broken, and tells the shortest way
-/// there. Fails when there is none.
+/// Searches breadth first until the one property of the model is broken, and prints the shortest
+/// path to that state. Fails when no state breaks it.
 pub fn refute<M>(name: &str, model: M)
 where
     M: Model + Send + Sync + 'static,
@@ -110,7 +110,7 @@ where
     );
     for (property, path) in &broken {
         println!("    not always: {property}");
-        tell(checker.model(), &path.clone().into_actions());
+        print_path(checker.model(), &path.clone().into_actions());
     }
     assert!(!broken.is_empty(), "{name}: the search does not see what is wrong with this design");
 }
@@ -125,7 +125,7 @@ fn print<M: Model>(name: &str, checker: &impl Checker<M>, began: Instant, verdic
     );
 }
 
-fn tell<M: Model>(model: &M, actions: &[M::Action])
+fn print_path<M: Model>(model: &M, actions: &[M::Action])
 where
     M::Action: Debug,
 {

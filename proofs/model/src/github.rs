@@ -107,7 +107,7 @@ impl Actions {
         Self { design, symmetry: true, property, tally: Tally::of(EVENTS) }
     }
 
-    /// Another design, and what is asked of it.
+    /// Another design, and the property that it must break.
     pub fn other(design: Design, property: fn() -> Vec<Property<Self>>) -> Self {
         Self { design, symmetry: false, property, tally: Tally::of(EVENTS) }
     }

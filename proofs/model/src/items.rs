@@ -36,7 +36,7 @@ pub enum Listed<V> {
 pub trait Platform: Copy + Debug + Ord + Hash + Send + Sync + 'static {
     /// What the platform keeps, requests on their way included.
     type Machine: Clone + Debug + Eq + Hash + Send + Sync;
-    /// What a cycle knows after its list.
+    /// What a cycle has read after its list.
     type View: Copy + Debug + Ord + Hash + Send + Sync;
     /// How far a start is.
     type Task: Copy + Debug + Ord + Hash + Send + Sync;
@@ -62,8 +62,8 @@ pub trait Platform: Copy + Debug + Ord + Hash + Send + Sync + 'static {
     fn environment(&self, state: &State<Self>) -> Vec<Self::Step>;
     /// `cycle` is the one whose start it is.
     fn act(&self, state: &mut State<Self>, cycle: Option<usize>, step: Self::Step, tally: &Tally);
-    /// All that the platform has begun comes to its end, sessions apart, and starts that died are
-    /// known to be dead.
+    /// All that the platform has begun comes to its end, sessions apart, and the deadline of starts
+    /// that died has passed.
     fn rest(&self, state: &mut State<Self>);
     fn sessions(machine: &Self::Machine) -> usize;
     fn newest(machine: &Self::Machine) -> u8;
@@ -71,7 +71,7 @@ pub trait Platform: Copy + Debug + Ord + Hash + Send + Sync + 'static {
     fn ghosts(machine: &mut Self::Machine) -> impl Iterator<Item = &mut Ghost>;
 }
 
-/// What happened since a plan was made. Only the model knows it, `is_changed` apart.
+/// What happened since a plan was made. Only the model has it, `is_changed` apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ghost {
     /// A session began since the list.
@@ -82,7 +82,7 @@ pub struct Ghost {
     pub is_changed: bool,
 }
 
-/// One run of the coordinator. It may stop at any step and never go on: that is a crash.
+/// One run of the coordinator. It may stop for good at any step: that is a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cycle<P: Platform> {
     Waiting,
@@ -251,7 +251,7 @@ impl<P: Platform> Items<P> {
         Self { symmetry: true, ..Self::other(design, world, property) }
     }
 
-    /// Another design, and what is asked of it.
+    /// Another design, and the property that it must break.
     pub fn other(design: P, world: World, property: fn() -> Vec<Property<Self>>) -> Self {
         let tally = Tally::of(P::EVENTS).expecting(design.expected());
         Self { design, world, symmetry: false, property, tally, scratch: Tally::of(P::EVENTS) }

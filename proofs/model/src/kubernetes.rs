@@ -23,7 +23,7 @@ pub const EVENTS: &[&str] = &[
     "a free slot is filled",
     "an ended session is replaced",
     "two cycles collide and the name decides",
-    "a deletion finds that somebody else was first",
+    "a deletion finds that the Job has changed or is gone",
     "a deletion from a former life of the slot arrives while a session is live",
     "a late creation arrives and starts a session",
     "a reply is lost",
@@ -222,10 +222,10 @@ impl Kubernetes {
         };
         let task = tasks[usize::from(slot)];
         let answer = match fate {
-            Fate::Refused => Answer::SomebodyElse,
+            Fate::Refused => Answer::Conflict,
             Fate::Late => {
                 state.delay(write);
-                Answer::SomebodyElse
+                Answer::Conflict
             }
             Fate::Answered => self.apply(state, write),
             Fate::ReplyLost => {
@@ -256,8 +256,8 @@ impl Kubernetes {
             (Write::Create { .. }, Answer::Done) => self.tally.note("a free slot is filled"),
             (Write::Record { .. }, Answer::Done) => self.tally.note("the ledger is written"),
             (Write::Delete { .. }, Answer::Done) => self.tally.note("an ended session is replaced"),
-            (Write::Delete { .. }, Answer::SomebodyElse) => {
-                self.tally.note("a deletion finds that somebody else was first");
+            (Write::Delete { .. }, Answer::Conflict) => {
+                self.tally.note("a deletion finds that the Job has changed or is gone");
             }
             _ => {}
         }

@@ -176,8 +176,8 @@ impl Lock {
 
 fn coordinator(state: &State, run: u8, one: Run, actions: &mut Vec<Action>) {
     match one.coordinator {
-        // A list is a hint: it may show anything at all, since everything is asked again under the
-        // lock.
+        // A list is a hint: it may show anything at all, since everything is checked again under
+        // the lock.
         Coordinator::Waiting => {
             actions
                 .extend(planning::plans_of_anything().map(|starts| Action::Plan { run, starts }));

@@ -1,4 +1,4 @@
-//! The shipped plan and the shipped backoff, as the models ask them.
+//! The shipped plan and the shipped backoff, as the models call them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -96,7 +96,7 @@ pub fn choices(view: View, slots: u8) -> Rc<[Choice]> {
     })
 }
 
-/// The plan of a cycle that wants every slot and whose backoffs have passed.
+/// The plan of a cycle whose roster has every slot and whose backoffs have passed.
 pub fn eager(view: View, slots: u8) -> Starts {
     choices(view, slots)[0].starts
 }
@@ -148,7 +148,7 @@ fn starts(view: View, setting: Setting) -> Starts {
     starts
 }
 
-/// The shipped `backoff::hold`, as every platform's `start` asks it again: whether some clock lets
+/// The shipped `backoff::hold`, as every platform's `start` calls it again: whether some clock lets
 /// the slot start, and whether some clock holds it.
 pub fn verdicts(end: Option<End>) -> impl Iterator<Item = bool> {
     let clocks = [Clock::Late, Clock::Early, Clock::Behind];

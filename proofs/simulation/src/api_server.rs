@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request};
 use serde_json::Value;
 
+use crate::facts::{Facts, JobPage};
 use crate::fate::{Purpose, Twist};
 use crate::queue::Items;
 use crate::scene::{Mutant, Scene};
 use crate::table::Place;
-use crate::told::{JobPage, Told};
 use crate::wire::Answered;
 use testkit::BEARER;
 use testkit::Reply;
@@ -18,7 +18,7 @@ use testkit::kubernetes::trouble::Call;
 use testkit::kubernetes::witness::is_live_job;
 use testkit::kubernetes::{api, list};
 
-/// A coordinator sends this now.
+/// Checks a request at the moment when a coordinator sends it.
 pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> Purpose {
     let asked = Asked::read(request);
     let items = scene.items.as_ref().map(Items::sessions).unwrap_or_default();
@@ -30,7 +30,7 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
             verdicts.push(watched.create_call(asked.name(), &items));
             // A Job that it follows may be of a creation that came late, and of any generation.
             if asked.body["metadata"]["annotations"]["coordinator.dev/prev-uid"].is_null() {
-                verdicts.push(watched.goes_on(asked.name(), generation(&asked.body)));
+                verdicts.push(watched.generation(asked.name(), generation(&asked.body)));
             }
         }
         Call::Delete
@@ -109,8 +109,8 @@ pub(crate) fn carry_out(
         *newest = removed.max(*newest);
     }
     let date = http_date(scene.cluster.now());
-    let told = Told { jobs: jobs(&asked, &reply), ..Told::default() };
-    Answered { reply: reply.header("date", date), told }
+    let facts = Facts { jobs: jobs(&asked, &reply), ..Facts::default() };
+    Answered { reply: reply.header("date", date), facts }
 }
 
 /// Of a Job.

@@ -122,7 +122,7 @@ impl Member {
         }
         if let Some((_, pause)) = self.plan.freezes.filter(|(at, _)| *at == self.polls) {
             let mut scene = lock(scene);
-            scene.fault(Place::Coordinator, "frozen for a while, then goes on");
+            scene.fault(Place::Coordinator, "frozen for a while, then continues");
             if let Some(watched) = scene.watched.get_mut(&who) {
                 watched.was_frozen = true;
             }

@@ -81,7 +81,7 @@ pub(crate) fn since(pull: &Pull, rules: &Rules) -> Option<i64> {
     approved_since(pull, rules)
 }
 
-/// The same, whatever its checks say and whether or not GitHub could merge it.
+/// The same, whatever its checks and whether or not GitHub could merge it.
 pub(crate) fn approved_since(pull: &Pull, rules: &Rules) -> Option<i64> {
     let is_open = pull.state == "OPEN" && !pull.draft && !pull.fork && pull.base == "main";
     let is_held = pull.labels.iter().any(|label| BLOCKED.contains(&label.as_str()))
@@ -102,7 +102,7 @@ fn is_green(pull: &Pull, rules: &Rules) -> bool {
     let is_ignored =
         |row: &Check| rules.ignored.is_some_and(|start| Parts::of(row).name.starts_with(start));
     let rows: Vec<&Check> =
-        last_words(&pull.checks).into_iter().filter(|row| !is_ignored(row)).collect();
+        counted_runs(&pull.checks).into_iter().filter(|row| !is_ignored(row)).collect();
     let is_demanded = |row: &Check| rules.demanded.iter().any(|demand| Parts::of(row).is(demand));
     let must_pass = |row: &Check| !rules.only_required || is_required(row) || is_demanded(row);
     let succeeded = |row: &&Check| row.counted_state() == "SUCCESS";
@@ -114,21 +114,19 @@ fn is_green(pull: &Pull, rules: &Rules) -> bool {
         && is_explained
 }
 
-/// Whether the single checks must be read to know how they stand: some do not pass, names matter,
-/// or GitHub's summary is worse than they are.
+/// Whether the verdict needs the single checks: some do not pass, names matter, or GitHub's summary
+/// is worse than they are.
 pub(crate) fn needs_rows(pull: &Pull, rules: &Rules) -> bool {
     let names_matter = !rules.demanded.is_empty() || rules.ignored.is_some();
     names_matter || pull.rollup_state.is_some() || !pull.checks.iter().all(passes)
 }
 
-/// What each check says: the last of its runs that was neither skipped nor neutral, if there is
-/// one.
-fn last_words(checks: &[Check]) -> Vec<&Check> {
+/// The run that counts for each check: the last one that was neither skipped nor neutral, else the
+/// last one.
+fn counted_runs(checks: &[Check]) -> Vec<&Check> {
     let runs = by_check(checks).into_values();
-    runs.filter_map(|runs| {
-        runs.iter().rev().find(|run| says_something(run)).or(runs.last()).copied()
-    })
-    .collect()
+    runs.filter_map(|runs| runs.iter().rev().find(|run| has_verdict(run)).or(runs.last()).copied())
+        .collect()
 }
 
 /// The runs of each check, oldest first; a check run and a commit status of one name are two
@@ -146,7 +144,7 @@ pub(crate) fn by_check(checks: &[Check]) -> BTreeMap<Parts<'_>, Vec<&Check>> {
     runs
 }
 
-fn says_something(check: &Check) -> bool {
+fn has_verdict(check: &Check) -> bool {
     !["NEUTRAL", "SKIPPED"].contains(&check.counted_state())
 }
 
@@ -170,8 +168,8 @@ pub(crate) fn opinions(pull: &Pull) -> Vec<&Review> {
     last.into_values().collect()
 }
 
-/// Nobody may ask for changes, and enough must approve: the head, or with GitHub's own yes any
-/// commit.
+/// Needs enough approvals and no request for changes. Approvals count on the head, or on any commit
+/// where GitHub's own review decision is `APPROVED`.
 fn reviewed_since(pull: &Pull, rules: &Rules) -> Option<i64> {
     let opinions = opinions(pull);
     if opinions.iter().any(|review| review.state == "CHANGES_REQUESTED") {
@@ -219,7 +217,7 @@ pub(crate) fn on_base(repository: &Repository) -> BTreeMap<u64, usize> {
     times
 }
 
-/// Those whose merges the last thirty commits show: as far as GitHub is asked.
+/// Pull requests whose merges the last thirty commits show: as many as the query reads.
 pub(crate) fn recently_on_base(repository: &Repository) -> BTreeSet<u64> {
     let mut recent = repository.clone();
     let commits = recent.branches.get_mut("main").expect("the base");

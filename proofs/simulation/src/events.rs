@@ -80,7 +80,7 @@ fn to_a_live_job(scene: &mut Scene, name: &str) -> Option<&'static str> {
         }
         _ => {
             scene.cluster.suspend(name);
-            "somebody suspends a Job"
+            "a person suspends a Job"
         }
     })
 }
@@ -100,7 +100,7 @@ fn to_an_ended_job(scene: &mut Scene, name: &str) -> Option<&'static str> {
         }
         6 => {
             scene.cluster.terminate(name);
-            "somebody deletes an ended Job, a finalizer keeps it"
+            "a person deletes an ended Job, a finalizer keeps it"
         }
         7 => {
             scene.cluster.hold(name);
@@ -117,7 +117,7 @@ fn to_the_cluster(scene: &mut Scene) -> &'static str {
             if scene.cluster.nodes == Nodes::Ready {
                 scene.cluster.run_all();
             }
-            "the nodes fill up, or have room again; the Job controller stops, or goes on"
+            "the nodes fill up, or have room again; the Job controller stops, or works again"
         }
         1 => {
             let hard = scene.dice.between(0, 6);

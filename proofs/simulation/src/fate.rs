@@ -48,11 +48,11 @@ pub(crate) enum Ending {
 pub(crate) enum Twist {
     /// As it should.
     None,
-    /// A list shows what was some changes ago.
+    /// A list shows the state of some changes ago.
     Stale,
     /// A page holds two rows.
     SmallPages,
-    /// All but the first pull request of a page or a reread are null: too much was asked for.
+    /// All but the first pull request of a page or a reread are null: the query was too expensive.
     Nulls,
     /// The token of a further page is too old.
     Expired,
@@ -73,7 +73,7 @@ pub(crate) struct Fate {
     /// Until the answer is back.
     pub(crate) back: Duration,
     pub(crate) ending: Ending,
-    /// The client hears the end at once, while the request is still under way.
+    /// The client sees the connection end at once, while the request is still under way.
     pub(crate) early: bool,
 }
 
@@ -113,10 +113,10 @@ impl Fate {
                 (Twist::SmallPages, "a list comes in many small pages")
             }
             (Place::GitHub, Purpose::List | Purpose::Look | Purpose::Page) if dice.percent(40) => {
-                (Twist::Nulls, "most of an answer is null: too much was asked for")
+                (Twist::Nulls, "most of an answer is null: the query was too expensive")
             }
             (Place::GitHub, Purpose::List | Purpose::Look | Purpose::Page) => {
-                (Twist::Stale, "an answer shows what was some changes ago")
+                (Twist::Stale, "an answer shows the state of some changes ago")
             }
             (Place::GitHub, Purpose::Merge) => return Some(self.special_merge(dice)),
             (_, Purpose::List) => (Twist::SmallPages, "a list comes in many small pages"),

@@ -6,11 +6,11 @@ use http::{HeaderValue, Method, Request};
 use serde_json::Value;
 
 use crate::eligible::{self, Rules};
+use crate::facts::{Facts, Shown};
 use crate::fate::{Purpose, Twist};
 use crate::protection;
 use crate::scene::{Mutant, Scene};
 use crate::table::Place;
-use crate::told::{Shown, Told};
 use crate::wire::Answered;
 use testkit::clock::http_date;
 use testkit::limits::{self, Limits};
@@ -81,13 +81,13 @@ fn query(scene: &mut Scene, who: usize, mut body: Value, twist: Twist) -> Answer
         reply = limits::apply(&Limits::nulls(1), reply);
     }
     let rules = scene.watched.get(&who).map(|watched| watched.bounds.rules.clone());
-    let told = rules
-        .map(|rules| told(scene.github.repository(), &rules, &reply, is_first))
+    let facts = rules
+        .map(|rules| facts(scene.github.repository(), &rules, &reply, is_first))
         .unwrap_or_default();
     if let Some(now) = now {
         *scene.github.repository() = now;
     }
-    Answered { reply, told }
+    Answered { reply, facts }
 }
 
 fn shown(scene: &mut Scene, body: &Value) -> Reply {
@@ -103,8 +103,8 @@ fn shown(scene: &mut Scene, body: &Value) -> Reply {
     reply
 }
 
-/// What the answer tells, by the state of the repository that it was made from.
-fn told(repository: &Repository, rules: &Rules, reply: &Reply, is_first: bool) -> Told {
+/// The facts in an answer, by the state of the repository that it was made from.
+fn facts(repository: &Repository, rules: &Rules, reply: &Reply, is_first: bool) -> Facts {
     let answer: Value = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
     let listed = answer["data"]["repository"]["pullRequests"]["nodes"].as_array();
     let nodes: Vec<&Value> = match (listed, answer["data"].as_object()) {
@@ -122,10 +122,10 @@ fn told(repository: &Repository, rules: &Rules, reply: &Reply, is_first: bool) -
     };
     // The program takes the base's history from the first page.
     let is_first = listed.is_some() && is_first;
-    Told {
+    Facts {
         pulls: nodes.iter().filter_map(shown).collect(),
         on_base: is_first.then(|| eligible::recently_on_base(repository)),
-        ..Told::default()
+        ..Facts::default()
     }
 }
 
@@ -145,9 +145,9 @@ fn merge(
     let before = scene.github.repository().pulls.get(&number).cloned();
     reopen(scene, number, twist);
     let mut reply = rest::answer(&mut scene.github, request, &body);
-    let mut told = told_by(&reply);
+    let mut facts = facts_of_reply(&reply);
     if reply.status == 200 {
-        told.merged = Some(number);
+        facts.merged = Some(number);
         scene.counts.total("merges");
         scene.merged_by.insert((number, who));
         let pull = before.expect("a merged pull request is there");
@@ -165,10 +165,10 @@ fn merge(
         protection::enforce(scene);
         if scene.mutant == Some(Mutant::DeniesMerges) {
             reply = rest::error(409, "Head branch was modified. Review and try the merge again.");
-            told = told_by(&reply);
+            facts = facts_of_reply(&reply);
         }
     }
-    Answered { reply, told }
+    Answered { reply, facts }
 }
 
 /// What a GitHub that merges twice does first.
@@ -196,18 +196,18 @@ fn files(scene: &mut Scene, request: &Request<Bytes>) -> Answered {
     let files = pull
         .filter(|_| reply.status == 200)
         .map(|pull| (pull.number, eligible::is_protected(pull)));
-    Answered { reply, told: Told { files, ..Told::default() } }
+    Answered { reply, facts: Facts { files, ..Facts::default() } }
 }
 
-/// What any answer tells by its status and text alone.
-pub(crate) fn told_by(reply: &Reply) -> Told {
+/// The facts in any answer by its status and text alone.
+pub(crate) fn facts_of_reply(reply: &Reply) -> Facts {
     let text = String::from_utf8_lossy(&reply.body).to_lowercase();
-    let says_so = text.contains("rate limit");
+    let names_rate_limit = text.contains("rate limit");
     let rate_limited = match reply.status {
         429 => true,
-        403 | 200 => says_so,
+        403 | 200 => names_rate_limit,
         _ => false,
     };
     let base_moved = reply.status == 405 && text.contains("base branch was modified");
-    Told { rate_limited, base_moved, ..Told::default() }
+    Facts { rate_limited, base_moved, ..Facts::default() }
 }

@@ -43,7 +43,7 @@ pub(crate) fn busy(place: Place, dice: &mut Dice) -> Reply {
     }
 }
 
-/// GraphQL alone says it with status 200.
+/// GraphQL alone sends it with status 200.
 pub(crate) fn used_up(place: Place, purpose: Purpose, dice: &mut Dice) -> Reply {
     let is_graphql = matches!(purpose, Purpose::List | Purpose::Page);
     match place {
@@ -58,7 +58,7 @@ pub(crate) fn used_up(place: Place, purpose: Purpose, dice: &mut Dice) -> Reply 
     }
 }
 
-/// GitHub has done nothing, and says why.
+/// GitHub has done nothing, and the error gives the reason.
 pub(crate) fn base_moved() -> Reply {
     reply(Fault::status(405, "Base branch was modified. Review and try the merge again."))
 }

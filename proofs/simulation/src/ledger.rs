@@ -1,4 +1,4 @@
-//! What each coordinator was told and asked, and what it must not ask by it.
+//! What each coordinator has read and sent, and what it must not send after that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,18 +8,18 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::eligible::Rules;
+use crate::facts::{Facts, Shown};
 use crate::table::Place;
-use crate::told::{Shown, Told};
 use crate::{time, titles};
 
-/// How long after an answer a merge may still go by it: what is older is read again.
+/// How old an answer may be when a merge is decided by it; older ones are read again.
 const FRESH: Duration = Duration::from_secs(5);
 /// How long a call may take, and so how long after the decision it may be sent by a coordinator
 /// that was frozen in between.
 const CALL: Duration = Duration::from_secs(20);
 const BASE_SETTLES: Duration = Duration::from_secs(2);
 
-/// What ends a cycle early lets what is under way go on for so long.
+/// After SIGTERM, requests in flight have this long to end.
 const GRACE: Duration = Duration::from_millis(700);
 
 /// The end of a cycle in which no merge starts.
@@ -50,8 +50,8 @@ pub(crate) struct Watched {
     pub(crate) merged: BTreeSet<u64>,
     /// What coordinators had removed when it began, by slot the newest generation.
     removed: BTreeMap<String, u64>,
-    /// Sessions whose creation it asked for.
-    pub(crate) asked_for: BTreeSet<String>,
+    /// Sessions whose creation it requested.
+    pub(crate) requested: BTreeSet<String>,
     pub(crate) writes: u32,
     /// Its requests, by what they are for.
     pub(crate) sent: BTreeMap<(Place, &'static str), u64>,
@@ -73,7 +73,7 @@ pub(crate) struct Bounds {
     pub(crate) pause: Duration,
     /// The commit gets the title and no body.
     pub(crate) names_commits: bool,
-    /// The sessions that the roster asks for.
+    /// The sessions of the roster's slots.
     pub(crate) slots: BTreeSet<String>,
     /// It serves the items of the world's store, too.
     pub(crate) items: bool,
@@ -94,7 +94,7 @@ impl Watched {
             last_call: None,
             rate_limited: false,
             merged: BTreeSet::new(),
-            asked_for: BTreeSet::new(),
+            requested: BTreeSet::new(),
             writes: 0,
             sent: BTreeMap::new(),
             paged: 0,
@@ -103,22 +103,22 @@ impl Watched {
     }
 
     /// A whole answer has arrived.
-    pub(crate) fn told(&mut self, told: Told) {
-        if let Some(on_base) = told.on_base {
+    pub(crate) fn record(&mut self, facts: Facts) {
+        if let Some(on_base) = facts.on_base {
             self.on_base = on_base;
         }
-        for shown in told.pulls {
+        for shown in facts.pulls {
             self.shown.insert(shown.number, (shown, Instant::now()));
         }
-        if let Some((number, protected)) = told.files {
+        if let Some((number, protected)) = facts.files {
             *self.files.entry(number).or_default() |= protected;
         }
-        self.rate_limited |= told.rate_limited;
-        if let (true, Some((number, _))) = (told.base_moved, self.last_call) {
+        self.rate_limited |= facts.rate_limited;
+        if let (true, Some((number, _))) = (facts.base_moved, self.last_call) {
             self.calls.entry(number).or_default().allowed = 2;
         }
-        self.merged.extend(told.merged);
-        if let Some(page) = told.jobs {
+        self.merged.extend(facts.merged);
+        if let Some(page) = facts.jobs {
             let before = if page.is_first { 0 } else { self.paged };
             self.paged = before + page.live;
             self.listed = page.is_last.then_some(self.paged);
@@ -130,7 +130,7 @@ impl Watched {
         self.bounds.max_running.map_or(usize::MAX, |cap| cap.saturating_sub(live) as usize)
     }
 
-    /// What is wrong with any request at this moment.
+    /// The violation in any request at this moment.
     pub(crate) fn request(&self) -> Result<(), String> {
         let now = Instant::now();
         let end = self.started + self.bounds.deadline;
@@ -143,7 +143,7 @@ impl Watched {
         Ok(())
     }
 
-    /// What is wrong with a request to GitHub at this moment.
+    /// The violation in a request to GitHub at this moment.
     pub(crate) fn github_request(&self) -> Result<(), String> {
         if self.rate_limited {
             return Err("a request to GitHub after its rate limit refused one".to_owned());
@@ -156,12 +156,12 @@ impl Watched {
         if self.was_frozen { most } else { Duration::ZERO }
     }
 
-    /// What is wrong with merging this head of this pull request.
+    /// The violation in merging this head of this pull request.
     pub(crate) fn merge_call(&mut self, number: u64, call: &Value) -> Result<(), String> {
         let head = call["sha"].as_str().unwrap_or_default();
         let now = Instant::now();
         self.writes += 1;
-        let wrong = |why: String| Err(format!("it asks to merge #{number}, {why}"));
+        let wrong = |why: String| Err(format!("it sends a merge call for #{number}, {why}"));
         if self.bounds.dry_run {
             return wrong("in a dry run".to_owned());
         }
@@ -185,7 +185,7 @@ impl Watched {
             return wrong("whose commit it saw on the base".to_owned());
         }
         if self.bounds.rules.protects && self.files.get(&number) != Some(&false) {
-            return wrong("and does not know that no protected path is in it".to_owned());
+            return wrong("before it has read that no protected path is in it".to_owned());
         }
         let calls = self.calls.entry(number).or_default();
         calls.sent += 1;
@@ -214,43 +214,44 @@ impl Watched {
         Ok(())
     }
 
-    /// What is wrong with creating this session; `items` are the sessions of all items that ever
-    /// were.
+    /// The violation in creating this session; `items` are the sessions of all items that ever
+    /// existed.
     pub(crate) fn create_call(
         &mut self,
         session: &str,
         items: &BTreeSet<String>,
     ) -> Result<(), String> {
         self.writes += 1;
-        self.asked_for.insert(session.to_owned());
+        self.requested.insert(session.to_owned());
         if self.bounds.dry_run {
             return Err(format!("it creates {session} in a dry run"));
         }
         let is_item = self.bounds.items && items.contains(session);
         if !self.bounds.slots.contains(session) && !is_item {
-            return Err(format!("it creates {session}, which its roster does not ask for"));
+            return Err(format!("it creates {session}, which is not in its roster"));
         }
-        if self.asked_for.len() > self.bounds.max_spawns {
+        if self.requested.len() > self.bounds.max_spawns {
             return Err(format!("it creates {session}, which is more than max_spawns"));
         }
-        if self.asked_for.len() > self.room(0) {
+        if self.requested.len() > self.room(0) {
             return Err(format!("it creates {session}, which is more than max_running"));
         }
         Ok(())
     }
 
-    /// What is wrong with creating this session as this generation: one that dies between a removal
-    /// and a creation must not reset a slot.
-    pub(crate) fn goes_on(&self, session: &str, generation: u64) -> Result<(), String> {
+    /// The violation in creating this session as this generation: a coordinator that dies between
+    /// a removal and a creation must not reset a slot.
+    pub(crate) fn generation(&self, session: &str, generation: u64) -> Result<(), String> {
         match self.removed.get(session) {
             Some(removed) if generation <= *removed => Err(format!(
-                "it creates generation {generation} of {session}, and generation {removed} was removed before it began"
+                "it creates generation {generation} of {session}, and generation {removed} was \
+                 removed before it began"
             )),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// What is wrong with any other write.
+    /// The violation in any other write.
     pub(crate) fn other_write(&mut self, method: &Method, name: &str) -> Result<(), String> {
         self.writes += 1;
         if self.bounds.dry_run {
@@ -259,7 +260,7 @@ impl Watched {
         Ok(())
     }
 
-    /// The pull requests that it asked to merge.
+    /// The pull requests for which it sent a merge call.
     pub(crate) fn called(&self) -> impl Iterator<Item = u64> + '_ {
         self.calls.iter().filter(|(_, calls)| calls.sent > 0).map(|(number, _)| *number)
     }

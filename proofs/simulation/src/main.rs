@@ -1,11 +1,12 @@
 //! Whole cycles of the real program in virtual time, against a world in which everything goes
-//! wrong: README.md beside this file says what is simulated, and how to run it.
+//! wrong. README.md beside this folder describes what is simulated, and how to run it.
 
 mod api_server;
 mod crew;
 mod dice;
 mod eligible;
 mod events;
+mod facts;
 mod fate;
 mod hub;
 mod instead;
@@ -23,7 +24,6 @@ mod table;
 mod thrift;
 mod time;
 mod titles;
-mod told;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +33,7 @@ use std::thread;
 use play::{Outcome, play};
 use table::Counts;
 
-/// How many seeds run when nobody says.
+/// How many seeds run without `SEEDS`.
 const SEEDS: u64 = 10_000;
 
 fn number(variable: &str) -> Option<u64> {
@@ -58,7 +58,7 @@ struct Findings {
     failed: u64,
 }
 
-/// Plays seeds until there are no more; one that fails is told at once.
+/// Plays seeds until there are no more; one that fails is printed at once.
 #[expect(
     clippy::print_stdout,
     reason = "a failing seed is printed at once, not after ten thousand"
@@ -107,17 +107,14 @@ fn whatever_happens_no_agent_runs_twice_and_nothing_is_merged_that_was_not_judge
         println!("{}", row.join(" | "));
     }
     println!("{}", all.counts.lines().join("\n"));
-    assert_eq!(
-        all.failed, 0,
-        "so many of {seeds} seeds failed; the lines that begin with SEED= say which"
-    );
+    assert_eq!(all.failed, 0, "seeds failed, of {seeds}; each has a line that begins with SEED=");
     if seeds >= SEEDS {
         page::check(&all.counts);
     }
 }
 
 #[test]
-fn a_seed_always_tells_the_same_story() {
+fn a_seed_always_has_the_same_story() {
     for seed in 0..25 {
         let (once, again) =
             (play(seed, None, false), thread::spawn(move || play(seed, None, false)).join());

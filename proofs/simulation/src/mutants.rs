@@ -34,7 +34,7 @@ fn an_api_server_that_gives_a_taken_name_away_is_found_out() {
 }
 
 #[test]
-fn a_github_that_merges_another_head_than_the_one_asked_for_is_found_out() {
+fn a_github_that_merges_another_head_than_the_requested_one_is_found_out() {
     let violation = found_out(Mutant::IgnoresSha);
     assert!(violation.contains("judged"), "{violation}");
 }

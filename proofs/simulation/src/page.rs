@@ -1,4 +1,5 @@
-//! FAULTS.md: what was tried, how often, and what it cost in all. `UPDATE_FAULTS=1` writes it.
+//! FAULTS.md: the injected faults, how often, and the number of violations. `UPDATE_FAULTS=1`
+//! writes it.
 
 use std::path::Path;
 
@@ -7,17 +8,19 @@ use crate::table::Counts;
 const HEAD: &str = "\
 # Faults
 
-What was done to whole cycles of the real program, by the [simulation](proofs/simulation/README.md), and what was lost by it. A
-loss is a second agent in a slot, a live agent ended, a merge of what was not judged, a pull request merged twice, a limit of the roster
-exceeded, or a report that says what is not so. `UPDATE_FAULTS=1 bash .ci/suites/simulation.sh` writes this page; without the variable
-the suite fails when a row of it is not tried any more, or anything is lost.
+The [simulation](proofs/simulation/README.md) runs whole cycles of the real program and injects the
+faults below. A violation is a second agent in a slot, a live agent that was ended, a merge of an
+unjudged commit, a pull request merged twice, a limit of the roster exceeded, or a false report.
+`UPDATE_FAULTS=1 bash .ci/suites/simulation.sh` writes this page. Without the variable the suite
+fails when a violation occurs, or when a row of this page is not tried any more.
 
-The orders in which all this can happen are searched [exhaustively](proofs/model/README.md) in small worlds. With real processes,
-signals and locks: `cargo test --test it process_`. With a real API server: `bash .ci/suites/kubernetes.sh`.
+Other tests of the same rules: a [model](proofs/model/README.md) searches every order of events in
+small worlds, `cargo test --test it process_` uses real processes, signals and locks, and
+`bash .ci/suites/kubernetes.sh` uses a real API server.
 
 ";
 
-/// Writes the page, or sees that it still says what is tried.
+/// Writes the page, or checks that its rows are the faults that were tried.
 pub(crate) fn check(counts: &Counts) {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../FAULTS.md"));
     let rows = counts.rows();
@@ -28,7 +31,7 @@ pub(crate) fn check(counts: &Counts) {
     let page = std::fs::read_to_string(path).expect("the page is there");
     let claimed = page.lines().filter(|line| line.starts_with("| ")).skip(1).map(first_two);
     let tried: Vec<String> =
-        rows.iter().map(|[fault, how, ..]| format!("{fault} | {how}")).collect();
+        rows.iter().map(|[fault, place, ..]| format!("{fault} | {place}")).collect();
     let claimed: Vec<String> = claimed.collect();
     assert_eq!(claimed, tried, "FAULTS.md is old: UPDATE_FAULTS=1 bash .ci/suites/simulation.sh");
 }
@@ -37,7 +40,8 @@ fn written(counts: &Counts, rows: &[[String; 3]]) -> String {
     let rows = rows.iter().map(|row| format!("| {} |\n", row.join(" | ")));
     let totals = counts.lines().into_iter().map(|line| format!("- {line}\n"));
     format!(
-        "{HEAD}Lost in all of it: nothing.\n\n| Fault | How | Times |\n|---|---|--:|\n{}\nAnd in the course of it:\n\n{}",
+        "{HEAD}Violations: none.\n\n| Fault | Where | Times |\n|---|---|--:|\n{}\n\
+         In these runs:\n\n{}",
         rows.collect::<String>(),
         totals.collect::<String>()
     )

@@ -138,7 +138,7 @@ async fn befall(scene: Shared, pace: u64) {
     }
 }
 
-/// Nothing goes wrong any more: the fleet must fill up, what is eligible be merged, and then
+/// Nothing goes wrong any more: the fleet must fill up, eligible pull requests be merged, and then
 /// nothing be left to do.
 async fn calm(scene: &Shared, dice: &mut Dice, roster: &Roster) {
     events::calm_down(&mut lock(scene));

@@ -9,7 +9,7 @@ use testkit::{Check, Pull};
 /// The rules of the base.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Protection {
-    /// Approvals that it takes; 0: reviews are nobody's business.
+    /// Approvals that a merge needs; 0 demands no review.
     reviews: usize,
     /// Names of checks that must pass.
     checks: Vec<&'static str>,
@@ -70,7 +70,7 @@ fn newest(checks: &[Check]) -> Vec<&Check> {
     by_check(checks).into_values().filter_map(|runs| runs.last().copied()).collect()
 }
 
-/// Something has changed: GitHub says anew what it thinks of each open pull request.
+/// Works out GitHub's own state of each open pull request anew, after a change.
 pub(crate) fn enforce(scene: &mut Scene) {
     let protection = &scene.protection;
     let repository = scene.github.repository();

@@ -6,8 +6,8 @@ use crate::scene::Scene;
 use crate::{time, titles};
 use testkit::{Author, Check, Maker, Pull, Review};
 
-/// As many open pull requests, and as many others that GitHub still knows: a big repository is slow
-/// to show.
+/// The most open pull requests, and the most others that GitHub keeps: a big repository makes the
+/// simulation slow.
 const MAX_PULLS: usize = 6;
 
 const OF_ANOTHER_APP: [(&str, &str); 7] = [
@@ -80,7 +80,7 @@ fn review(pull: &mut Pull, dice: &mut Dice) -> &'static str {
         }
         _ => {
             pull.reviews.push(by("CHANGES_REQUESTED", "bob"));
-            "a review asks for changes"
+            "a review requests changes"
         }
     }
 }
@@ -190,7 +190,7 @@ fn to_a_pull(pull: &mut Pull, dice: &mut Dice) -> &'static str {
         6 => {
             let unknown = pull.mergeable == "UNKNOWN";
             if unknown { "MERGEABLE" } else { "UNKNOWN" }.clone_into(&mut pull.mergeable);
-            "GitHub works mergeability out, or anew"
+            "GitHub works out mergeability, or does so again"
         }
         7 => {
             "CLOSED".clone_into(&mut pull.state);
@@ -235,7 +235,7 @@ fn to_the_repository(scene: &mut Scene) -> &'static str {
             if let Some(number) = found {
                 repository.squash_merge(number, &format!("Merged by hand (#{number})"));
             }
-            "somebody else merges"
+            "another person merges"
         }
         8 => {
             repository.strict = !repository.strict;
@@ -257,7 +257,8 @@ fn to_the_repository(scene: &mut Scene) -> &'static str {
                 &format!("Taken over with its old number (#{theirs})"),
                 before,
             );
-            "the base takes over commits of another repository, whose numbers are still to come here"
+            "the base takes over commits of another repository, whose numbers are still to come \
+             here"
         }
         _ => {
             repository.archived = !repository.archived && dice.percent(50);

@@ -22,16 +22,16 @@ pub(crate) const NAME: &str = "queue";
 /// Attempts at an item before a person must look at it.
 pub(crate) const MAX_ATTEMPTS: u32 = 11;
 
-/// More runs than any list shows.
+/// More runs than a list shows.
 const OLD_ATTEMPTS: u32 = 10;
 
 /// The item that had all these before the world began.
 const OLD: &str = "old";
 
-/// How many earlier states a look may show.
+/// How many earlier states a read may show.
 const MEMORY: usize = 8;
 
-/// Items of a world, and what is known of them to nobody but the simulation.
+/// Items of a world, with what only the simulation may read.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
     tasks: BTreeMap<String, Task>,
@@ -81,7 +81,7 @@ impl Items {
         open.map(|(id, _)| id.clone()).filter(|id| !is_live(&session(id))).collect()
     }
 
-    /// What is wrong with this agent of this generation and attempt. That a node starts the pod of
+    /// The violation in this agent of this generation and attempt. That a node starts the pod of
     /// one Job again is not the work of the coordinator.
     fn started(
         &mut self,
@@ -147,7 +147,8 @@ pub(crate) fn draw(scene: &mut Scene, dice: &mut Dice) {
     let item = |attempt: u32| json!({"role": "builder", "id": OLD, "attempt": attempt});
     let runs: Vec<Value> = (1..=OLD_ATTEMPTS)
         .map(|attempt| {
-            json!({"gen": attempt, "outcome": "failed", "exit": 1, "started": attempt, "finished": attempt + 1,
+            json!({"gen": attempt, "outcome": "failed", "exit": 1, "started": attempt,
+                "finished": attempt + 1,
                 "item": item(attempt)})
         })
         .collect();
@@ -156,9 +157,11 @@ pub(crate) fn draw(scene: &mut Scene, dice: &mut Dice) {
     let labels = json!({"coordinator.dev/fleet": "demo", "coordinator.dev/register": "demo"});
     let map = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": session(OLD), "uid": uid, "resourceVersion": revision, "labels": labels},
+        "metadata": {"name": session(OLD), "uid": uid, "resourceVersion": revision,
+            "labels": labels},
         "data": {
-            "generation": OLD_ATTEMPTS.to_string(), "item": item(OLD_ATTEMPTS).to_string(), "started": started,
+            "generation": OLD_ATTEMPTS.to_string(), "item": item(OLD_ATTEMPTS).to_string(),
+            "started": started,
             "left": "", "runs": Value::Array(runs).to_string(),
         },
     });
@@ -280,7 +283,7 @@ fn luck(scene: &mut Scene, is_write: bool) -> (Luck, Duration) {
         (1, true) => (Luck::AnswerLost, "a write to the store is carried out, and its answer lost"),
         (_, true) => (Luck::Fails, "a write to the store fails"),
         (1, false) => (Luck::Fails, "the store cannot be read"),
-        (_, false) => (Luck::Stale, "the store shows what was some changes ago"),
+        (_, false) => (Luck::Stale, "the store shows the state of some changes ago"),
     };
     scene.fault(Place::Store, name);
     let late = scene.dice.seconds(1, 15);

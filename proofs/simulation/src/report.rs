@@ -1,4 +1,4 @@
-//! What a coordinator says that it did, compared with what it did.
+//! Compares a coordinator's report with what it did.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,15 @@ use crate::ledger::Watched;
 use crate::scene::Scene;
 use crate::table::Place;
 
-/// What may be said of a pull request that is merged, and whose merge one did not hear of.
+/// Reasons that a report may give for a pull request that is merged, when the answer was lost.
 const AFTER_A_MERGE: [&str; 3] = ["merge_outcome_unknown", "not_mergeable", "already_merged"];
 
 /// A coordinator has ended by itself, with this report.
 pub(crate) fn check(scene: &mut Scene, who: usize, cycle: &CycleId, report: &Report) {
     let merge = &report.merge.body;
     scene.note(&format_args!(
-        "coordinator {who}: {}, started {}, running already {}, held {}, failed {}, merged {}, skipped {}, failed {}",
+        "coordinator {who}: {}, started {}, running already {}, held {}, failed {}, merged {}, \
+         skipped {}, failed {}",
         report.status.word(),
         report.spawn.body.spawned.len(),
         report.spawn.body.already_running.len(),
@@ -36,87 +37,89 @@ pub(crate) fn check(scene: &mut Scene, who: usize, cycle: &CycleId, report: &Rep
     }
     over_the_cap(scene, who, report);
     if !report.dry_run {
-        for lie in lies(scene, who, cycle, report) {
-            scene.violate(&format_args!("coordinator {who} reports wrongly: {lie}"));
+        for claim in false_claims(scene, who, cycle, report) {
+            scene.violate(&format_args!("coordinator {who} reports wrongly: {claim}"));
         }
     }
 }
 
-/// With a list, what is live in it takes its part of `max_running`; without one nobody knows, and
-/// each start looks.
+/// With a list, its live sessions count against `max_running`. Without one their number is unknown,
+/// and each start looks its slot up.
 fn over_the_cap(scene: &mut Scene, who: usize, report: &Report) {
     let watched = &scene.watched[&who];
     let live =
         watched.listed.filter(|_| report.inventory.outcome == StepOutcome::Ok).unwrap_or_default();
-    let (asked_for, room) = (watched.asked_for.len(), watched.room(live));
-    if asked_for > room {
+    let (requested, room) = (watched.requested.len(), watched.room(live));
+    if requested > room {
         scene.violate(&format_args!(
-            "coordinator {who} creates {asked_for} sessions, and max_running left room for {room}"
+            "coordinator {who} creates {requested} sessions, and max_running left room for {room}"
         ));
     }
 }
 
-fn lies(scene: &Scene, who: usize, cycle: &CycleId, report: &Report) -> Vec<String> {
+fn false_claims(scene: &Scene, who: usize, cycle: &CycleId, report: &Report) -> Vec<String> {
     let watched = &scene.watched[&who];
-    let mut lies = of_sessions(scene, watched, cycle, report);
-    lies.extend(of_merges(scene, watched, &report.merge.body));
-    lies.extend(of_what_it_merged(scene, who, &report.merge.body));
-    lies.extend(of_requests(watched, report));
-    lies
+    let mut claims = of_sessions(scene, watched, cycle, report);
+    claims.extend(of_merges(scene, watched, &report.merge.body));
+    claims.extend(of_what_it_merged(scene, who, &report.merge.body));
+    claims.extend(of_requests(watched, report));
+    claims
 }
 
 fn of_sessions(scene: &Scene, watched: &Watched, cycle: &CycleId, report: &Report) -> Vec<String> {
     let spawn = &report.spawn.body;
-    let mut lies = Vec::new();
+    let mut claims = Vec::new();
     let name = |slot: &coordinator_core::fleet::Slot| slot.session_name(&report.fleet);
     for spawned in &spawn.spawned {
         let session = name(&spawned.target.slot);
         if !scene.created.contains(&(session.clone(), cycle.0.clone())) {
-            lies.push(format!("{session} started, which it never did"));
+            claims.push(format!("{session} started, which it never did"));
         }
     }
-    let mut told: BTreeSet<String> =
+    let mut reported: BTreeSet<String> =
         spawn.spawned.iter().map(|spawned| name(&spawned.target.slot)).collect();
-    told.extend(spawn.already_running.iter().map(|target| name(&target.slot)));
-    told.extend(spawn.held.iter().map(|(target, _)| name(&target.slot)));
-    told.extend(spawn.failed.iter().map(|failure| name(&failure.target.slot)));
-    let untold = watched.asked_for.difference(&told);
-    lies.extend(untold.map(|session| format!("nothing of {session}, which it asked for")));
+    reported.extend(spawn.already_running.iter().map(|target| name(&target.slot)));
+    reported.extend(spawn.held.iter().map(|(target, _)| name(&target.slot)));
+    reported.extend(spawn.failed.iter().map(|failure| name(&failure.target.slot)));
+    let missing = watched.requested.difference(&reported);
+    claims.extend(
+        missing.map(|session| format!("nothing of {session}, whose creation it requested")),
+    );
     let inventory = &report.inventory.body;
     let of_items: u32 = inventory.sources.iter().filter_map(|source| source.running).sum();
-    let said = inventory.running.map(|running| running + of_items);
+    let claimed = inventory.running.map(|running| running + of_items);
     let is_whole = report.inventory.outcome == StepOutcome::Ok
         && watched.bounds.items != inventory.sources.is_empty();
-    if is_whole && said != watched.listed {
+    if is_whole && claimed != watched.listed {
         let listed = watched.listed;
-        lies.push(format!("{said:?} live sessions, and the list showed {listed:?}"));
+        claims.push(format!("{claimed:?} live sessions, and the list showed {listed:?}"));
     }
-    lies
+    claims
 }
 
 fn of_merges(scene: &Scene, watched: &Watched, merge: &MergeReport) -> Vec<String> {
-    let mut lies = Vec::new();
+    let mut claims = Vec::new();
     for merged in &merge.merged {
         if scene.merged.get(&merged.number) != Some(&merged.head) {
-            lies.push(format!("#{} merged at {}, which it is not", merged.number, merged.head));
+            claims.push(format!("#{} merged at {}, which it is not", merged.number, merged.head));
         }
     }
-    let said: BTreeSet<u64> = merge.merged.iter().map(|merged| merged.number).collect();
-    for number in watched.merged.difference(&said) {
-        lies.push(format!("nothing of #{number}, which GitHub told it is merged"));
+    let claimed: BTreeSet<u64> = merge.merged.iter().map(|merged| merged.number).collect();
+    for number in watched.merged.difference(&claimed) {
+        claims.push(format!("nothing of #{number}, which GitHub's answer shows as merged"));
     }
     let skipped = merge.skipped.iter().chain(&merge.failed).map(|skip| skip.number);
-    let known: BTreeSet<u64> = said.iter().copied().chain(skipped).collect();
-    lies.extend(
+    let named: BTreeSet<u64> = claimed.iter().copied().chain(skipped).collect();
+    claims.extend(
         watched
             .called()
-            .filter(|number| !known.contains(number))
-            .map(|number| format!("nothing of #{number}, which it asked to merge")),
+            .filter(|number| !named.contains(number))
+            .map(|number| format!("nothing of #{number}, for which it sent a merge call")),
     );
-    lies
+    claims
 }
 
-/// What its own calls have merged is merged, or may be, or cannot be merged any more.
+/// What its own calls have merged must be reported as merged, perhaps merged, or not mergeable.
 fn of_what_it_merged(scene: &Scene, who: usize, merge: &MergeReport) -> Vec<String> {
     let skipped = merge.skipped.iter().chain(&merge.failed);
     let wrong = skipped.filter(|skip| {
@@ -133,13 +136,13 @@ fn of_requests(watched: &Watched, report: &Report) -> Vec<String> {
     let sent = |place: Place| -> u64 {
         watched.sent.iter().filter(|((of, _), _)| *of == place).map(|(_, times)| *times).sum()
     };
-    let said =
+    let claimed =
         [(Place::GitHub, report.requests.github), (Place::Kubernetes, report.requests.platform)];
     let was_cut_off = watched.was_frozen || watched.interrupted.is_some();
-    let wrong = said
+    let wrong = claimed
         .into_iter()
-        .filter(|(place, said)| sent(*place) > *said || !was_cut_off && sent(*place) != *said);
+        .filter(|(place, count)| sent(*place) > *count || !was_cut_off && sent(*place) != *count);
     wrong
-        .map(|(place, said)| format!("{said} requests to {place:?}, and sent {}", sent(place)))
+        .map(|(place, count)| format!("{count} requests to {place:?}, and sent {}", sent(place)))
         .collect()
 }

@@ -97,7 +97,7 @@ fn restrained(spec: &SessionSpec, backoff_base: u64, min_interval: u64) -> Sessi
     }
 }
 
-/// The same with other counts: somebody has edited it.
+/// The same with other counts, as after an edit.
 pub(crate) fn again(roster: &Roster, dice: &mut Dice) -> Roster {
     let mut roster = roster.clone();
     for role in &mut roster.roles {

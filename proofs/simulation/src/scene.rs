@@ -25,17 +25,17 @@ const MEMORY: usize = 6;
 pub(crate) enum Mutant {
     /// The API server deletes by name, whatever the uid.
     IgnoresUid,
-    /// The API server says that it wrote the ledger, and did not.
+    /// The API server answers that it wrote the ledger, and did not.
     ForgetsLedger,
     /// The API server creates a Job though its name is taken.
     IgnoresTakenNames,
-    /// GitHub merges whatever the head is by now.
+    /// GitHub merges whatever the head is at that moment.
     IgnoresSha,
-    /// GitHub merges a second time what is merged.
+    /// GitHub merges a merged pull request a second time.
     MergesTwice,
     /// GitHub merges once more where one merge call reaches it twice.
     MergesDoubledCalls,
-    /// GitHub merges, and says that it did not.
+    /// GitHub merges, and answers that it did not.
     DeniesMerges,
     /// GitHub shows pull requests as if their branches had no rules.
     HidesRules,
@@ -43,7 +43,7 @@ pub(crate) enum Mutant {
     HidesFailures,
     /// GitHub never works out whether anything can be merged.
     NeverDecides,
-    /// One session less than the roster says may be live.
+    /// The cap is one session lower than in the roster.
     LowersCap,
     /// A register is replaced whatever its version is, and created where it is there.
     ComparesNothing,
@@ -55,7 +55,7 @@ pub(crate) enum Mutant {
     RecountsAttempts,
     /// The source is read before the sessions, and a register replaced whatever its version is.
     ReadsSourcesFirst,
-    /// What was decided on one version of an item is written over any other.
+    /// An effect decided on one version of an item is written over any other.
     WritesStaleEffects,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Scene {
     pub(crate) numbers: u64,
     /// By the coordinator's number.
     pub(crate) watched: BTreeMap<usize, Watched>,
-    /// Sessions that were really created, with the cycle that asked for them.
+    /// Sessions that were really created, with the cycle that requested them.
     pub(crate) created: BTreeSet<(String, String)>,
     /// The newest generation of each slot that a coordinator removed.
     pub(crate) removed: BTreeMap<String, u64>,
@@ -177,7 +177,7 @@ pub(crate) fn lock(scene: &Shared) -> MutexGuard<'_, Scene> {
     scene.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The story of a seed: its hash, and where somebody wants to read it, the story.
+/// The story of a seed: its hash, and with `shown` every line on stderr.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trace {
     hash: u64,
@@ -190,7 +190,7 @@ impl Trace {
     }
 
     /// FNV-1a over the time and the line.
-    #[expect(clippy::print_stderr, reason = "the story of one seed is asked for")]
+    #[expect(clippy::print_stderr, reason = "SEED prints the story of one seed")]
     fn add(&mut self, what: &dyn Display) {
         let time = time::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let line = format!("{}.{:03} {what}", time::seconds(), time.subsec_millis());

@@ -1,4 +1,4 @@
-//! What was done to the program, and how often.
+//! The faults that the program met, and how often.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// How it is done, for the table.
-    fn how(self) -> &'static str {
+    /// The place, for the table.
+    fn word(self) -> &'static str {
         match self {
-            Self::Coordinator => "done to a running coordinator",
+            Self::Coordinator => "in a running coordinator",
             Self::GitHub => "on the way to GitHub",
             Self::Kubernetes => "on the way to the API server",
             Self::Store => "on the way to the store of work items",
@@ -50,15 +50,15 @@ impl Counts {
         }
     }
 
-    /// The rows of the page: fault, how and times.
+    /// The rows of the page: fault, place and times.
     pub(crate) fn rows(&self) -> Vec<[String; 3]> {
         let row = |((place, name), times): (&(Place, &str), &u64)| {
-            [(*name).to_owned(), place.how().to_owned(), times.to_string()]
+            [(*name).to_owned(), place.word().to_owned(), times.to_string()]
         };
         self.faults.iter().map(row).collect()
     }
 
-    /// What happened besides.
+    /// What else happened.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.totals.iter().map(|(name, times)| format!("{name}: {times}")).collect()
     }

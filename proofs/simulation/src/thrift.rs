@@ -1,4 +1,4 @@
-//! What a cycle may ask that has nothing to do: as README.md counts it.
+//! How many requests a cycle with nothing to do may send, as README.md counts them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -11,10 +11,10 @@ use crate::table::Place;
 use crate::time;
 use testkit::kubernetes::witness::is_live_job;
 
-/// How many pull requests one question reads again.
+/// How many pull requests one query rereads.
 const TOGETHER: u64 = 50;
 
-/// Of every roster.
+/// The same in every roster.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The grace period of a pod, and five minutes.
@@ -26,12 +26,12 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 /// The requests of a cycle, by what they are for.
 pub(crate) type Sent = BTreeMap<(Place, &'static str), u64>;
 
-/// The most that a cycle by these rules asks of the world as it is.
+/// The most requests that a cycle by these rules sends to the world as it is.
 pub(crate) fn most(scene: &mut Scene, rules: &Rules) -> Sent {
     let mut most = Sent::from([((Place::GitHub, "list"), 1), ((Place::Kubernetes, "Jobs"), 1)]);
     most.insert((Place::Kubernetes, "registers"), u64::from(scene.items.is_some()));
     let now = time::seconds();
-    // How sessions have ended is asked once for all; why others are stuck, too.
+    // One list of pods shows how all sessions ended; one more shows why others are stuck.
     let clock = scene.cluster.now();
     let jobs = &scene.cluster.namespace().jobs;
     let has_ended = jobs.values().any(|job| !is_live_job(job));
@@ -77,7 +77,7 @@ fn is_stuck(job: &Value, now: SystemTime) -> bool {
         || failing.is_some_and(|failing| is_past(&failing["lastTransitionTime"], TERMINATION))
 }
 
-/// What is more than that, or less than the one list of each.
+/// The requests, when they are more than that or lack one of the lists.
 pub(crate) fn excess(sent: &Sent, most: &Sent) -> Option<String> {
     let allowed = |key: &(Place, &'static str)| most.get(key).copied().unwrap_or_default();
     let is_thrifty = sent.iter().all(|(key, times)| *times <= allowed(key));

@@ -43,7 +43,7 @@ pub(crate) fn believed() -> SystemTime {
     if skew < 0 { now() - span } else { now() + span }
 }
 
-/// Whatever `work` reads from [`believed`] is so many seconds wrong.
+/// Makes every time that `work` reads from [`believed`] wrong by this many seconds.
 pub(crate) fn skewed<T>(seconds: i64, work: impl FnOnce() -> T) -> T {
     let before = SKEW.replace(seconds);
     let result = work();

@@ -23,13 +23,14 @@ pub(crate) const UNKIND: [&str; 20] = [
     "pay\u{202e}daol\u{200b} [skip\u{200b} ci]",
     "Like the other one (#7)",
     " \u{200b} ",
-    "A title that goes on, and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, \
-     and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, and \
-     on, and on, and on, and on, and on, and on, and on, and on, and on [skip ci]",
+    "A title that goes on, and on, and on, and on, and on, and on, and on, and on, and on, \
+     and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, \
+     and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, and on, \
+     and on, and on [skip ci]",
 ];
 
-/// More than GitHub's longest title and a number.
-const LONGEST: usize = 256 + 16;
+/// In characters: GitHub's limit for a title, and room for the number that is added.
+const MAX_TITLE: usize = 256 + 16;
 
 /// The word in front, alone or with a sign after it, or in brackets at the end.
 pub(crate) fn is_work_in_progress(title: &str) -> bool {
@@ -53,8 +54,7 @@ fn without_joints(title: &str) -> String {
         .collect()
 }
 
-/// What is wrong with the commit that a merge call asks for, where the pull request was shown under
-/// this title.
+/// The flaw in the commit of a merge call, for a pull request that was shown under this title.
 pub(crate) fn flaw(call: &Value, number: u64, shown: &str, is_own: bool) -> Result<(), String> {
     let given = call["commit_title"].as_str();
     let usual = format!("{shown} (#{number})");
@@ -62,7 +62,7 @@ pub(crate) fn flaw(call: &Value, number: u64, shown: &str, is_own: bool) -> Resu
     if is_own && (given.is_none() || call["commit_message"] != "") {
         return Err("without a title of its own, or with a body".to_owned());
     }
-    if !title.ends_with(&format!("(#{number})")) || title.chars().count() > LONGEST {
+    if !title.ends_with(&format!("(#{number})")) || title.chars().count() > MAX_TITLE {
         return Err(format!("as {title:?}, which does not end in its number, or is too long"));
     }
     if title.chars().any(is_hidden) || keeps_ci_from_running(title) {
@@ -76,8 +76,9 @@ pub(crate) fn flaw(call: &Value, number: u64, shown: &str, is_own: bool) -> Resu
 }
 
 fn is_hidden(c: char) -> bool {
-    let hides = matches!(c, '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}');
-    c.is_control() || hides || matches!(c, '\u{202a}'..='\u{202e}')
+    let has_no_width = matches!(c, '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2060}'..='\u{206f}');
+    let turns = matches!(c, '\u{202a}'..='\u{202e}');
+    c.is_control() || has_no_width || turns || matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 
 /// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs>, and

@@ -14,10 +14,10 @@ use octocrab::OctoBody;
 use tokio::sync::oneshot;
 use tower::{BoxError, Service};
 
+use crate::facts::Facts;
 use crate::fate::{Ending, Fate};
 use crate::scene::{Scene, Shared, lock};
 use crate::table::Place;
-use crate::told::Told;
 use crate::{api_server, hub};
 use testkit::Reply;
 use testkit::clock::http_date;
@@ -30,7 +30,7 @@ pub(crate) type Arriving = StreamBody<Chunks>;
 /// What a server makes of a request.
 pub(crate) struct Answered {
     pub(crate) reply: Reply,
-    pub(crate) told: Told,
+    pub(crate) facts: Facts,
 }
 
 /// GitHub, as this coordinator reaches it.
@@ -109,7 +109,7 @@ async fn exchange(line: Line, request: Request<Bytes>) -> Result<Response<Arrivi
     }
     let answered = if early {
         tokio::time::sleep(back).await;
-        Answered { reply: Reply::new(500, ""), told: Told::default() }
+        Answered { reply: Reply::new(500, ""), facts: Facts::default() }
     } else {
         answer.await?
     };
@@ -125,7 +125,7 @@ async fn carry_out(
 ) {
     let Line { scene, place, who } = line;
     sleep(fate.there).await;
-    let mut answered = Answered { reply: Reply::new(500, ""), told: Told::default() };
+    let mut answered = Answered { reply: Reply::new(500, ""), facts: Facts::default() };
     for _ in 0..fate.times {
         let mut scene = lock(&scene);
         answered = match place {
@@ -139,7 +139,7 @@ async fn carry_out(
         scene.inspect();
     }
     sleep(fate.back).await;
-    // Nobody waits any more: the client has given up, or died.
+    // The client has given up, or died.
     let _ = send.send(answered);
 }
 
@@ -154,24 +154,24 @@ async fn sleep(time: Duration) {
 fn arrive(line: &Line, ending: Ending, answered: Answered) -> Result<Response<Arriving>, BoxError> {
     let (place, who) = (line.place, line.who);
     let mut scene = lock(&line.scene);
-    let (reply, told, whole) = match ending {
-        Ending::Whole => (answered.reply, answered.told, true),
-        Ending::CutOff => (answered.reply, Told::default(), false),
+    let (reply, facts, whole) = match ending {
+        Ending::Whole => (answered.reply, answered.facts, true),
+        Ending::CutOff => (answered.reply, Facts::default(), false),
         Ending::Instead(reply) => {
-            let told = match place {
-                Place::Kubernetes => Told::default(),
+            let facts = match place {
+                Place::Kubernetes => Facts::default(),
                 Place::GitHub | Place::Store | Place::World | Place::Coordinator => {
-                    hub::told_by(&reply)
+                    hub::facts_of_reply(&reply)
                 }
             };
-            (reply, told, true)
+            (reply, facts, true)
         }
         Ending::Silence | Ending::Reset => return Err(reset()),
     };
     let status = reply.status;
     scene.note(&format_args!("{who} < {status}{}", if whole { "" } else { ", cut off" }));
     if let Some(watched) = scene.watched.get_mut(&who) {
-        watched.told(told);
+        watched.record(facts);
     }
     Ok(response(&scene, place, reply, whole))
 }
@@ -180,7 +180,7 @@ fn reset() -> BoxError {
     io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer").into()
 }
 
-/// What the world made of a request says when; what comes from the wire says it now.
+/// An answer of the world has its own date; one that comes from the wire has the date of now.
 fn response(scene: &Scene, place: Place, reply: Reply, whole: bool) -> Response<Arriving> {
     let mut response = Response::builder().status(reply.status);
     let now = match place {

@@ -13,7 +13,7 @@ use coordinator_core::report::{Advice, Cause, EndpointHealth, NotMerged, Report,
 
 const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What may help, never done by the coordinator itself (R1-065).
+/// What may help; the coordinator never does it itself.
 pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
     let mut advice = Vec::new();
     let mut say = |signal: String, action: String| advice.push(Advice { signal, action });

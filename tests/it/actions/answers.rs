@@ -1,4 +1,4 @@
-//! What GitHub refuses, and what the report then says.
+//! Refusals of GitHub, and the report that follows.
 
 use super::Fleet;
 use testkit::{Fault, Route};
@@ -62,7 +62,7 @@ fn a_failed_dispatch_holds_the_rest_of_its_role() {
 }
 
 #[test]
-fn a_rate_limit_puts_off_the_rest_and_the_exit_code_says_so() {
+fn a_rate_limit_defers_the_rest_with_its_own_exit_code() {
     for fault in [
         Fault::primary_rate_limit(403, 600),
         Fault::primary_rate_limit(429, 600),
@@ -74,7 +74,7 @@ fn a_rate_limit_puts_off_the_rest_and_the_exit_code_says_so() {
         assert_eq!(cycle.finished.code, Some(75), "{}", cycle.finished.stdout);
         assert!(cycle.held().iter().all(|(_, reason)| reason == "quota"), "{:?}", cycle.held());
         assert_eq!(cycle.held().len(), 12);
-        assert!(cycle.dispatches() <= 8, "only those that were under way: {:?}", cycle.asked);
+        assert!(cycle.dispatches() <= 8, "only those already in flight: {:?}", cycle.asked);
         assert!(cycle.step("spawn")["rate_limit"]["resets_at"].is_string());
         assert_eq!(cycle.finished.json()["status"], "degraded");
     }
@@ -93,7 +93,7 @@ fn requests_that_the_hour_no_longer_has_are_not_sent() {
 }
 
 #[test]
-fn the_budget_of_a_cycle_binds_half_way_and_the_next_cycle_goes_on() {
+fn the_request_budget_ends_a_cycle_early_and_the_next_cycle_does_the_rest() {
     let fleet = Fleet::with(9, "max_requests = 10", "");
     let cycle = fleet.cycle();
     assert_eq!(cycle.slots("spawned").len(), 4, "{:?}", cycle.asked);

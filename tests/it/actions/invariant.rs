@@ -1,6 +1,6 @@
-//! Any interleaving of cycles, admissions, runners, people and trouble: never two admitted sessions
-//! of a slot. The witness is the world's (`tests/world/actions/witness.rs`); dropping the fake
-//! fails the test when it saw something.
+//! Any interleaving of cycles, admissions, runners, people and faults: never two admitted sessions
+//! of a slot. The witness is `crates/testkit/src/actions/witness.rs`; dropping the fake fails the
+//! test when it has found a violation.
 
 use super::Fleet;
 use crate::coordinator;
@@ -28,7 +28,7 @@ impl Dice {
 const STEPS: usize = 45;
 const DEFAULTS: &str = "backoff_base = \"0s\"\nmin_runtime = \"0s\"";
 
-/// What happens next. Time goes on by itself, a minute or so at a time.
+/// The next event. Time advances by itself, about a minute at a time.
 fn step(fleet: &Fleet, dice: &mut Dice) {
     match dice.roll(10) {
         0..=1 => overlapping_cycles(fleet, dice),
@@ -122,7 +122,7 @@ fn settles(fleet: &Fleet, slots: u64) {
 }
 
 #[test]
-fn no_slot_ever_has_two_sessions_past_the_gate_and_the_fleet_fills_when_the_trouble_is_over() {
+fn no_slot_has_two_admitted_sessions_and_the_fleet_fills_after_the_faults() {
     for seed in 1..=4_u64 {
         let (fleet, mut dice) =
             (Fleet::with(3, "", DEFAULTS), Dice(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed)));

@@ -54,7 +54,7 @@ fn sessions_of_a_role_that_is_gone_and_runs_started_by_hand_are_named_and_left_a
         let id = actions.add_live("demo", "ui-builder-s0", 10, now);
         actions.run(id).title = "\u{1b}[31mtry it\n::error::x ##[error]y".to_owned();
         actions.run(id).group = None;
-        // No session of the witness's: somebody else's experiment.
+        // A run of another workflow, which the witness ignores.
         actions.run(id).inputs.clear();
         actions.take_breaches()
     });
@@ -133,7 +133,7 @@ fn a_session_that_failed_backs_off_and_one_that_went_well_does_not() {
     assert_eq!(
         ended("cancelled", 300),
         started,
-        "a person stopped it: it says nothing about the agent"
+        "a person stopped it, so it is not the agent's failure"
     );
     assert_eq!(ended("skipped", 5), started, "it was not admitted: it was not a session");
 }
@@ -147,7 +147,7 @@ fn an_agent_that_is_cancelled_at_its_time_limit_has_timed_out() {
 }
 
 #[test]
-fn what_was_cancelled_while_it_waited_is_no_session() {
+fn a_run_that_was_cancelled_while_it_waited_is_not_a_session() {
     let fleet = Fleet::of(1);
     fleet.cycle();
     let id = fleet.queued()[0];

@@ -40,7 +40,7 @@ impl Queue {
         Self::of(0)
     }
 
-    /// With a role of so many slots beside the tasks.
+    /// With a role of `count` slots beside the tasks.
     fn of(count: u32) -> Self {
         let fleet = Fleet::with(count, "", DEFAULTS);
         let variable = |_: &str| None;
@@ -53,7 +53,7 @@ impl Queue {
 
     fn platform(&self) -> Platform {
         let PlatformKind::GithubActions(actions) = &self.roster.platform.kind else {
-            panic!("the roster says so")
+            panic!("the roster has another platform")
         };
         let settings = Settings {
             fleet: self.roster.fleet.clone(),
@@ -90,7 +90,7 @@ impl Queue {
         self.platform().list().await.expect("it can be listed")
     }
 
-    /// What the source wants by what a platform shows now, and that platform.
+    /// The source's wants by the platform's current list, and that platform.
     async fn plan(&self) -> (Platform, Vec<Want>) {
         let platform = self.platform();
         let listing = platform.list().await.expect("it can be listed");
@@ -191,7 +191,8 @@ async fn the_life_of_a_task_started_failed_tried_again_superseded_and_done() {
     queue.runs_and_ends("failure");
     let (admission, step) = queue.admission();
     assert_eq!(admission, Admission::Skip);
-    let sentence = "skip: superseded: session 2 of the item ran since this start was planned, and the next cycle plans anew: ";
+    let sentence = "skip: superseded: session 2 of the item ran since this start was planned, and \
+        the next cycle plans anew: ";
     assert!(step.stdout.starts_with(sentence), "{}", step.stdout);
 
     assert_eq!(started(&queue.cycle().await), task("bd-4jz", 3, 3));
@@ -214,7 +215,8 @@ async fn the_life_of_a_task_started_failed_tried_again_superseded_and_done() {
     });
     let title = |generation: u64| {
         format!(
-            "coord demo {slot} g{generation} cc1;role=ui_builder;attempt={generation};limit=7200;id=bd-4jz"
+            "coord demo {slot} g{generation} \
+             cc1;role=ui_builder;attempt={generation};limit=7200;id=bd-4jz"
         )
     };
     let expected = [(1, "failure"), (2, "failure"), (2, "skipped"), (3, "success")];
@@ -342,7 +344,7 @@ async fn a_dispatch_that_arrives_after_its_ticket_has_expired_does_not_run() {
 }
 
 #[tokio::test]
-async fn while_the_list_is_behind_nothing_runs_twice_and_afterwards_all_goes_on() {
+async fn while_the_list_lags_nothing_runs_twice_and_then_the_fleet_fills() {
     let queue = Queue::new();
     queue.open("1");
     queue.fleet.actions(|actions, _| actions.index.lags = true);
@@ -393,8 +395,7 @@ async fn a_session_that_the_plans_list_did_not_show_is_found_however_far_behind_
 }
 
 #[tokio::test]
-async fn generations_that_begin_anew_because_runs_were_deleted_are_not_mistaken_for_those_of_before()
- {
+async fn generations_that_restart_after_runs_were_deleted_are_distinct_from_the_old_ones() {
     let queue = Queue::new();
     queue.open("1");
     queue.cycle().await;
@@ -412,7 +413,7 @@ async fn generations_that_begin_anew_because_runs_were_deleted_are_not_mistaken_
 }
 
 #[tokio::test]
-async fn a_run_that_a_person_starts_again_is_no_further_session_and_stays_a_record() {
+async fn a_run_that_a_person_reruns_is_not_another_session_and_stays_a_record() {
     let queue = Queue::new();
     queue.open("1");
     queue.cycle().await;
@@ -425,7 +426,7 @@ async fn a_run_that_a_person_starts_again_is_no_further_session_and_stays_a_reco
 }
 
 #[tokio::test]
-async fn a_workflow_of_before_goes_on_with_roles_and_takes_no_items() {
+async fn a_workflow_of_an_older_version_runs_roles_and_refuses_items() {
     let queue = Queue::of(1);
     queue.fleet.actions(|actions, _| *actions.sessions() = Workflow::of_sessions_before_items());
     queue.open("1");

@@ -101,7 +101,7 @@ fn jobs_that_cannot_be_read_leave_the_history_unknown() {
 }
 
 #[test]
-fn a_list_beyond_the_budget_fails_and_says_which_key() {
+fn a_list_beyond_the_budget_fails_and_names_the_key() {
     let fleet = Fleet::with(2, "max_requests = 10", "time_limit = \"4days\"");
     fleet.actions(|actions, now| {
         for number in 0..1_200 {
@@ -122,7 +122,7 @@ fn a_list_beyond_the_budget_fails_and_says_which_key() {
 }
 
 #[test]
-fn a_repository_without_the_workflow_says_how_to_get_it() {
+fn a_missing_workflow_is_reported_with_the_command_that_writes_it() {
     let fleet = Fleet::of(1);
     fleet.actions(|actions, _| actions.workflows.clear());
     let cycle = fleet.cycle();
@@ -131,7 +131,7 @@ fn a_repository_without_the_workflow_says_how_to_get_it() {
 }
 
 #[test]
-fn without_a_token_agents_fail_and_say_what_is_missing() {
+fn without_a_token_agents_fail_and_the_report_names_the_token() {
     let fleet = Fleet::of(1);
     let program =
         crate::coordinator(&fleet.workplace).args(super::AGENTS).without_env("GITHUB_TOKEN");

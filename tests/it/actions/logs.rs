@@ -57,7 +57,7 @@ fn a_log_in_clear_from_elsewhere_is_refused() {
 }
 
 #[test]
-fn a_session_that_goes_on_has_a_page_and_no_log_yet() {
+fn a_live_session_has_a_page_and_no_log_yet() {
     let fleet = Fleet::of(1);
     fleet.live("ui-builder-s0");
     for arguments in [&["logs", "ui-builder-s0"][..], &["logs", "demo-ui-builder-s0", "--follow"]] {
@@ -80,7 +80,7 @@ fn a_generation_or_slot_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn sessions_tell_how_each_ended() {
+fn sessions_lists_how_each_session_ended() {
     let fleet = Fleet::of(3);
     for (slot, conclusion) in [("ui-builder-s0", "success"), ("ui-builder-s1", "failure")] {
         fleet.past(Past { slot, conclusion, ..Past::default() });

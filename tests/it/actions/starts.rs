@@ -1,4 +1,4 @@
-//! Starting sessions: what is asked, what is sent, and what happens when two are at it.
+//! Starting sessions: the requests, the inputs of a run, and two coordinators at once.
 
 use std::time::Duration;
 
@@ -193,7 +193,7 @@ fn a_server_that_gives_no_details_has_started_the_run_all_the_same() {
 }
 
 #[test]
-fn an_older_server_is_asked_once_more_without_what_it_does_not_know() {
+fn an_older_server_gets_a_second_dispatch_without_the_unknown_parameter() {
     for status in [400, 422] {
         let fleet = Fleet::of(2);
         fleet.actions(|actions, _| actions.run_details = RunDetails::Refused(status));

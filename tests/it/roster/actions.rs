@@ -17,7 +17,7 @@ fn load(settings: &str) -> ActionsSettings {
     let roster = Folder::with_briefs(&text).load().unwrap_or_else(|problems| panic!("{problems}"));
     match roster.platform.kind {
         PlatformKind::GithubActions(settings) => settings,
-        other => panic!("the roster says github-actions: {other:?}"),
+        other => panic!("the platform is github-actions, not {other:?}"),
     }
 }
 
@@ -36,7 +36,8 @@ fn a_repository_is_all_that_workflow_runs_need() {
 #[test]
 fn every_key_arrives() {
     let settings = load(
-        "workflow = \"agents.yaml\"\nref = \"release/1\"\nticket = \"10m\"\nstart_timeout = \"1h\"\nmax_requests = 400",
+        "workflow = \"agents.yaml\"\nref = \"release/1\"\nticket = \"10m\"\n\
+         start_timeout = \"1h\"\nmax_requests = 400",
     );
     assert_eq!(
         (settings.workflow.as_str(), settings.git_ref.as_str()),
@@ -80,7 +81,7 @@ fn a_secret_would_be_readable_in_the_inputs_of_a_run() {
 }
 
 #[test]
-fn what_is_larger_than_the_inputs_of_a_run_is_refused() {
+fn an_agent_larger_than_the_inputs_of_a_run_is_refused() {
     let large = format!("{LEAST}{ROLE}env = {{ TEXT = \"{}\" }}\n", "x".repeat(70_000));
     refused(&large, "7:7", &["the inputs of a run of `a` would be too large", "at most 65535"]);
     let quotes = format!("{LEAST}{ROLE}env = {{ TEXT = '{}' }}\n", "\"".repeat(20_000));
@@ -88,7 +89,7 @@ fn what_is_larger_than_the_inputs_of_a_run_is_refused() {
 }
 
 #[test]
-fn check_says_where_the_fleet_runs() {
+fn check_shows_where_the_fleet_runs() {
     let run = Folder::with_briefs(&format!("{LEAST}{ROLE}")).run(&["check"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let expected = "runs    as runs of agent-session.yml on main in demo/app";

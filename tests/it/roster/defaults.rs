@@ -58,7 +58,7 @@ fn a_fleet_and_a_role_with_a_brief_are_a_roster() {
 }
 
 #[test]
-fn the_merge_policy_is_strict_unless_told_otherwise() {
+fn the_merge_policy_is_strict_by_default() {
     let merge = load("fleet = \"demo\"\n").merge;
     assert!(merge.enabled && merge.bases.is_empty() && merge.min_approvals == 1);
     assert!(merge.stale_approvals == StaleApprovals::Block && merge.checks == CheckMode::All);
@@ -247,7 +247,8 @@ fn the_graphql_address_follows_from_the_rest_address() {
 
 #[test]
 fn a_file_beside_the_roster_replaces_the_built_in_text() {
-    let roster = "fleet = \"demo\"\n[[role]]\nkey = \"a\"\nmode = \"thinker\"\n[repository]\nname = \"acme/shop\"\n";
+    let roster = "fleet = \"demo\"\n[[role]]\nkey = \"a\"\nmode = \"thinker\"\n[repository]\n\
+        name = \"acme/shop\"\n";
     let folder = Folder::with_briefs(roster);
     let prompt = |folder: &Folder| folder.load().expect("it is valid").roles[0].spec.prompt.clone();
     let built_in = prompt(&folder);

@@ -22,7 +22,7 @@ fn load(folder: &Folder) -> (Roster, ExecSettings) {
     let roster = folder.load().unwrap_or_else(|problems| panic!("{problems}"));
     match &roster.platform.kind {
         PlatformKind::Exec(settings) => (roster.clone(), settings.clone()),
-        other => panic!("the roster says exec: {other:?}"),
+        other => panic!("the platform is exec, not {other:?}"),
     }
 }
 
@@ -44,7 +44,8 @@ fn a_plugin_is_all_that_exec_needs() {
 #[test]
 fn every_key_arrives_and_what_a_variable_names_is_a_secret() {
     let text = roster(
-        "plugin = \"plugins/tmux\"\ntimeout = \"2m\"\nenv = { KEY = \"Bearer ${TOKEN}\", PLAIN = \"x\" }\nstate_dir = \"state\"",
+        "plugin = \"plugins/tmux\"\ntimeout = \"2m\"\n\
+         env = { KEY = \"Bearer ${TOKEN}\", PLAIN = \"x\" }\nstate_dir = \"state\"",
     );
     let folder = Folder::with_briefs(&text);
     program(&folder, "plugins/tmux", 0o755);
@@ -80,7 +81,7 @@ fn a_variable_that_is_not_set_is_left_out_and_remembered() {
 }
 
 #[test]
-fn a_file_that_is_not_executable_is_no_plugin() {
+fn a_file_that_is_not_executable_is_not_a_plugin() {
     let folder = Folder::with_briefs(&roster("plugin = \"./plugin\""));
     program(&folder, "plugin", 0o644);
     let problems = folder.load().map(drop).expect_err("it cannot be run");

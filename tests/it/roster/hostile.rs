@@ -33,7 +33,7 @@ fn invalid_utf8_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn a_roster_that_is_not_a_file_is_refused() {
     let folder = Folder::bare("");
     fs::remove_file(folder.path().join("roster.toml")).expect("it can be removed");
     refused(&folder, "there is no roster: roster.toml");
@@ -68,7 +68,7 @@ fn control_characters_of_a_roster_do_not_reach_the_terminal() {
 }
 
 #[test]
-fn a_thousand_roles_are_no_matter() {
+fn a_thousand_roles_are_read() {
     let mut roster = "fleet = \"demo\"\n".to_owned();
     for index in 0..1000 {
         let _ = writeln!(roster, "[[role]]\nkey = \"r{index}\"\ncount = 2");
@@ -85,14 +85,19 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn random_bytes_never_make_a_roster_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn random_bytes_never_make_a_roster_and_never_a_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400),
+    ) {
         let told = Folder::bare(bytes).load().expect_err("no random bytes name a fleet");
         prop_assert!(told.ends_with(" nothing was changed\n"), "{told}");
     }
 
     #[test]
     fn a_damaged_roster_is_read_or_refused_without_a_panic(
-        edits in proptest::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}=\"'#.\\n\\t a-z0-9-]{0,3}"), 1..6),
+        edits in proptest::collection::vec(
+            (any::<prop::sample::Index>(), "[\\[\\]{}=\"'#.\\n\\t a-z0-9-]{0,3}"),
+            1..6,
+        ),
     ) {
         let mut roster = include_str!("mistakes.toml").to_owned();
         for (at, text) in edits {

@@ -22,7 +22,10 @@ fn a_starter_is_valid_and_named_after_its_folder() {
     let check = folder.run(&["check", "--config", "My Shop/roster.toml"]);
     assert_eq!(check.code, Some(0), "{}", check.stderr);
     assert!(check.stdout.contains("fleet myshop: 25 roles, 38 agents"), "{}", check.stdout);
-    assert!(!folder.path().join("My Shop/coordinator.service").exists(), "it was not asked for");
+    assert!(
+        !folder.path().join("My Shop/coordinator.service").exists(),
+        "no unit without --systemd"
+    );
 }
 
 #[test]
@@ -34,7 +37,7 @@ fn a_file_that_is_there_stays_as_it_is() {
     let kept = run
         .stdout
         .split_once("Kept, because they were there already:")
-        .expect("it says what it kept")
+        .expect("a line lists what was kept")
         .1;
     assert!(kept.starts_with("\n  roster.toml\n  briefs/sentinel.md\n"), "{kept}");
     let read = |path: &str| fs::read_to_string(folder.path().join(path)).expect("it is there");
@@ -98,7 +101,7 @@ fn systemd_files_start_this_program_and_leave_agents_alive() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_told() {
+fn a_folder_that_cannot_be_made_is_an_error_with_its_path() {
     let folder = Folder::bare("");
     let run = folder.run(&["init", "roster.toml"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));

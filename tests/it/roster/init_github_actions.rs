@@ -58,8 +58,10 @@ fn the_session_workflow_is_the_shipped_one() {
 fn a_session_has_the_name_the_lock_and_the_inputs_that_the_coordinator_uses() {
     let session = shipped("agent-session.yml");
     for line in [
-        "run-name: \"coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} c${{ inputs.cycle }}${{ inputs.item }}\"\n",
-        "concurrency:\n  group: \"coord-${{ inputs.fleet }}-${{ inputs.slot }}\"\n  cancel-in-progress: false\n",
+        "run-name: \"coord ${{ inputs.fleet }} ${{ inputs.slot }} g${{ inputs.generation }} \
+         c${{ inputs.cycle }}${{ inputs.item }}\"\n",
+        "concurrency:\n  group: \"coord-${{ inputs.fleet }}-${{ inputs.slot }}\"\n  \
+         cancel-in-progress: false\n",
         "  admit:\n    name: admit\n",
         "  agent:\n    name: agent\n    needs: admit\n    if: needs.admit.outputs.go == 'true'\n",
         "    timeout-minutes: ${{ fromJSON(inputs.time_limit_minutes) }}\n",
@@ -92,7 +94,7 @@ fn the_rosters_for_workflow_runs_are_valid() {
 }
 
 #[test]
-fn what_is_there_stays_and_the_roster_names_the_fleet() {
+fn existing_files_stay_and_the_roster_names_the_fleet() {
     let folder = Folder::bare("fleet = \"mine\"\n");
     folder.write(FILES[1], "mine");
     fs::create_dir(folder.path().join(".git")).expect("a folder can be made");

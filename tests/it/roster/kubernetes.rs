@@ -18,7 +18,7 @@ fn whole(roster: &str) -> Roster {
 fn load(roster: &str) -> KubernetesSettings {
     match whole(roster).platform.kind {
         PlatformKind::Kubernetes(settings) => *settings,
-        other => panic!("the roster says kubernetes: {other:?}"),
+        other => panic!("the platform is kubernetes, not {other:?}"),
     }
 }
 
@@ -36,7 +36,8 @@ fn key(text: &str) -> RoleKey {
     RoleKey::parse(text).expect("a valid key")
 }
 
-const LEAST: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\nimage = \"agent:1\"\n[[role]]\nkey = \"a\"\n";
+const LEAST: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\n\
+    image = \"agent:1\"\n[[role]]\nkey = \"a\"\n";
 
 #[test]
 fn an_image_is_all_that_kubernetes_needs() {
@@ -109,8 +110,11 @@ key = "a"
 
 #[test]
 fn a_role_replaces_what_it_names_and_keeps_the_rest() {
-    let platform = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\nimage = \"agent:1\"\nenv_from = [\"shared\"]\nworkspace = \"claim\"\n";
-    let roles = "[[role]]\nkey = \"a\"\n[[role]]\nkey = \"b\"\n[role.kubernetes]\nimage = \"other:2\"\nenv_from = []\nresources.limits = { memory = \"16Gi\" }\n[[role]]\nkey = \"c\"\n";
+    let platform = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\n\
+        image = \"agent:1\"\nenv_from = [\"shared\"]\nworkspace = \"claim\"\n";
+    let roles = "[[role]]\nkey = \"a\"\n[[role]]\nkey = \"b\"\n[role.kubernetes]\n\
+        image = \"other:2\"\nenv_from = []\nresources.limits = { memory = \"16Gi\" }\n[[role]]\n\
+        key = \"c\"\n";
     let settings = load(&format!("{platform}{roles}"));
     assert_eq!(settings.workspace, Workspace::Claim);
     let containers = containers(&format!("{platform}{roles}"));
@@ -152,7 +156,7 @@ fn a_pod_needs_no_home() {
 }
 
 #[test]
-fn a_thousand_roles_with_their_own_images_are_no_matter() {
+fn a_thousand_roles_with_their_own_images_are_read() {
     let mut roster = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n".to_owned();
     for index in 0..1000 {
         let _ = writeln!(
@@ -164,7 +168,7 @@ fn a_thousand_roles_with_their_own_images_are_no_matter() {
 }
 
 #[test]
-fn check_says_where_the_fleet_runs_and_with_which_images() {
+fn check_shows_where_the_fleet_runs_and_with_which_images() {
     let totals = |roster: &str| {
         let run = Folder::with_briefs(roster).run(&["check"]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);
@@ -173,7 +177,9 @@ fn check_says_where_the_fleet_runs_and_with_which_images() {
     };
     assert_eq!(totals("fleet = \"demo\"\n"), "runs    on this machine");
     assert_eq!(totals(LEAST), "runs    as Jobs in the context's namespace, image agent:1");
-    let more = "[[role]]\nkey = \"b\"\n[role.kubernetes]\nimage = \"other:2\"\n[platform.kubernetes]\nnamespace = \"agents\"\nimage = \"agent:1\"\n[platform]\nkind = \"kubernetes\"\n[[role]]\nkey = \"c\"\n";
+    let more = "[[role]]\nkey = \"b\"\n[role.kubernetes]\nimage = \"other:2\"\n\
+        [platform.kubernetes]\nnamespace = \"agents\"\nimage = \"agent:1\"\n[platform]\n\
+        kind = \"kubernetes\"\n[[role]]\nkey = \"c\"\n";
     assert_eq!(
         totals(&format!("fleet = \"demo\"\n{more}")),
         "runs    as Jobs in namespace agents, image agent:1, other:2"

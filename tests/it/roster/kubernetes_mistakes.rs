@@ -26,7 +26,7 @@ fn accepted(roster: &str) {
 }
 
 #[test]
-fn every_mistake_of_a_roster_for_a_cluster_is_told_in_one_run() {
+fn every_mistake_of_a_roster_for_a_cluster_is_reported_in_one_run() {
     let folder = Folder::with_briefs(include_str!("kubernetes_mistakes.toml"));
     folder.write("job.yaml", include_str!("kubernetes_mistakes.yaml"));
     let run = folder.run(&["check"]);
@@ -48,7 +48,7 @@ fn a_fleet_without_an_image_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn an_image_that_no_registry_knows_is_refused_with_what_is_wrong() {
+fn an_invalid_image_reference_is_refused_with_the_reason() {
     let image = |text: &str| format!("{PLATFORM}image = \"{text}\"\n{ROLE}");
     let wrong = [
         ("", "write an image such as"),
@@ -137,7 +137,7 @@ fn quantities_are_written_as_kubernetes_writes_them() {
 }
 
 #[test]
-fn a_toleration_says_which_taint_it_means() {
+fn a_toleration_names_its_taint() {
     refused(
         &platform("tolerations = [{ value = \"x\" }]"),
         "6:26",
@@ -189,7 +189,7 @@ fn a_finished_job_must_outlast_every_wait_that_it_is_the_memory_of() {
     let defaults =
         format!("{PLATFORM}image = \"agent:1\"\n[defaults]\nmin_interval = \"36h\"\n{ROLE}");
     refused(&defaults, "7:16", &["by `min_interval`"]);
-    // A backoff that is off asks for no wait.
+    // A backoff that is off has no wait.
     accepted(&role("backoff_base = \"0s\"\nbackoff_cap = \"48h\""));
 }
 

@@ -24,7 +24,7 @@ pub(super) fn refused_in(folder: &Folder, place: &str, parts: &[&str]) {
 }
 
 #[test]
-fn every_mistake_of_a_roster_is_told_in_one_run() {
+fn every_mistake_of_a_roster_is_reported_in_one_run() {
     let run = Folder::bare(include_str!("mistakes.toml")).run(&["check"]);
     assert_eq!(run.code, Some(2));
     insta::assert_snapshot!("every_mistake", run.stderr);
@@ -202,7 +202,8 @@ fn what_the_system_would_refuse_at_the_start_is_refused_here() {
 #[test]
 fn what_names_no_variable_is_refused_and_no_value_is_shown() {
     let roster = format!(
-        "{FLEET}[defaults]\nenv = {{ A = \"${{ONE}}\", B = \"pa55word ${{TWO}}\" }}\n{ROLE}env = {{ C = \"${{x\" }}\n"
+        "{FLEET}[defaults]\nenv = {{ A = \"${{ONE}}\", B = \"pa55word ${{TWO}}\" }}\n\
+         {ROLE}env = {{ C = \"${{x\" }}\n"
     );
     let folder = Folder::with_briefs(&roster);
     let Run { stdout, stderr, code } = folder.run(&["check"]);

@@ -1,4 +1,5 @@
-//! `template`: what a Job of the user's may say, and what the coordinator and the roster say alone.
+//! `template`: the fields that a user's Job may set, and those that only the coordinator and the
+//! roster set.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 use super::Folder;
 use super::mistakes::refused_in;
 
-const ROSTER: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\nimage = \"agent:1\"\ntemplate = \"job.yaml\"\n[[role]]\nkey = \"a\"\n";
+const ROSTER: &str = "fleet = \"demo\"\n[platform]\nkind = \"kubernetes\"\n[platform.kubernetes]\n\
+    image = \"agent:1\"\ntemplate = \"job.yaml\"\n[[role]]\nkey = \"a\"\n";
 const JOB: &str = "apiVersion: batch/v1\nkind: Job\n";
 
 fn folder(roster: &str, template: impl AsRef<[u8]>) -> Folder {
@@ -21,7 +23,7 @@ fn folder(roster: &str, template: impl AsRef<[u8]>) -> Folder {
 fn load(template: &str) -> Value {
     let roster = folder(ROSTER, template).load().unwrap_or_else(|problems| panic!("{problems}"));
     let PlatformKind::Kubernetes(settings) = roster.platform.kind else {
-        panic!("the roster says kubernetes")
+        panic!("the platform is kubernetes")
     };
     settings.template.expect("the roster names a template").job
 }
@@ -85,7 +87,7 @@ fn a_few_lines_cannot_fill_the_memory() {
 }
 
 #[test]
-fn what_is_generated_without_a_key_stays_as_it_is() {
+fn generated_fields_without_a_key_cannot_be_changed() {
     let remedy = "take it out: the coordinator alone sets it";
     let agent = "spec.template.spec.containers[agent]";
     let numbers =
@@ -125,7 +127,7 @@ fn what_is_generated_without_a_key_stays_as_it_is() {
 }
 
 #[test]
-fn what_is_generated_may_be_said_again() {
+fn a_template_may_repeat_generated_fields() {
     load(&with("spec.template.spec.restartPolicy", &json!("Never")));
     load(&with("spec.backoffLimit", &json!(0)));
     load(&with("spec.suspend", &json!(false)));
@@ -180,7 +182,8 @@ fn what_would_make_it_another_job_is_not_added() {
 fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     let pod = "spec.template.spec";
     let reference = json!({ "name": "coordinator-github" });
-    let variable = json!({ "name": "X", "valueFrom": { "secretKeyRef": { "name": "coordinator-github", "key": "x" } } });
+    let variable = json!({ "name": "X",
+        "valueFrom": { "secretKeyRef": { "name": "coordinator-github", "key": "x" } } });
     let fields = [
         (format!("{pod}.containers[agent]"), json!({ "envFrom": [{ "secretRef": reference }] })),
         (format!("{pod}.containers[agent]"), json!({ "env": [variable] })),
@@ -194,7 +197,8 @@ fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     ];
     let volumes = [
         json!({ "secret": { "secretName": "coordinator-github" } }),
-        json!({ "projected": { "sources": [{ "configMap": { "name": "a" } }, { "secret": reference }] } }),
+        json!({ "projected": { "sources": [{ "configMap": { "name": "a" } },
+            { "secret": reference }] } }),
         json!({ "csi": { "driver": "x", "nodePublishSecretRef": reference } }),
         json!({ "azureFile": { "secretName": "coordinator-github" } }),
         json!({ "rbd": { "secretRef": reference } }),
@@ -206,7 +210,8 @@ fn a_secret_of_the_coordinator_is_refused_by_whichever_field_names_it() {
     });
     for (path, value) in fields.into_iter().chain(volumes) {
         let parts = [
-            "the template job.yaml names `coordinator-github`, a Secret of the coordinator, in spec.",
+            "the template job.yaml names `coordinator-github`, a Secret of the coordinator, in \
+             spec.",
             "name another",
         ];
         refused(with(&path, &value), &parts);
@@ -261,7 +266,7 @@ fn a_token_of_the_cluster_and_a_second_start_are_refused_too() {
 }
 
 #[test]
-fn what_the_roster_says_is_refused_with_its_key() {
+fn fields_that_the_roster_sets_are_refused_with_the_key() {
     let agent = "spec.template.spec.containers[agent]";
     let keys = [
         ("metadata.namespace".to_owned(), "namespace"),
@@ -288,7 +293,7 @@ fn what_the_roster_says_is_refused_with_its_key() {
 }
 
 #[test]
-fn what_the_roster_may_say_is_the_template_s_until_the_roster_says_it() {
+fn a_field_of_an_optional_key_is_refused_only_where_the_roster_sets_the_key() {
     let keys = [
         ("serviceAccountName", json!("agents"), "service_account = \"sessions\""),
         ("serviceAccount", json!("agents"), "service_account = \"sessions\""),
@@ -340,7 +345,7 @@ fn a_variable_of_any_role_is_the_roster_s() {
 }
 
 #[test]
-fn what_is_merged_entry_by_entry_has_entries() {
+fn lists_that_are_merged_by_entry_must_be_lists() {
     let pod = "spec.template.spec";
     refused(with("spec", &json!([])), &["the template job.yaml has no mapping at spec"]);
     refused(
@@ -357,7 +362,8 @@ fn what_is_merged_entry_by_entry_has_entries() {
     );
     let twice = json!([{"name": "proxy"}, {"name": "proxy", "image": "x"}]);
     refused(with(&format!("{pod}.containers"), &twice), &["has `proxy` twice"]);
-    let mounts = json!({"volumeMounts": [{"name": "x", "mountPath": "/a"}, {"name": "y", "mountPath": "/a/"}]});
+    let mounts = json!({"volumeMounts": [{"name": "x", "mountPath": "/a"},
+        {"name": "y", "mountPath": "/a/"}]});
     refused(
         with(&format!("{pod}.containers[agent]"), &mounts),
         &["has `/a` twice", "volumeMounts"],
@@ -405,11 +411,18 @@ status: {}
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 64,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_damaged_template_is_read_or_refused_without_a_panic(
-        edits in proptest::collection::vec((any::<prop::sample::Index>(), "[\\[\\]{}:&*!|>#.\\n\\t a-z0-9-]{0,3}"), 1..6),
+        edits in proptest::collection::vec(
+            (any::<prop::sample::Index>(), "[\\[\\]{}:&*!|>#.\\n\\t a-z0-9-]{0,3}"),
+            1..6,
+        ),
     ) {
         let mut template = include_str!("kubernetes_mistakes.yaml").to_owned();
         for (at, text) in edits {

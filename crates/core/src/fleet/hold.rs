@@ -19,7 +19,7 @@ pub enum HoldReason {
     Unsupported,
     /// Another session of the work item ran since the plan was made.
     Superseded,
-    /// Another session of the role failed to start in this cycle (R1-023).
+    /// Another session of the role failed to start in this cycle; the next cycle tries again.
     RoleFailed,
     /// The inventory is unknown and the slot could not be looked up on its own, or must not be.
     Unknown,

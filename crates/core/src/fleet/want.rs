@@ -141,7 +141,7 @@ impl Role {
     }
 }
 
-/// How a role finds its work (R1-076).
+/// How a role finds its work; each mode has a paragraph of the prompt.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
 )]

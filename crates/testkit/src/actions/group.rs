@@ -1,23 +1,23 @@
-//! Concurrency groups with `queue: single`, as GitHub documents them
-//! (<https://docs.github.com/en/actions/how-tos/write-workflows/choose-when-workflows-run/control-workflow-concurrency>):
-//! one run of a group goes on, one waits, a newer one takes the place of the one that waits.
+//! Concurrency groups with `queue: single`, as GitHub's page "Control the concurrency of workflows
+//! and jobs" has them: one run of a group is in progress, one is pending, and a newer run replaces
+//! the pending one.
 
 use std::time::SystemTime;
 
 use super::{Actions, Run};
 
-/// Whether concurrency groups do their work.
+/// Whether concurrency groups are enforced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Groups {
     /// As documented.
     #[default]
     Kept,
-    /// Every run starts at once: a world in which the witness has something to see.
+    /// Every run starts at once: a world with violations for the witness to find.
     Broken,
 }
 
 impl Actions {
-    /// The runs that hold a group or wait for it, in the order in which they came.
+    /// The runs that hold a group or wait for it, oldest first.
     pub fn members(&self, group: &str) -> Vec<&Run> {
         let group = group.to_lowercase();
         let in_group = |run: &&Run| run.is_live() && run.group.as_deref() == Some(&group);
@@ -26,8 +26,8 @@ impl Actions {
         members
     }
 
-    /// A run that is about to be queued takes its group, or waits for it in the place of the run that
-    /// waited before.
+    /// Gives a run that is about to be queued its group, or makes it the pending one instead of the
+    /// run that was.
     pub(super) fn enter(&mut self, id: u64, now: SystemTime) {
         let group = self.run(id).group.clone();
         let others = group.as_deref().map(|group| self.members(group)).unwrap_or_default();

@@ -104,8 +104,8 @@ impl Actions {
         self.witness(id);
     }
 
-    /// The agent ends, and the run with it. `timed_out` is what a job's time limit ought to give;
-    /// GitHub says `cancelled` there.
+    /// The agent ends, and the run with it. `timed_out` is what a job's time limit should give;
+    /// GitHub reports `cancelled` there.
     pub fn end(&mut self, id: u64, conclusion: &str, now: SystemTime) {
         self.run(id).job_mut("agent").end(conclusion, now);
         self.close(id, conclusion, now);
@@ -125,7 +125,7 @@ impl Actions {
     /// A person starts the last attempt's jobs that did not succeed once more.
     pub fn rerun(&mut self, id: u64, now: SystemTime) {
         let run = self.run(id);
-        assert!(!run.is_live(), "run {id} goes on");
+        assert!(!run.is_live(), "run {id} has not ended");
         run.attempt += 1;
         run.started_at = now;
         run.jobs.clear();
@@ -136,7 +136,7 @@ impl Actions {
 
     /// A person deletes the record of a run that is over.
     pub fn delete(&mut self, id: u64) {
-        assert!(!self.run(id).is_live(), "GitHub deletes no run that goes on");
+        assert!(!self.run(id).is_live(), "GitHub refuses to delete a run that has not ended");
         self.runs.remove(&id);
     }
 

@@ -21,7 +21,7 @@ pub struct LogStore {
     shelves: Arc<Mutex<Shelves>>,
 }
 
-/// What it has, and who asked for it.
+/// The logs that it serves, and the requests for them.
 #[derive(Debug, Default)]
 pub struct Shelves {
     /// By job id.

@@ -72,7 +72,7 @@ impl Actions {
         id
     }
 
-    /// Adds a run that goes on, of any fleet, since so many seconds.
+    /// Adds a live run, of any fleet, that started `seconds` ago.
     pub fn add_live(&mut self, fleet: &str, slot: &str, seconds: u64, now: SystemTime) -> u64 {
         let started = now - Duration::from_secs(seconds);
         let id = self.trigger(SESSIONS, "main", inputs(fleet, slot, 1), started);

@@ -29,9 +29,11 @@ pub fn node_id(id: u64) -> String {
 pub fn workflow(workflow: &Workflow) -> Value {
     let Workflow { file, id, name, state, .. } = workflow;
     json!({
-        "id": id, "node_id": format!("W_{id}"), "name": name, "path": format!(".github/workflows/{file}"), "state": state,
+        "id": id, "node_id": format!("W_{id}"), "name": name,
+        "path": format!(".github/workflows/{file}"), "state": state,
         "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-        "url": format!("{API}/workflows/{id}"), "html_url": format!("https://github.com/demo/app/blob/main/.github/workflows/{file}"),
+        "url": format!("{API}/workflows/{id}"),
+        "html_url": format!("https://github.com/demo/app/blob/main/.github/workflows/{file}"),
         "badge_url": format!("https://github.com/demo/app/workflows/{name}/badge.svg"),
     })
 }
@@ -48,7 +50,8 @@ pub fn run(run: &Run, workflow_id: u64) -> Value {
         "created_at": stamp(run.created_at), "run_started_at": stamp(run.started_at),
         "updated_at": stamp(run.updated_at), "url": address, "html_url": page,
         "jobs_url": format!("{address}/jobs"), "logs_url": format!("{address}/logs"),
-        "check_suite_url": format!("{address}/suite"), "artifacts_url": format!("{address}/artifacts"),
+        "check_suite_url": format!("{address}/suite"),
+        "artifacts_url": format!("{address}/artifacts"),
         "cancel_url": format!("{address}/cancel"), "rerun_url": format!("{address}/rerun"),
         "workflow_url": format!("{API}/workflows/{workflow_id}"),
     })
@@ -58,29 +61,34 @@ pub fn run(run: &Run, workflow_id: u64) -> Value {
 pub fn job(run: &Run, job: &Job) -> Value {
     let Job { id, name, status, conclusion, .. } = job;
     json!({
-        "id": id, "run_id": run.id, "node_id": format!("CR_{id}"), "run_url": address_of(run.id), "run_attempt": run.attempt,
-        "head_sha": commit_id("main"), "head_branch": run.branch, "workflow_name": "agent session", "name": name,
+        "id": id, "run_id": run.id, "node_id": format!("CR_{id}"), "run_url": address_of(run.id),
+        "run_attempt": run.attempt,
+        "head_sha": commit_id("main"), "head_branch": run.branch, "workflow_name": "agent session",
+        "name": name,
         "url": format!("{API}/jobs/{id}"), "html_url": format!("{}/job/{id}", page_of(run.id)),
         "status": status, "conclusion": conclusion, "created_at": stamp(run.created_at),
         "started_at": stamp(job.started_at), "completed_at": job.completed_at.map(stamp),
         "check_run_url": format!("https://api.github.com/repos/demo/app/check-runs/{id}"),
-        "labels": ["ubuntu-latest"], "runner_id": null, "runner_name": null, "runner_group_id": null,
+        "labels": ["ubuntu-latest"], "runner_id": null, "runner_name": null,
+        "runner_group_id": null,
         "runner_group_name": null, "steps": [],
     })
 }
 
-/// A group with its members, as GitHub shows them: the one that goes on is in progress, whatever
-/// its run says.
+/// A group with its members, as GitHub shows them: the member that holds the group is in progress,
+/// whatever the status of its run.
 pub fn group(name: &str, members: &[&Run]) -> Value {
     let member = |run: &&Run| {
         let status = if run.status == "pending" { "pending" } else { "in_progress" };
         json!({
-            "run_id": run.id, "run_name": run.title, "run_url": address_of(run.id), "run_html_url": page_of(run.id),
+            "run_id": run.id, "run_name": run.title, "run_url": address_of(run.id),
+            "run_html_url": page_of(run.id),
             "status": status,
         })
     };
     json!({
-        "group_name": name, "group_url": format!("{API}/concurrency_groups/{name}"), "total_count": members.len(),
+        "group_name": name, "group_url": format!("{API}/concurrency_groups/{name}"),
+        "total_count": members.len(),
         "group_members": members.iter().map(member).collect::<Vec<_>>(),
     })
 }
@@ -91,7 +99,8 @@ pub fn node(run: &Run) -> Value {
     let rows = run.jobs.iter().map(|job| {
         let started = (job.status != "queued").then(|| stamp(job.started_at));
         json!({
-            "__typename": "CheckRun", "id": format!("CR_{}", job.id), "databaseId": job.id, "name": job.name,
+            "__typename": "CheckRun", "id": format!("CR_{}", job.id), "databaseId": job.id,
+            "name": job.name,
             "status": upper(&job.status), "conclusion": job.conclusion.as_ref().map(upper),
             "startedAt": started, "completedAt": job.completed_at.map(stamp),
         })

@@ -71,7 +71,7 @@ impl Workflow {
         }
     }
 
-    /// Somebody else's workflow, without inputs and group.
+    /// A workflow of another project, without inputs and group.
     pub fn foreign(file: &str) -> Self {
         Self {
             file: file.to_owned(),

@@ -40,7 +40,8 @@ fn decode(posted: &Value) -> Result<Job, Reply> {
     let (version, kind) = (&posted["apiVersion"], &posted["kind"]);
     if version != "batch/v1" || kind != "Job" {
         let message = format!(
-            "the object provided is unrecognized (must be of type Job): couldn't get version/kind; got {version}/{kind}"
+            "the object provided is unrecognized (must be of type Job): \
+             couldn't get version/kind; got {version}/{kind}"
         );
         return Err(status::bad_request(&message));
     }
@@ -173,9 +174,9 @@ fn causes(job: &Value) -> Vec<Cause> {
         ));
     } else if !is_all(SUBDOMAIN, name) || name.len() > 253 {
         let message = format!(
-            "Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
-             characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex \
-             used for validation is '{SUBDOMAIN}')"
+            "Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case \
+             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric \
+             character (e.g. 'example.com', regex used for validation is '{SUBDOMAIN}')"
         );
         causes.push(cause("metadata.name", "FieldValueInvalid", message));
     }
@@ -193,9 +194,10 @@ fn check_metadata(metadata: &Value, path: &str, causes: &mut Vec<Cause>) {
             causes.push(cause(&field, "FieldValueInvalid", message));
         } else if !is_all(LABEL, value) {
             let message = format!(
-                "Invalid value: \"{value}\": a valid label must be an empty string or consist of alphanumeric \
-                 characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  \
-                 or 'my_value',  or '12345', regex used for validation is '{LABEL}')"
+                "Invalid value: \"{value}\": a valid label must be an empty string or consist of \
+                 alphanumeric characters, '-', '_' or '.', and must start and end with an \
+                 alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used \
+                 for validation is '{LABEL}')"
             );
             causes.push(cause(&field, "FieldValueInvalid", message));
         }

@@ -54,14 +54,15 @@ fn may(cluster: &Cluster, user: &str, verb: &str, target: &Target) -> bool {
     user == ADMIN || user == USER && namespace == NAMESPACE && cluster.rights.contains(&right)
 }
 
-/// What everybody who has a token may ask.
+/// Paths that every authenticated user may request.
 fn elsewhere(cluster: &Cluster, user: &str, asked: &Asked) -> Reply {
     match asked.path.as_str() {
         "/version" => {
             let (major, minor) =
                 cluster.version[1..].split_once('.').expect("a version has two parts");
             let minor = minor.split('.').next().unwrap_or_default();
-            let version = json!({"major": major, "minor": minor, "gitVersion": cluster.version, "gitCommit": "0",
+            let version = json!({"major": major, "minor": minor, "gitVersion": cluster.version,
+                "gitCommit": "0",
                 "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z", "goVersion": "go1.26",
                 "compiler": "gc", "platform": "linux/amd64"});
             status::json_reply(200, &version)
@@ -166,14 +167,15 @@ fn charge(quota: &mut Quota, job: &str, is_dry_run: bool) -> Option<Reply> {
     None
 }
 
-/// The server adds a warning when a deletion does not say what becomes of the pods.
+/// The server adds a warning when a deletion has no `propagationPolicy`.
 fn delete(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     let reply = remove(cluster, asked, target);
     if asked.body["propagationPolicy"].is_string() {
         return reply;
     }
-    let warning = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to \
-        remove them or set propagationPolicy=Orphan to suppress this warning";
+    let warning = "child pods are preserved by default when jobs are deleted; set \
+        propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress \
+        this warning";
     reply.header("warning", format!("299 - \"{warning}\""))
 }
 
@@ -189,7 +191,8 @@ fn remove(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
         }
     }
     let details = json!({"name": name, "group": "batch", "kind": "jobs", "uid": metadata["uid"]});
-    let removed = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+    let removed = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "details": details});
     if asked.is_dry_run() {
         return status::json_reply(200, &removed);
     }
@@ -235,8 +238,8 @@ fn patch(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     let (is, asked_for) = (found["metadata"]["uid"].clone(), patched["metadata"]["uid"].clone());
     if is != asked_for {
         let message = format!(
-            "Operation cannot be fulfilled on jobs.batch \"{}\": Precondition failed: UID in precondition: {}, UID in \
-             object meta: {}",
+            "Operation cannot be fulfilled on jobs.batch \"{}\": Precondition failed: UID in \
+             precondition: {}, UID in object meta: {}",
             target.name, asked_for, is
         );
         let details = json!({"name": target.name, "group": "batch", "kind": "jobs"});

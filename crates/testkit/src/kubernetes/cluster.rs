@@ -19,7 +19,7 @@ pub const NAMESPACE: &str = "agents";
 /// Who the coordinator is.
 pub const USER: &str = "system:serviceaccount:agents:coordinator";
 
-/// Somebody who may do everything.
+/// The user who may do everything.
 pub const ADMIN: &str = "administrator";
 
 /// Everything, behind one lock.
@@ -27,7 +27,7 @@ pub struct Cluster {
     pub namespaces: BTreeMap<String, Namespace>,
     /// What the coordinator may do in [`NAMESPACE`]: verb and resource.
     pub rights: BTreeSet<(String, String)>,
-    /// Whose they are, of all tokens that the server knows.
+    /// The user of each valid token.
     pub tokens: BTreeMap<String, &'static str>,
     /// Seconds by which the cluster's clock differs from this machine's.
     pub clock_offset: i64,
@@ -40,13 +40,13 @@ pub struct Cluster {
     pub faults: Faults<Route, Trouble>,
     pub changes: Vec<(Route, Change)>,
     pub journal: Vec<Asked>,
-    /// What must not happen, and did: emptied by the test that wanted it.
+    /// What must not happen, and did. A test that provokes it empties this.
     pub breaches: Vec<String>,
     /// Writes that were answered with a timeout and wait to be carried out.
     pub late: Vec<Asked>,
     /// What a stale list shows.
     pub memory: Option<BTreeMap<String, Namespace>>,
-    /// The items of lists that go on, by what is listed and resource version.
+    /// What is left of lists with further pages, by resource and resource version.
     pub pages: BTreeMap<(Resource, u64), Vec<Value>>,
     /// Jobs of work items whose agent has started, in this order; a reader takes them.
     pub agents: Vec<Value>,
@@ -266,9 +266,10 @@ impl Cluster {
         self.job(job)["metadata"]["resourceVersion"] = serial.to_string().into();
     }
 
-    /// A Job of somebody else, or any other Job, as it is.
+    /// Adds a Job with these labels, such as another owner's.
     pub fn add(&mut self, name: &str, labels: &Value) {
-        let spec = json!({"containers": [{"name": "main", "image": "example.com/other:1"}], "restartPolicy": "Never"});
+        let spec = json!({"containers": [{"name": "main", "image": "example.com/other:1"}],
+            "restartPolicy": "Never"});
         let posted = json!({
             "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "labels": labels},
             "spec": {"template": {"metadata": {"labels": labels}, "spec": spec}},

@@ -59,7 +59,7 @@ pub fn write(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     status::json_reply(if is_new { 201 } else { 200 }, &stored)
 }
 
-/// What a register says; 0 for any other `ConfigMap`.
+/// The generation in a register; 0 for any other `ConfigMap`.
 fn generation(map: &Value) -> u64 {
     map["data"]["generation"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -91,6 +91,7 @@ pub fn delete(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
         json!({"name": target.name, "kind": "configmaps", "uid": gone["metadata"]["uid"]});
     status::json_reply(
         200,
-        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
+        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+            "details": details}),
     )
 }

@@ -18,7 +18,8 @@ impl Cluster {
         }
         if is_suspended {
             let condition = self.condition("Suspended", "JobSuspended", "Job suspended");
-            self.job(name)["status"] = json!({"conditions": [condition], "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}});
+            self.job(name)["status"] = json!({"conditions": [condition], "ready": 0,
+                "terminating": 0, "uncountedTerminatedPods": {}});
             return;
         }
         self.make_pod(name);
@@ -63,15 +64,17 @@ impl Cluster {
         let mut pod = json!({
             "apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
             "metadata": {
-                "generateName": format!("{name}-"), "namespace": NAMESPACE, "uid": self.new_uid(), "generation": 1,
+                "generateName": format!("{name}-"), "namespace": NAMESPACE, "uid": self.new_uid(),
+                "generation": 1,
                 "labels": template["metadata"]["labels"],
                 "finalizers": ["batch.kubernetes.io/job-tracking"],
                 "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": name,
                     "uid": job["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true}],
             },
             "status": {"phase": "Pending", "qosClass": "Burstable", "conditions": [{
-                "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastProbeTime": null,
-                "lastTransitionTime": now, "message": "0/1 nodes are available: 1 Insufficient cpu.",
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+                "lastProbeTime": null, "lastTransitionTime": now,
+                "message": "0/1 nodes are available: 1 Insufficient cpu.",
             }]},
         });
         if !template["metadata"]["annotations"].is_null() {
@@ -81,7 +84,8 @@ impl Cluster {
         let pod_name = format!("{name}-{}", suffix(self.revision));
         pod["metadata"]["name"] = pod_name.clone().into();
         self.namespace().pods.insert(pod_name, pod);
-        self.job(name)["status"] = json!({"active": 1, "ready": 0, "terminating": 0, "startTime": now, "uncountedTerminatedPods": {}});
+        self.job(name)["status"] = json!({"active": 1, "ready": 0, "terminating": 0,
+            "startTime": now, "uncountedTerminatedPods": {}});
     }
 
     fn start(&mut self, name: &str) {
@@ -91,11 +95,16 @@ impl Cluster {
             self.agents.push(job);
         }
         let containers = containers(self.job(name), &json!({"running": {"startedAt": now}}), true);
-        let condition = |kind| json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": null});
+        let condition = |kind| {
+            json!({
+                "type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": null,
+            })
+        };
         let conditions = ["Initialized", "Ready", "ContainersReady", "PodScheduled"].map(condition);
         let pod = self.pod(name);
         pod["spec"]["nodeName"] = "node-1".into();
-        pod["status"] = json!({"phase": "Running", "startTime": now, "containerStatuses": containers,
+        pod["status"] = json!({"phase": "Running", "startTime": now,
+            "containerStatuses": containers,
             "conditions": conditions});
         let (writer, text) = watch::channel(Vec::new());
         let pod_name = self.pods_of(name).pop().expect("the pod was there");
@@ -106,7 +115,8 @@ impl Cluster {
 
     fn condition(&self, kind: &str, reason: &str, message: &str) -> Value {
         let now = self.stamp();
-        json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastProbeTime": now,
+        json!({"type": kind, "status": "True", "reason": reason, "message": message,
+            "lastProbeTime": now,
             "lastTransitionTime": now})
     }
 
@@ -190,19 +200,20 @@ impl Cluster {
         let containers = containers(self.job(job), &state, false);
         let pod = self.pod(job);
         pod["spec"]["nodeName"] = "node-1".into();
-        pod["status"] = json!({"phase": "Pending", "startTime": now, "containerStatuses": containers,
+        pod["status"] = json!({"phase": "Pending", "startTime": now,
+            "containerStatuses": containers,
             "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": now}]});
         self.job(job)["status"]["ready"] = 0.into();
         self.touch(job);
     }
 
-    /// The agent runs, and a probe or another container keeps the pod from being ready, the kubelet
-    /// says.
+    /// The agent runs, but a probe or another container keeps the pod from being ready, with this
+    /// message of the kubelet.
     pub fn unready(&mut self, job: &str, message: &str) {
         self.mark_unready(job, &["Ready", "ContainersReady"], Some(message));
     }
 
-    /// The node does not answer: its controller marks the pod, and says so in an event.
+    /// The node does not answer: its controller marks the pod, and writes an event.
     pub fn lose_node(&mut self, job: &str) {
         self.mark_unready(job, &["Ready"], None);
         let pod = self.pod(job)["metadata"]["name"].clone();
@@ -249,9 +260,11 @@ impl Cluster {
         let object = if kind == "Job" { &objects.jobs[name] } else { &objects.pods[name] };
         let uid = object["metadata"]["uid"].clone();
         let mut event = json!({
-            "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": NAMESPACE}, "type": "Warning",
+            "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": NAMESPACE},
+            "type": "Warning",
             "involvedObject": {"kind": kind, "namespace": NAMESPACE, "name": name, "uid": uid},
-            "reason": reason, "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now,
+            "reason": reason, "message": message, "count": 1, "firstTimestamp": now,
+            "lastTimestamp": now,
             "eventTime": null, "source": {"component": "world"},
         });
         self.stamp_new(&mut event);
@@ -260,17 +273,18 @@ impl Cluster {
         self.namespace().events.insert(event_name, event);
     }
 
-    /// Somebody, or a queue, suspends the Job: its pod is ended.
+    /// A person, or a queue, suspends the Job: its pod is ended.
     pub fn suspend(&mut self, job: &str) {
         self.lose_pod(job);
         let condition = self.condition("Suspended", "JobSuspended", "Job suspended");
         self.job(job)["spec"]["suspend"] = true.into();
         let status = &mut self.job(job)["status"];
-        *status = json!({"conditions": [condition], "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}});
+        *status = json!({"conditions": [condition], "ready": 0, "terminating": 0,
+            "uncountedTerminatedPods": {}});
         self.touch(job);
     }
 
-    /// Somebody deletes the Job, and a finalizer keeps it.
+    /// A person deletes the Job, and a finalizer keeps it.
     pub fn terminate(&mut self, job: &str) {
         let now = self.stamp();
         let metadata = &mut self.job(job)["metadata"];
@@ -281,13 +295,13 @@ impl Cluster {
         self.touch(job);
     }
 
-    /// Somebody's finalizer keeps the Job whenever it will be deleted.
+    /// Puts a finalizer on the Job: a later deletion leaves it terminating.
     pub fn hold(&mut self, job: &str) {
         self.job(job)["metadata"]["finalizers"] = json!(["example.com/hold"]);
         self.touch(job);
     }
 
-    /// The Job and its pods are gone: its TTL has passed, or somebody removed it.
+    /// The Job and its pods are gone: its TTL has passed, or a person removed it.
     pub fn remove(&mut self, job: &str) {
         for pod in self.pods_of(job) {
             self.remove_pod(&pod);
@@ -299,7 +313,7 @@ impl Cluster {
         self.next();
     }
 
-    /// The pods of a Job are gone, and with them what they could tell.
+    /// The pods of a Job are gone, and their logs and exit codes with them.
     pub fn lose_pod(&mut self, job: &str) {
         for pod in self.pods_of(job) {
             self.remove_pod(&pod);
@@ -338,7 +352,8 @@ impl Cluster {
         let conditions = ["SuccessCriteriaMet", "Complete"]
             .map(|kind| self.condition(kind, "CompletionsReached", words("CompletionsReached")));
         let started = self.job(job)["status"]["startTime"].clone();
-        self.job(job)["status"] = json!({"conditions": conditions, "startTime": started, "completionTime": now,
+        self.job(job)["status"] = json!({"conditions": conditions, "startTime": started,
+            "completionTime": now,
             "succeeded": 1, "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}});
         self.touch(job);
     }
@@ -347,13 +362,14 @@ impl Cluster {
         let conditions =
             ["FailureTarget", "Failed"].map(|kind| self.condition(kind, reason, words(reason)));
         let started = self.job(job)["status"]["startTime"].clone();
-        self.job(job)["status"] = json!({"conditions": conditions, "startTime": started, "failed": 1, "ready": 0,
+        self.job(job)["status"] = json!({"conditions": conditions, "startTime": started,
+            "failed": 1, "ready": 0,
             "terminating": 0, "uncountedTerminatedPods": {}});
         self.touch(job);
     }
 }
 
-/// What the Job controller says to its reasons.
+/// The Job controller's message for each of its reasons.
 fn words(reason: &str) -> &'static str {
     match reason {
         "CompletionsReached" => "Reached expected number of succeeded pods",
@@ -366,7 +382,8 @@ fn words(reason: &str) -> &'static str {
 fn containers(job: &Value, state: &Value, running: bool) -> Value {
     let containers = job["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
     let status = |container: &Value| {
-        json!({"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0,
+        json!({"name": container["name"], "image": container["image"], "imageID": "",
+            "restartCount": 0,
             "ready": running, "started": running, "lastState": {}, "state": state})
     };
     containers.map(status).collect()

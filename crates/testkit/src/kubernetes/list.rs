@@ -78,7 +78,8 @@ fn page(
     let (kind, version) = (target.resource.kind(), target.resource.api_version());
     status::json_reply(
         200,
-        &json!({"kind": format!("{kind}List"), "apiVersion": version, "metadata": metadata, "items": items}),
+        &json!({"kind": format!("{kind}List"), "apiVersion": version, "metadata": metadata,
+            "items": items}),
     )
 }
 

@@ -113,7 +113,7 @@ impl Asked {
         self.query.get(name).map_or("", String::as_str)
     }
 
-    /// The server is asked what would happen, and nothing does.
+    /// Whether the server only checks the request and changes nothing.
     pub fn is_dry_run(&self) -> bool {
         self.parameter("dryRun") == "All" || self.body["dryRun"][0] == "All"
     }

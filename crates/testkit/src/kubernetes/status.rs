@@ -77,7 +77,7 @@ pub fn json_reply(code: u16, body: &Value) -> Reply {
     Reply::json(code, body).header("content-type", "application/json")
 }
 
-/// A `Status` that says no.
+/// A `Status` of a refused request.
 pub fn failure(code: u16, reason: &str, message: &str, details: &Value) -> Reply {
     let mut status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -101,7 +101,8 @@ pub fn forbidden(user: &str, verb: &str, target: &Target) -> Reply {
     let whole = whole.trim_end_matches('/');
     let group = resource.group();
     let denied = format!(
-        "User \"{user}\" cannot {verb} resource \"{whole}\" in API group \"{group}\" in the namespace \"{namespace}\""
+        "User \"{user}\" cannot {verb} resource \"{whole}\" in API group \"{group}\" in the \
+         namespace \"{namespace}\""
     );
     denied_by(*resource, name, &denied)
 }
@@ -109,8 +110,8 @@ pub fn forbidden(user: &str, verb: &str, target: &Target) -> Reply {
 /// 403 of the authorizer, for the namespace itself.
 pub fn no_right_to_look_at(user: &str, namespace: &str) -> Reply {
     let message = format!(
-        "namespaces \"{namespace}\" is forbidden: User \"{user}\" cannot get resource \"namespaces\" in API group \"\" in \
-         the namespace \"{namespace}\""
+        "namespaces \"{namespace}\" is forbidden: User \"{user}\" cannot get resource \
+         \"namespaces\" in API group \"\" in the namespace \"{namespace}\""
     );
     failure(403, "Forbidden", &message, &json!({"name": namespace, "kind": "namespaces"}))
 }
@@ -158,8 +159,9 @@ pub fn precondition(
     let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
     let remedy = if field == "UID" { "deleted and then recreated" } else { "modified" };
     let message = format!(
-        "Operation cannot be fulfilled on {qualified} \"{name}\": the {field} in the precondition ({expected}) does \
-         not match the {field} in record ({found}). The object might have been {remedy}"
+        "Operation cannot be fulfilled on {qualified} \"{name}\": the {field} in the precondition \
+         ({expected}) does not match the {field} in record ({found}). The object might have been \
+         {remedy}"
     );
     failure(409, "Conflict", &message, &json!({"name": name, "group": group, "kind": kind}))
 }
@@ -168,8 +170,8 @@ pub fn precondition(
 /// once.
 pub fn modified(qualified: &str, name: &str, kind: &str) -> Reply {
     let message = format!(
-        "Operation cannot be fulfilled on {qualified} \"{name}\": the object has been modified; please apply your changes \
-         to the latest version and try again"
+        "Operation cannot be fulfilled on {qualified} \"{name}\": the object has been modified; \
+         please apply your changes to the latest version and try again"
     );
     failure(409, "Conflict", &message, &json!({"name": name, "kind": kind}))
 }
@@ -212,13 +214,14 @@ pub fn bad_request(message: &str) -> Reply {
 
 /// 410: the pages of the list are gone; the token continues with a list that never was.
 pub fn expired(inconsistent: &str) -> Reply {
-    let message = "The provided continue parameter is too old to display a consistent list result. You can start a \
-        new list without the continue parameter, or use the continue token in this response to retrieve the \
-        remainder of the results. Continuing with the provided token results in an inconsistent list - objects that \
-        were created, modified, or deleted between the time the first chunk was returned and now may show up in the \
-        list.";
+    let message = "The provided continue parameter is too old to display a consistent list \
+        result. You can start a new list without the continue parameter, or use the continue \
+        token in this response to retrieve the remainder of the results. Continuing with the \
+        provided token results in an inconsistent list - objects that were created, modified, or \
+        deleted between the time the first chunk was returned and now may show up in the list.";
     let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {"continue": inconsistent}, "status": "Failure",
+        "kind": "Status", "apiVersion": "v1", "metadata": {"continue": inconsistent},
+        "status": "Failure",
         "message": message, "reason": "Expired", "code": 410,
     });
     json_reply(410, &status)

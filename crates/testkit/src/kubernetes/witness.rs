@@ -40,7 +40,7 @@ impl Cluster {
         let jobs = objects.jobs.values().filter(in_slot).filter(|job| is_live_job(job));
         let mut sessions: BTreeSet<String> =
             jobs.map(|job| job["metadata"]["uid"].to_string()).collect();
-        // A pod that outlived its Job still says which Job made it.
+        // A pod that outlived its Job still names that Job as its controller.
         let pods: Vec<&Value> =
             objects.pods.values().filter(in_slot).filter(|pod| is_live_pod(pod)).collect();
         let maker = |pod: &&Value| {

@@ -1,4 +1,4 @@
-//! One step of anybody, and how it reads.
+//! One step of a coordinator, the platform or the adversary, and how it is printed.
 
 use std::fmt;
 
@@ -80,14 +80,14 @@ impl fmt::Display for Action {
                 write!(f, "C{cycle} plans a start of g{generation}, whatever its list showed")
             }
             Self::Plan { cycle, starts: false, .. } => write!(f, "C{cycle} plans nothing"),
-            Self::Ask { cycle, .. } => write!(f, "C{cycle} asks whether the slot's group is free"),
+            Self::Ask { cycle, .. } => write!(f, "C{cycle} looks whether the slot's group is free"),
             Self::Send { cycle, generation, fate } => {
                 write!(f, "C{cycle} dispatches g{generation}: {}", fate.words())
             }
             Self::Arrive(dispatch) => {
                 write!(f, "a dispatch of g{} arrives late", dispatch.generation)
             }
-            Self::Begin { run } => write!(f, "GitHub begins run {run} of those that are not over"),
+            Self::Begin { run } => write!(f, "GitHub begins live run {run}"),
             Self::Admission { run, goes: true } => {
                 write!(f, "run {run} is admitted: its session begins")
             }

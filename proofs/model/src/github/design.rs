@@ -3,7 +3,7 @@
 /// The workflow's `concurrency`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
-    /// One per slot; a run that is under way goes on. Shipped.
+    /// One per slot; a run in progress is not cancelled. Shipped.
     OfSlot,
     /// One per slot and generation.
     OfGeneration,
@@ -12,16 +12,16 @@ pub enum Group {
     None,
 }
 
-/// What the admission knows of the slot's other runs.
+/// Which list of the slot's other runs the admission reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
-    /// What is so now.
+    /// The current state.
     Fresh,
     /// Anything: its list lags, or lacks runs.
     Anything,
 }
 
-/// What the admission asks of a run.
+/// What the admission requires of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     /// A ticket that has not expired, nothing else in progress, no backoff. Shipped.
@@ -46,7 +46,8 @@ pub struct Design {
 }
 
 impl Design {
-    /// What `src/platform/actions/{start,admit}.rs` and `deploy/github-actions/agent-session.yml`
+    /// What `crates/platform-actions/src/{start,admit}.rs` and
+    /// `deploy/github-actions/agent-session.yml`
     /// do.
     pub fn shipped(cycles: u8, faults: u8) -> Self {
         Self {

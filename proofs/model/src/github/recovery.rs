@@ -1,4 +1,4 @@
-//! Eventually, as something that can be asked of every state: let all cycles die here and nothing
+//! Eventually, as a property of every state: let all cycles die here and nothing
 //! late arrive, let the runs that GitHub has go their way, and let the backoff pass; then one cycle
 //! on its own fills the slot if no run that was on its way did, and the next one has nothing to do.
 

@@ -48,11 +48,11 @@ impl Run {
     }
 }
 
-/// `Actions::fill` of `src/platform/actions/start.rs`.
+/// `Actions::fill` of `crates/platform-actions/src/start.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cycle {
     Waiting,
-    /// It has a plan, and asks for the group next.
+    /// It has a plan, and reads the group next.
     Asking {
         generation: u8,
     },
@@ -78,11 +78,11 @@ pub enum Moment {
     LongAgo,
 }
 
-/// Whether people want sessions at all (`max_spawns = 0`, `count = 0`).
+/// Whether sessions may start at all (not with `max_spawns = 0` or `count = 0`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fleet {
     Wanted,
-    /// Cycles that begin plan nothing; those that had begun go on.
+    /// Cycles that begin plan nothing; those that had begun continue.
     Paused,
     /// Paused for longer than a cycle lasts and a ticket lives.
     LongPaused,
@@ -171,7 +171,7 @@ impl State {
         one.stage == Stage::Pending && !self.runs.iter().any(in_progress)
     }
 
-    /// `decide` of `src/platform/actions/admit.rs`, with the truth before its eyes.
+    /// `decide` of `crates/platform-actions/src/admit.rs`, with the truth before its eyes.
     pub fn admits(&self, design: Design, place: usize) -> bool {
         let mut others = self.runs.iter().enumerate().filter(|(other, _)| *other != place);
         let is_taken = others.any(|(_, run)| run.stage != Stage::Pending);
@@ -239,7 +239,7 @@ impl State {
 
     pub fn compact(&mut self, symmetry: bool) {
         self.late.sort_unstable();
-        // Nobody asks for the ticket of a session that has begun.
+        // The ticket of a session that has begun is not read any more.
         for run in self.runs.iter_mut().filter(|run| run.is_live()) {
             run.dispatch.ticket = Ticket::Expired;
         }

@@ -66,13 +66,13 @@ fn a_group_that_cancels_kills() {
 }
 
 #[test]
-fn an_admission_that_does_not_ask_for_the_ticket_starts_what_is_no_longer_wanted() {
+fn an_admission_without_the_ticket_starts_sessions_in_a_paused_fleet() {
     let design = Design { admission: Admission::AllButTicket, ..Design::shipped(2, 0) };
     breaks("ticket without expiry", design, || vec![nothing_unwanted()]);
 }
 
 #[test]
-fn an_admission_that_does_not_ask_for_the_history_starts_what_backs_off() {
+fn an_admission_without_the_history_starts_a_slot_that_backs_off() {
     let design = Design { admission: Admission::AllButBackoff, ..Design::shipped(2, 0) };
     breaks("an admission without the history", design, || vec![no_haste()]);
 }

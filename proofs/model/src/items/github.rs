@@ -32,12 +32,12 @@ pub enum Since {
     Clock,
 }
 
-/// Which lists an admission trusts. A list lags: it shows what was so at some earlier time.
+/// Which lists an admission trusts. A list lags: it shows the state of some earlier time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sight {
-    /// Those with its own run in it. An older run of the slot is in it, too; one that was not over
-    /// then still has the group in it, and is not a reason to start. So what such a list lets through, a
-    /// fresh one does. Shipped.
+    /// Those that contain its own run. They contain every older run of the slot as well, and a run
+    /// that had not ended then still holds the group there. So they admit only what a fresh list
+    /// admits. Shipped.
     WithOwnRun,
     Any,
 }
@@ -154,7 +154,7 @@ impl fmt::Display for Step {
             Self::Arrive(ticket) => {
                 write!(f, "the copy of the dispatch of g{} arrives", ticket.follows + 1)
             }
-            Self::Begin { run } => write!(f, "GitHub begins run {run} of those that are not over"),
+            Self::Begin { run } => write!(f, "GitHub begins live run {run}"),
             Self::Admission { run, goes: true } => {
                 write!(f, "run {run} is admitted: its session begins")
             }

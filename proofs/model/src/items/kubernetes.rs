@@ -3,8 +3,8 @@
 //! `superseded`.
 //!
 //! A late write is a cycle that sleeps before it; a lost answer is a cycle that stops after it.
-//! Only a copy is a step of its own. Identities are kept as what they are asked for: whether the
-//! register is still the one that was listed, and whether the Job is.
+//! Only a copy is a step of its own. An identity is kept as the answer to a comparison:
+//! whether the register is still the one that was listed, and whether the Job is.
 
 use std::fmt;
 
@@ -426,7 +426,7 @@ impl Platform for Kubernetes {
                 Listed::Partly(View { register, job: None, is_current: true, is_there: false })
             }
             (Lists::RegistersFirst, Some(mut view)) => {
-                // Its age is asked for now.
+                // Its age is read now.
                 if view.is_current {
                     view.register = register;
                 }

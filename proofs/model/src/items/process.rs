@@ -30,7 +30,7 @@ pub enum Compare {
     Never,
 }
 
-/// `src/platform/process/start.rs` for a work item.
+/// `crates/platform-local/src/process/start.rs` for a work item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Process {
     pub naming: Naming,

@@ -1,4 +1,4 @@
-//! Eventually, as something that can be asked of every state: let all cycles die here and no copy
+//! Eventually, as a property of every state: let all cycles die here and no copy
 //! arrive, and let the platform do what it has begun; then an item that may run runs within three
 //! cycles that come one after another.
 

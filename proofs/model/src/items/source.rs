@@ -1,5 +1,5 @@
 //! The source: a store with one item, which an agent closes itself, and the shipped `plan` over
-//! what the source wants.
+//! the source's wants.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -73,7 +73,7 @@ pub enum Decision {
     Nothing,
 }
 
-/// What the source wants, and what the shipped `plan` makes of it. `None` is a list that failed.
+/// The decision of the shipped `plan` over the source's wants. `None` is a list that failed.
 pub fn decide(record: Option<Record>, store: Store, counting: Counting, clock: Clock) -> Decision {
     type Known = HashMap<(Option<Record>, Store, Counting, bool), Decision>;
     thread_local! {

@@ -159,7 +159,7 @@ fn counts_that_are_recounted_pass_the_bound() {
 }
 
 #[test]
-fn a_source_that_is_read_before_the_sessions_starts_what_is_done() {
+fn a_source_that_is_read_before_the_sessions_starts_a_finished_item() {
     let world = World { reads: Reads::SourceFirst, ..World::of(2, 0, 0) };
     let design = Process { compare: process::Compare::Never, ..Process::SHIPPED };
     breaks("process, source read before the sessions, nothing compared", design, world, done);

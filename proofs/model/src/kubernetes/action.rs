@@ -1,4 +1,4 @@
-//! One step of anybody, and how it reads.
+//! One step of a coordinator, the platform or the adversary, and how it is printed.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ pub enum Action {
     Promise { cycle: u8 },
     /// Lists, which may fail, and plans.
     Begin { cycle: u8, looks: Option<[Look; MAX_SLOTS]>, choice: Choice },
-    /// Asks for one slot.
+    /// Looks up one slot.
     LookUp { cycle: u8, slot: u8, may_start: bool },
-    /// Asks for it after a deletion without an answer.
+    /// Looks it up after a deletion without an answer.
     LookAgain { cycle: u8, slot: u8 },
     /// Writes.
     Send { cycle: u8, write: Write, fate: Fate },

@@ -40,7 +40,7 @@ pub struct Place {
     pub jobs: Vec<Job>,
     pub orphans: u8,
     /// A coordinator deleted the last Job, whose run is in no ledger, and no other Job followed:
-    /// who asks now finds a slot without a history.
+    /// the slot has lost its history.
     pub forgotten: bool,
 }
 
@@ -71,7 +71,7 @@ pub enum Answer {
     /// 409: an ended one has it.
     TakenByEnded,
     /// 404, or 409: no Job of that uid has the name.
-    SomebodyElse,
+    Conflict,
 }
 
 /// Everything that the coordinator does not keep.
@@ -173,7 +173,7 @@ impl Cluster {
             Removal::ByName | Removal::ByNameOrphaning => place.jobs.len().checked_sub(1),
             Removal::Never => None,
         };
-        let Some(target) = target else { return Answer::SomebodyElse };
+        let Some(target) = target else { return Answer::Conflict };
         let job = place.jobs.remove(target);
         place.forgotten = !job.recorded;
         if job.runs && design.removal == Removal::ByNameOrphaning {
@@ -186,14 +186,14 @@ impl Cluster {
 
     /// A deletion while a finalizer is there.
     pub fn hold(&mut self, write: Write) -> Answer {
-        let Write::Delete { slot, uid } = write else { return Answer::SomebodyElse };
+        let Write::Delete { slot, uid } = write else { return Answer::Conflict };
         let target = self.slots[usize::from(slot)].jobs.iter_mut().find(|job| job.uid == uid);
         match target.map(|job| (job.phase, job)) {
             Some((Phase::Ended(end) | Phase::Leaving(end), job)) => {
                 job.phase = Phase::Leaving(end);
                 Answer::Done
             }
-            Some((Phase::Live, _)) | None => Answer::SomebodyElse,
+            Some((Phase::Live, _)) | None => Answer::Conflict,
         }
     }
 

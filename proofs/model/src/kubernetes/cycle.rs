@@ -1,4 +1,5 @@
-//! The coordinator's part: `src/platform/kubernetes/start.rs`, one remote call at a time.
+//! The coordinator's part, one remote call at a time: what
+//! `crates/platform-kubernetes/src/cluster/start.rs` does.
 
 use super::cluster::{Answer, Phase, Place, Uid, Write};
 use super::design::{Blind, Design, Ledger, Naming, Removal};
@@ -13,7 +14,7 @@ pub enum Holder {
     Ended { uid: Uid, end: End },
 }
 
-/// What a cycle knows of a slot.
+/// What a cycle has read of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Look {
     pub holder: Holder,
@@ -34,7 +35,7 @@ pub enum Task {
     LookAgain(Uid),
     /// POST.
     Create { name: u8 },
-    /// What follows tells only what the report says: it writes nothing.
+    /// What follows only words the report: it writes nothing.
     #[default]
     Over,
 }
@@ -121,7 +122,7 @@ impl Look {
 }
 
 impl Task {
-    /// What it sends next; `None` where it asks, or nothing.
+    /// The write that it sends next; `None` where it sends a GET, or nothing.
     pub fn write(self, slot: u8) -> Option<Write> {
         match self {
             Self::Record(uid) => Some(Write::Record { slot, uid }),
@@ -144,7 +145,7 @@ impl Task {
             (Self::Delete(uid), Fate::Answered | Fate::Twice | Fate::Held) => match answer {
                 Answer::Done if design.ledger == Ledger::AfterDelete => Self::Record(uid),
                 Answer::Done => Self::Create { name: 0 },
-                Answer::SomebodyElse | Answer::TakenByLive | Answer::TakenByEnded => Self::Over,
+                Answer::Conflict | Answer::TakenByLive | Answer::TakenByEnded => Self::Over,
             },
             (Self::Delete(uid), Fate::ReplyLost | Fate::Late) => Self::LookAgain(uid),
             (Self::Record(_), Fate::Late | Fate::Held | Fate::Refused)
@@ -164,12 +165,12 @@ impl Task {
 }
 
 impl Cycle {
-    /// With a list: what [`Look::decide`] says. Without one the slot is looked up.
+    /// With a list, [`Look::decide`] decides. Without one the slot is looked up.
     pub fn begun(design: &Design, list: Option<[Look; MAX_SLOTS]>, starts: Starts) -> Self {
         let mut tasks = [Task::Over; MAX_SLOTS];
         for (slot, task) in tasks.iter_mut().enumerate().filter(|(slot, _)| starts[*slot]) {
             *task = match (list, design.blind) {
-                // A cycle whose clock says otherwise here does nothing, as one that sleeps.
+                // A cycle whose clock is behind does nothing here, like one that sleeps.
                 (Some(looks), _) => looks[slot].decide(design, true),
                 (None, Blind::LookUp) => Task::LookUp,
                 (None, Blind::AssumeEmpty) => {

@@ -29,7 +29,7 @@ pub enum Removal {
 pub enum Ending {
     /// When its process is gone. Kubernetes 1.31 and later.
     ProcessGone,
-    /// When its process is asked to go.
+    /// When its process has received SIGTERM.
     ProcessLeaving,
 }
 
@@ -95,7 +95,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// What `src/platform/kubernetes/start.rs` does.
+    /// What `crates/platform-kubernetes/src/cluster/start.rs` does.
     pub fn shipped(slots: u8, cycles: u8, faults: u8) -> Self {
         Self {
             naming: Naming::Slot,

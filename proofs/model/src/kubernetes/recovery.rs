@@ -1,4 +1,4 @@
-//! Eventually, as something that can be asked of every state.
+//! Eventually, as a property of every state.
 //!
 //! Stateright's `eventually` is about paths that end, and an adversary need not end. So: whatever
 //! has happened so far, let all cycles die here and let the adversary rest; then one cycle on its

@@ -117,8 +117,8 @@ impl State {
                 Cycle::Waiting | Cycle::Over => {}
             }
         }
-        // The ledger has what it is told twice once, and a removed Job's run is of no use to
-        // anybody here.
+        // The ledger keeps what is written twice once, and no step of this model reads the run of a
+        // removed Job.
         self.late.retain(|write| !matches!(write, Write::Record { uid: GONE, .. }));
         self.late.sort_unstable();
         if symmetry {

@@ -19,7 +19,7 @@ fn safe(name: &str, design: Design) {
 }
 
 #[test]
-fn a2_a_generation_in_the_name_holds_when_records_stay_for_ever() {
+fn a2_a_generation_in_the_name_holds_when_records_are_never_removed() {
     let design = Design {
         lists: Lists::Stale,
         cycles: 4,

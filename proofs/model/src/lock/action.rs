@@ -1,4 +1,4 @@
-//! One step of anybody, and how it reads.
+//! One step of a coordinator, the platform or the adversary, and how it is printed.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub enum Action {
         run: u8,
         at: Shim,
     },
-    /// Somebody kills the shim; the kernel will kill its agent.
+    /// A person, or the kernel, kills the shim; the kernel will kill its agent.
     ShimKilled {
         run: u8,
     },
@@ -96,7 +96,7 @@ fn coordinator(at: Coordinator) -> &'static str {
     match at {
         Coordinator::Planned => "opens the lock file",
         Coordinator::Opened => "tries the lock",
-        Coordinator::Locked => "asks whether the file still has its name",
+        Coordinator::Locked => "checks whether the file still has its name",
         Coordinator::InPlace => "reads the history and decides",
         Coordinator::Decided => "starts the shim",
         Coordinator::Waiting | Coordinator::Launched | Coordinator::Gone => "waits",
@@ -105,7 +105,7 @@ fn coordinator(at: Coordinator) -> &'static str {
 
 fn shim(at: Shim) -> &'static str {
     match at {
-        Shim::Checking => "asks whether its lock is the slot's",
+        Shim::Checking => "checks whether its lock is the slot's",
         Shim::Recording => "writes start.json",
         Shim::Spawning => "starts the exec stage",
         Shim::Sweeping(_) => "ends what is left of the session",

@@ -7,8 +7,8 @@ pub enum Inherit {
     Everyone,
     /// The shim alone: the agent gets it close-on-exec.
     Shim,
-    /// Nobody: the coordinator gives the lock back when it has started the session.
-    Nobody,
+    /// No process: the coordinator releases the lock when it has started the session.
+    NoProcess,
 }
 
 /// What a start does about processes of a session whose shim was killed.
@@ -22,9 +22,9 @@ pub enum Orphans {
 /// Who unlinks the lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unlink {
-    /// Nobody, ever. Shipped.
+    /// The file is never unlinked. Shipped.
     Never,
-    /// The shim, as its last deed, while it still holds the lock.
+    /// The shim, as its last step, while it still holds the lock.
     ByShim,
     /// A person, at any time.
     ByPerson,
@@ -33,7 +33,7 @@ pub enum Unlink {
 /// Whether the file that was locked must still have the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The coordinator asks after locking, and the shim again. Shipped.
+    /// The coordinator checks after locking, and the shim again. Shipped.
     Checked,
     Ignored,
 }
@@ -59,7 +59,8 @@ pub struct Design {
 }
 
 impl Design {
-    /// What `src/platform/process/{start,shim,stage,supervision}.rs` and `src/platform/lock.rs` do.
+    /// What `{start,shim,exec,supervision}.rs` in `crates/platform-local/src/process/` and
+    /// `crates/platform-local/src/lock.rs` do.
     pub fn shipped(cycles: u8) -> Self {
         Self {
             inherit: Inherit::Everyone,

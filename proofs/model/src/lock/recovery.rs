@@ -1,4 +1,4 @@
-//! Eventually, as something that can be asked of every state: let all coordinators die here, let
+//! Eventually, as a property of every state: let all coordinators die here, let
 //! the kernel and the shims do what they have begun, and let orphans end; then one cycle on its
 //! own, whose backoff has passed, fills the slot if no session that was on its way did, and the
 //! next one has nothing to do.
@@ -23,7 +23,7 @@ fn recovers(design: Design, mut state: State) -> bool {
         run.coordinator = Coordinator::Gone;
     }
     settle(design, &mut state);
-    if !wants(design, &state) {
+    if !may_start(design, &state) {
         return is_full(&state);
     }
     state.runs.push(Run::WAITING);
@@ -40,10 +40,10 @@ fn recovers(design: Design, mut state: State) -> bool {
     state.runs[fresh].shim = Shim::Checking;
     state.runs[fresh].coordinator = Coordinator::Gone;
     settle(design, &mut state);
-    is_full(&state) && !wants(design, &state)
+    is_full(&state) && !may_start(design, &state)
 }
 
-fn wants(design: Design, state: &State) -> bool {
+fn may_start(design: Design, state: &State) -> bool {
     eager(Some([state.seen(design), Seen::Nothing]), 1)[0]
 }
 
@@ -51,7 +51,7 @@ fn is_full(state: &State) -> bool {
     state.runs.iter().filter(|run| run.agent == Agent::Runs && run.has_shim()).count() == 1
 }
 
-/// All steps that need nobody, in an order of their own: an agent with a shim works on.
+/// All steps that follow by themselves, in a fixed order: an agent with a shim keeps running.
 fn settle(design: Design, state: &mut State) {
     for run in 0..state.runs.len() {
         loop {

@@ -3,7 +3,8 @@
 use super::design::{Design, Inherit};
 use crate::planning::End;
 
-/// How far the coordinator is with its slot: `start` of `src/platform/process/start.rs`.
+/// How far the coordinator is with its slot: `start` of
+/// `crates/platform-local/src/process/start.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Coordinator {
     Waiting,
@@ -11,7 +12,7 @@ pub enum Coordinator {
     Planned,
     /// The file is open; it tries the lock next.
     Opened,
-    /// It has the lock; it asks next whether the file still has its name.
+    /// It has the lock; it checks next whether the file still has its name.
     Locked,
     /// It reads the history next.
     InPlace,
@@ -23,11 +24,11 @@ pub enum Coordinator {
     Gone,
 }
 
-/// `src/platform/process/shim.rs`.
+/// `crates/platform-local/src/process/shim.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Shim {
     None,
-    /// It asks whether its lock is the slot's.
+    /// It checks whether its lock is the slot's.
     Checking,
     /// It writes `start.json` next.
     Recording,
@@ -127,7 +128,7 @@ impl Run {
             || match design.inherit {
                 Inherit::Everyone => self.has_shim() || agent,
                 Inherit::Shim => self.has_shim(),
-                Inherit::Nobody => false,
+                Inherit::NoProcess => false,
             }
     }
 

@@ -10,7 +10,7 @@ fn the_slot_holds_for_five_cycles() {
 }
 
 #[test]
-fn the_slot_holds_when_the_shim_unlinks_the_lock_file_and_everybody_checks_the_name() {
+fn the_slot_holds_when_the_shim_unlinks_the_lock_file_and_each_process_checks_the_name() {
     let design = Design { unlink: Unlink::ByShim, ..Design::shipped(3) };
     hold("local lock, unlinked by its holder, name checked", Lock::mutant(design));
 }
@@ -26,8 +26,8 @@ fn two_live(name: &str, design: Design) {
 }
 
 #[test]
-fn a_lock_that_nobody_inherits_leaves_two_live() {
-    let design = Design { inherit: Inherit::Nobody, ..Design::shipped(2) };
+fn a_lock_that_no_process_inherits_leaves_two_live() {
+    let design = Design { inherit: Inherit::NoProcess, ..Design::shipped(2) };
     two_live("lock given back before the session's end", design);
 }
 
@@ -38,7 +38,7 @@ fn a_lock_that_the_agent_does_not_inherit_leaves_two_live() {
 }
 
 #[test]
-fn orphans_that_nobody_looks_for_leave_two_live() {
+fn orphans_that_a_start_ignores_leave_two_live() {
     let design = Design { orphans: Orphans::Ignored, ..Design::shipped(2) };
     two_live("orphans not looked for", design);
 }

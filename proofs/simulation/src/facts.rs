@@ -1,4 +1,4 @@
-//! What an answer tells the coordinator that hears it.
+//! What a coordinator can read from an answer, and so must act on.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ pub(crate) struct Shown {
     pub(crate) eligible_since: Option<i64>,
 }
 
-/// What an answer tells.
+/// The facts in one answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Told {
+pub(crate) struct Facts {
     pub(crate) pulls: Vec<Shown>,
     /// The pull requests whose commits the base shows; of the first page of a list alone.
     pub(crate) on_base: Option<BTreeSet<u64>>,
