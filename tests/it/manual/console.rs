@@ -1,5 +1,5 @@
 //! Each command of the README and of Getting started is run, line by line, by a shell in a fresh
-//! home, with a fake GitHub and an agent that only prints `hello`.
+//! home, with a fake GitHub and an agent that only prints `ready`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use testkit::{GitHub, Production, Pull, Repository, TOKEN, Workplace};
+use testkit::{Account, GitHub, Production, Pull, Repository, TOKEN, Workplace};
 
 use super::page::{Step, edited, steps};
 use super::{path, read};
@@ -21,7 +21,14 @@ const NOT_RUN: [(&str, &str); 3] = [
     ("cargo install --path . --locked", "it builds the program, which this test has"),
 ];
 
-const AGENT: &str = "#!/bin/sh\necho hello\n";
+const AGENT: &str = "#!/bin/sh\necho ready\n";
+
+/// The tokens of three accounts.
+const TOKENS: [(&str, &str); 3] = [
+    ("AGENT_GITHUB_TOKEN", "token-of-the-builders-58d0"),
+    ("REVIEWER_GITHUB_TOKEN", "token-of-the-reviewers-a417"),
+    ("GITHUB_TOKEN", TOKEN),
+];
 
 /// Where the pages have a name that is a server here.
 const PRODUCTION: &str = "https://app.example.com/healthz";
@@ -45,6 +52,10 @@ impl Desk {
         ];
         let github =
             GitHub::start(Repository { name: "acme/shop".to_owned(), ..Repository::with(pulls) });
+        for (login, token) in [("builders", TOKENS[0].1), ("reviewers", TOKENS[1].1)] {
+            let account = Account { login: login.to_owned(), permission: Some("WRITE".to_owned()) };
+            github.state().accounts.insert(token.to_owned(), account);
+        }
         let workplace = Workplace::new("");
         let home = workplace.path().join("home");
         let bin = home.join(".local/bin");
@@ -97,9 +108,12 @@ impl Desk {
     }
 }
 
-/// The tokens that a page leaves out.
+/// With the tokens that a page leaves out: `GITHUB_TOKEN=...`.
 fn with_tokens(text: &str) -> String {
-    text.replace("TOKEN=...", &format!("TOKEN={TOKEN}"))
+    let with_token = |text: String, (name, token)| {
+        text.replace(&format!("{name}=..."), &format!("{name}={token}"))
+    };
+    TOKENS.into_iter().fold(text.to_owned(), with_token)
 }
 
 fn write_program(path: &Path, text: &str) {
