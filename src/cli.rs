@@ -1,151 +1,194 @@
 //! The command line: clap types only.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCandidates;
 
 use crate::render::{Color, Output};
 use crate::steps::StepName;
-use coordinator_core::fleet::RoleKey;
 
-/// Keeps a fleet of coding agents at the size you declared, merges what is approved and green,
-/// checks production, tells you what it did, and exits.
+mod candidates;
+mod machine;
+mod parse;
+
+pub use machine::{Machine, MachineCli, PluginTest, Session, SessionAdmit, SessionAgent};
+pub use parse::{COMPLETE, Invocation, command, parse, registration, without_notes};
+
+/// Keeps a fleet of coding agents at its declared size, and merges what is approved
 #[derive(Debug, Parser)]
-#[command(name = "coordinator", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "coordinator",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    subcommand_value_name = "COMMAND"
+)]
 pub struct Cli {
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
 }
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The roster.
+    /// Roster [default: roster.toml, here or above]
     #[arg(
         short,
         long,
         global = true,
         value_name = "FILE",
         env = "COORDINATOR_CONFIG",
-        default_value = ROSTER,
-        value_parser = roster_path
+        hide_env_values = true,
+        hide_env = true,
+        value_hint = ValueHint::FilePath
     )]
-    pub config: PathBuf,
-    /// The kubeconfig's context, for fleets on Kubernetes; by default its current one.
+    pub config: Option<PathBuf>,
+    /// Result on stdout: text, json or markdown
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Output::Text,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
+    pub output: Output,
+    /// More log lines; twice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// auto, always or never; NO_COLOR is respected
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Color::Auto,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub color: Color,
+    /// Context of the kubeconfig [default: its current one]
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// Form of the report on stdout.
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
-    /// Colour on stdout and stderr; `NO_COLOR` is respected.
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
-    pub color: Color,
-    /// Form of the log on stderr.
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    /// Log on stderr: text or json
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     pub log_format: LogFormat,
-    /// error, warn, info, debug or trace.
-    #[arg(long, global = true, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    /// error, warn, info, debug or trace
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        value_parser = ["error", "warn", "info", "debug", "trace"],
+        hide_possible_values = true
+    )]
     pub log_level: Option<String>,
-    /// More log lines; twice for the finest.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    /// Print help
+    #[arg(short, long, global = true, action = ArgAction::HelpShort)]
+    pub help: Option<bool>,
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    pub version: Option<bool>,
 }
 
-/// What to do.
+/// In the order of the help.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Runs one cycle: inventory, spawn, merge, health, report
-    Reconcile(Reconcile),
-    /// Lists every open pull request with its verdict and reason; changes nothing
-    Pulls,
-    /// Lists live and remembered sessions
-    Sessions,
-    /// Prints a session's log
-    Logs(Logs),
-    /// Ends live sessions: their slots are filled again by the next cycle
-    Stop(Stop),
-    /// Validates roster and briefs and shows them as a table; no network
-    Check,
-    /// Checks the setup: token, branch rules, platform, agents, endpoints; changes nothing
-    Doctor(Doctor),
-    /// Writes a starter roster, briefs and deploy files; overwrites nothing
+    /// Write a starter roster, briefs and deploy files
     Init(Init),
-    /// Tries whether a plugin of the exec platform keeps the protocol; needs no roster
-    PluginTest(PluginTest),
-    /// Prints the JSON schema of the roster
+    /// Validate the roster and its briefs; uses no network
+    Check,
+    /// Check that tokens, branch rules, platform and endpoints are set up
+    Doctor(Doctor),
+    /// Run one cycle: inventory, spawn, merge, health, report
+    Reconcile(Reconcile),
+    /// List live and ended sessions
+    Sessions,
+    /// Print a session's log
+    Logs(Logs),
+    /// End live sessions; the next cycle fills their slots again
+    Stop(Stop),
+    /// List open pull requests with verdict and reason
+    Pulls,
+    /// Print the prompt that a session of a role gets
+    Prompt(Prompt),
+    /// Print the JSON schema of the roster
     Schema,
-    /// Prints a completion script
+    /// Print a completion script for a shell
     Completions {
-        /// Whose script.
-        shell: clap_complete::Shell,
+        /// Slots and roles are completed from the roster
+        shell: Shell,
     },
-    /// Decides whether the session of a workflow run may begin: a step of the session workflow,
-    /// never by hand
-    #[command(hide = true)]
-    SessionAdmit(SessionAdmit),
-    /// The former name of `session-admit`, for workflows that `init` wrote before
-    #[command(hide = true)]
-    Gate(SessionAdmit),
-    /// Becomes the agent: a step of the session workflow, never by hand
-    #[command(hide = true)]
-    SessionAgent(SessionAgent),
-    /// Keeps one local session: started by `reconcile`, never by hand
-    #[command(hide = true)]
-    SessionRun {
-        /// The session's record directory.
-        directory: PathBuf,
+    /// Print the manual page
+    Man {
+        /// The page of this command
+        command: Option<String>,
     },
-    /// Becomes the agent: started by `session-run`, never by hand
-    #[command(hide = true)]
-    SessionExec {
-        /// The session's record directory.
-        directory: PathBuf,
+    /// Print help
+    Help {
+        /// Every command with its options
+        #[arg(long)]
+        all: bool,
+        /// Help of this command
+        command: Option<String>,
     },
 }
 
 /// Options of `reconcile`.
 #[derive(Debug, Args)]
 pub struct Reconcile {
-    /// Reads and plans, changes nothing
+    /// Read and plan, change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Runs these steps alone; `spawn` implies `inventory`
+    /// Run only these steps; `spawn` implies `inventory`
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP", conflicts_with = "skip")]
     pub only: Vec<StepName>,
-    /// Leaves these steps out
+    /// Leave these steps out
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP")]
     pub skip: Vec<StepName>,
-    /// Serves this role alone; may be repeated
-    #[arg(long, value_name = "KEY", value_parser = role_key)]
-    pub role: Vec<RoleKey>,
-    /// Serves this source alone, `roster` for all roles; may be repeated
+    /// Start only sessions of this role; may be repeated
+    #[arg(long, value_name = "KEY", add = ArgValueCandidates::new(candidates::roles))]
+    pub role: Vec<String>,
+    /// Read only this source, `roster` for all roles; may be repeated
     #[arg(long, value_name = "NAME")]
     pub source: Vec<String>,
-    /// Exits with 1 when degraded, too
+    /// Exit with 1 also when degraded
     #[arg(long)]
     pub strict: bool,
-    /// With --dry-run: exits with 3 when changes are pending
+    /// With --dry-run: exit with 3 when changes are pending
     #[arg(long, requires = "dry_run")]
     pub detailed_exitcode: bool,
-    /// Also writes Prometheus text to this file, for a textfile collector
-    #[arg(long, value_name = "FILE")]
+    /// Print nothing when the cycle is healthy and did nothing
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Write metrics in Prometheus text format to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub metrics_file: Option<PathBuf>,
 }
 
 /// Options of `logs`.
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// `ui-builder-s0`, with or without the fleet
+    /// Such as `ui-builder-s0`; a role stands for its only slot
+    #[arg(add = ArgValueCandidates::new(candidates::slots))]
     pub slot: String,
-    /// Goes on until the session ends
+    /// Print new lines until the session ends
     #[arg(short, long)]
     pub follow: bool,
-    /// Of this generation instead of the newest
+    /// Print this generation instead of the newest
     #[arg(long, value_name = "N")]
     pub generation: Option<u64>,
 }
@@ -153,10 +196,14 @@ pub struct Logs {
 /// Options of `stop`.
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// `ui-builder-s0`, with or without the fleet
-    #[arg(required = true, value_name = "SLOT")]
+    /// Such as `ui-builder-s0`; a role stands for its only slot
+    #[arg(
+        required = true,
+        value_name = "SLOT",
+        add = ArgValueCandidates::new(candidates::slots)
+    )]
     pub slots: Vec<String>,
-    /// Does not ask
+    /// Stop without a question
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -164,105 +211,43 @@ pub struct Stop {
 /// Options of `doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Also runs each distinct agent command once, with a prompt of one sentence and at most 60 s
+    /// Run each agent command once, with a prompt of one sentence and at most 60 s
     #[arg(long)]
     pub try_agent: bool,
+}
+
+/// Options of `prompt`.
+#[derive(Debug, Args)]
+pub struct Prompt {
+    /// A role of the roster, such as `ui_builder`
+    #[arg(value_name = "ROLE", add = ArgValueCandidates::new(candidates::roles))]
+    pub role: String,
+    /// Number of the role's slot
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub slot: u32,
 }
 
 /// Options of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Where; the fleet is named after it
-    #[arg(default_value = ".")]
+    /// Where to write; the fleet is named after the folder. Existing files stay as they are
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-    /// Also writes a systemd service and timer
+    /// Write all 25 roles; by default three roles, two sessions at a time
+    #[arg(long)]
+    pub full: bool,
+    /// Also write a systemd service and timer, named after the fleet
     #[arg(long)]
     pub systemd: bool,
-    /// Writes a fleet for a cluster: the coordinator as a cron job, sessions as jobs
+    /// Write a fleet for a cluster: a CronJob, sessions are Jobs
     #[arg(long, conflicts_with = "systemd")]
     pub kubernetes: bool,
-    /// Writes a fleet for the repository's own workflows: the coordinator on a schedule, sessions
-    /// as workflow runs
+    /// Write a fleet for GitHub Actions: a schedule, sessions are workflow runs
     #[arg(long, conflicts_with_all = ["systemd", "kubernetes"])]
     pub github_actions: bool,
 }
 
-/// Which session a workflow run is for. The command reads the texts: what is wrong with one must be
-/// told to people without being obeyed by the runner.
-#[derive(Debug, Args)]
-pub struct Session {
-    /// The fleet
-    #[arg(long, env = "COORDINATOR_FLEET")]
-    pub fleet: String,
-    /// The slot, without the fleet
-    #[arg(long, env = "COORDINATOR_SLOT")]
-    pub slot: String,
-    /// Which session of the slot
-    #[arg(long, env = "COORDINATOR_GENERATION")]
-    pub generation: String,
-    /// The cycle that dispatched it
-    #[arg(long, env = "COORDINATOR_CYCLE")]
-    pub cycle: String,
-    /// The session input, as JSON
-    #[arg(long, env = "COORDINATOR_TASK", hide_env_values = true)]
-    pub task: String,
-    /// `owner/repo`
-    #[arg(long, env = "GITHUB_REPOSITORY")]
-    pub repository: String,
-    /// Which start of the run this is, from 1
-    #[arg(long, env = "GITHUB_RUN_ATTEMPT", default_value = "1")]
-    pub run_attempt: String,
-}
-
-/// Options of `session-admit`.
-#[derive(Debug, Args)]
-pub struct SessionAdmit {
-    /// Whose session.
-    #[command(flatten)]
-    pub session: Session,
-    /// When it is too late to begin, in RFC 3339
-    #[arg(long, env = "COORDINATOR_EXPIRES_AT")]
-    pub expires_at: String,
-    /// This run
-    #[arg(long, env = "GITHUB_RUN_ID")]
-    pub run_id: String,
-    /// `owner/repo/.github/workflows/FILE@ref`
-    #[arg(long, env = "GITHUB_WORKFLOW_REF")]
-    pub workflow_ref: String,
-    /// Where GitHub's REST API is
-    #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
-    pub api_url: String,
-    /// Where its GraphQL API is
-    #[arg(long, env = "GITHUB_GRAPHQL_URL", default_value = "https://api.github.com/graphql")]
-    pub graphql_url: String,
-    /// Takes the outputs of the step; without it they are only told
-    #[arg(long, env = "GITHUB_OUTPUT")]
-    pub step_output: Option<PathBuf>,
-}
-
-/// Options of `session-agent`.
-#[derive(Debug, Args)]
-pub struct SessionAgent {
-    /// Whose session.
-    #[command(flatten)]
-    pub session: Session,
-    /// The key of the role
-    #[arg(long, env = "COORDINATOR_ROLE")]
-    pub role: String,
-}
-
-/// Options of `plugin-test`.
-#[derive(Debug, Args)]
-pub struct PluginTest {
-    /// The plugin
-    #[arg(value_name = "PATH")]
-    pub path: PathBuf,
-    /// For one operation
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
-    pub timeout: Duration,
-}
-
-/// Form of the log.
+/// Format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -271,14 +256,12 @@ pub enum LogFormat {
     Json,
 }
 
-const ROSTER: &str = "roster.toml";
-
-/// An empty variable is as good as none.
-#[expect(clippy::unnecessary_wraps, reason = "clap wants a parser that could fail")]
-fn roster_path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
-    Ok(PathBuf::from(if text.is_empty() { ROSTER } else { text }))
-}
-
-fn role_key(text: &str) -> Result<RoleKey, &'static str> {
-    RoleKey::parse(text)
+/// Shells with completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
 
-use crate::cli::{Cli, Command, Global, Init, SessionAdmit};
+use crate::cli::{self, Cli, Command, Global, Init, Invocation, Machine, MachineCli, SessionAdmit};
 use crate::render::words::LOCAL;
 use crate::render::{Color, Form, Output, Screen, progress};
 use crate::secrets::{self, MaskedStderr, from_environment};
@@ -20,9 +21,11 @@ use coordinator_roster::{Problems, Roster, reference};
 
 pub mod check;
 pub mod doctor;
+pub mod help;
 pub mod init;
 pub mod logs;
 pub mod plugin_test;
+pub mod prompt;
 pub mod pulls;
 pub mod reconcile;
 pub mod session_admit;
@@ -73,33 +76,33 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The whole program: parses the command line, runs the command, prints its answer, and returns how
+/// The whole program: parses the command line, runs the command, prints its result, and returns how
 /// to exit.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    let global = &cli.global;
-    if holds_credentials(&cli.command)
+    CompleteEnv::with_factory(cli::command).var(cli::COMPLETE).complete();
+    let invocation = cli::parse();
+    if holds_credentials(&invocation)
         && let Err(error) = secrets::seal_process()
     {
         return fail(&Secrets::default(), &format!("error: {error:#}\n"), 1);
     }
+    match &invocation {
+        Invocation::Person(cli) => run_for_person(cli),
+        Invocation::Machine(cli) => run_for_machine(cli),
+    }
+}
+
+fn run_for_person(cli: &Cli) -> ExitCode {
+    let global = &cli.global;
     match &cli.command {
-        // The stages of a session must run before this process has a second thread.
-        Command::SessionRun { directory } => process::session_run(directory),
-        Command::SessionExec { directory } => process::session_exec(directory),
-        Command::SessionAgent(options) => session_agent::run(options),
-        Command::SessionAdmit(options) => session_admit(options, global),
-        Command::Gate(options) => former_session_admit(options, global),
-        Command::Completions { shell } => completions(*shell),
+        Command::Help { all, command } => text(help::help(command.as_deref(), *all)),
+        Command::Man { command } => text(help::man(command.as_deref())),
+        Command::Completions { shell } => {
+            text(cli::registration(*shell).context("write the completion script"))
+        }
         Command::Schema => print(&format!("{:#}\n", reference::schema()), Output::Json, 0),
         Command::Check => check(global),
         Command::Init(options) => init(options),
-        Command::PluginTest(options) => {
-            let secrets = secrets_and_log(global);
-            let tested = plugin_test::run(options, form(global, &secrets));
-            let tested = block_on(progress::waiting(|| "testing the plugin".to_owned(), tested));
-            finish(global, &secrets, tested)
-        }
         Command::Reconcile(options) => with_roster(global, async |roster, form| {
             Box::pin(reconcile::run(roster, options, global, form)).await
         }),
@@ -115,19 +118,59 @@ pub fn run() -> ExitCode {
         Command::Stop(options) => with_roster(global, async |roster, form| {
             in_time(roster, "stopping sessions", stop::run(options, global, roster, form)).await
         }),
+        Command::Prompt(options) => {
+            with_roster(global, async |roster, form| prompt::run(options, roster, form.secrets))
+        }
         Command::Logs(options) => with_roster(global, async |roster, form| {
             logs::run(options, global, roster, form.secrets).await
         }),
     }
 }
 
+fn run_for_machine(cli: &MachineCli) -> ExitCode {
+    let global = &cli.global;
+    match &cli.command {
+        // The stages of a session must run before this process has a second thread.
+        Machine::SessionRun { directory } => process::session_run(directory),
+        Machine::SessionExec { directory } => process::session_exec(directory),
+        Machine::SessionAgent(options) => session_agent::run(options),
+        Machine::SessionAdmit(options) => session_admit(options, global),
+        Machine::Gate(options) => former_session_admit(options, global),
+        Machine::PluginTest(options) => {
+            let secrets = secrets_and_log(global);
+            let tested = plugin_test::run(options, form(global, &secrets));
+            let tested = block_on(progress::waiting(|| "testing the plugin".to_owned(), tested));
+            finish(global, &secrets, tested)
+        }
+    }
+}
+
 /// Whether the command may have been given the coordinator's own credentials. The stages of a
 /// session have none, and an agent decides by itself whether others may read it.
-fn holds_credentials(command: &Command) -> bool {
+fn holds_credentials(invocation: &Invocation) -> bool {
+    let Invocation::Machine(cli) = invocation else { return true };
     !matches!(
-        command,
-        Command::SessionRun { .. } | Command::SessionExec { .. } | Command::SessionAgent(_)
+        cli.command,
+        Machine::SessionRun { .. } | Machine::SessionExec { .. } | Machine::SessionAgent(_)
     )
+}
+
+/// Prints what a command without a roster returns.
+fn text(text: anyhow::Result<String>) -> ExitCode {
+    match text {
+        Ok(text) => print(&text, Output::Text, 0),
+        Err(error) => {
+            let code = if error.is::<Refused>() { USAGE } else { 1 };
+            fail(&Secrets::default(), &format!("error: {error:#}\n"), code)
+        }
+    }
+}
+
+/// The roster that `--config` or `COORDINATOR_CONFIG` names, else `roster.toml` of this folder or
+/// the nearest one above.
+fn roster_file(global: &Global) -> PathBuf {
+    let named = global.config.clone().filter(|path| !path.as_os_str().is_empty());
+    named.unwrap_or_else(coordinator_roster::find)
 }
 
 /// Loads the roster, then runs a command that needs it.
@@ -135,7 +178,7 @@ fn with_roster(
     global: &Global,
     command: impl AsyncFnOnce(&Roster, Form<'_>) -> anyhow::Result<Outcome>,
 ) -> ExitCode {
-    let roster = match coordinator_roster::load(&global.config, &variable) {
+    let roster = match coordinator_roster::load(&roster_file(global), &variable) {
         Ok(roster) => roster,
         Err(problems) => return refuse(&problems, global.color),
     };
@@ -215,11 +258,15 @@ fn secrets_and_log(global: &Global) -> Secrets {
 
 /// Without a log and a runtime: the problems of the roster are the answer.
 fn check(global: &Global) -> ExitCode {
-    let answer =
-        match check::run(&global.config, global.output, Screen::stdout(global.color), &variable) {
-            Ok(answer) => answer,
-            Err(error) => return fail(&Secrets::default(), &format!("error: {error}\n"), 1),
-        };
+    let answer = match check::run(
+        &roster_file(global),
+        global.output,
+        Screen::stdout(global.color),
+        &variable,
+    ) {
+        Ok(answer) => answer,
+        Err(error) => return fail(&Secrets::default(), &format!("error: {error}\n"), 1),
+    };
     let printed = print(&answer.stdout, global.output, 0);
     if let Some(warnings) = answer.warnings {
         let secrets = from_environment(&BTreeSet::new());
@@ -235,8 +282,8 @@ fn session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
 fn former_session_admit(options: &SessionAdmit, global: &Global) -> ExitCode {
     let secrets = secrets_and_log(global);
     tracing::warn!(
-        "`coordinator gate` is now `coordinator session-admit`; change the command in the session workflow, as \
-         `coordinator init --github-actions` writes it in an empty folder"
+        "`coordinator gate` is now `coordinator session-admit`; change the command in the session \
+         workflow, as `coordinator init --github-actions` writes it in an empty folder"
     );
     admit(options, &secrets)
 }
@@ -262,18 +309,18 @@ fn init(options: &Init) -> ExitCode {
             Init { systemd: true, .. } => init::Schedule::Systemd,
             Init { .. } => init::Schedule::Crontab,
         };
-        init::run(&options.dir, schedule, &binary, &search_path)
+        init::run(init::Starter {
+            dir: &options.dir,
+            schedule,
+            roles: if options.full { init::Roles::Full } else { init::Roles::FirstDay },
+            binary: &binary,
+            search_path: &search_path,
+        })
     });
     match written {
         Ok(text) => print(&text, Output::Text, 0),
         Err(error) => fail(&Secrets::default(), &format!("error: {error:#}\n"), USAGE),
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> ExitCode {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "coordinator", &mut script);
-    print(&String::from_utf8_lossy(&script), Output::Text, 0)
 }
 
 /// Escapes workflow commands. A reader that closed its end early is not an error; a full disk is.

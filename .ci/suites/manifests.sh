@@ -23,7 +23,7 @@ trap 'rm -rf "$work"' EXIT
 # The program as the tests build it, so that nothing is compiled twice.
 cargo test --quiet --locked --test it --no-run
 # Of the same name as the example, so that both must build to the same objects.
-"${CARGO_TARGET_DIR:-target}/debug/coordinator" init --kubernetes "$work/example" >/dev/null
+"${CARGO_TARGET_DIR:-target}/debug/coordinator" init --full --kubernetes "$work/example" >/dev/null
 
 # As docs/platforms/kubernetes.md has it: the component beside the fleet's own kustomization.yaml.
 cp -r "$work/example" "$work/pushing"

@@ -17,7 +17,9 @@ use coordinator_core::fleet::Role;
 use coordinator_core::pull::Repository;
 use coordinator_platform_kubernetes::KubernetesSettings;
 use coordinator_platform_local::exec::Purpose;
-use coordinator_roster::{Located, PlatformKind, Problem, Problems, Roster};
+use coordinator_roster::{
+    Leftover, Located, PlatformKind, Problem, Problems, Roster, leftover_placeholders,
+};
 
 /// Images that are named; more would fill the screen.
 const MAX_IMAGES: usize = 4;
@@ -56,8 +58,9 @@ pub fn run(
     let form = Form { screen, ..Form::plain(output, &secrets) };
     match checked {
         Ok((roster, remembers)) => {
-            let warnings =
-                roster.missing.iter().map(|missing| missing.problem.clone()).collect::<Vec<_>>();
+            let missing = roster.missing.iter().map(|missing| missing.problem.clone());
+            let leftovers = leftover_placeholders(&roster).into_iter().map(example);
+            let warnings = missing.chain(leftovers).collect::<Vec<_>>();
             let warnings =
                 (!warnings.is_empty()).then(|| coordinator_roster::complaints(config, warnings));
             let located = warnings.as_ref().map(Problems::located).unwrap_or_default();
@@ -100,6 +103,12 @@ fn plugin(roster: &Roster) -> Result<bool, Problem> {
             Err(problem.hint("run it by hand: `PLUGIN capabilities` prints one JSON object"))
         }
     }
+}
+
+fn example(left: Leftover) -> Problem {
+    let Leftover { key, value } = left;
+    let message = format!("{key} is still the example `{value}`");
+    Problem::new(message, None).hint("write your own value in its place")
 }
 
 fn document(roles: &[Role], problems: &[Located], warnings: &[Located]) -> Json {

@@ -6,26 +6,14 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use toml::de::DeTable;
 
-use coordinator_core::fleet::{FleetName, Mode};
+use coordinator_core::fleet::Mode;
 use coordinator_roster::shipped;
 
 mod github_actions;
 mod kubernetes;
-
-/// Starts the service every five minutes, and once after a time in which the machine slept.
-const TIMER: &str = "\
-[Unit]
-Description=A coordinator cycle every five minutes
-
-[Timer]
-OnCalendar=*:0/5
-Persistent=true
-
-[Install]
-WantedBy=timers.target
-";
+mod local;
+mod name;
 
 /// What starts a cycle every five minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,78 +27,108 @@ pub enum Schedule {
     GithubActions,
 }
 
-/// Writes the starter into `dir`, leaves alone what is there already, and returns a summary. The
-/// program that the schedule starts is `binary`, an absolute path; it finds commands in
-/// `search_path`, the value of PATH.
+/// Which roles the starter has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roles {
+    /// Builder, reviewer and sentinel, two sessions at a time.
+    FirstDay,
+    /// The 25 roles of the shipped roster.
+    Full,
+}
+
+/// What `init` is to write.
+#[derive(Debug, Clone, Copy)]
+pub struct Starter<'a> {
+    pub dir: &'a Path,
+    pub schedule: Schedule,
+    pub roles: Roles,
+    /// The program that the schedule starts: an absolute path.
+    pub binary: &'a Path,
+    /// The value of PATH, in which the scheduled program finds the agents' commands.
+    pub search_path: &'a str,
+}
+
+/// Writes the starter, leaves existing files alone, and returns a summary with the next steps.
 ///
 /// Fails when the folder or a file cannot be written.
-pub fn run(dir: &Path, schedule: Schedule, binary: &Path, search_path: &str) -> Result<String> {
-    fs::create_dir_all(dir)
-        .with_context(|| format!("cannot create the folder {}", dir.display()))?;
-    let dir =
-        dir.canonicalize().with_context(|| format!("cannot find the folder {}", dir.display()))?;
-    let fleet = fleet_of_roster(&dir).unwrap_or_else(|| fleet_of_folder(&dir));
-    let mut written = Vec::new();
-    let mut kept = Vec::new();
-    for (path, text) in files(&dir, &fleet, schedule, binary, search_path) {
-        let into = if write_new(&dir.join(&path), &text)? { &mut written } else { &mut kept };
+pub fn run(starter: Starter<'_>) -> Result<String> {
+    let dir = starter.dir;
+    fs::create_dir_all(dir).with_context(|| format!("create the folder {}", dir.display()))?;
+    let dir = dir.canonicalize().with_context(|| format!("find the folder {}", dir.display()))?;
+    let starter = Starter { dir: &dir, ..starter };
+    let fleet = name::of_folder(&dir);
+    let (mut written, mut kept) = (Vec::new(), Vec::new());
+    for (path, text) in files(starter, &fleet.name) {
+        let into = if write_new(&dir, &path, &text)? { &mut written } else { &mut kept };
         into.push(path);
     }
     let kept_roster = kept.iter().any(|path| path == Path::new("roster.toml"));
-    let next = match schedule {
-        Schedule::Kubernetes => kubernetes::next(&dir, &fleet, kept_roster),
+    let next = match starter.schedule {
+        Schedule::Kubernetes => kubernetes::next(&dir, &fleet.name, starter.roles, kept_roster),
         Schedule::GithubActions => github_actions::next(&dir, kept_roster),
-        Schedule::Systemd => next(&dir, binary, search_path) + &enable(&dir),
-        Schedule::Crontab => next(&dir, binary, search_path),
+        Schedule::Systemd | Schedule::Crontab => local::next(starter, &fleet.name, kept_roster),
     };
-    Ok(summary(&dir, &written, &kept) + &next)
+    Ok(summary(&dir, &written, &kept) + &fleet.sentence() + &next)
 }
 
-fn files(
-    dir: &Path,
-    fleet: &str,
-    schedule: Schedule,
-    binary: &Path,
-    search_path: &str,
-) -> Vec<(PathBuf, String)> {
-    let roster = match schedule {
-        Schedule::Kubernetes => kubernetes::roster(&roster(fleet), fleet),
-        Schedule::GithubActions => github_actions::roster(&roster(fleet)),
-        Schedule::Systemd | Schedule::Crontab => roster(fleet),
-    };
-    let preamble = match schedule {
-        Schedule::GithubActions => github_actions::preamble(shipped::PREAMBLE),
-        Schedule::Kubernetes | Schedule::Systemd | Schedule::Crontab => {
-            shipped::PREAMBLE.to_owned()
+fn files(starter: Starter<'_>, fleet: &str) -> Vec<(PathBuf, String)> {
+    let Starter { schedule, roles, .. } = starter;
+    let roster = roster(fleet, roles);
+    let (roster, preamble) = match schedule {
+        Schedule::Kubernetes => (kubernetes::roster(&roster, fleet), shipped::PREAMBLE.to_owned()),
+        Schedule::GithubActions => {
+            (github_actions::roster(&roster), github_actions::preamble(shipped::PREAMBLE))
         }
+        Schedule::Systemd | Schedule::Crontab => (roster, shipped::PREAMBLE.to_owned()),
     };
+    let roster = capped(&roster, roles);
     let mut files = vec![("roster.toml".into(), roster), ("briefs/preamble.md".into(), preamble)];
-    let modes = Mode::ALL.into_iter();
-    files.extend(modes.map(|mode| {
+    files.extend(Mode::ALL.map(|mode| {
         (format!("briefs/modes/{}.md", mode.word()).into(), shipped::mode(mode).to_owned())
     }));
-    let briefs = shipped::BRIEFS.into_iter();
-    files.extend(briefs.map(|(key, brief)| (format!("briefs/{key}.md").into(), brief.to_owned())));
+    let briefs = briefs(roles).iter();
+    files.extend(
+        briefs.map(|(key, brief)| (format!("briefs/{key}.md").into(), (*brief).to_owned())),
+    );
     match schedule {
-        Schedule::Kubernetes => files.extend(kubernetes::manifests(fleet)),
+        Schedule::Kubernetes => files.extend(kubernetes::manifests(fleet, roles)),
         Schedule::GithubActions => files.extend(github_actions::workflows(fleet)),
-        Schedule::Systemd => {
-            files.push(("coordinator.service".into(), service(dir, binary, search_path)));
-            files.push(("coordinator.timer".into(), TIMER.to_owned()));
-        }
-        Schedule::Crontab => {}
+        Schedule::Systemd | Schedule::Crontab => files.extend(local::files(starter, fleet)),
     }
     files
 }
 
+/// Key and brief of each role.
+fn briefs(roles: Roles) -> &'static [(&'static str, &'static str)] {
+    match roles {
+        Roles::FirstDay => &shipped::STARTER_BRIEFS,
+        Roles::Full => &shipped::BRIEFS,
+    }
+}
+
 /// The shipped roster for this fleet; its pointer to the schema file holds only beside that file.
-fn roster(fleet: &str) -> String {
+fn roster(fleet: &str, roles: Roles) -> String {
     let lines = shipped::ROSTER.lines().filter(|line| !line.starts_with("#:schema"));
     let named = lines.map(|line| match line.strip_prefix("fleet = \"demo\"") {
         Some(comment) => format!("fleet = \"{fleet}\"{comment}\n"),
         None => format!("{line}\n"),
     });
-    named.collect()
+    let roster: String = named.collect();
+    match roles {
+        Roles::Full => roster,
+        Roles::FirstDay => {
+            let above = roster.split_once("\n# Product:").map_or(&*roster, |(above, _)| above);
+            format!("{above}\n{}", shipped::STARTER_ROLES)
+        }
+    }
+}
+
+/// The roster with the cap of a first day.
+fn capped(roster: &str, roles: Roles) -> String {
+    match roles {
+        Roles::Full => roster.to_owned(),
+        Roles::FirstDay => roster.replacen("max_running = 0 ", "max_running = 2 ", 1),
+    }
 }
 
 /// What stands between two lines of a roster, both left out.
@@ -119,35 +137,26 @@ fn between<'a>(roster: &'a str, first: &str, last: &str) -> &'a str {
     below.split_once(&format!("\n{last}")).map_or("", |(part, _)| part)
 }
 
-/// The fleet of a roster that is there already.
-fn fleet_of_roster(dir: &Path) -> Option<String> {
-    let text = fs::read_to_string(dir.join("roster.toml")).ok()?;
-    let roster = DeTable::parse(&text).ok()?;
-    let name = roster.get_ref().get("fleet")?.get_ref().as_str()?;
-    FleetName::parse(name).ok().map(|fleet| fleet.as_str().to_owned())
-}
-
-/// The folder's name as far as a fleet may bear it.
-fn fleet_of_folder(dir: &Path) -> String {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let cleaned: String = name.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-    if cleaned.is_empty() { "fleet".to_owned() } else { cleaned }
-}
-
 /// Whether the file was written: what is there already, a symbolic link included, stays.
-fn write_new(path: &Path, text: &str) -> Result<bool> {
+fn write_new(dir: &Path, file: &Path, text: &str) -> Result<bool> {
+    let path = dir.join(file);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+            .with_context(|| format!("create the folder {}", folder.display()))?;
     }
-    match OpenOptions::new().write(true).create_new(true).open(path) {
+    let mut new = OpenOptions::new();
+    new.write(true).create_new(true);
+    #[cfg(unix)]
+    if file == Path::new(local::TOKENS) {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
+    }
+    match new.open(&path) {
         Ok(mut file) => {
-            file.write_all(text.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            file.write_all(text.as_bytes()).with_context(|| format!("write {}", path.display()))?;
             Ok(true)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("cannot create {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("create {}", path.display())),
     }
 }
 
@@ -169,68 +178,6 @@ fn list(text: &mut String, paths: &[PathBuf]) {
     }
 }
 
-fn next(dir: &Path, binary: &Path, search_path: &str) -> String {
-    let config = shell_word(&dir.join("roster.toml").to_string_lossy());
-    format!(
-        "\nNext:\n  \
-         1. In roster.toml, name your [repository] and your [[health]] endpoint, and set the counts you want.\n  \
-         2. export GITHUB_TOKEN=...\n  \
-         3. coordinator doctor --config {config}\n  \
-         4. coordinator reconcile --dry-run --config {config}\n\n\
-         Every five minutes, with `crontab -e` (GITHUB_TOKEN must be set there, too):\n  {}\n",
-        crontab(dir, binary, search_path)
-    )
-}
-
-/// One cycle. Two at once do no harm, so nothing guards against it.
-fn service(dir: &Path, binary: &Path, search_path: &str) -> String {
-    let argument = |path: &Path| unit_word(&path.to_string_lossy()).replace('$', "$$");
-    let (binary, roster) = (argument(binary), argument(&dir.join("roster.toml")));
-    let credentials = dir.join("coordinator.env").to_string_lossy().replace('%', "%%");
-    let search_path = unit_word(&format!("PATH={search_path}"));
-    format!(
-        "\
-[Unit]
-Description=A coordinator cycle
-
-[Service]
-Type=oneshot
-ExecStart={binary} reconcile --config {roster}
-Environment={search_path}
-# GITHUB_TOKEN=... and what the roster names as ${{NAME}}, readable for you alone. It may be absent.
-EnvironmentFile=-{credentials}
-# Agents outlive the cycle that starts them.
-KillMode=process
-TimeoutStartSec=300
-# A rate limit put off what was left to do.
-SuccessExitStatus=75
-"
-    )
-}
-
-/// The crontab line, with the PATH that found the agents here.
-fn crontab(dir: &Path, binary: &Path, search_path: &str) -> String {
-    let search_path = shell_word(search_path);
-    let binary = shell_word(&binary.to_string_lossy());
-    let roster = shell_word(&dir.join("roster.toml").to_string_lossy());
-    // To cron, `%` is a line break.
-    let command =
-        format!("PATH={search_path} {binary} reconcile --config {roster}").replace('%', "\\%");
-    format!("*/5 * * * * {command}")
-}
-
-/// How the service and the timer are put to work.
-fn enable(dir: &Path) -> String {
-    let file = |name: &str| shell_word(&dir.join(name).to_string_lossy());
-    let (service, timer) = (file("coordinator.service"), file("coordinator.timer"));
-    format!(
-        "\nOr with systemd (credentials in coordinator.env, one NAME=value a line):\n  \
-         systemctl --user link {service} {timer}\n  \
-         systemctl --user enable --now coordinator.timer\n  \
-         loginctl enable-linger    # agents go on when you log out\n"
-    )
-}
-
 /// The text as one word of a shell.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
@@ -240,47 +187,22 @@ fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The text as one word of a unit file, in which `%`, `\` and `"` mean something.
-fn unit_word(text: &str) -> String {
-    let escaped = text.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%");
-    format!("\"{escaped}\"")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_fleet_is_named_after_its_folder_as_far_as_that_goes() {
-        let names = [("shop", "shop"), ("My Shop_2", "myshop2"), ("äöü", "fleet"), ("", "fleet")];
-        for (folder, fleet) in names {
-            assert_eq!(fleet_of_folder(&Path::new("/").join(folder)), fleet);
-        }
-        assert_eq!(fleet_of_folder(Path::new("/a-very-long-name-of-a-folder")), "averylongnameofa");
-    }
-
-    #[test]
-    fn the_starter_differs_from_the_shipped_roster_in_its_name_alone() {
-        let starter = roster("shop");
+    fn the_full_starter_differs_from_the_shipped_roster_in_its_name_alone() {
+        let starter = roster("shop", Roles::Full);
         assert!(starter.contains("\nfleet = \"shop\""), "{starter}");
         assert!(!starter.contains("demo") && !starter.contains("#:schema"), "{starter}");
     }
 
-    const BINARY: &str = "/opt/my tools/coordinator";
-
     #[test]
-    fn the_crontab_line_survives_spaces_quotes_and_percent_signs() {
-        let line = crontab(Path::new("/srv/100%/it's"), BINARY.as_ref(), "/usr/bin:/bin");
-        let expected = r"*/5 * * * * PATH=/usr/bin:/bin '/opt/my tools/coordinator' reconcile --config '/srv/100\%/it'\''s/roster.toml'";
-        assert_eq!(line, expected);
-    }
-
-    #[test]
-    fn the_service_leaves_agents_alive_and_quotes_its_paths() {
-        let unit = service(Path::new("/srv/100%"), BINARY.as_ref(), "/usr/bin:/bin");
-        assert!(unit.contains("\nKillMode=process\n"), "{unit}");
-        let start =
-            "ExecStart=\"/opt/my tools/coordinator\" reconcile --config \"/srv/100%%/roster.toml\"";
-        assert!(unit.contains(start), "{unit}");
+    fn a_first_day_has_three_roles_and_two_sessions() {
+        let starter = capped(&roster("shop", Roles::FirstDay), Roles::FirstDay);
+        assert_eq!(starter.matches("\n[[role]]\n").count(), 3, "{starter}");
+        assert!(starter.contains("\nmax_running = 2 "), "{starter}");
+        assert!(!starter.contains("ui_builder"), "{starter}");
     }
 }

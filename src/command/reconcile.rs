@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile};
-use crate::command::{Outcome, Refused, clients};
+use crate::command::{Outcome, Refused, clients, slots};
 use crate::cycle::{self, Cycle, Stop};
 use crate::render::progress::{self, Progress};
 use crate::render::{Form, markdown, metrics, workflow};
@@ -20,8 +20,8 @@ use crate::steps::{StepName, report};
 use crate::workflow_commands::Escape;
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::platform::CycleId;
-use coordinator_core::report::{Interrupt, Report};
-use coordinator_core::source::Source;
+use coordinator_core::report::{Interrupt, Report, SourceEffect, Status};
+use coordinator_core::source::{EffectOutcome, Source};
 use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
 use coordinator_roster::{Missing, Problem, Roster};
@@ -35,8 +35,9 @@ pub async fn run(
     form: Form<'_>,
 ) -> anyhow::Result<Outcome> {
     let steps = steps(options);
-    refuse_missing_variables(roster, options, &steps, &global.config)?;
-    refuse_unknown_names(roster, options)?;
+    let roles = served_roles(roster, options)?;
+    refuse_missing_variables(roster, options, &roles, &steps)?;
+    refuse_unknown_source(roster, options)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
     let client = Client::new();
     let platform = if needs_platform(&steps) {
@@ -49,7 +50,7 @@ pub async fn run(
         roster,
         id: new_cycle_id(SystemTime::now()),
         steps,
-        sources: sources::configured(roster, &options.role, &options.source),
+        sources: sources::configured(roster, &roles, &options.source),
         dry_run: options.dry_run,
         platform,
         github: clients::github(roster, &client)?,
@@ -57,6 +58,9 @@ pub async fn run(
         clock: SystemTime::now,
         progress: Progress::default(),
     };
+    if options.quiet {
+        progress::off();
+    }
     let stop = Stop::default();
     let run = progress::waiting(|| cycle.progress.text(), cycle::run(&cycle, &stop));
     let report = tokio::select! {
@@ -70,7 +74,19 @@ pub async fn run(
     }
     publish(&report, form);
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
-    Ok(Outcome { stdout: form.report(&report)?, code })
+    let is_silent = options.quiet && code == 0 && is_uneventful(&report);
+    let stdout = if is_silent { String::new() } else { form.report(&report)? };
+    Ok(Outcome { stdout, code })
+}
+
+/// Whether the cycle was healthy and changed nothing, so that `--quiet` prints nothing.
+fn is_uneventful(report: &Report) -> bool {
+    let written = |effect: &SourceEffect| effect.report.outcome != EffectOutcome::Already;
+    report.status == Status::Healthy
+        && report.spawn.body.spawned.is_empty()
+        && report.spawn.body.failed.is_empty()
+        && !report.spawn.body.effects.iter().any(written)
+        && report.merge.body.merged.is_empty()
 }
 
 /// Appends the report to the summary of the step and annotates the run, where this process is part
@@ -123,10 +139,10 @@ fn needs_platform(steps: &[StepName]) -> bool {
 fn refuse_missing_variables(
     roster: &Roster,
     options: &Reconcile,
+    roles: &[RoleKey],
     steps: &[StepName],
-    config: &Path,
 ) -> anyhow::Result<()> {
-    let is_served = |key: &RoleKey| options.role.is_empty() || options.role.contains(key);
+    let is_served = |key: &RoleKey| roles.is_empty() || roles.contains(key);
     let starts = |missing: &Missing| {
         let mut started = roster.roles.iter().filter(|role| role.count > 0 && is_served(&role.key));
         started.any(|role| missing.roles.contains(&role.key))
@@ -142,23 +158,24 @@ fn refuse_missing_variables(
             tracing::warn!("{message}; {}", hint.as_deref().unwrap_or_default());
         }
     } else if !missing.is_empty() {
-        bail!(Refused::Roster(coordinator_roster::complaints(config, missing)));
+        bail!(Refused::Roster(coordinator_roster::complaints(&roster.named, missing)));
     }
     Ok(())
 }
 
-fn refuse_unknown_names(roster: &Roster, options: &Reconcile) -> anyhow::Result<()> {
-    let is_unknown = |key: &&RoleKey| !roster.roles.iter().any(|role| role.key == **key);
-    if let Some(key) = options.role.iter().find(is_unknown) {
-        let roster = roster.path.display();
-        bail!(Refused::Usage(format!(
-            "no role `{key}` in {roster}; `coordinator check` lists the roles"
-        )));
-    }
+/// The keys that `--role` names; empty: all.
+fn served_roles(roster: &Roster, options: &Reconcile) -> anyhow::Result<Vec<RoleKey>> {
+    options.role.iter().map(|text| Ok(slots::role(roster, text)?.key.clone())).collect()
+}
+
+fn refuse_unknown_source(roster: &Roster, options: &Reconcile) -> anyhow::Result<()> {
     let sources = sources::configured(roster, &[], &[]);
     let names: Vec<&str> = sources.iter().map(Source::name).collect();
     if let Some(name) = options.source.iter().find(|name| !names.contains(&name.as_str())) {
-        bail!(Refused::Usage(format!("no source `{name}`; this roster has {}", names.join(", "))));
+        bail!(Refused::Usage(format!(
+            "no source named `{name}`; this roster has {}",
+            names.join(", ")
+        )));
     }
     Ok(())
 }

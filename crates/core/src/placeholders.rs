@@ -57,6 +57,25 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
+/// Every placeholder, without its braces.
+const NAMES: [&str; 6] = ["prompt", "brief", "role", "item", "slot", "fleet"];
+
+/// What a person probably misspelt: the first text in braces that is one edit, or a change of case,
+/// away from a placeholder, and that placeholder. Doubled braces and a shell's `${...}` are left
+/// alone.
+pub fn misspelt(argument: &str) -> Option<(&str, &'static str)> {
+    argument.match_indices('{').find_map(|(brace, _)| {
+        if argument[..brace].ends_with(['{', '$']) {
+            return None;
+        }
+        let (word, _) = argument[brace + 1..].split_once('}')?;
+        let lower = word.to_lowercase();
+        let is_near = |name: &&str| strsim::osa_distance(&lower, name) <= 1;
+        let meant = NAMES.into_iter().find(is_near)?;
+        (!NAMES.contains(&word)).then_some((word, meant))
+    })
+}
+
 /// Whether the command carries the prompt itself; else it comes on standard input.
 pub fn takes_prompt(command: &[String]) -> bool {
     command.iter().any(|argument| argument.contains("{prompt}"))
@@ -113,6 +132,22 @@ mod tests {
             ("ü{a}ü", "ü1ü"),
         ] {
             assert_eq!(fill(text, &values), expected);
+        }
+    }
+
+    #[test]
+    fn a_placeholder_is_misspelt_by_one_edit_or_by_case() {
+        for (argument, found) in [
+            ("{promt}", Some(("promt", "prompt"))),
+            ("--in={Slot}", Some(("Slot", "slot"))),
+            ("{role} {FLEET}", Some(("FLEET", "fleet"))),
+            ("{rloe}", Some(("rloe", "role"))),
+            ("{prompt}{brief}{role}{item}{slot}{fleet}", None),
+            ("{x} {budget} {max_turns} {\"a\": 1} {}", None),
+            ("{{promt}} ${ROLE} {promt", None),
+            ("{prmt}", None),
+        ] {
+            assert_eq!(misspelt(argument), found, "{argument}");
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{LocalSettings, Mode, Role, RoleKey, SessionSpec};
+use coordinator_core::placeholders::misspelt;
 use coordinator_core::prompt::{self, Prompt};
+use coordinator_core::sanitize::one_line;
 use coordinator_core::section::{
     self, Argument, Count, FilePath, Line, MAX_COUNT, Placed, Problem, Size, Surroundings, Time,
 };
@@ -170,6 +172,11 @@ fn check_command(agent: &Agent, problems: &mut Vec<Problem>) {
         let problem = Problem::new("`command` names no program", agent.command.span.clone());
         problems
             .push(problem.label(r#"write a list of texts, such as ["claude", "-p", "{prompt}"]"#));
+    }
+    for (found, meant) in agent.command.iter().filter_map(|argument| misspelt(argument)) {
+        let message = format!("unknown placeholder `{{{}}}` in `command`", one_line(found, 60));
+        let problem = Problem::new(message, agent.command.span.clone());
+        problems.push(problem.label(format!("did you mean `{{{meant}}}`?")));
     }
 }
 

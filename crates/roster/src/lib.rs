@@ -1,4 +1,4 @@
-//! `roster.toml`: what should run, what may merge, what to watch. Read once, validated whole.
+//! `roster.toml`: what should run, what may merge, what to watch. Validated as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ use coordinator_platform_local::exec::ExecSettings;
 pub struct Roster {
     /// The file, absolute: sessions record which roster started them.
     pub path: PathBuf,
+    /// The file as the caller named it, for messages.
+    pub named: PathBuf,
     /// Prefix of all sessions.
     pub fleet: FleetName,
     pub deadline: Duration,
@@ -59,7 +61,7 @@ pub struct PlatformSettings {
     pub max_running: Option<u32>,
     /// Starts per cycle; 0 pauses.
     pub max_spawns: u32,
-    /// Whether slots are filled when the inventory is unknown.
+    /// Whether sessions may start while the live ones cannot be listed.
     pub on_inventory_failure: OnInventoryFailure,
 }
 
@@ -90,6 +92,6 @@ pub mod shipped;
 
 pub use coordinator_core::section::Problem;
 pub use leftovers::{Leftover, leftover_placeholders};
-pub use load::{complaint, complaints, load};
+pub use load::{complaint, complaints, find, load};
 pub use problem::{Located, Problems};
 pub use variables::Missing;

@@ -40,8 +40,19 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     let (absolute, source) =
         read(path).map_err(|(source, problem)| problems(path, source, vec![problem]))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
-    interpret(&absolute, &source, Surroundings { folder, environment })
+    interpret((&absolute, path), &source, Surroundings { folder, environment })
         .map_err(|list| problems(path, source, list))
+}
+
+/// The name that a roster has where none is given.
+const FILE: &str = "roster.toml";
+
+/// The roster of the current folder, or of the nearest one above that has one.
+pub fn find() -> PathBuf {
+    let depth = std::env::current_dir().map_or(0, |folder| folder.components().count());
+    let above = (0..depth).map(|up| Path::new(&"../".repeat(up)).join(FILE));
+    let mut found = above.filter(|path| path.symlink_metadata().is_ok());
+    found.next().unwrap_or_else(|| PathBuf::from(FILE))
 }
 
 /// What was found out about a valid roster only by asking others.
@@ -59,7 +70,12 @@ fn problems(path: &Path, source: String, list: Vec<Problem>) -> Problems {
     Problems::new(path.to_owned(), source, list)
 }
 
-fn interpret(path: &Path, source: &str, around: Surroundings<'_>) -> Result<Roster, Vec<Problem>> {
+/// `path`: the file, absolute, and as the caller named it.
+fn interpret(
+    path: (&Path, &Path),
+    source: &str,
+    around: Surroundings<'_>,
+) -> Result<Roster, Vec<Problem>> {
     let (mut document, syntax_errors) = DeTable::parse_recoverable(source);
     let (mut list, mut wrong) = (Vec::new(), BTreeSet::new());
     let roster = table::document(document.get_mut(), &mut wrong, &mut list)
@@ -69,7 +85,7 @@ fn interpret(path: &Path, source: &str, around: Surroundings<'_>) -> Result<Rost
 }
 
 fn roster(
-    path: &Path,
+    (path, named): (&Path, &Path),
     document: Document,
     wrong: &BTreeSet<String>,
     around: Surroundings<'_>,
@@ -81,6 +97,7 @@ fn roster(
     let platform = platform::settings(&document, &mut agents, wrong, around, problems);
     Some(Roster {
         path: path.to_owned(),
+        named: named.to_owned(),
         fleet: document.fleet?.value,
         deadline: document.deadline.get(),
         platform: platform?,
@@ -99,7 +116,8 @@ fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
     let shown = path.display();
     let source = texts::roster(path).map_err(|unreadable| match unreadable {
         Unreadable::Missing => {
-            let (source, problem) = whole_file(format!("there is no roster: {shown}"));
+            let place = if path == Path::new(FILE) { " in this folder or above" } else { "" };
+            let (source, problem) = whole_file(format!("{shown} not found{place}"));
             (
                 source,
                 problem.hint("name it with --config, or write a starter with `coordinator init`"),

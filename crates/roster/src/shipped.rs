@@ -2,10 +2,20 @@
 
 use coordinator_core::fleet::Mode;
 
-/// The shipped `roster.toml`: 25 roles, 38 instances.
+/// The whole fleet: 25 roles, 38 instances. Also the repository's own `roster.toml`.
 pub const ROSTER: &str = include_str!("../../../roster.toml");
 
-/// The preamble of every prompt.
+/// The roles of a first day, which replace those of [`ROSTER`].
+pub const STARTER_ROLES: &str = include_str!("../starter/roles.toml");
+
+/// Key and brief of each role in [`STARTER_ROLES`], in its order.
+pub const STARTER_BRIEFS: [(&str, &str); 3] = [
+    ("builder", include_str!("../starter/builder.md")),
+    ("reviewer", include_str!("../starter/reviewer.md")),
+    ("sentinel", include_str!("../../../briefs/sentinel.md")),
+];
+
+/// The paragraph of the prompt that every agent gets.
 pub const PREAMBLE: &str = include_str!("../../../briefs/preamble.md");
 
 /// The mode's paragraph of the prompt.
@@ -23,7 +33,7 @@ macro_rules! briefs {
     ($($key:literal)*) => { [$(($key, include_str!(concat!("../../../briefs/", $key, ".md")))),*] };
 }
 
-/// Key and brief of each shipped role, in the roster's order.
+/// Key and brief of each role in [`ROSTER`], in its order.
 pub const BRIEFS: [(&str, &str); 25] = briefs! {
     "product_designer"
     "system_architect"

@@ -59,40 +59,47 @@ pub(super) fn preamble(shipped: &str) -> String {
     shipped.replacen(EMPTY_DIRECTORY, FRESH_CLONE, 1)
 }
 
-/// What is left to do on GitHub; `kept`: the roster was there already.
+/// What to edit, which secrets to set, and the commands. `kept`: the roster was there already.
 pub(super) fn next(dir: &Path, kept: bool) -> String {
-    let config = shell_word(&dir.join("roster.toml").to_string_lossy());
-    let first = if kept {
-        "In your roster.toml, set `kind = \"github-actions\"` under [platform] and name your [repository], and list\n     \
-         `.github/*`, `roster.toml` and `briefs/*` in `protected_paths` under [merge].\n"
-    } else {
-        "In roster.toml, name your [repository] and your [[health]] endpoint, and set the counts you want.\n"
-    };
+    let edit = if kept { KEPT } else { EDIT };
     let release = concat!("coordinator-", env!("CARGO_PKG_VERSION"));
-    let root = if dir.join(".git").exists() {
-        ""
-    } else {
-        "\nThis folder is no repository's root, the only place where GitHub looks for .github/workflows: move what was\n\
-         written to the root of yours, or run this again there.\n"
-    };
+    let root = if dir.join(".git").exists() { "" } else { NOT_A_ROOT };
+    let dir = shell_word(&dir.to_string_lossy());
     format!(
         "{root}\nNext:\n  \
-         1. {first}  \
-         2. coordinator check --config {config}\n  \
-         3. gh release create {release} --latest=false --notes '' FILE    # the program for the runners, see the README\n     \
+         1. {edit}  \
+         2. cd {dir}\n     \
+         coordinator check\n  \
+         3. Give the runners the program; FILE is a build of it for them:\n     \
+         gh release create {release} --latest=false --notes '' FILE\n     \
          gh variable set COORDINATOR_RELEASE --body {release}\n     \
          gh variable set COORDINATOR_SHA256 --body \"$(sha256sum FILE | cut -d ' ' -f 1)\"\n     \
-         # Or an archive of a release, without a copy: gh variable set COORDINATOR_REPOSITORY, see docs/releasing.md\n  \
-         4. gh secret set ANTHROPIC_API_KEY\n     \
-         gh secret set AGENT_GITHUB_TOKEN                          # what agents push with\n     \
+         # Or take the archive of a release without a copy of your own:\n     \
+         # gh variable set COORDINATOR_REPOSITORY\n  \
+         4. Set the secrets:\n     \
+         gh secret set ANTHROPIC_API_KEY\n     \
+         gh secret set AGENT_GITHUB_TOKEN      # the agents' own: pushes branches\n     \
+         # The reviewers', of another account: GitHub counts no approval of one's own pull request.\n     \
          gh api --silent --method PUT 'repos/{{owner}}/{{repo}}/environments/agent-reviewers'\n     \
-         gh secret set AGENT_GITHUB_TOKEN --env agent-reviewers    # another account's: nobody approves their own work\n  \
+         gh secret set AGENT_GITHUB_TOKEN --env agent-reviewers\n  \
          5. Commit the files to the default branch, and push.\n  \
          6. gh workflow run coordinator.yml -f dry_run=true && gh run watch\n\n\
          From then on the schedule starts the cycles. The first one, without waiting for it:\n  \
          gh workflow run coordinator.yml\n"
     )
 }
+
+const EDIT: &str = "Edit roster.toml:\n       \
+    [repository]  this repository's `owner/repo`\n       \
+    [[health]]    the address of production; without it nothing is checked\n";
+
+const KEPT: &str = "Your roster.toml stays as it is. Set in it:\n       \
+    [platform]    kind = \"github-actions\"\n       \
+    [repository]  this repository's `owner/repo`\n       \
+    [merge]       protected_paths = [\".github/*\", \"roster.toml\", \"briefs/*\"]\n";
+
+const NOT_A_ROOT: &str = "\nThis folder is not the root of a repository, the only place where GitHub looks for\n\
+    .github/workflows. Move the files to the root of yours, or run this command again there.\n";
 
 #[cfg(test)]
 mod tests {

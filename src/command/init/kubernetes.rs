@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{between, shell_word};
+use super::{Roles, between, briefs, shell_word};
 
 macro_rules! shipped {
     ($path:literal) => {
@@ -30,19 +30,35 @@ const OVERLAY: &str = shipped!("deploy/kubernetes/overlays/example/kustomization
 const EXAMPLE: &str = shipped!("deploy/kubernetes/overlays/example/roster.toml");
 
 /// The manifests, to be applied with `kubectl apply -k`.
-pub(super) fn manifests(fleet: &str) -> Vec<(PathBuf, String)> {
+pub(super) fn manifests(fleet: &str, roles: Roles) -> Vec<(PathBuf, String)> {
     let overlay = for_fleet(OVERLAY, fleet)
         .replace("- ../../base\n", "- kubernetes\n")
         .replace("- ../../../../briefs\n", "- briefs\n");
-    let verbatim =
-        BASE.into_iter().chain([BRIEFS]).map(|(path, text)| (path.into(), text.to_owned()));
-    verbatim.chain([("kustomization.yaml".into(), overlay)]).collect()
+    let verbatim = BASE.into_iter().map(|(path, text)| (path.into(), text.to_owned()));
+    let (list, text) = BRIEFS;
+    let own = [(list.into(), listed(text, roles)), ("kustomization.yaml".into(), overlay)];
+    verbatim.chain(own).collect()
 }
+
+/// The list of briefs, with those of these roles between the preamble and the modes.
+fn listed(shipped: &str, roles: Roles) -> String {
+    let entry = |key: &str| format!("      - {key}.md\n");
+    let is_of_role = |line: &str| briefs(Roles::Full).iter().any(|(key, _)| entry(key) == line);
+    let keys: String = briefs(roles).iter().map(|(key, _)| entry(key)).collect();
+    let others = shipped.split_inclusive('\n').filter(|line| !is_of_role(line));
+    let list: String = others.collect();
+    list.replacen("      - preamble.md\n", &format!("      - preamble.md\n{keys}"), 1)
+}
+
+/// Hands the reviewers' token down on a machine.
+const REVIEWERS_ENV: &str = "# env = { GH_TOKEN = \"${REVIEWER_GITHUB_TOKEN}\" }";
+/// And on a cluster, where a session's secrets come from `env_from` alone.
+const REVIEWERS_SECRET: &str = "kubernetes = { env_from = [\"reviewers\"] }";
 
 /// The starter, with the example's `[platform]` in place of its own.
 pub(super) fn roster(starter: &str, fleet: &str) -> String {
     let roster = starter.replacen(platform(starter), &for_fleet(platform(EXAMPLE), fleet), 1);
-    // On a cluster a session's secrets come from `env_from` alone.
+    let roster = roster.replacen(REVIEWERS_ENV, REVIEWERS_SECRET, 1);
     roster.split_inclusive('\n').filter(|line| !line.starts_with("# env = ")).collect()
 }
 
@@ -65,29 +81,49 @@ fn namespace(fleet: &str) -> String {
     format!("coordinator-{fleet}")
 }
 
-/// How the fleet gets onto the cluster; `kept`: the roster was there already.
-pub(super) fn next(dir: &Path, fleet: &str, kept: bool) -> String {
+/// What to edit, which Secrets to create, and the commands. `kept`: the roster was there already.
+pub(super) fn next(dir: &Path, fleet: &str, roles: Roles, kept: bool) -> String {
     let namespace = namespace(fleet);
-    let config = shell_word(&dir.join("roster.toml").to_string_lossy());
-    let folder = shell_word(&dir.to_string_lossy());
-    let own = format!(
-        "In your roster.toml, set `kind = \"kubernetes\"`, and in [platform.kubernetes] `namespace = \"{namespace}\"`\n     \
-         and the agents' `image` and `env_from`.\n"
-    );
-    let starter = "In roster.toml, name the agents' image, your [repository] and your [[health]] endpoint, and set the\n     \
-                   counts you want.\n";
-    let first = if kept { &own } else { starter };
+    let dir = shell_word(&dir.to_string_lossy());
+    let logs = match roles {
+        _ if kept => "SLOT",
+        Roles::FirstDay => "builder-s0",
+        Roles::Full => "ui-builder-s0",
+    };
+    let edit = if kept { kept_roster(&namespace) } else { EDIT.to_owned() };
     format!(
         "\nNext:\n  \
-         1. {first}     \
-         In kustomization.yaml, name the coordinator's image.\n  \
-         2. coordinator check --config {config}\n  \
+         1. {edit}     \
+         Set the coordinator's image in kustomization.yaml.\n  \
+         2. cd {dir}\n     \
+         coordinator check\n  \
          3. kubectl create namespace {namespace} --save-config\n  \
-         4. kubectl -n {namespace} create secret generic coordinator-github --from-env-file=FILE    # GITHUB_TOKEN=...\n  \
-         5. kubectl -n {namespace} create secret generic agents --from-env-file=FILE    # ANTHROPIC_API_KEY=... GH_TOKEN=...\n  \
-         6. kubectl apply -k {folder}\n\n\
-         The first cycle, without waiting for it:\n  \
-         kubectl -n {namespace} create job --from=cronjob/coordinator first\n"
+         4. Create the Secrets; each FILE holds one NAME=value a line:\n     \
+         # GITHUB_TOKEN: the coordinator's own, reads pull requests and merges them\n     \
+         kubectl -n {namespace} create secret generic coordinator-github --from-env-file=FILE\n     \
+         # ANTHROPIC_API_KEY and GH_TOKEN: the agents' own, pushes branches\n     \
+         kubectl -n {namespace} create secret generic agents --from-env-file=FILE\n     \
+         # GH_TOKEN of another account: GitHub counts no approval of one's own pull request\n     \
+         kubectl -n {namespace} create secret generic reviewers --from-env-file=FILE\n  \
+         5. kubectl apply -k .\n     \
+         coordinator doctor\n  \
+         6. The first cycle, without waiting for the schedule, and an agent's log:\n     \
+         kubectl -n {namespace} create job --from=cronjob/coordinator first\n     \
+         coordinator sessions\n     \
+         coordinator logs {logs} --follow\n"
+    )
+}
+
+const EDIT: &str = "Edit roster.toml:\n       \
+    image         the agents', with the agent, git and gh in it\n       \
+    [repository]  your `owner/repo`; without it nothing is merged\n       \
+    [[health]]    the address of production; without it nothing is checked\n";
+
+fn kept_roster(namespace: &str) -> String {
+    format!(
+        "Your roster.toml stays as it is. Set in it:\n       \
+         [platform]             kind = \"kubernetes\"\n       \
+         [platform.kubernetes]  namespace = \"{namespace}\", and the agents' image and env_from\n"
     )
 }
 
@@ -110,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_overlay_names_the_fleet_and_nothing_of_the_example() {
-        let files = manifests("shop");
+        let files = manifests("shop", Roles::Full);
         let (_, overlay) =
             files.iter().find(|(path, _)| path == Path::new("kustomization.yaml")).expect("it");
         for part in
@@ -146,12 +182,15 @@ mod tests {
 
     #[test]
     fn every_brief_is_listed_beside_the_briefs() {
-        let listed: Vec<_> =
-            BRIEFS.1.lines().filter_map(|line| line.strip_prefix("      - ")).collect();
-        let briefs = shipped::BRIEFS.map(|(key, _)| format!("{key}.md"));
-        let modes =
-            coordinator_core::fleet::Mode::ALL.map(|mode| format!("modes/{}.md", mode.word()));
-        let expected = ["preamble.md".to_owned()].into_iter().chain(briefs).chain(modes);
-        assert_eq!(listed, expected.collect::<Vec<_>>());
+        for roles in [Roles::FirstDay, Roles::Full] {
+            let list = listed(BRIEFS.1, roles);
+            let listed = list.lines().filter_map(|line| line.strip_prefix("      - "));
+            let briefs = briefs(roles).iter().map(|(key, _)| format!("{key}.md"));
+            let modes =
+                coordinator_core::fleet::Mode::ALL.map(|mode| format!("modes/{}.md", mode.word()));
+            let expected = ["preamble.md".to_owned()].into_iter().chain(briefs).chain(modes);
+            assert_eq!(listed.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        }
+        assert_eq!(listed(BRIEFS.1, Roles::Full), BRIEFS.1);
     }
 }

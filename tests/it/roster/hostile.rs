@@ -36,7 +36,7 @@ fn invalid_utf8_is_refused_with_its_place() {
 fn a_roster_that_is_not_a_file_is_refused() {
     let folder = Folder::bare("");
     fs::remove_file(folder.path().join("roster.toml")).expect("it can be removed");
-    refused(&folder, "there is no roster: roster.toml");
+    refused(&folder, "roster.toml not found in this folder or above");
     fs::create_dir(folder.path().join("roster.toml")).expect("a folder can be made");
     refused(&folder, "the roster is a directory: roster.toml");
 }

@@ -40,7 +40,7 @@ fn a_fleet_of_workflow_runs_is_named_after_its_folder() {
         "gh variable set COORDINATOR_REPOSITORY",
         "gh secret set ANTHROPIC_API_KEY\n",
         "gh workflow run coordinator.yml -f dry_run=true",
-        "no repository's root",
+        "not the root of a repository",
     ] {
         assert!(run.stdout.contains(part), "{part:?} is missing in\n{}", run.stdout);
     }
@@ -86,7 +86,7 @@ fn the_rosters_for_workflow_runs_are_valid() {
     init(&folder, "shop");
     let check = folder.run(&["check", "--config", "shop/roster.toml"]);
     assert_eq!(check.code, Some(0), "{}", check.stderr);
-    assert!(check.stdout.contains("fleet shop: 25 roles, 38 agents"), "{}", check.stdout);
+    assert!(check.stdout.contains("fleet shop: 3 roles, 3 agents"), "{}", check.stdout);
     let folder = Folder::with_briefs(&shipped("roster.toml"));
     let check = folder.run(&["check"]);
     assert_eq!(check.code, Some(0), "{}", check.stderr);
@@ -107,11 +107,11 @@ fn existing_files_stay_and_the_roster_names_the_fleet() {
     for part in [
         "there already:\n  roster.toml\n",
         "  .github/workflows/agent-session.yml\n",
-        "set `kind = \"github-actions\"`",
+        "kind = \"github-actions\"\n",
     ] {
         assert!(run.stdout.contains(part), "{part:?} is missing in\n{}", run.stdout);
     }
-    assert!(!run.stdout.contains("no repository's root"), "{}", run.stdout);
+    assert!(!run.stdout.contains("not the root of a repository"), "{}", run.stdout);
 }
 
 #[test]
