@@ -42,9 +42,12 @@ pub async fn run(
     let checks = Box::pin(findings(roster, global, &client, SystemTime::now()));
     let what = "checking roster, platform, production and GitHub";
     let mut findings = in_time(roster, what, checks).await?;
+    let mut interrupted = None;
     if options.try_agent {
         let what = || "trying the agent's command, at most 60 s".to_owned();
-        findings.extend(progress::waiting(what, trial::findings(roster)).await);
+        let tried = progress::waiting(what, trial::run(roster)).await;
+        findings.extend(tried.findings);
+        interrupted = tried.interrupted;
     } else {
         findings.extend(not_tried(roster));
     }
@@ -52,7 +55,7 @@ pub async fn run(
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
     let stdout = show(&findings, form)?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
-    Ok(Outcome { stdout, code: u8::from(failed) })
+    Ok(Outcome { stdout, code: interrupted.unwrap_or(u8::from(failed)) })
 }
 
 /// An agent that is not logged in is found by a trial only.

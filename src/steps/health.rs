@@ -126,7 +126,7 @@ fn both(dropped: Option<Failure>, status: Option<u16>, error: Option<String>) ->
         (Some(status), Some(error)) => format!("{status}, {error}"),
         (None, error) => error.unwrap_or_else(|| "no answer".to_owned()),
     };
-    Some(format!("first {first}; second request: {second}"))
+    Some(format!("first {first}; tried again at once: {second}"))
 }
 
 /// Follows redirects by hand, because an endpoint may expect one: `expect = [301]`. A body is never

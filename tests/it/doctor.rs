@@ -1,5 +1,7 @@
 //! `coordinator doctor`: what it finds, and how it exits.
 
+use std::time::{Duration, Instant};
+
 use crate::coordinator;
 use testkit::production::Refusing;
 use testkit::state::Account;
@@ -260,6 +262,23 @@ fn an_agent_that_fails_its_trial_is_a_problem_with_its_last_words() {
     assert!(found.starts_with("fail ") && found.contains("Please run /login"), "{found}");
     let silent = line(&finished, "the agent of role second exited with 0");
     assert!(silent.starts_with("warn "), "{silent}");
+}
+
+#[test]
+fn a_trial_that_is_interrupted_leaves_no_agent() {
+    let command = "[\"/bin/sh\", \"-c\", 'echo > \"$HOME/began\"; exec sleep 1000']";
+    let workplace = RosterText::default().role("worker", 1, command).write();
+    let running = coordinator(&workplace).args(["doctor", "--try-agent"]).spawn();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !workplace.path().join("began").exists() {
+        assert!(Instant::now() < end, "the agent does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.signal("INT");
+    let finished = running.wait();
+    assert_eq!(finished.code, Some(130), "{}", finished.stdout);
+    assert_eq!(workplace.processes(), Vec::<u32>::new(), "a process is left");
+    assert!(!workplace.path().join("state").exists(), "a file is left");
 }
 
 #[test]

@@ -35,26 +35,38 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The last lines of the output, which are shown.
 const MAX_LINES: usize = 3;
 
-/// One finding per distinct command and environment, or why nothing was tried.
-pub(super) async fn findings(roster: &Roster) -> Vec<Finding> {
-    let PlatformKind::Process { state_dir } = &roster.platform.kind else {
-        let remedy = "run the agent's command there by hand";
-        return vec![Finding::note(
-            "not tried whether the agent replies: it runs elsewhere",
-            remedy,
-        )];
-    };
-    // The finding of the platform has it.
-    if process::refusal(state_dir).is_some() {
-        return Vec::new();
-    }
-    match tried(roster, state_dir).await {
-        Ok(findings) => findings,
-        Err(error) => vec![Finding::fail(format!("try the agent: {error:#}"), "repair that first")],
+/// What the trials showed.
+#[derive(Default)]
+pub(super) struct Tried {
+    /// One per distinct command and environment, or why nothing was tried.
+    pub(super) findings: Vec<Finding>,
+    /// The exit code, where a signal ended them.
+    pub(super) interrupted: Option<u8>,
+}
+
+impl From<Finding> for Tried {
+    fn from(finding: Finding) -> Self {
+        Self { findings: vec![finding], interrupted: None }
     }
 }
 
-async fn tried(roster: &Roster, state_dir: &Path) -> anyhow::Result<Vec<Finding>> {
+/// Tries every distinct command, all at once.
+pub(super) async fn run(roster: &Roster) -> Tried {
+    let PlatformKind::Process { state_dir } = &roster.platform.kind else {
+        let remedy = "run the agent's command there by hand";
+        let what = "not tried whether the agent replies: it runs elsewhere";
+        return Finding::note(what, remedy).into();
+    };
+    // The finding of the platform has it.
+    if process::refusal(state_dir).is_some() {
+        return Tried::default();
+    }
+    tried(roster, state_dir).await.unwrap_or_else(|error| {
+        Finding::fail(format!("try the agent: {error:#}"), "repair that first").into()
+    })
+}
+
+async fn tried(roster: &Roster, state_dir: &Path) -> anyhow::Result<Tried> {
     let scratch = Scratch::below(state_dir);
     let process = Process::open(process::Settings {
         fleet: roster.fleet.clone(),
@@ -66,30 +78,29 @@ async fn tried(roster: &Roster, state_dir: &Path) -> anyhow::Result<Vec<Finding>
     })?;
     let trials = trials(roster);
     let mut all = pin!(join_all(trials.iter().map(|trial| trial.run(&process))));
-    let findings = tokio::select! {
-        findings = &mut all => findings,
-        interrupted = interrupted() => {
-            interrupted?;
+    let tried = tokio::select! {
+        findings = &mut all => Tried { findings, interrupted: None },
+        code = interrupted() => {
+            let interrupted = Some(code?);
             for trial in &trials {
                 // One that has ended needs no stop.
                 let _ = process.stop(&trial.want.slot, "doctor");
             }
-            all.await
+            Tried { findings: all.await, interrupted }
         }
     };
     scratch.remove()?;
-    Ok(findings)
+    Ok(tried)
 }
 
-/// Returns at SIGINT or SIGTERM: the agents must not outlive this command.
-async fn interrupted() -> anyhow::Result<()> {
+/// Returns at SIGINT or SIGTERM, with the exit code: the agents must not outlive this command.
+async fn interrupted() -> anyhow::Result<u8> {
     let mut sigint = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut sigterm = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    tokio::select! {
-        _ = sigint.recv() => {}
-        _ = sigterm.recv() => {}
-    }
-    Ok(())
+    Ok(tokio::select! {
+        _ = sigint.recv() => 130,
+        _ = sigterm.recv() => 143,
+    })
 }
 
 /// The directory of the trial's sessions, beside those of the fleets.

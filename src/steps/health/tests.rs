@@ -49,7 +49,7 @@ impl Production {
         thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let path = asked_for(&stream);
-                // Nobody listens any more: the test is over.
+                // The receiver is gone: the test is over.
                 if note.send(path.clone()).is_err() {
                     return;
                 }
@@ -76,7 +76,7 @@ impl Production {
 }
 
 impl Drop for Production {
-    /// Wakes the thread, which then finds nobody listening.
+    /// Wakes the thread, which then ends because the receiver is gone.
     fn drop(&mut self) {
         let (_, closed) = mpsc::channel();
         self.asked = closed;
@@ -261,7 +261,7 @@ async fn a_connection_that_is_never_made_reaches_nothing() {
 
 #[tokio::test]
 async fn silence_is_a_potential_outage() {
-    // The system accepts the connection; nobody ever answers.
+    // The system accepts the connection; no process answers.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let endpoint = Endpoint {
         name: "production".to_owned(),
@@ -314,7 +314,8 @@ async fn what_was_answered_stays_when_the_step_is_dropped() {
     let (mut body, requests) = (HealthReport::default(), Cell::new(0));
     let client = Client::new().expect("a client");
     tokio::select! {
-        () = run(&mut body, &client, &endpoints, &requests) => panic!("the slow endpoint cannot have answered"),
+        () = run(&mut body, &client, &endpoints,
+            &requests) => panic!("the slow endpoint cannot have answered"),
         note = hung_up.recv() => assert!(note.is_some()),
     }
     let names: Vec<_> = body.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();

@@ -395,8 +395,7 @@ async fn jump(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_more_than_five_seconds_ago_is_read_again_in_one_question_before_it_is_merged()
- {
+async fn what_was_read_more_than_five_seconds_ago_is_read_again_in_one_request_before_a_merge() {
     let mut closed = fake::pull(2);
     closed["state"] = json!("CLOSED");
     let mut moved = fake::pull(3);
@@ -539,7 +538,7 @@ async fn while_production_is_down_or_unknown_reverts_alone_are_merged() {
     assert_eq!(ran.merged(), [1, 2, 3]);
     for (verdict, words) in [
         (Some(Production::Down("production answers 503".to_owned())), "production answers 503"),
-        (Some(Production::Unknown("nobody looked".to_owned())), "nobody looked"),
+        (Some(Production::Unknown("no health step ran".to_owned())), "no health step ran"),
         (None, "without a verdict"),
     ] {
         let ran = while_production(verdict).await;
