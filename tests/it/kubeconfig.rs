@@ -21,7 +21,12 @@ fn refused(user: &str) -> String {
     workplace.write("kubeconfig.yaml", config);
     let finished = sessions(&workplace, "kubeconfig.yaml");
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
-    finished.stderr
+    unwrapped(&finished)
+}
+
+/// The error in one line, however wide the terminal is.
+fn unwrapped(finished: &Finished) -> String {
+    finished.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -67,7 +72,7 @@ fn a_missing_authority_is_named_with_its_path_and_its_cluster() {
     let config = cluster.kubeconfig();
     let with_authority = "  cluster:\n    certificate-authority: ca/missing.crt\n";
     workplace.write("kubeconfig.yaml", config.replacen("  cluster:\n", with_authority, 1));
-    let error = sessions(&workplace, "kubeconfig.yaml").stderr;
+    let error = unwrapped(&sessions(&workplace, "kubeconfig.yaml"));
     for part in ["ca/missing.crt: No such file", "`certificate-authority` of cluster \"world\""] {
         assert!(error.contains(part), "{error}");
     }
@@ -79,7 +84,7 @@ fn files_of_the_variable_that_do_not_exist_are_skipped() {
     workplace.write("kubeconfig.yaml", cluster.kubeconfig());
     let finished = sessions(&workplace, "/nowhere/one.yaml:kubeconfig.yaml:/nowhere/two.yaml");
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    let error = sessions(&workplace, "/nowhere/one.yaml:/nowhere/two.yaml").stderr;
+    let error = unwrapped(&sessions(&workplace, "/nowhere/one.yaml:/nowhere/two.yaml"));
     let both = "no kubeconfig at /nowhere/one.yaml or /nowhere/two.yaml";
     assert!(error.contains(both) && error.contains("KUBECONFIG"), "{error}");
 }

@@ -166,7 +166,7 @@ fn a_pause_beyond_the_deadline_is_not_waited_for() {
         let fleet = Fleet::open(ONE);
         fleet.cluster.always(Call::Create, reply);
         let error = failure(&fleet.reconcile());
-        assert!(error.contains("no time") && error.contains("next cycle"), "{error}");
+        assert!(error.contains("overloaded") && error.contains("next cycle"), "{error}");
         assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ReadLedger, Call::Create]);
     }
 }
@@ -354,7 +354,7 @@ fn a_proxys_page_with_status_200_is_not_a_session() {
     fleet.cluster.script(Call::Create, [Fault::html()]);
     let report = fleet.reconcile();
     assert_eq!(slots(&report, "spawned"), [""; 0]);
-    assert!(failure(&report).contains("is a proxy in between?"), "{report:#}");
+    assert!(failure(&report).contains("look for a proxy in between"), "{report:#}");
     assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::ReadLedger, Call::Create, Call::Get]);
 }
 

@@ -217,6 +217,10 @@ impl Api {
                 if is_unprocessed { Lost::Unprocessed(lost) } else { Lost::Unknown(lost) }
             })?;
             self.note_contact(None);
+            self.access.set(Some(match response.status() {
+                StatusCode::UNAUTHORIZED => Access::Refused,
+                _ => Access::Granted,
+            }));
             self.note_time(response.headers());
             tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answered");
             Answer::of(response).await.map_err(Lost::Unknown)
@@ -228,10 +232,6 @@ impl Api {
             ))))
         };
         let answer = timeout_at(end, exchange).await.unwrap_or_else(|_| late())?;
-        self.access.set(Some(match answer.status {
-            StatusCode::UNAUTHORIZED => Access::Refused,
-            _ => Access::Granted,
-        }));
         let mut pace = self.pace.borrow_mut();
         if answer.is_busy() {
             pace.refused();
@@ -251,6 +251,10 @@ impl Api {
     fn no_answer(&self, error: &kube::Error) -> NoAnswer {
         let cause = cause(error);
         self.note_contact(Some(&cause));
+        // A connection that breaks off proves a server that answers.
+        if matches!(cause, Cause::Dropped | Cause::NotHttp | Cause::TooManyHeaders) {
+            self.access.set(self.access.get().or(Some(Access::Granted)));
+        }
         NoAnswer(unreachable(&cause, &innermost(error)))
     }
 
