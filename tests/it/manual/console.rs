@@ -12,12 +12,13 @@ use testkit::{Account, GitHub, Production, Pull, Repository, TOKEN, Workplace};
 use super::page::{Step, edited, steps};
 use super::{path, read};
 
-const PAGES: [&str; 1] = ["README.md"];
+const PAGES: [&str; 2] = ["README.md", "docs/getting-started.md"];
 
 /// What no test can run, and why.
-const NOT_RUN: [(&str, &str); 3] = [
+const NOT_RUN: [(&str, &str); 4] = [
     ("cargo run -p demo", "it builds the workspace; .ci/suites/demo.sh runs it"),
     ("cargo test", "it runs this test"),
+    ("crontab -e", "it opens an editor"),
     ("cargo install --path . --locked", "it builds the program, which this test has"),
 ];
 
