@@ -45,7 +45,7 @@ const USAGE: u8 = 2;
 pub struct Outcome {
     /// For stdout: the report, and nothing else.
     pub stdout: String,
-    /// See the table of exit codes in the README.
+    /// Explained in docs/commands.md, "Exit codes".
     pub code: u8,
 }
 

@@ -1,5 +1,6 @@
 //! Each command of the README and of Getting started is run, line by line, by a shell in a fresh
-//! home, with a fake GitHub and an agent that only prints `ready`.
+//! home, with a fake GitHub and an agent that only prints `ready`. An output that a page prints is
+//! compared; `UPDATE_REFERENCE=1 cargo test --test it manual` writes it anew.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,12 +13,13 @@ use testkit::{Account, GitHub, Production, Pull, Repository, TOKEN, Workplace};
 use super::page::{Step, edited, steps};
 use super::{path, read};
 
-const PAGES: [&str; 1] = ["README.md"];
+const PAGES: [&str; 2] = ["README.md", "docs/getting-started.md"];
 
 /// What no test can run, and why.
-const NOT_RUN: [(&str, &str); 3] = [
+const NOT_RUN: [(&str, &str); 4] = [
     ("cargo run -p demo", "it builds the workspace; .ci/suites/demo.sh runs it"),
     ("cargo test", "it runs this test"),
+    ("crontab -e", "it opens an editor"),
     ("cargo install --path . --locked", "it builds the program, which this test has"),
 ];
 
@@ -68,11 +70,16 @@ impl Desk {
         Self { github, production: Production::up(), workplace, shell }
     }
 
-    fn follow(&mut self, step: &Step) {
+    /// Takes a step of this page.
+    fn follow(&mut self, page: &str, step: &Step) {
         match step {
             Step::Run { command, output } => {
                 let printed = self.run(command);
-                if !output.is_empty() {
+                if normal(&printed) != normal(output)
+                    && std::env::var_os("UPDATE_REFERENCE").is_some()
+                {
+                    print_anew(page, command, output, &printed);
+                } else if !output.is_empty() {
                     assert_eq!(
                         normal(&printed),
                         normal(output),
@@ -105,6 +112,15 @@ impl Desk {
             .replace(&self.production.url(), PRODUCTION);
         assert_eq!(code, 0, "{command}\n{printed}");
         printed.lines().map(str::to_owned).collect()
+    }
+}
+
+/// Writes the output below a command of the page anew, where the page has one.
+fn print_anew(page: &str, command: &str, old: &[String], printed: &[String]) {
+    let block = |output: &str| format!("$ {command}\n{}\n", output.trim());
+    if !old.is_empty() {
+        let text = read(page).replacen(&block(&old.join("\n")), &block(&printed.join("\n")), 1);
+        fs::write(path(page), text).expect("the page can be written");
     }
 }
 
@@ -216,7 +232,7 @@ fn every_command_of_the_first_pages_does_what_they_print() {
             let is_run =
                 |command: &str| !NOT_RUN.iter().any(|(not_run, _)| *not_run == bare(command));
             if !matches!(&step, Step::Run { command, .. } if !is_run(command)) {
-                desk.follow(&step);
+                desk.follow(page, &step);
             }
         }
         assert_eq!(desk.github.merged(), [7], "{page}: a cycle merges what is approved");

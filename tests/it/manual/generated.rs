@@ -1,5 +1,5 @@
 //! Files that are written from the program: the schema of the roster, and two pages.
-//! `UPDATE_REFERENCE=1 cargo test --test it generated` writes them.
+//! `UPDATE_REFERENCE=1 cargo test --test it manual` writes them.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn holds(file: &str, expected: &str) {
         fs::write(path(file), expected).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
     let is_current = read(file) == expected;
-    assert!(is_current, "{file}: run UPDATE_REFERENCE=1 cargo test --test it generated");
+    assert!(is_current, "{file}: run UPDATE_REFERENCE=1 cargo test --test it manual");
 }
 
 /// The page must have this text between its two marks.
