@@ -1,5 +1,5 @@
 //! `coordinator` keeps a fleet of coding agents at the size you declared, merges what is approved
-//! and green, checks production, tells you what it did, and exits.
+//! and green, checks production, reports what it did, and exits.
 //!
 //! [`coordinator_core`] holds the idea: everything is a wanted session. This crate is the program
 //! around it, from the command line to the report.

@@ -114,7 +114,7 @@ impl Screen {
     /// `COLUMNS`, else the terminal's.
     pub fn stdout(color: Color) -> Self {
         let stdout = io::stdout();
-        let color = wants_color(color, AutoStream::choice(&stdout));
+        let color = uses_color(color, AutoStream::choice(&stdout));
         Self { color, width: columns().or_else(|| terminal_width(&stdout)) }
     }
 
@@ -125,7 +125,7 @@ impl Screen {
 
     /// Standard error; nothing on it is wrapped.
     pub fn stderr(color: Color) -> Self {
-        Self { color: wants_color(color, AutoStream::choice(&io::stderr())), width: None }
+        Self { color: uses_color(color, AutoStream::choice(&io::stderr())), width: None }
     }
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn terminal_width(stream: &(impl AsFd + IsTerminal)) -> Option<usize>
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-fn wants_color(color: Color, auto: ColorChoice) -> bool {
+fn uses_color(color: Color, auto: ColorChoice) -> bool {
     match color {
         Color::Always => true,
         Color::Never => false,

@@ -142,7 +142,7 @@ mod tests {
         }
 
         #[test]
-        fn the_runner_obeys_no_line_of_a_document_that_says_what_it_said(text in printed()) {
+        fn the_runner_obeys_no_line_of_a_document_and_its_content_stays(text in printed()) {
             let document = serde_json::to_string_pretty(&[&text]).expect("it is written");
             let shown = Escape::WorkflowCommands.json(&document);
             prop_assert!(!shown.lines().any(is_obeyed), "{shown}");
@@ -150,7 +150,7 @@ mod tests {
         }
 
         #[test]
-        fn an_annotation_is_one_command_whatever_it_says(title in printed(), message in printed()) {
+        fn an_annotation_is_one_command_whatever_its_texts_contain(title in printed(), message in printed()) {
             let command = annotation(Level::Error, &title, &message);
             prop_assert_eq!(command.matches(['\n', '\r']).count(), 1, "{:?}", command);
             let rest = command.strip_prefix("::error title=").expect("it names its title");

@@ -124,7 +124,7 @@ pub(super) async fn isolated<P, S, T: Default>(
         biased;
         () = stop.grace_over() => failed("interrupted"),
         () = sleep_until(limit) => {
-            failed(&format!("did not end within {:.1} s", started.elapsed().as_secs_f64()))
+            failed(&format!("timed out after {:.1} s", started.elapsed().as_secs_f64()))
         }
         ended = guarded => match ended {
             Ok(Ok(())) => StepOutcome::Ok,
@@ -136,7 +136,7 @@ pub(super) async fn isolated<P, S, T: Default>(
         // The report has the error: on stderr it would be there twice.
         tracing::debug!(step = name.word(), "{error}");
     }
-    cycle.progress.step_ended(name.word(), &outcome);
+    cycle.progress.step_ended(name.word());
     Step { outcome, duration: started.elapsed(), body }
 }
 

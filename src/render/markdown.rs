@@ -14,7 +14,7 @@ use coordinator_core::secrets::Secrets;
 
 /// The report with its times in `zone`, and a line break at its end.
 pub fn report(report: &Report, zone: &TimeZone, secrets: &Secrets) -> String {
-    let said = |text: &str| escaped(&shown(&sentence(text), MAX_SENTENCE, secrets));
+    let safe = |text: &str| escaped(&shown(&sentence(text), MAX_SENTENCE, secrets));
     let clock = Clock { now: report.started_at, zone };
     let steps = steps(report, clock, false);
     let note = if report.dry_run { " (dry run: nothing was changed)" } else { "" };
@@ -22,7 +22,7 @@ pub fn report(report: &Report, zone: &TimeZone, secrets: &Secrets) -> String {
     let mut lines = vec![format!("### coordinator, {fleet}: {status}{note}"), String::new()];
     if !report.reasons.is_empty() {
         let reasons = report.reasons.iter().map(|reason| without_error(&reason.text, report));
-        lines.extend(reasons.map(|reason| format!("- {}", said(reason))));
+        lines.extend(reasons.map(|reason| format!("- {}", safe(reason))));
         lines.push(String::new());
     }
     lines.extend(summaries(report, &steps).markdown(secrets));
@@ -34,7 +34,7 @@ pub fn report(report: &Report, zone: &TimeZone, secrets: &Secrets) -> String {
         lines.extend([String::new(), "**advice**".to_owned(), String::new()]);
         let advice = report.advice.iter();
         lines.extend(
-            advice.map(|advice| format!("- {}: {}", said(&advice.signal), said(&advice.action))),
+            advice.map(|advice| format!("- {}: {}", safe(&advice.signal), safe(&advice.action))),
         );
     }
     let requests = report.requests.github + report.requests.platform + report.requests.health;

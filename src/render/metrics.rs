@@ -41,7 +41,7 @@ pub fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let draft = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), process::id()));
     let written = fill(&draft, text).and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
-        // The first error is the one to tell.
+        // The first error is the cause.
         let _ = fs::remove_file(&draft);
     }
     written.with_context(|| format!("cannot write metrics to {}", path.display()))
@@ -130,7 +130,7 @@ fn inventory(report: &Report, metrics: &mut Metrics) {
     };
     metrics.add(
         "agents_desired",
-        "Sessions that the roster asks for.",
+        "Sessions that the roster declares.",
         of(|role| Some(role.desired)),
     );
     metrics.add(
@@ -146,13 +146,13 @@ fn inventory(report: &Report, metrics: &mut Metrics) {
     if report.inventory.outcome == StepOutcome::Ok {
         let unmanaged = report.inventory.body.unmanaged.len();
         let sample = [(Vec::new(), number(unmanaged as u64))];
-        metrics.add("agents_unmanaged", "Live sessions that the roster does not ask for.", sample);
+        metrics.add("agents_unmanaged", "Live sessions that are not in the roster.", sample);
         let stuck = StuckReason::ALL.map(|reason| stuck(report, reason));
         metrics.add("agents_stuck", "Live sessions that are stuck, by reason.", stuck);
     }
 }
 
-/// What the sources beside the roster say of their items.
+/// Counts of the items of the sources beside the roster.
 fn sources(report: &Report, metrics: &mut Metrics) {
     let sources = &report.inventory.body.sources;
     let label = |source: &SourceReport| ("source", source.source.clone());

@@ -1,4 +1,4 @@
-//! The content of the report before it is laid out: the text and the Markdown report say the same.
+//! The content of the report before it is laid out: text and Markdown report have the same.
 
 use super::table::{Cell, Table, Tone};
 use super::words::{Clock, sentence, span};
@@ -36,7 +36,7 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// May be empty.
     pub(super) title: String,
-    /// May be empty; lines after the first say what to do.
+    /// May be empty; the lines after the first are the remedy.
     pub(super) detail: String,
 }
 
@@ -80,10 +80,13 @@ impl StepOutline {
     }
 }
 
-/// Roles, slots and numbers are our own words; the id of a work item may be anything.
+/// Roles, slots and numbers are our own words; the id of a work item may be anything. An underscore
+/// within a word means nothing in Markdown.
 fn name(name: &str) -> Cell {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || " _-#,".contains(c);
-    if name.chars().all(is_plain) { Cell::ours(name) } else { Cell::new(name) }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || " -#,".contains(c);
+    let is_inside = |part: &str| part.split('_').all(|word| !word.is_empty());
+    let is_ours = name.chars().all(|c| is_plain(c) || c == '_') && name.split(' ').all(is_inside);
+    if is_ours { Cell::ours(name) } else { Cell::new(name) }
 }
 
 impl Mark {
@@ -146,7 +149,7 @@ fn tone(endpoint: &EndpointHealth) -> Tone {
     }
 }
 
-/// What may have broken production. That nothing was merged is known only when the list was read.
+/// What may have broken production. Without a list it is unknown whether anything was merged.
 fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<(Tone, String)> {
     let text = match health.recent_merges.as_slice() {
         [] if health.endpoints.is_empty() || merge.outcome != StepOutcome::Ok => return None,
@@ -159,11 +162,11 @@ fn suspects(health: &HealthReport, merge: &Step<MergeReport>) -> Option<(Tone, S
     Some((Tone::Detail, text))
 }
 
-/// The step's first line: its summary, unless there is more to say about how it ended.
-fn summarize(outcome: &StepOutcome, summary: String, said_something: bool) -> (Tone, String) {
+/// The step's first line: its summary, and why it failed.
+fn summarize(outcome: &StepOutcome, summary: String, has_summary: bool) -> (Tone, String) {
     match outcome {
         StepOutcome::Ok => (Tone::Plain, summary),
-        StepOutcome::Failed(error) if said_something => {
+        StepOutcome::Failed(error) if has_summary => {
             (Tone::Failed, format!("{summary}; failed: {}", sentence(error)))
         }
         StepOutcome::Failed(error) => (Tone::Failed, format!("failed: {}", sentence(error))),

@@ -13,13 +13,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::terminal_width;
-use coordinator_core::report::StepOutcome;
 use coordinator_core::sanitize::one_line;
 
 /// Returns to the start of the line and clears it.
 const CLEAR: &str = "\r\u{1b}[2K";
 /// Work that ends sooner shows no progress.
-const DELAY: Duration = Duration::from_millis(500);
+const DELAY: Duration = Duration::from_secs(1);
 /// Between two drawings.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Columns of a terminal that does not give its width.
@@ -96,40 +95,24 @@ fn draw(text: &str) {
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
-/// How far the steps of one cycle are. A cycle runs on one thread.
+/// The steps of one cycle that run now. A cycle runs on one thread.
 #[derive(Debug, Default)]
 pub struct Progress {
-    steps: RefCell<Vec<(&'static str, &'static str)>>,
+    running: RefCell<Vec<&'static str>>,
 }
 
 impl Progress {
     pub fn step_started(&self, name: &'static str) {
-        self.set(name, "…");
+        self.running.borrow_mut().push(name);
     }
 
-    pub fn step_ended(&self, name: &'static str, outcome: &StepOutcome) {
-        let word = match outcome {
-            StepOutcome::Ok => "done",
-            StepOutcome::Failed(_) => "failed",
-            StepOutcome::Skipped => "skipped",
-            StepOutcome::NotConfigured => "not configured",
-        };
-        self.set(name, word);
+    pub fn step_ended(&self, name: &'static str) {
+        self.running.borrow_mut().retain(|running| *running != name);
     }
 
-    /// `inventory done  merge …`.
+    /// `running inventory, merge`.
     pub fn text(&self) -> String {
-        let steps = self.steps.borrow();
-        let steps = steps.iter().map(|(name, word)| format!("{name} {word}"));
-        steps.collect::<Vec<_>>().join("  ")
-    }
-
-    fn set(&self, name: &'static str, word: &'static str) {
-        let mut steps = self.steps.borrow_mut();
-        match steps.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, state)) => *state = word,
-            None => steps.push((name, word)),
-        }
+        format!("running {}", self.running.borrow().join(", "))
     }
 }
 
@@ -138,13 +121,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_names_the_steps_that_run_and_those_that_ended() {
+    fn the_text_names_the_steps_that_run() {
         let progress = Progress::default();
         progress.step_started("inventory");
         progress.step_started("merge");
-        assert_eq!(progress.text(), "inventory …  merge …");
-        progress.step_ended("inventory", &StepOutcome::Ok);
-        progress.step_ended("merge", &StepOutcome::Failed("no token".to_owned()));
-        assert_eq!(progress.text(), "inventory done  merge failed");
+        assert_eq!(progress.text(), "running inventory, merge");
+        progress.step_ended("inventory");
+        assert_eq!(progress.text(), "running merge");
     }
 }

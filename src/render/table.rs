@@ -49,7 +49,7 @@ impl View {
 
 /// With headings it is a table: each cell is wrapped in its column, and where not even the longest
 /// words of all columns fit beside each other, each row is a paragraph. Without headings it is a
-/// list: the last cell of a row says something about the others, and Markdown shows bullets.
+/// list: the last cell of a row explains the others, and Markdown shows bullets.
 #[derive(Debug, Default)]
 pub struct Table {
     pub headings: &'static [&'static str],
@@ -57,7 +57,7 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// What the colour of a text says; without colour the words say it.
+/// The colour of a text. It repeats what the words say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Plain,
@@ -209,7 +209,7 @@ impl Table {
     }
 }
 
-/// `- **failed** what it is: what is said about it`.
+/// `- **failed** ui_builder s0: no runner`.
 fn bullet(row: &[Cell], secrets: &Secrets) -> String {
     let cells: Vec<String> = row.iter().map(|cell| cell.markdown("; ", secrets)).collect();
     let Some((last, named)) = cells.split_last() else { return String::new() };
@@ -385,9 +385,9 @@ mod tests {
         View { table: Table { headings: &["role", "count", "note"], rows }, lines: Vec::new() }
     }
 
-    fn list(said: &str) -> View {
+    fn list(text: &str) -> View {
         let row =
-            vec![Cell::ours("!").in_markdown("**failed**"), Cell::new("a s0"), Cell::new(said)];
+            vec![Cell::ours("!").in_markdown("**failed**"), Cell::new("a s0"), Cell::new(text)];
         View { table: Table { headings: &[], rows: vec![row] }, lines: vec!["the end".to_owned()] }
     }
 
@@ -406,16 +406,17 @@ mod tests {
 
     #[test]
     fn a_list_is_wrapped_beside_its_names_or_below_them() {
-        let said = "one two three four five six seven eight";
-        let text = |width| list(said).text(Screen { color: false, width: Some(width) }, &secrets());
+        let sentence = "one two three four five six seven eight";
+        let text =
+            |width| list(sentence).text(Screen { color: false, width: Some(width) }, &secrets());
         assert_eq!(
             text(40),
             "! a s0  one two three four five six\n        seven eight\n\nthe end\n"
         );
         assert_eq!(text(30), "! a s0\n  one two three four five six\n  seven eight\n\nthe end\n");
         assert_eq!(
-            list(said).markdown(&secrets()),
-            format!("- **failed** a s0: {said}\n\nthe end\n")
+            list(sentence).markdown(&secrets()),
+            format!("- **failed** a s0: {sentence}\n\nthe end\n")
         );
     }
 
@@ -424,10 +425,10 @@ mod tests {
         let secrets = Secrets::new([SECRET.to_owned(), "two words_of one".to_owned()]);
         let long = "x".repeat(MAX_SENTENCE - 8);
         let hidden = SECRET.replace('_', "_\u{200b}");
-        for said in
+        for text in
             [&format!("{long}{SECRET}"), &format!("{} two words_of one", "y".repeat(25)), &hidden]
         {
-            let view = View { lines: vec![said.clone()], ..list(said) };
+            let view = View { lines: vec![text.clone()], ..list(text) };
             let narrow = Screen { color: false, width: Some(40) };
             for text in [view.text(narrow, &secrets), view.markdown(&secrets)] {
                 let leaks = ["ghp", "two", "words"].iter().any(|part| text.contains(part));

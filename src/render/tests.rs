@@ -8,9 +8,11 @@ use coordinator_core::fleet::{Hold, HoldReason, StuckReason, Unmanaged};
 use coordinator_core::report::{HealthVerdict, RateLimit, SpawnFailure, StepOutcome};
 use coordinator_core::secrets::Secrets;
 
+mod folding;
 mod items;
 mod metrics_file;
 mod untrusted;
+mod widths;
 
 fn text_on(report: &Report, screen: Screen, secrets: &Secrets) -> String {
     text::report(report, Form { screen, ..Form::plain(Output::Text, secrets) })
@@ -169,7 +171,7 @@ fn a_session_that_is_not_as_it_should_be_is_named_with_its_reason_and_remedy() {
                                      correct `image` in [platform.kubernetes]
                  ? qa s0             suspended: queued by agents
                  - ui_builder        s38 s39 beyond the role's count, left to finish
-                 - demo-old-s0       no role `old`
+                 - unmanaged         demo-old-s0: no role `old`
       spawn      nothing to start
       merge      none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict
       health     production 200 in 45 ms
@@ -191,7 +193,7 @@ fn a_session_that_is_not_as_it_should_be_is_named_with_its_reason_and_remedy() {
     - stuck ui_builder s0 s1: pending since 00:02 UTC: ErrImagePull: no image &#96;agents:lates&#96;; correct &#96;image&#96; in &#91;platform.kubernetes&#93;
     - stuck qa s0: suspended: queued by agents
     - left ui_builder: s38 s39 beyond the role&#39;s count, left to finish
-    - left demo-old-s0: no role &#96;old&#96;
+    - left unmanaged: demo-old-s0: no role &#96;old&#96;
 
     2026-01-01 00:05 UTC, 0.8 s, 3 requests
     "#);
@@ -215,7 +217,7 @@ fn programs_get_the_full_names_of_stuck_and_surplus_sessions() {
 }
 
 #[test]
-fn how_a_step_ended_is_said_in_words() {
+fn each_end_of_a_step_has_its_words() {
     let mut report = converged();
     report.dry_run = true;
     report.inventory.outcome =
@@ -281,7 +283,7 @@ fn without_colour_the_report_reads_the_same() {
 }
 
 #[test]
-fn colour_says_done_held_failed_and_detail() {
+fn done_held_failed_and_detail_have_their_colours() {
     let colored = text_on(&eventful(), Screen { color: true, width: None }, &Secrets::default())
         .replace('\u{1b}', "ESC");
     assert_snapshot!(colored, @r#"

@@ -98,8 +98,8 @@ pub(super) fn without_error<'a>(reason: &'a str, report: &Report) -> &'a str {
 
 fn advice(report: &Report) -> Table {
     let rows = report.advice.iter().enumerate().map(|(at, advice)| {
-        let said = format!("{}: {}", sentence(&advice.signal), sentence(&advice.action));
-        vec![Cell::ours(if at == 0 { "advice" } else { "" }), Cell::new(said).max(MAX_LINE)]
+        let text = format!("{}: {}", sentence(&advice.signal), sentence(&advice.action));
+        vec![Cell::ours(if at == 0 { "advice" } else { "" }), Cell::new(text).max(MAX_LINE)]
     });
     Table { headings: &[], rows: rows.collect() }
 }

@@ -44,34 +44,34 @@ struct Note {
     message: String,
 }
 
-/// Errors before warnings; what two parts of the report say in the same words is said once.
+/// Errors before warnings; a message that two parts of the report have is there once.
 fn notes(report: &Report, clock: Clock<'_>, secrets: &Secrets) -> Vec<Note> {
     let mut notes: Vec<Note> = Vec::new();
-    let mut say = |level, title: String, message: &str| {
+    let mut note = |level, title: String, message: &str| {
         let title = shown(&title, MAX_SENTENCE, secrets);
         let message = shown(&sentence(message), MAX_SENTENCE, secrets);
-        if !notes.iter().any(|note| note.message == message) {
+        if !notes.iter().any(|known| known.message == message) {
             notes.push(Note { level, title, message });
         }
     };
     let of = |status| report.reasons.iter().filter(move |reason| reason.status == status);
     let fleet = &report.fleet;
     for reason in of(Status::Broken) {
-        say(Level::Error, format!("{fleet} is broken"), &reason.text);
+        note(Level::Error, format!("{fleet} is broken"), &reason.text);
     }
     for (name, error) in failed_steps(report) {
-        say(Level::Error, format!("{name} failed"), &format!("{name} failed: {error}"));
+        note(Level::Error, format!("{name} failed"), &format!("{name} failed: {error}"));
     }
     for step in steps(report, clock, false) {
         for entry in step.entries.iter().filter(|entry| entry.mark == Mark::Failed) {
-            say(Level::Error, format!("a {} failed", step.name), &failure(entry));
+            note(Level::Error, format!("a {} failed", step.name), &failure(entry));
         }
     }
     for reason in of(Status::Degraded) {
-        say(Level::Warning, format!("{fleet} is degraded"), &reason.text);
+        note(Level::Warning, format!("{fleet} is degraded"), &reason.text);
     }
     for advice in &report.advice {
-        say(Level::Warning, "advice".to_owned(), &format!("{}: {}", advice.signal, advice.action));
+        note(Level::Warning, "advice".to_owned(), &format!("{}: {}", advice.signal, advice.action));
     }
     notes
 }
@@ -101,7 +101,7 @@ const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 const CUT: &str = "\nThe rest is cut: GitHub takes no more than 1 MiB. `coordinator reconcile -o json` has it all.\n";
 
 /// The Markdown report to append to a summary that has `used` bytes already. Where it does not fit,
-/// it is cut after a line and ends with a sentence that says so; empty where not even that fits.
+/// it is cut after a line and ends with a sentence about it; empty where not even that fits.
 pub fn summary_after(used: u64, markdown: &str) -> Cow<'_, str> {
     let gap = if used == 0 { "" } else { "\n" };
     let room = usize::try_from(MAX_SUMMARY_BYTES.saturating_sub(used)).unwrap_or(usize::MAX);
@@ -133,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn a_healthy_cycle_needs_nobody() {
+    fn a_healthy_cycle_has_no_annotation() {
         assert_eq!(report(&converged()), "");
     }
 
     #[test]
-    fn what_needs_a_person_is_said_once_and_the_worst_comes_first() {
+    fn what_needs_a_person_is_there_once_and_the_worst_comes_first() {
         let mut busy = eventful();
         busy.inventory.outcome =
             StepOutcome::Failed("the list, page 2:\n50% is missing".to_owned());
@@ -170,10 +170,7 @@ mod tests {
             error: "no runner".to_owned(),
         };
         busy.spawn.body.failed = (0..30).map(failed).collect();
-        assert_eq!(
-            report(&busy),
-            "::error title=a spawn failed::30 failed: no runner; ui_builder s0-s29\n"
-        );
+        assert_eq!(report(&busy), "::error title=a spawn failed::ui_builder s0-s29: no runner\n");
     }
 
     fn with_reasons(count: usize) -> Report {
@@ -196,7 +193,8 @@ mod tests {
     #[test]
     fn a_rate_limit_is_no_error() {
         let mut limited = converged();
-        limited.merge.outcome = StepOutcome::Failed("GitHub wants no more requests".to_owned());
+        limited.merge.outcome =
+            StepOutcome::Failed("the rate limit of GitHub is reached".to_owned());
         limited.merge.body.rate_limit = Some(RateLimit { resets_at: None, said: String::new() });
         assert_eq!(report(&limited), "");
     }
@@ -227,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_does_not_fit_is_cut_after_a_line_and_says_so() {
+    fn a_report_that_does_not_fit_is_cut_after_a_line_and_ends_with_a_sentence_about_it() {
         let long = "- größer\n".repeat(200_000);
         for used in [0, 1, 4_321, MAX_SUMMARY_BYTES - 300] {
             let shown = summary_after(used, &long);
             let size = used + shown.len() as u64;
             assert!(size <= MAX_SUMMARY_BYTES && size > MAX_SUMMARY_BYTES - 20, "{size}");
-            let lines = shown.strip_suffix(CUT).expect("it says so");
+            let lines = shown.strip_suffix(CUT).expect("its last sentence");
             assert!(
                 lines.trim_start().is_empty() || lines.ends_with("- größer\n"),
                 "{:?}",

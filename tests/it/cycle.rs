@@ -122,7 +122,7 @@ async fn a_panic_in_one_step_is_that_step_s_failure_alone() {
 async fn a_list_that_never_answers_leaves_time_for_the_spawns() {
     let roster = load(&two_agents().deadline("2s"));
     let report = report_of(&roster, Wayward::new(List::Hangs, "")).await;
-    assert!(error(&report.inventory.outcome).starts_with("did not end within"));
+    assert!(error(&report.inventory.outcome).starts_with("timed out after"));
     assert_eq!(report.spawn.body.spawned.len(), 2);
 }
 

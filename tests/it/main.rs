@@ -63,6 +63,8 @@ mod security;
 mod session_agent;
 #[cfg(target_os = "linux")]
 mod stop;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod workflow_run;
 
 use std::path::Path;

@@ -62,7 +62,7 @@ impl Demo {
     fn play(&self) -> anyhow::Result<()> {
         scene(
             "A cold start: three roles with six agents, and two pull requests approved and green.",
-            "6 started, 2 of 5 merged, and a reason beside each of the other three",
+            "6 started, 2 merged, 3 open, and a reason beside each of the other three",
         );
         let first = self.reconcile()?;
         ensure!(first == 0 && self.count_live()? == 6, "six agents should be live");

@@ -72,6 +72,11 @@ impl Program {
         self.env("KUBECONFIG", file.to_str().expect("temporary folders are UTF-8"))
     }
 
+    /// For a test that gives it other streams.
+    pub fn into_command(self) -> Command {
+        self.command
+    }
+
     /// Starts it.
     pub fn spawn(mut self) -> Running {
         let command =

@@ -16,13 +16,13 @@ pub(super) fn outline(report: &Report, clock: Clock<'_>) -> StepOutline {
     let summary = summary(merge, report.dry_run);
     let mut lines = vec![summarize(&report.merge.outcome, summary, merge.open > 0)];
     if let Some(limit) = &merge.rate_limit {
-        let said = if limit.said.is_empty() {
+        let words = if limit.said.is_empty() {
             String::new()
         } else {
             format!(": {}", sentence(&limit.said))
         };
         let until = clock.until(limit.resets_at);
-        let text = format!("stopped by a rate limit of GitHub{until}{said}");
+        let text = format!("stopped by a rate limit of GitHub{until}{words}");
         lines.push((Tone::Held, text));
     }
     let entries = if quiet { Vec::new() } else { entries(merge) };

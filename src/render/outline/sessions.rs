@@ -11,6 +11,8 @@ use coordinator_core::report::{
 
 /// More slots with one cause are counted on their line.
 const MAX_NAMED: usize = 3;
+/// Characters of the names of more slots that still stand on their line: `ui_builder s0-s29`.
+const MAX_NAMES: usize = 24;
 /// Entries of one kind; the slots of all others are counted on one more line.
 const MAX_ENTRIES: usize = 10;
 /// Roles that are named below a line that counts their slots.
@@ -64,7 +66,7 @@ fn running(inventory: &InventoryReport) -> String {
     let surplus: u32 = roles.iter().map(|role| role.surplus).sum();
     let running_now = match running {
         Some(running) => format!("{running} of {desired} agents running"),
-        None => format!("how many of {desired} agents run is unknown"),
+        None => format!("{desired} agents wanted, how many run is unknown"),
     };
     let extra = [
         (surplus as usize, "over their role's count"),
@@ -109,7 +111,7 @@ fn unmanaged(sessions: &[Unmanaged], verbose: bool) -> Vec<Entry> {
     }
     let entry = |(reason, names): (&str, Vec<&str>)| {
         let (name, detail) = match names.as_slice() {
-            [name] => ((*name).to_owned(), reason.to_owned()),
+            [name] => ("unmanaged".to_owned(), format!("{name}: {reason}")),
             names => (
                 format!("{} unmanaged", names.len()),
                 format!(
@@ -302,11 +304,13 @@ fn by_group(slots: impl Iterator<Item = SlotLabel>, mark: Mark, remark: &str) ->
 /// One entry for slots with one cause; more than a few are counted, and named below the cause where
 /// their names matter.
 fn entry(mark: Mark, slots: &[SlotLabel], mut detail: String, names_matter: bool) -> Entry {
-    if slots.len() <= MAX_NAMED {
-        return Entry { mark, name: names(slots), title: String::new(), detail };
+    let names = names(slots);
+    let is_short = names_matter && names.chars().count() <= MAX_NAMES;
+    if slots.len() <= MAX_NAMED || is_short {
+        return Entry { mark, name: names, title: String::new(), detail };
     }
     if names_matter {
-        detail = format!("{detail}\n{}", names(slots));
+        detail = format!("{detail}\n{names}");
     }
     let word = match mark {
         Mark::Held => "held",

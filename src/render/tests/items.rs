@@ -89,7 +89,7 @@ fn item_and_attempt_stand_beside_the_slot_for_programs() {
 }
 
 #[test]
-fn metrics_know_sources_and_say_nothing_of_what_is_unknown() {
+fn metrics_have_sources_and_no_sample_for_what_is_unknown() {
     let text = metrics::report(&with_items(), &Secrets::default());
     for line in [
         "coordinator_source_readable{fleet=\"demo\",source=\"issues\"} 1",
