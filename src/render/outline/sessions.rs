@@ -181,6 +181,7 @@ fn held(held: &[(Target, Hold)], clock: Clock<'_>, verbose: bool) -> Vec<Entry> 
 fn is_a_limit(reason: HoldReason) -> bool {
     match reason {
         HoldReason::Interval
+        | HoldReason::Idle
         | HoldReason::Cap
         | HoldReason::MaxSpawns
         | HoldReason::Quota

@@ -141,7 +141,7 @@ impl Contact {
     }
 }
 
-/// Which servers the steps could reach; the endpoints of production say it themselves.
+/// Which servers the steps reached; an endpoint of production carries this itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contacts {
     /// GitHub.

@@ -95,6 +95,7 @@ impl View {
             slots: slots.collect(),
             unmanaged: unknown.chain(seconds).collect(),
             stuck: Vec::new(),
+            leftovers: Vec::new(),
             as_of: self.as_of,
         }
     }

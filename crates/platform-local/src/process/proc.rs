@@ -1,4 +1,4 @@
-//! Processes as `/proc` shows them. Without it (macOS) nothing is known of any.
+//! Processes as `/proc` shows them. Without it (macOS) all are unknown.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -92,10 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_that_a_stranger_reuses_is_not_the_process() {
+    fn a_pid_that_another_process_reuses_is_not_the_process() {
         let own = ProcessId::of(rustix::process::getpid().as_raw_pid());
         assert!(own.is_alive());
-        let stranger = ProcessId { starttime: own.starttime.map(|ticks| ticks + 1), ..own };
-        assert_eq!(stranger.is_alive(), own.starttime.is_none());
+        let other = ProcessId { starttime: own.starttime.map(|ticks| ticks + 1), ..own };
+        assert_eq!(other.is_alive(), own.starttime.is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The records of a session on disk. Readers ignore fields that they do not know and refuse a newer
+//! The records of a session on disk. Readers ignore unknown fields and refuse a newer
 //! `version`.
 
 use std::fs::{self, OpenOptions};
