@@ -126,6 +126,18 @@ holds "an agent gets its prompt on standard input" grep -q "Build what users see
 secret() { tr '\0' '\n' </proc/"$(mux display-message -p '#{pid}')"/environ; }
 holds "the environment of the tmux server has no token" test "$(GITHUB_TOKEN=x secret | grep -c TOKEN)" = 0
 
+timeout 60 "$coordinator" logs ui-builder-s2 --follow >followed 2>/dev/null &
+follower=$!
+followed() { grep -q "Build what users see" followed; }
+holds "a log is followed while its session runs" soon followed
+holds "and the follower waits for more" kill -0 "$follower"
+"$coordinator" stop ui-builder-s2 --yes >/dev/null
+holds "until coordinator stop ends the session" wait "$follower"
+stopped_s2() { sessions | json 'any(s["slot"].endswith("ui-builder-s2") and s["outcome"] == "stopped" for s in d["sessions"])'; }
+holds "which is listed as stopped" soon stopped_s2
+"$coordinator" reconcile >/dev/null 2>&1
+holds "does not back off, and is started again" live
+
 mux kill-session -t "=$fleet-ui-builder-s0"
 gone() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 3'; }
 holds "a session that a person ends is gone" soon gone

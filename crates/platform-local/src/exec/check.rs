@@ -89,7 +89,7 @@ async fn findings(exec: &Exec, settings: &ExecSettings, now: SystemTime) -> Vec<
     if let Some(incompatible) = exec.incompatible(capabilities) {
         return vec![Finding::fail(incompatible.why, incompatible.remedy)];
     }
-    let mut findings = vec![says(capabilities, settings)];
+    let mut findings = vec![exclusion(capabilities, settings)];
     findings.extend(memory(capabilities));
     match exec.list().await {
         Ok(listing) => {
@@ -107,13 +107,13 @@ fn stops_all(error: &anyhow::Error) -> Finding {
     Finding::fail(format!("{error:#}"), "no session is listed or started until then")
 }
 
-fn says(capabilities: &Capabilities, settings: &ExecSettings) -> Finding {
+fn exclusion(capabilities: &Capabilities, settings: &ExecSettings) -> Finding {
     let name = one_line(&capabilities.name, 40);
     let guard = match capabilities.slot_exclusive {
         SlotExclusive::Create => "refuses a second session in a slot",
         SlotExclusive::Execution => "runs one session of a slot at a time",
         SlotExclusive::None => {
-            "cannot refuse a second session: start sessions from this machine alone, where one run at a time does"
+            "cannot refuse a second session in a slot: run the coordinator on one machine only"
         }
     };
     let what = format!("the plugin {} ({name}) {guard}", settings.plugin.display());
