@@ -23,7 +23,7 @@ clean() {
   for name in "$fleet" "${tested:-none}"; do
     socket=/tmp/tmux-$(id -u)/coordinator-$name
     tmux -S "$socket" kill-server 2>/dev/null || true
-    rm -f "$socket"
+    rm -f "$socket" "$socket.lock"
   done
   rm -rf "$work"
 }
@@ -59,7 +59,7 @@ holds "the plugin passes the whole conformance test" grep -q ', 0 failed, 0 skip
 # left FLEET: prints what is left of its server, its socket and its records.
 left() {
   pgrep -f "tmux .*coordinator-$1" || true
-  find "/tmp/tmux-$(id -u)" "$XDG_STATE_HOME" -name "coordinator-$1" -o -name "$1-*"
+  find "/tmp/tmux-$(id -u)" "$XDG_STATE_HOME" -name "coordinator-$1*" -o -name "$1-*"
 }
 holds "which leaves neither a server nor a record behind" test -z "$(left "$tested")"
 
@@ -163,6 +163,10 @@ stopped() { sessions | json 'any(s["role"] == "ui_builder" and s["outcome"] == "
 holds "and is listed as stopped" soon stopped
 others() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 3'; }
 holds "while the others run on" others
+
+kill -TERM "$(mux display-message -p -t "=$fleet-ui-builder-s3:" '#{pane_pid}')"
+stopped_s3() { sessions | json 'any(s["slot"].endswith("ui-builder-s3") and s["outcome"] == "stopped" for s in d["sessions"])'; }
+holds "a person's SIGTERM to a session's own process is a stop, too" soon stopped_s3
 
 pids=$(mux list-panes -a -F '#{pane_pid}')
 mux kill-server

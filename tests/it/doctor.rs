@@ -41,7 +41,7 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
     let workplace = RosterText::default().role("worker", 1, "[\"no-such-agent\"]").write();
     let finished = doctor(&workplace);
     assert_eq!(finished.code, Some(1));
-    let line = line(&finished, "no command `no-such-agent` on PATH");
+    let line = line(&finished, "agent command not found: no `no-such-agent` on PATH");
     assert!(line.starts_with("fail ") && line.contains("; install it"), "{line}");
 }
 

@@ -70,7 +70,8 @@ impl RoleKey {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !is_key(text) {
             return Err(
-                "a role's key is 1 to 28 characters of a-z, 0-9 and `_`, starts with a letter and does not end with `_`",
+                "a role's key is 1 to 28 characters of a-z, 0-9 and `_`, starts with a letter and \
+                does not end with `_`",
             );
         }
         Ok(Self(text.to_owned()))

@@ -156,7 +156,8 @@ impl Exec {
             self.plugin.call_until(self.list_until, Operation::List, &request).await?;
         if !listed.complete {
             bail!(
-                "plugin {} list: the list is not complete, and a partial list would start sessions twice; the next cycle tries again",
+                "plugin {} list: the list is not complete, and a partial list would start \
+                sessions twice; the next cycle tries again",
                 self.settings.exec.plugin.display()
             );
         }

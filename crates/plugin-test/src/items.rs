@@ -34,7 +34,8 @@ pub(super) async fn start_first(harness: &Harness, place: SlotNo) -> Result<(), 
     }
     demand(created == 1, || {
         format!(
-            "{created} of {RIVALS} concurrent starts of one attempt returned created, instead of one"
+            "{created} of {RIVALS} concurrent starts of one attempt returned created, \
+            instead of one"
         )
     })
 }
@@ -91,7 +92,8 @@ pub(super) async fn superseded(harness: &Harness, place: SlotNo) -> CheckResult 
             Err(failure) => return Err(failure.into()),
             Ok(answer) => {
                 let why = format!(
-                    "the newest generation is {newest}, and a start that follows {} returned {:?}, not superseded",
+                    "the newest generation is {newest}, and a start that follows {} returned \
+                    {:?}, not superseded",
                     generation - 1,
                     answer.result
                 );

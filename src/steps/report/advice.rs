@@ -92,7 +92,8 @@ fn advise_on_stuck(report: &Report) -> impl Iterator<Item = Advice> {
 fn free(reason: StuckReason) -> &'static str {
     match reason {
         StuckReason::Pending => {
-            "remove what keeps the agent from starting, which the inventory names; until then, or until its deadline, it holds its slot"
+            "remove what keeps the agent from starting, which the inventory names; until then, or \
+            until its deadline, it holds its slot"
         }
         StuckReason::Terminating => {
             "it was deleted and has not ended: check whether its machine answers; it holds its slot"
@@ -142,7 +143,8 @@ fn show_again(cause: GapCause, sentence: &str) -> &'static str {
             "authorize the token for the organization's single sign-on"
         }
         GapCause::Refused => {
-            "let the token read checks and commit statuses; `coordinator doctor` shows what it lacks"
+            "let the token read checks and commit statuses; `coordinator doctor` shows what it \
+            lacks"
         }
         GapCause::TooLarge => {
             "GitHub cannot show it in time, even alone: review and merge it by hand if that lasts"
@@ -161,7 +163,8 @@ const REMEDIES: [(PullReason, &str); 3] = [
     (PullReason::MergeOutcomeUnknown, "check whether it was merged; the next cycle checks, too"),
     (
         PullReason::Forbidden,
-        "give the token write access to contents and pull requests; merge changes of workflows by hand",
+        "give the token write access to contents and pull requests; merge changes of workflows by \
+        hand",
     ),
 ];
 

@@ -84,7 +84,8 @@ fn culprit(causes: &[&Cause]) -> (String, String) {
             (
                 format!("this machine or its proxy {proxies}"),
                 format!(
-                    "look at this machine's network and at the proxy {proxies}, then run the cycle again"
+                    "look at this machine's network and at the proxy {proxies}, then run the \
+                    cycle again"
                 ),
             )
         }

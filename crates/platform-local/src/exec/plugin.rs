@@ -175,7 +175,8 @@ impl Plugin {
                     u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
                 ));
                 let why = format!(
-                    "no end after {left}, so it was killed; `timeout` in [platform.exec] and the run's `deadline` bound it"
+                    "no end after {left}, so it was killed; `timeout` in [platform.exec] and the \
+                    run's `deadline` bound it"
                 );
                 Failure::Late(self.of(operation, &why))
             }
@@ -194,7 +195,8 @@ impl Plugin {
     fn no_start(&self, error: &io::Error) -> String {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => {
-                "install the plugin and what its first line names, or set `plugin` in [platform.exec]"
+                "install the plugin and what its first line names, or set `plugin` in \
+                [platform.exec]"
             }
             io::ErrorKind::PermissionDenied => {
                 "make it executable for the user that runs the coordinator"

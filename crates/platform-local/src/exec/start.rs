@@ -145,7 +145,8 @@ impl Exec {
     fn is_leased(&self) -> String {
         let directory = self.settings.exec.state_dir.join(self.settings.fleet.as_str());
         format!(
-            "another run has {}: the plugin cannot refuse a second session, so one run at a time starts them",
+            "another run has {}: the plugin cannot refuse a second session, so one run at a time \
+            starts them",
             directory.join("exec.lock").display()
         )
     }
@@ -213,7 +214,8 @@ impl Exec {
             let bytes = serde_json::to_vec(&request.spec)?.len() as u64;
             if bytes > max {
                 bail!(
-                    "its `spec` has {bytes} bytes and the plugin takes {max}; shorten the brief, the command or `env`"
+                    "its `spec` has {bytes} bytes and the plugin takes {max}; shorten the brief, \
+                    the command or `env`"
                 );
             }
         }

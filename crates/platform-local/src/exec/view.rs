@@ -44,7 +44,8 @@ impl View {
                 {
                     let (id, name) = (one_line(&session.id, MAX_QUOTE), slot.session_name(fleet));
                     bail!(
-                        "the ended session {id} of {name} has no `item`, so its attempts cannot be counted"
+                        "the ended session {id} of {name} has no `item`, so its attempts cannot \
+                        be counted"
                     );
                 }
                 Some(slot) => view.slots.entry(slot).or_default().push(session),
@@ -86,7 +87,8 @@ impl View {
             live.skip(1).map(|session| Unmanaged {
                 session: slot.session_name(fleet),
                 reason: format!(
-                    "its slot holds another live session, too: the plugin let a second one in; end {} or wait",
+                    "its slot holds another live session, too: the plugin let a second one in; \
+                    end {} or wait",
                     one_line(&session.id, MAX_QUOTE)
                 ),
             })

@@ -162,7 +162,8 @@ fn refused_as_root(roles: &[Role]) -> Option<Finding> {
     let what =
         format!("this is root, and Claude Code refuses root the flag in the command of {whose}");
     let remedy = format!(
-        "run the coordinator as a user of its own; or, in a container, set `env = {{ {SANDBOX} = \"1\" }}` under [defaults]"
+        "run the coordinator as a user of its own; or, in a container, set `env = {{ {SANDBOX} = \
+        \"1\" }}` under [defaults]"
     );
     Some(Finding::warn(what, remedy))
 }
@@ -205,7 +206,8 @@ fn refusal_of(host: &Host, state_dir: &Path) -> Option<String> {
     }
     if host.pid == 1 {
         return Some(format!(
-            "the process platform does not work as PID 1 of a container: {elsewhere}; start the container with an init (`docker run --init`)"
+            "the process platform does not work as PID 1 of a container: {elsewhere}; start the \
+            container with an init (`docker run --init`)"
         ));
     }
     match host.file_system {

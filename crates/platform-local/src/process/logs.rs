@@ -86,8 +86,8 @@ struct LogReader {
     home: PathBuf,
     lock: PathBuf,
     follow: bool,
-    /// Where the next read starts in the part of the log that was copied aside; `None` when all of it
-    /// was read.
+    /// Where the next read starts in the part that was copied aside; `None` when all of it was
+    /// read.
     aside: Option<u64>,
     /// Where the next read starts in the log.
     offset: u64,

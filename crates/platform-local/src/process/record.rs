@@ -203,7 +203,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>
     let Versioned { version } = serde_json::from_str(&text).with_context(unreadable)?;
     if version > VERSION {
         bail!(
-            "record {} was written by a newer coordinator (format {version}, this one reads {VERSION}); install the newer one",
+            "record {} was written by a newer coordinator (format {version}, this one reads \
+            {VERSION}); install the newer one",
             path.display()
         );
     }

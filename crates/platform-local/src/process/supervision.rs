@@ -109,7 +109,7 @@ pub(super) fn supervise(
         if let Some(signal) = ending.due(now, signals.is_stopped()) {
             signal_group(agent, signal);
         }
-        // A sleeping poll does not notice that the machine was suspended, so it is never a long one.
+        // A poll does not notice that the machine was suspended, so it is never a long one.
         let patience = if housekeeping() { Duration::ZERO } else { TICK };
         let left = ending.left(now).unwrap_or(patience);
         if signals.wait(patience.min(left))? {

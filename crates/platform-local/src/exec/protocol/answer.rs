@@ -316,7 +316,7 @@ impl Code {
         match self {
             Self::Unavailable | Self::RateLimited => "the next cycle tries again",
             Self::Quota => "end sessions, or have the limit raised",
-            Self::Denied => "give it credentials that suffice, by `env` in [platform.exec]",
+            Self::Denied => "give it better credentials by `env` in [platform.exec]",
             Self::Invalid => "correct the request; see the documentation of the plugin",
             Self::Conflict => "another run was first, and the next inventory shows its session",
             Self::Superseded => "the next cycle plans anew",
