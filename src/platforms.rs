@@ -103,8 +103,11 @@ impl AnyPlatform {
     }
 
     /// Whether a log can be read as it grows.
-    pub fn can_follow(&self) -> bool {
-        !matches!(self, Self::Exec(_))
+    pub async fn can_follow(&self) -> bool {
+        match self {
+            Self::Exec(platform) => platform.can_follow().await,
+            _ => true,
+        }
     }
 
     /// The log of the newest session, or of this generation; with `follow` until the session ends.
@@ -128,6 +131,10 @@ impl AnyPlatform {
                 Log { note: String::new(), bytes: log.boxed() }
             }
             Self::Actions(platform) => of_run(platform.logs(slot, generation).await?, follow),
+            Self::Exec(platform) if follow => {
+                let log = platform.follow(slot, generation).await?;
+                Log { note: String::new(), bytes: log.boxed() }
+            }
             Self::Exec(platform) => {
                 let log = platform.logs(slot, generation).await?;
                 Log { note: String::new(), bytes: stream::iter([Ok(log.into())]).boxed() }

@@ -23,7 +23,7 @@ clean() {
   for name in "$fleet" "${tested:-none}"; do
     socket=/tmp/tmux-$(id -u)/coordinator-$name
     tmux -S "$socket" kill-server 2>/dev/null || true
-    rm -f "$socket"
+    rm -f "$socket" "$socket.lock"
   done
   rm -rf "$work"
 }
@@ -59,7 +59,7 @@ holds "the plugin passes the whole conformance test" grep -q ', 0 failed, 0 skip
 # left FLEET: prints what is left of its server, its socket and its records.
 left() {
   pgrep -f "tmux .*coordinator-$1" || true
-  find "/tmp/tmux-$(id -u)" "$XDG_STATE_HOME" -name "coordinator-$1" -o -name "$1-*"
+  find "/tmp/tmux-$(id -u)" "$XDG_STATE_HOME" -name "coordinator-$1*" -o -name "$1-*"
 }
 holds "which leaves neither a server nor a record behind" test -z "$(left "$tested")"
 
@@ -126,6 +126,18 @@ holds "an agent gets its prompt on standard input" grep -q "Build what users see
 secret() { tr '\0' '\n' </proc/"$(mux display-message -p '#{pid}')"/environ; }
 holds "the environment of the tmux server has no token" test "$(GITHUB_TOKEN=x secret | grep -c TOKEN)" = 0
 
+timeout 60 "$coordinator" logs ui-builder-s2 --follow >followed 2>/dev/null &
+follower=$!
+followed() { grep -q "Build what users see" followed; }
+holds "a log is followed while its session runs" soon followed
+holds "and the follower waits for more" kill -0 "$follower"
+"$coordinator" stop ui-builder-s2 --yes >/dev/null
+holds "until coordinator stop ends the session" wait "$follower"
+stopped_s2() { sessions | json 'any(s["slot"].endswith("ui-builder-s2") and s["outcome"] == "stopped" for s in d["sessions"])'; }
+holds "which is listed as stopped" soon stopped_s2
+"$coordinator" reconcile >/dev/null 2>&1
+holds "does not back off, and is started again" live
+
 mux kill-session -t "=$fleet-ui-builder-s0"
 gone() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 3'; }
 holds "a session that a person ends is gone" soon gone
@@ -151,6 +163,10 @@ stopped() { sessions | json 'any(s["role"] == "ui_builder" and s["outcome"] == "
 holds "and is listed as stopped" soon stopped
 others() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 3'; }
 holds "while the others run on" others
+
+kill -TERM "$(mux display-message -p -t "=$fleet-ui-builder-s3:" '#{pane_pid}')"
+stopped_s3() { sessions | json 'any(s["slot"].endswith("ui-builder-s3") and s["outcome"] == "stopped" for s in d["sessions"])'; }
+holds "a person's SIGTERM to a session's own process is a stop, too" soon stopped_s3
 
 pids=$(mux list-panes -a -F '#{pane_pid}')
 mux kill-server

@@ -26,8 +26,8 @@ pub async fn run(
 ) -> anyhow::Result<Outcome> {
     let slots = slots::meant(roster, &options.slot)?;
     let platform = clients::platform_to_look(roster, global).await?;
-    if options.follow && !platform.can_follow() {
-        let why = "a log of a plugin's session cannot be followed; run it again without --follow";
+    if options.follow && !platform.can_follow().await {
+        let why = "the plugin cannot follow a log; run the command again without --follow";
         bail!(Refused::Usage(why.to_owned()));
     }
     let log = platform.logs(&slots, options.generation, options.follow);

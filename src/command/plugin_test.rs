@@ -14,12 +14,11 @@ use crate::render::words::sentence;
 use coordinator_platform_local::exec::protocol::{Capabilities, SlotExclusive};
 use coordinator_plugin_test::{Grade, Row, Trial};
 
-/// Exits with 1 when a row fails.
-///
-/// Refuses a path that is not a file.
+/// Exits with 1 when a row fails, with 2 when the plugin is not found or cannot be started.
 pub async fn run(options: &PluginTest, form: Form<'_>) -> anyhow::Result<Outcome> {
     let program = program(&options.path)?;
     let trial = coordinator_plugin_test::run(program, options.timeout, SystemTime::now()).await;
+    let trial = trial.map_err(|failure| Refused::Usage(failure.to_string()))?;
     let stdout = form.show(|| view(&trial), |secrets| document(&trial).pretty(secrets))?;
     let failed = trial.rows.iter().any(|row| row.grade == Grade::Fail);
     Ok(Outcome { stdout, code: u8::from(failed) })
@@ -31,7 +30,10 @@ fn program(path: &Path) -> anyhow::Result<PathBuf> {
         return Ok(std::path::absolute(path)?);
     }
     if path.as_os_str().to_string_lossy().contains(MAIN_SEPARATOR) {
-        anyhow::bail!(Refused::Usage(format!("there is no program {}", path.display())));
+        anyhow::bail!(Refused::Usage(format!(
+            "plugin not found: {}; give the path of a program",
+            path.display()
+        )));
     }
     Ok(path.to_owned())
 }

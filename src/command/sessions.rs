@@ -53,7 +53,7 @@ fn show(
             }
         }
     };
-    let shown = form.show(view, |secrets| document(fleet, slots).pretty(secrets))?;
+    let shown = form.show(view, |secrets| document(fleet, slots, roles).pretty(secrets))?;
     Ok(match form.output {
         Output::Markdown => format!("{}\n\n{shown}", count(slots.len() as u64, "slot")),
         Output::Text | Output::Json => shown,
@@ -132,22 +132,28 @@ fn last(
     restraint: Option<BackoffSettings>,
     secrets: &Secrets,
 ) -> String {
-    let word = run.outcome.word().replace('_', " ");
-    let how = match (run.outcome, run.exit_code, &run.detail) {
-        (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut, ..) | (_, None, None) => {
-            String::new()
-        }
+    let outcome = outcome(run, restraint);
+    let word = outcome.word().replace('_', " ");
+    let how = match (outcome, run.exit_code, &run.detail) {
+        (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut | fleet::Outcome::Idle, ..)
+        | (_, None, None) => String::new(),
         (_, Some(code), _) => format!(", exit {code}"),
         (_, None, Some(detail)) => format!(", {}", without_remedy(detail, secrets)),
     };
-    let streak = restraint.map_or(0, |restraint| backoff::failure_streak(history, &restraint));
+    let streak = restraint.map_or(0, |restraint| backoff::in_a_row(history, &restraint));
     let streak = if streak > 1 { format!(" ({streak} in a row)") } else { String::new() };
     format!("{word}{how} after {}{streak}", span(run.runtime()))
 }
 
-fn document(fleet: &FleetName, slots: &[SlotSessions]) -> Json {
+/// The outcome under the role's settings; a removed role has none.
+fn outcome(run: &Run, restraint: Option<BackoffSettings>) -> fleet::Outcome {
+    restraint.map_or(run.outcome, |restraint| backoff::outcome(run, &restraint))
+}
+
+fn document(fleet: &FleetName, slots: &[SlotSessions], roles: &[Role]) -> Json {
     let sessions = slots.iter().flat_map(|found| {
-        let finished = found.history.iter().map(|run| finished_json(fleet, found, run));
+        let restraint = restraint(roles, found);
+        let finished = found.history.iter().map(|run| finished_json(fleet, found, run, restraint));
         finished
             .chain(found.live.as_ref().map(|live| live_json(fleet, found, live)))
             .collect::<Vec<_>>()
@@ -174,7 +180,12 @@ fn of_item(item: Option<&ItemRun>, mut session: Value) -> Value {
     session
 }
 
-fn finished_json(fleet: &FleetName, found: &SlotSessions, run: &Run) -> Value {
+fn finished_json(
+    fleet: &FleetName,
+    found: &SlotSessions,
+    run: &Run,
+    restraint: Option<BackoffSettings>,
+) -> Value {
     of_item(
         run.item.as_ref(),
         json!({
@@ -183,7 +194,7 @@ fn finished_json(fleet: &FleetName, found: &SlotSessions, run: &Run) -> Value {
             "index": found.slot.index(),
             "generation": run.generation,
             "state": State::Finished.word(),
-            "outcome": run.outcome.word(),
+            "outcome": outcome(run, restraint).word(),
             "exit_code": run.exit_code,
             "detail": run.detail.as_deref().map(sentence),
             "pid": null,

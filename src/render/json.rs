@@ -175,12 +175,18 @@ fn inventory(inventory: &InventoryReport, fleet: &FleetName) -> Fields {
             ("running", count.running.into()),
             ("backing_off", count.backing_off.into()),
             ("surplus", count.surplus.into()),
+            ("idle", count.idle.into()),
         ])
     });
     let unmanaged = inventory.unmanaged.iter().map(|one| {
         object([("slot", one.session.as_str().into()), ("reason", sentence(&one.reason).into())])
     });
     let out_of_range = inventory.out_of_range.iter().map(|slot| slot.session_name(fleet));
+    let failing = inventory.failing.iter().map(|slot| slot.session_name(fleet));
+    let leftovers = inventory.leftovers.iter().map(|leftover| {
+        let path = leftover.path.display().to_string();
+        object([("path", sentence(&path).into()), ("bytes", leftover.bytes.into())])
+    });
     let stuck = inventory.stuck.iter().map(|stuck| {
         object(slot(fleet, &stuck.slot, stuck.slot.group.as_str()).into_iter().chain([
             ("reason", stuck.reason.word().into()),
@@ -196,6 +202,8 @@ fn inventory(inventory: &InventoryReport, fleet: &FleetName) -> Fields {
         ("out_of_range", out_of_range.collect()),
         ("sources", inventory.sources.iter().map(source).collect()),
         ("stuck", stuck.collect()),
+        ("failing", failing.collect()),
+        ("leftovers", leftovers.collect()),
     ]
 }
 

@@ -143,11 +143,18 @@ fn inventory(report: &Report, metrics: &mut Metrics) {
         "Slots that wait because their sessions fail.",
         of(|role| role.running.map(|_| role.backing_off)),
     );
+    metrics.add(
+        "agents_idle",
+        "Slots that wait because their last session found nothing to do.",
+        of(|role| role.running.map(|_| role.idle)),
+    );
     if report.inventory.outcome == StepOutcome::Ok {
         let unmanaged = report.inventory.body.unmanaged.len();
         let sample = [(Vec::new(), number(unmanaged as u64))];
         metrics.add("agents_unmanaged", "Live sessions that are not in the roster.", sample);
         let stuck = StuckReason::ALL.map(|reason| stuck(report, reason));
+        let failing = [(Vec::new(), number(report.inventory.body.failing.len() as u64))];
+        metrics.add("agents_failing", "Slots whose last three sessions failed.", failing);
         metrics.add("agents_stuck", "Live sessions that are stuck, by reason.", stuck);
     }
 }

@@ -322,7 +322,7 @@ fn the_json_report_keeps_its_contract() {
     assert_snapshot!(folded, @r#"
     {"schema":"coordinator.report/v1","fleet":"demo","started_at":"2026-01-01T00:00:00Z","duration_ms":2400,"dry_run":false,"status":"broken","reasons":["production answers 503"],"steps":
     {"inventory":
-    {"outcome":"ok","duration_ms":3,"error":null,"desired":38,"running":0,"roles":[{"role":"ui_builder","desired":38,"running":0,"backing_off":0,"surplus":0}],"unmanaged":[],"out_of_range":[],"sources":[],"stuck":[]},"spawn":
+    {"outcome":"ok","duration_ms":3,"error":null,"desired":38,"running":0,"roles":[{"role":"ui_builder","desired":38,"running":0,"backing_off":0,"surplus":0,"idle":0}],"unmanaged":[],"out_of_range":[],"sources":[],"stuck":[],"failing":[],"leftovers":[]},"spawn":
     {"outcome":"ok","duration_ms":0,"error":null,"spawned":[{"slot":"demo-ui-builder-s0","role":"ui_builder","generation":1},
     {"slot":"demo-ui-builder-s1","role":"ui_builder","generation":1},
     {"slot":"demo-ui-builder-s2","role":"ui_builder","generation":1},

@@ -1,4 +1,4 @@
-//! Step 1: who runs, then what each source wants. A failed list is unknown, never zero; a source
+//! Step 1: what runs, then what each source wants. A failed list is unknown, never zero; a source
 //! that cannot be read wants nothing and loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,6 +99,7 @@ pub fn unknown(roles: &[Role]) -> InventoryReport {
         desired: role.count,
         running: None,
         backing_off: 0,
+        idle: 0,
         surplus: 0,
     };
     InventoryReport {
@@ -108,8 +109,8 @@ pub fn unknown(roles: &[Role]) -> InventoryReport {
     }
 }
 
-/// The numbers of a complete listing, at `now` where it does not say when it was made. `is_claimed`
-/// says whether a slot is some source's.
+/// The numbers of a complete listing, at `now` where it has no time of its own. `is_claimed`
+/// is whether some source has the slot.
 pub fn count(
     listing: &Listing,
     fleet: &FleetName,
@@ -126,6 +127,8 @@ pub fn count(
         unmanaged: unmanaged(listing, fleet, is_claimed),
         out_of_range: out_of_range(listing, roles),
         stuck: stuck(listing),
+        failing: failing(listing, roles, now),
+        leftovers: listing.leftovers.clone(),
         sources: Vec::new(),
     }
 }
@@ -142,23 +145,35 @@ fn count_role(listing: &Listing, fleet: &FleetName, role: &Role, now: SystemTime
     // Slots are in order, so a range finds those of a role.
     let records = || listing.slots.range(slot(0)..=slot(u32::MAX));
     let running = number(records().filter(|(_, record)| record.live.is_some()).count());
-    let is_backing_off = |(slot, record): &(&Slot, &SlotRecord)| {
-        let hold = || {
-            let session = slot.session_name(fleet);
-            backoff::hold(&session, &record.history, &role.spec.restraint, now)
-        };
-        slot.index().is_some_and(|index| index < role.count)
-            && record.live.is_none()
-            && hold().is_some_and(|hold| hold.reason == HoldReason::Backoff)
+    let hold = |(slot, record): (&Slot, &SlotRecord)| {
+        let is_free = slot.index().is_some_and(|index| index < role.count) && record.live.is_none();
+        let session = is_free.then(|| slot.session_name(fleet))?;
+        backoff::hold(&session, &record.history, &role.spec.restraint, now)
     };
-    let backing_off = number(records().filter(is_backing_off).count());
+    let holds: Vec<HoldReason> = records().filter_map(hold).map(|hold| hold.reason).collect();
+    let held = |reason| {
+        let held = number(holds.iter().filter(|held| **held == reason).count());
+        held.min(role.count.saturating_sub(running))
+    };
     RoleCount {
         role: role.key.clone(),
         desired: role.count,
         running: Some(running),
-        backing_off: backing_off.min(role.count.saturating_sub(running)),
+        backing_off: held(HoldReason::Backoff),
+        idle: held(HoldReason::Idle),
         surplus: running.saturating_sub(role.count),
     }
+}
+
+/// Of the slots in the roster. Their records decide, so the cycle that starts the next session
+/// has the same result.
+fn failing(listing: &Listing, roles: &[Role], now: SystemTime) -> Vec<Slot> {
+    let slots =
+        roles.iter().flat_map(|role| (0..role.count).map(|index| Slot::of_role(&role.key, index)));
+    let is_failing = |slot: &Slot| {
+        listing.slots.get(slot).is_some_and(|record| backoff::keeps_failing(record, now))
+    };
+    slots.filter(is_failing).collect()
 }
 
 /// Live sessions beyond their role's count: reported, never ended.
@@ -180,17 +195,17 @@ fn unmanaged(
     is_claimed: impl Fn(&Slot) -> bool,
 ) -> Vec<Unmanaged> {
     let named: BTreeSet<&str> = listing.unmanaged.iter().map(|one| one.session.as_str()).collect();
-    let stray =
+    let unclaimed_sessions =
         listing.slots.iter().filter(|(slot, record)| record.live.is_some() && !is_claimed(slot));
-    let stray = stray
-        .map(|(slot, _)| Unmanaged { session: slot.session_name(fleet), reason: strange(slot) });
-    let stray = stray.filter(|one| !named.contains(one.session.as_str()));
-    listing.unmanaged.iter().cloned().chain(stray).collect()
+    let unclaimed_sessions = unclaimed_sessions
+        .map(|(slot, _)| Unmanaged { session: slot.session_name(fleet), reason: unclaimed(slot) });
+    let unclaimed_sessions = unclaimed_sessions.filter(|one| !named.contains(one.session.as_str()));
+    listing.unmanaged.iter().cloned().chain(unclaimed_sessions).collect()
 }
 
-fn strange(slot: &Slot) -> String {
+fn unclaimed(slot: &Slot) -> String {
     let what = if slot.index().is_some() { "role" } else { "source" };
-    format!("no {what} `{}` in the roster; it is left to finish", slot.group)
+    format!("no {what} `{}` in the roster; it ends by itself", slot.group)
 }
 
 #[cfg(test)]

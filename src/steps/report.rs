@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use coordinator_core::fleet::{HoldReason, Role};
+use coordinator_core::fleet::{HoldReason, Role, Slot};
 use coordinator_core::report::{
     Access, Cause, EndpointHealth, HealthVerdict, Interrupt, MergeReport, Reason, RecentMerge,
-    Report, RoleCount, SourceOutcome, Status, Step, StepOutcome, Unjudged,
+    Report, SourceOutcome, Status, Step, StepOutcome, Unjudged,
 };
 
 mod advice;
@@ -14,13 +14,15 @@ mod offline;
 use offline::offline;
 
 /// A longer review queue needs more reviewers.
-const LONGEST_REVIEW_QUEUE: u32 = 10;
-/// From this many conflicts on, too many agents change the same places.
-const MANY_CONFLICTS: u32 = 3;
-/// A single failed spawn is left to the next cycle and is not degraded.
-const MANY_SPAWN_FAILURES: usize = 2;
-/// More pull requests than these are counted.
+const MAX_REVIEW_QUEUE: u32 = 10;
+/// More conflicts mean that too many agents change the same places.
+const MAX_CONFLICTS: u32 = 2;
+/// The next cycle repairs one failed spawn.
+const MAX_SPAWN_FAILURES: usize = 1;
+/// Pull requests beyond these are counted.
 const MAX_NAMED: usize = 10;
+/// Slots beyond these are counted; the inventory names each.
+const MAX_NAMED_SLOTS: usize = 3;
 
 /// Fills in what follows from the four steps: `status`, `reasons`, `advice`, and the merges that
 /// may have broken production. Call it once, when everything else in the report is final.
@@ -49,7 +51,8 @@ pub fn exit_code(report: &Report, strict: bool, detailed_exitcode: bool) -> u8 {
     }
 }
 
-/// The worst status that was found, and every reason, the worst first. Judges this cycle alone.
+/// The worst status and every reason, the worst first. Of this cycle, and of what
+/// the platform remembers.
 pub fn assess(report: &Report) -> (Status, Vec<Reason>) {
     let mut found = Vec::new();
     let is_offline =
@@ -101,7 +104,7 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
         found.push((Status::Broken, format!("no agent runs and every spawn failed ({failures})")));
     } else if is_unusable && nothing_live && report.inventory.body.desired > 0 {
         found.push((Status::Broken, "no agent runs and none could be started".to_owned()));
-    } else if failures >= MANY_SPAWN_FAILURES {
+    } else if failures > MAX_SPAWN_FAILURES {
         found.push((Status::Degraded, format!("{failures} spawns failed")));
     }
     if let held @ 1.. =
@@ -134,8 +137,8 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
             found.push((Status::Degraded, format!("{items} items of {name} need a person")));
         }
     }
-    for role in wholly_backing_off(report) {
-        found.push((Status::Degraded, format!("every session of {} backs off", role.role)));
+    if let Some(failing) = keep_failing(report) {
+        found.push((Status::Degraded, failing));
     }
 }
 
@@ -169,13 +172,13 @@ fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {
         let numbers = numbers(merge.failed.iter().map(|failed| failed.number));
         found.push((Status::Degraded, format!("failed to merge {numbers}")));
     }
-    if merge.review_queue > LONGEST_REVIEW_QUEUE {
+    if merge.review_queue > MAX_REVIEW_QUEUE {
         found.push((
             Status::Degraded,
             format!("{} pull requests wait for review", merge.review_queue),
         ));
     }
-    if merge.conflicts >= MANY_CONFLICTS {
+    if merge.conflicts > MAX_CONFLICTS {
         found.push((Status::Degraded, format!("{} pull requests conflict", merge.conflicts)));
     }
 }
@@ -190,7 +193,7 @@ fn unjudged(merge: &MergeReport) -> String {
     )
 }
 
-/// Their numbers, as far as they are known.
+/// Their numbers, where GitHub shows them.
 fn which<'a>(unjudged: impl IntoIterator<Item = &'a Unjudged>) -> String {
     let (mut named, mut unnamed) = (Vec::new(), 0);
     for pull in unjudged {
@@ -247,12 +250,23 @@ fn numbers(numbers: impl Iterator<Item = u64>) -> String {
     numbers.map(|number| format!("#{number}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Roles that should run, of which nothing runs, and all of whose slots wait.
-fn wholly_backing_off(report: &Report) -> impl Iterator<Item = &RoleCount> {
-    let roles = report.inventory.body.roles.iter();
-    roles.filter(|role| {
-        role.desired > 0 && role.running == Some(0) && role.backing_off >= role.desired
-    })
+/// Which slots fail time and again; `None` where none does.
+fn keep_failing(report: &Report) -> Option<String> {
+    let failing: Vec<&Slot> = report.inventory.body.failing.iter().collect();
+    match failing.as_slice() {
+        [] => None,
+        [slot] => Some(format!("{} keeps failing", slot.name())),
+        slots => Some(format!("{} slots keep failing: {}", slots.len(), names(slots))),
+    }
+}
+
+/// The first few of them by name.
+fn names(slots: &[&Slot]) -> String {
+    let names: Vec<String> = slots.iter().take(MAX_NAMED_SLOTS).map(|slot| slot.name()).collect();
+    match slots.len().saturating_sub(MAX_NAMED_SLOTS) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 #[cfg(test)]

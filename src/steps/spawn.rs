@@ -38,7 +38,7 @@ impl SpawnContext<'_> {
     }
 }
 
-/// What is known of one order.
+/// The state of one order.
 #[derive(Debug)]
 enum Decision {
     /// Its turn has not come.
@@ -215,12 +215,12 @@ fn unanswered(target: Target) -> SpawnFailure {
 }
 
 fn out_of_time() -> Hold {
-    let detail = "the cycle ended before its turn; the next one goes on".to_owned();
+    let detail = "the cycle ended before its turn; the next one starts it".to_owned();
     Hold { reason: HoldReason::MaxSpawns, until: None, detail }
 }
 
 fn rate_limited(limit: &RateLimit) -> Hold {
-    let detail = "the platform's rate limit is reached; a later cycle goes on".to_owned();
+    let detail = "the platform's rate limit is reached; a later cycle starts it".to_owned();
     Hold { reason: HoldReason::Quota, until: limit.resets_at, detail }
 }
 

@@ -28,7 +28,9 @@ fn on_a_healthy_set_up_every_line_is_ok_and_production_gets_no_request() {
     assert_eq!(finished.code, Some(0), "{}", finished.stdout);
     // Nothing requires a second account to approve: that is one warning.
     assert!(finished.stdout.starts_with("1 warning\n\nwarn "), "{}", finished.stdout);
-    for words in ["1 role, 1 agent", "the agent of role worker is /bin/sh", "production resolves"] {
+    for words in
+        ["1 role, 1 agent", "agent command found: /bin/sh (role worker)", "production resolves"]
+    {
         assert!(line(&finished, words).starts_with("ok "), "{}", finished.stdout);
     }
     assert!(!finished.stdout.contains("fail"), "{}", finished.stdout);
@@ -41,7 +43,7 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
     let workplace = RosterText::default().role("worker", 1, "[\"no-such-agent\"]").write();
     let finished = doctor(&workplace);
     assert_eq!(finished.code, Some(1));
-    let line = line(&finished, "no command `no-such-agent` on PATH");
+    let line = line(&finished, "agent command not found: no `no-such-agent` on PATH");
     assert!(line.starts_with("fail ") && line.contains("; install it"), "{line}");
 }
 

@@ -220,7 +220,7 @@ mod sessions {
         };
         assert_eq!(
             of("role alpha")["what"],
-            format!("the agent of role alpha is {}", agent.display())
+            format!("agent command found: {} (role alpha)", agent.display())
         );
         assert_eq!(of("role beta")["grade"], "fail", "{}", finished.stdout);
         assert!(!finished.stdout.contains("***"), "{}", finished.stdout);

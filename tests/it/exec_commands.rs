@@ -35,16 +35,16 @@ fn sessions_are_those_that_the_plugin_lists() {
 }
 
 #[test]
-fn a_log_is_the_plugins_and_cannot_be_followed() {
+fn a_log_is_the_plugins_and_without_its_follow_cannot_be_followed() {
     let workplace = filled();
     assert_eq!(run(&workplace, &["logs", "qa-s1"]).stdout, "what it wrote\n");
     let absent = run(&workplace, &["logs", "qa-s7"]);
     assert_eq!(absent.code, Some(1));
-    assert!(absent.stderr.contains("no such session of demo-qa-s7"), "{}", absent.stderr);
+    assert!(absent.stderr.contains("demo-qa-s7 has not run yet"), "{}", absent.stderr);
     assert_eq!(run(&workplace, &["logs", "qa-s1", "--generation", "9"]).code, Some(1));
     let followed = run(&workplace, &["logs", "qa-s1", "--follow"]);
     assert_eq!(followed.code, Some(2));
-    assert!(followed.stderr.contains("cannot be followed"), "{}", followed.stderr);
+    assert!(followed.stderr.contains("cannot follow a log"), "{}", followed.stderr);
 }
 
 #[test]

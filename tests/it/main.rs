@@ -48,6 +48,7 @@ mod plugin_test;
 mod process_faults;
 #[cfg(target_os = "linux")]
 mod process_fleet;
+mod process_leftovers;
 #[cfg(target_os = "linux")]
 mod process_logs;
 #[cfg(target_os = "linux")]

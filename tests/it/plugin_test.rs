@@ -72,6 +72,8 @@ const MUTANTS: &[Mutant] = &[
         to: "99 \"$place/log\"",
         rows: &["logs"],
     },
+    // A line that the agent has not finished.
+    Mutant { from: "lines=$(wc -l <\"$place/log\")", to: "lines=99", rows: &["follow"] },
     Mutant { from: "item=,$(object item)", to: "item=", rows: &["items"] },
     Mutant { from: "|| refuse superseded", to: "|| :", rows: &["superseded"] },
     // The comparison looks at what runs, and not at what ran.
@@ -170,7 +172,7 @@ fn a_plugin_that_keeps_the_protocol_passes_every_row() {
     );
     assert_eq!(
         (&document["passed"], &document["failed"], &document["skipped"]),
-        (&24.into(), &0.into(), &0.into())
+        (&25.into(), &0.into(), &0.into())
     );
 }
 
@@ -232,5 +234,19 @@ fn a_path_without_a_program_is_a_mistake_in_the_command_line() {
         .output()
         .expect("the binary starts");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no program ./nothing"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("plugin not found: ./nothing"));
+}
+
+#[test]
+fn a_plugin_that_cannot_be_started_is_a_mistake_and_not_a_failed_test() {
+    let plugin = Plugin::new("#!/no/such/interpreter\n");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    for program in [plugin.path().to_string_lossy().as_ref(), "no-such-plugin-on-path"] {
+        let output = coordinator(folder.path())
+            .args(["plugin-test", program])
+            .output()
+            .expect("the binary starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{stderr}");
+    }
 }

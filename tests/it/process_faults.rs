@@ -365,7 +365,7 @@ fn records_with_a_wrong_date_neither_hold_a_free_slot_nor_free_a_live_one() {
 }
 
 #[test]
-fn processes_of_a_killed_shim_keep_the_slot_and_are_reported() {
+fn what_a_killed_shim_leaves_keeps_the_slot_and_row_and_advice_agree_on_what_ends_it() {
     let script = "sleep 1000 & echo $! > \"$WITNESS/child.tmp\"; \
         mv \"$WITNESS/child.tmp\" \"$WITNESS/child\"; wait";
     let fleet = Fleet::new(OPEN, &[("parent", 1, script)]);
@@ -379,7 +379,14 @@ fn processes_of_a_killed_shim_keep_the_slot_and_are_reported() {
     let unmanaged = &report["steps"]["inventory"]["unmanaged"][0];
     assert_eq!(unmanaged["slot"], "demo-parent-s0");
     let reason = unmanaged["reason"].as_str().expect("a reason is text");
-    assert!(reason.contains(&format!("`kill {child}`")), "{reason}");
+    let expected = format!(
+        "its shim was killed, so process {child} runs without a time limit; end it with \
+         `kill {child}`"
+    );
+    assert_eq!(reason, expected);
+    let advice = &report["advice"][0];
+    assert_eq!(advice["signal"], "1 session is not managed by this roster", "{report:#}");
+    assert!(!advice["action"].to_string().contains("by themselves"), "{advice}");
     fleet.kill(child);
     await_true("the slot is filled again", || slots(&fleet.reconcile(), "spawned").len() == 1);
 }

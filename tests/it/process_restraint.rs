@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::process_fleet::{Fleet, held, shift, slots};
+use crate::process_fleet::{Fleet, held, report, shift, slots};
 
 const SLOT: &str = "crasher-s0";
 
@@ -20,6 +20,10 @@ fn age(fleet: &Fleet, generations: u64, seconds: i64) {
             fleet.write_record(SLOT, generation, name, &record);
         }
     }
+}
+
+fn printed(fleet: &Fleet, arguments: &[&str]) -> String {
+    String::from_utf8(fleet.run(arguments).stdout).expect("the output is text")
 }
 
 /// From the newest session's end to the time until which the slot is held.
@@ -40,12 +44,12 @@ fn next_wait(fleet: &Fleet, generation: u64) -> f64 {
     assert_eq!(slots(&fleet.reconcile(), "spawned").len(), 1, "generation {generation}");
     fleet.await_end(SLOT);
     let report = fleet.reconcile();
-    assert_eq!(held(&report), ["backoff"], "generation {generation}");
+    assert_eq!(held(&report), ["idle"], "generation {generation}");
     wait_seconds(fleet, generation, &report)
 }
 
 #[test]
-fn an_agent_that_ends_well_but_at_once_backs_off_longer_and_longer_up_to_the_cap() {
+fn an_idle_agent_waits_longer_and_longer_up_to_the_cap() {
     let settings = "min_free = \"0\"\nbackoff_base = \"60s\"\nbackoff_cap = \"200s\"\n";
     let fleet = Fleet::new(settings, &[("crasher", 1, "exit 0")]);
     for (generation, expected) in [(1, 60.0), (2, 120.0), (3, 200.0), (4, 200.0)] {
@@ -73,6 +77,52 @@ fn a_healthy_run_resets_the_backoff() {
 }
 
 #[test]
+fn an_agent_with_nothing_to_do_is_idle_in_every_report_and_the_fleet_is_healthy() {
+    let settings = "min_free = \"0\"\nmin_runtime = \"30s\"\n";
+    let fleet = Fleet::new(settings, &[("crasher", 1, "exit 0")]);
+    fleet.reconcile();
+    fleet.await_end(SLOT);
+    let metrics = fleet.path("metrics.prom").display().to_string();
+    let text = printed(&fleet, &["reconcile", "--metrics-file", &metrics]);
+    let why = "found nothing to do (exited with 0 after 0s, less than min_runtime 30s)";
+    assert!(text.contains("crasher s0  idle until ") && text.contains(why), "{text}");
+    assert!(text.contains("\nhealthy") && !text.contains("fail"), "{text}");
+    let report = fleet.reconcile();
+    assert_eq!(report["steps"]["inventory"]["roles"][0]["idle"], 1, "{report:#}");
+    assert_eq!(report["steps"]["inventory"]["roles"][0]["backing_off"], 0, "{report:#}");
+    assert_eq!(report["status"], "healthy", "{report:#}");
+    let metrics = std::fs::read_to_string(metrics).expect("the metrics");
+    assert!(metrics.contains("coordinator_agents_idle{fleet=\"demo\",role=\"crasher\"} 1"));
+    let session = fleet.newest(SLOT);
+    assert_eq!(
+        (session["outcome"].as_str(), session["exit_code"].as_i64()),
+        (Some("idle"), Some(0))
+    );
+    let table = printed(&fleet, &["sessions"]);
+    assert!(table.contains("idle after 0 s"), "{table}");
+    assert_eq!(fleet.record(SLOT, 1, "exit.json")["outcome"], "succeeded", "the record is a fact");
+}
+
+#[test]
+fn a_slot_that_failed_three_times_is_degraded_also_in_the_cycle_that_starts_the_fourth_session() {
+    let fleet = Fleet::new("min_free = \"0\"\n", &[("crasher", 1, "exit 1")]);
+    for generation in 1..=4 {
+        let report = fleet.reconcile();
+        assert_eq!(slots(&report, "spawned").len(), 1, "{report:#}");
+        let is_degraded = generation == 4;
+        let failing: &[&str] = if is_degraded { &["demo-crasher-s0"] } else { &[] };
+        assert_eq!(report["steps"]["inventory"]["failing"], serde_json::json!(failing));
+        let status = if is_degraded { "degraded" } else { "healthy" };
+        assert_eq!(report["status"], status, "{generation}: {report:#}");
+        fleet.await_end(SLOT);
+        age(&fleet, generation, 4000);
+    }
+    let text = printed(&fleet, &["reconcile", "--dry-run"]);
+    assert!(text.contains("degraded: crasher-s0 keeps failing"), "{text}");
+    assert!(text.contains("look at `coordinator logs crasher-s0`"), "{text}");
+}
+
+#[test]
 fn a_slot_starts_at_most_once_per_interval() {
     let settings = "min_free = \"0\"\nbackoff_base = \"0s\"\nmin_interval = \"30m\"\n";
     let fleet = Fleet::new(settings, &[("crasher", 1, "exit 0")]);
@@ -88,7 +138,7 @@ fn a_dry_run_shows_what_disk_and_backoff_hold_also_without_an_inventory() {
     let fleet = Fleet::new("min_free = \"9000TB\"\n", &[("crasher", 1, "exit 1")]);
     for arguments in [&["--dry-run"][..], &["--dry-run", "--skip", "inventory"][..]] {
         let arguments = [&["reconcile", "-o", "json"], arguments].concat();
-        let report = crate::process_fleet::report(&fleet.run(&arguments));
+        let report = report(&fleet.run(&arguments));
         assert_eq!(held(&report), ["disk"], "{arguments:?}");
         assert_eq!(slots(&report, "spawned").len(), 0);
     }
@@ -101,7 +151,7 @@ fn a_dry_run_without_an_inventory_finds_who_is_live() {
         Fleet::new(crate::process_fleet::OPEN, &[("ui_builder", 2, crate::process_fleet::SLEEPER)]);
     fleet.reconcile();
     let arguments = ["reconcile", "-o", "json", "--dry-run", "--skip", "inventory"];
-    let report = crate::process_fleet::report(&fleet.run(&arguments));
+    let report = report(&fleet.run(&arguments));
     assert_eq!(slots(&report, "already_running").len(), 2);
     assert_eq!(slots(&report, "spawned").len(), 0);
 }

@@ -132,6 +132,22 @@ fn a_shim_that_gets_sigterm_ends_its_agent() {
 }
 
 #[test]
+fn a_session_whose_shim_and_agent_get_the_signal_together_is_stopped_and_its_slot_starts_again() {
+    let fleet = Fleet::new("min_free = \"0\"\n", &[("ui_builder", 1, SLEEPER)]);
+    fleet.reconcile();
+    let (shim, agent) =
+        (fleet.pid("ui-builder-s0", 1, "shim"), fleet.pid("ui-builder-s0", 1, "agent"));
+    // As `pkill -f coordinator` does it; stopped, the shim sees both at once.
+    signal(shim, Signal::STOP);
+    signal(agent, Signal::TERM);
+    await_true("the agent has ended", || !is_running(agent));
+    signal(shim, Signal::TERM);
+    signal(shim, Signal::CONT);
+    assert_eq!(fleet.await_end("ui-builder-s0")["outcome"], "stopped");
+    assert_eq!(slots(&fleet.reconcile(), "spawned").len(), 1, "a stopped session holds nothing");
+}
+
+#[test]
 fn an_agent_holds_its_own_lock_and_nothing_else_that_it_did_not_open() {
     let fleet = Fleet::new(OPEN, &[("ui_builder", 8, SLEEPER)]);
     let foreign = fleet.path("foreign.lock");

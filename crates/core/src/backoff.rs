@@ -6,9 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use crate::fleet::{Hold, HoldReason, Outcome, Run};
+use crate::fleet::{Hold, HoldReason, Outcome, Run, SlotRecord};
 
-/// A run this long is healthy whatever its exit: it was not a crash loop.
+/// Failures in a row after which a slot is reported as failing.
+const MAX_FAILURES: usize = 3;
+
+/// A session this long is healthy whatever its exit: the slot is not in a crash loop.
 const HEALTHY_RUNTIME: Duration = Duration::from_secs(600);
 
 /// How often a slot may start.
@@ -18,63 +21,108 @@ pub struct BackoffSettings {
     pub backoff_base: Duration,
     /// The longest wait.
     pub backoff_cap: Duration,
-    /// A session shorter than this counts as failed.
+    /// A session that exits with 0 sooner is idle.
     pub min_runtime: Duration,
     /// From start to start of one slot.
     pub min_interval: Duration,
 }
 
+/// The outcome of a session under its role's settings: exit 0 sooner than `min_runtime` is
+/// [`Outcome::Idle`]. The platform's record keeps what happened, so a changed `min_runtime` judges
+/// old sessions anew.
+pub fn outcome(run: &Run, settings: &BackoffSettings) -> Outcome {
+    match run.outcome {
+        Outcome::Succeeded if run.runtime() < settings.min_runtime => Outcome::Idle,
+        outcome => outcome,
+    }
+}
+
 /// Whether the slot called `session` with this `history` (oldest first) is held at `now`.
 ///
-/// A record from further in the future than the wait itself says that the clock was set back: it
+/// A record from further in the future than the wait itself means that the clock was set back: it
 /// holds nothing, and the session that starts now leaves a record by the new clock.
 pub fn hold(
     session: &str,
     history: &[Run],
-    restraint: &BackoffSettings,
+    settings: &BackoffSettings,
     now: SystemTime,
 ) -> Option<Hold> {
     let last = history.last()?;
-    let streak = failure_streak(history, restraint);
-    let streak = if says_nothing(last) { 0 } else { streak };
-    let backoff = wait(session, last.generation, streak, restraint);
+    let backoff = wait(session, last.generation, streak(history, settings), settings);
     let pending = |since: SystemTime, wait: Duration| {
         let until = since + wait;
         (until > now && since <= now + wait).then_some(until)
     };
     if let Some(until) = pending(last.finished_at, backoff) {
-        let detail = describe(last, streak);
-        return Some(Hold { reason: HoldReason::Backoff, until: Some(until), detail });
+        let times = in_a_row(history, settings);
+        let (reason, detail) = match outcome(last, settings) {
+            Outcome::Idle => (HoldReason::Idle, describe_idle(last, times, settings)),
+            _ => (HoldReason::Backoff, describe_failure(last, times)),
+        };
+        return Some(Hold { reason, until: Some(until), detail });
     }
-    let until = pending(last.started_at, restraint.min_interval)?;
-    let interval = humantime::format_duration(restraint.min_interval);
+    let until = pending(last.started_at, settings.min_interval)?;
+    let interval = humantime::format_duration(settings.min_interval);
     let detail = format!("starts at most once every {interval}");
     Some(Hold { reason: HoldReason::Interval, until: Some(until), detail })
 }
 
-/// Consecutive unhealthy runs, newest first; those that the platform disrupted or a person stopped
-/// are left out.
-pub fn failure_streak(history: &[Run], restraint: &BackoffSettings) -> u32 {
-    let unhealthy = |run: &&Run| {
-        let runtime = run.runtime();
-        let succeeded = run.outcome == Outcome::Succeeded && runtime >= restraint.min_runtime;
-        !succeeded && runtime < HEALTHY_RUNTIME
-    };
-    let counted = history.iter().rev().filter(|run| !says_nothing(run));
-    u32::try_from(counted.take_while(unhealthy).count()).unwrap_or(u32::MAX)
+/// How many sessions in a row, newest first, were idle as the newest one was, or failed as it did;
+/// 0 where the newest did neither. Disrupted and stopped sessions are left out.
+pub fn in_a_row(history: &[Run], settings: &BackoffSettings) -> u32 {
+    let is_idle = |run: &Run| outcome(run, settings) == Outcome::Idle;
+    let mut unhealthy = unhealthy(history, settings).peekable();
+    let Some(newest) = unhealthy.peek().map(|run| is_idle(run)) else { return 0 };
+    number(unhealthy.take_while(|run| is_idle(run) == newest).count())
 }
 
-/// Its end is not the agent's doing.
-fn says_nothing(run: &Run) -> bool {
+/// Whether the slot's last [`MAX_FAILURES`] sessions failed, disrupted ones left out. A live
+/// session ends that when it has run for ten minutes, and longer than each of them.
+pub fn keeps_failing(record: &SlotRecord, now: SystemTime) -> bool {
+    let counted = record.history.iter().rev().filter(|run| !run.disrupted);
+    let last: Vec<&Run> = counted.take(MAX_FAILURES).collect();
+    if last.len() < MAX_FAILURES || !last.iter().all(|run| run.outcome.is_failure()) {
+        return false;
+    }
+    let longest = last.iter().map(|run| run.runtime()).fold(HEALTHY_RUNTIME, Duration::max);
+    let started_at = record.live.as_ref().and_then(|live| live.started_at);
+    started_at.is_none_or(|at| now.duration_since(at).unwrap_or_default() < longest)
+}
+
+/// Idle and failed sessions in a row, which lengthen the wait alike; 0 after a session whose end
+/// was not the agent's doing.
+fn streak(history: &[Run], settings: &BackoffSettings) -> u32 {
+    if history.last().is_some_and(ended_from_outside) {
+        return 0;
+    }
+    number(unhealthy(history, settings).count())
+}
+
+/// The sessions after the last healthy one, newest first.
+fn unhealthy<'a>(
+    history: &'a [Run],
+    settings: &'a BackoffSettings,
+) -> impl Iterator<Item = &'a Run> {
+    let is_unhealthy = |run: &&Run| {
+        outcome(run, settings) != Outcome::Succeeded && run.runtime() < HEALTHY_RUNTIME
+    };
+    history.iter().rev().filter(|run| !ended_from_outside(run)).take_while(is_unhealthy)
+}
+
+fn ended_from_outside(run: &Run) -> bool {
     run.disrupted || run.outcome == Outcome::Stopped
 }
 
-fn wait(session: &str, generation: u64, streak: u32, restraint: &BackoffSettings) -> Duration {
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn wait(session: &str, generation: u64, streak: u32, settings: &BackoffSettings) -> Duration {
     if streak == 0 {
         return Duration::ZERO;
     }
     let doubled = 2u32.saturating_pow(streak - 1);
-    let full = restraint.backoff_base.saturating_mul(doubled).min(restraint.backoff_cap);
+    let full = settings.backoff_base.saturating_mul(doubled).min(settings.backoff_cap);
     full.mul_f64(jitter(session, generation))
 }
 
@@ -84,26 +132,35 @@ fn jitter(session: &str, generation: u64) -> f64 {
     0.9 + f64::from(u16::from_be_bytes([digest[0], digest[1]])) / f64::from(u16::MAX) * 0.2
 }
 
-fn describe(last: &Run, streak: u32) -> String {
+fn describe_idle(last: &Run, times: u32, settings: &BackoffSettings) -> String {
+    let times = if times > 1 { format!(" {times} times") } else { String::new() };
+    let min_runtime = humantime::format_duration(settings.min_runtime);
+    let runtime = runtime(last);
+    format!(
+        "found nothing to do{times} (exited with 0 after {runtime}, less than min_runtime \
+         {min_runtime})"
+    )
+}
+
+fn describe_failure(last: &Run, times: u32) -> String {
     let end = match (last.outcome, last.exit_code, &last.detail) {
-        (Outcome::Succeeded, _, _) => "ended well but too soon,".to_owned(),
         (Outcome::TimedOut, _, _) => "hit its time limit".to_owned(),
-        (Outcome::Failed | Outcome::Lost | Outcome::Stopped, Some(code), _) => {
-            format!("exit {code}")
-        }
-        (Outcome::Failed | Outcome::Lost | Outcome::Stopped, None, Some(detail)) => {
-            first_clause(detail).to_owned()
-        }
+        (_, Some(code), _) => format!("exit {code}"),
+        (_, None, Some(detail)) => first_clause(detail).to_owned(),
         (outcome, None, None) => outcome.word().to_owned(),
     };
-    let runtime = humantime::format_duration(Duration::from_secs(last.runtime().as_secs()));
-    match streak {
+    let runtime = runtime(last);
+    match times {
         1 => format!("failed: {end} after {runtime}"),
         times => format!("failed {times} times, last {end} after {runtime}"),
     }
 }
 
-/// The remedy behind a semicolon stands where the failure itself is reported.
+fn runtime(run: &Run) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(run.runtime().as_secs()))
+}
+
+/// Without the remedy, which is in the report of the failure itself.
 fn first_clause(detail: &str) -> &str {
     detail.split_once(';').map_or(detail, |(clause, _)| clause)
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-/// A smaller difference may be the time that the answer took. GitHub refuses an App's token that was
-/// issued in its future (GitHub Docs, "Generating a JSON Web Token").
+/// A smaller difference may be the time that the answer took. GitHub refuses an App's token
+/// that was issued in its future (GitHub Docs, "Generating a JSON Web Token").
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// How bad a finding is; the order is from good to bad.

@@ -1,4 +1,4 @@
-//! The domain: fleet, role, slot, session, want. Pure data and rules, no I/O.
+//! The domain: fleet, role, slot, session, want.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::section::FromText;
 
 pub use hold::{Hold, HoldReason};
+pub use leftover::Leftover;
 pub use sessions::SlotSessions;
 pub use slot::{Counts, Group, ItemKey, ItemRun, Seat, Slot, WorkItem};
 pub use stuck::{Stuck, StuckReason};
@@ -16,6 +17,7 @@ pub use usd::Usd;
 pub use want::{Container, Follows, LocalSettings, Mode, Role, SessionSpec, Target, Want};
 
 mod hold;
+mod leftover;
 mod sessions;
 mod slot;
 mod stuck;
@@ -68,7 +70,8 @@ impl RoleKey {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !is_key(text) {
             return Err(
-                "a role's key is 1 to 28 characters of a-z, 0-9 and `_`, starts with a letter and does not end with `_`",
+                "a role's key is 1 to 28 characters of a-z, 0-9 and `_`, starts with a letter and \
+                does not end with `_`",
             );
         }
         Ok(Self(text.to_owned()))
@@ -143,8 +146,11 @@ pub enum Outcome {
     TimedOut,
     /// It vanished without a record of its end: a reboot, or a killed shim.
     Lost,
-    /// Ended because a person said so.
+    /// Ended by a person: `coordinator stop`, or a signal to the session's shim.
     Stopped,
+    /// Exit code 0 within the role's `min_runtime`: there was nothing to do. A platform records
+    /// `Succeeded`, and [`crate::backoff::outcome`] judges it.
+    Idle,
 }
 
 impl Outcome {
@@ -156,14 +162,23 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::Lost => "lost",
             Self::Stopped => "stopped",
+            Self::Idle => "idle",
         }
     }
 
     /// The outcome that the word names.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Succeeded, Self::Failed, Self::TimedOut, Self::Lost, Self::Stopped]
+        [Self::Succeeded, Self::Failed, Self::TimedOut, Self::Lost, Self::Stopped, Self::Idle]
             .into_iter()
             .find(|outcome| outcome.word() == word)
+    }
+
+    /// Whether the session did not do what it was started for.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Failed | Self::TimedOut | Self::Lost => true,
+            Self::Succeeded | Self::Stopped | Self::Idle => false,
+        }
     }
 }
 
@@ -176,14 +191,14 @@ pub struct Run {
     pub outcome: Outcome,
     /// The agent's exit code, when it exited by itself.
     pub exit_code: Option<i32>,
-    /// What the platform says of the end, in one line: `signal 9`, `no command "claude" on PATH`.
+    /// How the platform describes the end, in one line: `signal 9`, `no command "claude" on PATH`.
     pub detail: Option<String>,
     /// When the session started.
     pub started_at: SystemTime,
     /// When it ended.
     pub finished_at: SystemTime,
-    /// The platform ended it for reasons of its own (an eviction, a lost node): it says nothing
-    /// about the agent, and the backoff does not count it.
+    /// The platform ended it for reasons of its own (an eviction, a lost node), which are not the
+    /// agent's doing: the backoff does not count it.
     pub disrupted: bool,
     /// What it worked on, where its slot is a work item's.
     pub item: Option<ItemRun>,
@@ -209,7 +224,7 @@ pub struct LiveSession {
     pub item: Option<ItemRun>,
 }
 
-/// What the platform says of one slot.
+/// One slot, as the platform lists it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlotRecord {
     /// The session that holds the slot now.
@@ -230,7 +245,7 @@ impl SlotRecord {
         Self { live, history, generation }
     }
 
-    /// What the newest session of the slot's work item says of itself.
+    /// What the newest session of the slot works on, where the slot is a work item's.
     pub fn item(&self) -> Option<&ItemRun> {
         let live = self.live.as_ref().and_then(|live| live.item.as_ref());
         live.or_else(|| self.history.last()?.item.as_ref())
@@ -256,12 +271,14 @@ pub struct Listing {
     pub unmanaged: Vec<Unmanaged>,
     /// Live sessions that are stuck.
     pub stuck: Vec<Stuck>,
+    /// What old sessions left and the platform cannot remove.
+    pub leftovers: Vec<Leftover>,
     /// When the list was made by the platform's own clock, which wrote the times in it; `None`:
     /// this machine's.
     pub as_of: Option<SystemTime>,
 }
 
-/// What step 1 knows. Unknown is not zero: whoever spawns must say what it does without a listing.
+/// What step 1 found. Unknown is not zero: the spawn step decides what to do without a listing.
 #[derive(Debug)]
 pub enum Inventory {
     /// The platform's complete answer.

@@ -1,4 +1,4 @@
-//! The difference between the sessions that should exist and those that do. Pure: no clock, no I/O.
+//! The difference between the sessions that should exist and those that do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;

@@ -23,20 +23,20 @@ pub enum Start {
         /// 1 + the predecessor's.
         generation: u64,
     },
-    /// The slot holds a live session: another cycle was first, or the inventory did not know.
+    /// The slot holds a live session: another cycle was first, or the inventory was unknown.
     AlreadyRunning,
     /// Another session ran in the slot since the start was planned: see [`crate::fleet::Follows`].
     Superseded,
     /// The platform looked at the slot itself and holds it back.
     Held(Hold),
-    /// It failed, or may have, in a way that says nothing of other slots: the rest of the role goes
-    /// on.
+    /// It failed, or may have, for a reason that concerns this slot alone: the other slots of the
+    /// role are still tried.
     Failed(String),
-    /// The platform wants no more requests for now: neither for this slot nor for any other.
+    /// The platform accepts no more requests for now, for any slot.
     RateLimited(RateLimit),
 }
 
-/// What became of a person's wish to end a session.
+/// The result of `coordinator stop`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopAnswer {
     /// The platform ends it, with its grace, and records it as stopped.

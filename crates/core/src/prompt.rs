@@ -30,8 +30,13 @@ pub fn compose(prompt: &Prompt<'_>) -> String {
     let Prompt { fleet, repository, production, key, name, preamble, mode, mode_text, brief } =
         prompt;
     let repository = match repository {
-        Some(repository) => format!("The repository is {repository} (also in COORDINATOR_REPOSITORY)."),
-        None => "No repository is configured: unless this text names one below, there is nothing to do, so exit at once.".to_owned(),
+        Some(repository) => format!(
+            "The repository is {repository} \
+            (also in COORDINATOR_REPOSITORY)."
+        ),
+        None => "No repository is configured: unless this text names one below, there is nothing \
+            to do, so exit at once."
+            .to_owned(),
     };
     let production = match production.as_slice() {
         [] => String::new(),
@@ -39,7 +44,8 @@ pub fn compose(prompt: &Prompt<'_>) -> String {
     };
     let sections = [
         format!(
-            "# Your session\n\nYou are {name} (role `{key}`) in the fleet `{fleet}`. {repository}{production}"
+            "# Your session\n\nYou are {name} (role `{key}`) in the fleet `{fleet}`. \
+            {repository}{production}"
         ),
         format!("# How every agent works\n\n{preamble}"),
         format!("# How you find work: {}\n\n{mode_text}", mode.word()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::fleet::{FleetName, Hold, RoleKey, Slot, Stuck, Target, Unmanaged};
+use crate::fleet::{FleetName, Hold, Leftover, RoleKey, Slot, Stuck, Target, Unmanaged};
 use crate::merge::reason::{Reason as PullReason, Skip};
 use crate::pull::GapCause;
 use crate::source::EffectReport;
@@ -23,7 +23,7 @@ pub struct Report {
     pub duration: Duration,
     /// Nothing was changed: `spawned` and `merged` list what would be done.
     pub dry_run: bool,
-    /// The verdict on this cycle alone.
+    /// The verdict on this cycle.
     pub status: Status,
     /// Why it is not healthy, the worst first.
     pub reasons: Vec<Reason>,
@@ -39,7 +39,7 @@ pub struct Report {
     pub advice: Vec<Advice>,
     /// What the cycle cost.
     pub requests: Requests,
-    /// Whom it could reach.
+    /// Which servers it reached.
     pub contacts: Contacts,
     /// The signal that ended the cycle early.
     pub interrupted: Option<Interrupt>,
@@ -154,7 +154,7 @@ impl StepOutcome {
     }
 }
 
-/// Step 1: who runs.
+/// Step 1: what runs.
 #[derive(Debug, Default)]
 pub struct InventoryReport {
     /// The sum of all counts.
@@ -163,17 +163,21 @@ pub struct InventoryReport {
     pub running: Option<u32>,
     /// One entry per role, in roster order.
     pub roles: Vec<RoleCount>,
-    /// Live sessions that this roster does not ask for.
+    /// Live sessions that this roster does not manage.
     pub unmanaged: Vec<Unmanaged>,
-    /// Live sessions in slots beyond their role's count: they drain by themselves.
+    /// Live sessions in slots beyond their role's count: they end by themselves.
     pub out_of_range: Vec<Slot>,
     /// Live sessions that are stuck; nothing touches them.
     pub stuck: Vec<Stuck>,
+    /// Slots of roles whose last three sessions failed, also while the next one starts.
+    pub failing: Vec<Slot>,
+    /// What old sessions left and the platform cannot remove.
+    pub leftovers: Vec<Leftover>,
     /// The sources beside the roster, in the order of service.
     pub sources: Vec<SourceReport>,
 }
 
-/// What one source says of its items.
+/// One source's items, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReport {
     /// Its name.
@@ -231,9 +235,11 @@ pub struct RoleCount {
     pub desired: u32,
     /// Its live sessions; `None` when the inventory is unknown.
     pub running: Option<u32>,
-    /// Free slots of the role that wait for their backoff.
+    /// Free slots of the role that wait because their last sessions failed.
     pub backing_off: u32,
-    /// Live sessions over the count, which drain by themselves.
+    /// Free slots of the role that wait because their last session found nothing to do.
+    pub idle: u32,
+    /// Live sessions over the count, which end by themselves.
     pub surplus: u32,
 }
 
@@ -289,7 +295,7 @@ pub struct MergeReport {
     pub open: u32,
     /// Merged, oldest first; in a dry run: to be merged.
     pub merged: Vec<Merged>,
-    /// Not merged, and why; nobody needs to act on the step itself.
+    /// Not merged, and why; the step itself worked.
     pub skipped: Vec<NotMerged>,
     /// A merge call that failed, or whose outcome is unknown.
     pub failed: Vec<NotMerged>,
@@ -303,13 +309,13 @@ pub struct MergeReport {
     pub blocker: Option<Skip>,
     /// The repository's new name, where it is not the roster's any more.
     pub renamed_to: Option<String>,
-    /// What this GitHub cannot say, one sentence each.
+    /// What this GitHub does not provide, one sentence each.
     pub unavailable: Vec<String>,
     /// Set when a rate limit ended the step early.
     pub rate_limit: Option<RateLimit>,
     /// What the base took in the last 30 minutes, newest first, before this cycle.
     pub recent: Vec<RecentMerge>,
-    /// When the token expires, where GitHub says so.
+    /// When the token expires, where GitHub shows it.
     pub token_expires_at: Option<SystemTime>,
     /// The token acts as an administrator, who could bypass branch protection.
     pub token_is_administrator: bool,
@@ -387,7 +393,7 @@ pub struct HealthReport {
 pub struct EndpointHealth {
     /// Its name in the roster.
     pub name: String,
-    /// What was asked.
+    /// Where the request went.
     pub url: String,
     /// The HTTP status, if one came.
     pub status: Option<u16>,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const CREDENTIAL_NAMES: [&str; 4] =
     ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_APP_PRIVATE_KEY", "REDIS_URL"];
 
-/// Variables that say where and as which user a program runs. They are not secrets, even if a
+/// Variables that describe where and as which user a program runs. They are not secrets, even if a
 /// `${...}` names them.
 const EVERYDAY_NAMES: [&str; 11] =
     ["HOME", "PATH", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR", "PWD", "HOSTNAME"];

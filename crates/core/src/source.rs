@@ -1,5 +1,5 @@
-//! Where wanted sessions come from. A source reads its store, says purely what should run and what
-//! to write down, and carries those writes out. It starts nothing: the spawn step does.
+//! Where wanted sessions come from. A source reads its store, decides what should run and what to
+//! write down, and carries those writes out. The spawn step starts the sessions.
 
 use std::time::SystemTime;
 
@@ -145,7 +145,7 @@ pub enum WaitReason {
     Claimed,
     /// The source starts no sessions for items of its type.
     Type,
-    /// Its store says that people deal with it.
+    /// Its store marks it as work for people.
     Manual,
     /// Its last session ended a moment ago.
     Settling,

@@ -193,6 +193,7 @@ impl Snapshot {
             slots: slots.collect(),
             unmanaged: self.sorted.unmanaged.clone(),
             stuck: stuck.collect(),
+            leftovers: Vec::new(),
             as_of: now,
         }
     }

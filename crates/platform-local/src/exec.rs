@@ -13,6 +13,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use futures_util::Stream;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -28,6 +30,7 @@ pub mod protocol;
 mod plugin;
 mod operation;
 mod view;
+mod follow;
 mod start;
 mod check;
 
@@ -52,7 +55,7 @@ pub struct Settings {
     pub fleet: FleetName,
     /// `owner/repo`, for every session's environment.
     pub repository: Option<String>,
-    /// The groups whose sessions the roster asks for: a hint for `list`.
+    /// The groups of the roster: a hint for `list`.
     pub groups: Vec<Group>,
     pub on_inventory_failure: OnInventoryFailure,
     /// `[platform.exec]`.
@@ -104,13 +107,13 @@ impl Exec {
 
     /// The plugin's capabilities, whether or not the roster can use it.
     pub async fn capabilities(&self) -> anyhow::Result<&Capabilities> {
-        let ask = || async {
-            let asked =
-                self.plugin.ask_until(self.list_until, Operation::Capabilities, &Capable {}).await;
-            asked.map_err(|failure| failure.to_string())
+        let request = || async {
+            let answer =
+                self.plugin.call_until(self.list_until, Operation::Capabilities, &Capable {}).await;
+            answer.map_err(|failure| failure.to_string())
         };
-        let asked = self.capabilities.get_or_init(ask).await;
-        asked.as_ref().map_err(|why| anyhow::anyhow!("{why}"))
+        let answer = self.capabilities.get_or_init(request).await;
+        answer.as_ref().map_err(|why| anyhow::anyhow!("{why}"))
     }
 
     /// Why the roster cannot use the plugin as it is; `None` when it can.
@@ -150,10 +153,11 @@ impl Exec {
             include_finished_since: SystemTime::now() - MAX_AGE,
         };
         let listed: Listed =
-            self.plugin.ask_until(self.list_until, Operation::List, &request).await?;
+            self.plugin.call_until(self.list_until, Operation::List, &request).await?;
         if !listed.complete {
             bail!(
-                "plugin {} list: not complete, and half a list would start sessions twice; the next cycle asks again",
+                "plugin {} list: the list is not complete, and a partial list would start \
+                sessions twice; the next cycle tries again",
                 self.settings.exec.plugin.display()
             );
         }
@@ -163,27 +167,55 @@ impl Exec {
 
     /// The end of a session's log: of this generation, else of the live one, else of the newest.
     pub async fn logs(&self, slot: &Slot, generation: Option<u64>) -> anyhow::Result<String> {
+        let id = self.session_with_log(slot, generation).await?;
+        let request = Logs { id: &id, tail_bytes: MAX_TAIL_BYTES, follow: false };
+        let log: Log = self.plugin.call(Operation::Logs, &request).await?;
+        if log.truncated {
+            let name = slot.session_name(&self.settings.fleet);
+            tracing::warn!("only the end of the log of {name}: the plugin has more");
+        }
+        Ok(log.text)
+    }
+
+    /// Whether [`Exec::follow`] can work. A plugin that fails fails there, too.
+    pub async fn can_follow(&self) -> bool {
+        self.capabilities().await.map_or(true, |capabilities| capabilities.follow)
+    }
+
+    /// The log of that session as it grows, until the session has ended.
+    pub async fn follow(
+        &self,
+        slot: &Slot,
+        generation: Option<u64>,
+    ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Bytes>> + use<>> {
+        let id = self.session_with_log(slot, generation).await?;
+        Ok(follow::stream(&self.settings, id))
+    }
+
+    /// The plugin's name for the session whose log is meant.
+    async fn session_with_log(
+        &self,
+        slot: &Slot,
+        generation: Option<u64>,
+    ) -> anyhow::Result<String> {
         if !self.fit().await?.logs {
             bail!("the plugin gives no logs; see `coordinator sessions`");
         }
         let view = self.look().await?;
         let sessions = view.sessions(slot);
-        let name = slot.session_name(&self.settings.fleet);
         let wanted = match generation {
             Some(wanted) => sessions.iter().rev().find(|session| session.generation == wanted),
             None => {
                 sessions.iter().rev().find(|session| view::is_live(session)).or(sessions.last())
             }
         };
-        let Some(session) = wanted else {
-            bail!("the plugin lists no such session of {name}; see `coordinator sessions`");
-        };
-        let request = Logs { id: &session.id, tail_bytes: MAX_TAIL_BYTES };
-        let log: Log = self.plugin.ask(Operation::Logs, &request).await?;
-        if log.truncated {
-            tracing::warn!("only the end of the log of {name}: the plugin has more");
-        }
-        Ok(log.text)
+        let name = slot.session_name(&self.settings.fleet);
+        wanted.map(|session| session.id.clone()).with_context(|| match generation {
+            Some(wanted) => format!(
+                "the plugin lists no generation {wanted} of {name}; see `coordinator sessions`"
+            ),
+            None => format!("{name} has not run yet; see `coordinator sessions`"),
+        })
     }
 
     /// Ends the slot's live session, with the plugin's grace; it is then listed with the outcome
@@ -197,7 +229,7 @@ impl Exec {
         let Some(session) = live else { return Ok(StopAnswer::NotLive) };
         let generation = session.generation;
         let request = protocol::Stop { slot: &session.slot, id: &session.id, generation, by };
-        let stopped: Stopped = self.plugin.ask(Operation::Stop, &request).await?;
+        let stopped: Stopped = self.plugin.call(Operation::Stop, &request).await?;
         Ok(match stopped.result {
             StopResult::Stopping => StopAnswer::Asked { generation: Some(generation) },
             StopResult::Finished => StopAnswer::NotLive,

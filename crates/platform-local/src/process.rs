@@ -88,7 +88,12 @@ impl Process {
 
     /// Whether sessions can be kept on this machine.
     pub fn check(&self, roles: &[Role]) -> Vec<Finding> {
+        let directory = self.settings.directory();
+        let slots = directory.slots().unwrap_or_default();
+        let leftovers: Vec<_> =
+            slots.iter().flat_map(|slot| retention::leftovers(&directory, slot)).collect();
         let mut findings = check::findings(roles, &self.settings.roster, &self.settings.state_dir);
+        findings.extend(check::leftovers(&leftovers));
         findings.extend(neighbors::findings(&self.settings));
         findings
     }
@@ -118,7 +123,7 @@ impl Process {
         let known = slots.iter().find(|slot| directory.records(slot).is_dir());
         let slot = known.with_context(|| {
             let name = slots.last().map(Slot::name).unwrap_or_default();
-            format!("no session of {name} is remembered; see `coordinator sessions`")
+            format!("{name} has not run yet; see `coordinator sessions`")
         })?;
         let home = logs::home_with_log(&directory, slot, generation)?;
         Ok(logs::stream(home, directory.lock(slot), follow))
@@ -146,6 +151,7 @@ impl Platform for Process {
                     let session = scan.slot.session_name(&settings.fleet);
                     listing.unmanaged.push(Unmanaged { session, reason });
                 }
+                listing.leftovers.extend(retention::leftovers(&directory, &scan.slot));
                 let record = scan.record();
                 if record != SlotRecord::default() {
                     listing.slots.insert(scan.slot, record);

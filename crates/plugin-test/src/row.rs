@@ -1,4 +1,4 @@
-//! What a row of the test says.
+//! A row of the test.
 
 use coordinator_platform_local::exec::Failure;
 
@@ -35,19 +35,19 @@ pub struct Row {
     pub detail: String,
 }
 
-/// Why a row is no pass.
+/// Why a row did not pass.
 #[derive(Debug)]
-pub(super) enum Shortfall {
+pub(super) enum NotPassed {
     /// The plugin breaks the protocol.
     Failed(String),
     /// It was not tried.
     Skipped(String),
 }
 
-/// What was seen, or why the row is no pass.
-pub(super) type Tried = Result<String, Shortfall>;
+/// What was seen, or why the row did not pass.
+pub(super) type CheckResult = Result<String, NotPassed>;
 
-impl From<Failure> for Shortfall {
+impl From<Failure> for NotPassed {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure.to_string())
     }
@@ -55,26 +55,26 @@ impl From<Failure> for Shortfall {
 
 impl Row {
     /// The row of a trial.
-    pub(super) fn new(name: &'static str, tried: Tried) -> Self {
+    pub(super) fn new(name: &'static str, tried: CheckResult) -> Self {
         let (grade, detail) = match tried {
             Ok(detail) => (Grade::Pass, detail),
-            Err(Shortfall::Failed(detail)) => (Grade::Fail, detail),
-            Err(Shortfall::Skipped(detail)) => (Grade::Skipped, detail),
+            Err(NotPassed::Failed(detail)) => (Grade::Fail, detail),
+            Err(NotPassed::Skipped(detail)) => (Grade::Skipped, detail),
         };
         Self { name, grade, detail }
     }
 }
 
 /// Fails the row unless it holds.
-pub(super) fn demand(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Shortfall> {
-    if holds { Ok(()) } else { Err(Shortfall::Failed(otherwise())) }
+pub(super) fn demand(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), NotPassed> {
+    if holds { Ok(()) } else { Err(NotPassed::Failed(otherwise())) }
 }
 
 /// Skips the row unless the plugin promises what it tries.
-pub(super) fn promised(promises: bool, what: &str) -> Result<(), Shortfall> {
+pub(super) fn promised(promises: bool, what: &str) -> Result<(), NotPassed> {
     if promises {
         Ok(())
     } else {
-        Err(Shortfall::Skipped(format!("the plugin does not promise {what}")))
+        Err(NotPassed::Skipped(format!("the plugin does not promise {what}")))
     }
 }

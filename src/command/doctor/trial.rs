@@ -216,10 +216,10 @@ fn judge(whose: &str, run: &Run, output: &str) -> Finding {
     let seconds = run.runtime().as_secs();
     let printed = last_lines(output);
     match run.outcome {
-        Outcome::Succeeded if output.to_lowercase().contains(EXPECTED) => {
+        Outcome::Succeeded | Outcome::Idle if output.to_lowercase().contains(EXPECTED) => {
             Finding::ok(format!("the agent of {whose} replied after {seconds} s: {printed}"))
         }
-        Outcome::Succeeded => Finding::warn(
+        Outcome::Succeeded | Outcome::Idle => Finding::warn(
             format!(
                 "the agent of {whose} exited with 0 after {seconds} s \
                  without the word `{EXPECTED}`: {printed}"

@@ -168,7 +168,8 @@ fn spawned(spawn: &SpawnReport, dry_run: bool) -> String {
 fn held(held: &[(Target, Hold)], clock: Clock<'_>, verbose: bool) -> Vec<Entry> {
     let holds = held.iter().map(|(target, hold)| (SlotLabel::from(target), (&target.role, hold)));
     let groups = grouped(holds, |(role, a), (other, b)| {
-        let of_one_role = a.reason == HoldReason::Backoff && role == other;
+        let of_one_role =
+            matches!(a.reason, HoldReason::Backoff | HoldReason::Idle) && role == other;
         !verbose && a.reason == b.reason && (a.detail == b.detail || of_one_role)
     });
     let entry = |(slots, holds): (Vec<SlotLabel>, Vec<(_, &Hold)>)| {
@@ -189,6 +190,7 @@ fn is_a_limit(reason: HoldReason) -> bool {
         | HoldReason::Concurrency
         | HoldReason::Unsupported => true,
         HoldReason::Backoff
+        | HoldReason::Idle
         | HoldReason::Superseded
         | HoldReason::RoleFailed
         | HoldReason::Unknown

@@ -61,7 +61,9 @@ fn metrics_speak_of_the_last_cycle() {
     coordinator_agents_desired{fleet="demo",role="ui_builder"} 38
     coordinator_agents_running{fleet="demo",role="ui_builder"} 0
     coordinator_agents_backing_off{fleet="demo",role="ui_builder"} 0
+    coordinator_agents_idle{fleet="demo",role="ui_builder"} 0
     coordinator_agents_unmanaged{fleet="demo"} 0
+    coordinator_agents_failing{fleet="demo"} 0
     coordinator_agents_stuck{fleet="demo",reason="pending"} 0
     coordinator_agents_stuck{fleet="demo",reason="terminating"} 0
     coordinator_agents_stuck{fleet="demo",reason="over_deadline"} 0

@@ -12,17 +12,21 @@ fn live() -> SlotRecord {
 
 /// Failed after a second, at this minute.
 fn failed(minute: u64) -> SlotRecord {
-    let run = Run {
+    SlotRecord::of(None, vec![ended(minute, Outcome::Failed)])
+}
+
+/// Ended after a second, at this minute.
+fn ended(minute: u64, outcome: Outcome) -> Run {
+    Run {
         generation: 1,
-        outcome: Outcome::Failed,
-        exit_code: Some(1),
+        outcome,
+        exit_code: None,
         detail: None,
         started_at: at(minute) - Duration::from_secs(1),
         finished_at: at(minute),
         disrupted: false,
         item: None,
-    };
-    SlotRecord::of(None, vec![run])
+    }
 }
 
 fn listing(slots: impl IntoIterator<Item = (Slot, SlotRecord)>) -> Listing {
@@ -89,4 +93,26 @@ fn backoff_is_counted_by_the_clock_that_wrote_the_records() {
         let body = count(&listing, &fleet(), &roles(), of_a_role, ours);
         assert_eq!(body.roles[0].backing_off, backs_off, "{as_of:?} {ours:?}");
     }
+}
+
+#[test]
+fn a_slot_that_found_nothing_to_do_is_idle_and_does_not_back_off() {
+    let idle = SlotRecord::of(None, vec![ended(100, Outcome::Succeeded)]);
+    let listing = listing([(slot("dev", 0), idle), (slot("dev", 1), failed(100))]);
+    let report = count(&listing, &fleet(), &roles(), of_a_role, at(100));
+    assert_eq!((report.roles[0].idle, report.roles[0].backing_off), (1, 1));
+}
+
+#[test]
+fn slots_whose_last_three_sessions_failed_are_named_as_far_as_the_roster_asks_for_them() {
+    let thrice = || SlotRecord::of(None, vec![ended(0, Outcome::Failed); 3]);
+    let listing = listing([
+        (slot("dev", 0), thrice()),
+        (slot("dev", 1), failed(0)),
+        (slot("dev", 2), thrice()),
+        (slot("qa", 0), thrice()),
+        (slot("gone", 0), thrice()),
+    ]);
+    let report = count(&listing, &fleet(), &roles(), of_a_role, at(100));
+    assert_eq!(report.failing, [slot("dev", 0)]);
 }

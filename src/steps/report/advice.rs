@@ -4,46 +4,55 @@ use std::time::Duration;
 
 use super::offline::{Offline, offline};
 use super::{
-    LONGEST_REVIEW_QUEUE, MANY_CONFLICTS, answer, is_not_up, numbers, which, wholly_backing_off,
+    MAX_CONFLICTS, MAX_REVIEW_QUEUE, answer, is_not_up, keep_failing, names, numbers, which,
 };
-use coordinator_core::fleet::{Mode, Role, Slot, StuckReason};
+use coordinator_core::fleet::{Leftover, Mode, Role, Slot, StuckReason};
 use coordinator_core::merge::reason::Reason as PullReason;
 use coordinator_core::pull::GapCause;
-use coordinator_core::report::{Advice, Cause, EndpointHealth, NotMerged, Report, Unjudged};
+use coordinator_core::report::{
+    Advice, Cause, EndpointHealth, NotMerged, Report, RoleCount, Unjudged,
+};
 
 const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What may help; the coordinator never does it itself.
 pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
     let mut advice = Vec::new();
-    let mut say = |signal: String, action: String| advice.push(Advice { signal, action });
+    let mut add = |signal: String, action: String| advice.push(Advice { signal, action });
     if let Some(Offline { action, .. }) = offline(report) {
-        say("offline".to_owned(), action);
+        add("offline".to_owned(), action);
     } else {
         for endpoint in report.health.body.endpoints.iter().filter(|endpoint| is_not_up(endpoint)) {
-            say(answer(endpoint), remedy(endpoint, report, roles));
+            add(answer(endpoint), remedy(endpoint, report, roles));
         }
     }
-    for role in wholly_backing_off(report) {
-        let slot = Slot::of_role(&role.role, 0).name();
-        say(
-            format!("every session of {} backs off", role.role),
-            format!("look at `coordinator logs {slot}`"),
-        );
+    if let (Some(signal), Some(slot)) =
+        (keep_failing(report), report.inventory.body.failing.first())
+    {
+        add(signal, format!("look at `coordinator logs {}`", slot.name()));
     }
-    let unmanaged = report.inventory.body.unmanaged.len();
-    if unmanaged > 0 {
-        let action =
-            "they are left alone and end by themselves; see the inventory for the reason of each";
-        say(format!("unmanaged sessions: {unmanaged}"), action.to_owned());
+    if let Some(roles) = idle(report) {
+        let action = "give it work, lower its `count`, or let it start less often: `min_interval`";
+        add(format!("nothing to do for {roles}"), action.to_owned());
+    }
+    let signal = match report.inventory.body.unmanaged.len() {
+        0 => None,
+        1 => Some("1 session is not managed by this roster".to_owned()),
+        many => Some(format!("{many} sessions are not managed by this roster")),
+    };
+    if let Some(signal) = signal {
+        add(signal, "the inventory has the reason, and what ends it, beside each".to_owned());
+    }
+    if let Some((signal, action)) = Leftover::describe(&report.inventory.body.leftovers) {
+        add(signal, action);
     }
     let merge = &report.merge.body;
-    if merge.review_queue > LONGEST_REVIEW_QUEUE {
-        say(format!("review queue is {}", merge.review_queue), more_reviewers(roles));
+    if merge.review_queue > MAX_REVIEW_QUEUE {
+        add(format!("review queue is {}", merge.review_queue), more_reviewers(roles));
     }
-    if merge.conflicts >= MANY_CONFLICTS {
+    if merge.conflicts > MAX_CONFLICTS {
         let action = "lower the counts of the roles that build: they change the same places";
-        say(format!("{} pull requests conflict", merge.conflicts), action.to_owned());
+        add(format!("{} pull requests conflict", merge.conflicts), action.to_owned());
     }
     advice.extend(advise_on_stuck(report));
     advice.extend(advise_on_repository(report));
@@ -53,8 +62,18 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
     advice
 }
 
-/// More slots than these are counted; the inventory names each.
-const NAMED: usize = 3;
+/// Roles that should run, all of whose slots wait because they found nothing to do.
+fn idle(report: &Report) -> Option<String> {
+    let is_idle = |role: &&RoleCount| {
+        role.desired > 0 && role.running == Some(0) && role.idle >= role.desired
+    };
+    let roles: Vec<&RoleCount> = report.inventory.body.roles.iter().filter(is_idle).collect();
+    match roles.as_slice() {
+        [] => None,
+        [role] => Some(role.role.to_string()),
+        roles => Some(format!("{} roles", roles.len())),
+    }
+}
 
 /// The coordinator never ends a live session: a person decides about one that is stuck.
 fn advise_on_stuck(report: &Report) -> impl Iterator<Item = Advice> {
@@ -69,25 +88,18 @@ fn advise_on_stuck(report: &Report) -> impl Iterator<Item = Advice> {
     })
 }
 
-fn names(slots: &[&Slot]) -> String {
-    let names: Vec<String> = slots.iter().take(NAMED).map(|slot| slot.name()).collect();
-    match slots.len().saturating_sub(NAMED) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
-    }
-}
-
 /// What frees a slot whose session is stuck.
 fn free(reason: StuckReason) -> &'static str {
     match reason {
         StuckReason::Pending => {
-            "remove what keeps the agent from starting, which the inventory names; until then, or until its deadline, it holds its slot"
+            "remove what keeps the agent from starting, which the inventory names; until then, or \
+            until its deadline, it holds its slot"
         }
         StuckReason::Terminating => {
-            "somebody ended it and it does not go: look whether its machine still answers; it holds its slot"
+            "it was deleted and has not ended: check whether its machine answers; it holds its slot"
         }
         StuckReason::OverDeadline => {
-            "the platform should have ended it: look whether the platform works; it holds its slot"
+            "the platform should have ended it: check whether the platform works; it holds its slot"
         }
         StuckReason::Suspended => {
             "resume it, or let its queue admit it; until then it holds its slot"
@@ -104,7 +116,7 @@ fn advise_on_repository(report: &Report) -> Vec<Advice> {
     });
     let unavailable = merge.unavailable.iter().map(|sentence| Advice {
         signal: sentence.clone(),
-        action: "update GitHub Enterprise Server, or go on without".to_owned(),
+        action: "update GitHub Enterprise Server, or do without".to_owned(),
     });
     renamed.chain(unavailable).collect()
 }
@@ -131,7 +143,8 @@ fn show_again(cause: GapCause, sentence: &str) -> &'static str {
             "authorize the token for the organization's single sign-on"
         }
         GapCause::Refused => {
-            "let the token read checks and commit statuses; `coordinator doctor` says what it lacks"
+            "let the token read checks and commit statuses; `coordinator doctor` shows what it \
+            lacks"
         }
         GapCause::TooLarge => {
             "GitHub cannot show it in time, even alone: review and merge it by hand if that lasts"
@@ -147,13 +160,11 @@ const REMEDIES: [(PullReason, &str); 3] = [
         PullReason::AlreadyOnBase,
         "an earlier merge of it half succeeded: compare it with the base, then close it",
     ),
-    (
-        PullReason::MergeOutcomeUnknown,
-        "look whether it was merged; the next cycle finds out by itself, too",
-    ),
+    (PullReason::MergeOutcomeUnknown, "check whether it was merged; the next cycle checks, too"),
     (
         PullReason::Forbidden,
-        "give the token write access to contents and pull requests; merge changes of workflows by hand",
+        "give the token write access to contents and pull requests; merge changes of workflows by \
+        hand",
     ),
 ];
 
@@ -271,7 +282,7 @@ fn repair(report: &Report, roles: &[Role]) -> String {
 fn more_reviewers(roles: &[Role]) -> String {
     match keys(roles.iter().filter(|role| role.mode == Mode::Reviewer)).as_str() {
         "" => "add a role with mode = \"reviewer\"".to_owned(),
-        reviewers => format!("raise the count of {reviewers}"),
+        reviewers => format!("raise the `count` of {reviewers}"),
     }
 }
 

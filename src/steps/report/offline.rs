@@ -1,4 +1,4 @@
-//! Whether the fault is here: a machine without a network knows nothing about production.
+//! Whether the fault is on this machine: without a network, production cannot be judged.
 
 use coordinator_core::report::{Cause, Contact, EndpointHealth, Report};
 
@@ -38,7 +38,7 @@ pub(super) fn offline(report: &Report) -> Option<Offline> {
             "offline: {}; {who} seems to be offline",
             unreached(&names.collect::<Vec<_>>())
         ),
-        action: format!("{what}; of production nothing is known"),
+        action: format!("{what}; the state of production is unknown"),
     })
 }
 
@@ -84,7 +84,8 @@ fn culprit(causes: &[&Cause]) -> (String, String) {
             (
                 format!("this machine or its proxy {proxies}"),
                 format!(
-                    "look at this machine's network and at the proxy {proxies}, then run the cycle again"
+                    "look at this machine's network and at the proxy {proxies}, then run the \
+                    cycle again"
                 ),
             )
         }

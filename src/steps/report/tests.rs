@@ -1,12 +1,15 @@
 use std::time::Duration;
 
 use super::*;
-use crate::render::sample::{a_role, at, converged, endpoint, merged, role, skip, stuck, target};
+use crate::render::sample::{
+    a_role, at, converged, endpoint, merged, role, skip, slot, stuck, target,
+};
 use coordinator_core::fleet::{Hold, Mode, StuckReason};
 use coordinator_core::merge::reason::Reason as PullReason;
 use coordinator_core::pull::GapCause;
 use coordinator_core::report::{
-    Advice, Cause, CertificateFault, Contact, Contacts, RateLimit, SpawnFailure, Spawned, Unjudged,
+    Advice, Cause, CertificateFault, Contact, Contacts, RateLimit, RoleCount, SpawnFailure,
+    Spawned, Unjudged,
 };
 
 fn roles() -> [Role; 3] {
@@ -33,7 +36,7 @@ fn check(status: Status, reasons: &[&str], change: impl FnOnce(&mut Report)) {
     assert_eq!(report.reasons.first().map_or(Status::Healthy, |worst| worst.status), status);
 }
 
-fn says(report: &Report, signal: &str, action: &str) -> bool {
+fn advises(report: &Report, signal: &str, action: &str) -> bool {
     let wanted = Advice { signal: signal.to_owned(), action: action.to_owned() };
     report.advice.contains(&wanted)
 }
@@ -89,13 +92,13 @@ fn production_down_or_out_is_broken_and_another_answer_degraded() {
 
 #[test]
 fn all_spawns_failed_is_broken_only_when_nothing_is_live() {
-    let nobody = |report: &mut Report| report.inventory.body.running = Some(0);
+    let idle_fleet = |report: &mut Report| report.inventory.body.running = Some(0);
     check(Status::Broken, &["no agent runs and every spawn failed (1)"], |report| {
-        nobody(report);
+        idle_fleet(report);
         report.spawn.body.failed = spawn_failures(1);
     });
     check(Status::Degraded, &["2 spawns failed"], |report| {
-        nobody(report);
+        idle_fleet(report);
         report.spawn.body.failed = spawn_failures(2);
         report.spawn.body.spawned = vec![Spawned { target: target("dev", 0), generation: 1 }];
     });
@@ -206,23 +209,44 @@ fn each_sign_of_trouble_at_its_limit_is_degraded_and_below_it_healthy() {
 }
 
 #[test]
-fn a_role_backs_off_wholly_when_all_its_slots_wait_and_none_runs() {
-    let count = |desired, running, backing_off| {
+fn a_slot_whose_last_sessions_failed_is_degraded_also_while_the_next_one_starts() {
+    let failing = |count: u32| {
+        move |report: &mut Report| {
+            report.inventory.body.failing = (0..count).map(|index| slot("qa", index)).collect();
+            report.spawn.body.spawned = vec![Spawned { target: target("qa", 0), generation: 4 }];
+        }
+    };
+    check(Status::Healthy, &[], failing(0));
+    check(Status::Degraded, &["qa-s0 keeps failing"], failing(1));
+    check(Status::Degraded, &["2 slots keep failing: qa-s0, qa-s1"], failing(2));
+    let several = "5 slots keep failing: qa-s0, qa-s1, qa-s2 and 2 more";
+    check(Status::Degraded, &[several], failing(5));
+    let report = after(failing(5));
+    assert!(advises(&report, several, "look at `coordinator logs qa-s0`"), "{:?}", report.advice);
+}
+
+#[test]
+fn a_role_that_waits_or_finds_nothing_to_do_is_healthy_and_only_wholly_idle_ones_have_advice() {
+    let count = |running, backing_off, idle| {
         move |report: &mut Report| {
             let role = role("ui_builder");
             report.inventory.body.roles =
-                vec![RoleCount { role, desired, running, backing_off, surplus: 0 }];
+                vec![RoleCount { role, desired: 2, running, backing_off, idle, surplus: 0 }];
         }
     };
-    check(Status::Degraded, &["every session of ui_builder backs off"], count(2, Some(0), 2));
-    for other in
-        [count(2, Some(1), 1), count(2, Some(0), 1), count(2, None, 2), count(0, Some(0), 0)]
-    {
-        check(Status::Healthy, &[], other);
+    for (running, backing_off, idle, is_advised) in [
+        (Some(0), 2, 0, false),
+        (Some(0), 1, 1, false),
+        (Some(1), 0, 1, false),
+        (None, 0, 2, false),
+        (Some(0), 0, 2, true),
+    ] {
+        check(Status::Healthy, &[], count(running, backing_off, idle));
+        let advice = after(count(running, backing_off, idle)).advice;
+        let signals: Vec<_> = advice.iter().map(|advice| advice.signal.as_str()).collect();
+        let expected: &[&str] = if is_advised { &["nothing to do for ui_builder"] } else { &[] };
+        assert_eq!(signals, expected);
     }
-    let report = after(count(2, Some(0), 2));
-    let action = "look at `coordinator logs ui-builder-s0`";
-    assert!(says(&report, "every session of ui_builder backs off", action), "{:?}", report.advice);
 }
 
 #[test]
@@ -251,14 +275,15 @@ fn when_production_is_not_up_the_merges_of_this_cycle_are_suspects_too() {
     };
     let down = with(HealthVerdict::Down, false);
     assert_eq!(numbers(&down), [8, 7, 3]);
-    let action = "look at #8, #7, #3, merged within 30 minutes; sentinel reverts; if a revert is open, approve it";
-    assert!(says(&down, "production answers 503", action), "{:?}", down.advice);
+    let action = "look at #8, #7, #3, merged within 30 minutes; sentinel reverts; if a revert is \
+        open, approve it";
+    assert!(advises(&down, "production answers 503", action), "{:?}", down.advice);
     assert_eq!(numbers(&with(HealthVerdict::Down, true)), [3], "a dry run merged nothing");
     assert!(numbers(&with(HealthVerdict::Up, false)).is_empty());
 }
 
 #[test]
-fn a_stuck_session_is_spoken_of_and_leaves_the_status_as_it_is() {
+fn a_stuck_session_is_reported_and_leaves_the_status_as_it_is() {
     let report = after(|report| {
         let pending =
             (0..5).map(|index| stuck("ui_builder", index, StuckReason::Pending, None, "no image"));
@@ -285,18 +310,18 @@ fn a_stuck_session_is_spoken_of_and_leaves_the_status_as_it_is() {
 fn a_long_review_queue_wants_more_of_the_roster_s_reviewers() {
     let report = after(|report| report.merge.body.review_queue = 14);
     assert!(
-        says(&report, "review queue is 14", "raise the count of code_reviewer"),
+        advises(&report, "review queue is 14", "raise the `count` of code_reviewer"),
         "{:?}",
         report.advice
     );
 }
 
 #[test]
-fn a_token_is_spoken_of_when_it_expires_within_seven_days_or_may_administrate() {
+fn a_token_is_reported_when_it_expires_within_seven_days_or_may_administrate() {
     let days = |days: u64| Some(at(5) + Duration::from_secs(days * 86_400 + 3_600));
     let report = after(|report| report.merge.body.token_expires_at = days(6));
     let action = "make a new one, or use a GitHub App, whose tokens renew themselves";
-    assert!(says(&report, "the GitHub token expires in 6 days", action), "{:?}", report.advice);
+    assert!(advises(&report, "the GitHub token expires in 6 days", action), "{:?}", report.advice);
     assert!(after(|report| report.merge.body.token_expires_at = days(7)).advice.is_empty());
     let report = after(|report| report.merge.body.token_is_administrator = true);
     assert_eq!(report.advice.len(), 1);
@@ -317,7 +342,8 @@ fn pull_requests_that_could_not_be_judged_are_degraded_and_broken_where_none_cou
         report.merge.body.open = 2;
         report.merge.body.unjudged = vec![limits()];
     });
-    let reason = "2 of 2 pull requests could not be judged (#3 and 1 whose number is unknown): Resource limits for \
+    let reason = "2 of 2 pull requests could not be judged (#3 and 1 whose number is unknown): \
+        Resource limits for \
                   this query exceeded.";
     check(Status::Broken, &[reason], |report| {
         report.merge.body.open = 2;
@@ -464,13 +490,15 @@ fn a_machine_that_reaches_nothing_is_offline_and_advises_no_revert() {
             out(Cause::Refused),
             Contact::NotTried,
             vec![Some(Cause::Refused)],
-            "offline: neither GitHub nor production can be reached; this machine seems to be offline",
+            "offline: neither GitHub nor production can be reached; this machine seems to be \
+            offline",
         ),
         (
             out(Cause::Name),
             out(Cause::Unreachable),
             vec![Some(Cause::Name), Some(Cause::Unreachable)],
-            "offline: neither GitHub nor the cluster nor any of 2 endpoints can be reached; this machine seems \
+            "offline: neither GitHub nor the cluster nor any of 2 endpoints can be reached; this \
+            machine seems \
              to be offline",
         ),
         (
@@ -483,14 +511,16 @@ fn a_machine_that_reaches_nothing_is_offline_and_advises_no_revert() {
             out(proxy()),
             Contact::NotTried,
             vec![Some(proxy())],
-            "offline: neither GitHub nor production can be reached; the proxy p:3128 (HTTPS_PROXY) seems to be \
+            "offline: neither GitHub nor production can be reached; the proxy p:3128 \
+            (HTTPS_PROXY) seems to be \
              offline",
         ),
         (
             out(proxy()),
             Contact::NotTried,
             vec![Some(Cause::Name)],
-            "offline: neither GitHub nor production can be reached; this machine or its proxy p:3128 \
+            "offline: neither GitHub nor production can be reached; this machine or its proxy \
+            p:3128 \
              (HTTPS_PROXY) seems to be offline",
         ),
     ] {

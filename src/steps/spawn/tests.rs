@@ -7,7 +7,7 @@ use coordinator_core::fleet::{Listing, Mode, Want};
 
 type Answer = fn(&Slot) -> anyhow::Result<Start>;
 
-/// A platform that answers each start as it is told to, at once.
+/// A platform with a scripted answer to each start.
 struct Scripted {
     answer: Answer,
     asked: RefCell<Vec<String>>,
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 3;
 
 impl Platform for Scripted {
     async fn list(&self) -> anyhow::Result<Listing> {
-        anyhow::bail!("nobody asks for a list here")
+        anyhow::bail!("no list is needed here")
     }
 
     async fn start(&self, want: &Want, _: &CycleId, _: SystemTime) -> anyhow::Result<Start> {
@@ -39,7 +39,7 @@ impl Platform for Scripted {
     }
 }
 
-/// Ten slots of `first` and two of `second`, all to be started: the report, and who was asked for.
+/// Ten slots of `first` and two of `second`, all to be started: the report, and which were requested.
 async fn applied(answer: Answer) -> (SpawnReport, Vec<String>) {
     let roles = [a_role("first", Mode::TaskDriven, 10), a_role("second", Mode::TaskDriven, 2)];
     let orders =

@@ -54,7 +54,7 @@ flock 9
 case $1 in
 capabilities)
   printf '{"ok":true,"protocol":[1],"name":"fake","slot_exclusive":"create","blind_spawn":true,'
-  printf '"history":true,"logs":true,"dry_run":true,"items":true,"stop":true,"forget":true}'
+  printf '"history":true,"logs":true,"follow":true,"dry_run":true,"items":true,"stop":true,"forget":true}'
   ;;
 list)
   printf '{"ok":true,"complete":true,"sessions":['
@@ -104,6 +104,12 @@ WORDS
 logs)
   for place in "$state"/*/; do
     grep -q "\"id\":\"$(text id)\"" "$place/record" || continue
+    case $request in *'"follow":true'*)
+      lines=$(wc -l <"$place/log")
+      shown=$(head -n "$lines" "$place/log" | awk '{printf "%s\\n", $0}')
+      printf '{"ok":true,"text":"%s","size":%s}' "$shown" "$(head -n "$lines" "$place/log" | wc -c)"
+      exit ;;
+    esac
     size=$(wc -c <"$place/log")
     shown=$(tail -c "$(number tail_bytes)" "$place/log" | tr '\n' ' ')
     truncated=false

@@ -67,7 +67,7 @@ fn what_cannot_be_is_refused_with_its_place_and_what_to_do() {
     refused(&roster(""), "4:1", &["[platform.exec] has no `plugin`", "add `plugin = "]);
     let kind_alone = format!("fleet = \"demo\"\n[platform]\nkind = \"exec\"\n{ROLE}");
     refused(&kind_alone, "3:8", &["[platform.exec] has no `plugin`"]);
-    refused(&roster("plugin = \"plugins/none\""), "5:10", &["there is no program plugins/none"]);
+    refused(&roster("plugin = \"plugins/none\""), "5:10", &["plugin not found: plugins/none"]);
     refused(&roster("plugin = \"x\"\ntimeout = \"0s\""), "6:11", &["1s to 365days"]);
 }
 
@@ -85,5 +85,5 @@ fn a_file_that_is_not_executable_is_not_a_plugin() {
     let folder = Folder::with_briefs(&roster("plugin = \"./plugin\""));
     program(&folder, "plugin", 0o644);
     let problems = folder.load().map(drop).expect_err("it cannot be run");
-    assert!(problems.contains("there is no program ./plugin"), "{problems}");
+    assert!(problems.contains("plugin not found: ./plugin"), "{problems}");
 }

@@ -5,8 +5,10 @@ use std::time::SystemTime;
 /// Why a slot that should run is not started now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldReason {
-    /// Its sessions keep failing or end too soon.
+    /// Its last sessions failed.
     Backoff,
+    /// Its last session found nothing to do.
+    Idle,
     /// `min_interval` since its last start has not passed.
     Interval,
     /// `max_running` sessions are live.
@@ -36,6 +38,7 @@ impl HoldReason {
     pub fn word(self) -> &'static str {
         match self {
             Self::Backoff => "backoff",
+            Self::Idle => "idle",
             Self::Interval => "interval",
             Self::Cap => "cap",
             Self::MaxSpawns => "max_spawns",
@@ -58,6 +61,6 @@ pub struct Hold {
     pub reason: HoldReason,
     /// When it may start again, where that is known.
     pub until: Option<SystemTime>,
-    /// What a person should know: `failed 3 times, last exit 1 after 4 s`.
+    /// The reason for people: `failed 3 times, last exit 1 after 4 s`.
     pub detail: String,
 }

@@ -23,7 +23,7 @@ pub struct SlotSessions {
 }
 
 impl SlotSessions {
-    /// What a platform's listing says of each slot.
+    /// Each slot of a platform's listing.
     pub fn of(listing: Listing) -> Vec<Self> {
         let mut stuck: BTreeMap<Slot, Stuck> =
             listing.stuck.into_iter().map(|stuck| (stuck.slot.clone(), stuck)).collect();

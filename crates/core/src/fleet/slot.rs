@@ -59,7 +59,7 @@ const MAX_NUMBER_DIGITS: usize = 18;
 /// Characters of the id that are kept for people.
 const MAX_READABLE: usize = 8;
 
-/// Hex digits that tell one id from another.
+/// Hex digits that distinguish ids.
 const HASH_DIGITS: usize = 10;
 
 impl ItemKey {
@@ -216,7 +216,7 @@ pub struct WorkItem {
     pub counts: Counts,
 }
 
-/// What a session of a work item says of itself in every list.
+/// What a session works on, in every list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemRun {
     /// The recipe that it ran.

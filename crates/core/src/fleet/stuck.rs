@@ -5,16 +5,16 @@ use std::time::SystemTime;
 
 use super::Slot;
 
-/// Why a live session needs a person's eye.
+/// Why a live session needs a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StuckReason {
     /// Its agent has not started within the start timeout.
     Pending,
-    /// It was told to end, by somebody else, and has not.
+    /// It was deleted on the platform, and has not ended.
     Terminating,
     /// It outlived its deadline, which the platform should have enforced.
     OverDeadline,
-    /// Somebody suspended it, or a queue holds it.
+    /// A person suspended it, or a queue holds it.
     Suspended,
 }
 
@@ -41,8 +41,8 @@ pub struct Stuck {
     pub slot: Slot,
     /// The reason word.
     pub reason: StuckReason,
-    /// Since when, where the platform says so.
+    /// Since when, where the platform shows it.
     pub since: Option<SystemTime>,
-    /// What the platform says of it, and what to do: may quote untrusted text.
+    /// The platform's reason, and what to do: may quote untrusted text.
     pub detail: String,
 }

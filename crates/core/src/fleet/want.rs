@@ -86,7 +86,7 @@ impl Want {
         Target { slot: self.slot.clone(), role: self.role.clone(), item: self.item.clone() }
     }
 
-    /// What a session of a work item says of itself.
+    /// What its session works on, where it is for a work item.
     pub fn item_run(&self) -> Option<ItemRun> {
         self.item.clone().map(|item| ItemRun { role: self.role.clone(), item })
     }
@@ -129,7 +129,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// The slots that the roster asks for, lowest first.
+    /// A want for each slot of the role, lowest first.
     pub fn wants(&self) -> impl Iterator<Item = Want> + '_ {
         (0..self.count).map(|index| Want {
             slot: Slot::of_role(&self.key, index),

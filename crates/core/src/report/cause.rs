@@ -82,11 +82,13 @@ impl CertificateFault {
                 "use a name that the certificate is for, or have it issued for this one"
             }
             Self::UnknownIssuer => {
-                "add the issuer's certificate to this machine's root certificates, or name a bundle that has it in \
+                "add the issuer's certificate to this machine's root certificates, or name a \
+                bundle that has it in \
                  SSL_CERT_FILE; a server that sends no intermediate certificate must send it"
             }
             Self::OwnAuthority => {
-                "let that authority issue a certificate for the server (CA:FALSE), and trust the authority's own in \
+                "let that authority issue a certificate for the server (CA:FALSE), and trust the \
+                authority's own in \
                  SSL_CERT_FILE"
             }
             Self::NoRoots => {
@@ -141,7 +143,7 @@ impl Contact {
     }
 }
 
-/// Which servers the steps could reach; the endpoints of production say it themselves.
+/// Which servers the steps reached; an endpoint of production carries this itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contacts {
     /// GitHub.

@@ -67,7 +67,8 @@ forms! {
             (char::is_whitespace, "an image has no spaces"),
             (
                 |c| c.is_ascii_uppercase(),
-                "write an image such as `images.example.com/team/agent:1.0`: its path is lower case",
+                "write an image such as `images.example.com/team/agent:1.0`: its path is lower \
+                case",
             ),
         ],
     };

@@ -44,9 +44,14 @@ fn every_word_is_the_name_of_what_it_stands_for() {
 
 #[test]
 fn an_outcome_is_read_back_from_its_word() {
-    for outcome in
-        [Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut, Outcome::Lost, Outcome::Stopped]
-    {
+    for outcome in [
+        Outcome::Succeeded,
+        Outcome::Failed,
+        Outcome::TimedOut,
+        Outcome::Lost,
+        Outcome::Stopped,
+        Outcome::Idle,
+    ] {
         assert_eq!(Outcome::from_word(outcome.word()), Some(outcome));
     }
     assert_eq!(Outcome::from_word(""), None);

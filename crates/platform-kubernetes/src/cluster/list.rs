@@ -228,6 +228,7 @@ impl Snapshot {
             slots: slots.collect(),
             unmanaged: unmanaged.collect(),
             stuck: stuck.collect(),
+            leftovers: Vec::new(),
             as_of: now,
         }
     }

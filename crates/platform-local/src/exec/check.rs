@@ -18,7 +18,8 @@ pub(super) fn refusal(
     if !capabilities.protocol.contains(&VERSION) {
         return Some(Incompatible {
             why: format!(
-                "the plugin speaks version {:?} of the protocol, and this coordinator version {VERSION}",
+                "the plugin speaks version {:?} of the protocol, and this coordinator version \
+                {VERSION}",
                 capabilities.protocol
             ),
             remedy: "use another version of either",
@@ -28,7 +29,9 @@ pub(super) fn refusal(
         (SlotExclusive::Create | SlotExclusive::Execution, _)
         | (SlotExclusive::None, OnInventoryFailure::Skip) => None,
         (SlotExclusive::None, OnInventoryFailure::Spawn) => Some(Incompatible {
-            why: "the plugin cannot refuse a second session in a slot (its `slot_exclusive` is \"none\"), so it must not start any while the inventory is unknown".to_owned(),
+            why: "the plugin cannot refuse a second session in a slot (its `slot_exclusive` is \
+                \"none\"), so it must not start any while the inventory is unknown"
+                .to_owned(),
             remedy: "set `on_inventory_failure = \"skip\"` in [platform]",
         }),
     }
@@ -65,10 +68,12 @@ pub fn item_refusal(capabilities: &Capabilities) -> Option<&'static str> {
     match capabilities.slot_exclusive {
         _ if !capabilities.items => Some("the plugin runs no work items (its `items` is not true)"),
         SlotExclusive::None => Some(
-            "the plugin cannot refuse a second session in a slot (its `slot_exclusive` is \"none\"), so an item could run twice",
+            "the plugin cannot refuse a second session in a slot (its `slot_exclusive` is \
+            \"none\"), so an item could run twice",
         ),
         SlotExclusive::Create | SlotExclusive::Execution if !capabilities.history => Some(
-            "the plugin lists no ended sessions (its `history` is not true), so attempts could not be counted",
+            "the plugin lists no ended sessions (its `history` is not true), so attempts could \
+            not be counted",
         ),
         SlotExclusive::Create | SlotExclusive::Execution => None,
     }
@@ -89,7 +94,7 @@ async fn findings(exec: &Exec, settings: &ExecSettings, now: SystemTime) -> Vec<
     if let Some(incompatible) = exec.incompatible(capabilities) {
         return vec![Finding::fail(incompatible.why, incompatible.remedy)];
     }
-    let mut findings = vec![says(capabilities, settings)];
+    let mut findings = vec![exclusion(capabilities, settings)];
     findings.extend(memory(capabilities));
     match exec.list().await {
         Ok(listing) => {
@@ -107,13 +112,13 @@ fn stops_all(error: &anyhow::Error) -> Finding {
     Finding::fail(format!("{error:#}"), "no session is listed or started until then")
 }
 
-fn says(capabilities: &Capabilities, settings: &ExecSettings) -> Finding {
+fn exclusion(capabilities: &Capabilities, settings: &ExecSettings) -> Finding {
     let name = one_line(&capabilities.name, 40);
     let guard = match capabilities.slot_exclusive {
         SlotExclusive::Create => "refuses a second session in a slot",
         SlotExclusive::Execution => "runs one session of a slot at a time",
         SlotExclusive::None => {
-            "cannot refuse a second session: start sessions from this machine alone, where one run at a time does"
+            "cannot refuse a second session in a slot: run the coordinator on one machine only"
         }
     };
     let what = format!("the plugin {} ({name}) {guard}", settings.plugin.display());

@@ -92,16 +92,16 @@ impl Plugin {
     /// Runs one operation to its end, at most until the deadline, and reads its answer.
     ///
     /// Dropping the future ends the operation's processes.
-    pub async fn ask<T: DeserializeOwned>(
+    pub async fn call<T: DeserializeOwned>(
         &self,
         operation: Operation,
         request: &impl Serialize,
     ) -> Result<T, Failure> {
-        self.ask_until(self.until, operation, request).await
+        self.call_until(self.until, operation, request).await
     }
 
     /// The same with less time: for a step that must have ended before the run does.
-    pub async fn ask_until<T: DeserializeOwned>(
+    pub async fn call_until<T: DeserializeOwned>(
         &self,
         until: Instant,
         operation: Operation,
@@ -114,7 +114,7 @@ impl Plugin {
         self.judged(operation, status, &answer)
     }
 
-    /// [`Plugin::ask`] for requests that the coordinator never sends: any operation, any bytes, in
+    /// [`Plugin::call`] for requests that the coordinator never sends: any operation, any bytes, in
     /// pieces. `plugin-test` sends them.
     pub async fn call_raw<T: DeserializeOwned>(
         &self,
@@ -175,7 +175,8 @@ impl Plugin {
                     u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
                 ));
                 let why = format!(
-                    "no end after {left}, so it was killed; `timeout` in [platform.exec] and the run's `deadline` bound it"
+                    "no end after {left}, so it was killed; `timeout` in [platform.exec] and the \
+                    run's `deadline` bound it"
                 );
                 Failure::Late(self.of(operation, &why))
             }
@@ -194,7 +195,8 @@ impl Plugin {
     fn no_start(&self, error: &io::Error) -> String {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => {
-                "install the plugin and what its first line names, or set `plugin` in [platform.exec]"
+                "install the plugin and what its first line names, or set `plugin` in \
+                [platform.exec]"
             }
             io::ErrorKind::PermissionDenied => {
                 "make it executable for the user that runs the coordinator"
@@ -289,7 +291,7 @@ mod tests {
     fn an_answer_and_its_exit_code_agree_or_are_no_answer() {
         assert_eq!(
             exited(0, "\n{\"ok\":true,\"text\":\"t\"}\n"),
-            Ok(Ok(Log { text: "t".to_owned(), truncated: false }))
+            Ok(Ok(Log { text: "t".to_owned(), truncated: false, size: None }))
         );
         let refusal = r#"{"ok":false,"error":{"code":"quota","message":"m","retry_after_s":1.5}}"#;
         let expected = Refusal {

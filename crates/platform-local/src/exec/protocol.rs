@@ -18,8 +18,8 @@ use coordinator_core::fleet::{FleetName, Group, ItemRun, Seat, Slot, WorkItem};
 mod answer;
 
 pub use answer::{
-    Capabilities, Code, Forgotten, ItemGeneration, Listed, Log, Outcome, Refusal, Session,
-    SlotExclusive, Spawned, State, StopResult, Stopped, Verdict,
+    Capabilities, Code, Forgotten, ItemGeneration, Listed, Log, Refusal, Session, SessionEnd,
+    SlotExclusive, SpawnResult, Spawned, State, StopResult, Stopped,
 };
 
 /// The version of this program; a plugin lists it in `protocol`, and `COORDINATOR_PROTOCOL` has it.
@@ -28,7 +28,7 @@ pub const VERSION: u64 = 1;
 /// The largest answer.
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 
-/// What a plugin is asked to do: its one argument.
+/// An operation of a plugin: its one argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Say what it can do, without a network.
@@ -39,7 +39,7 @@ pub enum Operation {
     Spawn,
     /// Give what a session wrote.
     Logs,
-    /// End one session, because a person said so.
+    /// End one session, for a person.
     Stop,
     /// Remove the records of a fleet without live sessions; only `plugin-test` sends it.
     Forget,
@@ -160,7 +160,7 @@ pub struct Spawn<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemRun>,
     /// `<fleet>/<group>/<seat>/<generation>`, where the seat is an index or `i` and an item's key;
-    /// the same when the same start is asked for again: data.
+    /// the same when the same start is requested again: data.
     pub idempotency_key: String,
     /// The cycle of this request. The plugin keeps it with the session.
     pub cycle: &'a str,
@@ -201,6 +201,9 @@ pub struct Logs<'a> {
     pub id: &'a str,
     /// The most bytes of its end.
     pub tail_bytes: u64,
+    /// Of a live session only whole lines: what is given once never changes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
 }
 
 /// `stop`: end this session and no other one.

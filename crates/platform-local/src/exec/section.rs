@@ -85,7 +85,7 @@ fn plugin(
         return Ok(PathBuf::from(text));
     }
     around.resolve(text).filter(|path| is_program(path)).ok_or_else(|| {
-        let problem = Problem::new(format!("there is no program {text}"), plugin.span.clone());
+        let problem = Problem::new(format!("plugin not found: {text}"), plugin.span.clone());
         problem.label("name an executable file; a path is relative to the roster")
     })
 }

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::check::{item_refusal, may_start_blind};
 use super::protocol::{
-    Capabilities, Code, Operation, Session, SlotKey, Spawn, Spawned, Spec, State, Verdict,
+    Capabilities, Code, Operation, Session, SlotKey, Spawn, SpawnResult, Spawned, Spec, State,
 };
 use super::{Exec, Failure, Lease};
 use coordinator_core::backoff;
@@ -103,7 +103,7 @@ impl Exec {
         }
     }
 
-    /// The same decision without a start. A plugin that knows `dry_run` gives its own decision.
+    /// The same decision without a start. A plugin with `dry_run` gives its own decision.
     pub(super) async fn rehearse(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         let capabilities = self.fit().await?;
         if let Some(hold) = unsupported(want, capabilities) {
@@ -129,13 +129,15 @@ impl Exec {
                 decide(want, &name, &record, last, now)
             }
             None if want.item.is_some() => unknown(
-                "the plugin's sessions are not known, and an item follows one of them".to_owned(),
+                "the plugin's sessions are unknown, and a work item must follow one of them"
+                    .to_owned(),
             ),
             None if may_start_blind(capabilities) => {
                 Step::Spawn(NewSession { generation: 1, predecessor: None, follows: None })
             }
             None => unknown(
-                "the plugin's sessions are not known, and it must not be asked blindly".to_owned(),
+                "the plugin's sessions are unknown, and it may not start any without a list"
+                    .to_owned(),
             ),
         }
     }
@@ -143,7 +145,8 @@ impl Exec {
     fn is_leased(&self) -> String {
         let directory = self.settings.exec.state_dir.join(self.settings.fleet.as_str());
         format!(
-            "another run has {}: the plugin cannot refuse a second session, so one run at a time starts them",
+            "another run has {}: the plugin cannot refuse a second session, so one run at a time \
+            starts them",
             directory.join("exec.lock").display()
         )
     }
@@ -211,15 +214,16 @@ impl Exec {
             let bytes = serde_json::to_vec(&request.spec)?.len() as u64;
             if bytes > max {
                 bail!(
-                    "its `spec` has {bytes} bytes and the plugin takes {max}; shorten the brief, the command or `env`"
+                    "its `spec` has {bytes} bytes and the plugin takes {max}; shorten the brief, \
+                    the command or `env`"
                 );
             }
         }
         let started = Start::Started { generation: request.generation };
-        let asked: Result<Spawned, Failure> = self.plugin.ask(Operation::Spawn, &request).await;
+        let asked: Result<Spawned, Failure> = self.plugin.call(Operation::Spawn, &request).await;
         match asked {
-            Ok(Spawned { result: Verdict::Created | Verdict::Deferred, .. }) => Ok(started),
-            Ok(Spawned { result: Verdict::Exists, session }) => {
+            Ok(Spawned { result: SpawnResult::Created | SpawnResult::Deferred, .. }) => Ok(started),
+            Ok(Spawned { result: SpawnResult::Exists, session }) => {
                 let is_ours = session
                     .as_ref()
                     .is_some_and(|session| session.cycle.as_deref() == Some(request.cycle));

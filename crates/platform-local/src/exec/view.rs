@@ -1,11 +1,11 @@
-//! What a plugin's list says of each slot.
+//! A plugin's list, sorted into slots.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::bail;
 
-use super::protocol::{Listed, Outcome, Session, State};
+use super::protocol::{Listed, Session, SessionEnd, State};
 use coordinator_core::fleet::{
     self, FleetName, HISTORY, Listing, LiveSession, Run, Slot, SlotRecord, Unmanaged,
 };
@@ -28,7 +28,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Refuses a list in which an ended session of a work item does not say what it worked on: its
+    /// Refuses a list in which an ended session of a work item does not name its item: its
     /// attempts could not be counted.
     pub(super) fn of(listed: Listed, fleet: &FleetName) -> anyhow::Result<Self> {
         let mut view = Self {
@@ -44,7 +44,8 @@ impl View {
                 {
                     let (id, name) = (one_line(&session.id, MAX_QUOTE), slot.session_name(fleet));
                     bail!(
-                        "the ended session {id} of {name} has no `item`, so its attempts cannot be counted"
+                        "the ended session {id} of {name} has no `item`, so its attempts cannot \
+                        be counted"
                     );
                 }
                 Some(slot) => view.slots.entry(slot).or_default().push(session),
@@ -68,7 +69,7 @@ impl View {
         self.slots.get(slot).map_or(&[], Vec::as_slice)
     }
 
-    /// What is known of one slot.
+    /// One slot, as the list shows it.
     pub(super) fn record(&self, slot: &Slot) -> SlotRecord {
         let mut record = record(self.sessions(slot));
         record.generation = record.generation.max(self.generations.get(slot).copied().unwrap_or(0));
@@ -86,7 +87,8 @@ impl View {
             live.skip(1).map(|session| Unmanaged {
                 session: slot.session_name(fleet),
                 reason: format!(
-                    "its slot holds another live session, too: the plugin let a second one in; end {} or wait",
+                    "its slot holds another live session, too: the plugin let a second one in; \
+                    end {} or wait",
                     one_line(&session.id, MAX_QUOTE)
                 ),
             })
@@ -95,6 +97,7 @@ impl View {
             slots: slots.collect(),
             unmanaged: unknown.chain(seconds).collect(),
             stuck: Vec::new(),
+            leftovers: Vec::new(),
             as_of: self.as_of,
         }
     }
@@ -148,12 +151,12 @@ fn started(session: &Session) -> Option<SystemTime> {
 fn run(session: &Session) -> Run {
     let finished = session.finished_at.or(started(session)).unwrap_or(SystemTime::UNIX_EPOCH);
     let (outcome, detail) = match session.outcome {
-        Some(Outcome::Success) => (fleet::Outcome::Succeeded, None),
-        Some(Outcome::Failure) => (fleet::Outcome::Failed, None),
-        Some(Outcome::Timeout) => (fleet::Outcome::TimedOut, None),
-        Some(Outcome::Cancelled) => (fleet::Outcome::Failed, Some("cancelled".to_owned())),
-        Some(Outcome::Stopped) => (fleet::Outcome::Stopped, stopped_by(session)),
-        Some(Outcome::Lost) | None => (fleet::Outcome::Lost, None),
+        Some(SessionEnd::Success) => (fleet::Outcome::Succeeded, None),
+        Some(SessionEnd::Failure) => (fleet::Outcome::Failed, None),
+        Some(SessionEnd::Timeout) => (fleet::Outcome::TimedOut, None),
+        Some(SessionEnd::Cancelled) => (fleet::Outcome::Failed, Some("cancelled".to_owned())),
+        Some(SessionEnd::Stopped) => (fleet::Outcome::Stopped, stopped_by(session)),
+        Some(SessionEnd::Lost) | None => (fleet::Outcome::Lost, None),
     };
     Run {
         generation: session.generation,
@@ -162,7 +165,7 @@ fn run(session: &Session) -> Run {
         detail,
         started_at: started(session).unwrap_or(finished),
         finished_at: finished,
-        disrupted: session.outcome == Some(Outcome::Cancelled),
+        disrupted: session.outcome == Some(SessionEnd::Cancelled),
         item: session.item.clone(),
     }
 }

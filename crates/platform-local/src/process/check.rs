@@ -9,7 +9,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use rustix::fs::{Access, access, statvfs};
 
 use coordinator_core::finding::Finding;
-use coordinator_core::fleet::Role;
+use coordinator_core::fleet::{Leftover, Role};
 
 /// Claude Code refuses these flags to root, unless [`SANDBOX`] is set.
 const ROOT_FLAGS: [&str; 2] = ["bypassPermissions", "--dangerously-skip-permissions"];
@@ -41,6 +41,11 @@ fn platform(state_dir: &Path) -> Finding {
             "let this user write there, or set `state_dir` in [platform.process]",
         ),
     }
+}
+
+/// What no later session can remove.
+pub(super) fn leftovers(leftovers: &[Leftover]) -> Option<Finding> {
+    Leftover::describe(leftovers).map(|(what, remedy)| Finding::warn(what, remedy))
 }
 
 fn disk(roles: &[Role], state_dir: &Path) -> Option<Finding> {
@@ -82,19 +87,25 @@ fn program_finding(program: &str, search_path: &OsStr, home: &Path, roles: &[&st
     let remedy =
         "install it for the user that runs the coordinator, or set `command` in the roster";
     if program.contains('{') {
-        return Finding::ok(format!("`{program}` of {roles} depends on the slot: not looked up"));
+        return Finding::ok(format!(
+            "agent command depends on the slot and was not looked up: {program} ({roles})"
+        ));
     }
     match find(program, search_path, home) {
         Some(path) if is_executable(&path) => {
-            Finding::ok(format!("the agent of {roles} is {}", path.display()))
+            Finding::ok(format!("agent command found: {} ({roles})", path.display()))
         }
-        Some(path) => Finding::fail(format!("{} is not executable", path.display()), "make it so"),
+        Some(path) => Finding::fail(
+            format!("agent command is not executable: {} ({roles})", path.display()),
+            "run `chmod +x` on it",
+        ),
         None if is_path(program) => {
-            Finding::fail(format!("no file {program}, the agent of {roles}"), remedy)
+            Finding::fail(format!("agent command not found: {program} ({roles})"), remedy)
         }
-        None => {
-            Finding::fail(format!("no command `{program}` on PATH, the agent of {roles}"), remedy)
-        }
+        None => Finding::fail(
+            format!("agent command not found: no `{program}` on PATH ({roles})"),
+            remedy,
+        ),
     }
 }
 
@@ -151,7 +162,8 @@ fn refused_as_root(roles: &[Role]) -> Option<Finding> {
     let what =
         format!("this is root, and Claude Code refuses root the flag in the command of {whose}");
     let remedy = format!(
-        "run the coordinator as a user of its own; or, in a container, set `env = {{ {SANDBOX} = \"1\" }}` under [defaults]"
+        "run the coordinator as a user of its own; or, in a container, set `env = {{ {SANDBOX} = \
+        \"1\" }}` under [defaults]"
     );
     Some(Finding::warn(what, remedy))
 }
@@ -194,7 +206,8 @@ fn refusal_of(host: &Host, state_dir: &Path) -> Option<String> {
     }
     if host.pid == 1 {
         return Some(format!(
-            "the process platform does not work as PID 1 of a container: {elsewhere}; start the container with an init (`docker run --init`)"
+            "the process platform does not work as PID 1 of a container: {elsewhere}; start the \
+            container with an init (`docker run --init`)"
         ));
     }
     match host.file_system {
@@ -263,8 +276,10 @@ mod tests {
         let check = |program, path: &Path| {
             program_finding(program, path.as_os_str(), home.path(), &["qa", "dev"])
         };
-        let found =
-            Finding::ok(format!("the agent of 2 roles is {}", home.path().join("agent").display()));
+        let found = Finding::ok(format!(
+            "agent command found: {} (2 roles)",
+            home.path().join("agent").display()
+        ));
         assert_eq!(check("agent", home.path()), found);
         assert_eq!(
             check("./agent", Path::new("")).grade,
@@ -274,10 +289,10 @@ mod tests {
         let absent = check("claude", home.path());
         assert_eq!(
             (absent.grade, absent.what.as_str()),
-            (Grade::Fail, "no command `claude` on PATH, the agent of 2 roles")
+            (Grade::Fail, "agent command not found: no `claude` on PATH (2 roles)")
         );
         assert_eq!(check("agent", Path::new("relative")).grade, Grade::Fail);
-        assert!(check("notes", home.path()).what.ends_with("notes is not executable"));
+        assert!(check("notes", home.path()).what.contains("not executable: "));
         assert_eq!(check("agent-{role}", home.path()).grade, Grade::Ok);
     }
 

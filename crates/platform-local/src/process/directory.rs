@@ -5,6 +5,7 @@
 //! sessions/<role>-s<index>/<generation>/     launch.json prompt.md start.json exit.json stop.json
 //!                                            out.log out.log.1 shim.log work/
 //! sessions/<source>-i<item>/left.json        since when the source does not have the item any more
+//! sessions/<slot>/leftovers.json             what of its old sessions cannot be removed
 //! .trash/                                    work directories on their way out
 //! ```
 
@@ -18,6 +19,9 @@ use anyhow::Context;
 
 use crate::secure_fs::{check_directory, create_directory, create_parents};
 use coordinator_core::fleet::{FleetName, Slot};
+
+/// The name of [`Directory::leftovers`].
+pub(super) const LEFTOVERS: &str = "leftovers.json";
 
 /// The paths of one fleet.
 #[derive(Debug, Clone)]
@@ -59,6 +63,11 @@ impl Directory {
     /// Since when the source of an item's slot does not have the item any more.
     pub(crate) fn left(&self, slot: &Slot) -> PathBuf {
         self.records(slot).join("left.json")
+    }
+
+    /// What of the slot's old sessions cannot be removed.
+    pub(crate) fn leftovers(&self, slot: &Slot) -> PathBuf {
+        self.records(slot).join(LEFTOVERS)
     }
 
     /// Makes the fleet's directory. `state_dir` itself may be a link of the user's; nothing below

@@ -62,12 +62,12 @@ pub(super) fn home_with_log(
     known.retain(|generation| directory.home(slot, *generation).join("out.log").is_file());
     let name = slot.name();
     let Some(wanted) = generation else {
-        let newest = known.last().with_context(|| format!("no session of {name} has a log yet"))?;
+        let newest = known.last().with_context(|| format!("{name} has no log yet"))?;
         return Ok(directory.home(slot, *newest));
     };
     if !known.contains(&wanted) {
         let known = known.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-        bail!("no log of generation {wanted} of {name}; there are logs of {known}");
+        bail!("{name} has no log of generation {wanted}; it has logs of {known}");
     }
     Ok(directory.home(slot, wanted))
 }
@@ -86,10 +86,10 @@ struct LogReader {
     home: PathBuf,
     lock: PathBuf,
     follow: bool,
-    /// Where reading goes on in the part of the log that was copied aside; `None` when all of it
-    /// was read.
+    /// Where the next read starts in the part that was copied aside; `None` when all of it was
+    /// read.
     aside: Option<u64>,
-    /// Where reading goes on in the log.
+    /// Where the next read starts in the log.
     offset: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Processes as `/proc` shows them. Without it (macOS) nothing is known of any.
+//! Processes as `/proc` shows them. Without it (macOS) all are unknown.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -86,16 +86,17 @@ mod tests {
 
     #[test]
     fn a_command_name_cannot_forge_a_start_time() {
-        let text = "7 (a) R 1 (b) S 42 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 18446744073709551615";
+        let text = "7 (a) R 1 (b) S 42 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 \
+            18446744073709551615";
         let stat = parse_stat(text).expect("a line as the kernel writes it");
         assert_eq!((stat.ppid, stat.starttime, stat.has_ended), (42, 987_654, false));
     }
 
     #[test]
-    fn a_pid_that_a_stranger_reuses_is_not_the_process() {
+    fn a_pid_that_another_process_reuses_is_not_the_process() {
         let own = ProcessId::of(rustix::process::getpid().as_raw_pid());
         assert!(own.is_alive());
-        let stranger = ProcessId { starttime: own.starttime.map(|ticks| ticks + 1), ..own };
-        assert_eq!(stranger.is_alive(), own.starttime.is_none());
+        let other = ProcessId { starttime: own.starttime.map(|ticks| ticks + 1), ..own };
+        assert_eq!(other.is_alive(), own.starttime.is_none());
     }
 }

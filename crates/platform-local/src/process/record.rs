@@ -1,4 +1,4 @@
-//! The records of a session on disk. Readers ignore fields that they do not know and refuse a newer
+//! The records of a session on disk. Readers ignore unknown fields and refuse a newer
 //! `version`.
 
 use std::fs::{self, OpenOptions};
@@ -203,7 +203,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>
     let Versioned { version } = serde_json::from_str(&text).with_context(unreadable)?;
     if version > VERSION {
         bail!(
-            "record {} was written by a newer coordinator (format {version}, this one reads {VERSION}); install the newer one",
+            "record {} was written by a newer coordinator (format {version}, this one reads \
+            {VERSION}); install the newer one",
             path.display()
         );
     }

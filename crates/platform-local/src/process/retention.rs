@@ -11,13 +11,13 @@ use std::time::SystemTime;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::directory::Directory;
+use super::directory::{Directory, LEFTOVERS};
 use super::record::{self, VERSION};
 use super::scan::SlotScan;
 use super::shim::warn;
 use crate::lock;
 use crate::secure_fs::create_directory;
-use coordinator_core::fleet::{Group, HISTORY, Slot};
+use coordinator_core::fleet::{Group, HISTORY, Leftover, Slot};
 use coordinator_core::platform::KEPT_AFTER_ITEM;
 
 /// The generations whose files are removed when a session has started.
@@ -61,11 +61,68 @@ pub(super) fn tidy(root: &Path, records: &Path, retain: u32, retain_work: u32) -
         warn("remove an old log", gone(fs::remove_file(path)));
     }
     let _ = warn("create the trash", create_directory(&trash));
+    let mut immovable = Vec::new();
     for (number, (path, generation)) in work.chain(records_of).enumerate() {
         let target = trash.join(format!("{slot}.{generation}.{}.{number}", std::process::id()));
-        warn("move an old session away", gone(fs::rename(path, target)));
+        if warn("move an old session away", gone(fs::rename(&path, target))).is_none() {
+            immovable.push(path);
+        }
     }
-    Removal::of_slot(&trash, &slot)
+    Removal::of_slot(&trash, &slot, records, immovable)
+}
+
+/// What a slot's last [`Removal`] could not remove and still exists. An unreadable record is a
+/// warning in the log: it must not keep a fleet from its size.
+pub(super) fn leftovers(directory: &Directory, slot: &Slot) -> Vec<Leftover> {
+    let path = directory.leftovers(slot);
+    let mut found = match record::read(&path) {
+        Ok(record) => record.map_or_else(Vec::new, |Leftovers { found, .. }| found),
+        Err(error) => {
+            tracing::warn!("{error:#}");
+            Vec::new()
+        }
+    };
+    found.retain(|leftover| fs::symlink_metadata(&leftover.path).is_ok());
+    found
+}
+
+/// `leftovers.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Leftovers {
+    version: u32,
+    found: Vec<Leftover>,
+}
+
+/// Records which of `paths` still exist, for [`leftovers`].
+fn note(records: &Path, paths: &[PathBuf]) -> anyhow::Result<()> {
+    let left = paths.iter().filter(|path| fs::symlink_metadata(path).is_ok());
+    let found: Vec<Leftover> =
+        left.map(|path| Leftover { path: path.clone(), bytes: size(path) }).collect();
+    let record = records.join(LEFTOVERS);
+    if found.is_empty() {
+        return gone(fs::remove_file(&record))
+            .with_context(|| format!("remove {}", record.display()));
+    }
+    record::write(&record, &Leftovers { version: VERSION, found })
+}
+
+/// Files beyond these do not count: the shim must stay responsive.
+const MAX_MEASURED: usize = 10_000;
+
+/// Of the files at or below a path, in bytes, as far as this user sees them.
+fn size(path: &Path) -> u64 {
+    let (mut bytes, mut stack) = (0, vec![path.to_owned()]);
+    for _ in 0..MAX_MEASURED {
+        let Some(path) = stack.pop() else { break };
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        if metadata.is_dir() {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            stack.extend(entries.map(|entry| entry.path()));
+        } else {
+            bytes += metadata.len();
+        }
+    }
+    bytes
 }
 
 /// The removal of a slot's trash, in steps of one directory, so that the shim is never busy for
@@ -79,22 +136,30 @@ pub(super) struct Removal {
 enum Step {
     Empty(PathBuf),
     Remove(PathBuf),
+    /// The last one: records what is left of these.
+    Note {
+        records: PathBuf,
+        paths: Vec<PathBuf>,
+    },
 }
 
 impl Removal {
-    /// Includes what an earlier shim of the slot could not finish.
-    fn of_slot(trash: &Path, slot: &str) -> Self {
+    /// Includes what an earlier shim of the slot could not finish. `immovable` is not in the trash.
+    fn of_slot(trash: &Path, slot: &str, records: &Path, immovable: Vec<PathBuf>) -> Self {
         let prefix = format!("{slot}.");
         let entries = warn("list the trash", fs::read_dir(trash)).into_iter().flatten().flatten();
         let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-        Self { stack: ours.map(|entry| Step::Empty(entry.path())).collect() }
+        let ours: Vec<PathBuf> = ours.map(|entry| entry.path()).collect();
+        let paths = ours.iter().cloned().chain(immovable).collect();
+        let note = Step::Note { records: records.to_owned(), paths };
+        Self { stack: std::iter::once(note).chain(ours.into_iter().map(Step::Empty)).collect() }
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.stack.is_empty()
     }
 
-    /// Empties or removes one directory.
+    /// Empties or removes one directory; what fails is tried again by the slot's next session.
     pub(super) fn step(&mut self) {
         match self.stack.pop() {
             Some(Step::Empty(path)) => {
@@ -102,6 +167,9 @@ impl Removal {
             }
             Some(Step::Remove(path)) => {
                 warn("remove an old directory", gone(fs::remove_dir(path)));
+            }
+            Some(Step::Note { records, paths }) => {
+                warn("record what cannot be removed", note(&records, &paths));
             }
             None => {}
         }
@@ -113,18 +181,18 @@ impl Removal {
         if !fs::symlink_metadata(&path)?.is_dir() {
             return gone(fs::remove_file(path));
         }
-        fs::set_permissions(&path, Permissions::from_mode(0o700))?;
-        let entries = fs::read_dir(&path)?;
-        self.stack.push(Step::Remove(path));
-        for entry in entries {
+        let opened = fs::set_permissions(&path, Permissions::from_mode(0o700));
+        self.stack.push(Step::Remove(path.clone()));
+        let mut result = opened;
+        for entry in fs::read_dir(&path)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 self.stack.push(Step::Empty(entry.path()));
             } else {
-                gone(fs::remove_file(entry.path()))?;
+                result = result.and(gone(fs::remove_file(entry.path())));
             }
         }
-        Ok(())
+        result
     }
 }
 
@@ -184,8 +252,10 @@ fn sweep_slot(directory: &Directory, slot: &Slot, now: SystemTime) -> anyhow::Re
     // Another run may have seen it come back before the lock was ours.
     let is_marked = fs::symlink_metadata(&mark).is_ok();
     if is_marked && SlotScan::of_free(directory, slot)?.is_over_since(limit) {
-        gone(fs::remove_dir_all(&records))
-            .with_context(|| format!("remove {}", records.display()))?;
+        if let Err(error) = gone(fs::remove_dir_all(&records)) {
+            tracing::debug!("cannot remove {}: {error}", records.display());
+            return note(&records, std::slice::from_ref(&records));
+        }
         gone(fs::remove_file(&path)).with_context(|| format!("remove {}", path.display()))?;
     }
     drop(lock);

@@ -12,7 +12,7 @@ use coordinator_core::fleet::{
     HISTORY, Hold, HoldReason, LiveSession, Outcome, Run, Slot, SlotRecord, SlotSessions, State,
 };
 
-/// What one slot's files say.
+/// One slot, as its files show it.
 #[derive(Debug)]
 pub(crate) struct SlotScan {
     pub(crate) slot: Slot,
@@ -128,7 +128,8 @@ impl SlotScan {
         let owner =
             self.holder().map(|record| &record.start.roster).filter(|owner| *owner != roster);
         let other = owner.map(|path| {
-            format!("started by {}; give each roster a `fleet` of its own", path.display())
+            let path = path.display();
+            format!("started by another roster, {path}; give each roster a `fleet` of its own")
         });
         other.or_else(|| self.without_shim())
     }
@@ -140,7 +141,8 @@ impl SlotScan {
         let has_no_shim = start.boot_id == self.boot_id && !start.shim.is_alive();
         let pid = has_no_shim.then(|| proc::find_session(&start.session)).flatten()?;
         Some(format!(
-            "its shim was killed, so no time limit ends it; process {pid} still runs: `kill {pid}`"
+            "its shim was killed, so process {pid} runs without a time limit; end it with \
+             `kill {pid}`"
         ))
     }
 

@@ -41,7 +41,7 @@ pub fn session_run(directory: &Path) -> ExitCode {
         Ok((agent, shim))
     });
     let answer = started.as_ref().map_or_else(|error| format!("{error:#}"), |_| READY.to_owned());
-    // The coordinator may be gone; the session goes on without it.
+    // The coordinator may have ended; the session does not need it.
     warn("write to the readiness pipe", writeln!(readiness, "{answer}"));
     drop(readiness);
     started.map_or(ExitCode::FAILURE, |(agent, shim)| shim.keep(agent))

@@ -93,8 +93,9 @@ fn disk(state_dir: &Path, min_free_bytes: u64) -> anyhow::Result<Option<Hold>> {
         .with_context(|| format!("read the free space of {}", state_dir.display()))?;
     let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
     let mib = |bytes: u64| bytes >> 20;
-    let detail =
-        || format!("{} MiB free, `min_free` asks for {} MiB", mib(free_bytes), mib(min_free_bytes));
+    let detail = || {
+        format!("{} MiB free, less than `min_free` ({} MiB)", mib(free_bytes), mib(min_free_bytes))
+    };
     let is_held = free_bytes < min_free_bytes;
     Ok(is_held.then(|| Hold { reason: HoldReason::Disk, until: None, detail: detail() }))
 }
@@ -193,8 +194,8 @@ fn argv(want: &Want, settings: &Settings) -> Vec<String> {
     argv
 }
 
-/// This very program, also after an upgrade has replaced its file. Fails where the system does not
-/// say.
+/// This very program, also after an upgrade has replaced its file. Fails where the system does
+/// not show it.
 pub fn own_program() -> anyhow::Result<PathBuf> {
     if cfg!(target_os = "linux") {
         Ok(PathBuf::from("/proc/self/exe"))

@@ -1,4 +1,4 @@
-//! Ends a live session because a person says so. Its shim gives the agent its grace and records the
+//! Ends a live session for a person. Its shim gives the agent its grace and records the
 //! end.
 
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn stop(settings: &Settings, slot: &Slot, by: &str) -> anyhow::Result
     }
     let name = slot.name();
     let Some(holder) = scan.holder() else {
-        bail!("which process holds {name} is not known; `coordinator sessions` says more");
+        bail!("the process that holds {name} is unknown; see `coordinator sessions`");
     };
     let shim = holder.start.shim;
     let pid = Pid::from_raw(shim.pid).context("read the shim's process id")?;

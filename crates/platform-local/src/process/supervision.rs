@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,6 +15,7 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, kill_process_group,
     wait, waitid, waitpid,
 };
+use rustix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::proc;
@@ -52,6 +53,11 @@ impl Signals {
         Ok(Self { wake, stop })
     }
 
+    /// Whether a signal to end the session came since the last call.
+    fn is_stopped(&self) -> bool {
+        self.stop.swap(false, Ordering::Relaxed)
+    }
+
     /// Returns at a signal, or after `timeout`; whether a signal came.
     fn wait(&mut self, timeout: Duration) -> anyhow::Result<bool> {
         let timeout = Timespec::try_from(timeout).context("convert a timeout")?;
@@ -75,7 +81,7 @@ impl Signals {
 pub(super) enum Cause {
     /// By itself, or by another process's signal.
     Itself,
-    /// Its time was over.
+    /// It ran as long as its time limit.
     TimeLimit,
     /// A signal to the shim.
     Stopped,
@@ -97,25 +103,15 @@ pub(super) fn supervise(
     time_limit: Duration,
     mut housekeeping: impl FnMut() -> bool,
 ) -> anyhow::Result<End> {
-    let limit = Instant::now().checked_add(time_limit);
-    let mut cause = Cause::Itself;
-    let mut kill_at = None;
+    let mut ending = Ending::of(since_boot(), time_limit);
     while !has_ended(agent)? {
-        let now = Instant::now();
-        let asked = signals.stop.swap(false, Ordering::Relaxed).then_some(Cause::Stopped);
-        let late = limit.filter(|limit| now >= *limit).map(|_| Cause::TimeLimit);
-        if let (Cause::Itself, Some(why)) = (cause, late.or(asked)) {
-            cause = why;
-            kill_at = Some(now + GRACE);
-            signal_group(agent, Signal::TERM);
+        let now = since_boot();
+        if let Some(signal) = ending.due(now, signals.is_stopped()) {
+            signal_group(agent, signal);
         }
-        if kill_at.is_some_and(|kill_at| now >= kill_at) {
-            kill_at = None;
-            signal_group(agent, Signal::KILL);
-        }
+        // A poll does not notice that the machine was suspended, so it is never a long one.
         let patience = if housekeeping() { Duration::ZERO } else { TICK };
-        let next = if cause == Cause::Itself { limit } else { kill_at };
-        let left = next.map_or(patience, |next| next.saturating_duration_since(now));
+        let left = ending.left(now).unwrap_or(patience);
         if signals.wait(patience.min(left))? {
             reap_adopted(agent);
         }
@@ -124,7 +120,56 @@ pub(super) fn supervise(
     signal_group(agent, Signal::KILL);
     let status = reap(agent)?;
     end_descendants(signals)?;
+    // One `pkill` may reach the agent before us.
+    let cause = ending.cause(signals.is_stopped());
     Ok(End { code: status.exit_status(), signal: status.terminating_signal(), cause })
+}
+
+/// Since the machine's start, the time in which it was suspended included. Setting the wall clock
+/// does not change it.
+fn since_boot() -> Duration {
+    // Linux stops CLOCK_MONOTONIC while it is suspended, macOS does not.
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
+}
+
+/// When and why an agent is ended; times are since the machine's start.
+#[derive(Debug)]
+struct Ending {
+    limit: Duration,
+    cause: Cause,
+    kill_at: Option<Duration>,
+}
+
+impl Ending {
+    fn of(start: Duration, time_limit: Duration) -> Self {
+        Self { limit: start.saturating_add(time_limit), cause: Cause::Itself, kill_at: None }
+    }
+
+    /// The signal that the agent gets now: first SIGTERM, and after the grace SIGKILL.
+    fn due(&mut self, now: Duration, is_stopped: bool) -> Option<Signal> {
+        let is_late = now >= self.limit;
+        if self.cause == Cause::Itself && (is_late || is_stopped) {
+            self.cause = if is_late { Cause::TimeLimit } else { Cause::Stopped };
+            self.kill_at = Some(now.saturating_add(GRACE));
+            return Some(Signal::TERM);
+        }
+        self.kill_at.take_if(|kill_at| now >= *kill_at).map(|_| Signal::KILL)
+    }
+
+    /// Until the next signal is due; `None` when none is.
+    fn left(&self, now: Duration) -> Option<Duration> {
+        let next = if self.cause == Cause::Itself { Some(self.limit) } else { self.kill_at };
+        next.map(|next| next.saturating_sub(now))
+    }
+
+    /// Why the agent has ended.
+    fn cause(&self, is_stopped: bool) -> Cause {
+        if self.cause == Cause::Itself && is_stopped { Cause::Stopped } else { self.cause }
+    }
 }
 
 fn has_ended(agent: Pid) -> anyhow::Result<bool> {
@@ -172,4 +217,51 @@ fn end_descendants(signals: &mut Signals) -> anyhow::Result<()> {
 fn signal_group(agent: Pid, signal: Signal) {
     // An error means that the group is empty.
     let _ = kill_process_group(agent, signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_night_in_which_a_laptop_was_suspended_counts_towards_the_time_limit() {
+        let start = 5 * HOUR;
+        let mut ending = Ending::of(start, 2 * HOUR);
+        assert_eq!(ending.due(start + HOUR, false), None);
+        assert_eq!(ending.left(start + HOUR), Some(HOUR));
+        let morning = start + 10 * HOUR;
+        assert_eq!(ending.left(morning), Some(Duration::ZERO));
+        assert_eq!(ending.due(morning, false), Some(Signal::TERM));
+        assert_eq!(ending.cause(true), Cause::TimeLimit);
+    }
+
+    #[test]
+    fn an_agent_has_its_grace_after_the_first_signal_and_is_killed_once() {
+        let mut ending = Ending::of(Duration::ZERO, HOUR);
+        assert_eq!(ending.due(SECOND, true), Some(Signal::TERM));
+        assert_eq!(ending.due(2 * SECOND, true), None, "a second request changes nothing");
+        assert_eq!(ending.left(SECOND), Some(GRACE));
+        assert_eq!(ending.due(SECOND + GRACE, false), Some(Signal::KILL));
+        assert_eq!((ending.due(2 * HOUR, false), ending.left(2 * HOUR)), (None, None));
+        assert_eq!(ending.cause(false), Cause::Stopped);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_not_the_one_that_counts() {
+        let before = since_boot();
+        assert!(before > Duration::ZERO && since_boot() >= before);
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+        if let Some(Ok(seconds)) = uptime.split(' ').next().map(str::parse::<f64>) {
+            assert!(since_boot().as_secs_f64() >= seconds, "it is the time since the boot");
+        }
+    }
+
+    #[test]
+    fn a_limit_beyond_all_time_is_none() {
+        let mut ending = Ending::of(SECOND, Duration::MAX);
+        assert_eq!(ending.due(1000 * HOUR, false), None);
+    }
 }

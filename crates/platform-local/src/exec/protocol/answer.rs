@@ -17,7 +17,7 @@ pub struct Capabilities {
     pub protocol: Vec<u64>,
     /// For people.
     pub name: String,
-    /// Who keeps a second session out of a slot.
+    /// What keeps a second session out of a slot.
     #[serde(default)]
     pub slot_exclusive: SlotExclusive,
     /// Whether `spawn` is safe for a slot whose sessions could not be listed.
@@ -29,7 +29,10 @@ pub struct Capabilities {
     /// Whether `logs` is there.
     #[serde(default)]
     pub logs: bool,
-    /// Whether `spawn` knows `dry_run`.
+    /// Whether a log can be read as it grows: `logs` accepts `follow` and returns `size`.
+    #[serde(default)]
+    pub follow: bool,
+    /// Whether `spawn` accepts `dry_run`.
     #[serde(default)]
     pub dry_run: bool,
     /// Whether it runs work items: compares `follows` under its own lock, and remembers.
@@ -46,7 +49,7 @@ pub struct Capabilities {
     pub max_spec_bytes: Option<u64>,
 }
 
-/// Who keeps a second session out of a slot.
+/// What keeps a second session out of a slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum SlotExclusive {
@@ -101,13 +104,13 @@ pub struct Session {
     pub id: String,
     /// Where.
     pub slot: SlotKey,
-    /// As it was asked for at the spawn.
+    /// As the spawn requested it.
     pub generation: u64,
     /// Everything but finished is live.
     pub state: State,
     /// How it ended; `null` while it is live.
     #[serde(default)]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<SessionEnd>,
     /// The agent's, when it exited by itself.
     #[serde(default)]
     pub exit_code: Option<i32>,
@@ -129,7 +132,7 @@ pub struct Session {
     /// As it was given at the spawn: what it works on, where its slot is a work item's.
     #[serde(default)]
     pub item: Option<ItemRun>,
-    /// Who had it ended by `stop`.
+    /// The person who ended it by `stop`.
     #[serde(default)]
     pub stopped_by: Option<String>,
 }
@@ -159,25 +162,25 @@ impl From<String> for State {
     }
 }
 
-/// How a session ended.
+/// How a session ended, in the protocol's words: another type than the fleet's `Outcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
-pub enum Outcome {
+pub enum SessionEnd {
     /// Exit code 0.
     Success,
     /// Another end of its own.
     Failure,
     /// Ended at its time limit.
     Timeout,
-    /// Ended from outside: it says nothing about the agent.
+    /// Ended from outside, which is not the agent's doing.
     Cancelled,
-    /// Ended by `stop`, because a person said so.
+    /// Ended by `stop`.
     Stopped,
     /// Its end is unknown, and every unknown word.
     Lost,
 }
 
-impl From<String> for Outcome {
+impl From<String> for SessionEnd {
     fn from(word: String) -> Self {
         match word.as_str() {
             "success" => Self::Success,
@@ -194,7 +197,7 @@ impl From<String> for Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Spawned {
     /// What came of it.
-    pub result: Verdict,
+    pub result: SpawnResult,
     /// The session that has the slot now.
     #[serde(default)]
     pub session: Option<Session>,
@@ -203,7 +206,7 @@ pub struct Spawned {
 /// What came of a spawn. An unknown word is not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum SpawnResult {
     /// A session was made.
     Created,
     /// The slot has a live session already.
@@ -220,6 +223,9 @@ pub struct Log {
     /// Whether there is more before it.
     #[serde(default)]
     pub truncated: bool,
+    /// Bytes of the whole log; none: as many as `text` has.
+    #[serde(default)]
+    pub size: Option<u64>,
 }
 
 /// To `stop`.
@@ -233,7 +239,7 @@ pub struct Stopped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopResult {
-    /// The session was asked to end, and is killed when its grace is over.
+    /// The session has the signal to end, and is killed after its grace.
     Stopping,
     /// It had ended already.
     Finished,
@@ -308,15 +314,15 @@ impl Code {
     /// What to do about it.
     pub(in crate::exec) fn remedy(self) -> &'static str {
         match self {
-            Self::Unavailable | Self::RateLimited => "the next cycle asks again",
+            Self::Unavailable | Self::RateLimited => "the next cycle tries again",
             Self::Quota => "end sessions, or have the limit raised",
             Self::Denied => "give it better credentials by `env` in [platform.exec]",
-            Self::Invalid => "change what it does not take; its documentation says what it does",
+            Self::Invalid => "correct the request; see the documentation of the plugin",
             Self::Conflict => "another run was first, and the next inventory shows its session",
             Self::Superseded => "the next cycle plans anew",
             Self::Unsupported => "it cannot do this; another version of it may",
             Self::Ambiguous => "it may have happened, and the next inventory shows it",
-            Self::Internal => "its lines in the log may say more",
+            Self::Internal => "see the lines of the plugin in the log",
         }
     }
 }

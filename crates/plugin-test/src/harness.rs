@@ -1,4 +1,4 @@
-//! The plugin that is tried, and a fleet that nobody else has.
+//! The plugin under test, and a fleet of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::row::Shortfall;
+use super::row::NotPassed;
 use coordinator_core::fleet::{Counts, ItemKey, ItemRun, RoleKey, Usd, WorkItem};
 use coordinator_platform_local::exec::protocol::{
     Capabilities, List, Listed, Operation, Session, SlotExclusive, SlotKey, Spawn, Spawned, Spec,
@@ -23,23 +23,23 @@ const SOURCE: &str = "tests";
 
 /// A slot that is free at first; each row has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum SlotNo {
     /// Of the one role, by its index.
     Role(u32),
     /// Of the work item with this id.
     Item(&'static str),
 }
 
-/// What a spawn of the test asks for; the rest is the same for all.
+/// A spawn of the test; the rest is the same for all.
 #[derive(Debug, Clone)]
 pub(super) struct Order {
     /// Where.
-    pub(super) place: Place,
+    pub(super) place: SlotNo,
     /// Counted from 1.
     pub(super) generation: u64,
     /// The id of the session before.
     pub(super) predecessor: Option<String>,
-    /// Who asks.
+    /// The cycle's id.
     pub(super) cycle: String,
     /// What to run.
     pub(super) command: Vec<String>,
@@ -59,7 +59,7 @@ pub(super) fn counts(generation: u64) -> Counts {
 
 impl Order {
     /// The first session of a place.
-    pub(super) fn first(place: Place, command: &[&str]) -> Self {
+    pub(super) fn first(place: SlotNo, command: &[&str]) -> Self {
         Self {
             place,
             generation: 1,
@@ -73,12 +73,12 @@ impl Order {
     }
 }
 
-/// The plugin, its fleet, and what is known of it so far.
+/// The plugin, its fleet, and what the rows have found so far.
 #[derive(Debug)]
-pub(super) struct Subject {
+pub(super) struct Harness {
     plugin: Plugin,
     fleet: String,
-    /// What the plugin says that it can do.
+    /// Its answer to `capabilities`.
     pub(super) capabilities: Capabilities,
     /// How long an operation takes here.
     pub(super) pace: Duration,
@@ -86,9 +86,8 @@ pub(super) struct Subject {
     pub(super) is_forgotten: bool,
 }
 
-impl Subject {
-    /// A plugin whose capabilities are not known yet, with a fleet named by the clock and this
-    /// process.
+impl Harness {
+    /// A plugin before its first call, with a fleet named by the clock and this process.
     pub(super) fn new(program: PathBuf, timeout: Duration, now: SystemTime) -> Self {
         let settings = ExecSettings {
             plugin: program,
@@ -107,6 +106,7 @@ impl Subject {
             blind_spawn: false,
             history: false,
             logs: false,
+            follow: false,
             dry_run: false,
             items: false,
             stop: false,
@@ -114,7 +114,7 @@ impl Subject {
             max_spec_bytes: None,
         };
         Self {
-            plugin: Plugin::new(&settings, &settings.secret_names, Instant::now() + LONGEST),
+            plugin: Plugin::new(&settings, &settings.secret_names, Instant::now() + MAX_DURATION),
             fleet: format!("ct{:012x}", number & 0xffff_ffff_ffff),
             capabilities,
             pace: Duration::ZERO,
@@ -127,7 +127,7 @@ impl Subject {
         &self.fleet
     }
 
-    /// The plugin itself, for what no coordinator says.
+    /// The plugin itself, for requests that no coordinator sends.
     pub(super) fn plugin(&self) -> &Plugin {
         &self.plugin
     }
@@ -143,10 +143,10 @@ impl Subject {
     }
 
     /// The slot of a place, as the coordinator sends it.
-    pub(super) fn slot(&self, place: Place) -> SlotKey {
+    pub(super) fn slot(&self, place: SlotNo) -> SlotKey {
         match place {
-            Place::Role(index) => SlotKey::Role { role: ROLE.to_owned(), index },
-            Place::Item(id) => SlotKey::Item {
+            SlotNo::Role(index) => SlotKey::Role { role: ROLE.to_owned(), index },
+            SlotNo::Item(id) => SlotKey::Item {
                 group: SOURCE.to_owned(),
                 item: id.to_owned(),
                 name: self.session_name(place),
@@ -154,34 +154,34 @@ impl Subject {
         }
     }
 
-    fn session_name(&self, place: Place) -> String {
+    fn session_name(&self, place: SlotNo) -> String {
         match place {
-            Place::Role(index) => format!("{}-{}-s{index}", self.fleet, ROLE.replace('_', "-")),
-            Place::Item(id) => format!("{}-{SOURCE}-i{}", self.fleet, ItemKey::of(id).as_str()),
+            SlotNo::Role(index) => format!("{}-{}-s{index}", self.fleet, ROLE.replace('_', "-")),
+            SlotNo::Item(id) => format!("{}-{SOURCE}-i{}", self.fleet, ItemKey::of(id).as_str()),
         }
     }
 
-    /// What the session of an order says of its work item.
+    /// What the session of an order works on.
     pub(super) fn item(order: &Order) -> Option<ItemRun> {
-        let Place::Item(id) = order.place else { return None };
+        let SlotNo::Item(id) = order.place else { return None };
         let item = WorkItem { id: id.to_owned(), counts: counts(order.generation) };
         RoleKey::parse(ROLE).ok().map(|role| ItemRun { role, item })
     }
 
     /// A complete list.
-    pub(super) async fn list(&self) -> Result<Vec<Session>, Shortfall> {
+    pub(super) async fn list(&self) -> Result<Vec<Session>, NotPassed> {
         let since = SystemTime::UNIX_EPOCH;
         let request = List { fleet: &self.fleet, roles: vec![ROLE], include_finished_since: since };
-        let listed: Listed = self.plugin.ask(Operation::List, &request).await?;
+        let listed: Listed = self.plugin.call(Operation::List, &request).await?;
         if listed.complete {
             Ok(listed.sessions)
         } else {
-            Err(Shortfall::Failed("a list without \"complete\": true counts as failed".to_owned()))
+            Err(NotPassed::Failed("a list without \"complete\": true counts as failed".to_owned()))
         }
     }
 
     /// The sessions of one place.
-    pub(super) async fn at(&self, place: Place) -> Result<Vec<Session>, Shortfall> {
+    pub(super) async fn at(&self, place: SlotNo) -> Result<Vec<Session>, NotPassed> {
         let slot = self.slot(place);
         Ok(self.list().await?.into_iter().filter(|session| session.slot == slot).collect())
     }
@@ -189,10 +189,10 @@ impl Subject {
     /// Looks at a place until something is there, or patience ends.
     pub(super) async fn until<T>(
         &self,
-        place: Place,
+        place: SlotNo,
         what: &str,
         found: impl Fn(&[Session]) -> Option<T>,
-    ) -> Result<T, Shortfall> {
+    ) -> Result<T, NotPassed> {
         let end = Instant::now() + self.patience();
         loop {
             let sessions = self.at(place).await?;
@@ -201,26 +201,26 @@ impl Subject {
             }
             if Instant::now() > end {
                 let waited = humantime::format_duration(self.patience());
-                return Err(Shortfall::Failed(format!(
+                return Err(NotPassed::Failed(format!(
                     "{what}: not within {waited}; {}",
-                    told(&sessions)
+                    describe(&sessions)
                 )));
             }
             sleep(LOOK_AGAIN.max(self.pace)).await;
         }
     }
 
-    /// Asks for a session.
+    /// Requests a session.
     pub(super) async fn spawn(&self, order: &Order) -> Result<Spawned, Failure> {
-        self.plugin.ask(Operation::Spawn, &self.request(order)).await
+        self.plugin.call(Operation::Spawn, &self.request(order)).await
     }
 
-    /// The request of an order, as the coordinator says it.
+    /// The request of an order, as the coordinator sends it.
     pub(super) fn request(&self, order: &Order) -> Value {
         let session = self.session_name(order.place);
         let (follows, place) = match order.place {
-            Place::Role(index) => (None, format!("{ROLE}/{index}")),
-            Place::Item(id) => {
+            SlotNo::Role(index) => (None, format!("{ROLE}/{index}")),
+            SlotNo::Item(id) => {
                 (Some(order.generation - 1), format!("{SOURCE}/i{}", ItemKey::of(id).as_str()))
             }
         };
@@ -260,10 +260,10 @@ impl Subject {
 }
 
 /// The run of all rows ends by then.
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_DURATION: Duration = Duration::from_secs(3600);
 
 /// Sessions in a few words.
-pub(super) fn told(sessions: &[Session]) -> String {
+pub(super) fn describe(sessions: &[Session]) -> String {
     if sessions.is_empty() {
         return "the list has no session there".to_owned();
     }
