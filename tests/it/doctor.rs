@@ -1,4 +1,4 @@
-//! `coordinator doctor`: what it finds, and how it exits.
+//! `coordinator doctor`: its findings and exit codes.
 
 use crate::coordinator;
 use testkit::production::Refusing;

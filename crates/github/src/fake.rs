@@ -102,16 +102,20 @@ async fn read(request: http::Request<OctoBody>) -> Result<Sent, BoxError> {
 pub fn pull(number: u64) -> Value {
     let head = format!("head-{number}");
     json!({
-        "id": format!("PR_{number}"), "number": number, "state": "OPEN", "title": format!("Change {number}"),
+        "id": format!("PR_{number}"), "number": number, "state": "OPEN",
+        "title": format!("Change {number}"),
         "isDraft": false, "createdAt": "2026-01-01T00:00:00Z",
         "author": { "__typename": "User", "login": "agent-a" },
-        "baseRefName": "main", "headRefName": "topic", "headRefOid": head, "isCrossRepository": false,
-        "headRef": { "target": { "oid": head, "author": maker("agent-a"), "committer": maker("agent-a") } },
+        "baseRefName": "main", "headRefName": "topic", "headRefOid": head,
+        "isCrossRepository": false,
+        "headRef": { "target": { "oid": head, "author": maker("agent-a"),
+            "committer": maker("agent-a") } },
         "mergeable": "MERGEABLE", "mergeStateStatus": "CLEAN",
         "isMergeQueueEnabled": false, "isInMergeQueue": false, "reviewDecision": null,
         "labels": { "pageInfo": { "hasNextPage": false }, "nodes": [] },
         "latestOpinionatedReviews": { "pageInfo": { "hasNextPage": false }, "nodes": [{
-            "state": "APPROVED", "submittedAt": "2026-01-01T00:00:00Z", "authorCanPushToRepository": true,
+            "state": "APPROVED", "submittedAt": "2026-01-01T00:00:00Z",
+            "authorCanPushToRepository": true,
             "author": { "__typename": "User", "login": "alice" }, "commit": { "oid": head },
         }] },
         "statusCheckRollup": rollup(&head, &[row("build", 1, "SUCCESS")], 1),
@@ -124,7 +128,8 @@ fn maker(login: &str) -> Value {
 
 pub fn row(name: &str, id: u64, conclusion: &str) -> Value {
     json!({
-        "__typename": "CheckRun", "databaseId": id, "name": name, "status": "COMPLETED", "conclusion": conclusion,
+        "__typename": "CheckRun", "databaseId": id, "name": name, "status": "COMPLETED",
+        "conclusion": conclusion,
         "checkSuite": {
             "databaseId": 7, "app": { "slug": "github-actions" },
             "workflowRun": { "event": "pull_request", "workflow": { "databaseId": 1 } },

@@ -246,7 +246,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_but_a_200_is_ever_a_merge(status in 100..600_u16, message in ".*", merged: bool) {
+        fn nothing_but_a_200_is_ever_a_merge(status in 100..600_u16, message in ".*",
+            merged: bool) {
             let outcome = classify(status, &message, Some(MergeBody { merged, commit: None }));
             prop_assert_eq!(matches!(outcome, MergeOutcome::Merged(_)), status == 200 && merged);
         }

@@ -173,7 +173,10 @@ async fn the_size_that_worked_is_kept_for_the_rest_of_the_list() {
 
 #[tokio::test]
 async fn every_way_to_say_that_too_much_was_asked_for_asks_for_less() {
-    let limits = |path: Value| json!([{ "type": "RESOURCE_LIMITS_EXCEEDED", "path": path, "message": "Resource limits exceeded." }]);
+    let limits = |path: Value| {
+        let message = "Resource limits exceeded.";
+        json!([{ "type": "RESOURCE_LIMITS_EXCEEDED", "path": path, "message": message }])
+    };
     let answers: [fn(Value, Value) -> Value; 5] = [
         |page, _| nulls(page, Some("RESOURCE_LIMITS_EXCEEDED")),
         |page, _| nulls(page, None),
@@ -185,11 +188,13 @@ async fn every_way_to_say_that_too_much_was_asked_for_asks_for_less() {
         },
         |_, _| {
             json!({ "data": { "repository": null }, "errors": [
-                { "type": "RESOURCE_LIMITS_EXCEEDED", "path": ["repository"], "message": "too much" },
+                { "type": "RESOURCE_LIMITS_EXCEEDED", "path": ["repository"],
+                    "message": "too much" },
             ] })
         },
         |_, _| {
-            let message = "Something went wrong while executing your query. This may be the result of a timeout";
+            let message = "Something went wrong while executing your query. This may be the \
+                result of a timeout";
             json!({ "data": null, "errors": [{ "message": message }] })
         },
     ];
@@ -372,7 +377,8 @@ async fn a_missing_repository_is_named() {
         Reply::json(
             200,
             &json!({ "data": { "repository": null }, "errors": [
-        { "type": "NOT_FOUND", "path": ["repository"], "message": "Could not resolve to a Repository" },
+        { "type": "NOT_FOUND", "path": ["repository"],
+            "message": "Could not resolve to a Repository" },
     ] }),
         )
     })
@@ -570,7 +576,8 @@ async fn a_merge_call_carries_the_judged_head_and_is_sent_once() {
         assert_eq!(journal[0].method, "PUT");
         assert_eq!(journal[0].url, "https://api.example.com/v3/repos/octo/demo/pulls/7/merge");
         let body = json!({
-            "sha": "head-7", "merge_method": "squash", "commit_title": "Change 7 (#7)", "commit_message": "",
+            "sha": "head-7", "merge_method": "squash", "commit_title": "Change 7 (#7)",
+            "commit_message": "",
         });
         assert_eq!(journal[0].body, body);
     }
@@ -680,7 +687,8 @@ async fn doctor_repeats_the_words_of_github_and_names_the_remedy_that_fits() {
     let told = findings(null).await;
     assert!(told.contains(saml) && told.contains("single sign-on"), "{told}");
     let part = json!({
-        "data": { "repository": { "nameWithOwner": "octo/demo", "isArchived": false, "mergeQueue": null } },
+        "data": { "repository": { "nameWithOwner": "octo/demo", "isArchived": false,
+            "mergeQueue": null } },
         "errors": error(json!(["repository", "mergeQueue"])),
     });
     let told = findings(part).await;
@@ -722,17 +730,19 @@ async fn fields_that_an_older_github_enterprise_lacks_are_left_out_once_and_said
 {
     let (github, journal) = fake::github(|sent| {
         let query = sent.body["query"].as_str().unwrap_or_default();
-        let lacking: Vec<Value> = ["isInMergeQueue", "isMergeQueueEnabled", "checkRunCountsByState"]
-            .into_iter()
-            .filter(|field| query.contains(field))
-            .map(|field| {
-                json!({
-                    "message": format!("Field '{field}' doesn't exist on type 'PullRequest'"),
-                    "path": ["fragment Pull", field],
-                    "extensions": { "code": "undefinedField", "typeName": "PullRequest", "fieldName": field },
+        let lacking: Vec<Value> =
+            ["isInMergeQueue", "isMergeQueueEnabled", "checkRunCountsByState"]
+                .into_iter()
+                .filter(|field| query.contains(field))
+                .map(|field| {
+                    json!({
+                        "message": format!("Field '{field}' doesn't exist on type 'PullRequest'"),
+                        "path": ["fragment Pull", field],
+                        "extensions": { "code": "undefinedField", "typeName": "PullRequest",
+                            "fieldName": field },
+                    })
                 })
-            })
-            .collect();
+                .collect();
         if !lacking.is_empty() {
             return Reply::json(200, &json!({ "errors": lacking }));
         }
@@ -769,7 +779,10 @@ async fn doctor_says_when_neither_github_nor_the_roster_asks_for_a_second_pair_o
         let findings = github.diagnose(SystemTime::UNIX_EPOCH, last_push).await;
         findings.last().expect("there are findings").grade
     };
-    let rule = |on: bool| json!({ "rules": { "nodes": [{ "parameters": {} }, { "parameters": { "requireLastPushApproval": on } }] } });
+    let rule = |on: bool| {
+        let approval = json!({ "parameters": { "requireLastPushApproval": on } });
+        json!({ "rules": { "nodes": [{ "parameters": {} }, approval] } })
+    };
     let classic = |on: bool| json!({ "branchProtectionRule": { "requireLastPushApproval": on } });
     for (branch, by_github) in [
         (json!({}), Grade::Warn),
@@ -809,7 +822,8 @@ async fn a_head_that_cannot_be_read_leaves_its_makers_unknown_and_the_rest_known
         let mut body = fake::list(&[fake::pull(3)]);
         body["data"]["repository"]["pullRequests"]["nodes"][0]["headRef"] = Value::Null;
         body["errors"] = json!([{
-            "type": "FORBIDDEN", "message": "no", "path": ["repository", "pullRequests", "nodes", 0, "headRef"],
+            "type": "FORBIDDEN", "message": "no",
+            "path": ["repository", "pullRequests", "nodes", 0, "headRef"],
         }]);
         Reply::json(200, &body)
     });

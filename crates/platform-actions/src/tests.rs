@@ -135,13 +135,17 @@ fn page(total: usize, runs: &[Value]) -> Reply {
 
 fn job(name: &str, conclusion: &str, from: &str, to: &str) -> Value {
     let time = |time| format!("2026-01-01T{time}Z");
-    json!({ "name": name, "status": "COMPLETED", "conclusion": conclusion, "startedAt": time(from), "completedAt": time(to) })
+    json!({ "name": name, "status": "COMPLETED", "conclusion": conclusion, "startedAt": time(from),
+        "completedAt": time(to) })
 }
 
 fn jobs(runs: &[(u64, Value)]) -> Reply {
     let nodes: Vec<Value> = runs
         .iter()
-        .map(|(id, rows)| json!({ "__typename": "WorkflowRun", "id": format!("WFR_{id}"), "checkSuite": { "checkRuns": { "nodes": rows } } }))
+        .map(|(id, rows)| {
+            json!({ "__typename": "WorkflowRun", "id": format!("WFR_{id}"),
+                "checkSuite": { "checkRuns": { "nodes": rows } } })
+        })
         .collect();
     Reply::json(200, &json!({ "data": { "nodes": nodes } }))
 }
@@ -299,8 +303,9 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
     assert_eq!(body["ref"], "main");
     let inputs = &body["inputs"];
     let expected = json!({
-        "fleet": "demo", "slot": "ui-builder-s2", "role": "ui_builder", "generation": "1", "cycle": "18f-1",
-        "expires_at": inputs["expires_at"], "brief_ref": "briefs/ui_builder.md", "time_limit_minutes": "121",
+        "fleet": "demo", "slot": "ui-builder-s2", "role": "ui_builder", "generation": "1",
+        "cycle": "18f-1", "expires_at": inputs["expires_at"], "brief_ref": "briefs/ui_builder.md",
+        "time_limit_minutes": "121",
         "task_json": inputs["task_json"],
     });
     assert_eq!(*inputs, expected);
@@ -315,7 +320,8 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
     let expected = json!({
         "version": 1, "command": ["claude", "{brief}"], "prompt": "do it", "brief": "it",
         "env": { "MODEL": "large" }, "time_limit_s": 7201,
-        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30, "min_interval_s": 0 },
+        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30,
+            "min_interval_s": 0 },
     });
     assert_eq!(input, expected);
 }

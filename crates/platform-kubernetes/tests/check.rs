@@ -98,8 +98,10 @@ fn cluster(settings: &KubernetesSettings, oddity: Oddity) -> (Kubernetes, Arc<Mu
 /// Two roles that share an image, one that has another, and one of which none is wanted.
 const ROLES: &str = "[[role]]\nkey = \"ui_builder\"\nbrief = \"brief.md\"\ncount = 2\n\
     [[role]]\nkey = \"tester\"\nbrief = \"brief.md\"\ncount = 1\n\
-    [[role]]\nkey = \"painter\"\nbrief = \"brief.md\"\ncount = 1\n[role.kubernetes]\nimage = \"example.com/gpu:1\"\n\
-    [[role]]\nkey = \"idle\"\nbrief = \"brief.md\"\ncount = 0\n[role.kubernetes]\nimage = \"example.com/idle:1\"\n";
+    [[role]]\nkey = \"painter\"\nbrief = \"brief.md\"\ncount = 1\n[role.kubernetes]\n\
+    image = \"example.com/gpu:1\"\n\
+    [[role]]\nkey = \"idle\"\nbrief = \"brief.md\"\ncount = 0\n[role.kubernetes]\n\
+    image = \"example.com/idle:1\"\n";
 
 /// What is found on a cluster with this oddity, `late` seconds after noon, and what was asked for
 /// it.
@@ -208,7 +210,8 @@ async fn more_rights_than_needed_are_a_warning() {
     assert_eq!(grade, Grade::Warn);
     assert_eq!(
         what,
-        "alice has more rights than are needed: patch jobs, update jobs, deletecollection jobs, delete pods"
+        "alice has more rights than are needed: patch jobs, update jobs, deletecollection jobs, \
+         delete pods"
     );
 }
 

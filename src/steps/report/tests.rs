@@ -251,7 +251,8 @@ fn when_production_is_not_up_the_merges_of_this_cycle_are_suspects_too() {
     };
     let down = with(HealthVerdict::Down, false);
     assert_eq!(numbers(&down), [8, 7, 3]);
-    let action = "look at #8, #7, #3, merged within 30 minutes; sentinel reverts; if a revert is open, approve it";
+    let action = "look at #8, #7, #3, merged within 30 minutes; sentinel reverts; if a revert is \
+        open, approve it";
     assert!(says(&down, "production answers 503", action), "{:?}", down.advice);
     assert_eq!(numbers(&with(HealthVerdict::Down, true)), [3], "a dry run merged nothing");
     assert!(numbers(&with(HealthVerdict::Up, false)).is_empty());
@@ -317,8 +318,8 @@ fn pull_requests_that_could_not_be_judged_are_degraded_and_broken_where_none_cou
         report.merge.body.open = 2;
         report.merge.body.unjudged = vec![limits()];
     });
-    let reason = "2 of 2 pull requests could not be judged (#3 and 1 whose number is unknown): Resource limits for \
-                  this query exceeded.";
+    let reason = "2 of 2 pull requests could not be judged (#3 and 1 whose number is unknown): \
+        Resource limits for this query exceeded.";
     check(Status::Broken, &[reason], |report| {
         report.merge.body.open = 2;
         report.merge.body.unjudged = vec![limits(), unjudged(None, GapCause::TooLarge, "the same")];
@@ -464,14 +465,15 @@ fn a_machine_that_reaches_nothing_is_offline_and_advises_no_revert() {
             out(Cause::Refused),
             Contact::NotTried,
             vec![Some(Cause::Refused)],
-            "offline: neither GitHub nor production can be reached; this machine seems to be offline",
+            "offline: neither GitHub nor production can be reached; this machine seems to be \
+             offline",
         ),
         (
             out(Cause::Name),
             out(Cause::Unreachable),
             vec![Some(Cause::Name), Some(Cause::Unreachable)],
-            "offline: neither GitHub nor the cluster nor any of 2 endpoints can be reached; this machine seems \
-             to be offline",
+            "offline: neither GitHub nor the cluster nor any of 2 endpoints can be reached; this \
+             machine seems to be offline",
         ),
         (
             out(Cause::Name),
@@ -483,15 +485,15 @@ fn a_machine_that_reaches_nothing_is_offline_and_advises_no_revert() {
             out(proxy()),
             Contact::NotTried,
             vec![Some(proxy())],
-            "offline: neither GitHub nor production can be reached; the proxy p:3128 (HTTPS_PROXY) seems to be \
-             offline",
+            "offline: neither GitHub nor production can be reached; the proxy p:3128 \
+             (HTTPS_PROXY) seems to be offline",
         ),
         (
             out(proxy()),
             Contact::NotTried,
             vec![Some(Cause::Name)],
-            "offline: neither GitHub nor production can be reached; this machine or its proxy p:3128 \
-             (HTTPS_PROXY) seems to be offline",
+            "offline: neither GitHub nor production can be reached; this machine or its proxy \
+             p:3128 (HTTPS_PROXY) seems to be offline",
         ),
     ] {
         let report = unreached(github, cluster, &endpoints);

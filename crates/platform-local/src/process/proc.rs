@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_command_name_cannot_forge_a_start_time() {
-        let text = "7 (a) R 1 (b) S 42 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 18446744073709551615";
+        let text = "7 (a) R 1 (b) S 42 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 987654 0 0 \
+            18446744073709551615";
         let stat = parse_stat(text).expect("a line as the kernel writes it");
         assert_eq!((stat.ppid, stat.starttime, stat.has_ended), (42, 987_654, false));
     }
