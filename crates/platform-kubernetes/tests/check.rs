@@ -286,7 +286,8 @@ async fn a_queue_needs_kueue() {
 }
 
 /// A roster that names one object of each kind.
-const NAMED: &str = "env_from = [\"keys\"]\nimage_pull_secrets = [\"registry\"]\nservice_account = \"agents\"\n\
+const NAMED: &str = "env_from = [\"keys\"]\nimage_pull_secrets = [\"registry\"]\n\
+    service_account = \"agents\"\n\
     priority_class = \"low\"\nruntime_class = \"gvisor\"";
 
 fn is_named(path: &str) -> bool {
@@ -314,7 +315,8 @@ async fn what_the_roster_names_and_the_cluster_does_not_have_is_found() {
             "no priority class named low (`priority_class` in the roster)",
         ]
     );
-    let good = "found what the roster names: Secret registry, service account agents, runtime class gvisor";
+    let good = "found what the roster names: Secret registry, service account agents, runtime \
+        class gvisor";
     assert!(findings.contains(&Finding::ok(good)), "{findings:#?}");
     assert!(!journal.iter().any(|request| request.contains("dryRun")), "{journal:?}");
 }
@@ -324,8 +326,8 @@ async fn what_these_credentials_may_not_read_is_not_checked_and_stands_in_the_wa
     let oddity: Oddity = |_, path, _| is_named(path).then(|| (403, refusal("forbidden")));
     let (findings, journal) = found(NAMED, oddity, 0).await;
     assert!(findings.iter().all(|finding| finding.grade == Grade::Ok), "{findings:#?}");
-    let line = "not checked, because these credentials may not read them: Secret keys, Secret registry, \
-                service account agents, priority class low, runtime class gvisor";
+    let line = "not checked, because these credentials may not read them: Secret keys, Secret \
+        registry, service account agents, priority class low, runtime class gvisor";
     assert!(findings.contains(&Finding::ok(line)), "{findings:#?}");
     assert!(journal.iter().any(|request| request.contains("dryRun")), "{journal:?}");
 }
