@@ -532,8 +532,7 @@ async fn an_answer_about_another_pull_request_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_was_stopped_for_longer_than_a_call_may_take_sends_nothing_when_it_goes_on()
-{
+async fn a_process_that_was_stopped_past_the_deadline_of_a_call_sends_nothing_afterwards() {
     let (github, journal) = fake::github(|_| Reply::json(200, &json!({"merged": true})));
     let head = Sha("a".repeat(40));
     let text = CommitText { title: None, message: None };
@@ -726,8 +725,7 @@ async fn a_renamed_repository_is_found_by_doctor_and_merged_into_under_its_new_n
 }
 
 #[tokio::test]
-async fn fields_that_an_older_github_enterprise_lacks_are_left_out_once_and_said_to_be_unavailable()
-{
+async fn fields_that_an_older_github_enterprise_lacks_are_left_out_and_reported() {
     let (github, journal) = fake::github(|sent| {
         let query = sent.body["query"].as_str().unwrap_or_default();
         let lacking: Vec<Value> =

@@ -175,7 +175,7 @@ async fn start(platform: &Actions, index: u32) -> anyhow::Result<Start> {
 const OVER: (&str, Option<&str>) = ("completed", Some("success"));
 
 #[tokio::test]
-async fn the_inventory_tells_live_finished_and_skipped_runs_apart_and_leaves_other_fleets_alone() {
+async fn the_inventory_distinguishes_live_finished_and_skipped_runs_of_its_own_fleet() {
     let runs = vec![
         run(9, "coord demo ui-builder-s0 g3 c1", ("pending", None), "11:50:00"),
         run(8, "Deploy \u{1b}[31mby hand", ("queued", None), "11:40:00"),

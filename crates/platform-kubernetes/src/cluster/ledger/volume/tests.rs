@@ -138,7 +138,7 @@ fn a_thousand_slots_with_a_whole_history_each_take_one_write() {
 }
 
 #[test]
-fn a_volume_stays_for_two_days_after_its_own_and_its_runs_are_written_again_before_it_goes() {
+fn a_volume_stays_two_days_and_its_runs_are_rewritten_before_it_is_removed() {
     let ledger = after(Vec::new(), add(&[], &runs("demo-a-s0", 1..=2), noon()));
     for (later, is_expired) in [("2027-01-15", false), ("2027-01-17", false), ("2027-01-18", true)]
     {
