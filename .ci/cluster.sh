@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the control plane of tests/cluster, once per content and outside of the checkout, and prints the path of its binary.
+# Builds the control plane of tests/cluster, once per content and outside of the checkout, and
+# prints the path of its binary.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source .ci/cache.sh

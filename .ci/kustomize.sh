@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds kustomize, once per version and outside of the checkout, and prints the path of its binary: kustomize.sh [VERSION]
+# Builds kustomize, once per version and outside of the checkout, and prints the path of its binary:
+# kustomize.sh [VERSION]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source .ci/cache.sh

@@ -61,7 +61,7 @@ fn plan(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Who runs, per role.
+/// The live sessions per role.
 fn count(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("inventory count");
     let set_up = |slots| (fleet::roles(slots), fleet::listing(slots, now()));

@@ -131,7 +131,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn the_runner_obeys_no_line_of_a_text(text in printed()) {
@@ -146,7 +149,8 @@ mod tests {
             let document = serde_json::to_string_pretty(&[&text]).expect("it is written");
             let shown = Escape::WorkflowCommands.json(&document);
             prop_assert!(!shown.lines().any(is_obeyed), "{shown}");
-            prop_assert_eq!(serde_json::from_str::<Vec<String>>(&shown).expect("it is read"), [text]);
+            prop_assert_eq!(serde_json::from_str::<Vec<String>>(&shown).expect("it is read"),
+                [text]);
         }
 
         #[test]
@@ -154,7 +158,8 @@ mod tests {
             let command = annotation(Level::Error, &title, &message);
             prop_assert_eq!(command.matches(['\n', '\r']).count(), 1, "{:?}", command);
             let rest = command.strip_prefix("::error title=").expect("it names its title");
-            prop_assert!(!rest.split_once("::").expect("it has a message").0.contains([':', ',']), "{}", command);
+            prop_assert!(!rest.split_once("::").expect("it has a message").0.contains([':', ',']),
+                "{}", command);
         }
     }
 

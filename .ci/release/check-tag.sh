@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check-tag.sh TAG: prints the version that the tag releases. Fails unless the tag is `v` and the version of Cargo.toml,
-# and CHANGELOG.md has a section for it.
+# check-tag.sh TAG: prints the version that the tag releases. Fails unless the tag is `v` and the
+# version of Cargo.toml, and CHANGELOG.md has a section for it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# checksums.sh DIR: writes DIR/SHA256SUMS over its archives, in the form that `sha256sum --check` reads.
+# checksums.sh DIR: writes DIR/SHA256SUMS over its archives, in the form that `sha256sum --check`
+# reads.
 set -euo pipefail
 
 cd "${1:?name the folder of the archives}"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# image.sh DIR CONTEXT: makes the context of deploy/Dockerfile.release from the archives for Linux in DIR, each of which
-# must have its checksum in DIR/SHA256SUMS. CERTIFICATES names the trusted authorities, by default those of this machine.
+# image.sh DIR CONTEXT: makes the context of deploy/Dockerfile.release from the archives for Linux
+# in DIR, each of which must have its checksum in DIR/SHA256SUMS. CERTIFICATES names the trusted
+# authorities, by default those of this machine.
 set -euo pipefail
 
 dir=$(realpath "${1:?name the folder of the archives}") context=${2:?name the context to write}

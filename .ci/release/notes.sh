@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# notes.sh VERSION: prints this version's section of CHANGELOG.md, without its heading. CHANGELOG names another file.
+# notes.sh VERSION: prints this version's section of CHANGELOG.md, without its heading. CHANGELOG
+# names another file.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# package.sh TARGET BINARY OUT: writes OUT/coordinator-TARGET.tar.gz and prints its path. One commit and one binary give
-# the same bytes each time. Takes GNU tar.
+# package.sh TARGET BINARY OUT: writes OUT/coordinator-TARGET.tar.gz and prints its path. One commit
+# and one binary give the same bytes each time. Takes GNU tar.
 #
 # Roster and briefs are not in it: `coordinator init` writes them.
 set -euo pipefail

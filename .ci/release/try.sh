@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# try.sh TARGET BINARY VERSION: fails unless the binary starts here, has this version, accepts the shipped roster and,
-# on Linux, needs no library of the machine.
+# try.sh TARGET BINARY VERSION: fails unless the binary starts here, has this version, accepts the
+# shipped roster and, on Linux, needs no library of the machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The real agent: Claude Code, pinned by version and hash, as a session of the real binary, against a loopback model.
+# The real agent: Claude Code, pinned by version and hash, as a session of the real binary, against
+# a loopback model.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source .ci/cache.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The Kubernetes platform on a control plane of its own: a real API server with real controllers, and KWOK for the nodes.
-# It prints their versions.
+# The Kubernetes platform on a control plane of its own: a real API server with real controllers,
+# and KWOK for the nodes. It prints their versions.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Clippy over every target, with all features and with none; `--all-targets` leaves out the one that runs by name alone.
+# Clippy over every target, with all features and with none; `--all-targets` leaves out the one that
+# runs by name alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

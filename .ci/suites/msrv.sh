@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The oldest Rust that Cargo.toml promises: a build with it where rustup has it, and everywhere that no locked
-# dependency requires a newer one. (What the standard library offers is watched by Clippy's `incompatible_msrv`.)
+# The oldest Rust that Cargo.toml promises: a build with it where rustup has it, and everywhere that
+# no locked dependency requires a newer one. (What the standard library offers is watched by
+# Clippy's `incompatible_msrv`.)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

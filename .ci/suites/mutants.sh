@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# A test of crates/core fails for every change of one operator, condition or result in crates/core. .cargo/mutants.toml
-# lists the exceptions, with reasons. It takes half an hour on two cores, so it runs by name
-# alone and is not in the waves of .ci/run. MUTANTS="-f crates/core/src/plan.rs" narrows it.
+# A test of crates/core fails for every change of one operator, condition or result in crates/core.
+# .cargo/mutants.toml lists the exceptions, with reasons. It takes half an hour on two cores, so it
+# runs by name alone and is not in the waves of .ci/run. MUTANTS="-f crates/core/src/plan.rs"
+# narrows it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source .ci/cache.sh

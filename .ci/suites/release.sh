@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The scripts of a release, run with stand-ins for the binary: the tag, the notes, the archives, their checksums and the
-# context of the image.
+# The scripts of a release, run with stand-ins for the binary: the tag, the notes, the archives,
+# their checksums and the context of the image.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

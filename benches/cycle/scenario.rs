@@ -11,7 +11,7 @@ const PULLS_A_PAGE: u64 = 50;
 const JOBS_A_PAGE: u64 = 500;
 /// Starts that are under way at once, to a cluster far away.
 const STARTS_AT_ONCE: u64 = 32;
-/// What was read longer ago is read again before it is merged.
+/// Data older than this is read again before a merge.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A state of the world before a cycle.
@@ -27,7 +27,7 @@ pub(crate) struct Scenario {
     pub(crate) strangers: u64,
     /// Open pull requests.
     pub(crate) open: u64,
-    /// Those of them that are approved and green.
+    /// How many of them are approved and green.
     pub(crate) eligible: u64,
 }
 
@@ -209,7 +209,7 @@ fn running(name: &str, id: u64) -> Check {
     check
 }
 
-/// Whether it is approved, and the counts of its checks leave open how they stand.
+/// Whether it is approved, and the counts of its checks do not decide.
 fn needs_rows(pull: &Pull) -> bool {
     let is_approved =
         !pull.reviews.is_empty() && pull.reviews.iter().all(|review| review.state == "APPROVED");

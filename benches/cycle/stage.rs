@@ -14,7 +14,7 @@ use crate::usage::{self, Usage};
 use testkit::kubernetes::trouble;
 use testkit::{Fault, GitHub, Kubernetes, Production, Repository, Route, Workplace};
 
-/// What one cycle took.
+/// The measurements of one cycle.
 #[derive(Debug)]
 pub(crate) struct Round {
     /// Of the coordinator alone.

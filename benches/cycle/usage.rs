@@ -1,4 +1,4 @@
-//! What one run of a program took: of it alone, not of the sessions that it leaves behind.
+//! The resources of one run of a program, without those of the sessions that it leaves behind.
 
 use std::env;
 use std::path::Path;
@@ -14,7 +14,7 @@ use testkit::{Kubernetes, Program, Workplace};
 /// First argument of the process that measures.
 pub(crate) const MEASURE: &str = "--measure";
 
-/// What a run took.
+/// The resources that a run used.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Usage {
     /// When it was started.

@@ -393,7 +393,8 @@ mod tests {
 
     #[test]
     fn columns_line_up_by_what_is_seen_and_no_line_ends_in_spaces() {
-        let expected = "ROLE        COUNT  NOTE\nui_builder      3  a|b\ngrößer         12\n設計            1  x\n";
+        let expected = "ROLE        COUNT  NOTE\nui_builder      3  a|b\ngrößer         12\n\
+            設計            1  x\n";
         assert_eq!(table().text(Screen::PLAIN, &secrets()), expected);
     }
 

@@ -1,6 +1,6 @@
 //! The real agent as a session of the real coordinator: Claude Code, the shipped default command, a
-//! model on loopback. Runs by name alone (`bash .ci/suites/agent.sh`), because the agent is no part
-//! of a build.
+//! model on loopback. Runs by name alone (`bash .ci/suites/agent.sh`): the agent is not part of a
+//! build.
 #![cfg(target_os = "linux")]
 
 mod fleet;

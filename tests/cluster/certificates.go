@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// certificates in PEM: an authority of this control plane alone, the certificate that API server and nodes show,
-// and the key that signs the tokens of service accounts.
+// certificates in PEM: an authority of this control plane alone, the certificate that API server
+// and nodes show, and the key that signs the tokens of service accounts.
 type certificates struct {
 	authority, server, serverKey, accountsKey string
 }
@@ -81,7 +81,8 @@ func secret() (string, error) {
 	return hex.EncodeToString(bytes), err
 }
 
-// kubeconfig reaches the API server with this token and trusts the control plane's own authority alone.
+// kubeconfig reaches the API server with this token and trusts the control plane's own authority
+// alone.
 func (l layout) kubeconfig(authority, token string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Config

@@ -20,8 +20,8 @@ import (
 	"sigs.k8s.io/kwok/pkg/utils/signals"
 )
 
-// runComponent runs the named component, which reads os.Args, until it exits. It returns false if no component has
-// that name.
+// runComponent runs the named component, which reads os.Args, until it exits. It returns false if
+// no component has that name.
 func runComponent(name string) bool {
 	switch name {
 	case "etcd":
@@ -44,7 +44,8 @@ func runComponent(name string) bool {
 	return true
 }
 
-// runKwok does what KWOK's own main does: its settings come from --config, which is read before its command is built.
+// runKwok does what KWOK's own main does: its settings come from --config, which is read before its
+// command is built.
 func runKwok() error {
 	// The other components have put their own --version here, which KWOK's command would take over.
 	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ContinueOnError)

@@ -15,7 +15,8 @@ var auditPolicy string
 //go:embed kwok.yaml
 var kwokConfig string
 
-// users are the clients that exist from the start: name and groups of the token file, by the file that holds their kubeconfig.
+// users are the clients that exist from the start: name and groups of the token file, by the file
+// that holds their kubeconfig.
 var users = map[string]string{
 	"kubeconfig":                    `admin,admin,"system:masters"`,
 	"controller-manager.kubeconfig": `system:kube-controller-manager,controller-manager`,

@@ -1,5 +1,6 @@
-// Command cluster is a whole Kubernetes control plane in one binary: etcd, API server, controllers, scheduler, and
-// KWOK in place of the nodes. `cluster run -- COMMAND` runs a command against a fresh one and leaves nothing behind.
+// Command cluster is a whole Kubernetes control plane in one binary: etcd, API server, controllers,
+// scheduler, and KWOK in place of the nodes. `cluster run -- COMMAND` runs a command against a
+// fresh one and leaves nothing behind.
 package main
 
 import (
@@ -15,7 +16,8 @@ const usage = `usage:
 `
 
 func init() {
-	// The kernel ends the children when the thread that started them ends: keep main on the first thread.
+	// The kernel ends the children when the thread that started them ends: keep main on the first
+	// thread.
 	runtime.LockOSThread()
 }
 

@@ -36,7 +36,8 @@ func (c *cluster) answers(ctx context.Context) error {
 	})
 }
 
-// populated registers the nodes and waits until pods can be scheduled to all of them and the default account exists.
+// populated registers the nodes and waits until pods can be scheduled to all of them and the
+// default account exists.
 func (c *cluster) populated(ctx context.Context) error {
 	client, err := c.client()
 	if err != nil {

@@ -10,10 +10,12 @@ import (
 	"time"
 )
 
-// startLimit is how long a control plane may take until it is ready; a busy machine needs 20 seconds.
+// startLimit is how long a control plane may take until it is ready; a busy machine needs 20
+// seconds.
 const startLimit = 3 * time.Minute
 
-// cluster is a running control plane. Its children end with it: the kernel kills them when this process is gone.
+// cluster is a running control plane. Its children end with it: the kernel kills them when this
+// process is gone.
 type cluster struct {
 	layout
 	binary string
@@ -79,7 +81,8 @@ func (c *cluster) spawn(name string, arguments []string) error {
 	defer log.Close()
 	child := exec.Command(c.binary, append([]string{name}, arguments...)...)
 	child.Dir, child.Stdout, child.Stderr = c.dir, log, log
-	// A group of its own: Ctrl-C reaches the command alone, so that it can still talk to the API server.
+	// A group of its own: Ctrl-C reaches the command alone, so that it can still talk to the API
+	// server.
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := child.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)

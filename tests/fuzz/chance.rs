@@ -90,7 +90,7 @@ impl Chance {
         &all[self.below(all.len())]
     }
 
-    /// Up to eight words that mean something to some reader.
+    /// Up to eight words that have a meaning in some output format.
     pub(super) fn text(&mut self) -> String {
         let words = 1 + self.below(8);
         let text: String = (0..words).map(|_| *self.one_of(&WORDS)).collect();

@@ -27,7 +27,7 @@ pub(crate) use records::records;
 pub(crate) use report::report;
 pub(crate) use roster::roster;
 
-/// What an edge made of its document.
+/// The effect of a document on an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
     /// It could be read.

@@ -17,7 +17,7 @@ use super::damage::{damaged, written};
 use super::stage::{Stage, block_on};
 use super::{Verdict, documents, shown};
 
-/// Answers with what stands in a file of the operation's name.
+/// Answers with the content of the file with the operation's name.
 const PLUGIN: &str =
     "#!/bin/sh\ncat > /dev/null\ncat \"$ANSWERS/$1\"\nexit \"$(cat \"$ANSWERS/code\")\"\n";
 

@@ -39,7 +39,7 @@ url = "https://app.example.com/healthz"
 expect = [200]
 "#;
 
-/// What a line of a roster may have.
+/// Parts of a roster's lines.
 const PIECES: [&str; 24] = [
     "[",
     "]",

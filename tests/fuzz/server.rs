@@ -1,4 +1,4 @@
-//! A server that answers by a function, and damages what it answers.
+//! A server that answers by a function, and damages its answers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use tower::{BoxError, Service};
 use super::chance::Chance;
 use super::damage::{damaged, written};
 
-/// What no output may hold.
+/// A secret that no output may contain.
 pub(super) const TOKEN: &str = "ghp_0123456789secret";
 
 /// The one place to which a request may go with the token.
@@ -39,7 +39,7 @@ impl Answer {
     }
 }
 
-/// A server; what it does wrong comes from its bytes.
+/// A server; its bytes decide about the damage.
 #[derive(Clone)]
 pub(super) struct Server {
     chance: Arc<Mutex<Chance>>,

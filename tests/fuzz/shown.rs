@@ -90,7 +90,7 @@ fn is_command(line: &str) -> bool {
     line.trim_start().starts_with("::") || line.contains("##[")
 }
 
-/// Nothing but what the report itself is made of: one heading, one table of five rows, lists.
+/// The Markdown has only the report's own structure: one heading, one table of five rows, lists.
 fn is_plain_markdown(markdown: &str) {
     let github = Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES

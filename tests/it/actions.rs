@@ -22,7 +22,7 @@ mod lists;
 mod logs;
 mod starts;
 
-/// What a cycle of these fleets does: agents alone.
+/// The steps of a cycle of these fleets: agents alone.
 const AGENTS: [&str; 5] = ["reconcile", "--only", "spawn", "-o", "json"];
 
 /// A fleet of one role with `count` slots, `ui-builder-s0` and so on.
@@ -144,7 +144,7 @@ impl Fleet {
     }
 }
 
-/// What one run of the coordinator did.
+/// The results of one run of the coordinator.
 pub(crate) struct Cycle {
     pub(crate) finished: Finished,
     /// The requests it made, in short.
@@ -166,7 +166,7 @@ impl Cycle {
         rows.iter().map(name).collect()
     }
 
-    /// Slot and reason of what was held.
+    /// Slot and reason of each held slot.
     fn held(&self) -> Vec<(String, String)> {
         let step = self.step("spawn");
         let rows = step["held"].as_array().expect("a list").iter();

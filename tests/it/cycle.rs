@@ -15,7 +15,7 @@ use coordinator_roster::Roster;
 
 use testkit::workplace::RosterText;
 
-/// What the list does.
+/// The behaviour of the list.
 #[derive(Clone, Copy)]
 enum List {
     Answers,

@@ -1,4 +1,4 @@
-//! `coordinator doctor`: what it finds, and how it exits.
+//! `coordinator doctor`: its findings and exit codes.
 
 use std::time::{Duration, Instant};
 
@@ -169,7 +169,7 @@ fn builder_and_reviewer(github: &GitHub, merge: &str, builder: &str, reviewer: &
 const BUILDER_TOKEN: &str = "token-of-the-builders-4b1d";
 const REVIEWER_TOKEN: &str = "token-of-the-reviewers-9f2e";
 
-/// What `doctor` says of the accounts, with these tokens in `env`.
+/// The findings of `doctor` about the accounts, with these tokens in `env`.
 fn accounts(merge: &str, builder: &str, reviewer: &str, permission: &str) -> (Finished, GitHub) {
     let github = GitHub::start(Repository::with([]));
     for (token, login) in [(BUILDER_TOKEN, "build-bot"), (REVIEWER_TOKEN, "review-bot")] {

@@ -14,7 +14,7 @@ fn one_eligible() -> GitHub {
     GitHub::start(Repository::with([Pull::eligible(1)]))
 }
 
-/// The merge step's error, when every list request goes wrong so.
+/// The merge step's error, when every list request gets this fault.
 fn list_error(fault: Fault) -> String {
     let told = format!("{fault:?}").chars().take(300).collect::<String>();
     let github = one_eligible();

@@ -10,7 +10,7 @@ use crate::merging::{left_alone, merged};
 use testkit::workplace::RosterText;
 use testkit::{Fault, Finished, GitHub, Production, Pull, Reply, Repository, Route, Workplace};
 
-/// A world in which all four steps have something to do.
+/// A world with work for all four steps.
 struct Busy {
     github: GitHub,
     production: Production,

@@ -40,8 +40,8 @@ fn a_missing_token_file_is_named_with_its_path_and_its_user() {
 
 #[test]
 fn a_missing_program_for_credentials_is_named_with_what_its_author_advises() {
-    let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      interactiveMode: Never\n      \
-                command: gke-gcloud-auth-plugin";
+    let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      \
+        interactiveMode: Never\n      command: gke-gcloud-auth-plugin";
     let error = refused(exec);
     for part in ["\"gke-gcloud-auth-plugin\"", "cannot be started: No such file", "install it"] {
         assert!(error.contains(part), "{error}");
@@ -57,8 +57,8 @@ fn a_program_for_credentials_that_fails_is_quoted_without_its_output() {
         "echo secret-token-of-the-output; echo log in first >&2; exit 3",
     );
     let error = refused(&format!(
-        "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      interactiveMode: Never\n      \
-         command: sh\n      args: [-c, \"{script}\"]"
+        "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      \
+         interactiveMode: Never\n      command: sh\n      args: [-c, \"{script}\"]"
     ));
     for part in ["\"sh\"", "exit status: 3", "log in first"] {
         assert!(error.contains(part), "{error}");

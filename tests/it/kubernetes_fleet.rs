@@ -9,7 +9,7 @@ use testkit::kubernetes::trouble::Call;
 use testkit::workplace::RosterText;
 use testkit::{Finished, Kubernetes, Program, Workplace};
 
-/// Settings that keep slots free to start: each test turns on what it is about.
+/// Settings that keep slots free to start: each test sets the limits that it needs.
 pub(crate) const OPEN: &str = "backoff_base = \"0s\"";
 
 /// One cycle of inventory and spawn.
@@ -144,7 +144,7 @@ pub(crate) fn failure(report: &Value) -> String {
     failed[0]["error"].as_str().expect("a failure has an error").to_owned()
 }
 
-/// Nothing was started, and nothing failed to.
+/// Asserts that no start was tried.
 pub(crate) fn assert_idle(report: &Value) {
     assert_eq!(slots(report, "spawned"), [""; 0], "{report:#}");
     assert_eq!(slots(report, "failed"), [""; 0], "{report:#}");

@@ -1,4 +1,4 @@
-//! What a slot remembers from one Job to the next, and what follows from it: backoff, `sessions`,
+//! The history that a slot carries from one Job to the next, and its effects: backoff, `sessions`,
 //! `logs`.
 
 use std::time::SystemTime;

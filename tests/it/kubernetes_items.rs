@@ -332,10 +332,11 @@ async fn a_garbled_register_holds_its_item_with_a_remedy() {
     let (cluster, fleet) = fleet();
     fleet.cycle().await;
     cluster.state().finish(JOB, 3, "");
-    let mut state = cluster.state();
-    let register = state.namespace().config_maps.get_mut(JOB).expect("the register");
-    register["data"]["generation"] = json!("many");
-    drop(state);
+    {
+        let mut state = cluster.state();
+        let register = state.namespace().config_maps.get_mut(JOB).expect("the register");
+        register["data"]["generation"] = json!("many");
+    }
     let report = fleet.cycle().await;
     assert_eq!((started(&report), held(&report)), (vec![], vec!["unknown"]));
     let detail = &report.spawn.body.held[0].1.detail;

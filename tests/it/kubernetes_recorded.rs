@@ -16,7 +16,7 @@ use testkit::kubernetes::ADMINISTRATOR;
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Line {
-    /// What happened to the cluster.
+    /// An event in the cluster.
     Event { event: String },
     /// A request and its answer.
     Request(Box<Request>),

@@ -44,7 +44,7 @@ struct Case {
     command: Option<String>,
     #[serde(default)]
     limits: Limits,
-    /// What changes once a pull request is merged, by its number and by those that change.
+    /// Changes after a merge: by the number of the merged pull request and of the changed one.
     #[serde(default)]
     after_merge: BTreeMap<u64, BTreeMap<u64, Map<String, Value>>>,
     #[serde(default)]

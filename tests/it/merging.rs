@@ -25,7 +25,7 @@ fn merge(github: &GitHub) -> Value {
     report["steps"]["merge"].clone()
 }
 
-/// Number and reason of what was not merged.
+/// Number and reason of each pull request that was not merged.
 pub(crate) fn left_alone(step: &Value) -> Value {
     let rows = ["skipped", "failed"]
         .into_iter()
@@ -33,7 +33,7 @@ pub(crate) fn left_alone(step: &Value) -> Value {
     rows.map(|row| json!([row["number"], row["reason"]])).collect()
 }
 
-/// Numbers of what was merged.
+/// Numbers of the merged pull requests.
 pub(crate) fn merged(step: &Value) -> Value {
     step["merged"].as_array().into_iter().flatten().map(|row| row["number"].clone()).collect()
 }

@@ -76,7 +76,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant { from: "lines=$(wc -l <\"$place/log\")", to: "lines=99", rows: &["follow"] },
     Mutant { from: "item=,$(object item)", to: "item=", rows: &["items"] },
     Mutant { from: "|| refuse superseded", to: "|| :", rows: &["superseded"] },
-    // The comparison looks at what runs, and not at what ran.
+    // The comparison reads the live sessions alone.
     Mutant {
         from: "\"${ran:-0}\" ] || refuse superseded",
         to: "\"$((generation - 1))\" ] || refuse superseded",
@@ -89,7 +89,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant { from: "    kill \"$(cat \"$place/pid\")\"\n", to: "", rows: &["stop"] },
     Mutant { from: "  rm -rf \"$state/$(text fleet)\"-*\n", to: "", rows: &["forget"] },
-    // What it leaves behind still runs when the session is finished.
+    // A process that it leaves behind still runs when the session is finished.
     Mutant {
         from: "  exec 9>&-\n",
         to: "  exec 9>&-\n  setsid sleep 30 &\n  echo $! >>\"$state/strays\"\n",
@@ -97,7 +97,7 @@ const MUTANTS: &[Mutant] = &[
     },
 ];
 
-/// A plugin in a folder of its own; what runs of it ends with this value.
+/// A plugin in a folder of its own; dropping it ends its processes.
 struct Plugin {
     folder: TempDir,
 }

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Nothing here takes this long; a machine under load may.
+/// The longest wait of a test, generous for a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A variable in the environment of every process of a fleet, by which a test finds its own
@@ -21,7 +21,7 @@ const MARK: &str = "FLEET_UNDER_TEST";
 /// An agent that runs until it is ended.
 pub(crate) const SLEEPER: &str = "exec sleep 1000";
 
-/// Settings that keep slots free to start: each test turns on what it is about.
+/// Settings that keep slots free to start: each test sets the limits that it needs.
 pub(crate) const OPEN: &str = "backoff_base = \"0s\"\nmin_free = \"0\"\n";
 
 pub(crate) struct Fleet {

@@ -272,7 +272,7 @@ fn unprivileged(workplace: &Workplace) -> (Command, u32) {
     (command, NOBODY)
 }
 
-/// Who may read the process's environment, and trace it: the kernel gives a sealed one to root.
+/// The user who may read the process's environment and trace it: root, for a sealed process.
 #[cfg(target_os = "linux")]
 fn reader(process: u32) -> u32 {
     use std::os::unix::fs::MetadataExt;

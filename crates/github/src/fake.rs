@@ -109,7 +109,7 @@ pub fn pull(number: u64) -> Value {
         "baseRefName": "main", "headRefName": "topic", "headRefOid": head,
         "isCrossRepository": false,
         "headRef": { "target": { "oid": head, "author": maker("agent-a"),
-        "committer": maker("agent-a") } },
+            "committer": maker("agent-a") } },
         "mergeable": "MERGEABLE", "mergeStateStatus": "CLEAN",
         "isMergeQueueEnabled": false, "isInMergeQueue": false, "reviewDecision": null,
         "labels": { "pageInfo": { "hasNextPage": false }, "nodes": [] },

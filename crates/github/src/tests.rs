@@ -174,8 +174,8 @@ async fn the_size_that_worked_is_kept_for_the_rest_of_the_list() {
 #[tokio::test]
 async fn every_way_to_say_that_too_much_was_asked_for_asks_for_less() {
     let limits = |path: Value| {
-        json!([{ "type": "RESOURCE_LIMITS_EXCEEDED", "path": path,
-        "message": "Resource limits exceeded." }])
+        let message = "Resource limits exceeded.";
+        json!([{ "type": "RESOURCE_LIMITS_EXCEEDED", "path": path, "message": message }])
     };
     let answers: [fn(Value, Value) -> Value; 5] = [
         |page, _| nulls(page, Some("RESOURCE_LIMITS_EXCEEDED")),
@@ -189,12 +189,12 @@ async fn every_way_to_say_that_too_much_was_asked_for_asks_for_less() {
         |_, _| {
             json!({ "data": { "repository": null }, "errors": [
                 { "type": "RESOURCE_LIMITS_EXCEEDED", "path": ["repository"],
-                "message": "too much" },
+                    "message": "too much" },
             ] })
         },
         |_, _| {
-            let message = "Something went wrong while executing your query. \
-                This may be the result of a timeout";
+            let message = "Something went wrong while executing your query. This may be the \
+                result of a timeout";
             json!({ "data": null, "errors": [{ "message": message }] })
         },
     ];
@@ -378,7 +378,7 @@ async fn a_missing_repository_is_named() {
             200,
             &json!({ "data": { "repository": null }, "errors": [
         { "type": "NOT_FOUND", "path": ["repository"],
-        "message": "Could not resolve to a Repository" },
+            "message": "Could not resolve to a Repository" },
     ] }),
         )
     })
@@ -532,8 +532,7 @@ async fn an_answer_about_another_pull_request_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_was_stopped_for_longer_than_a_call_may_take_sends_nothing_when_it_goes_on()
-{
+async fn a_process_that_was_stopped_past_the_deadline_of_a_call_sends_nothing_afterwards() {
     let (github, journal) = fake::github(|_| Reply::json(200, &json!({"merged": true})));
     let head = Sha("a".repeat(40));
     let text = CommitText { title: None, message: None };
@@ -688,7 +687,7 @@ async fn doctor_repeats_the_words_of_github_and_names_the_remedy_that_fits() {
     assert!(told.contains(saml) && told.contains("single sign-on"), "{told}");
     let part = json!({
         "data": { "repository": { "nameWithOwner": "octo/demo", "isArchived": false,
-        "mergeQueue": null } },
+            "mergeQueue": null } },
         "errors": error(json!(["repository", "mergeQueue"])),
     });
     let told = findings(part).await;
@@ -726,8 +725,7 @@ async fn a_renamed_repository_is_found_by_doctor_and_merged_into_under_its_new_n
 }
 
 #[tokio::test]
-async fn fields_that_an_older_github_enterprise_lacks_are_left_out_once_and_said_to_be_unavailable()
-{
+async fn fields_that_an_older_github_enterprise_lacks_are_left_out_and_reported() {
     let (github, journal) = fake::github(|sent| {
         let query = sent.body["query"].as_str().unwrap_or_default();
         let lacking: Vec<Value> =
@@ -739,7 +737,7 @@ async fn fields_that_an_older_github_enterprise_lacks_are_left_out_once_and_said
                         "message": format!("Field '{field}' doesn't exist on type 'PullRequest'"),
                         "path": ["fragment Pull", field],
                         "extensions": { "code": "undefinedField", "typeName": "PullRequest",
-                        "fieldName": field },
+                            "fieldName": field },
                     })
                 })
                 .collect();
@@ -780,8 +778,8 @@ async fn doctor_says_when_neither_github_nor_the_roster_asks_for_a_second_pair_o
         findings.last().expect("there are findings").grade
     };
     let rule = |on: bool| {
-        json!({ "rules": { "nodes": [{ "parameters": {} },
-        { "parameters": { "requireLastPushApproval": on } }] } })
+        let approval = json!({ "parameters": { "requireLastPushApproval": on } });
+        json!({ "rules": { "nodes": [{ "parameters": {} }, approval] } })
     };
     let classic = |on: bool| json!({ "branchProtectionRule": { "requireLastPushApproval": on } });
     for (branch, by_github) in [
@@ -822,8 +820,8 @@ async fn a_head_that_cannot_be_read_leaves_its_makers_unknown_and_the_rest_known
         let mut body = fake::list(&[fake::pull(3)]);
         body["data"]["repository"]["pullRequests"]["nodes"][0]["headRef"] = Value::Null;
         body["errors"] = json!([{
-            "type": "FORBIDDEN", "message": "no", "path": ["repository", "pullRequests", "nodes",
-            0, "headRef"],
+            "type": "FORBIDDEN", "message": "no",
+            "path": ["repository", "pullRequests", "nodes", 0, "headRef"],
         }]);
         Reply::json(200, &body)
     });

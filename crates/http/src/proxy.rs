@@ -110,9 +110,8 @@ mod tests {
     #[test]
     fn a_scheme_that_cannot_be_used_is_one_clear_sentence_without_the_password() {
         let refused = found("https://app.example/", &[("ALL_PROXY", "socks5://u:hunter22@p:1080")]);
-        let sentence = "ALL_PROXY names a socks5 proxy, which is not supported; \
-            name one that begins with http://, or \
-                        list app.example in NO_PROXY";
+        let sentence = "ALL_PROXY names a socks5 proxy, which is not supported; name one that \
+            begins with http://, or list app.example in NO_PROXY";
         assert_eq!(refused, Err(sentence.to_owned()));
         let refused = found("https://app.example/", &[("HTTPS_PROXY", "http://u:hunter22@:x")]);
         assert!(

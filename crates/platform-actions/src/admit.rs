@@ -188,7 +188,8 @@ mod tests {
     use coordinator_github::fake::{self, Journal, Reply, Sent};
 
     const INPUT: &str = r#"{"version":1,"command":["agent"],"prompt":"do it","time_limit_s":7200,
-        "restraint":{"backoff_base_s":60,"backoff_cap_s":3600,"min_runtime_s":30,"min_interval_s":1800}}"#;
+        "restraint":{"backoff_base_s":60,"backoff_cap_s":3600,"min_runtime_s":30,
+        "min_interval_s":1800}}"#;
 
     fn at(text: &str) -> SystemTime {
         humantime::parse_rfc3339(text).expect("a time")
@@ -272,7 +273,8 @@ mod tests {
     fn run(id: u64, title: &str, status: &str, time: &str) -> Value {
         json!({
             "id": id, "node_id": format!("WFR_{id}"), "display_title": title, "status": status,
-            "conclusion": (status == "completed").then_some("success"), "created_at": time, "updated_at": time,
+            "conclusion": (status == "completed").then_some("success"), "created_at": time,
+            "updated_at": time,
             "html_url": format!("https://github.com/octo/demo/actions/runs/{id}"),
         })
     }
@@ -291,20 +293,21 @@ mod tests {
         let ids = sent.body["variables"]["ids"].as_array().expect("a list").clone();
         let node = |id: &Value| {
             let rows = of(id.as_str().expect("an id"));
-            json!({ "__typename": "WorkflowRun", "id": id, "checkSuite": { "checkRuns": { "nodes": rows } } })
+            json!({ "__typename": "WorkflowRun", "id": id,
+                "checkSuite": { "checkRuns": { "nodes": rows } } })
         };
         Reply::json(200, &json!({ "data": { "nodes": ids.iter().map(node).collect::<Vec<_>>() } }))
     }
 
     fn job(name: &str, conclusion: &str, time: &str) -> Value {
-        json!({ "name": name, "status": "COMPLETED", "conclusion": conclusion, "startedAt": time, "completedAt": time })
+        json!({ "name": name, "status": "COMPLETED", "conclusion": conclusion, "startedAt": time,
+            "completedAt": time })
     }
 
     const NOON: &str = "Thu, 01 Jan 2026 12:00:00 GMT";
 
     #[tokio::test]
-    async fn a_run_does_not_stand_in_its_own_way_nor_do_those_that_wait_behind_it_or_belong_to_others()
-     {
+    async fn the_run_itself_later_runs_and_other_fleets_do_not_block_an_admission() {
         let (workflow, journal) = workflow(|sent| match sent.url.as_str() {
             url if url.ends_with("/graphql") => checks(sent, |_| json!([])),
             _ => page(

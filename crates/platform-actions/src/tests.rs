@@ -135,13 +135,17 @@ fn page(total: usize, runs: &[Value]) -> Reply {
 
 fn job(name: &str, conclusion: &str, from: &str, to: &str) -> Value {
     let time = |time| format!("2026-01-01T{time}Z");
-    json!({ "name": name, "status": "COMPLETED", "conclusion": conclusion, "startedAt": time(from), "completedAt": time(to) })
+    json!({ "name": name, "status": "COMPLETED", "conclusion": conclusion, "startedAt": time(from),
+        "completedAt": time(to) })
 }
 
 fn jobs(runs: &[(u64, Value)]) -> Reply {
     let nodes: Vec<Value> = runs
         .iter()
-        .map(|(id, rows)| json!({ "__typename": "WorkflowRun", "id": format!("WFR_{id}"), "checkSuite": { "checkRuns": { "nodes": rows } } }))
+        .map(|(id, rows)| {
+            json!({ "__typename": "WorkflowRun", "id": format!("WFR_{id}"),
+                "checkSuite": { "checkRuns": { "nodes": rows } } })
+        })
         .collect();
     Reply::json(200, &json!({ "data": { "nodes": nodes } }))
 }
@@ -171,7 +175,7 @@ async fn start(platform: &Actions, index: u32) -> anyhow::Result<Start> {
 const OVER: (&str, Option<&str>) = ("completed", Some("success"));
 
 #[tokio::test]
-async fn the_inventory_tells_live_finished_and_skipped_runs_apart_and_leaves_other_fleets_alone() {
+async fn the_inventory_distinguishes_live_finished_and_skipped_runs_of_its_own_fleet() {
     let runs = vec![
         run(9, "coord demo ui-builder-s0 g3 c1", ("pending", None), "11:50:00"),
         run(8, "Deploy \u{1b}[31mby hand", ("queued", None), "11:40:00"),
@@ -299,8 +303,9 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
     assert_eq!(body["ref"], "main");
     let inputs = &body["inputs"];
     let expected = json!({
-        "fleet": "demo", "slot": "ui-builder-s2", "role": "ui_builder", "generation": "1", "cycle": "18f-1",
-        "expires_at": inputs["expires_at"], "brief_ref": "briefs/ui_builder.md", "time_limit_minutes": "121",
+        "fleet": "demo", "slot": "ui-builder-s2", "role": "ui_builder", "generation": "1",
+        "cycle": "18f-1", "expires_at": inputs["expires_at"], "brief_ref": "briefs/ui_builder.md",
+        "time_limit_minutes": "121",
         "task_json": inputs["task_json"],
     });
     assert_eq!(*inputs, expected);
@@ -315,7 +320,8 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
     let expected = json!({
         "version": 1, "command": ["claude", "{brief}"], "prompt": "do it", "brief": "it",
         "env": { "MODEL": "large" }, "time_limit_s": 7201,
-        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30, "min_interval_s": 0 },
+        "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30,
+            "min_interval_s": 0 },
     });
     assert_eq!(input, expected);
 }

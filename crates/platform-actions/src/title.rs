@@ -240,12 +240,14 @@ mod tests {
         ) {
             let slot = slot(&role, index);
             let title = format!("coord demo {} g{generation} c18f0-1a", slot.name());
-            prop_assert_eq!(Title::read(&fleet(), &title), Title::Ours { slot, generation, item: None });
+            prop_assert_eq!(Title::read(&fleet(), &title),
+                Title::Ours { slot, generation, item: None });
         }
 
         #[test]
         fn what_travels_with_an_item_reads_back_and_a_title_that_was_cut_does_not(
-            id in ".{0,12}", attempt: u32, rest: [u32; 3], micros in 0u32.., seconds: u64, cut in 1usize..40,
+            id in ".{0,12}", attempt: u32, rest: [u32; 3], micros in 0u32.., seconds: u64,
+            cut in 1usize..40,
         ) {
             let [context_restarts, reworks, uncounted] = rest;
             let cost_usd = Usd::from_dollars(f64::from(micros) / 1e6);
@@ -253,7 +255,8 @@ mod tests {
             let item = item_title(&id, counts, seconds);
             let slot = Slot::of_item(&Group::parse("queue").expect("a valid name"), &id);
             let title = format!("coord demo {} g3 c18f0-1a{}", slot.name(), item.part());
-            prop_assert!(title.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{}", title);
+            prop_assert!(title.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{}",
+                title);
             let read = |text: &str| match Title::read(&fleet(), text) {
                 Title::Ours { item, .. } => item,
                 Title::OtherFleet | Title::Foreign => None,

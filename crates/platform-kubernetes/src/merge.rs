@@ -87,13 +87,15 @@ mod tests {
     #[test]
     fn containers_meet_by_name_mounts_by_path_and_volumes_replace_each_other() {
         let base = json!({
-            "containers": [{ "name": "agent", "tty": true, "volumeMounts": [{ "mountPath": "/a", "name": "x" }] }],
+            "containers": [{ "name": "agent", "tty": true,
+                "volumeMounts": [{ "mountPath": "/a", "name": "x" }] }],
             "volumes": [{ "name": "tmp", "emptyDir": {} }],
         });
         let top = json!({
             "containers": [
                 { "name": "proxy" },
-                { "name": "agent", "image": "i", "volumeMounts": [{ "mountPath": "/b", "name": "y" }] },
+                { "name": "agent", "image": "i",
+                    "volumeMounts": [{ "mountPath": "/b", "name": "y" }] },
             ],
             "volumes": [{ "name": "tmp", "ephemeral": {} }],
         });

@@ -98,8 +98,10 @@ fn cluster(settings: &KubernetesSettings, oddity: Oddity) -> (Kubernetes, Arc<Mu
 /// Two roles that share an image, one that has another, and one of which none is wanted.
 const ROLES: &str = "[[role]]\nkey = \"ui_builder\"\nbrief = \"brief.md\"\ncount = 2\n\
     [[role]]\nkey = \"tester\"\nbrief = \"brief.md\"\ncount = 1\n\
-    [[role]]\nkey = \"painter\"\nbrief = \"brief.md\"\ncount = 1\n[role.kubernetes]\nimage = \"example.com/gpu:1\"\n\
-    [[role]]\nkey = \"idle\"\nbrief = \"brief.md\"\ncount = 0\n[role.kubernetes]\nimage = \"example.com/idle:1\"\n";
+    [[role]]\nkey = \"painter\"\nbrief = \"brief.md\"\ncount = 1\n[role.kubernetes]\n\
+    image = \"example.com/gpu:1\"\n\
+    [[role]]\nkey = \"idle\"\nbrief = \"brief.md\"\ncount = 0\n[role.kubernetes]\n\
+    image = \"example.com/idle:1\"\n";
 
 /// What is found on a cluster with this oddity, `late` seconds after noon, and what was asked for
 /// it.
@@ -208,7 +210,8 @@ async fn more_rights_than_needed_are_a_warning() {
     assert_eq!(grade, Grade::Warn);
     assert_eq!(
         what,
-        "alice has more rights than are needed: patch jobs, update jobs, deletecollection jobs, delete pods"
+        "alice has more rights than are needed: patch jobs, update jobs, deletecollection jobs, \
+         delete pods"
     );
 }
 
@@ -283,7 +286,8 @@ async fn a_queue_needs_kueue() {
 }
 
 /// A roster that names one object of each kind.
-const NAMED: &str = "env_from = [\"keys\"]\nimage_pull_secrets = [\"registry\"]\nservice_account = \"agents\"\n\
+const NAMED: &str = "env_from = [\"keys\"]\nimage_pull_secrets = [\"registry\"]\n\
+    service_account = \"agents\"\n\
     priority_class = \"low\"\nruntime_class = \"gvisor\"";
 
 fn is_named(path: &str) -> bool {
@@ -311,7 +315,8 @@ async fn what_the_roster_names_and_the_cluster_does_not_have_is_found() {
             "no priority class named low (`priority_class` in the roster)",
         ]
     );
-    let good = "found what the roster names: Secret registry, service account agents, runtime class gvisor";
+    let good = "found what the roster names: Secret registry, service account agents, runtime \
+        class gvisor";
     assert!(findings.contains(&Finding::ok(good)), "{findings:#?}");
     assert!(!journal.iter().any(|request| request.contains("dryRun")), "{journal:?}");
 }
@@ -321,8 +326,8 @@ async fn what_these_credentials_may_not_read_is_not_checked_and_stands_in_the_wa
     let oddity: Oddity = |_, path, _| is_named(path).then(|| (403, refusal("forbidden")));
     let (findings, journal) = found(NAMED, oddity, 0).await;
     assert!(findings.iter().all(|finding| finding.grade == Grade::Ok), "{findings:#?}");
-    let line = "not checked, because these credentials may not read them: Secret keys, Secret registry, \
-                service account agents, priority class low, runtime class gvisor";
+    let line = "not checked, because these credentials may not read them: Secret keys, Secret \
+        registry, service account agents, priority class low, runtime class gvisor";
     assert!(findings.contains(&Finding::ok(line)), "{findings:#?}");
     assert!(journal.iter().any(|request| request.contains("dryRun")), "{journal:?}");
 }

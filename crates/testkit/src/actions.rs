@@ -25,7 +25,7 @@ pub use past::Past;
 pub use run::{Job, Run};
 pub use workflow::{SESSIONS, Workflow};
 
-/// What Actions is, in one repository.
+/// The state of Actions in one repository.
 #[derive(Debug, Clone, Default)]
 pub struct Actions {
     /// By file name.
@@ -34,13 +34,13 @@ pub struct Actions {
     pub runs: BTreeMap<u64, Run>,
     /// How the list of runs is served.
     pub index: Index,
-    /// What a server does with `return_run_details`.
+    /// How a server treats `return_run_details`.
     pub run_details: RunDetails,
     /// Whether concurrency groups do their work.
     pub groups: Groups,
     /// Where the logs are fetched from; without it no log is to be had.
     pub logs: Option<logs::Shelf>,
-    /// What must not have happened.
+    /// Violations so far.
     pub breaches: Vec<String>,
     /// The newest id, which is not given out again when its run is deleted.
     last_id: u64,
@@ -55,7 +55,7 @@ pub struct Index {
     pub cap: Option<usize>,
 }
 
-/// What a server does with `return_run_details`.
+/// How a server treats `return_run_details`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RunDetails {
     /// 200 with the run when it is true, else 204.

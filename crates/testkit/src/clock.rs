@@ -11,7 +11,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 pub struct Clock {
     /// When the world started.
     pub start: SystemTime,
-    /// What time it is.
+    /// The current time.
     pub now: fn() -> SystemTime,
 }
 

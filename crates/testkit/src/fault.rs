@@ -1,4 +1,4 @@
-//! What goes wrong, where, and in which order.
+//! Faults: their kinds, their routes and their order.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,10 +38,10 @@ pub enum Route {
     Any,
 }
 
-/// How one request goes wrong.
+/// The fault of one request.
 #[derive(Debug, Clone, Default)]
 pub struct Fault {
-    /// The request is carried out all the same.
+    /// The request is carried out despite the fault.
     pub applied: bool,
     /// Instead of the world's answer.
     pub reply: Option<Reply>,
@@ -52,7 +52,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Nothing goes wrong: a place in a script.
+    /// No fault: fills a place in a script.
     pub fn none() -> Self {
         Self { applied: true, ..Self::default() }
     }
@@ -111,7 +111,7 @@ impl Fault {
         Self { ending: Ending::Garbage(bytes), ..Self::default() }
     }
 
-    /// The request is carried out before it goes wrong: applied, but the reply is lost.
+    /// The request is carried out before the fault: applied, but the reply is lost.
     #[must_use]
     pub fn after_applying(self) -> Self {
         Self { applied: true, ..self }
@@ -159,7 +159,7 @@ fn epoch(seconds: i64) -> String {
     since.expect("the clock is past 1970").as_secs().to_string()
 }
 
-/// The script of what goes wrong on which routes.
+/// The faults to come, by route.
 #[derive(Debug)]
 pub struct Faults<R = Route, F = Fault> {
     once: Vec<(R, VecDeque<F>)>,
@@ -178,12 +178,12 @@ impl<R: PartialEq, F: Clone> Faults<R, F> {
         self.once.push((route, faults.into_iter().collect()));
     }
 
-    /// Every request of this route goes wrong.
+    /// Every request of this route gets this fault.
     pub fn always(&mut self, route: R, fault: F) {
         self.always.push((route, fault));
     }
 
-    /// What goes wrong with a request that belongs to all these routes.
+    /// The fault of a request that belongs to all these routes.
     pub fn take(&mut self, routes: &[R]) -> Option<F> {
         let scripted = self.once.iter_mut().filter(|(route, _)| routes.contains(route));
         let next = scripted.map(|(_, faults)| faults).find_map(VecDeque::pop_front);

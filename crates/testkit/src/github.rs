@@ -1,4 +1,4 @@
-//! GitHub over HTTP: routes a request, applies what is scripted for it, keeps the journal.
+//! GitHub over HTTP: routes a request, applies its scripted faults, keeps the journal.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -32,7 +32,7 @@ impl GitHub {
         Self { server, state }
     }
 
-    /// What belongs into the roster's `api_url`.
+    /// The roster's `api_url`.
     pub fn url(&self) -> String {
         self.server.url()
     }
@@ -47,7 +47,7 @@ impl GitHub {
         self.state().faults.script(route, faults);
     }
 
-    /// Every request of this route goes wrong.
+    /// Every request of this route gets this fault.
     pub fn always(&self, route: Route, fault: Fault) {
         self.state().faults.always(route, fault);
     }

@@ -63,7 +63,7 @@ pub fn lists_pulls(body: &Value) -> bool {
     )
 }
 
-/// The answer to a GraphQL request: status 200 whatever is wrong with it, as on GitHub.
+/// The answer to a GraphQL request: status 200 also with errors, as on GitHub.
 pub fn answer(state: &State, body: &Value) -> Reply {
     if let Some(refused) = lacking(state, body) {
         return Reply::json(200, &refused);

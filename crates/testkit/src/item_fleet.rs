@@ -29,7 +29,7 @@ use super::tasks::{TaskState, Tasks};
 pub struct ItemFleet {
     pub tasks: Tasks,
     pub dry_run: Cell<bool>,
-    /// What holds the roster, where nothing else does.
+    /// Keeps the roster's folder alive.
     _workplace: Option<Workplace>,
     roster: Roster,
     kubeconfig: String,

@@ -3,7 +3,7 @@
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// GraphQL that reads the list of pull requests.
@@ -30,7 +30,7 @@ pub struct Entry {
     pub headers: HeaderMap,
     /// Null where there was none.
     pub body: Value,
-    /// What the world answered; a later fault on the wire may have ruined it.
+    /// The world's answer, before faults on the wire.
     pub status: u16,
     pub reply: Value,
     /// The answer came from the script, not from the world.

@@ -1,4 +1,4 @@
-//! A Kubernetes API server over HTTP: routes a request, applies what is scripted for it, keeps the
+//! A Kubernetes API server over HTTP: routes a request, applies its scripted faults, keeps the
 //! journal.
 //!
 //! It answers as the real one does, down to the words, and plays the Job controller, the kubelet
@@ -37,7 +37,7 @@ pub mod witness;
 /// The token of a cluster administrator.
 pub const ADMINISTRATOR: &str = "administrators-token-of-the-world-09c2d1";
 
-/// Nothing that a test waits for takes this long; a machine under load may.
+/// The longest wait of a test, generous for a machine under load.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The fake API server; dropping it ends it.
@@ -83,7 +83,7 @@ impl Kubernetes {
         self.state().faults.script(route.into(), troubles.into_iter().map(Into::into));
     }
 
-    /// Every request of this route goes wrong.
+    /// Every request of this route gets this fault.
     pub fn always(&self, route: impl Into<Route>, trouble: impl Into<Trouble>) {
         self.state().faults.always(route.into(), trouble.into());
     }
@@ -103,7 +103,7 @@ impl Kubernetes {
         self.state().changes.push((route.into(), change));
     }
 
-    /// Carries out what was answered with a timeout, as the server does after the client has gone.
+    /// Carries out the writes that were answered with a timeout, as a server may do later.
     pub fn land(&self) {
         let mut cluster = self.state();
         for asked in std::mem::take(&mut cluster.late) {

@@ -52,7 +52,7 @@ read_request() {
   slot=$(printf '%s' "$request" | sed -n "s/^$pattern/\1-\2/p")
 }"#;
 
-/// A plugin's operations as shell text. `$HOME` is the workplace, and `$request` what was asked.
+/// A plugin's operations as shell text. `$HOME` is the workplace, and `$request` the request.
 #[derive(Debug, Clone)]
 pub struct Plugin {
     pub capabilities: String,

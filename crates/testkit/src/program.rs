@@ -93,7 +93,7 @@ impl Program {
     }
 }
 
-/// What a pipe brings until it ends.
+/// The bytes of a pipe, which a thread reads to its end.
 #[derive(Debug)]
 struct Collected {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -142,7 +142,7 @@ impl Running {
         self.child.id()
     }
 
-    /// What it has printed to stdout until now.
+    /// Its stdout so far.
     pub fn printed(&self) -> String {
         self.output.as_ref().map(|(stdout, _)| stdout.so_far()).unwrap_or_default()
     }
@@ -180,7 +180,7 @@ impl Drop for Running {
     }
 }
 
-/// What a run left.
+/// The output and exit code of a run.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// `None` after a signal.

@@ -64,7 +64,7 @@ pub struct Pull {
     pub reviews: Vec<Review>,
     /// All rows of the head, superseded ones included.
     pub checks: Vec<Check>,
-    /// What GitHub makes of all rows, where it is not what they add up to.
+    /// GitHub's own summary of all rows, where it differs from their sum.
     pub rollup_state: Option<String>,
     /// The rollup is null and comes with a FORBIDDEN error.
     pub rollup_error: bool,
@@ -126,7 +126,7 @@ impl Pull {
     }
 }
 
-/// Who did something; GraphQL gives a bot's login without `[bot]`.
+/// An account; GraphQL gives a bot's login without `[bot]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Author {
     pub login: String,
@@ -196,7 +196,7 @@ pub enum Check {
         app: String,
         #[serde(default = "ci")]
         workflow: Option<String>,
-        /// What started the workflow.
+        /// The event that started the workflow.
         #[serde(default = "pull_request")]
         event: String,
         /// Which run of the workflow, or which suite of an app without workflows.

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-/// What a server answers, and how.
+/// An answer, and how it is sent.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// The HTTP status.
@@ -33,9 +33,9 @@ pub struct Reply {
     pub body: Bytes,
     /// From the request to the first byte; `Duration::MAX` means no answer.
     pub delay: Duration,
-    /// What happens on the wire.
+    /// The fault on the wire.
     pub ending: Ending,
-    /// Nothing is sent before it opens.
+    /// The answer is sent when it opens.
     pub gate: Option<Gate>,
     /// Sent instead of the body: a text that grows.
     pub growing: Option<Box<Growing>>,
@@ -70,7 +70,7 @@ impl Gate {
     }
 }
 
-/// What happens to the bytes of an answer.
+/// A fault in the bytes of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Ending {
     /// All arrive.

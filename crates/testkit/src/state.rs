@@ -29,9 +29,9 @@ pub struct State {
     pub rate_limit_remaining: u64,
     /// The installation of a GitHub App, if there is one.
     pub installation: Option<u64>,
-    /// What goes wrong next.
+    /// The next faults.
     pub faults: Faults,
-    /// What changes when a request comes.
+    /// The next changes.
     pub changes: Changes,
     /// Which queries are too expensive.
     pub limits: Limits,
@@ -39,7 +39,7 @@ pub struct State {
     pub old_name: Option<String>,
     /// Fields that this server lacks, as an older one does.
     pub lacking: Vec<String>,
-    /// What happened.
+    /// All requests so far.
     pub journal: Vec<Entry>,
 }
 
@@ -51,10 +51,10 @@ pub struct Account {
     pub permission: Option<String>,
 }
 
-/// Something that happens to the world.
+/// A change of the world.
 pub type Change = Box<dyn FnOnce(&mut State) + Send>;
 
-/// What changes just before the next request of a route is answered.
+/// A change just before the next request of a route is answered.
 #[derive(Default)]
 pub struct Changes(pub Vec<(Route, Change)>);
 

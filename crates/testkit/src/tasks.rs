@@ -36,7 +36,7 @@ pub struct Task {
     pub since: u64,
 }
 
-/// How a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskState {
     Open,
@@ -66,7 +66,7 @@ impl Store {
         task.version += 1;
     }
 
-    /// How a task stands.
+    /// The state of a task.
     pub fn state(&self, id: &str) -> Option<TaskState> {
         self.tasks.get(id).map(|task| task.state)
     }

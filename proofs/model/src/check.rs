@@ -1,6 +1,6 @@
 //! Runs a search and prints what came out.
 
-#![allow(clippy::print_stdout)] // The traces are what it is for.
+#![allow(clippy::print_stdout)] // The suite prints traces.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -13,7 +13,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 #[derive(Debug)]
 pub struct Tally {
     events: &'static [&'static str],
-    /// Those that must happen.
+    /// The events that must happen.
     expected: Vec<&'static str>,
     counts: Vec<AtomicU64>,
 }
@@ -53,7 +53,7 @@ impl Tally {
     }
 }
 
-/// Searches all of it. Fails when a property does not hold somewhere, and when something never
+/// Searches the whole model. Fails when a property does not hold somewhere, and when an event never
 /// happened.
 pub fn prove<M>(name: &str, model: M)
 where

@@ -16,7 +16,7 @@ use action::{Action, Fate};
 use design::{Design, Group, Sight};
 use state::{Cycle, Dispatch, Fleet, Moment, Stage, State, Ticket, Wrong};
 
-/// What must happen in a search that is worth something.
+/// Events that must happen in a meaningful search.
 pub const EVENTS: &[&str] = &[
     "a session begins",
     "two cycles dispatch into one slot",
@@ -93,7 +93,7 @@ impl Model for Actions {
 }
 
 impl Actions {
-    /// What is shipped, with all that it promises.
+    /// The shipped design, with all properties.
     pub fn shipped(design: Design) -> Self {
         let property = || {
             vec![
@@ -149,7 +149,7 @@ impl Actions {
                 actions.push(Action::Cancel { run });
             }
             Stage::Admission => {
-                // What it cannot judge it turns away.
+                // It refuses a run that it cannot judge.
                 actions.push(Action::Admission { run, goes: false });
                 let goes = match self.design.sight {
                     Sight::Fresh => state.admits(self.design, run),

@@ -23,7 +23,7 @@ use crate::planning::{Clock, End};
 use action::Action;
 use source::{BOUND, Counting, Decision, Record, Standing, Store, decide};
 
-/// What was listed.
+/// The result of the list.
 #[derive(Debug, Clone, Copy)]
 pub enum Listed<V> {
     /// One of two lists.
@@ -34,7 +34,7 @@ pub enum Listed<V> {
 /// A class of platforms: how it lists, what a start does step by step, and what happens without a
 /// coordinator. A value of it is a design.
 pub trait Platform: Copy + Debug + Ord + Hash + Send + Sync + 'static {
-    /// What the platform keeps, requests on their way included.
+    /// The state of the platform, requests in flight included.
     type Machine: Clone + Debug + Eq + Hash + Send + Sync;
     /// What a cycle has read after its list.
     type View: Copy + Debug + Ord + Hash + Send + Sync;
@@ -43,22 +43,22 @@ pub trait Platform: Copy + Debug + Ord + Hash + Send + Sync + 'static {
     /// A step of a start, of the platform, or of time.
     type Step: Copy + Debug + Display + Eq + Send + Sync;
 
-    /// What may happen.
+    /// The possible events.
     const EVENTS: &'static [&'static str];
 
-    /// Those of them that must happen with this design.
+    /// The events that must happen with this design.
     fn expected(&self) -> Vec<&'static str> {
         Self::EVENTS.to_vec()
     }
     fn machine(&self) -> Self::Machine;
-    /// `partial` is what was listed first.
+    /// `partial` is the first part of the list.
     fn list(&self, machine: &Self::Machine, partial: Option<Self::View>) -> Listed<Self::View>;
     fn record(&self, view: &Self::View) -> Record;
     /// The starts that may follow from the plan; none where the platform waits.
     fn start(&self, machine: &Self::Machine, view: &Self::View, attempt: u8) -> Vec<Self::Task>;
-    /// What may come next in a start; the calm one first.
+    /// The possible next steps of a start, the undisturbed one first.
     fn proceed(&self, state: &State<Self>, task: Self::Task) -> Vec<Self::Step>;
-    /// What the platform, time or a person may do.
+    /// The possible steps of the platform, time or a person.
     fn environment(&self, state: &State<Self>) -> Vec<Self::Step>;
     /// `cycle` is the one whose start it is.
     fn act(&self, state: &mut State<Self>, cycle: Option<usize>, step: Self::Step, tally: &Tally);
@@ -71,7 +71,7 @@ pub trait Platform: Copy + Debug + Ord + Hash + Send + Sync + 'static {
     fn ghosts(machine: &mut Self::Machine) -> impl Iterator<Item = &mut Ghost>;
 }
 
-/// What happened since a plan was made. Only the model has it, `is_changed` apart.
+/// The events since a plan was made. Only the model has it, `is_changed` apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ghost {
     /// A session began since the list.
@@ -98,7 +98,7 @@ pub enum Cycle<P: Platform> {
     Over,
 }
 
-/// What is promised not to happen, beside two live sessions.
+/// Violations other than two live sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Wrong {
     /// A session began, and another one had begun since its plan's list.
@@ -127,11 +127,11 @@ pub struct State<P: Platform> {
     pub openings: u8,
     /// Writes that are applied twice.
     pub faults: u8,
-    /// What should not have happened, and did.
+    /// The violation that happened.
     pub wrongs: BTreeSet<Wrong>,
 }
 
-/// What a cycle reads first.
+/// The first read of a cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
     /// Shipped.
@@ -235,7 +235,7 @@ impl<P: Platform> Model for Items<P> {
 }
 
 impl<P: Platform> Items<P> {
-    /// What is shipped, with all that it promises.
+    /// The shipped design, with all properties.
     pub fn shipped(design: P, world: World) -> Self {
         let property: fn() -> Vec<Property<Self>> = || {
             vec![
@@ -295,8 +295,7 @@ impl<P: Platform> Items<P> {
         Action::List { cycle, seen }
     }
 
-    /// What the cycle may decide: by a clock that has passed every backoff, and by one that has
-    /// not.
+    /// The cycle's possible decisions: by a clock after every backoff, and by one before.
     fn plans(
         &self,
         state: &State<P>,

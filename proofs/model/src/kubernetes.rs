@@ -18,7 +18,7 @@ use cycle::{Cycle, Fate, Holder, Look, Task};
 use design::{Design, Lists, Naming};
 use state::State;
 
-/// What must happen in a search that is worth something.
+/// Events that must happen in a meaningful search.
 pub const EVENTS: &[&str] = &[
     "a free slot is filled",
     "an ended session is replaced",
@@ -101,7 +101,7 @@ impl Model for Kubernetes {
 }
 
 impl Kubernetes {
-    /// What is shipped, with all that it promises.
+    /// The shipped design, with all properties.
     pub fn shipped(design: Design) -> Self {
         let property = || {
             vec![
@@ -114,7 +114,7 @@ impl Kubernetes {
         Self { design, symmetry: true, property, tally: Tally::of(EVENTS) }
     }
 
-    /// Another design, and what it does not keep.
+    /// Another design, and the property that it must break.
     pub fn mutant(design: Design, property: fn() -> Vec<Property<Self>>) -> Self {
         Self { design, symmetry: false, property, tally: Tally::of(EVENTS) }
     }
@@ -154,7 +154,7 @@ impl Kubernetes {
         }
     }
 
-    /// What happens without any coordinator.
+    /// The events without any coordinator.
     fn platform(&self, state: &State, actions: &mut Vec<Action>) {
         for (slot, place) in (0..).zip(&state.cluster.slots) {
             for (job, one) in place.jobs.iter().enumerate() {

@@ -17,7 +17,7 @@ use design::{Design, Unlink};
 use run::{Agent, Child, Coordinator, Run, Shim};
 use state::{Record, State};
 
-/// What must happen in a search that is worth something.
+/// Events that must happen in a meaningful search.
 pub const EVENTS: &[&str] = &[
     "a slot is filled",
     "an ended session is succeeded by another",
@@ -85,7 +85,7 @@ impl Model for Lock {
 }
 
 impl Lock {
-    /// What is shipped, with all that it promises.
+    /// The shipped design, with all properties.
     pub fn shipped(design: Design) -> Self {
         let property = || vec![one_live_session(), recovery::property()];
         Self { design, symmetry: true, property, tally: Tally::of(EVENTS) }

@@ -3,7 +3,7 @@
 //!
 //! Every cycle of a model calls the shipped `plan` and `backoff::hold`, and goes through the steps
 //! of its platform's `start`. Designs that look right and are not stay as mutants: each must be
-//! refuted, with its shortest counterexample. What is modelled and what is not: `README.md` beside
+//! refuted, with its shortest counterexample. The limits of the models: `README.md` beside
 //! this file. Runs by name alone: `bash .ci/suites/model.sh`.
 
 #![allow(unreachable_pub)] // Nothing is public here but within this crate.

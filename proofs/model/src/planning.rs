@@ -34,7 +34,7 @@ pub enum End {
     Failed,
 }
 
-/// What a list shows of one slot.
+/// One slot in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Seen {
     Nothing,
@@ -42,7 +42,7 @@ pub enum Seen {
     Ended(End),
 }
 
-/// What a list shows: each slot, or nothing at all because it failed.
+/// A list: each slot, or `None` where it failed.
 pub type View = Option<[Seen; MAX_SLOTS]>;
 
 /// A cycle's clock, beside that of the records: no two cycles need agree.
@@ -56,7 +56,7 @@ pub enum Clock {
     Behind,
 }
 
-/// What may differ from cycle to cycle: the roster and the clock.
+/// The differences between cycles: the roster and the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     pub count: u8,
@@ -216,7 +216,7 @@ fn ended_at() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000)
 }
 
-/// What a cycle's clock shows.
+/// A cycle's clock.
 pub fn now(clock: Clock) -> SystemTime {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     match clock {

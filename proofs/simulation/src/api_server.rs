@@ -124,7 +124,7 @@ fn is_item(job: &Value) -> bool {
     !job["metadata"]["annotations"]["coordinator.dev/item"].is_null()
 }
 
-/// What a page of Jobs shows.
+/// The facts in a page of Jobs.
 fn jobs(asked: &Asked, reply: &Reply) -> Option<JobPage> {
     if !matches!(asked.call, Call::ListJobs | Call::MoreJobs) || reply.status != 200 {
         return None;
@@ -147,7 +147,7 @@ fn write_last(scene: &mut Scene, name: &str) {
     scene.cluster.run_all();
 }
 
-/// What a server that does not keep its promises does first.
+/// Applies the mutants of the API server to a request.
 fn break_in(scene: &mut Scene, asked: &mut Asked) {
     match (scene.mutant, asked.call) {
         (Some(Mutant::ForgetsLedger), Call::WriteLedger) => {

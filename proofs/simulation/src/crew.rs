@@ -54,7 +54,7 @@ struct Member {
     thaw: Option<Pin<Box<Sleep>>>,
 }
 
-/// Whether a coordinator has something to do.
+/// Whether a coordinator can be polled.
 #[derive(Default)]
 struct Flag {
     woken: AtomicBool,

@@ -12,7 +12,7 @@ use testkit::{Check, Pull, Review};
 /// Labels that the rosters of the simulation block.
 const BLOCKED: [&str; 3] = ["do-not-merge", "hold", "wip"];
 
-/// What the merge policies of a simulation differ in.
+/// The differences between the merge policies of a simulation.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the roster")]
 pub(crate) struct Rules {

@@ -1,4 +1,4 @@
-//! What happens to the world by itself: sessions end, quotas are set, and what `pulls.rs` has.
+//! Events without the program: sessions end, quotas are set, and those of `pulls.rs`.
 
 use crate::scene::{Mutant, Scene};
 use crate::table::Place;
@@ -6,7 +6,7 @@ use crate::{protection, pulls, queue};
 use testkit::kubernetes::cluster::Nodes;
 use testkit::kubernetes::witness::{has_condition, is_live_job};
 
-/// One thing happens; mostly something.
+/// One random event, or none.
 pub(crate) fn happen(scene: &mut Scene) {
     let has_items = scene.items.is_some();
     let name = if has_items && scene.dice.percent(30) {
@@ -142,7 +142,7 @@ fn to_the_cluster(scene: &mut Scene) -> &'static str {
     }
 }
 
-/// Nothing keeps the program from its work any more, and nothing else happens.
+/// Ends all faults and obstacles, so that the program can finish its work.
 pub(crate) fn calm_down(scene: &mut Scene) {
     scene.fault_rate = 0;
     scene.remember();

@@ -9,7 +9,7 @@ use crate::table::Place;
 use testkit::Reply;
 use testkit::kubernetes::status;
 
-/// What a request is for, as far as its fate depends on it.
+/// The purpose of a request, as far as its fate depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The first page of a list.
@@ -28,12 +28,12 @@ pub(crate) enum Purpose {
     Merge,
 }
 
-/// What comes back.
+/// The answer that the client gets.
 #[derive(Debug, Clone)]
 pub(crate) enum Ending {
     /// The server's answer.
     Whole,
-    /// Nothing, ever.
+    /// No answer at all.
     Silence,
     /// The connection breaks.
     Reset,
@@ -78,7 +78,7 @@ pub(crate) struct Fate {
 }
 
 impl Fate {
-    /// Nothing goes wrong.
+    /// No fault.
     fn good(dice: &mut Dice) -> Self {
         let there = dice.millis(1, 80);
         let back = dice.millis(1, 80);

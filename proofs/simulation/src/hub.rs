@@ -171,7 +171,7 @@ fn merge(
     Answered { reply, facts }
 }
 
-/// What a GitHub that merges twice does first.
+/// Reopens the pull request, for a GitHub that merges twice.
 fn reopen(scene: &mut Scene, number: u64, twist: Twist) {
     let forgets = match scene.mutant {
         Some(Mutant::MergesTwice) => true,

@@ -48,12 +48,12 @@ pub(crate) struct Watched {
     last_call: Option<(u64, Instant)>,
     rate_limited: bool,
     pub(crate) merged: BTreeSet<u64>,
-    /// What coordinators had removed when it began, by slot the newest generation.
+    /// The newest generation of each slot that coordinators had removed when it began.
     removed: BTreeMap<String, u64>,
     /// Sessions whose creation it requested.
     pub(crate) requested: BTreeSet<String>,
     pub(crate) writes: u32,
-    /// Its requests, by what they are for.
+    /// Its requests, by their purpose.
     pub(crate) sent: BTreeMap<(Place, &'static str), u64>,
     /// Live Jobs in the pages of the list that it reads.
     paged: u32,
@@ -61,7 +61,7 @@ pub(crate) struct Watched {
     pub(crate) listed: Option<u32>,
 }
 
-/// What a coordinator's cycle is bound by.
+/// The limits of a coordinator's cycle.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     pub(crate) rules: Rules,

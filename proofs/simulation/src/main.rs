@@ -1,5 +1,5 @@
 //! Whole cycles of the real program in virtual time, against a world in which everything goes
-//! wrong. README.md beside this folder describes what is simulated, and how to run it.
+//! wrong. README.md beside this folder describes the world, and how to run it.
 
 mod api_server;
 mod crew;
@@ -51,7 +51,7 @@ fn survive(seed: u64, shown: bool) -> Outcome {
     })
 }
 
-/// What the threads have found so far.
+/// The results of the threads so far.
 #[derive(Default)]
 struct Findings {
     counts: Counts,

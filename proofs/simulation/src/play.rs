@@ -1,4 +1,4 @@
-//! One seed: hours of trouble, then calm, in which everything must come right.
+//! One seed: hours of faults, then calm, in which the fleet must recover.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
     /// Of all that happened, in its order.
     pub(crate) hash: u64,
     pub(crate) counts: Counts,
-    /// What must not have happened.
+    /// The violations.
     pub(crate) violations: Vec<String>,
 }
 
@@ -187,7 +187,7 @@ async fn idle(scene: &Shared, roster: &Roster, plan: Plan) {
     }
 }
 
-/// What should be there, and is not.
+/// The missing sessions, items and merges.
 fn lacks(scene: &mut Scene, roster: &Roster) -> Vec<String> {
     let (mut live, mut live_names) = (BTreeMap::<String, u32>::new(), BTreeSet::new());
     let mut of_items = 0;

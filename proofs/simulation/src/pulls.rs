@@ -285,7 +285,7 @@ pub(crate) fn fresh(number: u64, dice: &mut Dice) -> Pull {
     pull
 }
 
-/// Who commits: mostly the author, at times a reviewer, and once in a while an address without an
+/// The committer: mostly the author, at times a reviewer, and once in a while an address without an
 /// account.
 fn maker(dice: &mut Dice) -> Maker {
     match *dice.pick(&["agent-a", "agent-a", "agent-a", "alice", "bob", ""]) {

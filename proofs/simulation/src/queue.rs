@@ -184,7 +184,7 @@ fn open(scene: &mut Scene, id: &str) {
     task.version += 1;
 }
 
-/// Something happens to an item.
+/// One random event of an item.
 pub(crate) fn happen(scene: &mut Scene) -> Option<&'static str> {
     let items = scene.items.as_mut()?;
     items.remember();
@@ -246,7 +246,7 @@ pub(crate) fn inspect(scene: &mut Scene) {
     }
 }
 
-/// What one coordinator reads and writes.
+/// The store as one coordinator reads and writes it.
 pub(crate) struct Queue {
     scene: Shared,
     tasks: Tasks,

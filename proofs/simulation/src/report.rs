@@ -119,7 +119,8 @@ fn of_merges(scene: &Scene, watched: &Watched, merge: &MergeReport) -> Vec<Strin
     claims
 }
 
-/// What its own calls have merged must be reported as merged, perhaps merged, or not mergeable.
+/// Pull requests that its own calls have merged must be reported as merged, perhaps merged, or not
+/// mergeable.
 fn of_what_it_merged(scene: &Scene, who: usize, merge: &MergeReport) -> Vec<String> {
     let skipped = merge.skipped.iter().chain(&merge.failed);
     let wrong = skipped.filter(|skip| {

@@ -117,7 +117,7 @@ pub(crate) fn generous(roster: &Roster) -> Roster {
     roster
 }
 
-/// What binds a cycle by this roster.
+/// The limits of a cycle by this roster.
 pub(crate) fn bounds(roster: &Roster, dry_run: bool) -> Bounds {
     let names = |role: &Role| {
         role.wants().map(|want| want.slot.session_name(&roster.fleet)).collect::<Vec<_>>()

@@ -23,13 +23,13 @@ const MEMORY: usize = 6;
 /// roster: the simulation must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// The API server deletes by name, whatever the uid.
+    /// The API server deletes by name and ignores the uid.
     IgnoresUid,
     /// The API server answers that it wrote the ledger, and did not.
     ForgetsLedger,
     /// The API server creates a Job though its name is taken.
     IgnoresTakenNames,
-    /// GitHub merges whatever the head is at that moment.
+    /// GitHub merges the present head and ignores `sha`.
     IgnoresSha,
     /// GitHub merges a merged pull request a second time.
     MergesTwice,
@@ -45,7 +45,7 @@ pub(crate) enum Mutant {
     NeverDecides,
     /// The cap is one session lower than in the roster.
     LowersCap,
-    /// A register is replaced whatever its version is, and created where it is there.
+    /// A register is replaced at any version, also by a creation.
     ComparesNothing,
     /// A register is written when the Job is there, and not before.
     WritesRegisterLast,
@@ -53,7 +53,7 @@ pub(crate) enum Mutant {
     IgnoresPermits,
     /// The source counts the attempts at an item by what the list shows.
     RecountsAttempts,
-    /// The source is read before the sessions, and a register replaced whatever its version is.
+    /// The source is read before the sessions, and a register replaced at any version.
     ReadsSourcesFirst,
     /// An effect decided on one version of an item is written over any other.
     WritesStaleEffects,
@@ -136,7 +136,7 @@ impl Scene {
         }
     }
 
-    /// Something happened that must not.
+    /// Records a violation.
     pub(crate) fn violate(&mut self, what: &dyn Display) {
         self.note(&format_args!("VIOLATION: {what}"));
         self.violations.push(format!("at {} s: {what}", time::seconds()));

@@ -58,7 +58,7 @@ impl Counts {
         self.faults.iter().map(row).collect()
     }
 
-    /// What else happened.
+    /// The other counts.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.totals.iter().map(|(name, times)| format!("{name}: {times}")).collect()
     }

@@ -23,7 +23,7 @@ const TERMINATION: Duration = Duration::from_secs(330);
 /// The cycle reads the server's clock a little later than this.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
-/// The requests of a cycle, by what they are for.
+/// The requests of a cycle, by their purpose.
 pub(crate) type Sent = BTreeMap<(Place, &'static str), u64>;
 
 /// The most requests that a cycle by these rules sends to the world as it is.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What strangers call their pull requests.
+/// Hostile titles of pull requests.
 pub(crate) const UNKIND: [&str; 20] = [
     "wip: not yet",
     "[WIP] not yet",

@@ -27,7 +27,7 @@ type Chunks = Iter<std::vec::IntoIter<Result<Frame<Bytes>, io::Error>>>;
 /// The body of an answer, as it arrives.
 pub(crate) type Arriving = StreamBody<Chunks>;
 
-/// What a server makes of a request.
+/// A server's answer, with the facts in it.
 pub(crate) struct Answered {
     pub(crate) reply: Reply,
     pub(crate) facts: Facts,

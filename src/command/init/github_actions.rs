@@ -126,7 +126,8 @@ mod tests {
             "\nkind = \"github-actions\"",
             "\n[platform.github-actions]\nref = \"main\"",
             "\n[repository]\nname = \"owner/repo\"",
-            "\n[merge]\nmin_approvals = 1\nprotected_paths = [\".github/*\", \"roster.toml\", \"briefs/*\"]",
+            "\n[merge]\nmin_approvals = 1\n\
+             protected_paths = [\".github/*\", \"roster.toml\", \"briefs/*\"]",
         ] {
             assert_eq!(roster.matches(part).count(), 1, "{part}\n{roster}");
         }

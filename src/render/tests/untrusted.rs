@@ -81,7 +81,8 @@ proptest! {
     #[test]
     fn no_text_brings_a_control_character_to_any_output(text in hostile(), width in 1..200_usize) {
         let report = filled_with(&text);
-        let plain = text_on(&report, Screen { color: false, width: Some(width) }, &Secrets::default());
+        let screen = |color| Screen { color, width: Some(width) };
+        let plain = text_on(&report, screen(false), &Secrets::default());
         let outputs = [
             plain.clone(),
             text_on(&report, Screen::PLAIN, &Secrets::default()),
@@ -93,7 +94,7 @@ proptest! {
             prop_assert!(!output.contains(is_control), "{output:?}");
             prop_assert!(!output.contains('\u{202e}'), "{output:?}");
         }
-        let colored = text_on(&report, Screen { color: true, width: Some(width) }, &Secrets::default());
+        let colored = text_on(&report, screen(true), &Secrets::default());
         let palette = ["\u{1b}[0m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
         let stripped = palette.iter().fold(colored, |text, code| text.replace(code, ""));
         prop_assert_eq!(stripped, plain);
@@ -102,20 +103,24 @@ proptest! {
     #[test]
     fn no_text_changes_how_many_lines_a_report_has(text in hostile()) {
         let (hostile, tame) = (filled_with(&text), filled_with("tame"));
-        prop_assert_eq!(metrics::report(&hostile, &Secrets::default()).lines().count(), metrics::report(&tame, &Secrets::default()).lines().count());
-        prop_assert_eq!(markdown::report(&hostile, &UTC, &Secrets::default()).lines().count(), markdown::report(&tame, &UTC, &Secrets::default()).lines().count());
+        prop_assert_eq!(metrics::report(&hostile, &Secrets::default()).lines().count(),
+            metrics::report(&tame, &Secrets::default()).lines().count());
+        prop_assert_eq!(markdown::report(&hostile, &UTC, &Secrets::default()).lines().count(),
+            markdown::report(&tame, &UTC, &Secrets::default()).lines().count());
     }
 
     #[test]
     fn no_text_changes_the_structure_of_the_markdown(text in hostile()) {
-        let (hostile, tame) = (markdown::report(&filled_with(&text), &UTC, &Secrets::default()), markdown::report(&filled_with("tame"), &UTC, &Secrets::default()));
+        let (hostile, tame) = (markdown::report(&filled_with(&text), &UTC, &Secrets::default()),
+            markdown::report(&filled_with("tame"), &UTC, &Secrets::default()));
         prop_assert_eq!(structure(&hostile), structure(&tame), "{}", hostile);
     }
 
     #[test]
     fn escaped_text_has_no_sign_that_markdown_html_or_github_read(text in hostile()) {
         let escaped = markdown::escaped(&text);
-        prop_assert!(!escaped.contains(['<', '>', '|', '`', '\\', '*', '_', '[', ']', '@', '$', '~', '"']), "{escaped}");
+        prop_assert!(!escaped.contains(['<', '>', '|', '`', '\\', '*', '_', '[', ']', '@', '$',
+            '~', '"']), "{escaped}");
         prop_assert!(!escaped.contains("://") && !escaped.contains("www."), "{escaped}");
     }
 

@@ -314,8 +314,9 @@ async fn what_was_answered_stays_when_the_step_is_dropped() {
     let (mut body, requests) = (HealthReport::default(), Cell::new(0));
     let client = Client::new().expect("a client");
     tokio::select! {
-        () = run(&mut body, &client, &endpoints,
-            &requests) => panic!("the slow endpoint cannot have answered"),
+        () = run(&mut body, &client, &endpoints, &requests) => {
+            panic!("the slow endpoint cannot have answered")
+        }
         note = hung_up.recv() => assert!(note.is_some()),
     }
     let names: Vec<_> = body.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();

@@ -395,7 +395,7 @@ async fn jump(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_more_than_five_seconds_ago_is_read_again_in_one_request_before_a_merge() {
+async fn data_older_than_five_seconds_is_read_again_in_one_query_before_a_merge() {
     let mut closed = fake::pull(2);
     closed["state"] = json!("CLOSED");
     let mut moved = fake::pull(3);

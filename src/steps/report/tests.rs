@@ -343,8 +343,7 @@ fn pull_requests_that_could_not_be_judged_are_degraded_and_broken_where_none_cou
         report.merge.body.unjudged = vec![limits()];
     });
     let reason = "2 of 2 pull requests could not be judged (#3 and 1 whose number is unknown): \
-        Resource limits for \
-                  this query exceeded.";
+        Resource limits for this query exceeded.";
     check(Status::Broken, &[reason], |report| {
         report.merge.body.open = 2;
         report.merge.body.unjudged = vec![limits(), unjudged(None, GapCause::TooLarge, "the same")];
@@ -491,15 +490,14 @@ fn a_machine_that_reaches_nothing_is_offline_and_advises_no_revert() {
             Contact::NotTried,
             vec![Some(Cause::Refused)],
             "offline: neither GitHub nor production can be reached; this machine seems to be \
-            offline",
+             offline",
         ),
         (
             out(Cause::Name),
             out(Cause::Unreachable),
             vec![Some(Cause::Name), Some(Cause::Unreachable)],
             "offline: neither GitHub nor the cluster nor any of 2 endpoints can be reached; this \
-            machine seems \
-             to be offline",
+             machine seems to be offline",
         ),
         (
             out(Cause::Name),
@@ -512,16 +510,14 @@ fn a_machine_that_reaches_nothing_is_offline_and_advises_no_revert() {
             Contact::NotTried,
             vec![Some(proxy())],
             "offline: neither GitHub nor production can be reached; the proxy p:3128 \
-            (HTTPS_PROXY) seems to be \
-             offline",
+             (HTTPS_PROXY) seems to be offline",
         ),
         (
             out(proxy()),
             Contact::NotTried,
             vec![Some(Cause::Name)],
             "offline: neither GitHub nor production can be reached; this machine or its proxy \
-            p:3128 \
-             (HTTPS_PROXY) seems to be offline",
+             p:3128 (HTTPS_PROXY) seems to be offline",
         ),
     ] {
         let report = unreached(github, cluster, &endpoints);

@@ -95,7 +95,7 @@ pub(super) fn trouble(fleet: &Fleet, dice: &mut Dice) {
     fleet.github.script(route, [fault]);
 }
 
-/// With all trouble over, the fleet is full within three cycles, and the fourth plans nothing.
+/// Without faults the fleet is full within three cycles, and the fourth plans nothing.
 fn settles(fleet: &Fleet, slots: u64) {
     {
         let mut state = fleet.github.state();

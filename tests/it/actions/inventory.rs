@@ -112,7 +112,7 @@ fn a_run_that_waits_too_long_is_stuck_and_one_that_waits_for_a_person_at_once() 
     assert_eq!(reasons, expected.iter().map(|(slot, reason)| (slot, reason)).collect::<Vec<_>>());
 }
 
-/// What the slot that had this session last comes to.
+/// A cycle after this past: the sessions that it spawned, and those that it held.
 fn after(past: Past<'_>) -> (Vec<String>, Vec<(String, String)>) {
     let fleet = Fleet::of(1);
     fleet.past(past);

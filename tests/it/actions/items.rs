@@ -145,7 +145,7 @@ impl Queue {
         (admission, step)
     }
 
-    /// GitHub carries out once more what it carried out before.
+    /// GitHub carries out a dispatch a second time.
     fn dispatched_again(&self, id: u64) -> u64 {
         self.fleet.actions(|actions, now| {
             let inputs = actions.run(id).inputs.clone();
@@ -279,7 +279,8 @@ async fn of_overlapping_cycles_one_gets_the_attempt_past_its_admission() {
     assert_eq!(admission, Admission::Skip, "{}", step.stdout);
     assert!(step.stdout.contains(&format!("/runs/{first}")), "{}", step.stdout);
     assert!(queue.fleet.queued().is_empty(), "the third one has made way for the second");
-    // What was cancelled while it waited has no jobs, as what ended a moment ago may have none yet.
+    // A run that was cancelled while it waited has no jobs; a run that has just ended may have none
+    // yet.
     queue.later(301);
     assert_eq!(started(&queue.cycle().await)[0].1, 2, "and one attempt is used up");
 }
@@ -499,7 +500,7 @@ const STEPS: usize = 60;
 /// Sessions that the seeds together must have seen.
 const MIN_SESSIONS: u32 = 20;
 
-/// What the admissions decided.
+/// The decisions of the admissions.
 #[derive(Debug, Default)]
 struct Admitted {
     /// The generation of the newest session of each slot.
@@ -529,7 +530,7 @@ async fn step(queue: &Queue, dice: &mut Dice, admitted: &mut Admitted) {
     let fleet = &queue.fleet;
     match dice.roll(13) {
         0..=2 => {
-            // Some of them are killed where they stand.
+            // Some of them are killed at once.
             let cycles = (0..=dice.roll(3)).map(|_| {
                 let patience =
                     [3, 10, 30, 60_000, 60_000][usize::try_from(dice.roll(5)).expect("small")];
@@ -581,7 +582,7 @@ async fn step(queue: &Queue, dice: &mut Dice, admitted: &mut Admitted) {
     queue.later(dice.pick(&[1, 1, 1, 1, 1, 5, 20, 70, 150, 2_000]).expect("there are some"));
 }
 
-/// With all trouble over, every open task has a session within three cycles, and the next one plans
+/// Without faults every open task has a session within three cycles, and the next one plans
 /// nothing.
 async fn settles(queue: &Queue, admitted: &mut Admitted) {
     {

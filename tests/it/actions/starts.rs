@@ -148,7 +148,7 @@ fn two_coordinators_that_dispatch_one_slot_at_once_get_one_session() {
     fleet.github.state().clock_offset += 600;
     fleet.actions(|actions, now| actions.end(runs[0].0, "success", now));
     assert_eq!(fleet.play(runs[1].0), Admission::Skip, "its ticket has expired");
-    // What was not admitted is not a session.
+    // A run without an admission is not a session.
     let next = fleet.run(&["sessions", "-o", "json"]).finished.json();
     assert_eq!(next["sessions"].as_array().map(Vec::len), Some(1), "{next:#}");
 }

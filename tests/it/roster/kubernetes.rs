@@ -22,7 +22,7 @@ fn load(roster: &str) -> KubernetesSettings {
     }
 }
 
-/// What runs the sessions of each role.
+/// The Kubernetes settings of each role.
 fn containers(roster: &str) -> BTreeMap<RoleKey, Container> {
     let container = |role: Role| Some((role.key, role.spec.container.clone()?));
     whole(roster).roles.into_iter().filter_map(container).collect()

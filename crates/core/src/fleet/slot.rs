@@ -320,7 +320,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_slot_reads_back_from_its_name(
-            role in "[a-z]([a-z0-9_]{0,26}[a-z0-9])?", index: u32, source in "[a-z][a-z0-9]{0,11}", id in ".*",
+            role in "[a-z]([a-z0-9_]{0,26}[a-z0-9])?", index: u32, source in "[a-z][a-z0-9]{0,11}",
+            id in ".*",
         ) {
             for slot in [slot(&role, index), item(&source, &id)] {
                 prop_assert_eq!(Slot::named(&slot.name()), Some(slot.clone()));

@@ -256,7 +256,8 @@ fn any_run() -> impl Strategy<Value = Run> {
 proptest! {
     #[test]
     fn overlapping_cycles_agree_until_when_a_slot_is_held(
-        history in prop::collection::vec(any_run(), 0..9), early in 0..20_000u64, later in 0..300u64,
+        history in prop::collection::vec(any_run(), 0..9), early in 0..20_000u64,
+        later in 0..300u64,
     ) {
         let first = hold("demo-dev-s0", &history, &SETTINGS, at(early));
         let second = hold("demo-dev-s0", &history, &SETTINGS, at(early + later));
@@ -277,7 +278,8 @@ proptest! {
         history in prop::collection::vec(any_run(), 1..9), moment in 0..20_000u64,
     ) {
         if let Some(held) = hold("demo-dev-s0", &history, &SETTINGS, at(moment)) {
-            let left = held.until.expect("a time").duration_since(at(moment)).expect("in the future");
+            let until = held.until.expect("a time");
+            let left = until.duration_since(at(moment)).expect("in the future");
             prop_assert!(left <= SETTINGS.backoff_cap.mul_f64(1.1));
         }
     }

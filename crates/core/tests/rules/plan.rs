@@ -370,7 +370,8 @@ proptest! {
         let mut seen = std::collections::BTreeSet::new();
         for order in &orders {
             let slot = order.target().slot;
-            let role = ROLES.iter().position(|role| *role == slot.group.as_str()).expect("a known role");
+            let role = ROLES.iter().position(|role| *role == slot.group.as_str());
+            let role = role.expect("a known role");
             prop_assert!(slot.index().expect("a role's slot") < world.counts[role]);
             prop_assert!(!world.is_live(role, slot.index().expect("a role's slot")));
             prop_assert!(seen.insert(slot.clone()), "{} twice", slot.name());
@@ -378,11 +379,12 @@ proptest! {
     }
 
     #[test]
-    fn a_second_plan_after_the_first_was_carried_out_starts_only_what_max_spawns_cut(world in world()) {
+    fn a_second_plan_starts_only_what_max_spawns_cut_from_the_first(world in world()) {
         let orders = plan(&fleet(), world.wants(), &world.inventory(), &world.policy, now());
         let after = world.after(&orders);
         let again = plan(&fleet(), after.wants(), &after.inventory(), &after.policy, now());
-        let cut = holds(&orders).iter().filter(|(_, reason)| *reason == HoldReason::MaxSpawns).count();
+        let holds = holds(&orders);
+        let cut = holds.iter().filter(|(_, reason)| *reason == HoldReason::MaxSpawns).count();
         prop_assert!(starts(&again).len() <= cut);
     }
 
@@ -391,8 +393,9 @@ proptest! {
         let orders = plan(&fleet(), world.wants(), &world.inventory(), &world.policy, now());
         for (role, &count) in world.counts.iter().enumerate() {
             let live = (0..8).filter(|&index| world.is_live(role, index)).count();
-            let said = orders.iter().filter(|order| order.target().slot.group.as_str() == ROLES[role]).count();
-            prop_assert_eq!(said, (count as usize).saturating_sub(live));
+            let is_of_role = |order: &&Order| order.target().slot.group.as_str() == ROLES[role];
+            let listed = orders.iter().filter(is_of_role).count();
+            prop_assert_eq!(listed, (count as usize).saturating_sub(live));
         }
     }
 
@@ -400,8 +403,10 @@ proptest! {
     fn no_slot_in_backoff_starts(world in world()) {
         let orders = plan(&fleet(), world.wants(), &world.inventory(), &world.policy, now());
         for order in &orders {
-            let role = ROLES.iter().position(|role| *role == order.target().slot.group.as_str()).expect("a known role");
-            if let (Order::Start(_), Some(kind)) = (order, world.slots.get(&(role, order.target().slot.index().expect("a role's slot")))) {
+            let slot = &order.target().slot;
+            let role = ROLES.iter().position(|role| *role == slot.group.as_str());
+            let key = (role.expect("a known role"), slot.index().expect("a role's slot"));
+            if let (Order::Start(_), Some(kind)) = (order, world.slots.get(&key)) {
                 prop_assert!(matches!(kind, Kind::FailedLongAgo(_)));
             }
         }

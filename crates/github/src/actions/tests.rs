@@ -27,8 +27,7 @@ fn at(text: &str) -> SystemTime {
 fn run(id: u64, status: &str, conclusion: Option<&str>) -> Value {
     json!({
         "id": id, "node_id": format!("WFR_{id}"), "display_title": "coord demo qa-s0 g1 c1",
-        "status": status,
-        "conclusion": conclusion, "created_at": "2026-01-01T00:00:00Z",
+        "status": status, "conclusion": conclusion, "created_at": "2026-01-01T00:00:00Z",
         "updated_at": "2026-01-01T01:00:00Z",
         "run_started_at": "2026-01-01T00:00:05Z",
         "html_url": format!("https://github.com/octo/demo/actions/runs/{id}"),
@@ -66,10 +65,8 @@ async fn runs_are_listed_without_a_filter_and_every_word_that_is_not_completed_i
     let journal = sent(&journal);
     assert_eq!(
         journal[0].url,
-        concat!(
-            "https://api.example.com/v3/repos/octo/demo/actions/workflows/agent-session.yml/",
-            "runs?per_page=100&page=1"
-        )
+        "https://api.example.com/v3/repos/octo/demo/actions/workflows/agent-session.yml/runs\
+         ?per_page=100&page=1"
     );
     assert_eq!(journal[0].authorization, format!("Bearer {TOKEN}"));
     let seen: Vec<_> = page.runs.iter().map(|run| (run.status, run.conclusion)).collect();
@@ -268,8 +265,8 @@ async fn the_jobs_of_many_runs_are_one_question_per_hundred_and_a_run_that_is_go
         let rows = json!([{ "name": "agent", "status": "COMPLETED", "conclusion": "CANCELLED",
             "startedAt": "2026-01-01T00:00:00Z", "completedAt": null }]);
         let node = |id| {
-            json!({ "__typename": "WorkflowRun", "id": id,
-            "checkSuite": { "checkRuns": { "nodes": rows } } })
+            let suite = json!({ "checkRuns": { "nodes": rows } });
+            json!({ "__typename": "WorkflowRun", "id": id, "checkSuite": suite })
         };
         let nodes = ids.into_iter().map(|id| if id == "WFR_5" { Value::Null } else { node(id) });
         let errors =

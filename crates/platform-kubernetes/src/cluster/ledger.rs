@@ -312,7 +312,7 @@ impl Ledger {
         map
     }
 
-    /// Removes ConfigMaps that are no longer read. A later cycle removes what stays.
+    /// Removes `ConfigMap`s that are no longer read. A later cycle removes what stays.
     async fn prune(&self, WriteContext { api, now, .. }: WriteContext<'_>, volumes: &[Volume]) {
         for expired in volume::expired(volumes, now) {
             let name = expired.written(&self.fleet);

@@ -144,7 +144,9 @@ fn a_template_adds_what_has_no_key_and_the_generated_job_wins() {
             "affinity": { "nodeAffinity": {} },
             "securityContext": { "runAsUser": 5000 },
             "containers": [
-                { "name": "agent", "env": [{ "name": "HOME", "value": "/home" }, { "name": "X", "value": "$(HOME)" }] },
+                { "name": "agent",
+                    "env": [{ "name": "HOME", "value": "/home" },
+                        { "name": "X", "value": "$(HOME)" }] },
                 { "name": "proxy", "image": "example.com/proxy:1" },
             ],
         } } },
@@ -230,7 +232,8 @@ fn ended(kind: &str, reason: &str) -> Value {
     json!({
         "startTime": "2027-01-15T08:00:01Z",
         "conditions": [{
-            "type": kind, "status": "True", "reason": reason, "lastTransitionTime": "2027-01-15T08:10:00Z",
+            "type": kind, "status": "True", "reason": reason,
+            "lastTransitionTime": "2027-01-15T08:10:00Z",
         }],
     })
 }
@@ -276,7 +279,8 @@ fn pod_of(job: &str, phase: &str, extra: &Value) -> Pods {
         "metadata": {
             "name": "p", "creationTimestamp": "2027-01-15T08:00:01Z",
             "labels": {
-                "batch.kubernetes.io/job-name": "demo-ui-builder-s2", "batch.kubernetes.io/controller-uid": job,
+                "batch.kubernetes.io/job-name": "demo-ui-builder-s2",
+                "batch.kubernetes.io/controller-uid": job,
             },
         },
         "status": { "phase": phase },
@@ -332,7 +336,8 @@ fn a_session_that_does_not_get_on_says_why() {
     };
     let waiting = json!({ "containerStatuses": [{
         "name": "agent", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
-        "state": { "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } },
+        "state": { "waiting": { "reason": "ImagePullBackOff",
+            "message": "Back-off pulling image" } },
     }] });
     let pending = job_with(&json!({ "active": 1, "startTime": "2027-01-15T08:00:00Z" }), "[]");
     assert_eq!(found(&pending, &pod("Pending", &waiting), 599), None);
@@ -391,7 +396,8 @@ fn events(of: &[(&str, &str, &str, &str)]) -> Events {
     let mut events = Events::default();
     for (uid, at, reason, message) in of {
         let event = json!({
-            "involvedObject": { "uid": uid }, "lastTimestamp": at, "reason": reason, "message": message,
+            "involvedObject": { "uid": uid }, "lastTimestamp": at, "reason": reason,
+            "message": message,
         });
         events.add(serde_json::from_value(event).expect("it is an event"));
     }
@@ -415,7 +421,8 @@ fn a_pod_that_runs_and_is_not_ready_is_named_as_such_with_its_conditions() {
         { "type": "ContainersReady", "status": "False", "reason": "ContainersNotReady",
           "message": "containers with unready status: [proxy]" },
         { "type": "Ready", "status": "False", "reason": "ContainersNotReady",
-          "message": "containers with unready status: [proxy]", "lastTransitionTime": "2027-01-15T08:30:00Z" },
+          "message": "containers with unready status: [proxy]",
+          "lastTransitionTime": "2027-01-15T08:30:00Z" },
     ]);
     let (reason, since, detail) = explained(&running_pod(&conditions, &json!({})), None);
     assert_eq!(reason, StuckReason::Pending);
@@ -452,7 +459,12 @@ fn a_node_that_went_away_shows_in_a_condition_without_a_reason_and_in_an_event()
 
 #[test]
 fn a_container_beside_the_agent_is_named_when_it_waits_and_when_it_outlives_the_agent() {
-    let container = |name: &str, state: &Value| json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+    let container = |name: &str, state: &Value| {
+        json!({
+            "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": state,
+        })
+    };
     let running = json!({ "running": { "startedAt": "2027-01-15T08:00:03Z" } });
     let crash = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 5m0s" } });
     let statuses =
@@ -494,7 +506,8 @@ fn events_explain_a_job_without_a_pod_and_a_pod_that_says_nothing() {
     }] });
     let mut pods = Pods::default();
     let pod = json!({
-        "metadata": { "name": "p", "uid": "p-1", "labels": { "batch.kubernetes.io/controller-uid": "u-9" } },
+        "metadata": { "name": "p", "uid": "p-1",
+            "labels": { "batch.kubernetes.io/controller-uid": "u-9" } },
         "status": { "phase": "Pending", "containerStatuses": creating["containerStatuses"] },
     });
     pods.add(vec![serde_json::from_value(pod).expect("it is a Pod")]);

@@ -303,8 +303,9 @@ mod tests {
         decide(&want, "demo-qa-s0", &record, last, now)
     }
 
-    const FAILED: &str = r#"[{"id":"old","slot":{"role":"qa","index":0},"generation":4,"state":"finished","outcome":"failure",
-        "exit_code":1,"started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:05Z"}]"#;
+    const FAILED: &str = r#"[{"id":"old","slot":{"role":"qa","index":0},"generation":4,
+        "state":"finished","outcome":"failure","exit_code":1,
+        "started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:05Z"}]"#;
 
     #[test]
     fn the_next_generation_follows_the_newest_session() {
@@ -318,8 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_follows_another_session_than_the_newest_is_superseded_before_the_plugin_is_asked()
-     {
+    fn a_start_that_does_not_follow_the_newest_session_is_superseded_without_a_request() {
         let later = "2026-01-01T01:00:00Z";
         for stale in [0, 3, 5] {
             let step = following(Follows::Generation(stale), FAILED, later);

@@ -187,9 +187,9 @@ mod tests {
     }
 
     fn session(role: &str, generation: u64, more: &str) -> String {
-        format!(
-            r#"{{"id":"{role}-{generation}","slot":{{"role":"{role}","index":0}},"generation":{generation},{more}}}"#
-        )
+        let slot = format!(r#"{{"role":"{role}","index":0}}"#);
+        let id = format!("{role}-{generation}");
+        format!(r#"{{"id":"{id}","slot":{slot},"generation":{generation},{more}}}"#)
     }
 
     fn only(listing: &Listing) -> &SlotRecord {
@@ -243,8 +243,9 @@ mod tests {
         assert!(listing(&session("Not A Role", 1, r#""state":"finished""#)).unmanaged.is_empty());
     }
 
-    const OF_ITEM: &str = r#"{"id":"a","slot":{"group":"issues","item":"7","name":"demo-issues-i7"},"generation":2,
-        "state":"STATE","outcome":"stopped","stopped_by":"alice",
+    const OF_ITEM: &str = r#"{"id":"a","slot":{"group":"issues","item":"7",
+        "name":"demo-issues-i7"},"generation":2,"state":"STATE",
+        "outcome":"stopped","stopped_by":"alice",
         "item":{"role":"builder","id":"7","attempt":2,"cost_usd":1.5}}"#;
 
     #[test]

@@ -16,7 +16,7 @@ pub enum Admission {
 }
 
 impl Actions {
-    /// A run of this workflow is made, by whatever event.
+    /// Creates a run of this workflow, for any event.
     pub fn trigger(
         &mut self,
         file: &str,

@@ -10,7 +10,7 @@ use crate::server::{Reply, Server};
 /// Where the logs are fetched from.
 #[derive(Debug, Clone)]
 pub struct Shelf {
-    /// What stands before a job's id.
+    /// The part of the path before a job's id.
     pub address: String,
 }
 
@@ -47,7 +47,7 @@ impl LogStore {
         Self { server, shelves }
     }
 
-    /// What GitHub points to.
+    /// The address that GitHub redirects to.
     pub fn shelf(&self) -> Shelf {
         Shelf { address: format!("{}/log/", self.server.url()) }
     }

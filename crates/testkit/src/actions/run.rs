@@ -98,7 +98,7 @@ impl Job {
         self.started_at = now;
     }
 
-    /// Over, whatever it was before; a job that never ran takes no time.
+    /// Ends the job from any state; a job that never ran takes no time.
     pub(super) fn end(&mut self, conclusion: &str, now: SystemTime) {
         if self.status != "in_progress" {
             self.started_at = now;

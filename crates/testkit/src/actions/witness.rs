@@ -20,7 +20,7 @@ impl Actions {
         }
     }
 
-    /// What must not have happened; the fake forgets it.
+    /// The violations so far; the fake forgets them.
     pub fn take_breaches(&mut self) -> Vec<String> {
         std::mem::take(&mut self.breaches)
     }

@@ -87,7 +87,7 @@ impl Workflow {
     }
 }
 
-/// A text with `${{ inputs.name }}` filled in; what is not given is empty, as in a workflow.
+/// A text with `${{ inputs.name }}` filled in; a missing input is empty, as in a workflow.
 pub fn expand(text: &str, inputs: &BTreeMap<String, String>) -> String {
     let mut parts = text.split("${{");
     let mut whole = parts.next().unwrap_or_default().to_owned();

@@ -14,7 +14,7 @@ use super::status::{self, Resource};
 use super::witness::{is_live_job, is_live_pod};
 use crate::server::{Growing, Reply};
 
-/// Carries a request out and answers it; a list shows what was remembered when it is to be `stale`.
+/// Carries a request out and answers it; a `stale` list shows the remembered state.
 pub fn answer(cluster: &mut Cluster, asked: &Asked, stale: bool) -> Reply {
     let user = match authenticate(cluster, asked) {
         Ok(user) => user,

@@ -16,7 +16,7 @@ use crate::pull::from_now;
 /// Where the fleet's Jobs are.
 pub const NAMESPACE: &str = "agents";
 
-/// Who the coordinator is.
+/// The coordinator's user name.
 pub const USER: &str = "system:serviceaccount:agents:coordinator";
 
 /// The user who may do everything.
@@ -25,13 +25,13 @@ pub const ADMIN: &str = "administrator";
 /// Everything, behind one lock.
 pub struct Cluster {
     pub namespaces: BTreeMap<String, Namespace>,
-    /// What the coordinator may do in [`NAMESPACE`]: verb and resource.
+    /// The coordinator's rights in [`NAMESPACE`]: verb and resource.
     pub rights: BTreeSet<(String, String)>,
     /// The user of each valid token.
     pub tokens: BTreeMap<String, &'static str>,
     /// Seconds by which the cluster's clock differs from this machine's.
     pub clock_offset: i64,
-    /// What becomes of the pod of a new Job.
+    /// The fate of a new Job's pod.
     pub nodes: Nodes,
     /// The kubelets start containers whose environment names keys that are not there.
     pub ignores_missing_keys: bool,
@@ -40,13 +40,13 @@ pub struct Cluster {
     pub faults: Faults<Route, Trouble>,
     pub changes: Vec<(Route, Change)>,
     pub journal: Vec<Asked>,
-    /// What must not happen, and did. A test that provokes it empties this.
+    /// The violations so far. A test that provokes one empties this.
     pub breaches: Vec<String>,
     /// Writes that were answered with a timeout and wait to be carried out.
     pub late: Vec<Asked>,
-    /// What a stale list shows.
+    /// The state that a stale list shows.
     pub memory: Option<BTreeMap<String, Namespace>>,
-    /// What is left of lists with further pages, by resource and resource version.
+    /// The further pages of lists, by resource and resource version.
     pub pages: BTreeMap<(Resource, u64), Vec<Value>>,
     /// Jobs of work items whose agent has started, in this order; a reader takes them.
     pub agents: Vec<Value>,
@@ -54,7 +54,7 @@ pub struct Cluster {
     pub revision: u64,
 }
 
-/// Something that happens to the cluster.
+/// A change of the cluster.
 pub type Change = Box<dyn FnOnce(&mut Cluster) + Send>;
 
 /// The objects of one namespace, by name, as the server stores them.
@@ -64,7 +64,7 @@ pub struct Namespace {
     pub pods: BTreeMap<String, Value>,
     pub config_maps: BTreeMap<String, Value>,
     pub events: BTreeMap<String, Value>,
-    /// What the pods have written, for as long as they may write.
+    /// The pods' logs, with a sender while a pod may still write.
     pub logs: BTreeMap<String, Log>,
     /// On `count/jobs.batch`.
     pub quota: Option<Quota>,
@@ -89,7 +89,7 @@ pub struct Quota {
     pub lags: bool,
 }
 
-/// What becomes of the pod of a new Job.
+/// The fate of a new Job's pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nodes {
     /// It runs at once.
@@ -169,12 +169,12 @@ impl Cluster {
         assert!(had, "the coordinator may not {verb} {resource} anyway");
     }
 
-    /// From now on stale lists show what is now.
+    /// From now on stale lists show the present state.
     pub fn remember(&mut self) {
         self.memory = Some(self.namespaces.clone());
     }
 
-    /// A quota on the number of Jobs that counts what is there.
+    /// A quota on the number of Jobs, with the present ones counted.
     pub fn limit_jobs(&mut self, hard: u64) {
         let namespace = self.namespace();
         let used = namespace.jobs.len() as u64;

@@ -64,14 +64,14 @@ fn generation(map: &Value) -> u64 {
     map["data"]["generation"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// A register that forgets what it let start.
+/// A write by which a register would forget a start.
 fn breach(before: Option<u64>, stored: &Value) -> Option<String> {
     let name = &stored["metadata"]["name"];
     let went_back = before.is_some_and(|before| generation(stored) < before);
     went_back.then(|| format!("the register {name} went back to generation {}", generation(stored)))
 }
 
-/// A DELETE by name, which may name the version that it is about.
+/// A DELETE by name, with or without a version as precondition.
 pub fn delete(cluster: &mut Cluster, asked: &Asked, target: &Target) -> Reply {
     let objects = cluster.namespaces.get_mut(&target.namespace);
     let found = objects.and_then(|objects| objects.config_maps.get(&target.name)).cloned();

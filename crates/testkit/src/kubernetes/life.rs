@@ -36,7 +36,7 @@ impl Cluster {
         }
     }
 
-    /// What the pod of the Job waits for: a key of a `ConfigMap`.
+    /// The key of a `ConfigMap` that the Job's pod waits for.
     pub fn missing_key(&mut self, name: &str) -> Option<String> {
         if self.ignores_missing_keys {
             return None;

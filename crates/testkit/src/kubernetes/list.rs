@@ -9,7 +9,7 @@ use super::request::{Asked, Target};
 use super::status::{self, Resource};
 use crate::server::Reply;
 
-/// Answers a list, from what was remembered when it is to be `stale`.
+/// Answers a list, from the remembered state when it is `stale`.
 pub fn answer(cluster: &mut Cluster, asked: &Asked, target: &Target, stale: bool) -> Reply {
     let found = match asked.parameter("continue") {
         "" => select(cluster, asked, target, stale).map(|items| (cluster.revision, items)),
@@ -70,7 +70,7 @@ fn page(
         }
     }
     for item in &mut items {
-        // Items of a typed list do not repeat what they are.
+        // Items of a typed list have no kind and version of their own.
         let fields = item.as_object_mut().expect("an object");
         fields.remove("kind");
         fields.remove("apiVersion");

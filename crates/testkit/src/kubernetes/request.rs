@@ -25,7 +25,7 @@ pub struct Asked {
     /// Null where there was none.
     pub body: Value,
     pub target: Option<Target>,
-    /// What was answered; a fault on the wire may have ruined it.
+    /// The world's answer, before faults on the wire.
     pub status: u16,
     pub reply: Value,
     /// The answer came from the script, not from the cluster.
@@ -126,7 +126,7 @@ impl Asked {
         }
     }
 
-    /// What the authorizer calls it.
+    /// The authorizer's name for it.
     pub fn verb(&self) -> &'static str {
         let one = self.target.as_ref().is_some_and(|target| !target.name.is_empty());
         match (&self.method, one) {

@@ -249,7 +249,7 @@ pub fn unavailable(retry_after: Option<u64>) -> Reply {
     }
 }
 
-/// 504: the server gave up waiting; the write may come to pass.
+/// 504: the server gave up waiting; the write may still be carried out.
 pub fn timeout() -> Reply {
     let message =
         "Timeout: request did not complete within requested timeout - context deadline exceeded";

@@ -1,9 +1,9 @@
-//! What goes wrong between the coordinator and the cluster, and on which requests.
+//! Faults between the coordinator and the cluster, by kind of request.
 
 use crate::fault::Fault;
 use crate::server::{Gate, Reply};
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     /// The list of Jobs, or its first page.
@@ -42,13 +42,13 @@ pub enum Call {
     Other,
 }
 
-/// Which requests a trouble is for.
+/// The requests that get a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     Any,
     /// All of this kind.
     Of(Call),
-    /// Those that name this object.
+    /// Requests that name this object.
     At(Call, String),
 }
 
@@ -64,10 +64,10 @@ impl From<(Call, &str)> for Route {
     }
 }
 
-/// How one request goes wrong.
+/// The fault of one request.
 #[derive(Debug, Clone)]
 pub enum Trouble {
-    /// As with any server.
+    /// A fault that any server has.
     Wire(Fault),
     /// Answered at once with 504, and carried out when [`super::Kubernetes::land`] is called.
     Late,
@@ -75,9 +75,9 @@ pub enum Trouble {
     Twice,
     /// Carried out at once, and answered when the gate opens.
     Held(Gate),
-    /// A list shows what [`super::cluster::Cluster::remember`] saw.
+    /// A list shows the state at the last [`super::cluster::Cluster::remember`].
     Stale,
-    /// A further page is not to be had any more.
+    /// A further page has expired.
     Expired,
 }
 

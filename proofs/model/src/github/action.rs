@@ -5,7 +5,7 @@ use std::fmt;
 use super::state::Dispatch;
 use crate::planning::End;
 
-/// What happens to a dispatch and its answer.
+/// The fate of a dispatch and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Answered,

@@ -1,4 +1,4 @@
-//! The shipped design, and those that it must not become.
+//! The shipped design, and unsafe variants.
 
 /// The workflow's `concurrency`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// What `crates/platform-actions/src/{start,admit}.rs` and
+    /// The design of `crates/platform-actions/src/{start,admit}.rs` and
     /// `deploy/github-actions/agent-session.yml`
     /// do.
     pub fn shipped(cycles: u8, faults: u8) -> Self {

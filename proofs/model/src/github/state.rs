@@ -12,7 +12,7 @@ pub enum Ticket {
     Expired,
 }
 
-/// What a dispatch carries.
+/// The inputs of a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dispatch {
     pub generation: u8,
@@ -88,7 +88,7 @@ pub enum Fleet {
     LongPaused,
 }
 
-/// What is promised not to happen, beside two live sessions.
+/// Violations other than two live sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Wrong {
     /// A dispatch ended a session.
@@ -111,7 +111,7 @@ pub struct State {
     pub past: Option<Past>,
     pub fleet: Fleet,
     pub faults: u8,
-    /// What should not have happened, and did.
+    /// The violation that happened.
     pub wrongs: BTreeSet<Wrong>,
 }
 
@@ -132,7 +132,7 @@ impl State {
         self.runs.iter().filter(|run| run.is_live()).count()
     }
 
-    /// What a list shows that is made now.
+    /// A fresh list.
     pub fn seen(&self) -> Seen {
         match self.past {
             _ if !self.runs.is_empty() => Seen::Live,

@@ -40,7 +40,7 @@ pub enum Action<P: Platform> {
     },
     /// The platform, or time.
     Platform(P::Step),
-    /// A person opens the item anew, whatever became of it.
+    /// A person opens the item anew, in any state.
     Open,
 }
 

@@ -23,7 +23,7 @@ pub enum Compare {
     Never,
 }
 
-/// What `since` is.
+/// The value of `since`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Since {
     /// When the newest run of the cycle's list was created. Shipped.
@@ -35,7 +35,7 @@ pub enum Since {
 /// Which lists an admission trusts. A list lags: it shows the state of some earlier time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sight {
-    /// Those that contain its own run. They contain every older run of the slot as well, and a run
+    /// Lists that contain its own run. They contain every older run of the slot as well, and a run
     /// that had not ended then still holds the group there. So they admit only what a fresh list
     /// admits. Shipped.
     WithOwnRun,
@@ -72,7 +72,7 @@ impl Actions {
     };
 }
 
-/// What a dispatch carries.
+/// The inputs of a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket {
     attempt: u8,
@@ -183,7 +183,7 @@ impl Hub {
             && self.runs.iter().all(|run| run.stage == Stage::Pending)
     }
 
-    /// What runs created before `since` were is of no account.
+    /// An admission ignores runs created before `since`.
     fn allows(&self, ticket: Ticket) -> bool {
         let newest = if self.begun > ticket.since { self.newest } else { ticket.follows };
         Follows::Generation(u64::from(ticket.follows)).allows(u64::from(newest))
@@ -263,7 +263,7 @@ impl Platform for Actions {
                     steps.push(Step::Cancel { run });
                 }
                 Stage::Admission => {
-                    // What it cannot judge it turns away.
+                    // It refuses a run that it cannot judge.
                     steps.extend([
                         Step::Admission { run, goes: false },
                         Step::AdmissionFails { run },

@@ -25,12 +25,12 @@ pub enum Lists {
 pub enum Compare {
     /// With the `resourceVersion` that was listed; the first is a POST. Shipped.
     ByVersion,
-    /// After a look at it, and whatever has become of it since.
+    /// After a look at it, without a comparison with its present version.
     Outside,
     Never,
 }
 
-/// What is written first.
+/// The first write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Order {
     /// Shipped.
@@ -38,7 +38,7 @@ pub enum Order {
     JobFirst,
 }
 
-/// What keeps a Job away that is created after its register moved on.
+/// The defence against a Job that is created after its register moved on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Guard {
     Nothing,
@@ -51,7 +51,7 @@ pub enum Guard {
     Pod,
 }
 
-/// What a register without a Job means.
+/// The meaning of a register without a Job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Missing {
     /// A start that died, while a Job of that generation would still be there; after the `ttl` a
@@ -144,7 +144,7 @@ pub struct Cluster {
 pub struct View {
     register: Option<Register>,
     job: Option<Job>,
-    /// Nothing wrote the register since it was listed.
+    /// The register has not changed since it was listed.
     is_current: bool,
     /// The Job that was listed is still there.
     is_there: bool,
@@ -162,7 +162,7 @@ pub struct Task {
     predecessor: Option<bool>,
 }
 
-/// What comes next.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Stage {
     Compare,

@@ -10,7 +10,7 @@ use super::{Cycle, Ghost, Listed, Platform, State};
 use crate::check::Tally;
 use crate::planning::End;
 
-/// What the slot's name is made of.
+/// The parts of the slot's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Naming {
     /// The item alone. Shipped.
@@ -50,9 +50,9 @@ const MAX_NAMES: usize = 2;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Machine {
     folders: [Folder; MAX_NAMES],
-    /// The item's newest finished session, whatever its slot.
+    /// The item's newest finished session, in any slot.
     last: Option<Ended>,
-    /// The item's newest session, whatever its slot.
+    /// The item's newest session, in any slot.
     newest: u8,
 }
 
@@ -95,7 +95,7 @@ pub struct Task {
     attempt: u8,
 }
 
-/// What comes next.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Stage {
     Compare,

@@ -20,7 +20,7 @@ use crate::planning::{self, Clock, End};
 /// Attempts of an item before a person must look at it.
 pub const BOUND: u8 = 2;
 
-/// How the item stands.
+/// The state of the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Standing {
     Open,
@@ -46,7 +46,7 @@ pub struct Ended {
     pub end: End,
 }
 
-/// What a list shows of the item's slot, as a `SlotRecord` has it.
+/// The item's slot in a list, as in a `SlotRecord`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Record {
     pub is_live: bool,
@@ -65,7 +65,7 @@ pub enum Counting {
     Recounted,
 }
 
-/// What the cycle is to do about the item.
+/// The cycle's decision about the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Decision {
     Start { attempt: u8 },

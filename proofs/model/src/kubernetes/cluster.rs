@@ -23,7 +23,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Job {
     pub uid: Uid,
-    /// What distinguishes its name from that of another Job of the slot.
+    /// The part of its name that differs from that of another Job of the slot.
     pub name: u8,
     pub phase: Phase,
     /// Its process runs.
@@ -62,7 +62,7 @@ pub enum Write {
     },
 }
 
-/// What the server answers to a write.
+/// The server's answer to a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Done,
@@ -132,7 +132,7 @@ impl Cluster {
         }
     }
 
-    /// What is in the ledger stays there, whatever becomes of the Job.
+    /// The ledger keeps its runs, also when the Job is gone.
     fn record(&mut self, slot: u8, uid: Uid) -> Answer {
         let place = &mut self.slots[usize::from(slot)];
         match place.jobs.iter_mut().find(|job| job.uid == uid) {

@@ -5,7 +5,7 @@ use super::cluster::{Answer, Phase, Place, Uid, Write};
 use super::design::{Blind, Design, Ledger, Naming, Removal};
 use crate::planning::{End, MAX_SLOTS, Seen, Starts};
 
-/// Who has a slot's name, as `Kubernetes::holder` finds it.
+/// The holder of a slot's name, as `Kubernetes::holder` finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Holder {
     None,
@@ -14,7 +14,7 @@ pub enum Holder {
     Ended { uid: Uid, end: End },
 }
 
-/// What a cycle has read of a slot.
+/// A slot as a cycle has read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Look {
     pub holder: Holder,
@@ -35,7 +35,7 @@ pub enum Task {
     LookAgain(Uid),
     /// POST.
     Create { name: u8 },
-    /// What follows only words the report: it writes nothing.
+    /// The start is over: no further write.
     #[default]
     Over,
 }
@@ -45,14 +45,14 @@ pub enum Task {
 pub enum Cycle {
     /// It will begin, some time.
     Waiting,
-    /// The list that it will get is made already.
+    /// The answer to its list is fixed already.
     Promised([Look; MAX_SLOTS]),
     /// Starts of different slots are under way at once.
     Working([Task; MAX_SLOTS]),
     Over,
 }
 
-/// What happens to a request and its answer.
+/// The fate of a request and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Answered,

@@ -1,13 +1,13 @@
-//! The shipped design, and those that it must not become.
+//! The shipped design, and unsafe variants.
 
-/// What a Job's name is made of.
+/// The parts of a Job's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
     /// Of the slot alone. Shipped.
     Slot,
     /// Of slot and generation.
     Generation,
-    /// Something new each time, so that no creation is ever refused.
+    /// A new name each time, so that no creation is ever refused.
     Unique,
 }
 
@@ -16,9 +16,9 @@ pub enum Naming {
 pub enum Removal {
     /// By its uid, pods included. Shipped.
     ByUid,
-    /// Whatever has the name, pods included.
+    /// Any Job with the name, pods included.
     ByName,
-    /// Whatever has the name; its pods stay, as is the API's default.
+    /// Any Job with the name; its pods stay, which is the API's default.
     ByNameOrphaning,
     /// Never: the name is free when something else removes the record.
     Never,
@@ -36,7 +36,7 @@ pub enum Ending {
 /// Which ended records a TTL, a garbage collector or a person may remove, at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collector {
-    /// Any. What is shipped stands that.
+    /// Any. The shipped design holds.
     Anything,
     /// None, ever.
     Nothing,
@@ -56,7 +56,7 @@ pub enum Lists {
     Stale,
 }
 
-/// What a cycle does about a slot when the list has failed.
+/// How a cycle treats a slot when the list has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blind {
     /// Look the slot up by its name. Shipped.
@@ -95,7 +95,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// What `crates/platform-kubernetes/src/cluster/start.rs` does.
+    /// The design of `crates/platform-kubernetes/src/cluster/start.rs`.
     pub fn shipped(slots: u8, cycles: u8, faults: u8) -> Self {
         Self {
             naming: Naming::Slot,

@@ -1,4 +1,4 @@
-//! What is searched.
+//! The searches: shipped designs, variants that hold, and mutants.
 
 use super::design::{Blind, Collector, Design, Ending, Ledger, Lists, Naming, Removal};
 use super::{Kubernetes, nothing_is_forgotten, nothing_is_killed, one_live_session};

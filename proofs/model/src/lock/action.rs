@@ -8,7 +8,7 @@ use crate::planning::End;
 /// One step. `run` numbers a cycle, and the session that it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// The cycle plans, by whatever its list showed.
+    /// The cycle plans, by any list.
     Plan {
         run: u8,
         starts: bool,

@@ -1,4 +1,4 @@
-//! The shipped design, and those that it must not become.
+//! The shipped design, and unsafe variants.
 
 /// Which processes of a session hold the slot's lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Inherit {
     NoProcess,
 }
 
-/// What a start does about processes of a session whose shim was killed.
+/// How a start treats processes of a session whose shim was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Orphans {
     /// Looks for them, and holds the slot while there are any. Shipped.
@@ -19,7 +19,7 @@ pub enum Orphans {
     Ignored,
 }
 
-/// Who unlinks the lock file.
+/// Which process unlinks the lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unlink {
     /// The file is never unlinked. Shipped.
@@ -41,7 +41,7 @@ pub enum Place {
 /// Which ended records a person may remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// Those of sessions of which no process is left.
+    /// Records of sessions of which no process is left.
     OfEnded,
     /// Also those of sessions whose shim was killed and whose children still run.
     OfOrphaned,
@@ -59,7 +59,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// What `{start,shim,exec,supervision}.rs` in `crates/platform-local/src/process/` and
+    /// The design of `{start,shim,exec,supervision}.rs` in `crates/platform-local/src/process/` and
     /// `crates/platform-local/src/lock.rs` do.
     pub fn shipped(cycles: u8) -> Self {
         Self {

@@ -40,7 +40,7 @@ impl State {
         self.runs.iter().any(|run| run.file == file && run.holds(design))
     }
 
-    /// What a list shows that is made now.
+    /// A fresh list.
     pub fn seen(&self, design: Design) -> Seen {
         match self.record {
             _ if self.named > 0 && self.is_held(design, self.named) => Seen::Live,

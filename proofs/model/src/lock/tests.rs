@@ -1,4 +1,4 @@
-//! What is searched.
+//! The searches: shipped designs, variants that hold, and mutants.
 
 use super::Lock;
 use super::design::{Design, Inherit, Orphans, Place, Removal, Unlink};
