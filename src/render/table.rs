@@ -170,14 +170,11 @@ impl Table {
             let widths: Vec<usize> = widths.collect();
             return rows.iter().map(|row| list_row(row, &widths, indent, screen)).collect();
         }
-        match fitting(&rows, columns, screen.room(indent)) {
-            Some(widths) => {
-                rows.iter().map(|row| table_row(row, &widths, indent, screen)).collect()
-            }
-            None => {
-                let rows = rows.iter().skip(1);
-                rows.map(|row| paragraph(row, self.headings, indent, screen)).collect()
-            }
+        if let Some(widths) = fitting(&rows, columns, screen.room(indent)) {
+            rows.iter().map(|row| table_row(row, &widths, indent, screen)).collect()
+        } else {
+            let rows = rows.iter().skip(1);
+            rows.map(|row| paragraph(row, self.headings, indent, screen)).collect()
         }
     }
 
