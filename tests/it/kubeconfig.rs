@@ -41,9 +41,9 @@ fn a_missing_token_file_is_named_with_its_path_and_its_user() {
 #[test]
 fn a_missing_program_for_credentials_is_named_with_what_its_author_advises() {
     let exec = "exec:\n      apiVersion: client.authentication.k8s.io/v1\n      \
-        interactiveMode: Never\n      command: gke-gcloud-auth-plugin";
+        interactiveMode: Never\n      command: no-such-plugin";
     let error = refused(exec);
-    for part in ["\"gke-gcloud-auth-plugin\"", "cannot be started: No such file", "install it"] {
+    for part in ["\"no-such-plugin\"", "cannot be started: No such file", "install it"] {
         assert!(error.contains(part), "{error}");
     }
     let error = refused(&format!("{exec}\n      installHint: read example.com/login"));

@@ -69,10 +69,10 @@ fn a_template_that_is_not_one_job_is_refused() {
     refused("x: 1\n".repeat(60_000), &["is too large: 300000 bytes", "256 KiB at most"]);
     refused(
         "apiVersion: apps/v1\nkind: Deployment\n",
-        &["is not a Job: it says `apiVersion: apps/v1` and `kind: Deployment`", "`kind: Job`"],
+        &["is not a Job: it has `apiVersion: apps/v1` and `kind: Deployment`", "`kind: Job`"],
     );
     refused("apiVersion: batch/v1\nkind: CronJob\n", &["is not a Job"]);
-    refused("spec: {}\n", &["is not a Job: it says no `apiVersion` and no `kind`"]);
+    refused("spec: {}\n", &["is not a Job: it has no `apiVersion` and no `kind`"]);
 }
 
 #[test]
