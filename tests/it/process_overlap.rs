@@ -250,7 +250,7 @@ fn assert_ends(fleet: &Fleet, toll: &Toll, seed: u64) {
             };
             let outcome = session["outcome"].as_str().expect("all sessions have ended");
             let explained = match outcome {
-                "succeeded" => true,
+                "succeeded" | "idle" => true,
                 "failed" => killed("agent", &toll.agents),
                 "lost" => killed("shim", &toll.shims),
                 _ => false,
@@ -259,5 +259,6 @@ fn assert_ends(fleet: &Fleet, toll: &Toll, seed: u64) {
             *ends.entry(outcome.to_owned()).or_default() += 1;
         }
     }
-    assert!(ends.contains_key("succeeded"), "the storm left no session alone: {ends:?}");
+    let is_alone = ["succeeded", "idle"].iter().any(|end| ends.contains_key(*end));
+    assert!(is_alone, "the storm left no session alone: {ends:?}");
 }
