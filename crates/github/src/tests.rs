@@ -559,7 +559,8 @@ async fn a_merge_call_carries_the_judged_head_and_is_sent_once() {
             Reply::json(500, &json!({ "message": "Server Error" })),
             refused(
                 Reason::MergeOutcomeUnknown,
-                "it may be merged: GitHub answered 500: Server Error; the next cycle looks again",
+                "unknown whether it was merged: GitHub answered 500: Server Error; \
+                 the next cycle checks",
             ),
         ),
         (
@@ -701,10 +702,10 @@ async fn doctor_repeats_the_words_of_github_and_names_the_remedy_that_fits() {
 async fn a_renamed_repository_is_found_by_doctor_and_merged_into_under_its_new_name() {
     let told =
         findings(json!({ "data": { "repository": { "nameWithOwner": "acme/gadgets" } } })).await;
-    assert!(told.contains("warn octo/demo is `acme/gadgets` by now"), "{told}");
+    assert!(told.contains("warn the repository octo/demo is now `acme/gadgets`"), "{told}");
     let same =
         findings(json!({ "data": { "repository": { "nameWithOwner": "Octo/Demo" } } })).await;
-    assert!(!same.contains("by now"), "{same}");
+    assert!(!same.contains("is now"), "{same}");
 
     let (github, journal) = fake::github(|_| {
         let mut page = fake::list(&[fake::pull(1)]);

@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(refused, Err(sentence.to_owned()));
         let refused = found("https://app.example/", &[("HTTPS_PROXY", "http://u:hunter22@:x")]);
         assert!(
-            refused.as_ref().is_err_and(|why| why.contains("not the URL of a proxy")),
+            refused.as_ref().is_err_and(|why| why.contains("is not a proxy URL")),
             "{refused:?}"
         );
         assert!(!format!("{refused:?}").contains("hunter22"));

@@ -155,7 +155,7 @@ fn settling(approvals: &[&Review], settle: Duration, now: SystemTime) -> Option<
     let youngest = approvals.iter().map(|review| age(review).unwrap_or_default()).min()?;
     (youngest < settle).then(|| {
         let detail = format!(
-            "approved {} ago; merges wait until an approval is {} old (`settle`)",
+            "approved {} ago; merges wait {} after an approval (`settle`)",
             super::verdict::seconds(youngest),
             super::verdict::seconds(settle)
         );
@@ -402,12 +402,12 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_says_how_old_the_approval_is_and_how_old_it_must_be() {
+    fn the_sentence_has_the_age_of_the_approval_and_the_age_that_it_needs() {
         let (mut pull, policy) =
             (pull(), MergePolicy { settle: Duration::from_secs(90), ..policy() });
         pull.reviews.items[0].submitted_at = Some(now() - Duration::from_millis(5_500));
         let skip = judge(&pull, &policy, now()).expect("it is too new");
-        assert_eq!(skip.detail, "the newest approval is 5s old, merging waits for 1m 30s");
+        assert_eq!(skip.detail, "approved 5s ago; merges wait 1m 30s after an approval (`settle`)");
     }
 
     #[test]
@@ -417,6 +417,6 @@ mod tests {
         policy.settle = Duration::from_secs(3600);
         pull.reviews.items.push(approval(user("bob"), "h1"));
         let skip = judge(&pull, &policy, now()).expect("it is too new");
-        assert_eq!(skip.detail, "the newest approval is 10m old, merging waits for 1h");
+        assert_eq!(skip.detail, "approved 10m ago; merges wait 1h after an approval (`settle`)");
     }
 }

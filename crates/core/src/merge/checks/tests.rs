@@ -204,7 +204,7 @@ fn a_required_check_that_was_skipped_is_not_there() {
         panic!("skipped is as good as missing");
     };
     assert!(
-        skip.detail.contains("`e2e` was skipped") && skip.detail.contains("GitHub counts"),
+        skip.detail.contains("`e2e` was skipped") && skip.detail.contains("does not satisfy"),
         "{skip:?}"
     );
 
@@ -399,8 +399,8 @@ proptest! {
 #[test]
 fn the_reason_says_which_required_check_is_missing_and_of_which_app() {
     for (app, expected) in [
-        (None, "no check `e2e` on the head commit"),
-        (Some("ci"), "no check run `e2e` of the app `ci` on the head commit"),
+        (None, "the check `e2e` is missing on the head commit"),
+        (Some("ci"), "the check run `e2e` of the app `ci` is missing"),
     ] {
         let policy = MergePolicy { required_checks: vec![required("e2e", app)], ..policy() };
         let checks = checks(vec![run("build", 1, GREEN)]);
