@@ -99,7 +99,7 @@ fn an_agent_with_nothing_to_do_is_idle_in_every_report_and_the_fleet_is_healthy(
         (Some("idle"), Some(0))
     );
     let table = printed(&fleet, &["sessions"]);
-    assert!(table.contains("idle after 0 s"), "{table}");
+    assert!(table.contains("idle after "), "{table}");
     assert_eq!(fleet.record(SLOT, 1, "exit.json")["outcome"], "succeeded", "the record is a fact");
 }
 

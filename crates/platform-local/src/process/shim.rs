@@ -26,6 +26,9 @@ use coordinator_core::fleet::Outcome;
 /// What the shim writes to its standard output when the agent runs; anything else is an error.
 pub(super) const READY: &str = "ready";
 
+/// Directories that are removed after a session's end, while its slot is not free yet.
+const MAX_LAST_STEPS: u32 = 1000;
+
 const BY_HAND: &str = "session-run is started by `coordinator reconcile`, never by hand";
 
 /// Runs one session to its end. `directory` is its generation's; standard input is the slot's lock,
@@ -210,6 +213,10 @@ impl Shim {
             Ok(end) => {
                 let reason = reason(&end, self.launch.time_limit, stopped_by(&self.home));
                 self.write_exit(&end, reason);
+                // A short session ends before its slot is tidy.
+                for _ in 0..MAX_LAST_STEPS {
+                    removal.step();
+                }
                 ExitCode::SUCCESS
             }
             Err(error) => {
