@@ -57,7 +57,8 @@ pub struct Global {
         value_enum,
         default_value_t = Output::Text,
         value_name = "FORMAT",
-        hide_possible_values = true
+        hide_possible_values = true,
+        hide_default_value = true
     )]
     pub output: Output,
     /// More log lines; twice for more
@@ -74,7 +75,7 @@ pub struct Global {
         hide_default_value = true
     )]
     pub color: Color,
-    /// Context of the kubeconfig [default: its current one]
+    /// Kubeconfig context [default: the current one]
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// Log on stderr: text or json
@@ -84,7 +85,8 @@ pub struct Global {
         value_enum,
         default_value_t = LogFormat::Text,
         value_name = "FORMAT",
-        hide_possible_values = true
+        hide_possible_values = true,
+        hide_default_value = true
     )]
     pub log_format: LogFormat,
     /// error, warn, info, debug or trace
@@ -111,7 +113,7 @@ pub enum Command {
     Init(Init),
     /// Validate the roster and its briefs; uses no network
     Check,
-    /// Check that tokens, branch rules, platform and endpoints are set up
+    /// Check the setup: tokens, branch rules, platform, endpoints
     Doctor(Doctor),
     /// Run one cycle: inventory, spawn, merge, health, report
     Reconcile(Reconcile),

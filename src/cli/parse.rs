@@ -11,7 +11,7 @@ use super::{Cli, MachineCli, Shell};
 /// The variable with which a shell's completion script calls this program.
 pub const COMPLETE: &str = "COORDINATOR_COMPLETE";
 
-/// What the command line asks for.
+/// What the command line means.
 #[derive(Debug)]
 pub enum Invocation {
     Person(Cli),

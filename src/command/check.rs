@@ -1,5 +1,5 @@
-//! `coordinator check`: is the roster valid, and what does it say? Reads files, uses no network,
-//! and asks a plugin what it can do.
+//! `coordinator check`: validates the roster and shows it. Reads files, uses no network, and runs
+//! `capabilities` of a plugin.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -98,8 +98,7 @@ fn plugin(roster: &Roster) -> Result<bool, Problem> {
             .label("does not fit this roster")
             .hint(incompatible.remedy)),
         Err(error) => {
-            let problem =
-                Problem::new(format!("{error:#}"), at()).label("does not say what it can do");
+            let problem = Problem::new(format!("{error:#}"), at()).label("`capabilities` failed");
             Err(problem.hint("run it by hand: `PLUGIN capabilities` prints one JSON object"))
         }
     }

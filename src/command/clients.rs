@@ -148,10 +148,10 @@ pub(super) fn github(
     let credentials = credentials.map_err(|error| Refused::Usage(format!("{error:#}")))?;
     let connect = || {
         let repository = roster.repository.as_ref().with_context(|| {
-            format!("no repository to look at: add [repository] to {}", roster.path.display())
+            format!("no repository configured; add [repository] to {}", roster.path.display())
         })?;
         let credentials = credentials
-            .context("no GitHub token: set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")?;
+            .context("no GitHub token; set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")?;
         let client = client.as_ref().map_err(|error| anyhow!("{error:#}"))?;
         Github::over(client.clone(), repository, credentials)
     };

@@ -131,13 +131,13 @@ fn capped(roster: &str, roles: Roles) -> String {
     }
 }
 
-/// What stands between two lines of a roster, both left out.
+/// The text between two lines of a roster, without them.
 fn between<'a>(roster: &'a str, first: &str, last: &str) -> &'a str {
     let below = roster.split_once(&format!("\n{first}\n")).map_or("", |(_, below)| below);
     below.split_once(&format!("\n{last}")).map_or("", |(part, _)| part)
 }
 
-/// Whether the file was written: what is there already, a symbolic link included, stays.
+/// Whether the file was written: an existing one, a symbolic link included, stays.
 fn write_new(dir: &Path, file: &Path, text: &str) -> Result<bool> {
     let path = dir.join(file);
     if let Some(folder) = path.parent() {

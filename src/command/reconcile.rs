@@ -185,7 +185,10 @@ fn refuse_lost_metrics(path: Option<&Path>) -> anyhow::Result<()> {
     let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         Some(folder) if !folder.is_dir() => {
-            bail!(Refused::Usage(format!("no folder {} for --metrics-file", folder.display())))
+            bail!(Refused::Usage(format!(
+                "folder {} of --metrics-file not found",
+                folder.display()
+            )))
         }
         Some(_) | None => Ok(()),
     }

@@ -52,7 +52,7 @@ fn refused(error: &anyhow::Error) -> anyhow::Error {
     Refused::Usage(one_line(&format!("{error:#}"), MAX_REASON_CHARS)).into()
 }
 
-/// Reads what the inputs of the run say.
+/// Reads the inputs of the run.
 pub(super) fn session(options: &cli::Session) -> anyhow::Result<Session> {
     let fleet = FleetName::parse(&options.fleet)
         .map_err(|why| wrong("COORDINATOR_FLEET", &options.fleet, why))?;

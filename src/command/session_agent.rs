@@ -21,10 +21,10 @@ use coordinator_core::placeholders::{Values, filled, takes_prompt};
 use coordinator_core::sanitize::one_line;
 use coordinator_core::secrets::Secrets;
 
-/// As a shell says it: there is no such program.
+/// A shell's exit code for a program that was not found.
 const NOT_FOUND: u8 = 127;
 
-/// As a shell says it: there is one, and it cannot be run.
+/// A shell's exit code for a program that cannot be run.
 const NOT_EXECUTABLE: u8 = 126;
 
 /// What the run carried, and no agent needs.
@@ -112,9 +112,10 @@ fn explain(program: &str, error: &io::Error) -> (anyhow::Error, u8) {
             anyhow::anyhow!("the interpreter of {} is missing; {remedy}", path.display()),
             NOT_FOUND,
         ),
-        (ErrorKind::NotFound, None) if program.contains('/') => {
-            (anyhow::anyhow!("no file `{program}` from where the job stands; {remedy}"), NOT_FOUND)
-        }
+        (ErrorKind::NotFound, None) if program.contains('/') => (
+            anyhow::anyhow!("`{program}` not found in the job's working directory; {remedy}"),
+            NOT_FOUND,
+        ),
         (ErrorKind::NotFound, None) => {
             (anyhow::anyhow!("no command `{program}` on PATH; {remedy}"), NOT_FOUND)
         }

@@ -1,4 +1,4 @@
-//! Slots and roles as people write them: `-` and `_` are the same, the fleet may stand before.
+//! Slots and roles as people write them: `-` and `_` are the same, the fleet's name is optional.
 
 use anyhow::{anyhow, bail};
 
@@ -48,7 +48,7 @@ pub(super) fn role<'a>(roster: &'a Roster, text: &str) -> anyhow::Result<&'a Rol
     bail!(Refused::Usage(format!("no role named `{text}`; {remedy}")))
 }
 
-/// With the fleet before it, then as it stands.
+/// With the fleet's name in front, then as written.
 fn readings(fleet: &FleetName, text: &str) -> Vec<Slot> {
     let readings = [format!("{fleet}-{text}"), text.to_owned()];
     readings.iter().filter_map(|reading| Slot::parse(fleet, reading)).collect()

@@ -1,4 +1,4 @@
-//! `coordinator stop`: ends live sessions because a person says so. No cycle can.
+//! `coordinator stop`: ends live sessions at a person's command. No cycle ends one.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -9,7 +9,7 @@ use crate::render::table::View;
 use coordinator_core::platform;
 use coordinator_roster::Roster;
 
-/// Ends the named sessions, with the platform's grace. Asks once where a person sits at a terminal.
+/// Ends the named sessions, with the platform's grace. Prompts once where stdin is a terminal.
 pub async fn run(
     options: &Stop,
     global: &Global,
@@ -30,7 +30,7 @@ pub async fn run(
     for (slot, name) in meant.iter().zip(&names) {
         lines.push(match platform.stop(slot, &by).await {
             Ok(platform::StopAnswer::Asked { .. }) => format!("{name}: stopping"),
-            Ok(platform::StopAnswer::NotLive) => format!("{name}: no session is live"),
+            Ok(platform::StopAnswer::NotLive) => format!("{name}: not running"),
             Err(error) => {
                 code = 1;
                 format!("{name}: {error:#}")
@@ -41,7 +41,7 @@ pub async fn run(
     Ok(Outcome { stdout: view.text(form.screen, form.secrets), code })
 }
 
-/// Without a terminal nothing can be answered: the command line is the answer.
+/// Without a terminal there is no prompt: the command line is the confirmation.
 fn confirmed(names: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(true);
@@ -57,5 +57,5 @@ fn person() -> String {
     std::env::var("USER")
         .ok()
         .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "somebody".to_owned())
+        .unwrap_or_else(|| "unknown".to_owned())
 }

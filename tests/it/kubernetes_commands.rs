@@ -152,7 +152,6 @@ fn a_missing_log_is_explained() {
     cluster.state().run_all();
     for (arguments, why) in [
         (&["logs", "ui-builder-s7"][..], "no session of ui-builder-s7 is remembered"),
-        (&["logs", "ui-builder"], "slots look like ui-builder-s0"),
         (
             &["logs", "ui-builder-s0", "--generation", "7"],
             "a Job keeps that of its newest session, which is 1",

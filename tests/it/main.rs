@@ -4,6 +4,7 @@
 mod fuzz;
 
 mod actions;
+mod commands;
 mod contract;
 mod cycle;
 mod doctor;

@@ -26,14 +26,14 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Holds this roster and nothing else.
-    fn bare(roster: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn bare(roster: impl AsRef<[u8]>) -> Self {
         let folder = Self { dir: tempfile::tempdir().expect("a temporary folder") };
         folder.write("roster.toml", roster);
         folder
     }
 
     /// Holds this roster and a brief for each `key = "..."` in it.
-    fn with_briefs(roster: &str) -> Self {
+    pub(crate) fn with_briefs(roster: &str) -> Self {
         let folder = Self::bare(roster);
         for line in roster.lines() {
             if let Some(key) = line.strip_prefix("key = \"").and_then(|rest| rest.strip_suffix('"'))
@@ -44,18 +44,18 @@ impl Folder {
         folder
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().expect("a folder above it"))
             .expect("the folder can be made");
         fs::write(path, text).expect("the file can be written");
     }
 
-    fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path().join(path)).expect("the file can be read")
     }
 
@@ -69,27 +69,27 @@ impl Folder {
             .map_err(|problems| problems.render(false))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
         command.args(arguments).current_dir(self.path()).env_clear();
         command.env("HOME", self.path()).env("PATH", "/usr/bin:/bin").env("TZ", "UTC");
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         Run::of(&mut self.command(arguments))
     }
 }
 
 /// The output and exit code of a command.
 pub(crate) struct Run {
-    stdout: String,
-    stderr: String,
-    code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
 }
 
 impl Run {
-    fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let Output { status, stdout, stderr } = command.output().expect("the program starts");
         let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
         Self { stdout: text(stdout), stderr: text(stderr), code: status.code() }

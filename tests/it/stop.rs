@@ -36,9 +36,9 @@ fn a_slot_without_a_live_session_is_named_and_an_unknown_name_is_refused() {
     let fleet = Fleet::new(OPEN, &[("ui_builder", 1, SLEEPER)]);
     assert_eq!(
         stop(&fleet, &["ui-builder-s0"]),
-        (Some(0), "ui-builder-s0: no session is live\n".to_owned())
+        (Some(0), "ui-builder-s0: not running\n".to_owned())
     );
-    assert_eq!(stop(&fleet, &["../etc"]).0, Some(1));
+    assert_eq!(stop(&fleet, &["../etc"]).0, Some(2));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn on_a_cluster_a_person_stops_a_session_and_the_coordinators_own_account_cannot
     assert_eq!(person("ui-builder-s0"), "ui-builder-s0: stopping\n");
     let [patch] = &fleet.asked(Call::Patch)[..] else { panic!("one patch") };
     assert_eq!(patch.body["spec"], serde_json::json!({ "activeDeadlineSeconds": 1 }));
-    assert_eq!(person("ui-builder-s0"), "ui-builder-s0: no session is live\n");
+    assert_eq!(person("ui-builder-s0"), "ui-builder-s0: not running\n");
     let ended = fleet.sessions("demo-ui-builder-s0").remove(0);
     assert_eq!(
         (&ended["outcome"], &ended["detail"]),

@@ -207,7 +207,7 @@ fn a_person_stops_a_session_of_items_or_roles_and_the_coordinator_may_not() {
     let live: Job = cluster.job(other).expect("the other slot is left alone");
     assert!(!is_over(&live));
     let again = person.run(&["stop", "ui-builder-s0"]);
-    assert_eq!(again.stdout, "ui-builder-s0: no session is live\n");
+    assert_eq!(again.stdout, "ui-builder-s0: not running\n");
     let next = coordinator.cycle();
     assert_eq!(slots(&next, "spawned"), [stopped], "{next:#}");
     let history = note(&cluster.job(stopped).expect("it was replaced"), "history");

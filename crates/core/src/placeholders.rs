@@ -2,7 +2,7 @@
 
 use crate::fleet::{FleetName, RoleKey, Slot, Want};
 
-/// What a command's placeholders stand for in one slot.
+/// The values of a command's placeholders in one slot.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {
     pub fleet: &'a FleetName,

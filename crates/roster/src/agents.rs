@@ -28,7 +28,7 @@ const MAX_PROMPT: usize = 96 * 1024;
 const MAX_TEXT: usize = 128 * 1024;
 
 coordinator_core::section! {
-    /// What holds for every role; a role may override each key. `env` is merged, the role's values
+    /// Defaults of every role; a role may override each key. `env` is merged, the role's values
     /// win.
     pub(super) struct Agent {
         /// Program and arguments, without a shell. `{prompt}`, `{brief}`, `{role}`, `{slot}` and
@@ -62,7 +62,7 @@ coordinator_core::section! {
 }
 
 coordinator_core::section! {
-    /// A kind of agent. Each key of `[defaults]` may stand here too.
+    /// A kind of agent. Each key of `[defaults]` is allowed here too.
     #[schemars(extend("required" = ["key"]))]
     pub(super) struct Section {
         /// Unique: 1 to 28 characters of a-z, 0-9 and `_`, a letter first, no `_` last.
@@ -79,14 +79,14 @@ coordinator_core::section! {
         /// `briefs/<key>.md`.
         brief: Option<Placed<FilePath>> = None,
         kubernetes: RoleSection = RoleSection::default(),
-        // `table::inherit` puts what the role and `[defaults]` say together under this name.
+        // `table::inherit` merges the role and `[defaults]` under this name.
         #[serde(rename = "[defaults]")]
         #[schemars(flatten)]
         agent: Agent = Agent::default(),
     }
 }
 
-/// What the roster says about agents.
+/// The roles, and the variables that they name.
 pub(super) struct Agents {
     pub(super) roles: Vec<Role>,
     pub(super) secret_names: BTreeSet<String>,
@@ -303,7 +303,7 @@ fn check_total(document: &Document, problems: &mut Vec<Problem>) {
     let total: u64 = counts().map(|count| u64::from(count.get())).sum();
     if total > u64::from(MAX_COUNT) {
         let largest = counts().max_by_key(|count| count.get()).and_then(|count| count.span.clone());
-        let message = format!("the roles ask for {total} sessions in all");
+        let message = format!("the counts add up to {total} sessions");
         problems.push(Problem::new(message, largest).label(format!("at most {MAX_COUNT}")));
     }
 }

@@ -55,9 +55,9 @@ impl Roster {
 
 #[derive(Debug, Clone)]
 pub struct PlatformSettings {
-    /// Which platform, and what it needs to know.
+    /// Which platform, with its settings.
     pub kind: PlatformKind,
-    /// Live sessions in the whole fleet; `None`: as many as are wanted.
+    /// Live sessions in the whole fleet; `None`: no cap.
     pub max_running: Option<u32>,
     /// Starts per cycle; 0 pauses.
     pub max_spawns: u32,

@@ -55,7 +55,7 @@ pub fn find() -> PathBuf {
     found.next().unwrap_or_else(|| PathBuf::from(FILE))
 }
 
-/// What was found out about a valid roster only by asking others.
+/// A problem of a valid roster that only its platform can show.
 pub fn complaint(path: &Path, problem: Problem) -> Problems {
     complaints(path, vec![problem])
 }

@@ -150,7 +150,7 @@ fn template(
     let named_file = &named.value;
     let (message, hint) = match unreadable {
         Unreadable::Missing => (
-            format!("there is no template {named_file}"),
+            format!("template {named_file} not found"),
             "write it beside the roster, where its path starts, or take `template` out",
         ),
         Unreadable::Bad(why) => {
@@ -188,7 +188,7 @@ fn plugin(
 fn check_runs(document: &Document, roles: &[Role], problems: &mut Vec<Problem>) {
     if document.repository.is_none() {
         let span = document.platform.kind.span.clone();
-        let problem = Problem::new("there is no repository to run workflows in", span);
+        let problem = Problem::new("`github-actions` needs a repository to run workflows in", span);
         problems.push(problem.hint("add [repository] with `name = \"owner/repo\"`"));
     }
     let specs: BTreeMap<_, _> = roles.iter().map(|role| (&role.key, &*role.spec)).collect();

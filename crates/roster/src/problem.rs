@@ -117,7 +117,7 @@ impl Problems {
         if problem.label.is_some() {
             return drawn;
         }
-        // Without a source line, the place stands where it stands with one.
+        // Indent the place as in a problem with a source line.
         let width = at.map_or(1, |at| at.line.to_string().len());
         drawn.replace('\n', &format!("\n{:width$}", ""))
     }

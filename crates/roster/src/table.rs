@@ -89,7 +89,7 @@ fn read<T: DeserializeOwned>(
     None
 }
 
-/// Takes out unknown keys and lists without end, and names required keys that are missing. `place`
+/// Removes unknown keys and overlong lists, and names required keys that are missing. `place`
 /// is the section's heading.
 fn check_keys(
     table: &mut DeTable<'_>,
@@ -251,7 +251,7 @@ fn tables<'a, 'i>(items: &'a mut DeArray<'i>) -> impl Iterator<Item = &'a mut De
     })
 }
 
-/// What the schema says of a key. Keys that a role shares with `[defaults]` are one level deeper in
+/// The schema of a key. Keys that a role shares with `[defaults]` are one level deeper in
 /// the table than in the schema.
 fn property<'s>(schema: &'s Value, key: &str) -> &'s Value {
     let known = schema["properties"].get(key);
@@ -319,7 +319,7 @@ impl Mistake<'_, '_> {
         }
     }
 
-    /// `a string`, where the schema wants something else.
+    /// `a string`, where the schema has another type.
     fn value_type(&self) -> Option<String> {
         let found = self.value.type_str();
         let matches = |schema: &Value| match text(&schema["type"]) {

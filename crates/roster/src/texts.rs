@@ -33,7 +33,7 @@ pub(super) fn roster(path: &Path) -> Result<String, Unreadable> {
 
 /// The text of a file of at most `largest` bytes.
 pub(super) fn text(path: &Path, largest: u64) -> Result<String, Unreadable> {
-    // A pipe is never opened: that could wait for ever.
+    // A pipe is never opened: that could block without end.
     let metadata = path.metadata().map_err(|error| unreadable(&error))?;
     if metadata.is_dir() {
         return Err(Unreadable::Bad("is a directory".to_owned()));

@@ -86,14 +86,14 @@ impl MissingVariables {
 pub(super) enum Destination {
     /// With the agent alone.
     Agent,
-    /// In a Job, for everyone to read who may read Jobs.
+    /// In a Job: readable with permission to read Jobs.
     Job,
-    /// In the inputs of a workflow run, for everyone to read who may read the repository.
+    /// In the inputs of a workflow run: readable with read access to the repository.
     Run,
 }
 
 impl Destination {
-    /// The place where others can read it, and the better way; `None` where nobody else does.
+    /// The place where others can read it, and the remedy; `None` where only the agent can.
     fn exposure(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Agent => None,
@@ -103,7 +103,7 @@ impl Destination {
             )),
             Self::Run => Some((
                 "the run's inputs",
-                "let the session workflow set it from a secret of the repository, or write a plain value",
+                "set it in the session workflow from a secret of the repository, or write a plain value",
             )),
         }
     }

@@ -42,8 +42,8 @@ pub(super) fn roster(starter: &str) -> String {
     let roster = starter.replacen(platform(starter), platform(EXAMPLE), 1);
     let own = below_defaults(&roster, "# [repository]").to_owned();
     let roster = roster.replacen(&own, below_defaults(EXAMPLE, "[repository]"), 1);
-    // The inputs of a run can be read by everybody who can read the repository: secrets are the
-    // workflow's to give.
+    // The inputs of a run are readable with read access to the repository: the workflow passes the
+    // secrets.
     roster.split_inclusive('\n').filter(|line| !line.starts_with("# env = ")).collect()
 }
 

@@ -10,7 +10,7 @@ macro_rules! shipped {
     };
 }
 
-/// What is the same for every fleet, as it is shipped.
+/// The shipped manifests that are the same for every fleet.
 const BASE: [(&str, &str); 8] = [
     ("kubernetes/kustomization.yaml", shipped!("deploy/kubernetes/base/kustomization.yaml")),
     ("kubernetes/namespace.yaml", shipped!("deploy/kubernetes/base/namespace.yaml")),
@@ -76,7 +76,7 @@ fn for_fleet(example: &str, fleet: &str) -> String {
         .replace("The fleet `example`", &format!("The fleet `{fleet}`"))
 }
 
-/// Where the fleet lives. Not its bare name: a product of the same name may have that namespace.
+/// The fleet's namespace. Not its bare name: a product may have a namespace of that name.
 fn namespace(fleet: &str) -> String {
     format!("coordinator-{fleet}")
 }

@@ -142,5 +142,5 @@ fn a_person_stops_a_session_and_what_waits_behind_it_by_cancelling_its_runs() {
     let run = fleet.run(&["sessions", "-o", "json"]).finished;
     assert!(run.stdout.contains("\"outcome\": \"stopped\""), "{}", run.stdout);
     let run = fleet.run(&["stop", "ui-builder-s0"]).finished;
-    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "ui-builder-s0: no session is live\n"));
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "ui-builder-s0: not running\n"));
 }

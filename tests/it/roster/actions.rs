@@ -54,7 +54,7 @@ fn what_cannot_be_is_refused_with_its_place_and_what_to_do() {
     refused(
         &no_repository,
         "3:8",
-        &["there is no repository to run workflows in", "add [repository]"],
+        &["`github-actions` needs a repository to run workflows in", "add [repository]"],
     );
     let with = |line: &str| format!("{LEAST}[platform.github-actions]\n{line}\n{ROLE}");
     refused(

@@ -233,7 +233,7 @@ fn role_keys_that_make_a_sessions_name_ambiguous_are_refused() {
 #[test]
 fn more_sessions_than_any_machine_holds_are_refused() {
     let roster = format!("{FLEET}{ROLE}count = 9000\n[[role]]\nkey = \"b\"\ncount = 1001\n");
-    refused(&roster, "4:9", &["the roles ask for 10001 sessions in all"]);
+    refused(&roster, "4:9", &["the counts add up to 10001 sessions"]);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn a_template_that_is_not_one_job_is_refused() {
     refused_in(
         &Folder::with_briefs(ROSTER),
         "6:12",
-        &["there is no template job.yaml", "beside the roster"],
+        &["template job.yaml not found", "beside the roster"],
     );
     refused("", &["the template job.yaml is empty", "write one Job in YAML"]);
     refused("# nothing yet\n---\n", &["is empty"]);
