@@ -217,7 +217,7 @@ fn a_server_that_refuses_us_or_does_not_answer_is_broken_and_no_slot_is_looked_u
             |fleet| fleet.cluster.always(Route::Any, status::unauthorized()),
             "not authenticated to the API server (401)",
         ),
-        (|fleet| fleet.cluster.always(Route::Any, Fault::never()), "did not end within"),
+        (|fleet| fleet.cluster.always(Route::Any, Fault::never()), "timed out after"),
     ];
     for (breaks, why) in broken {
         let fleet = Fleet::of(&roster(OPEN, &[("ui_builder", 100)]).deadline("8s"));

@@ -109,7 +109,7 @@ fn an_evicted_session_does_not_count_against_its_agent() {
 /// From the newest session's end to the time until which the slot is held, in seconds.
 fn wait(fleet: &Fleet) -> f64 {
     let report = fleet.reconcile();
-    assert_eq!(held(&report), ["backoff"], "{report:#}");
+    assert_eq!(held(&report), ["idle"], "{report:#}");
     let until = time(&report["steps"]["spawn"]["held"][0]["until"]);
     let ended = time(&fleet.sessions(SLOT).pop().expect("a session")["finished_at"]);
     until.duration_since(ended).expect("the wait ends after the session").as_secs_f64()
