@@ -1,5 +1,11 @@
 //! The command line: clap types only.
 
+#![allow(
+    clippy::struct_excessive_bools,
+    clippy::doc_markdown,
+    reason = "a flag is a bool, and a doc comment is help text on a terminal"
+)]
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
