@@ -176,7 +176,7 @@ fn a_missing_or_unrunnable_program_has_the_exit_code_of_a_shell() {
     write("orphan", "#!/no/such/interpreter\n", 0o755);
     for (program, code, words) in [
         ("no-such-agent", 127, "no command `no-such-agent` on PATH; install it in the job `agent`"),
-        ("./no-such-agent", 127, "no file `./no-such-agent`"),
+        ("./no-such-agent", 127, "`./no-such-agent` not found in the job's working directory"),
         ("./orphan", 127, "the interpreter of ./orphan is missing"),
         ("./notes", 126, "`./notes` is not executable"),
     ] {

@@ -19,8 +19,10 @@ const EXAMPLE: &str = shipped!("roster.toml");
 
 /// Where the shipped preamble sends an agent to work, and where the session workflow has a clone
 /// for it.
-const EMPTY_DIRECTORY: &str = "- Work in a fresh clone of the repository inside your current, empty directory. Never reuse another session's files.\n";
-const FRESH_CLONE: &str = "- Your current directory is a fresh clone of the repository, made for this session alone. Work there.\n";
+const EMPTY_DIRECTORY: &str = "- Work in a fresh clone of the repository inside your current, empty \
+    directory. Never reuse another session's files.\n";
+const FRESH_CLONE: &str = "- Your current directory is a fresh clone of the repository, made for this \
+    session alone. Work there.\n";
 
 /// Both workflows, where GitHub looks for them.
 pub(super) fn workflows(fleet: &str) -> [(PathBuf, String); 2] {
@@ -133,7 +135,8 @@ mod tests {
         }
         let (_, roles) =
             shipped::ROSTER.split_once("\n# [[health]]").expect("the shipped roster has endpoints");
-        assert!(roster.ends_with(roles), "{roster}");
+        let roles = roles.split_inclusive('\n').filter(|line| !line.starts_with("# env = "));
+        assert!(roster.ends_with(&roles.collect::<String>()), "{roster}");
         assert!(!roster.contains("process") && !roster.contains("${"), "{roster}");
     }
 
