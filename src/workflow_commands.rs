@@ -154,7 +154,9 @@ mod tests {
         }
 
         #[test]
-        fn an_annotation_is_one_command_whatever_its_texts_contain(title in printed(), message in printed()) {
+        fn an_annotation_is_one_command_whatever_its_texts_contain(
+            title in printed(), message in printed(),
+        ) {
             let command = annotation(Level::Error, &title, &message);
             prop_assert_eq!(command.matches(['\n', '\r']).count(), 1, "{:?}", command);
             let rest = command.strip_prefix("::error title=").expect("it names its title");

@@ -23,6 +23,36 @@ refuse "secret" '(ghp|gho|ghs|ghu)_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{50}|s
 refuse "private key" '^-----BEGIN [A-Z ]*PRIVATE KEY-----' ':!tests'
 refuse "unfinished work" '\b(TO[D]O|FIX[M]E|XX[X])\b|unimplemented!\('
 
+# Habits of language. The brackets keep the patterns from matching this file. Published documents of
+# others are not ours.
+prose=(. ':!LICENSE-*' ':!tests/contract')
+refuse '"is not a", not a bare "no" after "is"' '\bis n[o] (?!(longer|more|less|fewer|later|earlier)\b)' "${prose[@]}"
+refuse 'MAX_ for limits' '\bMOST[_]' "${prose[@]}"
+refuse 'a subject with a name' '(?i)\bwho[e]ver\b|\bfor[ ]ever\b' "${prose[@]}"
+refuse "number of a requirement" '\bR[0-9]-[0-9]{3}\b' "${prose[@]}"
+
+# Rust lines have at most 100 characters. An inline snapshot shows output as it is printed, however
+# long.
+if git ls-files '*.rs' | python3 -c '
+import re, sys
+found = False
+for path in sys.stdin.read().split():
+    shown = False
+    for number, line in enumerate(open(path, encoding="utf-8"), 1):
+        line = line.rstrip("\n")
+        shown = shown and not re.match(r" *\"#*[,)]", line)
+        if len(line) > 100 and not shown:
+            found = True
+            print(f"{path}:{number}: {len(line)} characters")
+        shown = shown or bool(re.search("@r#*\"$", line))
+sys.exit(found)
+'; then
+  echo "none: Rust lines of more than 100 characters"
+else
+  echo "^ Rust lines of more than 100 characters" >&2
+  found=1
+fi
+
 # A comment that names a document which the reader cannot open.
 while IFS=: read -r file line document; do
   case $document in briefs/* | */* | prompt.md) continue ;; esac
@@ -32,7 +62,8 @@ while IFS=: read -r file line document; do
   fi
 done < <(git grep -nE '^ *//.*[a-zA-Z_]+\.md' -- '*.rs' | sed -nE 's/^([^:]+):([0-9]+):.*[^a-zA-Z_\/]([a-zA-Z_\/]+\.md).*/\1:\2:\3/p')
 
-# anchors PAGE: the anchors that GitHub makes of its headings, one a line. The second `setup` is `setup-1`.
+# anchors PAGE: the anchors that GitHub makes of its headings, one a line. The second `setup` is
+# `setup-1`.
 anchors() {
   awk '/^ *```/ { code = !code; next } !code && /^#+ / { sub(/^#+ +/, ""); print tolower($0) }' "$1" |
     sed -E 's/\[([^]]*)\]\([^)]*\)/\1/g; s/[^a-z0-9 _-]//g; s/ /-/g' |

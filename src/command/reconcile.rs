@@ -103,7 +103,7 @@ fn publish(report: &Report, form: Form<'_>) {
         // Commands on purpose. stdout carries the report alone; the runner reads both.
         Escape::WorkflowCommands => {
             let commands = workflow::annotations(report, form.zone, form.secrets);
-            // Without stderr there is no other place to report this.
+            // Without stderr this error cannot be reported anywhere.
             let _ = progress::beside(|| io::stderr().write_all(commands.as_bytes()));
         }
         Escape::None => {}

@@ -41,7 +41,7 @@ pub async fn run(
     Ok(Outcome { stdout: view.text(form.screen, form.secrets), code })
 }
 
-/// Without a terminal there is no prompt: the command line is the confirmation.
+/// Prompts on a terminal only: elsewhere the command line is the confirmation.
 fn confirmed(names: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         return Ok(true);

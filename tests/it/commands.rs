@@ -16,7 +16,8 @@ fn run(arguments: &[&str]) -> Run {
 /// A fleet of two roles, `ui_builder` with three slots and `sentinel` with one.
 fn fleet() -> Folder {
     Folder::with_briefs(
-        "fleet = \"demo\"\n[[role]]\nkey = \"ui_builder\"\ncount = 3\n[[role]]\nkey = \"sentinel\"\n",
+        "fleet = \"demo\"\n[[role]]\nkey = \"ui_builder\"\ncount = 3\n[[role]]\n\
+         key = \"sentinel\"\n",
     )
 }
 
@@ -155,8 +156,9 @@ fn bash_completes_with_the_printed_script() {
     let folder = fleet();
     let script = folder.run(&["completions", "bash"]).stdout;
     let bin = Path::new(env!("CARGO_BIN_EXE_coordinator")).parent().expect("a folder");
-    let typed = "COMP_WORDS=(coordinator logs ui); COMP_CWORD=2; COMP_TYPE=9; COMP_LINE='coordinator logs ui'; \
-        _clap_complete_coordinator coordinator ui logs; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let typed = "COMP_WORDS=(coordinator logs ui); COMP_CWORD=2; COMP_TYPE=9; \
+        COMP_LINE='coordinator logs ui'; _clap_complete_coordinator coordinator ui logs; \
+        printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut bash = Command::new("bash");
     bash.args(["--norc", "-c", &format!("{script}\n{typed}")]).current_dir(folder.path());
     bash.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));

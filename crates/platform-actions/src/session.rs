@@ -61,7 +61,7 @@ impl Actions {
 
     /// The log of a slot's newest session, or of the newest of this generation.
     ///
-    /// Fails when there is no such run.
+    /// Fails when the run does not exist.
     pub async fn logs(&self, slot: &Slot, generation: Option<u64>) -> anyhow::Result<Log> {
         let (runs, _) = list::runs(&self.workflow, reach(self.settings.longest)).await?;
         let mut sorted = sort(&self.settings.fleet, self.workflow.file(), runs);

@@ -105,7 +105,7 @@ fn edit(roles: Roles) -> String {
     )
 }
 
-/// One cycle. Two at once do no harm, so there is no lock around it.
+/// One cycle. Two at once do no harm, so it needs no lock.
 fn service(starter: Starter<'_>, fleet: &str) -> String {
     let argument = |path: &Path| unit_word(&path.to_string_lossy()).replace('$', "$$");
     let binary = argument(starter.binary);

@@ -39,7 +39,7 @@ impl Platform for Scripted {
     }
 }
 
-/// Ten slots of `first` and two of `second`, all to be started: the report, and which were requested.
+/// Starts ten slots of `first` and two of `second`: the report, and the requested slots.
 async fn applied(answer: Answer) -> (SpawnReport, Vec<String>) {
     let roles = [a_role("first", Mode::TaskDriven, 10), a_role("second", Mode::TaskDriven, 2)];
     let orders =
