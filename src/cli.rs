@@ -8,6 +8,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 
@@ -52,7 +53,9 @@ pub struct Global {
         env = "COORDINATOR_CONFIG",
         hide_env_values = true,
         hide_env = true,
-        value_hint = ValueHint::FilePath
+        value_hint = ValueHint::FilePath,
+        // An empty variable counts as unset.
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub config: Option<PathBuf>,
     /// Result on stdout: text, json or markdown

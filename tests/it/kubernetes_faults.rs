@@ -211,7 +211,8 @@ fn without_an_inventory_a_slot_that_is_certainly_free_is_filled() {
 
 #[test]
 fn a_server_that_refuses_us_or_does_not_answer_is_broken_and_no_slot_is_looked_up() {
-    let broken: [(fn(&Fleet), &str); 3] = [
+    type Breaks = fn(&Fleet);
+    let broken: [(Breaks, &str); 3] = [
         (|fleet| fleet.cluster.state().revoke("list", "jobs"), "cannot list resource"),
         (
             |fleet| fleet.cluster.always(Route::Any, status::unauthorized()),

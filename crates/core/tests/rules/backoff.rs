@@ -116,11 +116,11 @@ fn live(started_at: Option<SystemTime>) -> LiveSession {
 
 #[test]
 fn a_slot_keeps_failing_when_its_last_three_sessions_failed_whatever_came_before() {
+    use Outcome::{Failed, Lost, Stopped, Succeeded, TimedOut};
     let judge = |outcomes: &[Outcome]| {
         let history = outcomes.iter().map(|outcome| run(1, *outcome, 2, at(0))).collect();
         keeps_failing(&SlotRecord::of(None, history), at(1))
     };
-    use Outcome::{Failed, Lost, Stopped, Succeeded, TimedOut};
     assert!(judge(&[Succeeded, Failed, TimedOut, Lost]));
     for outcomes in [
         &[][..],
