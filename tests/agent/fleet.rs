@@ -57,6 +57,8 @@ kind = "process"
 state_dir = "{folder}/state"
 [defaults]
 time_limit = "{time_limit}"
+# A model on loopback is done within a second.
+min_runtime = "0s"
 min_free = "0"
 [defaults.env]
 HOME = "{folder}/home"

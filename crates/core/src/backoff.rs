@@ -76,7 +76,7 @@ pub fn in_a_row(history: &[Run], settings: &BackoffSettings) -> u32 {
     number(unhealthy.take_while(|run| is_idle(run) == newest).count())
 }
 
-/// Whether the slot's last [`MAX_FAILURES`] sessions failed, disrupted ones left out. A live
+/// Whether the slot's last `MAX_FAILURES` sessions failed, disrupted ones left out. A live
 /// session ends that when it has run for ten minutes, and longer than each of them.
 pub fn keeps_failing(record: &SlotRecord, now: SystemTime) -> bool {
     let counted = record.history.iter().rev().filter(|run| !run.disrupted);

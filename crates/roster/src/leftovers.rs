@@ -9,7 +9,7 @@ use crate::Roster;
 /// An example value that is still in the roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
-    /// Where: "`name` in [repository]".
+    /// Where: "`name` in `[repository]`".
     pub key: String,
     pub value: String,
 }
