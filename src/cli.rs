@@ -70,7 +70,7 @@ pub struct Global {
         hide_default_value = true
     )]
     pub output: Output,
-    /// More log lines; twice for more
+    /// More detail in reports and logs; twice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// auto, always or never; NO_COLOR is respected
@@ -214,7 +214,7 @@ pub struct Stop {
         add = ArgValueCandidates::new(candidates::slots)
     )]
     pub slots: Vec<String>,
-    /// Stop without a question
+    /// Do not ask; without a terminal nothing is asked
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -222,7 +222,7 @@ pub struct Stop {
 /// Options of `doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Run each agent command once, with a prompt of one sentence and at most 60 s
+    /// Run each agent command once, with one short prompt and at most 60 s
     #[arg(long)]
     pub try_agent: bool,
 }

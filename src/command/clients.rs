@@ -151,7 +151,7 @@ pub(super) fn github(
             format!("no repository configured; add [repository] to {}", roster.path.display())
         })?;
         let credentials = credentials
-            .context("no GitHub token; set GITHUB_TOKEN, or GITHUB_APP_ID and its companions")?;
+            .context("no GitHub token; set GITHUB_TOKEN, or the three variables GITHUB_APP_*")?;
         let client = client.as_ref().map_err(|error| anyhow!("{error:#}"))?;
         Github::over(client.clone(), repository, credentials)
     };

@@ -89,6 +89,7 @@ async fn findings(
         Finding::fail(what, "replace it")
     }));
     findings.extend(roster.missing.iter().map(|missing| unset(roster, missing)));
+    findings.extend(identities::shared_token(roster));
     Ok([findings, platform?, merging, endpoints].concat())
 }
 

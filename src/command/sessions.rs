@@ -137,6 +137,10 @@ fn last(
     let how = match (outcome, run.exit_code, &run.detail) {
         (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut | fleet::Outcome::Idle, ..)
         | (_, None, None) => String::new(),
+        // It names the person.
+        (fleet::Outcome::Stopped, _, Some(detail)) => detail
+            .strip_prefix("stopped")
+            .map_or_else(String::new, |by| shown(by, usize::MAX, secrets)),
         (_, Some(code), _) => format!(", exit {code}"),
         (_, None, Some(detail)) => format!(", {}", without_remedy(detail, secrets)),
     };

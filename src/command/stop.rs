@@ -52,10 +52,34 @@ fn confirmed(names: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// The name under which the end is recorded.
+/// The name under which the end is recorded: `USER`, else the account's name. cron and containers
+/// set no `USER`.
 fn person() -> String {
-    std::env::var("USER")
-        .ok()
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "unknown".to_owned())
+    let user = std::env::var("USER").ok().filter(|name| !name.is_empty());
+    user.unwrap_or_else(|| {
+        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        account(&accounts, rustix::process::geteuid().as_raw())
+    })
+}
+
+/// The name of the account with this user id, by the lines of `/etc/passwd`.
+fn account(accounts: &str, user_id: u32) -> String {
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(user_id)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("user {user_id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_without_a_name_is_its_number() {
+        let accounts = "root:x:0:0:root:/root:/bin/sh\nodd\nalice:x:1000:1000::/home/someone/:\n";
+        assert_eq!(account(accounts, 1000), "alice");
+        assert_eq!(account(accounts, 7), "user 7");
+    }
 }

@@ -189,6 +189,14 @@ fn accounts(merge: &str, builder: &str, reviewer: &str, permission: &str) -> (Fi
 }
 
 #[test]
+fn an_agent_that_gets_the_coordinators_own_token_is_a_warning() {
+    let (finished, _) =
+        accounts("", "GH_TOKEN = \"${GITHUB_TOKEN}\"", "GH_TOKEN = \"${REVIEWER}\"", "WRITE");
+    let found = line(&finished, "has the coordinator's own GITHUB_TOKEN");
+    assert!(found.starts_with("warn "), "{found}");
+}
+
+#[test]
 fn builders_and_reviewers_with_one_account_are_a_warning() {
     let (finished, github) =
         accounts("", "GH_TOKEN = \"${BUILDER}\"", "GITHUB_TOKEN = \"${BUILDER}\"", "WRITE");

@@ -53,17 +53,18 @@ pub fn hold(
         let until = since + wait;
         (until > now && since <= now + wait).then_some(until)
     };
+    let interval = pending(last.started_at, settings.min_interval);
     if let Some(until) = pending(last.finished_at, backoff) {
         let times = in_a_row(history, settings);
         let (reason, detail) = match outcome(last, settings) {
             Outcome::Idle => (HoldReason::Idle, describe_idle(last, times, settings)),
             _ => (HoldReason::Backoff, describe_failure(last, times)),
         };
-        return Some(Hold { reason, until: Some(until), detail });
+        return Some(Hold { reason, until: Some(until).max(interval), detail });
     }
-    let until = pending(last.started_at, settings.min_interval)?;
-    let interval = humantime::format_duration(settings.min_interval);
-    let detail = format!("starts at most once every {interval}");
+    let until = interval?;
+    let every = humantime::format_duration(settings.min_interval);
+    let detail = format!("starts at most once every {every}");
     Some(Hold { reason: HoldReason::Interval, until: Some(until), detail })
 }
 

@@ -39,7 +39,7 @@ coordinator_core::section! {
             argv(&["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]),
         /// The platform ends a session that runs longer.
         time_limit: Placed<Time<1000>> = Time::seconds(2 * 3600).into(),
-        /// A session shorter than this counts as failed for the backoff.
+        /// A session that exits with 0 sooner is idle: its slot waits like one that failed.
         min_runtime: Time = Time::seconds(30),
         /// From start to start of one slot: bounds the bill of agents that find nothing to do.
         min_interval: Placed<Time> = Time::seconds(0).into(),

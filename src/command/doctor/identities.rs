@@ -13,7 +13,7 @@ use coordinator_core::merge::approval::may_approve;
 use coordinator_core::merge::{LastPushApproval, MergePolicy};
 use coordinator_core::pull::Permission;
 use coordinator_github::{Account, Credentials, Github};
-use coordinator_http::Client;
+use coordinator_http::{Client, variable};
 use coordinator_roster::{PlatformKind, Roster};
 
 /// The variables that `gh` reads, in its order.
@@ -56,6 +56,20 @@ pub(super) async fn findings(roster: &Roster, client: &anyhow::Result<Client>) -
             judge(&of(&authors), &of(&reviewers), &roster.merge)
         }
     }
+}
+
+/// Roles that get the token with which the coordinator merges, so that an agent can merge by
+/// itself.
+pub(super) fn shared_token(roster: &Roster) -> Option<Finding> {
+    let own = variable("GITHUB_TOKEN").filter(|token| !token.trim().is_empty())?;
+    let gets_it = |role: &&Role| role.spec.env.values().any(|value| value.trim() == own.trim());
+    let roles: Vec<&Role> = roster.roles.iter().filter(gets_it).collect();
+    (!roles.is_empty()).then(|| {
+        Finding::warn(
+            format!("the `env` of {} has the coordinator's own GITHUB_TOKEN", named(&roles)),
+            "give the agents a token of another account; with this one they can merge",
+        )
+    })
 }
 
 fn acting(roster: &Roster, does: impl Fn(Mode) -> bool) -> Vec<&Role> {

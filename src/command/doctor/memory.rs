@@ -31,8 +31,9 @@ fn judge(missing: u32, live: u32, available: u64) -> Option<Finding> {
     }
     let needed = AGENT_BYTES.saturating_mul(missing.into());
     let what = format!(
-        "{} need about {} of memory ({} per idle agent); {} is available",
+        "{} {} about {} of memory ({} per idle agent); {} is available",
         count(missing.into(), "more session"),
+        if missing == 1 { "needs" } else { "need" },
         size(needed),
         size(AGENT_BYTES),
         size(available),

@@ -24,7 +24,7 @@ WantedBy=timers.target
 const TOKENS_TEMPLATE: &str = "\
 # Tokens of the fleet FLEET, one NAME=value a line. Only you can read this file; keep it out of git.
 
-# The coordinator's own: reads pull requests and merges them. No session gets it.
+# The coordinator's own: reads pull requests and merges them. Name it in no `env`.
 #GITHUB_TOKEN=
 
 # The agents': pushes branches, opens issues and pull requests. `env` under [defaults] hands it down.

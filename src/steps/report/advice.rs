@@ -6,11 +6,11 @@ use super::offline::{Offline, offline};
 use super::{
     MAX_CONFLICTS, MAX_REVIEW_QUEUE, answer, is_not_up, keep_failing, names, numbers, which,
 };
-use coordinator_core::fleet::{Leftover, Mode, Role, Slot, StuckReason};
+use coordinator_core::fleet::{Leftover, Mode, Role, RoleKey, Slot, StuckReason};
 use coordinator_core::merge::reason::Reason as PullReason;
 use coordinator_core::pull::GapCause;
 use coordinator_core::report::{
-    Advice, Cause, EndpointHealth, NotMerged, Report, RoleCount, Unjudged,
+    Advice, Cause, EndpointHealth, NotMerged, Report, RoleCount, StepOutcome, Unjudged,
 };
 
 const TOKEN_EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -30,6 +30,16 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
         (keep_failing(report), report.inventory.body.failing.first())
     {
         add(signal, format!("look at `coordinator logs {}`", slot.name()));
+    }
+    for role in failed(report) {
+        let action =
+            format!("`coordinator logs {}` shows the last one", Slot::of_role(role, 0).name());
+        add(format!("the last sessions of {role} failed"), action);
+    }
+    if is_failed(&report.merge.outcome) && report.interrupted.is_none() && offline(report).is_none()
+    {
+        let action = "`coordinator doctor` names the cause and its remedy".to_owned();
+        add("the merge step failed".to_owned(), action);
     }
     if let Some(roles) = idle(report) {
         let action = "give it work, lower its `count`, or let it start less often: `min_interval`";
@@ -60,6 +70,21 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
     advice.extend(advise_on_reasons(report));
     advice.extend(advise_on_token(report));
     advice
+}
+
+fn is_failed(outcome: &StepOutcome) -> bool {
+    matches!(outcome, StepOutcome::Failed(_))
+}
+
+/// Roles that should run, all of whose slots wait because their last session failed, where no slot
+/// is named as one that keeps failing.
+fn failed(report: &Report) -> impl Iterator<Item = &RoleKey> {
+    let inventory = &report.inventory.body;
+    let is_failed = |role: &&RoleCount| {
+        role.desired > 0 && role.running == Some(0) && role.backing_off >= role.desired
+    };
+    let roles = if inventory.failing.is_empty() { &inventory.roles[..] } else { &[] };
+    roles.iter().filter(is_failed).map(|role| &role.role)
 }
 
 /// Roles that should run, all of whose slots wait because they found nothing to do.

@@ -226,7 +226,7 @@ fn a_slot_whose_last_sessions_failed_is_degraded_also_while_the_next_one_starts(
 }
 
 #[test]
-fn a_role_that_waits_or_finds_nothing_to_do_is_healthy_and_only_wholly_idle_ones_have_advice() {
+fn a_role_all_of_whose_slots_wait_is_healthy_and_has_advice() {
     let count = |running, backing_off, idle| {
         move |report: &mut Report| {
             let role = role("ui_builder");
@@ -234,17 +234,17 @@ fn a_role_that_waits_or_finds_nothing_to_do_is_healthy_and_only_wholly_idle_ones
                 vec![RoleCount { role, desired: 2, running, backing_off, idle, surplus: 0 }];
         }
     };
-    for (running, backing_off, idle, is_advised) in [
-        (Some(0), 2, 0, false),
-        (Some(0), 1, 1, false),
-        (Some(1), 0, 1, false),
-        (None, 0, 2, false),
-        (Some(0), 0, 2, true),
+    for (running, backing_off, idle, expected) in [
+        (Some(0), 2, 0, &["the last sessions of ui_builder failed"][..]),
+        (Some(0), 1, 1, &[]),
+        (Some(1), 1, 0, &[]),
+        (Some(1), 0, 1, &[]),
+        (None, 0, 2, &[]),
+        (Some(0), 0, 2, &["nothing to do for ui_builder"]),
     ] {
         check(Status::Healthy, &[], count(running, backing_off, idle));
         let advice = after(count(running, backing_off, idle)).advice;
         let signals: Vec<_> = advice.iter().map(|advice| advice.signal.as_str()).collect();
-        let expected: &[&str] = if is_advised { &["nothing to do for ui_builder"] } else { &[] };
         assert_eq!(signals, expected);
     }
 }

@@ -115,6 +115,14 @@ fn live(started_at: Option<SystemTime>) -> LiveSession {
 }
 
 #[test]
+fn a_slot_that_backs_off_and_has_an_interval_waits_for_the_later_of_the_two() {
+    let settings = BackoffSettings { min_interval: Duration::from_secs(1800), ..SETTINGS };
+    let history = [run(1, Outcome::Failed, 2, at(2))];
+    let held = hold("demo-dev-s0", &history, &settings, at(10)).expect("it is held");
+    assert_eq!((held.reason, held.until), (HoldReason::Backoff, Some(at(1800))));
+}
+
+#[test]
 fn a_slot_keeps_failing_when_its_last_three_sessions_failed_whatever_came_before() {
     use Outcome::{Failed, Lost, Stopped, Succeeded, TimedOut};
     let judge = |outcomes: &[Outcome]| {
