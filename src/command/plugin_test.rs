@@ -95,7 +95,8 @@ fn word(exclusive: SlotExclusive) -> &'static str {
 fn demand(capabilities: &Capabilities) -> &'static str {
     match (capabilities.slot_exclusive, capabilities.blind_spawn) {
         (SlotExclusive::None, _) => {
-            "the roster must say on_inventory_failure = \"skip\", and one machine alone may run the coordinator"
+            "the roster must say on_inventory_failure = \"skip\", \
+             and one machine alone may run the coordinator"
         }
         (SlotExclusive::Create | SlotExclusive::Execution, true) => "the roster needs nothing more",
         (SlotExclusive::Create | SlotExclusive::Execution, false) => {

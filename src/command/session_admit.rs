@@ -82,7 +82,8 @@ pub(super) fn session(options: &cli::Session) -> anyhow::Result<Session> {
 fn first_attempt(attempt: &str) -> anyhow::Result<()> {
     anyhow::ensure!(
         attempt == "1",
-        "GITHUB_RUN_ATTEMPT is {attempt:?}: the run of a work item is not started again; the coordinator starts its next attempt"
+        "GITHUB_RUN_ATTEMPT is {attempt:?}: the run of a work item is not started again; \
+         the coordinator starts its next attempt"
     );
     Ok(())
 }

@@ -106,7 +106,8 @@ fn input(prompt: &str) -> anyhow::Result<File> {
 }
 
 fn explain(program: &str, error: &io::Error) -> (anyhow::Error, u8) {
-    let remedy = "install it in the job `agent` of the session workflow, or set `command` for this role in the roster";
+    let remedy = "install it in the job `agent` of the session workflow, \
+                  or set `command` for this role in the roster";
     match (error.kind(), find(program)) {
         (ErrorKind::NotFound, Some(path)) => (
             anyhow::anyhow!("the interpreter of {} is missing; {remedy}", path.display()),

@@ -221,7 +221,9 @@ fn live_json(fleet: &FleetName, found: &SlotSessions, live: &LiveSession) -> Val
             "state": live.state.word(),
             "outcome": null,
             "exit_code": null,
-            "detail": stuck.map(|stuck| sentence(&format!("{}: {}", stuck.reason.word(), stuck.detail))),
+            "detail": stuck.map(|stuck| {
+                sentence(&format!("{}: {}", stuck.reason.word(), stuck.detail))
+            }),
             "pid": found.pid,
             "started_at": live.started_at.map(rfc3339),
             "finished_at": null,
@@ -285,8 +287,7 @@ mod tests {
             slot: slot(1),
             reason: StuckReason::Pending,
             since: Some(at(0)),
-            detail: "ImagePullBackOff: no image \u{1b}[31m`agents:lates`; correct `image`"
-                .to_owned(),
+            detail: "ImagePullBackOff: no image \u{1b}[31m`a:1`; correct `image`".to_owned(),
         }];
         SlotSessions::of(Listing { slots, stuck, ..Listing::default() })
     }
@@ -303,7 +304,7 @@ mod tests {
         assert_snapshot!(shown(Output::Text), @r#"
         SLOT           STATE     SINCE   GEN  LAST
         ui-builder-s0  running   11 min  2    failed, exit 3 after 4.0 s
-        ui-builder-s1  pending   11 min  1    ImagePullBackOff: no image [31m`agents:lates`
+        ui-builder-s1  pending   11 min  1    ImagePullBackOff: no image [31m`a:1`
         ui-builder-s2  finished  9 min   4    failed, exit 3 after 4.0 s
 
         `coordinator logs SLOT` prints what the agent of a slot wrote
@@ -314,7 +315,7 @@ mod tests {
         | slot | state | since | gen | last |
         |---|---|---|---|---|
         | ui-builder-s0 | running | 11 min | 2 | failed, exit 3 after 4.0 s |
-        | ui-builder-s1 | pending | 11 min | 1 | ImagePullBackOff: no image &#91;31m&#96;agents:lates&#96; |
+        | ui-builder-s1 | pending | 11 min | 1 | ImagePullBackOff: no image &#91;31m&#96;a:1&#96; |
         | ui-builder-s2 | finished | 9 min | 4 | failed, exit 3 after 4.0 s |
 
         &#96;coordinator logs SLOT&#96; prints what the agent of a slot wrote
@@ -329,7 +330,7 @@ mod tests {
             |name: &str| sessions.iter().map(|session| session[name].clone()).collect::<Vec<_>>();
         assert_eq!(fields("state"), ["finished", "running", "starting", "finished"]);
         assert!(fields("log").iter().chain(&fields("pid")).all(Value::is_null), "{json:#}");
-        let stuck = "pending: ImagePullBackOff: no image [31m`agents:lates`; correct `image`";
+        let stuck = "pending: ImagePullBackOff: no image [31m`a:1`; correct `image`";
         assert_eq!(
             fields("detail"),
             [json!("no [31mkey"), json!(null), json!(stuck), json!("out of memory")]

@@ -111,10 +111,8 @@ fn slots_with_one_cause_share_a_line() {
         until: minute.map(at),
         detail: detail.to_owned(),
     };
-    let interval =
-        |minute| hold(HoldReason::Interval, Some(minute), "starts at most once every 30m");
-    let role_failed =
-        hold(HoldReason::RoleFailed, None, "another session of the role failed to start");
+    let interval = |minute| hold(HoldReason::Interval, Some(minute), "once every 30m");
+    let role_failed = hold(HoldReason::RoleFailed, None, "another session failed to start");
     report.spawn.body.held = vec![
         (target("ui_builder", 1), interval(30)),
         (target("api_builder", 0), interval(20)),
@@ -132,9 +130,9 @@ fn slots_with_one_cause_share_a_line() {
 
       inventory  38 of 38 agents running
       spawn      5 held, 4 failed
-                 ~ ui_builder s1, api_builder s0  wait, the first until 00:20 UTC: starts at most once every 30m
+                 ~ ui_builder s1, api_builder s0  wait, the first until 00:20 UTC: once every 30m
                  ~ designer s0                    backs off until 2026-01-02 00:00 UTC: failed
-                 ~ qa s1 s2                       role_failed: another session of the role failed to start
+                 ~ qa s1 s2                       role_failed: another session failed to start
                  ! 4 failed                       no command `claude` on PATH
                                                   qa s0, architect s0, writer s0, sentinel s0
       merge      none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict
@@ -178,25 +176,7 @@ fn a_session_that_is_not_as_it_should_be_is_named_with_its_reason_and_remedy() {
 
     healthy  0.8 s, 3 requests
     "#);
-    assert_snapshot!(markdown::report(&troubled(), &UTC, &Secrets::default()), @r#"
-    ### coordinator, demo: healthy
-
-    | step | outcome | time | |
-    |---|---|---|---|
-    | inventory | ok | 3 ms | 38 of 38 agents running, 2 over their role&#39;s count, 3 stuck, 1 unmanaged |
-    | spawn | ok | 0 ms | nothing to start |
-    | merge | ok | 0.7 s | none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict |
-    | health | ok | 45 ms | production 200 in 45 ms |
-
-    **inventory**
-
-    - stuck ui_builder s0 s1: pending since 00:02 UTC: ErrImagePull: no image &#96;agents:lates&#96;; correct &#96;image&#96; in &#91;platform.kubernetes&#93;
-    - stuck qa s0: suspended: queued by agents
-    - left ui_builder: s38 s39 beyond the role&#39;s count, left to finish
-    - left unmanaged: demo-old-s0: no role &#96;old&#96;
-
-    2026-01-01 00:05 UTC, 0.8 s, 3 requests
-    "#);
+    assert_snapshot!("troubled_markdown", markdown::report(&troubled(), &UTC, &Secrets::default()));
 }
 
 #[test]
@@ -286,31 +266,7 @@ fn without_colour_the_report_reads_the_same() {
 fn done_held_failed_and_detail_have_their_colours() {
     let colored = text_on(&eventful(), Screen { color: true, width: None }, &Secrets::default())
         .replace('\u{1b}', "ESC");
-    assert_snapshot!(colored, @r#"
-    coordinator  demo  ESC[2m2026-01-01 00:00 UTCESC[0m
-
-      inventory  0 of 38 agents running
-      spawn      8 started, 1 already running, 1 held, 1 failed
-                 ESC[32m+ ui_builder     ESC[0ms0 s1 s2
-                 ESC[32m+ api_builder    ESC[0ms0-s3 s7
-                 = designer       s0 already running
-                 ESC[33m~ e2e_tester s1  ESC[0mESC[2mbacks off until 00:14 UTC: failed 3 times, last exit 1 after 4sESC[0m
-                 ESC[31m! sentinel s0    ESC[0mno command `claude` on PATH
-                                  install it, or set `command` for this role in roster.toml
-      merge      2 merged, 3 open
-                 ESC[32m+ #7   Add login formESC[0m
-                 ESC[32m+ #9   Fix the flaky parser testESC[0m
-                 ESC[33m- #8   Rename config keys         ESC[0mESC[2mci_pending: `build` is in progressESC[0m
-                 ESC[33m- #12  Bump serde                 ESC[0mESC[2mnot_approved: 0 of 1 approvals on the head commitESC[0m
-                 ESC[33m- #13  Move handlers              ESC[0mESC[2mconflict with mainESC[0m
-      health     ESC[31mproduction 503 in 1.2 s: downESC[0m
-                 ESC[2mmerged within 30 minutes: #7, #9ESC[0m
-
-    ESC[31mbroken: production answers 503ESC[0m                                   ESC[2m2.4 s, 46 requestsESC[0m
-
-    advice  sentinel: look at `coordinator logs sentinel-s0`
-            production: sentinel reverts; if a revert is open, approve it
-    "#);
+    assert_snapshot!("eventful_colored", colored);
 }
 
 #[test]
@@ -319,28 +275,7 @@ fn the_json_report_keeps_its_contract() {
     assert_eq!(json.lines().count(), 1, "one report is one line");
     let folded =
         json.replace("},{", "},\n{").replace("\":{\"", "\":\n{\"").replace("}]}},\"", "}]}},\n\"");
-    assert_snapshot!(folded, @r#"
-    {"schema":"coordinator.report/v1","fleet":"demo","started_at":"2026-01-01T00:00:00Z","duration_ms":2400,"dry_run":false,"status":"broken","reasons":["production answers 503"],"steps":
-    {"inventory":
-    {"outcome":"ok","duration_ms":3,"error":null,"desired":38,"running":0,"roles":[{"role":"ui_builder","desired":38,"running":0,"backing_off":0,"surplus":0,"idle":0}],"unmanaged":[],"out_of_range":[],"sources":[],"stuck":[],"failing":[],"leftovers":[]},"spawn":
-    {"outcome":"ok","duration_ms":0,"error":null,"spawned":[{"slot":"demo-ui-builder-s0","role":"ui_builder","generation":1},
-    {"slot":"demo-ui-builder-s1","role":"ui_builder","generation":1},
-    {"slot":"demo-ui-builder-s2","role":"ui_builder","generation":1},
-    {"slot":"demo-api-builder-s0","role":"api_builder","generation":1},
-    {"slot":"demo-api-builder-s1","role":"api_builder","generation":1},
-    {"slot":"demo-api-builder-s2","role":"api_builder","generation":1},
-    {"slot":"demo-api-builder-s3","role":"api_builder","generation":1},
-    {"slot":"demo-api-builder-s7","role":"api_builder","generation":1}],"already_running":[{"slot":"demo-designer-s0","role":"designer"}],"held":[{"slot":"demo-e2e-tester-s1","role":"e2e_tester","reason":"backoff","until":"2026-01-01T00:14:00Z","detail":"failed 3 times, last exit 1 after 4s"}],"failed":[{"slot":"demo-sentinel-s0","role":"sentinel","error":"no command `claude` on PATH; install it, or set `command` for this role in roster.toml"}],"effects":[],"rate_limit":null},"merge":
-    {"outcome":"ok","duration_ms":700,"error":null,"open":5,"merged":[{"number":7,"title":"Add login form","head":"0000000000000000000000000000000000000007","commit":"0000000000000000000000000000000000000008"},
-    {"number":9,"title":"Fix the flaky parser test","head":"0000000000000000000000000000000000000009","commit":"000000000000000000000000000000000000000a"}],"skipped":[{"number":8,"title":"Rename config keys","reason":"ci_pending","detail":"`build` is in progress"},
-    {"number":12,"title":"Bump serde","reason":"not_approved","detail":"0 of 1 approvals on the head commit"},
-    {"number":13,"title":"Move handlers","reason":"conflict","detail":"conflict with main"}],"failed":[],"review_queue":0,"conflicts":0,"rate_limit":null},"health":
-    {"outcome":"ok","duration_ms":45,"error":null,"endpoints":[{"name":"production","url":"https://app.example.com/healthz","status":503,"verdict":"down","latency_ms":1200,"error":null}],"recent_merges":[{"number":7,"title":"Add it","merged_at":"2026-01-01T00:01:00Z"},
-    {"number":9,"title":"Add it","merged_at":"2026-01-01T00:01:00Z"}]}},
-    "advice":[{"signal":"sentinel","action":"look at `coordinator logs sentinel-s0`"},
-    {"signal":"production","action":"sentinel reverts; if a revert is open, approve it"}],"requests":
-    {"github":3,"platform":42,"health":1},"interrupted":null}
-    "#);
+    assert_snapshot!("eventful_json", folded);
 }
 
 #[test]
@@ -357,41 +292,7 @@ fn the_markdown_report_is_a_table_and_lists() {
 
     2026-01-01 00:05 UTC, 0.8 s, 3 requests
     "#);
-    assert_snapshot!(markdown::report(&eventful(), &UTC, &Secrets::default()), @r#"
-    ### coordinator, demo: broken
-
-    - production answers 503
-
-    | step | outcome | time | |
-    |---|---|---|---|
-    | inventory | ok | 3 ms | 0 of 38 agents running |
-    | spawn | ok | 0 ms | 8 started, 1 already running, 1 held, 1 failed |
-    | merge | ok | 0.7 s | 2 merged, 3 open |
-    | health | ok | 45 ms | production 503 in 1.2 s: down<br>merged within 30 minutes: &#35;&#8203;7, &#35;&#8203;9 |
-
-    **spawn**
-
-    - done ui_builder: s0 s1 s2
-    - done api_builder: s0-s3 s7
-    - there designer: s0 already running
-    - held e2e_tester s1: backs off until 00:14 UTC: failed 3 times, last exit 1 after 4s
-    - **failed** sentinel s0: no command &#96;claude&#96; on PATH; install it, or set &#96;command&#96; for this role in roster.toml
-
-    **merge**
-
-    - done #7 Add login form
-    - done #9 Fix the flaky parser test
-    - left #8 Rename config keys: ci&#95;pending: &#96;build&#96; is in progress
-    - left #12 Bump serde: not&#95;approved: 0 of 1 approvals on the head commit
-    - left #13 Move handlers: conflict with main
-
-    **advice**
-
-    - sentinel: look at &#96;coordinator logs sentinel-s0&#96;
-    - production: sentinel reverts; if a revert is open, approve it
-
-    2026-01-01 00:00 UTC, 2.4 s, 46 requests
-    "#);
+    assert_snapshot!("eventful_markdown", markdown::report(&eventful(), &UTC, &Secrets::default()));
 }
 
 /// The sample has it in every text; in a narrow list it would be wrapped, in Markdown escaped.

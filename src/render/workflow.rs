@@ -94,11 +94,12 @@ fn failure(entry: &Entry) -> String {
     format!("{named}: {}", sentence(&entry.detail))
 }
 
-/// GitHub drops the whole summary of a step that has more bytes
-/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits>).
+/// GitHub drops the whole summary of a step that has more bytes. See "Step isolation and limits" in
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>.
 const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 
-const CUT: &str = "\nThe rest is cut: GitHub takes no more than 1 MiB. `coordinator reconcile -o json` has it all.\n";
+const CUT: &str = "\nThe rest is cut: GitHub takes no more than 1 MiB. \
+    `coordinator reconcile -o json` has it all.\n";
 
 /// The Markdown report to append to a summary that has `used` bytes already. Where it does not fit,
 /// it is cut after a line and ends with a sentence about it; empty where not even that fits.
@@ -151,15 +152,7 @@ mod tests {
         busy.reasons
             .push(reason(Status::Degraded, "inventory failed: the list, page 2:\n50% is missing"));
         busy.reasons.push(reason(Status::Degraded, "failed to merge #9"));
-        assert_snapshot!(report(&busy), @r"
-        ::error title=demo is broken::production answers 503
-        ::error title=inventory failed::inventory failed: the list, page 2:; 50%25 is missing
-        ::error title=a spawn failed::sentinel s0: no command `claude` on PATH; install it, or set `command` for this role in roster.toml
-        ::error title=a merge failed::#9 Add: a, b: forbidden: the token may not
-        ::warning title=demo is degraded::failed to merge #9
-        ::warning title=advice::sentinel: look at `coordinator logs sentinel-s0`
-        ::warning title=advice::production: sentinel reverts; if a revert is open, approve it
-        ");
+        assert_snapshot!("annotations", report(&busy));
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub async fn run(
     }
 }
 
-/// What a status means for an endpoint that should answer with one of `expect`; empty: any 2xx. A 5xx
-/// that is not expected is down, every other status is unexpected.
+/// What a status means for an endpoint that should answer with one of `expect`; empty: any 2xx. A
+/// 5xx that is not expected is down, every other status is unexpected.
 pub fn judge(status: u16, expect: &[u16]) -> HealthVerdict {
     let expected =
         if expect.is_empty() { (200..300).contains(&status) } else { expect.contains(&status) };

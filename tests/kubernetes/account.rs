@@ -49,7 +49,8 @@ pub(crate) fn await_access(cluster: &Cluster, account: &str, access: Access<'_>,
     let review: SubjectAccessReview = read(json!({ "metadata": {}, "spec": {
         "user": cluster.username(account),
         "resourceAttributes": {
-            "namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb,
+            "namespace": namespace, "group": group, "verb": verb,
+            "resource": resource, "subresource": subresource,
         },
     } }));
     until(&format!("{access:?} is {allowed} for {account}"), || {

@@ -40,7 +40,8 @@ fn the_server_lets_the_coordinator_delete_finished_sessions_alone_and_people_wha
 type Flaw = (&'static str, Value, &'static str);
 
 fn flaws() -> Vec<Flaw> {
-    let ignores = json!({ "rules": [{ "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] }] });
+    let disrupted = json!([{ "type": "DisruptionTarget", "status": "True" }]);
+    let ignores = json!({ "rules": [{ "action": "Ignore", "onPodConditions": disrupted }] });
     let one_pod = "a session is one pod that is never replaced";
     let started_once = "a session is started once";
     let again =
@@ -117,16 +118,22 @@ fn namings(secret: &str) -> Vec<(&'static str, Value)> {
     let volumes = [
         json!({ "name": "given", "secret": { "secretName": secret } }),
         projected(&json!({ "secret": reference })),
-        json!({ "name": "given", "csi": { "driver": "example.com", "nodePublishSecretRef": reference } }),
+        json!({ "name": "given", "csi": {
+            "driver": "example.com", "nodePublishSecretRef": reference,
+        } }),
         json!({ "name": "given", "azureFile": { "secretName": secret, "shareName": "s" } }),
         json!({ "name": "given", "cephfs": { "monitors": ["m"], "secretRef": reference } }),
         json!({ "name": "given", "cinder": { "volumeID": "v", "secretRef": reference } }),
-        json!({ "name": "given", "flexVolume": { "driver": "example.com/d", "secretRef": reference } }),
+        json!({ "name": "given", "flexVolume": {
+            "driver": "example.com/d", "secretRef": reference,
+        } }),
         json!({ "name": "given", "iscsi": {
             "targetPortal": "10.0.0.1:3260", "iqn": "iqn.2001-04.com.example:storage", "lun": 0,
             "chapAuthSession": true, "secretRef": reference,
         } }),
-        json!({ "name": "given", "rbd": { "monitors": ["m"], "image": "i", "secretRef": reference } }),
+        json!({ "name": "given", "rbd": {
+            "monitors": ["m"], "image": "i", "secretRef": reference,
+        } }),
         json!({ "name": "given", "scaleIO": {
             "gateway": "https://g", "system": "s", "volumeName": "v", "secretRef": reference,
         } }),

@@ -136,7 +136,8 @@ fn a_queue_without_kueue_starts_nothing_uncounted() {
 fn a_slip_in_the_template_is_refused_by_the_server_and_named_in_a_dry_run_too() {
     let cluster = Cluster::new("slip");
     let fleet = Fleet::new(&cluster, Roster::of("ui_builder", 1));
-    let slip = "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    spec:\n      priorityClasName: high\n";
+    let slip = "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    spec:\n      \
+                priorityClasName: high\n";
     fleet.workplace.write("template.yaml", slip);
 
     for arguments in [&["reconcile"][..], &["reconcile", "--dry-run"]] {
@@ -192,7 +193,8 @@ fn what_was_started_before_the_refusals_began_stays_in_view() {
     let mut fleet = Fleet::new(&cluster, roster);
     fleet.cycle();
     let started = cluster.uids();
-    let bad = "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    spec:\n      restartPolicyy: Never\n";
+    let bad = "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    spec:\n      \
+               restartPolicyy: Never\n";
     fleet.edit(|roster| roster.roles[1].1 = 4);
     fleet.workplace.write("template.yaml", bad);
 

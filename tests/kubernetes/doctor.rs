@@ -62,7 +62,8 @@ fn the_shipped_account_is_all_right_until_a_permission_is_taken_away() {
     assert_eq!(troubles, Vec::<String>::new(), "least is enough");
     assert!(finished.stdout.contains(&cluster.username(ACCOUNT)), "{}", finished.stdout);
 
-    let least = json!([{ "apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "create"] }]);
+    let verbs = ["get", "list", "create"];
+    let least = json!([{ "apiGroups": ["batch"], "resources": ["jobs"], "verbs": verbs }]);
     cluster.patch::<Role>(ACCOUNT, &json!({ "rules": least }));
     let access = Access { group: "", resource: "pods/log", verb: "get" };
     await_access(&cluster, ACCOUNT, access, false);

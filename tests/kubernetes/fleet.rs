@@ -44,7 +44,8 @@ impl Roster {
     fn text(&self, namespace: &str) -> String {
         let Self { deadline, platform, kubernetes, defaults, .. } = self;
         let mut text = format!(
-            "fleet = \"demo\"\ndeadline = \"{deadline}\"\n[platform]\nkind = \"kubernetes\"\n{platform}\n\
+            "fleet = \"demo\"\ndeadline = \"{deadline}\"\n[platform]\n\
+             kind = \"kubernetes\"\n{platform}\n\
              [platform.kubernetes]\nnamespace = \"{namespace}\"\nimage = \"example.com/agent:1\"\n\
              template = \"template.yaml\"\n{kubernetes}\n[defaults]\n{defaults}\n"
         );
@@ -55,9 +56,9 @@ impl Roster {
     }
 
     fn template(&self) -> String {
-        let mut text =
-            "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    metadata:\n      annotations:\n"
-                .to_owned();
+        let mut text = "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    metadata:\n      \
+             annotations:\n"
+            .to_owned();
         let _ = writeln!(text, "        test.coordinator.dev/suite: kubernetes");
         for (key, value) in &self.behaviour {
             let _ = writeln!(text, "        test.coordinator.dev/{key}: {value:?}");

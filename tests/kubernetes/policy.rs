@@ -34,7 +34,8 @@ pub(crate) fn deny<'a>(cluster: &'a Cluster, message: &str) -> Bound<'a> {
         "metadata": { "name": name },
         "spec": {
             "matchConstraints": { "resourceRules": [{
-                "apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"],
+                "apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"],
+                "operations": ["CREATE"],
             }] },
             "validations": [{ "expression": "false", "message": message }],
         },
@@ -44,7 +45,9 @@ pub(crate) fn deny<'a>(cluster: &'a Cluster, message: &str) -> Bound<'a> {
         "spec": {
             "policyName": name,
             "validationActions": ["Deny"],
-            "matchResources": { "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": name } } },
+            "matchResources": { "namespaceSelector": {
+                "matchLabels": { "kubernetes.io/metadata.name": name },
+            } },
         },
     }));
     let options = PostParams::default();

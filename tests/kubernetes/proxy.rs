@@ -412,8 +412,10 @@ fn refusal(status: u16, retry_after: Option<u32>) -> Reply {
         503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
         _ => ("Timeout", "Timeout: request did not complete within the allotted timeout"),
     };
-    let body = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": status,
-        "reason": reason, "message": message });
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": status,
+        "reason": reason, "message": message,
+    });
     let reply = Reply::json(status, &body);
     match retry_after {
         Some(seconds) => reply.header("retry-after", seconds.to_string()),

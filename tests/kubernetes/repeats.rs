@@ -186,7 +186,8 @@ fn coordinators_that_are_killed_at_any_moment_begin_no_slot_anew() {
     fleet.cycle();
     let (anew, all) = creations_of_slots_with_history(&audit, &cluster);
     println!(
-        "killed {killed}; creations of slots with a history: {all}, of them at generation 1: {anew:?}"
+        "killed {killed}; creations of slots with a history: {all}, of them at generation 1: \
+         {anew:?}"
     );
     assert!(all > 40 && killed > 25, "it was a storm: {all} creations, {killed} killed");
     assert_eq!(anew, Vec::<String>::new());

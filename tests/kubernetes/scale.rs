@@ -209,7 +209,8 @@ fn a_thousand_sessions_cost_a_request_each_to_start_two_to_replace_and_one_list_
     let crowded = measure("1,000 sessions among 5,000 Jobs of others, converged", &fleet);
 
     let mut table = String::from(
-        "| Cycle | Job lists (pages) | Pod lists (pages) | DELETE | POST | Wall | CPU | Peak memory |\n\
+        "| Cycle | Job lists (pages) | Pod lists (pages) | DELETE | POST | Wall | CPU | Peak \
+         memory |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for cost in [&cold, &converged, &replaced, &crowded] {

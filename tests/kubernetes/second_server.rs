@@ -114,6 +114,7 @@ fn own_server() -> (PathBuf, Vec<String>) {
         }
     }
     panic!(
-        "no process of this machine is the API server at port {port}: the cluster must be of tests/cluster"
+        "no process of this machine is the API server at port {port}: \
+         the cluster must be of tests/cluster"
     )
 }

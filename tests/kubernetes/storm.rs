@@ -324,8 +324,9 @@ impl<'a> Storm<'a> {
             history.iter().filter(|seen| seen.kind == Kind::Job && seen.predecessor.is_some());
         let replaced: BTreeSet<&str> = replaced.map(|seen| seen.uid.as_str()).collect();
         println!(
-            "faults {counts:?}; killed {}, slept {}, deleted by hand {}, replaced {}, ran into another {ran_into}, \
-             started without an answer {started}, reports {}, changes seen {}",
+            "faults {counts:?}; killed {}, slept {}, deleted by hand {}, replaced {}, \
+             ran into another {ran_into}, started without an answer {started}, reports {}, \
+             changes seen {}",
             self.killed,
             self.slept,
             self.deleted_by_hand,

@@ -107,8 +107,11 @@ fn a_pod_that_runs_and_is_not_ready_is_reported_with_its_conditions_and_its_newe
     cluster.wait(pods.patch_status(&name, &parameters, &patch)).expect("a kubelet may say so");
     let probe = "Readiness probe failed: HTTP probe failed with statuscode: 503";
     cluster.create::<Event>(json!({
-        "metadata": { "name": format!("{name}.probe") }, "type": "Warning", "reason": "Unhealthy", "message": probe,
-        "involvedObject": { "kind": "Pod", "namespace": cluster.namespace(), "name": name, "uid": uid(&pod) },
+        "metadata": { "name": format!("{name}.probe") },
+        "type": "Warning", "reason": "Unhealthy", "message": probe,
+        "involvedObject": {
+            "kind": "Pod", "namespace": cluster.namespace(), "name": name, "uid": uid(&pod),
+        },
         "lastTimestamp": "2026-01-01T00:00:01Z",
     }));
 

@@ -50,8 +50,9 @@ pub(crate) enum Kind {
 }
 
 /// What can be told of an object of either kind.
-trait Witnessed:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send
+trait Witnessed: Clone + Debug + DeserializeOwned + Send
+where
+    Self: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     const KIND: Kind;
     fn is_live(&self) -> bool;
@@ -101,13 +102,19 @@ impl<'a> Witness<'a> {
         let few = json!({ "cpu": "1m", "memory": "1Mi" });
         let containers = json!([{ "name": "none", "image": "example.com/none:1",
             "resources": { "requests": few },
-            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } } }]);
-        let spec = json!({ "containers": containers, "restartPolicy": "Never", "nodeSelector": { "none": "" },
-            "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } } });
+            "securityContext": {
+                "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
+            } }]);
+        let spec = json!({ "containers": containers,
+            "restartPolicy": "Never", "nodeSelector": { "none": "" },
+            "securityContext": {
+                "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" },
+            } });
         self.cluster.create::<Pod>(json!({ "metadata": { "name": mark }, "spec": spec }));
-        self.cluster.create::<Job>(
-            json!({ "metadata": { "name": mark }, "spec": { "suspend": true, "template": { "spec": spec } } }),
-        );
+        self.cluster.create::<Job>(json!({
+            "metadata": { "name": mark },
+            "spec": { "suspend": true, "template": { "spec": spec } },
+        }));
         let mut history = until("both watches have come to the mark", || {
             let history = self.history.lock().expect("no holder panics");
             let has = |kind| history.iter().any(|seen| seen.kind == kind && seen.name == mark);

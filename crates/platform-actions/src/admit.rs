@@ -153,7 +153,11 @@ impl fmt::Display for Skip {
         match self {
             Self::Expired { since } => {
                 let since = humantime::format_rfc3339_seconds(*since);
-                write!(f, "its ticket expired at {since}: it waited too long for its turn, or for a runner")
+                write!(
+                    f,
+                    "its ticket expired at {since}: it waited too long for its turn, or for a \
+                     runner"
+                )
             }
             Self::Taken { url } => write!(f, "another run of the slot is in progress: {url}"),
             Self::Held(Hold { reason, until: Some(until), detail }) => {
@@ -165,16 +169,20 @@ impl fmt::Display for Skip {
             }
             Self::Superseded { generation, url } => write!(
                 f,
-                "superseded: session {generation} of the item ran since this start was planned, and the next cycle plans anew: {url}"
+                "superseded: session {generation} of the item ran since this start was planned, \
+                 and the next cycle plans anew: {url}"
             ),
             Self::Behind => f.write_str(
-                "the list of runs does not show this run yet, and may lack others; the next cycle tries again",
+                "the list of runs does not show this run yet, and may lack others; \
+                 the next cycle tries again",
             ),
             Self::Mislabelled => f.write_str(
-                "the title of this run does not name its session and work item; renew the session workflow with \
-                 `coordinator init --github-actions`",
+                "the title of this run does not name its session and work item; \
+                 renew the session workflow with `coordinator init --github-actions`",
             ),
-            Self::Unknown(why) => write!(f, "the history of the slot is not known: {}", sentence(why)),
+            Self::Unknown(why) => {
+                write!(f, "the history of the slot is not known: {}", sentence(why))
+            }
         }
     }
 }

@@ -60,7 +60,8 @@ async fn workflow(settings: &ActionsSettings, actions: &Actions) -> Finding {
             format!(
                 "the default branch has no session workflow {file}, or the token may not see it"
             ),
-            "write it with `coordinator init --github-actions` and merge it; the token needs `actions: read`",
+            "write it with `coordinator init --github-actions` and merge it; \
+             the token needs `actions: read`",
         ),
         Err(error) => stops_all(&error),
     }

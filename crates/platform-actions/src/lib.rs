@@ -7,8 +7,8 @@
 //! agent's job may start. With an unknown inventory a slot's history is unknown here, too: then the
 //! admission alone keeps the backoff.
 //!
-//! The runs are the records: slot and generation are in their titles, the end of a session in their jobs.
-//! They are the register of work items, too: see `item.rs`.
+//! The runs are the records: slot and generation are in their titles, the end of a session in their
+//! jobs. They are the register of work items, too: see `item.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

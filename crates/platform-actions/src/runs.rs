@@ -57,7 +57,8 @@ fn foreign(file: &str, run: &WorkflowRun) -> Unmanaged {
     Unmanaged {
         session: one_line(&run.title, MAX_TITLE),
         reason: format!(
-            "its title does not name a slot, so a person started {file} by hand; it is neither counted nor touched: {}",
+            "its title does not name a slot, so a person started {file} by hand; \
+             it is neither counted nor touched: {}",
             run.url
         ),
     }
@@ -131,7 +132,8 @@ pub(super) fn stuck(
         RunStatus::Waiting => (
             StuckReason::Suspended,
             format!(
-                "an environment of the session workflow waits for approval; approve or reject it at {}",
+                "an environment of the session workflow waits for approval; \
+                 approve or reject it at {}",
                 run.url
             ),
         ),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use coordinator_core::fleet::{RoleKey, SessionSpec};
 use coordinator_core::section::{Branch, Count, Placed, Problem, Time, Workflow};
 
-/// All inputs of a dispatch together, in characters
-/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_dispatch>).
+/// All inputs of a dispatch together, in characters. See `workflow_dispatch` in
+/// <https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows>.
 const MAX_INPUTS: usize = 65_535;
 
 /// The maximum of the other inputs, and of the names in the task.
@@ -72,7 +72,8 @@ pub fn check_role(
     let characters = inputs(spec);
     if characters > MAX_INPUTS {
         let message = format!(
-            "the inputs of a run of `{}` would be too large: {characters} characters of at most {MAX_INPUTS}",
+            "the inputs of a run of `{}` would be too large: {characters} characters of at most \
+             {MAX_INPUTS}",
             key.value
         );
         let hint =

@@ -70,7 +70,8 @@ impl Actions {
             let name = slot.name();
             match generation {
                 Some(generation) => anyhow::bail!(
-                    "no session {generation} of {name} is in the list of runs; see `coordinator sessions`"
+                    "no session {generation} of {name} is in the list of runs; \
+                     see `coordinator sessions`"
                 ),
                 None => {
                     anyhow::bail!("no session of {name} is remembered; see `coordinator sessions`")

@@ -85,8 +85,8 @@ impl SessionInput {
         let expected = if input.item.is_some() { ITEM_VERSION } else { VERSION };
         anyhow::ensure!(
             version == expected,
-            "the session input has version {version}, and this coordinator reads version {expected}; let the session workflow install \
-             the version that dispatches it"
+            "the session input has version {version}, and this coordinator reads version \
+             {expected}; let the session workflow install the version that dispatches it"
         );
         anyhow::ensure!(!input.command.is_empty(), "the session input has an empty command");
         Ok(input)

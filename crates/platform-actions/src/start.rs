@@ -44,7 +44,8 @@ fn decide(session: &str, view: Option<&Snapshot>, want: &Want, now: SystemTime) 
     let item = match (want.item_run(), view) {
         (None, _) => None,
         (Some(_), None) => {
-            let why = "the inventory failed, and only a list shows which session of the item was the last";
+            let why = "the inventory failed, and only a list shows which session of the item was \
+                       the last";
             return Step::Answer(held(HoldReason::Unknown, why.to_owned()));
         }
         (Some(_), Some(_)) if !want.follows.allows(newest) => {
@@ -120,7 +121,8 @@ impl Actions {
     fn no_items(&self) -> Start {
         let workflow = &self.settings.actions.workflow;
         let detail = format!(
-            "{workflow} was written before there were work items: renew it with `coordinator init --github-actions`"
+            "{workflow} was written before there were work items: \
+             renew it with `coordinator init --github-actions`"
         );
         held(HoldReason::Unsupported, detail)
     }
@@ -133,7 +135,8 @@ impl Actions {
         }
         (length > MAX_ITEM_PART).then(|| {
             let detail = format!(
-                "its id is too long for the title of a run: {length} characters with what goes with it, of at most {MAX_ITEM_PART}"
+                "its id is too long for the title of a run: {length} characters with what goes \
+                 with it, of at most {MAX_ITEM_PART}"
             );
             held(HoldReason::Unsupported, detail)
         })
@@ -204,7 +207,8 @@ fn refusal(
             format!("branch {git_ref} does not exist; correct `ref` in [platform.github-actions]")
         }
         422 if has("input") || has("workflow_dispatch") => format!(
-            "{workflow} on {git_ref} does not fit this coordinator: renew it with `coordinator init --github-actions`"
+            "{workflow} on {git_ref} does not fit this coordinator: \
+             renew it with `coordinator init --github-actions`"
         ),
         _ => "the run was not started".to_owned(),
     };

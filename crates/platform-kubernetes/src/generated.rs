@@ -92,7 +92,10 @@ fn identity(settings: &Settings, want: &Want, new: &NewSession<'_>, config_hash:
     }
     let environment = environment(settings, want, new);
     json!({
-        "metadata": { "name": want.slot.session_name(&settings.fleet), "labels": own, "annotations": annotations },
+        "metadata": {
+            "name": want.slot.session_name(&settings.fleet), "labels": own,
+            "annotations": annotations,
+        },
         "spec": { "template": {
             "metadata": { "labels": labels },
             "spec": { "containers": [{ "name": AGENT, "env": environment }] },
@@ -119,8 +122,8 @@ fn labels(settings: &Settings, want: &Want, generation: u64) -> Value {
 /// One pod, started once: no second attempt (`backoffLimit` 0), none beside a pod that still
 /// terminates (`podReplacementPolicy` Failed, KEP-3939). The pod's deadline is the session's limit
 /// and counts from its start; the Job's counts from its creation, so the time to start comes on
-/// top. A pod that the cluster disrupts (an eviction, a preemption, a drained node) is soon removed,
-/// and its reason with it: the failure policy writes the reason into the Job.
+/// top. A pod that the cluster disrupts (an eviction, a preemption, a drained node) is soon
+/// removed, and its reason with it: the failure policy writes the reason into the Job.
 fn spec(settings: &Settings, want: &Want, container: &Container) -> Value {
     let kubernetes = &settings.kubernetes;
     let limit = want.spec.time_limit;

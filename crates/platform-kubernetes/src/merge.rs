@@ -51,8 +51,8 @@ fn lists(field: &str, mut base: Vec<Value>, top: Vec<Value>) -> Vec<Value> {
     base
 }
 
-/// The field that identifies an entry of a list: `patchMergeKey` of the Kubernetes API, for the lists
-/// that a Job's author adds to.
+/// The field that identifies an entry of a list: `patchMergeKey` of the Kubernetes API, for the
+/// lists that a Job's author adds to.
 pub(crate) fn merge_key(field: &str) -> Option<&'static str> {
     match field {
         "containers" | "initContainers" | "volumes" | "env" => Some("name"),

@@ -103,7 +103,8 @@ impl Destination {
             )),
             Self::Run => Some((
                 "the run's inputs",
-                "set it in the session workflow from a secret of the repository, or write a plain value",
+                "set it in the session workflow from a secret of the repository, \
+                 or write a plain value",
             )),
         }
     }

@@ -19,10 +19,10 @@ const EXAMPLE: &str = shipped!("roster.toml");
 
 /// Where the shipped preamble sends an agent to work, and where the session workflow has a clone
 /// for it.
-const EMPTY_DIRECTORY: &str = "- Work in a fresh clone of the repository inside your current, empty \
-    directory. Never reuse another session's files.\n";
-const FRESH_CLONE: &str = "- Your current directory is a fresh clone of the repository, made for this \
-    session alone. Work there.\n";
+const EMPTY_DIRECTORY: &str = "- Work in a fresh clone of the repository inside your current, \
+    empty directory. Never reuse another session's files.\n";
+const FRESH_CLONE: &str = "- Your current directory is a fresh clone of the repository, made for \
+    this session alone. Work there.\n";
 
 /// Both workflows, where GitHub looks for them.
 pub(super) fn workflows(fleet: &str) -> [(PathBuf, String); 2] {
@@ -81,8 +81,10 @@ pub(super) fn next(dir: &Path, kept: bool) -> String {
          4. Set the secrets:\n     \
          gh secret set ANTHROPIC_API_KEY\n     \
          gh secret set AGENT_GITHUB_TOKEN      # the agents' own: pushes branches\n     \
-         # The reviewers', of another account: GitHub counts no approval of one's own pull request.\n     \
-         gh api --silent --method PUT 'repos/{{owner}}/{{repo}}/environments/agent-reviewers'\n     \
+         # The reviewers', of another account: GitHub counts no approval of one's own pull \
+         request.\n     \
+         gh api --silent --method PUT \
+         'repos/{{owner}}/{{repo}}/environments/agent-reviewers'\n     \
          gh secret set AGENT_GITHUB_TOKEN --env agent-reviewers\n  \
          5. Commit the files to the default branch, and push.\n  \
          6. gh workflow run coordinator.yml -f dry_run=true && gh run watch\n\n\
@@ -100,7 +102,8 @@ const KEPT: &str = "Your roster.toml stays as it is. Set in it:\n       \
     [repository]  this repository's `owner/repo`\n       \
     [merge]       protected_paths = [\".github/*\", \"roster.toml\", \"briefs/*\"]\n";
 
-const NOT_A_ROOT: &str = "\nThis folder is not the root of a repository, the only place where GitHub looks for\n\
+const NOT_A_ROOT: &str = "\n\
+    This folder is not the root of a repository, the only place where GitHub looks for\n\
     .github/workflows. Move the files to the root of yours, or run this command again there.\n";
 
 #[cfg(test)]

@@ -100,7 +100,8 @@ pub(super) fn next(dir: &Path, fleet: &str, roles: Roles, kept: bool) -> String 
          3. kubectl create namespace {namespace} --save-config\n  \
          4. Create the Secrets; each FILE holds one NAME=value a line:\n     \
          # GITHUB_TOKEN: the coordinator's own, reads pull requests and merges them\n     \
-         kubectl -n {namespace} create secret generic coordinator-github --from-env-file=FILE\n     \
+         kubectl -n {namespace} create secret generic coordinator-github \
+         --from-env-file=FILE\n     \
          # ANTHROPIC_API_KEY and GH_TOKEN: the agents' own, pushes branches\n     \
          kubectl -n {namespace} create secret generic agents --from-env-file=FILE\n     \
          # GH_TOKEN of another account: GitHub counts no approval of one's own pull request\n     \

@@ -27,7 +27,7 @@ const TOKENS_TEMPLATE: &str = "\
 # The coordinator's own: reads pull requests and merges them. Name it in no `env`.
 #GITHUB_TOKEN=
 
-# The agents': pushes branches, opens issues and pull requests. `env` under [defaults] hands it down.
+# The agents': pushes branches, opens issues and pull requests. `env` in [defaults] passes it on.
 #AGENT_GITHUB_TOKEN=
 
 # The reviewer's, of another account: GitHub counts no approval of one's own pull request.

@@ -49,7 +49,8 @@ macro_rules! forms {
         $(#[$about])*
         $name: { const FORM: Form = $form; FORM.schema() }, |text| {
             const FORM: Form = $form;
-            static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(FORM.pattern).ok());
+            static PATTERN: LazyLock<Option<Regex>> =
+                LazyLock::new(|| Regex::new(FORM.pattern).ok());
             FORM.check(PATTERN.as_ref(), text)
         };
     )*}};
@@ -59,7 +60,13 @@ forms! {
     /// A reference to an image (<https://pkg.go.dev/github.com/distribution/reference>).
     Image: Form {
         title: "image",
-        pattern: r"^(([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(:[0-9]+)?/)?[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@[a-z0-9]+([-+._][a-z0-9]+)*:[0-9a-fA-F]{32,})?$",
+        pattern: concat!(
+            r"^(([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*",
+            r"|\[[0-9a-fA-F:]+\])(:[0-9]+)?/)?",
+            r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
+            r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?",
+            r"(@[a-z0-9]+([-+._][a-z0-9]+)*:[0-9a-fA-F]{32,})?$",
+        ),
         max_length: 512,
         rule: "write an image such as `images.example.com/team/agent:1.0`, without `https://`",
         mistakes: &[
@@ -95,7 +102,10 @@ forms! {
     /// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/>).
     LabelKey: Form {
         title: "label",
-        pattern: r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+        pattern: concat!(
+            r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?",
+            r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+        ),
         max_length: 317,
         rule: "write a label such as `disktype` or `kubernetes.io/arch`",
         mistakes: &[],
@@ -128,7 +138,11 @@ forms! {
     /// What a container may ask for.
     Resource: Form {
         title: "resource",
-        pattern: r"^(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$",
+        pattern: concat!(
+            r"^(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i",
+            r"|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+            r"/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$",
+        ),
         max_length: 317,
         rule: "write `cpu`, `memory`, `ephemeral-storage`, or a device such as `nvidia.com/gpu`",
         mistakes: &[],

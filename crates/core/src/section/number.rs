@@ -126,7 +126,11 @@ impl Size {
 
 impl FromText for Size {
     fn schema() -> Value {
-        json!({"title": "size", "pattern": "^[0-9]+ ?([kKMGT]i?)?B$|^0$", "examples": ["1GiB", "500MB", "0"]})
+        json!({
+            "title": "size",
+            "pattern": "^[0-9]+ ?([kKMGT]i?)?B$|^0$",
+            "examples": ["1GiB", "500MB", "0"],
+        })
     }
 
     fn from_text(text: &str) -> Result<Self, String> {

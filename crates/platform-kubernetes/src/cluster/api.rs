@@ -1,7 +1,7 @@
 //! The API server: one request at a time, its answer as it came.
 //!
-//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After`, and `Date`,
-//! the time where the records are written.
+//! Answers keep their status and headers, which the SDK's own calls drop: `Retry-After`, and
+//! `Date`, the time where the records are written.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
@@ -197,7 +197,12 @@ impl Api {
             if !self.has_time_for(pause) {
                 return attempt.map_err(|(Lost::Unprocessed(lost) | Lost::Unknown(lost))| lost);
             }
-            tracing::debug!(method = %ask.method, path = ask.path, ?pause, "the server did nothing; once more");
+            tracing::debug!(
+                method = %ask.method,
+                path = ask.path,
+                ?pause,
+                "the server did nothing; once more"
+            );
             tokio::time::sleep(pause).await;
         }
     }
@@ -222,7 +227,11 @@ impl Api {
                 _ => Access::Granted,
             }));
             self.note_time(response.headers());
-            tracing::debug!(status = response.status().as_u16(), over = ?response.version(), "the API server answered");
+            tracing::debug!(
+                status = response.status().as_u16(),
+                over = ?response.version(),
+                "the API server answered"
+            );
             Answer::of(response).await.map_err(Lost::Unknown)
         };
         let late = || {

@@ -150,7 +150,8 @@ fn server(version: &Version, source: &str, namespace: &str) -> Finding {
     }
     let (major, minor) = OLDEST;
     let remedy = format!(
-        "use {major}.{minor} or later: before, a Job could count as finished while its pod still ended, and its slot be filled again"
+        "use {major}.{minor} or later: before, a Job could count as finished while its pod still \
+         ended, and its slot be filled again"
     );
     Finding::warn(what, remedy)
 }
@@ -186,7 +187,8 @@ fn refused(missing: Permission, user: &str, namespace: &str) -> Finding {
 
 fn unexplained_without(missing: Permission, user: &str, namespace: &str) -> Finding {
     let what = format!(
-        "{user} may not {missing} in namespace {namespace}: the reason why a session is stuck stays unknown"
+        "{user} may not {missing} in namespace {namespace}: the reason why a session is stuck \
+         stays unknown"
     );
     Finding::warn(what, grant(missing))
 }

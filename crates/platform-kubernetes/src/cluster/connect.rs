@@ -57,8 +57,8 @@ pub(super) async fn client(
         Ok(Ok(built)) => built.map_err(|error| anyhow::anyhow!("{}", innermost(&*error))),
         Ok(Err(panicked)) => Err(panicked.into()),
         Err(_) => anyhow::bail!(
-            "the program that the kubeconfig runs for credentials did not end within {seconds:.1} s; \
-             run it by hand"
+            "the program that the kubeconfig runs for credentials did not end \
+             within {seconds:.1} s; run it by hand"
         ),
     };
     Ok((client.context("use the credentials of the kubeconfig")?, namespace))

@@ -157,8 +157,8 @@ impl Kubernetes {
         Ok(review["status"]["allowed"].as_bool().unwrap_or(false))
     }
 
-    /// Fails where the roster names a queue and Kueue is not installed: without it the queue's label
-    /// has no effect, and all Jobs would start at once. One request per run.
+    /// Fails where the roster names a queue and Kueue is not installed: without it the queue's
+    /// label has no effect, and all Jobs would start at once. One request per run.
     pub(crate) async fn queue_is_there(&self) -> anyhow::Result<()> {
         let Some(queue) = &self.settings.kubernetes.queue_name else { return Ok(()) };
         let known = self.queue.get_or_init(|| self.ask_for_kueue(queue)).await;

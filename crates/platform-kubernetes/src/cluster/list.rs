@@ -220,8 +220,8 @@ impl Snapshot {
         let unmanaged = live.map(|job| Unmanaged {
             session: job.name().to_owned(),
             reason: format!(
-                "it has the fleet's label, but {SLOT} does not name a slot of the fleet; it is neither counted nor \
-                 touched"
+                "it has the fleet's label, but {SLOT} does not name a slot of the fleet; \
+                 it is neither counted nor touched"
             ),
         });
         Listing {

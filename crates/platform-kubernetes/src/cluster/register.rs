@@ -174,7 +174,8 @@ impl Register {
         let text = |key: &str| data.get(key).map(String::as_str).unwrap_or_default();
         let garbled = |key: &str| {
             format!(
-                "`{key}` of the register {name} cannot be read; delete the ConfigMap to forget the item"
+                "`{key}` of the register {name} cannot be read; \
+                 delete the ConfigMap to forget the item"
             )
         };
         let time = |key: &'static str| match text(key) {

@@ -65,7 +65,8 @@ impl Kubernetes {
         if let Some(wanted) = generation.filter(|wanted| *wanted != job.generation()) {
             let newest = job.generation();
             anyhow::bail!(
-                "generation {wanted} has no log any more: a Job keeps that of its newest session, which is {newest}"
+                "generation {wanted} has no log any more: a Job keeps that of its newest session, \
+                 which is {newest}"
             );
         }
         let pods = self.pods_of(&session).await.map_err(|why| anyhow::anyhow!(why))?;

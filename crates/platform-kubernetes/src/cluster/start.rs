@@ -100,7 +100,8 @@ fn name_held() -> Hold {
 }
 
 fn stranger() -> String {
-    "another program's Job has this name; rename it, or give this fleet another `fleet` or namespace"
+    "another program's Job has this name; rename it, or give this fleet another `fleet` or \
+     namespace"
         .to_owned()
 }
 

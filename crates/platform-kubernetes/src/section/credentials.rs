@@ -51,8 +51,8 @@ fn check_secrets(key: &str, names: &Placed<Vec<DnsName>>, problems: &mut Vec<Pro
     }
 }
 
-/// The parts of a template that are refused, whatever the roster says: the coordinator's credentials, a token
-/// of the cluster, a second start.
+/// The parts of a template that are refused, whatever the roster says: the coordinator's
+/// credentials, a token of the cluster, a second start.
 pub(super) fn mistakes(job: &Value) -> Vec<Mistake> {
     let Some(pod) = job.pointer("/spec/template/spec") else { return Vec::new() };
     let mut found = Vec::new();

@@ -152,7 +152,8 @@ fn check_images(
     };
     let place = section.span.clone().or_else(|| chosen.kind.clone());
     problems.push(Problem::new(format!("no image for {whose}"), place).hint(
-        "add `image = \"images.example.com/team/agent:1.0\"` to [platform.kubernetes], or to [role.kubernetes] of each",
+        "add `image = \"images.example.com/team/agent:1.0\"` to [platform.kubernetes], \
+         or to [role.kubernetes] of each",
     ));
 }
 
@@ -177,7 +178,8 @@ fn check_deadlines(section: &Section, roles: &[RoleFacts<'_>], problems: &mut Ve
     }
     let days = MAX_DEADLINE.as_secs() / 86_400;
     let message = format!(
-        "a Job of `{}` could last longer than {days} days: its `time_limit` and `start_timeout` together",
+        "a Job of `{}` could last longer than {days} days: its `time_limit` and `start_timeout` \
+         together",
         role.key.value
     );
     let place = role.time_limit.span.clone().or_else(|| start_timeout.span.clone());
@@ -206,7 +208,8 @@ fn is_ttl_short_of_waits(
         format!("`ttl` is {}, but by `{key}` a slot waits up to {}", shown(ttl), shown(wait));
     let place = section.ttl.span.clone().or_else(|| place.clone());
     problems.push(Problem::new(message, place).hint(format!(
-        "a finished Job carries the history of its slot and must outlast the wait: raise `ttl`, or lower `{key}`"
+        "a finished Job carries the history of its slot and must outlast the wait: raise `ttl`, \
+         or lower `{key}`"
     )));
     true
 }
@@ -223,7 +226,8 @@ fn check_ttl_outlasts_cycles(section: &Section, chosen: &Chosen, problems: &mut 
     let message = format!("`ttl` is {}, but a cycle may take {}", shown(ttl), shown(deadline));
     let place = section.ttl.span.clone().or_else(|| chosen.deadline.span.clone());
     problems.push(Problem::new(message, place).hint(format!(
-        "a finished Job must be there for the next cycle: raise `ttl` to {} or more, or lower `deadline`",
+        "a finished Job must be there for the next cycle: raise `ttl` to {} or more, \
+         or lower `deadline`",
         shown(min)
     )));
 }
@@ -248,7 +252,8 @@ fn check_size(role: &RoleFacts<'_>, problems: &mut Vec<Problem>) {
     let bytes = command.chain(variables).sum::<usize>() + spec.prompt.len();
     if bytes > MAX_JOB {
         let message = format!(
-            "the Job of `{}` would be too large: {} KiB of command, prompt and variables, at most {}",
+            "the Job of `{}` would be too large: {} KiB of command, prompt and variables, \
+             at most {}",
             role.key.value,
             bytes.div_ceil(1024),
             MAX_JOB / 1024
