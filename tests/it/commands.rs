@@ -48,7 +48,7 @@ fn help_has_one_line_of_80_columns_for_each_command() {
     Global options:
       -c, --config <FILE>        Roster [default: roster.toml, here or above]
       -o, --output <FORMAT>      Result on stdout: text, json or markdown
-      -v, --verbose...           More log lines; twice for more
+      -v, --verbose...           More detail in reports and logs; twice for more
           --color <WHEN>         auto, always or never; NO_COLOR is respected
           --context <NAME>       Kubeconfig context [default: the current one]
           --log-format <FORMAT>  Log on stderr: text or json
