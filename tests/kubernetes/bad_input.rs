@@ -43,15 +43,21 @@ fn a_cluster_that_is_not_there_leaves_every_slot_held_and_says_where_it_was_look
         config["clusters"][0]["cluster"]["server"] = json!(nobody);
     }));
 
-    let report = fleet.cycle();
+    let finished = fleet.run(&["reconcile", "-o", "json"]);
 
+    let report = finished.json();
     says(
         &complaint(&report),
-        &["no answer from the API server", "refused", "does the kubeconfig name it?"],
+        &[
+            "no answer from the API server",
+            "refused",
+            "check that the cluster is up, and `server` in the kubeconfig",
+        ],
     );
     let held = report["steps"]["spawn"]["held"].as_array().expect("a list");
     assert!(held.len() == 2 && held.iter().all(|one| one["reason"] == "unknown"), "{report:#}");
-    assert_eq!(report["status"], "degraded", "{report:#}");
+    assert_eq!(report["requests"]["platform"], 1, "no slot is looked up: {report:#}");
+    assert_eq!((finished.code, text(&report, "/status")), (Some(1), "broken"), "{report:#}");
     let sessions = fleet.run(&["sessions"]);
     assert_eq!(sessions.code, Some(1));
     says(&sessions.stderr, &["no answer from the API server", "refused"]);
@@ -96,6 +102,8 @@ fn a_token_that_is_not_accepted_is_to_be_renewed() {
     let report = finished.json();
     says(&complaint(&report), &["401", "expired", "renew the kubeconfig"]);
     assert_eq!(report["steps"]["spawn"]["held"][0]["reason"], "unknown", "{report:#}");
+    assert_eq!(report["requests"]["platform"], 1, "no slot is looked up: {report:#}");
+    assert_eq!((finished.code, text(&report, "/status")), (Some(1), "broken"), "{report:#}");
     finished.hides(stale);
 }
 
@@ -126,7 +134,14 @@ fn a_queue_without_kueue_starts_nothing_uncounted() {
 
     for arguments in [&["reconcile"][..], &["reconcile", "--dry-run"]] {
         let said = complaint(&fleet.json(arguments));
-        says(&said, &["queue_name is \"agents\"", "has no Kueue", "`queue_name`"]);
+        says(
+            &said,
+            &[
+                "`queue_name` is \"agents\"",
+                "has no Kueue; install it",
+                "take `queue_name` out of [platform.kubernetes]",
+            ],
+        );
     }
     assert_eq!(cluster.jobs().len(), 0);
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ResourceQuota;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, until};
-use crate::fleet::{Fleet, Roster, slots};
+use crate::fleet::{Fleet, Roster, slots, text};
 use crate::proxy::{Asked, Exchange, Fault, Gate, Pause, Proxy};
 use crate::witness::Witness;
 
@@ -126,29 +126,83 @@ fn used(cluster: &Cluster) -> Option<String> {
     quota.status?.used?.get("count/jobs.batch").map(|quantity| quantity.0.clone())
 }
 
+/// A full fleet that has used up the namespace's quota, and whose lists have this fault.
+fn full_quota(cluster: &Cluster, fault: Fault) -> (Fleet<'_>, Proxy) {
+    let hard = json!({ "count/jobs.batch": "3" });
+    cluster.create::<ResourceQuota>(
+        json!({ "metadata": { "name": "jobs" }, "spec": { "hard": hard } }),
+    );
+    let quota = until("the quota is counted", || used(cluster));
+    assert_eq!(quota, "0");
+    let (fleet, proxy) = full_fleet(cluster);
+    until("the quota is used up", || (used(cluster)? == "3").then_some(()));
+    proxy.disturb(move |asked| if asked.is_list() { fault.clone() } else { Fault::None });
+    (fleet, proxy)
+}
+
 /// F.3-7: a creation that ends in a conflict would be charged all the same.
 #[test]
 #[ignore = "needs a cluster in KUBECONFIG"]
-fn an_inventory_that_is_refused_or_unanswered_starts_nothing_and_costs_no_quota() {
-    let refused = Fault::Refuse(403, None);
-    let unanswered = Fault::Wait(Pause::Until(Gate::new()));
-    for fault in [refused, unanswered] {
-        let cluster = Cluster::new("no-inventory");
-        let hard = json!({ "count/jobs.batch": "3" });
-        cluster.create::<ResourceQuota>(
-            json!({ "metadata": { "name": "jobs" }, "spec": { "hard": hard } }),
-        );
-        let quota = until("the quota is counted", || used(&cluster));
-        assert_eq!(quota, "0");
-        let (fleet, proxy) = full_fleet(&cluster);
-        until("the quota is used up", || (used(&cluster)? == "3").then_some(()));
-        proxy.disturb(move |asked| if asked.is_list() { fault.clone() } else { Fault::None });
+fn a_list_that_fails_on_the_server_starts_nothing_and_costs_no_quota() {
+    let cluster = Cluster::new("no-inventory");
+    let (fleet, proxy) = full_quota(&cluster, Fault::Refuse(500, None));
 
-        let report = proxy.cycle(&fleet, "a");
+    let report = proxy.cycle(&fleet, "a");
 
+    assert_eq!(used(&cluster).as_deref(), Some("3"));
+    assert_found_live_one_by_one(&report, &proxy, "a");
+    assert_eq!(report["status"], "degraded", "{report:#}");
+}
+
+/// F.3-7.
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn a_list_that_is_refused_or_unanswered_is_the_last_request_and_every_slot_is_held() {
+    let refuses = "the platform refuses the coordinator's requests";
+    let is_silent = "the platform does not answer";
+    for (fault, why) in [
+        (Fault::Refuse(401, None), refuses),
+        (Fault::Refuse(403, None), refuses),
+        (Fault::Wait(Pause::Until(Gate::new())), is_silent),
+    ] {
+        let cluster = Cluster::new("no-access");
+        let (fleet, proxy) = full_quota(&cluster, fault);
+
+        let finished = proxy.program(&fleet, "a").run();
+
+        let report = finished.json();
+        assert_eq!((finished.code, text(&report, "/status")), (Some(1), "broken"), "{report:#}");
+        assert_eq!(report["steps"]["inventory"]["outcome"], "failed", "{report:#}");
+        assert_eq!(report["steps"]["inventory"]["running"], Value::Null, "{report:#}");
+        let all = ["demo-builder-s0", "demo-builder-s1", "demo-builder-s2"];
+        assert_eq!(slots(&report, "held"), all, "{report:#}");
+        let held = report["steps"]["spawn"]["held"].as_array().expect("a list");
+        let is_unknown = |one: &Value| one["reason"] == "unknown" && one["detail"] == why;
+        assert!(held.iter().all(is_unknown), "{report:#}");
+        let exchanges = proxy.of("a");
+        assert_eq!(exchanges.len(), 1, "the list alone: {exchanges:#?}");
         assert_eq!(used(&cluster).as_deref(), Some("3"));
-        assert_found_live_one_by_one(&report, &proxy, "a");
     }
+}
+
+/// F.3-7.
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn a_slot_that_may_not_be_looked_up_after_a_failed_list_is_held() {
+    let cluster = Cluster::new("no-lookup");
+    let (fleet, proxy) = (Fleet::new(&cluster, Roster::of("builder", 2)), Proxy::new(None));
+    proxy.disturb(|asked| Fault::Refuse(if asked.is_list() { 500 } else { 403 }, None));
+
+    let report = proxy.cycle(&fleet, "a");
+
+    assert_eq!(slots(&report, "held"), ["demo-builder-s0", "demo-builder-s1"], "{report:#}");
+    let held = report["steps"]["spawn"]["held"].as_array().expect("a list");
+    assert!(held.iter().all(|one| one["reason"] == "unknown"), "{report:#}");
+    let detail = text(&held[0], "/detail");
+    assert!(detail.contains("grant it in the coordinator's Role"), "{report:#}");
+    let exchanges = proxy.of("a");
+    assert!(exchanges.iter().all(|one| !one.asked.is_write()), "{exchanges:#?}");
+    assert_eq!(cluster.jobs().len(), 0);
 }
 
 /// F.3-8.
@@ -166,7 +220,7 @@ fn a_failed_inventory_does_not_let_a_slot_out_of_its_backoff() {
     assert_eq!(seen["steps"]["inventory"]["running"], 0, "{seen:#}");
     assert_eq!(held(&seen)[0]["reason"], "backoff", "{seen:#}");
 
-    proxy.disturb(|asked| if asked.is_list() { Fault::Refuse(403, None) } else { Fault::None });
+    proxy.disturb(|asked| if asked.is_list() { Fault::Refuse(500, None) } else { Fault::None });
     let blind = proxy.cycle(&fleet, "a");
 
     assert_eq!(blind["steps"]["inventory"]["outcome"], "failed", "{blind:#}");

@@ -60,15 +60,21 @@ impl Without<'_> {
         assert!(said.contains("grant it in the coordinator's Role"), "{said:?}");
     }
 
-    /// F.3-7: what runs is found slot by slot, and nothing is created beside it.
+    /// F.3-7: every slot is held, and nothing is created or removed.
     fn list_jobs(&self) {
         let created = History::of(self.fleet.cluster).asked("create").len();
-        let report = self.fleet.cycle();
+        let before = self.fleet.cluster.uids();
+        let finished = self.fleet.run(&["reconcile", "-o", "json"]);
+        let report = finished.json();
+        assert_eq!((finished.code, text(&report, "/status")), (Some(1), "broken"), "{report:#}");
         assert_eq!(report["steps"]["inventory"]["outcome"], "failed", "{report:#}");
         self.is_named_in(text(&report, "/steps/inventory/error"));
-        assert_eq!(slots(&report, "spawned"), [FIRST], "the finished one is replaced: {report:#}");
-        assert_eq!(slots(&report, "already_running"), ["demo-ui-builder-s1"], "{report:#}");
-        assert_eq!(History::of(self.fleet.cluster).asked("create").len(), created + 1);
+        assert_eq!(slots(&report, "held"), [FIRST, "demo-ui-builder-s1"], "{report:#}");
+        let held = report["steps"]["spawn"]["held"].as_array().expect("a list");
+        assert!(held.iter().all(|one| one["reason"] == "unknown"), "{report:#}");
+        assert_eq!(report["requests"]["platform"], 1, "no slot is looked up: {report:#}");
+        assert_eq!(History::of(self.fleet.cluster).asked("create").len(), created);
+        assert_eq!(self.fleet.cluster.uids(), before);
     }
 
     fn get_jobs(&self) {
@@ -131,7 +137,7 @@ impl Without<'_> {
 
 #[test]
 #[ignore = "needs a cluster in KUBECONFIG"]
-fn each_permission_that_is_missing_is_named_and_the_other_steps_go_on() {
+fn each_permission_that_is_missing_is_named_and_stops_only_what_needs_it() {
     let cluster = Cluster::new("missing-verbs");
     let _policy = shipped::install(&cluster);
     let fleet = shipped::fleet(&cluster, 2);
@@ -169,19 +175,25 @@ fn each_permission_that_is_missing_is_named_and_the_other_steps_go_on() {
 
 #[test]
 #[ignore = "needs a cluster in KUBECONFIG"]
-fn without_list_and_get_every_slot_is_held_and_nothing_is_created_blind() {
+fn without_permission_to_list_every_slot_is_held_and_nothing_is_created() {
     let cluster = Cluster::new("blind");
     let rules = json!([{ "apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"] }]);
     account::create(&cluster, "blind", &rules);
     let mut fleet = Fleet::new(&cluster, Roster::of("ui_builder", 2));
     fleet.with_kubeconfig(&account::kubeconfig(&cluster, "blind"));
 
-    let report = fleet.cycle();
+    let finished = fleet.run(&["reconcile", "-o", "json"]);
 
+    let report = finished.json();
+    assert_eq!((finished.code, text(&report, "/status")), (Some(1), "broken"), "{report:#}");
+    let error = text(&report, "/steps/inventory/error");
+    assert!(error.contains("cannot list resource \"jobs\""), "{report:#}");
     let held = report["steps"]["spawn"]["held"].as_array().expect("a list");
     assert_eq!(held.len(), 2, "{report:#}");
-    assert!(held.iter().all(|one| one["reason"] == "unknown"), "{report:#}");
-    assert!(text(&held[0], "/detail").contains("cannot get resource \"jobs\""), "{report:#}");
+    let why = "the platform refuses the coordinator's requests";
+    let is_unknown = |one: &Value| one["reason"] == "unknown" && one["detail"] == why;
+    assert!(held.iter().all(is_unknown), "{report:#}");
+    assert_eq!(report["requests"]["platform"], 1, "no slot is looked up: {report:#}");
     assert_eq!(cluster.jobs().len(), 0);
 }
 

@@ -203,12 +203,16 @@ fn a_suspended_session_is_live_and_reported_until_somebody_resumes_it() {
 fn a_job_that_failed_holds_its_slot_until_its_pod_has_ended() {
     let cluster = Cluster::new("lingers");
     let mut roster = Roster::of("ui_builder", 1);
-    roster.defaults += "time_limit = \"1s\"\n";
-    roster.kubernetes = "start_timeout = \"1s\"\n".to_owned();
     let behaviour = [("stuck", "CreateContainerConfigError"), ("lingers", "600s")];
     roster.behaviour = behaviour.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
     let fleet = Fleet::new(&cluster, roster);
     fleet.cycle();
+    // A pod without a node does not linger: the API server removes it at once.
+    until("its pod waits on a node", || {
+        let status = cluster.pods(FIRST).pop()?.status?;
+        status.container_statuses.is_some().then_some(())
+    });
+    cluster.patch::<Job>(FIRST, &json!({ "spec": { "activeDeadlineSeconds": 1 } }));
     until("its deadline has passed", || {
         has_condition(&cluster.job(FIRST)?, "FailureTarget").then_some(())
     });

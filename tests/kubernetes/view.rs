@@ -88,19 +88,20 @@ fn logs_says_why_there_is_none() {
     let mut roster = Roster::of("ui_builder", 1);
     roster.kubernetes = "node_selector = { disk = \"none\" }\n".to_owned();
     let fleet = Fleet::new(&cluster, roster);
-    let refused = |arguments: &[&str], why: &str| {
+    let refused = |arguments: &[&str], code: i32, why: &str| {
         let finished = fleet.run(arguments);
-        assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+        assert_eq!(finished.code, Some(code), "{}", finished.stdout);
         assert!(finished.stderr.contains(why), "{:?} has not {why:?}", finished.stderr);
         assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     };
 
-    refused(&["logs", "ui-builder-s0"], "no session of ui-builder-s0 is remembered");
+    refused(&["logs", "ui-builder-s0"], 1, "no session of ui-builder-s0 is remembered");
     fleet.cycle();
-    refused(&["logs", "ui-builder-s0", "--generation", "7"], "generation 7 has no log any more");
+    let other = ["logs", "ui-builder-s0", "--generation", "7"];
+    refused(&other, 1, "generation 7 has no log any more");
     until("its pod waits for a node", || (cluster.pods(FIRST).len() == 1).then_some(()));
-    refused(&["logs", "ui-builder-s0"], "no log of pod demo-ui-builder-s0-");
-    refused(&["logs", "nonsense"], "no slot named `nonsense`");
+    refused(&["logs", "ui-builder-s0"], 1, "no log of pod demo-ui-builder-s0-");
+    refused(&["logs", "nonsense"], 2, "no slot named `nonsense`");
 
     let sessions = fleet.json(&["sessions"]);
     assert_eq!(text(&sessions, "/sessions/0/state"), "starting", "{sessions:#}");
