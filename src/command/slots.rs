@@ -68,7 +68,7 @@ fn only_slot(roster: &Roster, text: &str) -> anyhow::Result<Slot> {
     let more = if role.count > MAX_LISTED { " ..." } else { "" };
     let listed = listed.collect::<Vec<_>>().join(" ");
     let count = role.count;
-    bail!(Refused::Usage(format!("`{text}` has {count} slots; name one of {listed}{more}")))
+    bail!("`{text}` has {count} slots; name one of {listed}{more}")
 }
 
 fn unknown(roster: &Roster, text: &str) -> anyhow::Error {
@@ -83,7 +83,7 @@ fn unknown(roster: &Roster, text: &str) -> anyhow::Error {
         || "`coordinator sessions` lists the slots".to_owned(),
         |near| format!("did you mean `{near}`?"),
     );
-    anyhow!(Refused::Usage(format!("no slot named `{text}`; {remedy}")))
+    anyhow!("no slot named `{text}`; {remedy}")
 }
 
 #[cfg(test)]

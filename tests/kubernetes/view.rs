@@ -101,7 +101,7 @@ fn logs_says_why_there_is_none() {
     refused(&other, 1, "generation 7 has no log any more");
     until("its pod waits for a node", || (cluster.pods(FIRST).len() == 1).then_some(()));
     refused(&["logs", "ui-builder-s0"], 1, "no log of pod demo-ui-builder-s0-");
-    refused(&["logs", "nonsense"], 2, "no slot named `nonsense`");
+    refused(&["logs", "nonsense"], 1, "no slot named `nonsense`");
 
     let sessions = fleet.json(&["sessions"]);
     assert_eq!(text(&sessions, "/sessions/0/state"), "starting", "{sessions:#}");
