@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # deploy/kubernetes, and what `coordinator init --kubernetes` makes of it: kustomize builds them,
-# every object is valid for the oldest and the newest Kubernetes, and they hold what the README
-# promises.
+# every object is valid for the oldest and the newest Kubernetes, and they hold what
+# docs/platforms/kubernetes.md promises.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source .ci/cache.sh

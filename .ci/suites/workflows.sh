@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The workflows, deploy/github-actions, and what `coordinator init --github-actions` makes of it: actionlint finds nothing,
-# shellcheck finds nothing in their scripts, and they hold what the README promises.
+# The workflows, deploy/github-actions, and what `coordinator init --github-actions` makes of it:
+# actionlint finds nothing, shellcheck finds nothing in their scripts, and they hold what
+# docs/platforms/github-actions.md promises.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source .ci/cache.sh

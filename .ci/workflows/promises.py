@@ -1,4 +1,4 @@
-"""Checks the README's promises about the workflows: promises.py OWN SHIPPED WRITTEN, folders of workflow files.
+"""Checks what docs/platforms/github-actions.md promises of the workflows: promises.py OWN SHIPPED WRITTEN, folders of workflow files.
 
 OWN is the project's; SHIPPED is for the fleet `demo`, WRITTEN is what `init` made of it for the fleet `shop`.
 """

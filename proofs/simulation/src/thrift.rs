@@ -1,4 +1,4 @@
-//! How many requests a cycle with nothing to do may send, as README.md counts them.
+//! How many requests a cycle with nothing to do may send, as docs/benchmarks.md counts them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
