@@ -42,14 +42,14 @@ const USAGE: u8 = 2;
 
 /// What a command leaves to print, and how to exit.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Finished {
     /// For stdout: the report, and nothing else.
     pub stdout: String,
     /// Explained in docs/commands.md, "Exit codes".
     pub code: u8,
 }
 
-impl Outcome {
+impl Finished {
     pub fn ok(stdout: String) -> Self {
         Self { stdout, code: 0 }
     }
@@ -176,7 +176,7 @@ fn roster_file(global: &Global) -> PathBuf {
 /// Loads the roster, then runs a command that needs it.
 fn with_roster(
     global: &Global,
-    command: impl AsyncFnOnce(&Roster, Form<'_>) -> anyhow::Result<Outcome>,
+    command: impl AsyncFnOnce(&Roster, Form<'_>) -> anyhow::Result<Finished>,
 ) -> ExitCode {
     let roster = match coordinator_roster::load(&roster_file(global), &variable) {
         Ok(roster) => roster,
@@ -188,7 +188,7 @@ fn with_roster(
 }
 
 /// Prints a command's answer, which is masked already, or its error.
-fn finish(global: &Global, secrets: &Secrets, answer: anyhow::Result<Outcome>) -> ExitCode {
+fn finish(global: &Global, secrets: &Secrets, answer: anyhow::Result<Finished>) -> ExitCode {
     match answer {
         Ok(outcome) => print(&outcome.stdout, global.output, outcome.code),
         Err(error) => match error.downcast_ref() {

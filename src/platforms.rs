@@ -84,7 +84,7 @@ pub struct Remembered {
 }
 
 pub struct Log<'a> {
-    /// What to know of it before it is read, for a person; empty where there is nothing to say.
+    /// A line for people to print before the log; may be empty.
     pub note: String,
     /// Its bytes, as they come.
     pub bytes: BoxStream<'a, anyhow::Result<Bytes>>,
@@ -111,8 +111,8 @@ impl AnyPlatform {
     }
 
     /// The log of the newest session, or of this generation; with `follow` until the session ends.
-    /// `slots` are what was asked for, the likeliest reading first: the first that the platform may
-    /// know counts.
+    /// `slots` are the possible readings of the argument, likeliest first: the first one that the
+    /// platform may have is used.
     pub async fn logs(
         &self,
         slots: &[Slot],
@@ -162,8 +162,7 @@ impl AnyPlatform {
         }
     }
 
-    /// Ends the slot's live session because the person `by` says so. A cycle has no value through
-    /// which it could.
+    /// Ends the slot's live session on behalf of the person `by`. A cycle never calls this.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         match self {
             Self::Process(platform) => platform.stop(slot, by),
@@ -182,13 +181,13 @@ fn of_run(log: coordinator_platform_actions::Log, follow: bool) -> Log<'static> 
         LogText::Whole(bytes) => ("the whole log", Some(bytes)),
         LogText::Tail(bytes) => ("the end of the log; all of it is on the run's page", Some(bytes)),
         LogText::NotYet => (
-            "it still runs, and GitHub gives a log when the job is over; its page shows it live",
+            "it still runs; GitHub has the log after the job ends, and its page shows it live",
             None,
         ),
-        LogText::NoAgent => ("no agent ran in it; its page says why", None),
-        LogText::Gone => ("GitHub has no log of it any more", None),
+        LogText::NoAgent => ("no agent ran in it; its page shows why", None),
+        LogText::Gone => ("GitHub has deleted its log", None),
     };
-    let nothing = if follow && !still_runs { "; GitHub gives no live log to follow" } else { "" };
+    let nothing = if follow && !still_runs { "; GitHub has no live log to follow" } else { "" };
     let note = format!("generation {}, {}: {what}{nothing}", log.generation, log.url);
     Log { note, bytes: stream::iter(bytes.map(Ok)).boxed() }
 }

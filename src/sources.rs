@@ -31,7 +31,7 @@ pub fn configured<'a>(
     vec![AnySource::Roster(RosterSource::new(&roster.roles, only_roles, serves_roles))]
 }
 
-/// Whether anything beside the roster wants sessions: work items.
+/// Whether any source beside the roster is configured: work items.
 pub fn has_items(roster: &Roster) -> bool {
     configured(roster, &[], &[]).iter().any(|source| source.name() != ROSTER)
 }
@@ -93,8 +93,8 @@ pub struct RosterSource<'a> {
 }
 
 impl<'a> RosterSource<'a> {
-    /// The roles of a roster. It wants sessions of those in `only`, of all where that is empty, and
-    /// of none unless it `serves`. It claims the slots of all of them.
+    /// The roles of a roster. Sessions are planned for those in `only`, or for all where `only` is
+    /// empty, and for none unless it `serves`. The source owns the slots of all roles.
     pub fn new(roles: &'a [Role], only: &'a [RoleKey], serves: bool) -> Self {
         let known = roles.iter().map(|role| role.key.as_str()).collect();
         Self { roles, known, only, serves }

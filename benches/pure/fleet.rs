@@ -109,7 +109,7 @@ fn spec() -> SessionSpec {
         brief: "Do one useful thing.".to_owned(),
         env: BTreeMap::new(),
         time_limit: Duration::from_secs(7_200),
-        restraint: BackoffSettings {
+        backoff: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3_600),
             min_runtime: Duration::from_secs(30),

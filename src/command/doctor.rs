@@ -7,7 +7,7 @@ use futures_util::future::{join_all, join3};
 use reqwest::Url;
 
 use crate::cli::{Doctor, Global};
-use crate::command::{Outcome, Refused, clients, in_time};
+use crate::command::{Finished, Refused, clients, in_time};
 use crate::cycle::MERGE_RESERVE;
 use crate::render::json::{Json, object};
 use crate::render::table::{Cell, Table, Tone, View};
@@ -37,7 +37,7 @@ pub async fn run(
     options: &Doctor,
     global: &Global,
     form: Form<'_>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Finished> {
     let client = Client::new();
     let checks = Box::pin(findings(roster, global, &client, SystemTime::now()));
     let what = "checking roster, platform, production and GitHub";
@@ -55,7 +55,7 @@ pub async fn run(
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
     let stdout = show(&findings, form)?;
     let failed = findings.iter().any(|finding| finding.grade == Grade::Fail);
-    Ok(Outcome { stdout, code: interrupted.unwrap_or(u8::from(failed)) })
+    Ok(Finished { stdout, code: interrupted.unwrap_or(u8::from(failed)) })
 }
 
 /// An agent that is not logged in is found by a trial only.
@@ -63,7 +63,7 @@ fn not_tried(roster: &Roster) -> Option<Finding> {
     let is_local = matches!(roster.platform.kind, PlatformKind::Process { .. });
     let has_agents = roster.roles.iter().any(|role| role.count > 0);
     (is_local && has_agents).then(|| {
-        let what = "not tried whether the agent is logged in";
+        let what = "not checked: whether the agent is logged in";
         Finding::note(what, "run `coordinator doctor --try-agent`, which sends one short prompt")
     })
 }
@@ -273,7 +273,7 @@ fn summary(findings: &[Finding]) -> String {
     let found: Vec<String> =
         counts.into_iter().filter_map(|(grade, word)| of(grade, word)).collect();
     match (found.as_slice(), of(Grade::Note, "check")) {
-        ([], None) => "all is well".to_owned(),
+        ([], None) => "all checks passed".to_owned(),
         ([], Some(checks)) => format!("no problem found; {checks} not made"),
         (found, _) => found.join(", "),
     }
@@ -334,7 +334,7 @@ mod tests {
                 .expect("it is written")
                 .lines()
                 .next(),
-            Some("all is well")
+            Some("all checks passed")
         );
     }
 

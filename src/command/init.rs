@@ -166,7 +166,7 @@ fn summary(dir: &Path, written: &[PathBuf], kept: &[PathBuf]) -> String {
     let _ = writeln!(text, "Wrote to {}:{none}", dir.display());
     list(&mut text, written);
     if !kept.is_empty() {
-        text.push_str("Kept, because they were there already:\n");
+        text.push_str("Kept, because they exist:\n");
         list(&mut text, kept);
     }
     text

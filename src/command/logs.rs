@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use futures_util::StreamExt;
 
 use crate::cli::{Global, Logs};
-use crate::command::{Outcome, Refused, clients, in_time, slots};
+use crate::command::{Finished, Refused, clients, in_time, slots};
 use crate::platforms::Log;
 use crate::secrets::MaskedStderr;
 use crate::workflow_commands::{Escape, EscapedWriter};
@@ -23,7 +23,7 @@ pub async fn run(
     global: &Global,
     roster: &Roster,
     secrets: &Secrets,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Finished> {
     let slots = slots::meant(roster, &options.slot)?;
     let platform = clients::platform_to_look(roster, global).await?;
     if options.follow && !platform.can_follow().await {
@@ -34,7 +34,7 @@ pub async fn run(
     let log = in_time(roster, format!("reading the log of {}", options.slot), log).await?;
     let out = &mut EscapedWriter::over(io::stdout().lock(), Escape::from_environment());
     print(log, secrets, out).await?;
-    Ok(Outcome::ok(String::new()))
+    Ok(Finished::ok(String::new()))
 }
 
 /// Prints a log to `out` until it ends, and its note to standard error. What came before an error

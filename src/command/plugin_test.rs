@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use crate::cli::PluginTest;
-use crate::command::{Outcome, Refused};
+use crate::command::{Finished, Refused};
 use crate::render::Form;
 use crate::render::json::Json;
 use crate::render::table::{Cell, Table, Tone, View};
@@ -15,13 +15,13 @@ use coordinator_platform_local::exec::protocol::{Capabilities, SlotExclusive};
 use coordinator_plugin_test::{Grade, Row, Trial};
 
 /// Exits with 1 when a row fails, with 2 when the plugin is not found or cannot be started.
-pub async fn run(options: &PluginTest, form: Form<'_>) -> anyhow::Result<Outcome> {
+pub async fn run(options: &PluginTest, form: Form<'_>) -> anyhow::Result<Finished> {
     let program = program(&options.path)?;
     let trial = coordinator_plugin_test::run(program, options.timeout, SystemTime::now()).await;
     let trial = trial.map_err(|failure| Refused::Usage(failure.to_string()))?;
     let stdout = form.show(|| view(&trial), |secrets| document(&trial).pretty(secrets))?;
     let failed = trial.rows.iter().any(|row| row.grade == Grade::Fail);
-    Ok(Outcome { stdout, code: u8::from(failed) })
+    Ok(Finished { stdout, code: u8::from(failed) })
 }
 
 /// A bare name is a file of this folder when there is one, else it is looked up in PATH.
@@ -71,9 +71,9 @@ fn view(trial: &Trial) -> View {
     };
     let headings = &["result", "row", "what was seen"];
     let left = if *is_forgotten {
-        "the plugin has forgotten it"
+        "the plugin has removed its records"
     } else {
-        "what the plugin remembers of it may be removed"
+        "you can remove the plugin's records of it"
     };
     let lines = vec![format!("fleet {fleet}: {left}"), class(capabilities), summary(rows)];
     View { table: Table { headings, rows: rows.iter().map(row).collect() }, lines }
@@ -95,8 +95,8 @@ fn word(exclusive: SlotExclusive) -> &'static str {
 fn demand(capabilities: &Capabilities) -> &'static str {
     match (capabilities.slot_exclusive, capabilities.blind_spawn) {
         (SlotExclusive::None, _) => {
-            "the roster must say on_inventory_failure = \"skip\", \
-             and one machine alone may run the coordinator"
+            "the roster must set on_inventory_failure = \"skip\", and only one machine may run the \
+             coordinator"
         }
         (SlotExclusive::Create | SlotExclusive::Execution, true) => "the roster needs nothing more",
         (SlotExclusive::Create | SlotExclusive::Execution, false) => {

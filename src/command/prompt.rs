@@ -1,6 +1,6 @@
 //! `coordinator prompt`: what a session of a role is given to read.
 
-use super::{Outcome, slots};
+use super::{Finished, slots};
 use crate::cli::Prompt;
 use coordinator_core::fleet::{Role, Slot};
 use coordinator_core::placeholders::{Values, filled, takes_prompt};
@@ -9,11 +9,11 @@ use coordinator_roster::Roster;
 
 /// Prints the prompt of one slot: the arguments of the command that carry it, else what the agent
 /// reads on standard input.
-pub fn run(options: &Prompt, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Outcome> {
+pub fn run(options: &Prompt, roster: &Roster, secrets: &Secrets) -> anyhow::Result<Finished> {
     let role = slots::role(roster, &options.role)?;
     let prompt = prompt(roster, role, &Slot::of_role(&role.key, options.slot));
     let end = if prompt.ends_with('\n') { "" } else { "\n" };
-    Ok(Outcome::ok(secrets.mask(&(prompt + end)).into_owned()))
+    Ok(Finished::ok(secrets.mask(&(prompt + end)).into_owned()))
 }
 
 fn prompt(roster: &Roster, role: &Role, slot: &Slot) -> String {

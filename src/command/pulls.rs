@@ -6,7 +6,7 @@ use std::iter;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::command::{Outcome, clients};
+use crate::command::{Finished, clients};
 use crate::render::json::{Json, object};
 use crate::render::table::{Cell, Table, Tone, View};
 use crate::render::{Form, Output};
@@ -35,7 +35,7 @@ pub struct PullRow {
 /// Lists and renders.
 ///
 /// Fails when the list fails.
-pub async fn run(roster: &Roster, form: Form<'_>) -> anyhow::Result<Outcome> {
+pub async fn run(roster: &Roster, form: Form<'_>) -> anyhow::Result<Finished> {
     let github = clients::github(roster, &Client::new())??;
     let body = judged(&github, &roster.merge, roster.deadline).await?;
     let (rows, notes) = (rows(&body), notes(&github, &body));
@@ -45,7 +45,7 @@ pub async fn run(roster: &Roster, form: Form<'_>) -> anyhow::Result<Outcome> {
             tracing::warn!("{note}");
         }
     }
-    Ok(Outcome::ok(show(&rows, notes, form)?))
+    Ok(Finished::ok(show(&rows, notes, form)?))
 }
 
 /// What concerns all pull requests.
@@ -54,7 +54,7 @@ fn notes(github: &Github, body: &MergeReport) -> Vec<String> {
     let blocker = blocker.map(|skip| format!("nothing can be merged: {}", skip.detail));
     let renamed = github
         .renamed_to()
-        .map(|name| format!("the repository is `{name}` by now; correct `name` in [repository]"));
+        .map(|name| format!("the repository is now `{name}`; correct `name` in [repository]"));
     blocker.into_iter().chain(renamed).chain(github.unavailable()).collect()
 }
 

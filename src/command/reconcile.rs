@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Reconcile};
-use crate::command::{Outcome, Refused, clients, slots};
+use crate::command::{Finished, Refused, clients, slots};
 use crate::cycle::{self, Cycle, Stop};
 use crate::render::progress::{self, Progress};
 use crate::render::{Form, markdown, metrics, workflow};
@@ -33,7 +33,7 @@ pub async fn run(
     options: &Reconcile,
     global: &Global,
     form: Form<'_>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Finished> {
     let steps = steps(options);
     let roles = served_roles(roster, options)?;
     refuse_missing_variables(roster, options, &roles, &steps)?;
@@ -76,7 +76,7 @@ pub async fn run(
     let code = report::exit_code(&report, options.strict, options.detailed_exitcode);
     let is_silent = options.quiet && code == 0 && is_uneventful(&report);
     let stdout = if is_silent { String::new() } else { form.report(&report)? };
-    Ok(Outcome { stdout, code })
+    Ok(Finished { stdout, code })
 }
 
 /// Whether the cycle was healthy and changed nothing, so that `--quiet` prints nothing.

@@ -105,7 +105,7 @@ fn workflow(options: &cli::SessionAdmit) -> anyhow::Result<Workflow> {
     let repository = Repository::named(name, &options.api_url, &options.graphql_url)
         .map_err(|why| wrong("GITHUB_REPOSITORY", name, why))?;
     let file = file(&options.workflow_ref).ok_or_else(|| {
-        wrong("GITHUB_WORKFLOW_REF", &options.workflow_ref, "it names no workflow file")
+        wrong("GITHUB_WORKFLOW_REF", &options.workflow_ref, "it does not name a workflow file")
     })?;
     let credentials = Credentials::from_environment()?;
     let credentials = credentials.context("no GitHub token: give the step GITHUB_TOKEN")?;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::cli::Global;
-use crate::command::{Outcome, clients};
+use crate::command::{Finished, clients};
 use crate::render::json::Json;
 use crate::render::shown;
 use crate::render::table::{Cell, Table, View};
@@ -13,7 +13,7 @@ use crate::render::words::{Clock, count, rfc3339, sentence, span};
 use crate::render::{Form, Output};
 use coordinator_core::backoff::{self, BackoffSettings};
 use coordinator_core::fleet::{
-    self, FleetName, ItemRun, LiveSession, Role, Run, SlotSessions, State,
+    FleetName, ItemRun, LiveSession, Outcome, Role, Run, SlotSessions, State,
 };
 use coordinator_core::secrets::Secrets;
 use coordinator_roster::Roster;
@@ -22,18 +22,18 @@ use coordinator_roster::Roster;
 const MAX_LAST: usize = 72;
 
 /// A slot that cannot be read is an error in the log and in the exit code; the others are shown.
-pub async fn run(roster: &Roster, global: &Global, form: Form<'_>) -> anyhow::Result<Outcome> {
+pub async fn run(roster: &Roster, global: &Global, form: Form<'_>) -> anyhow::Result<Finished> {
     let found = clients::platform_to_look(roster, global).await?.sessions().await?;
     for error in &found.unreadable {
         tracing::error!("{error:#}");
     }
     let now = found.as_of.unwrap_or_else(SystemTime::now);
     let stdout = show(&roster.fleet, &found.slots, &roster.roles, form, now)?;
-    Ok(Outcome { stdout, code: u8::from(!found.unreadable.is_empty()) })
+    Ok(Finished { stdout, code: u8::from(!found.unreadable.is_empty()) })
 }
 
-/// What the platform remembers. `roles` say how long a slot backs off; `now` is by the clock that
-/// wrote the times in `slots`.
+/// The sessions on record. `roles` have the backoff settings; `now` is by the clock that wrote the
+/// times in `slots`.
 fn show(
     fleet: &FleetName,
     slots: &[SlotSessions],
@@ -45,7 +45,8 @@ fn show(
         [] => View { lines: vec![NOTHING.to_owned()], ..View::default() },
         slots => {
             let clock = Clock { now, zone: form.zone };
-            let row = |found| row(fleet, found, restraint(roles, found), clock, form.secrets);
+            let row =
+                |found| row(fleet, found, backoff_settings(roles, found), clock, form.secrets);
             let headings = &["slot", "state", "since", "gen", "last"];
             View {
                 table: Table { headings, rows: slots.iter().map(row).collect() },
@@ -63,21 +64,22 @@ fn show(
 const LOGS: &str = "`coordinator logs SLOT` prints what the agent of a slot wrote";
 const NOTHING: &str = "no sessions yet; `coordinator reconcile` starts them";
 
-fn restraint(roles: &[Role], found: &SlotSessions) -> Option<BackoffSettings> {
-    roles.iter().find(|role| found.slot.group == role.key).map(|role| role.spec.restraint)
+fn backoff_settings(roles: &[Role], found: &SlotSessions) -> Option<BackoffSettings> {
+    roles.iter().find(|role| found.slot.group == role.key).map(|role| role.spec.backoff)
 }
 
 fn row(
     fleet: &FleetName,
     found: &SlotSessions,
-    restraint: Option<BackoffSettings>,
+    backoff_settings: Option<BackoffSettings>,
     clock: Clock<'_>,
     secrets: &Secrets,
 ) -> Vec<Cell> {
-    let (state, since) = state(&found.slot.session_name(fleet), found, restraint, clock);
+    let (state, since) = state(&found.slot.session_name(fleet), found, backoff_settings, clock);
     let newest = found.live.as_ref().map(|live| live.generation);
     let generation = newest.unwrap_or_else(|| found.history.last().map(|run| run.generation));
-    let ended = || found.history.last().map(|run| last(run, found.recent(), restraint, secrets));
+    let ended =
+        || found.history.last().map(|run| last(run, found.recent(), backoff_settings, secrets));
     let stuck = found.stuck.as_ref().map(|stuck| without_remedy(&stuck.detail, secrets));
     let last = stuck.or_else(ended).unwrap_or_default();
     vec![
@@ -99,7 +101,7 @@ fn slot(found: &SlotSessions) -> String {
 fn state(
     session: &str,
     found: &SlotSessions,
-    restraint: Option<BackoffSettings>,
+    backoff_settings: Option<BackoffSettings>,
     clock: Clock<'_>,
 ) -> (String, String) {
     let now = clock.now;
@@ -110,8 +112,9 @@ fn state(
     if let Some(live) = &found.live {
         return (live.state.word().to_owned(), live.started_at.map(ago).unwrap_or_default());
     }
-    let hold =
-        restraint.and_then(|restraint| backoff::hold(session, found.recent(), &restraint, now));
+    let hold = backoff_settings.and_then(|backoff_settings| {
+        backoff::hold(session, found.recent(), &backoff_settings, now)
+    });
     if let Some(hold) = hold {
         let until = hold.until.map(|until| format!("until {}", clock.time(until)));
         return (hold.reason.word().to_owned(), until.unwrap_or_default());
@@ -129,35 +132,38 @@ fn without_remedy(detail: &str, secrets: &Secrets) -> String {
 fn last(
     run: &Run,
     history: &[Run],
-    restraint: Option<BackoffSettings>,
+    backoff_settings: Option<BackoffSettings>,
     secrets: &Secrets,
 ) -> String {
-    let outcome = outcome(run, restraint);
+    let outcome = outcome(run, backoff_settings);
     let word = outcome.word().replace('_', " ");
     let how = match (outcome, run.exit_code, &run.detail) {
-        (fleet::Outcome::Succeeded | fleet::Outcome::TimedOut | fleet::Outcome::Idle, ..)
+        (Outcome::Succeeded | Outcome::TimedOut | Outcome::Idle, ..)
         | (_, None, None) => String::new(),
         // It names the person.
-        (fleet::Outcome::Stopped, _, Some(detail)) => detail
+        (Outcome::Stopped, _, Some(detail)) => detail
             .strip_prefix("stopped")
             .map_or_else(String::new, |by| shown(by, usize::MAX, secrets)),
         (_, Some(code), _) => format!(", exit {code}"),
         (_, None, Some(detail)) => format!(", {}", without_remedy(detail, secrets)),
     };
-    let streak = restraint.map_or(0, |restraint| backoff::in_a_row(history, &restraint));
+    let streak = backoff_settings
+        .map_or(0, |backoff_settings| backoff::in_a_row(history, &backoff_settings));
     let streak = if streak > 1 { format!(" ({streak} in a row)") } else { String::new() };
     format!("{word}{how} after {}{streak}", span(run.runtime()))
 }
 
 /// The outcome under the role's settings; a removed role has none.
-fn outcome(run: &Run, restraint: Option<BackoffSettings>) -> fleet::Outcome {
-    restraint.map_or(run.outcome, |restraint| backoff::outcome(run, &restraint))
+fn outcome(run: &Run, backoff_settings: Option<BackoffSettings>) -> Outcome {
+    backoff_settings
+        .map_or(run.outcome, |backoff_settings| backoff::outcome(run, &backoff_settings))
 }
 
 fn document(fleet: &FleetName, slots: &[SlotSessions], roles: &[Role]) -> Json {
     let sessions = slots.iter().flat_map(|found| {
-        let restraint = restraint(roles, found);
-        let finished = found.history.iter().map(|run| finished_json(fleet, found, run, restraint));
+        let backoff_settings = backoff_settings(roles, found);
+        let finished =
+            found.history.iter().map(|run| finished_json(fleet, found, run, backoff_settings));
         finished
             .chain(found.live.as_ref().map(|live| live_json(fleet, found, live)))
             .collect::<Vec<_>>()
@@ -188,7 +194,7 @@ fn finished_json(
     fleet: &FleetName,
     found: &SlotSessions,
     run: &Run,
-    restraint: Option<BackoffSettings>,
+    backoff_settings: Option<BackoffSettings>,
 ) -> Value {
     of_item(
         run.item.as_ref(),
@@ -198,7 +204,7 @@ fn finished_json(
             "index": found.slot.index(),
             "generation": run.generation,
             "state": State::Finished.word(),
-            "outcome": outcome(run, restraint).word(),
+            "outcome": outcome(run, backoff_settings).word(),
             "exit_code": run.exit_code,
             "detail": run.detail.as_deref().map(sentence),
             "pid": null,
@@ -240,9 +246,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use coordinator_core::fleet::{
-        Listing, Outcome, RoleKey, Slot, SlotRecord, Stuck, StuckReason,
-    };
+    use coordinator_core::fleet::{Listing, RoleKey, Slot, SlotRecord, Stuck, StuckReason};
 
     fn at(second: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + second)

@@ -11,7 +11,7 @@ use coordinator_roster::Roster;
 const MAX_LISTED: u32 = 4;
 
 /// What a slot's name may mean, the likeliest first: a role's name may begin like the fleet's, and
-/// only the roster tells which of the two readings it has.
+/// the roster decides between the two readings.
 ///
 /// `SOURCE/ID` is the slot of a work item. A role stands for its slot where it has only one.
 pub(super) fn meant(roster: &Roster, text: &str) -> anyhow::Result<Vec<Slot>> {

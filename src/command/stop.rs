@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::{Outcome, clients, slots};
+use super::{Finished, clients, slots};
 use crate::cli::{Global, Stop};
 use crate::render::Form;
 use crate::render::table::View;
@@ -15,14 +15,14 @@ pub async fn run(
     global: &Global,
     roster: &Roster,
     form: Form<'_>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Finished> {
     let mut meant = Vec::new();
     for text in &options.slots {
         meant.extend(slots::meant(roster, text)?.into_iter().take(1));
     }
     let names: Vec<String> = meant.iter().map(coordinator_core::fleet::Slot::name).collect();
     if !options.yes && !confirmed(&names.join(", "))? {
-        return Ok(Outcome { stdout: "nothing was stopped\n".to_owned(), code: 1 });
+        return Ok(Finished { stdout: "nothing was stopped\n".to_owned(), code: 1 });
     }
     let platform = clients::platform_to_look(roster, global).await?;
     let by = person();
@@ -38,7 +38,7 @@ pub async fn run(
         });
     }
     let view = View { lines, ..View::default() };
-    Ok(Outcome { stdout: view.text(form.screen, form.secrets), code })
+    Ok(Finished { stdout: view.text(form.screen, form.secrets), code })
 }
 
 /// Prompts on a terminal only: elsewhere the command line is the confirmation.

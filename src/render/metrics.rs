@@ -62,7 +62,7 @@ fn cycle(report: &Report, metrics: &mut Metrics) {
     };
     metrics.add(
         "status",
-        "Verdict on the last cycle: 1 for the one that holds.",
+        "Verdict on the last cycle: 1 for the current one, 0 for the others.",
         [Status::Healthy, Status::Degraded, Status::Broken].map(status),
     );
     let one = |value| [(Vec::new(), value)];
@@ -78,7 +78,7 @@ fn cycle(report: &Report, metrics: &mut Metrics) {
     );
     metrics.add(
         "last_cycle_dry_run",
-        "1 when the last cycle changed nothing on purpose.",
+        "1 when the last cycle was a dry run.",
         one(flag(report.dry_run)),
     );
     let requests = [
@@ -199,11 +199,7 @@ fn spawn(report: &Report, metrics: &mut Metrics) {
     ];
     let results =
         results.map(|(result, n)| (vec![("result", result.to_owned())], number(n as u64)));
-    metrics.add(
-        "last_cycle_spawns",
-        "Slots served in the last cycle, by what became of them.",
-        results,
-    );
+    metrics.add("last_cycle_spawns", "Slots served in the last cycle, by result.", results);
     let held = tally(spawn.held.iter().map(|(_, hold)| hold.reason.word()));
     metrics.add("last_cycle_held", "Slots held back in the last cycle, by reason.", held);
 }
@@ -222,7 +218,7 @@ fn merge(report: &Report, metrics: &mut Metrics) {
         results.map(|(result, n)| (vec![("result", result.to_owned())], number(n as u64)));
     metrics.add(
         "last_cycle_pull_requests",
-        "Pull requests seen in the last cycle, by what became of them.",
+        "Pull requests seen in the last cycle, by result.",
         results,
     );
     let skipped = tally(merge.skipped.iter().map(|pull| pull.reason.word()));

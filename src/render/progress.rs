@@ -24,7 +24,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Columns of a terminal that does not give its width.
 const USUAL_WIDTH: usize = 80;
 
-/// What stands on the terminal's last line now; empty when nothing does.
+/// What is on the terminal's last line now; empty when nothing does.
 static LINE: Mutex<String> = Mutex::new(String::new());
 static IS_OFF: AtomicBool = AtomicBool::new(false);
 

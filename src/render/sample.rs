@@ -23,15 +23,15 @@ pub(crate) fn role(key: &str) -> RoleKey {
     RoleKey::parse(key).expect("a valid key")
 }
 
-/// A row of the roster with the default restraint.
+/// A row of the roster with the default backoff.
 pub(crate) fn a_role(key: &str, mode: Mode, count: u32) -> Role {
-    let restraint = BackoffSettings {
+    let backoff = BackoffSettings {
         backoff_base: Duration::from_secs(60),
         backoff_cap: Duration::from_secs(3600),
         min_runtime: Duration::from_secs(30),
         min_interval: Duration::ZERO,
     };
-    let spec = SessionSpec { restraint, ..SessionSpec::default() };
+    let spec = SessionSpec { backoff, ..SessionSpec::default() };
     Role {
         key: role(key),
         name: String::new(),

@@ -57,7 +57,7 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// The colour of a text. It repeats what the words say.
+/// The colour of a text. It repeats the meaning of the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Plain,
@@ -322,7 +322,7 @@ fn list_row(cells: &[Cell], widths: &[usize], indent: usize, screen: Screen) -> 
     first.into_iter().chain(rows).collect()
 }
 
-/// What stands before the last cell of a row, where it needs more than one line.
+/// What precedes the last cell of a row, where it needs more than one line.
 fn wrapped_head(head: &[Cell], indent: usize, screen: Screen) -> Vec<String> {
     let cells = head.iter().map(|cell| cell.lines.concat()).filter(|text| !text.is_empty());
     let text = cells.collect::<Vec<_>>().join(" ");

@@ -46,7 +46,7 @@ fn heading(report: &Report, clock: Clock<'_>, screen: Screen) -> String {
     parts.join(if screen.width.is_none_or(|columns| width <= columns) { "  " } else { "\n" })
 }
 
-/// One row for each line of each step; the name stands before the first.
+/// One row for each line of each step; the name precedes the first.
 fn summaries(steps: &[StepOutline]) -> Table {
     let rows = steps.iter().flat_map(|step| {
         step.lines.iter().enumerate().map(|(at, (tone, line))| {

@@ -76,7 +76,7 @@ fn notes(report: &Report, clock: Clock<'_>, secrets: &Secrets) -> Vec<Note> {
     notes
 }
 
-/// A step that a rate limit ended has not failed: the next cycle goes on.
+/// A step that a rate limit ended has not failed: the next cycle continues.
 fn failed_steps(report: &Report) -> impl Iterator<Item = (&'static str, &str)> {
     let is_limited = report.merge.body.rate_limit.is_some();
     let steps = [

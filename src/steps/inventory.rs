@@ -1,5 +1,5 @@
-//! Step 1: what runs, then what each source wants. A failed list is unknown, never zero; a source
-//! that cannot be read wants nothing and loses nothing.
+//! Step 1: what runs, then what each source needs. A failed list is unknown, never zero; a source
+//! that cannot be read starts nothing and removes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -18,7 +18,7 @@ use coordinator_core::fleet::{
 use coordinator_core::report::{InventoryReport, RoleCount, SourceOutcome, SourceReport};
 use coordinator_core::source::{Source, SourcePlan};
 
-/// What each source wants, in the order of the sources; `None` for one that could not be read.
+/// The plan of each source, in the order of the sources; `None` for one that could not be read.
 pub type Plans<C> = Vec<Option<SourcePlan<C>>>;
 
 /// Reads the sources, all at once, after the sessions were listed: a session that the list shows as
@@ -148,7 +148,7 @@ fn count_role(listing: &Listing, fleet: &FleetName, role: &Role, now: SystemTime
     let hold = |(slot, record): (&Slot, &SlotRecord)| {
         let is_free = slot.index().is_some_and(|index| index < role.count) && record.live.is_none();
         let session = is_free.then(|| slot.session_name(fleet))?;
-        backoff::hold(&session, &record.history, &role.spec.restraint, now)
+        backoff::hold(&session, &record.history, &role.spec.backoff, now)
     };
     let holds: Vec<HoldReason> = records().filter_map(hold).map(|hold| hold.reason).collect();
     let held = |reason| {

@@ -228,7 +228,7 @@ fn two_accounts_are_fine_and_each_needs_what_makes_its_approval_count() {
 #[test]
 fn accounts_whose_tokens_the_roster_does_not_have_are_said_to_be_unchecked() {
     let (finished, github) = accounts("", "GH_TOKEN = \"${BUILDER}\"", "X = \"1\"", "WRITE");
-    let note = line(&finished, "not checked whether builders and reviewers");
+    let note = line(&finished, "not checked: whether builders and reviewers");
     assert!(note.starts_with("note ") && note.contains("role reviewer"), "{note}");
     assert_eq!(github.journal().len(), 1);
 }
@@ -294,7 +294,7 @@ fn a_trial_that_is_interrupted_leaves_no_agent() {
 #[test]
 fn without_a_trial_a_note_names_the_option() {
     let finished = doctor(&RosterText::default().role("worker", 1, "[\"/bin/sh\"]").write());
-    let note = line(&finished, "not tried whether the agent is logged in");
+    let note = line(&finished, "not checked: whether the agent is logged in");
     assert!(note.starts_with("note ") && note.contains("--try-agent"), "{note}");
 }
 

@@ -151,7 +151,7 @@ fn a_missing_log_is_explained() {
     report(&workplace, &cluster);
     cluster.state().run_all();
     for (arguments, why) in [
-        (&["logs", "ui-builder-s7"][..], "no session of ui-builder-s7 is remembered"),
+        (&["logs", "ui-builder-s7"][..], "ui-builder-s7 has not run yet"),
         (
             &["logs", "ui-builder-s0", "--generation", "7"],
             "a Job keeps that of its newest session, which is 1",

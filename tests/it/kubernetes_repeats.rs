@@ -171,7 +171,7 @@ fn an_api_server_that_restarts_within_the_cycle_costs_a_pause_and_not_the_role()
     for failure in &failed {
         let why = failure["error"].as_str().expect("a failure has an error");
         assert!(
-            why.contains("it may still start") || why.contains("the next cycle goes on"),
+            why.contains("it may still start") || why.contains("the next cycle continues"),
             "{why}"
         );
     }

@@ -127,7 +127,7 @@ fn a_job_whose_pod_is_refused_quotes_its_event_and_guesses_only_without_one() {
     fleet.cluster.state().advance(START_TIMEOUT + 5);
     let guessed = detail(&fleet.reconcile_alone());
     assert!(
-        guessed.starts_with("it has no pod, and no event says why; `kubectl get events`"),
+        guessed.starts_with("it has no pod, and no event explains it; `kubectl get events`"),
         "{guessed}"
     );
     let refused =

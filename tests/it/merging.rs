@@ -390,12 +390,12 @@ fn an_older_github_enterprise_is_judged_without_the_fields_that_it_lacks() {
     assert_eq!(merged(&report["steps"]["merge"]), json!([1, 2]), "{report:#}");
     let advice = report["advice"].to_string();
     for field in ["isInMergeQueue", "mergeStateStatus", "checkRunCountsByState", "isRequired"] {
-        assert!(advice.contains(&format!("this GitHub has no field `{field}`")), "{advice}");
+        assert!(advice.contains(&format!("this GitHub server has no field `{field}`")), "{advice}");
     }
     let finished = coordinator(&workplace(&github)).args(["doctor"]).run();
     for field in ["rules", "mergeQueue"] {
         assert!(
-            finished.stdout.contains(&format!("this GitHub has no field `{field}`")),
+            finished.stdout.contains(&format!("this GitHub server has no field `{field}`")),
             "{}",
             finished.stdout
         );

@@ -178,7 +178,7 @@ fn production_with_a_refused_certificate_is_an_outage_with_a_remedy() {
     let endpoint = &report["steps"]["health"]["endpoints"][0];
     assert_eq!(endpoint["verdict"], "potential_outage", "{report:#}");
     let error = endpoint["error"].as_str().expect("why");
-    assert!(error.contains("the certificate of a certificate authority (CA:TRUE)"), "{error}");
+    assert!(error.contains("that of a certificate authority (CA:TRUE)"), "{error}");
     let advice = report["advice"].to_string();
     assert!(advice.contains("CA:FALSE") && !advice.contains("revert"), "{advice}");
     let (received, _) = served.join().expect("the server ends");

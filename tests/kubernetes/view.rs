@@ -95,7 +95,7 @@ fn logs_says_why_there_is_none() {
         assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     };
 
-    refused(&["logs", "ui-builder-s0"], 1, "no session of ui-builder-s0 is remembered");
+    refused(&["logs", "ui-builder-s0"], 1, "ui-builder-s0 has not run yet");
     fleet.cycle();
     let other = ["logs", "ui-builder-s0", "--generation", "7"];
     refused(&other, 1, "generation 7 has no log any more");

@@ -3,8 +3,9 @@
 //!
 //! # One idea
 //!
-//! Everything is a wanted session. A [`source`] says which sessions should exist, the [`platform`]
-//! says which exist, [`plan`] gives the difference. Nothing is remembered between runs.
+//! Everything is a wanted session. A [`source`] lists the sessions that should exist, the
+//! [`platform`] those that exist, and [`plan`] returns the difference. No state is kept between
+//! runs.
 //!
 //! # The invariant
 //!

@@ -26,7 +26,7 @@ pub struct MergePolicy {
     pub min_approvals: u32,
     /// What an approval of an older commit counts for.
     pub stale_approvals: StaleApprovals,
-    /// Whose approval counts after a push.
+    /// Which approvals count after a push.
     pub last_push_approval: LastPushApproval,
     /// When set, only these count: `alice`, `reviewer[bot]`.
     pub trusted_approvers: Vec<String>,
@@ -53,7 +53,7 @@ pub struct MergePolicy {
     pub settle: Duration,
     /// Paths that only people may merge; `None` when the list is empty.
     pub protected_paths: Option<globset::GlobSet>,
-    /// Between two merges: GitHub's documentation asks for a second.
+    /// Pause between two merges: GitHub's documentation recommends a second.
     pub pause: Duration,
     /// Per cycle; 0 pauses.
     pub max_merges: u32,

@@ -91,7 +91,7 @@ pub fn plan(
             }
             let history = record.map_or(&[][..], |record| &record.history);
             let session = want.slot.session_name(fleet);
-            let hold = backoff::hold(&session, history, &want.spec.restraint, now);
+            let hold = backoff::hold(&session, history, &want.spec.backoff, now);
             Some((want, hold))
         });
         orders.extend(if is_of_items {
@@ -220,7 +220,7 @@ impl Caps {
             let max = self.max_spawns;
             held(
                 HoldReason::MaxSpawns,
-                format!("max_spawns = {max} is reached; the next cycle goes on"),
+                format!("max_spawns = {max} is reached; the next cycle continues"),
             )
         } else {
             self.running_left -= 1;

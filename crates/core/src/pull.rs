@@ -66,7 +66,7 @@ pub enum PullState {
     Open,
     Closed,
     Merged,
-    /// A word that we do not know.
+    /// A value added after this was written.
     Unknown,
 }
 

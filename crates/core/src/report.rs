@@ -203,7 +203,7 @@ pub enum SourceOutcome {
     Ok,
     /// A part could not be read: which, and why.
     Partial(String),
-    /// It could not be read: why. Nothing of it is wanted.
+    /// It could not be read: why. None of its sessions start.
     Failed(String),
 }
 

@@ -57,7 +57,7 @@ impl<I: Iterator<Item = char>> Shown<I> {
     }
 
     /// The tags that make a black flag England's; none where they do not end as a flag does, or
-    /// could say something.
+    /// could hide a text.
     fn tags(&mut self) -> Vec<char> {
         let mut tags = Vec::new();
         while let Some(tag) = self.rest.next_if(|c| is_tag(*c)) {

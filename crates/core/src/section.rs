@@ -22,7 +22,7 @@ pub use form::{
     Branch, DnsLabel, DnsName, Image, LabelKey, LabelValue, Quantity, Resource, Workflow,
 };
 pub use number::{Count, MAX_COUNT, Size, Time, bytes};
-pub use path::{Surroundings, state_dir};
+pub use path::{LoadContext, state_dir};
 pub use text::{
     ApiUrl, Argument, FilePath, FromText, Glob, Line, Pattern, RepositoryName, Table, Text, Url,
     VariableName, VariableValue, Variables, deserialize_text, is_variable_name, repository,

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::fleet::{Inventory, Slot, Want};
 
-/// A place that wants sessions: the roster, a queue, a pipeline, a job.
+/// What defines the desired sessions: the roster, a queue, a pipeline, a job.
 pub trait Source {
     /// What one look at the store showed.
     type State;
@@ -37,7 +37,7 @@ pub trait Source {
     -> impl Future<Output = Vec<EffectReport>>;
 }
 
-/// What a source wants now.
+/// What a source needs now.
 #[derive(Debug, Clone)]
 pub struct SourcePlan<C> {
     /// Sessions that should exist, live ones included, most important first.
@@ -132,7 +132,7 @@ impl EffectOutcome {
     }
 }
 
-/// Why a source does not want a session for an item now.
+/// Why an item needs no session now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WaitReason {
     /// An open item must be done first.
@@ -189,7 +189,7 @@ impl WaitReason {
         }
     }
 
-    /// Nothing goes on before a person acts.
+    /// A person must act before another session starts.
     pub fn needs_human(self) -> bool {
         matches!(self, Self::NeedsHuman | Self::AttemptsExhausted)
     }

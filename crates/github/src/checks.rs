@@ -83,7 +83,7 @@ struct Workflow {
 }
 
 impl RollupNode {
-    /// The checks, and where their rows go on.
+    /// The checks, and where their next page starts.
     pub(crate) fn into_checks(self) -> (Checks, Option<PageInfo>) {
         let Some(contexts) = self.contexts else {
             return (Checks::Unreadable("GitHub shows a result without checks".to_owned()), None);

@@ -186,7 +186,7 @@ fn permission(word: &Value) -> Finding {
             "give its account write access to the repository",
         ),
         None => Finding::ok(
-            "GitHub does not show the token's permission, as for every App and GitHub Actions",
+            "not checked: the token's permissions, which GitHub does not show for Apps and Actions",
         ),
     }
 }
@@ -269,8 +269,7 @@ fn last_push_rule(node: &Value, last_push: LastPushApproval) -> Finding {
              (`last_push_approval`)",
         ),
         LastPushApproval::Github => Finding::warn(
-            "an account that pushes to another's pull request can approve it: \
-             no rule that GitHub shows forbids that to the last pusher",
+            "the last pusher of a pull request can approve it: GitHub shows no rule against that",
             "set `last_push_approval = \"require\"` in [merge], or turn on \
              \"Require approval of the most recent reviewable push\" for the branch",
         ),

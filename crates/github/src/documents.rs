@@ -37,7 +37,7 @@ pub fn candidates(bases: usize) -> String {
 }
 
 /// Pull requests read again, with their check rows; variables per pull request `id_0`, `after_0`
-/// (where its rows go on, null at first), ...; the answers come back as `pull_0`, ...
+/// (the start of its next page, null at first), ...; the answers come back as `pull_0`, ...
 pub fn recheck(pulls: usize) -> String {
     let mut variables = String::new();
     let mut selections = String::new();
@@ -57,7 +57,7 @@ pub fn recheck(pulls: usize) -> String {
 const OPTIONAL: [(&str, &str); 10] = [
     ("isInMergeQueue", "merge queues cannot be seen"),
     ("isMergeQueueEnabled", "merge queues cannot be seen"),
-    ("mergeStateStatus", "branch protection is only known by GitHub's answer to the merge call"),
+    ("mergeStateStatus", "branch protection shows only in GitHub's answer to the merge call"),
     ("checkRunCountsByState", "the checks of each approved pull request are read one by one"),
     ("statusContextCountsByState", "the checks of each approved pull request are read one by one"),
     ("isRequired", "`checks = \"required\"` sees only the checks of `required_checks`"),
@@ -91,7 +91,7 @@ impl LackingFields {
         let lacking = self.lock();
         let lacking = OPTIONAL.iter().filter(|(name, _)| lacking.contains(name));
         lacking
-            .map(|(name, effect)| format!("this GitHub has no field `{name}`: {effect}"))
+            .map(|(name, effect)| format!("this GitHub server has no field `{name}`: {effect}"))
             .collect()
     }
 
@@ -174,7 +174,7 @@ mod tests {
         assert!(lacking.add("isInMergeQueue") && !lacking.add("isInMergeQueue"));
         assert_eq!(
             lacking.sentences(),
-            ["this GitHub has no field `isInMergeQueue`: merge queues cannot be seen"]
+            ["this GitHub server has no field `isInMergeQueue`: merge queues cannot be seen"]
         );
     }
 

@@ -98,7 +98,7 @@ impl Pages<'_> {
         }
         match self.head {
             Some(_) => Ok(None),
-            None => Err(failed("GitHub shows none of them, however small the page")),
+            None => Err(failed("GitHub returned none of them, even one at a time")),
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Connection<T> {
     nodes: Option<Vec<Option<T>>>,
 }
 
-/// Where a connection goes on.
+/// Where a connection's next page starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PageInfo {
@@ -34,7 +34,7 @@ pub(super) struct PageInfo {
     pub(super) end_cursor: Option<String>,
 }
 
-/// A connection that is null, has a null in it or goes on is not complete.
+/// A connection that is null, has a null in it or has a next page is not complete.
 pub(super) fn page<N, T>(
     connection: Option<Connection<N>>,
     item: impl Fn(N) -> Option<T>,
@@ -141,8 +141,8 @@ pub(super) struct Torn {
     pub(super) is_gone: bool,
 }
 
-/// A pull request, and where its check rows go on. `errors` below `prefix` are about its fields;
-/// those that the server lacks are not errors.
+/// A pull request, and where the next page of its checks starts. `errors` below `prefix` are about
+/// its fields; those that the server lacks are not errors.
 pub(super) fn read(
     node: &Value,
     prefix: &[Value],
@@ -307,7 +307,7 @@ fn account(maker: Option<GitActor>) -> Result<Actor, String> {
     let email = email.unwrap_or_default();
     let login = user.as_ref().map(|user| user.login.as_str()).or_else(|| login_in(&email));
     let login = login.ok_or_else(|| {
-        format!("`{email}`, which made the head commit, belongs to no GitHub account")
+        format!("no GitHub account has the email address `{email}` of the head commit")
     })?;
     let kind = if login.ends_with("[bot]") { ActorKind::Bot } else { ActorKind::User };
     Ok(Actor::new(kind, login))

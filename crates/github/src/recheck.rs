@@ -66,7 +66,7 @@ struct Open {
     asked: Pull,
     /// What its pages have shown so far, and when the first was read.
     shown: Option<(Pull, Instant)>,
-    /// Where its check rows go on.
+    /// Where the next page of its checks starts.
     after: Option<String>,
     pages: usize,
 }
@@ -89,7 +89,7 @@ impl Github {
             let rest = left.split_off(size);
             let sent = Instant::now();
             let answers = if is_stopped() {
-                Err(Error::Failed(format!("could not {WHAT}: the run ended before that")))
+                Err(Error::Failed(format!("could not {WHAT}: the cycle ended first")))
             } else {
                 self.recheck_page(&left).await
             };
@@ -113,8 +113,8 @@ impl Github {
         rereads
     }
 
-    /// One request for all of them; the answers come in their order, each with the place where its
-    /// check rows go on.
+    /// One request for all of them; the answers come in their order, each with the start of
+    /// the next page of its checks.
     async fn recheck_page(&self, asked: &[Open]) -> Result<Vec<Answered>, Error> {
         let aliases: Vec<[Value; 1]> =
             (0..asked.len()).map(|at| [json!(format!("pull_{at}"))]).collect();
@@ -144,7 +144,7 @@ impl Github {
         Ok(answers.collect())
     }
 
-    /// Keeps what was shown whole; what must be read again, or goes on, comes back.
+    /// Keeps what was shown whole; returns what must be read again or has a next page.
     fn sort(
         &self,
         asked: Vec<Open>,

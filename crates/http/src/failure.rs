@@ -46,7 +46,7 @@ impl Failure {
 
     /// The URL is invalid.
     pub fn of_url() -> Self {
-        Self::new(Cause::Other, "no connection", "the URL cannot be read")
+        Self::new(Cause::Other, "no connection", "invalid URL")
     }
 
     /// Why [`super::Client::send`] of a request to `url` failed.
@@ -61,7 +61,8 @@ impl Failure {
         match (cause(error), proxy) {
             // TLS begins when the proxy has made its connection.
             (Cause::Certificate(fault), _) => {
-                Self::new(Cause::Certificate(fault), what, &certificate(error, fault))
+                let why = certificate(error, fault, SystemTime::now());
+                Self::new(Cause::Certificate(fault), what, &why)
             }
             (_, Some(proxy)) => {
                 let why = format!("through the proxy {proxy}: {}", innermost(error));
@@ -69,8 +70,8 @@ impl Failure {
             }
             (Cause::TooManyHeaders, None) => {
                 let most = super::MAX_RESPONSE_HEADERS;
-                let why = format!("its headers are more than {most}, or larger than 400 KiB");
-                Self::new(Cause::TooManyHeaders, "an answer that cannot be read", &why)
+                let why = format!("it sent more than {most} headers, or more than 400 KiB of them");
+                Self::new(Cause::TooManyHeaders, "an unreadable answer", &why)
             }
             (cause, None) => Self::new(cause, what, &innermost(error)),
         }
@@ -182,20 +183,16 @@ fn is_authority(error: &(dyn Error + Send + Sync + 'static)) -> bool {
 }
 
 /// What is wrong with the server's certificate, for people.
-fn certificate(error: &(dyn Error + 'static), fault: CertificateFault) -> String {
-    let on = |time: Option<SystemTime>| {
-        time.map_or_else(String::new, |time| {
-            let time = humantime::format_rfc3339_seconds(time).to_string();
-            format!(" {} UTC", time.get(..16).unwrap_or_default().replace('T', " "))
-        })
-    };
+fn certificate(error: &(dyn Error + 'static), fault: CertificateFault, now: SystemTime) -> String {
     match fault {
         CertificateFault::Expired(Some(time)) => {
-            format!("the server's certificate expired on{}", on(Some(time)))
+            let age = rough(now.duration_since(time).unwrap_or_default());
+            format!("the server's certificate expired {age} ago ({})", date(time))
         }
         CertificateFault::Expired(None) => "the server's certificate has expired".to_owned(),
         CertificateFault::NotYetValid(Some(time)) => {
-            format!("the server's certificate is not valid before{}", on(Some(time)))
+            let wait = rough(time.duration_since(now).unwrap_or_default());
+            format!("the server's certificate becomes valid in {wait} ({})", date(time))
         }
         CertificateFault::NotYetValid(None) => {
             "the server's certificate is not valid yet".to_owned()
@@ -214,14 +211,30 @@ fn certificate(error: &(dyn Error + 'static), fault: CertificateFault) -> String
             "the issuer of the server's certificate is not trusted on this machine".to_owned()
         }
         CertificateFault::OwnAuthority => {
-            "the server shows the certificate of a certificate authority (CA:TRUE), \
-                                           which is not a server's"
-                .to_owned()
+            "the server's certificate is that of a certificate authority (CA:TRUE)".to_owned()
         }
         CertificateFault::NoRoots => "this machine has no root certificates".to_owned(),
         CertificateFault::Other => {
-            format!("the server's certificate is refused: {}", one_line(&innermost(error), 200))
+            format!(
+                "the server's certificate is not accepted: {}",
+                one_line(&innermost(error), 200)
+            )
         }
+    }
+}
+
+/// The day in UTC, as certificates have it: `2026-01-01`.
+fn date(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect()
+}
+
+/// Whole days, or minutes where it is less than a day.
+fn rough(duration: Duration) -> String {
+    match duration.as_secs() / 86_400 {
+        0 => humantime::format_duration(Duration::from_secs(duration.as_secs() / 60 * 60))
+            .to_string(),
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
     }
 }
 
@@ -271,7 +284,9 @@ mod tests {
         let Cause::Certificate(fault) = cause(&error) else {
             panic!("a certificate was refused: {error}")
         };
-        (fault, certificate(&error, fault))
+        // 2026-01-04.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_484_800);
+        (fault, certificate(&error, fault, now))
     }
 
     #[test]
@@ -280,13 +295,13 @@ mod tests {
         let expired =
             CertificateError::ExpiredContext { time: time(9), not_after: time(1_767_225_600) };
         let (fault, words) = refused(expired);
-        assert_eq!(words, "the server's certificate expired on 2026-01-01 00:00 UTC");
+        assert_eq!(words, "the server's certificate expired 3 days ago (2026-01-01)");
         assert!(fault.remedy().contains("renew"));
 
         let early =
-            CertificateError::NotValidYetContext { time: time(9), not_before: time(1_767_225_600) };
+            CertificateError::NotValidYetContext { time: time(9), not_before: time(1_767_571_200) };
         let (fault, words) = refused(early);
-        assert_eq!(words, "the server's certificate is not valid before 2026-01-01 00:00 UTC");
+        assert_eq!(words, "the server's certificate becomes valid in 1 day (2026-01-05)");
         assert!(fault.remedy().contains("clock"));
 
         let other = CertificateError::NotValidForNameContext {

@@ -1,10 +1,11 @@
 //! The admission of a session: the first job of its workflow run decides whether the agent may
-//! start. It is the last to look, and the first to look while it holds the slot's lock.
+//! start. Of all checks before a start it is the only one under the slot's lock.
 //!
 //! A run may have waited behind another one of its slot, or may have been dispatched by a cycle
 //! whose inventory had failed. So the ticket must not have expired, and the slot's history is
-//! judged once more. What cannot be judged does not start: a skipped run counts for nothing, and
-//! the next cycle tries again. A work item's run compares first.
+//! judged once more. A run that cannot be judged is skipped, which does not count as a session, and
+//! the next cycle tries again. The run of a work item first compares the slot's sessions with those
+//! of its plan.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,11 +22,10 @@ use coordinator_github::Error;
 use coordinator_github::actions::{Workflow, WorkflowJob, WorkflowRun};
 
 /// The built-in token of a repository has 1,000 requests an hour for all of its runs, so an
-/// admission reads a bounded number of pages. What stands further back than so many pages hardly
-/// holds a slot.
+/// admission reads a bounded number of pages. A run on a later page is too old to hold a slot.
 pub(super) const MAX_PAGES: usize = 5;
 
-/// Runs that were not admitted stand between the sessions.
+/// More than the sessions, because the list also has the runs that were not admitted.
 const MAX_RUNS: usize = 100;
 
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ fn decide(ticket: &Ticket, past: Result<Vec<Run>, Skip>, now: SystemTime) -> Dec
         Err(skip) => return Decision::Skip(skip),
     };
     let session = ticket.slot.session_name(&ticket.fleet);
-    match backoff::hold(&session, &history, &ticket.input.restraint(), now) {
+    match backoff::hold(&session, &history, &ticket.input.backoff_settings(), now) {
         Some(hold) => Decision::Skip(Skip::Held(hold)),
         None => Decision::Go,
     }
@@ -131,8 +131,8 @@ async fn runs(ticket: &Ticket, workflow: &Workflow) -> Result<SlotRuns, Error> {
 /// A run that holds its slot ended within the longest wait; the streak that makes the wait the
 /// longest took twice as much before.
 fn reach(input: &SessionInput) -> Duration {
-    let restraint = input.restraint();
-    let max_wait = restraint.backoff_cap.saturating_mul(3).max(restraint.min_interval);
+    let backoff = input.backoff_settings();
+    let max_wait = backoff.backoff_cap.saturating_mul(3).max(backoff.min_interval);
     input.time_limit().saturating_add(max_wait)
 }
 

@@ -1,5 +1,7 @@
 //! `doctor`: whether sessions can be kept as runs of the session workflow. Nothing here starts any.
 
+use std::time::{Duration, SystemTime};
+
 use super::Actions;
 use super::ActionsSettings;
 use coordinator_core::finding::{Finding, Grade};
@@ -34,10 +36,10 @@ async fn findings(settings: &ActionsSettings, actions: &Actions) -> Vec<Finding>
     if findings[0].grade != Grade::Fail {
         findings.push(branch(settings, actions).await);
         findings.push(list(actions).await);
-        findings.extend(actions.requests_left().map(|left| requests(settings, left)));
-        findings.push(Finding::ok(
-            "whether the token may start runs (`actions: write`) shows only when it starts one",
-        ));
+        let now = SystemTime::now();
+        findings.extend(actions.requests_left().map(|left| requests(settings, left, now)));
+        findings
+            .push(Finding::ok("not checked: whether the token may start runs (`actions: write`)"));
     }
     findings
 }
@@ -49,9 +51,7 @@ fn stops_all(error: &impl std::fmt::Display) -> Finding {
 async fn workflow(settings: &ActionsSettings, actions: &Actions) -> Finding {
     let file = &settings.workflow;
     match actions.workflow_file().await {
-        Ok(WorkflowFile::Active) => {
-            Finding::ok(format!("the session workflow {file} is there and active"))
-        }
+        Ok(WorkflowFile::Active) => Finding::ok(format!("the session workflow {file} is active")),
         Ok(WorkflowFile::Inactive(word)) => Finding::fail(
             format!("the state of the session workflow {file} is {word}"),
             "enable it in the repository's Actions tab",
@@ -71,7 +71,7 @@ async fn branch(settings: &ActionsSettings, actions: &Actions) -> Finding {
     let branch = &settings.git_ref;
     match actions.has_branch().await {
         Ok(true) => {
-            Finding::ok(format!("sessions run the code of the branch {branch}, which is there"))
+            Finding::ok(format!("sessions run the code of the branch {branch}, which exists"))
         }
         Ok(false) => Finding::fail(
             format!("branch {branch} does not exist, or the token may not see it"),
@@ -94,16 +94,17 @@ async fn list(actions: &Actions) -> Finding {
     }
 }
 
-fn requests(settings: &ActionsSettings, left: RequestsLeft) -> Finding {
+fn requests(settings: &ActionsSettings, left: RequestsLeft, now: SystemTime) -> Finding {
     let RequestsLeft { requests, limit, resets_at } = left;
     let limit = limit.map_or_else(String::new, |limit| format!(" of {limit}"));
     let reset = resets_at.map_or_else(String::new, |time| {
-        format!(" until {}", humantime::format_rfc3339_seconds(time))
+        let seconds = time.duration_since(now).unwrap_or_default().as_secs();
+        format!(", until the reset in {}", humantime::format_duration(Duration::from_secs(seconds)))
     });
-    let what = format!("{requests}{limit} requests are left to the token{reset}");
+    let what = format!("{requests}{limit} requests are left for the token{reset}");
     if requests < u64::from(settings.max_requests) {
         let remedy = format!(
-            "a cycle may take {}: use a GitHub App, or start cycles less often",
+            "a cycle may send {}: use a GitHub App, or start cycles less often",
             settings.max_requests
         );
         return Finding::warn(what, remedy);
@@ -213,7 +214,7 @@ mod tests {
             max_requests: 80,
         };
         let left = |requests| RequestsLeft { requests, limit: None, resets_at: None };
-        assert_eq!(requests(&settings, left(79)).grade, Grade::Warn);
-        assert_eq!(requests(&settings, left(80)).grade, Grade::Ok);
+        assert_eq!(requests(&settings, left(79), SystemTime::UNIX_EPOCH).grade, Grade::Warn);
+        assert_eq!(requests(&settings, left(80), SystemTime::UNIX_EPOCH).grade, Grade::Ok);
     }
 }

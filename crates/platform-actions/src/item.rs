@@ -57,8 +57,7 @@ impl ItemTicket {
         Self { of, follows, follows_run, since_s }
     }
 
-    /// Of the runs that were dispatched before, the plan knew how they ended. All others are
-    /// compared.
+    /// Runs dispatched before this time had ended when the plan was made. Later ones are compared.
     pub(super) fn since(&self) -> SystemTime {
         let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.since_s));
         since.unwrap_or(SystemTime::UNIX_EPOCH)
@@ -71,8 +70,8 @@ impl ItemTicket {
     }
 }
 
-/// The sessions that the slot had since the ticket's time, oldest first, where they are those that
-/// the plan knew.
+/// The slot's sessions since the ticket's time, oldest first; an error where they are not those of
+/// the plan.
 pub(super) async fn past(
     ticket: &Ticket,
     item: &ItemTicket,
@@ -140,7 +139,9 @@ async fn compare(
         return Err(Skip::Taken { url: other.url.clone() });
     }
     if runs.over() > MAX_ITEM_RUNS {
-        return Err(Skip::Unknown(format!("more than {MAX_ITEM_RUNS} runs of the slot are over")));
+        return Err(Skip::Unknown(format!(
+            "more than {MAX_ITEM_RUNS} runs of the slot have ended"
+        )));
     }
     let over = runs.recent(MAX_ITEM_RUNS);
     let ids: Vec<String> = over.iter().map(|run| run.run.node_id.clone()).collect();

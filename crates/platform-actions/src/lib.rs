@@ -43,8 +43,8 @@ use list::Snapshot;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub fleet: FleetName,
-    /// How long a session may be live, or hold its slot back afterwards: it tells how far back to
-    /// look.
+    /// How long a session may be live, or hold its slot back afterwards. The list of runs is read
+    /// this far back.
     pub longest: Duration,
     /// The time limits of roles' sessions. The title of a work item's session has its own.
     pub time_limits: BTreeMap<Group, Duration>,

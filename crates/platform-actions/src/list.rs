@@ -32,9 +32,9 @@ pub(super) fn reach(longest: Duration) -> Duration {
 /// The next step after a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Ask for the next one.
+    /// Read the next one.
     Page,
-    /// It went back far enough, or there are no more.
+    /// Stop: it went back far enough, or was the last.
     Done,
     /// The list was cut off: GitHub returns a limited number of runs.
     Capped { shown: u64 },

@@ -1,7 +1,7 @@
 //! The outcome of a finished run, by its jobs.
 //!
-//! A run that was not admitted ends as well as one whose agent did, so the conclusion of the run
-//! alone tells nothing.
+//! A run that was not admitted succeeds like one whose agent succeeded, so the conclusion of the
+//! run is not enough.
 
 use std::time::{Duration, SystemTime};
 
@@ -48,7 +48,7 @@ pub(super) fn is_settled(run: &SlotRun, jobs: &[WorkflowJob], now: SystemTime) -
 }
 
 /// The session that the run was; `None` where no agent was to start: it was not admitted, or it was
-/// cancelled while it waited. `time_limit` holds where the run's title tells none.
+/// cancelled while it waited. `time_limit` applies where the run's title has none.
 pub(super) fn judge(
     run: &SlotRun,
     jobs: &[WorkflowJob],
@@ -65,12 +65,12 @@ pub(super) fn judge(
         Some(Conclusion::Failure | Conclusion::StartupFailure | Conclusion::TimedOut) => {
             let what = match admission {
                 Some(job) => format!("its job `{}` failed", job.name),
-                None => "the run could not begin".to_owned(),
+                None => "the run could not start".to_owned(),
             };
             Some(ended(run, admission, Outcome::Failed, &what))
         }
         Some(Conclusion::Other) | None => {
-            Some(ended(run, None, Outcome::Lost, "it is not known how it ended"))
+            Some(ended(run, None, Outcome::Lost, "its outcome is unknown"))
         }
     }
 }
@@ -95,11 +95,11 @@ fn of_agent(run: &SlotRun, agent: &WorkflowJob, time_limit: Option<Duration>) ->
     let (outcome, what) = match agent.conclusion {
         Some(Conclusion::Success) => (Outcome::Succeeded, ""),
         Some(Conclusion::Failure) => (Outcome::Failed, "the agent's job failed"),
-        Some(Conclusion::StartupFailure) => (Outcome::Failed, "the agent's job could not begin"),
+        Some(Conclusion::StartupFailure) => (Outcome::Failed, "the agent's job could not start"),
         Some(Conclusion::TimedOut) => (Outcome::TimedOut, "its time limit"),
         Some(Conclusion::Cancelled) => return cancelled(run, agent, time_limit),
         Some(Conclusion::Skipped | Conclusion::Other) | None => {
-            (Outcome::Lost, "it is not known how it ended")
+            (Outcome::Lost, "its outcome is unknown")
         }
     };
     ended(run, Some(agent), outcome, what)
@@ -120,15 +120,15 @@ pub(super) fn roughly(run: &SlotRun) -> Option<Run> {
     let (outcome, what) = match run.run.conclusion {
         Some(Conclusion::Success) => (Outcome::Succeeded, ""),
         Some(Conclusion::Failure) => (Outcome::Failed, "the run failed"),
-        Some(Conclusion::StartupFailure) => (Outcome::Failed, "the run could not begin"),
+        Some(Conclusion::StartupFailure) => (Outcome::Failed, "the run could not start"),
         Some(Conclusion::TimedOut) => (Outcome::TimedOut, "its time limit"),
         Some(Conclusion::Cancelled | Conclusion::Skipped) => return None,
-        Some(Conclusion::Other) | None => (Outcome::Lost, "it is not known how it ended"),
+        Some(Conclusion::Other) | None => (Outcome::Lost, "its outcome is unknown"),
     };
     Some(ended(run, None, outcome, what))
 }
 
-/// The remedy, where to look, stands behind a semicolon: tables leave it out.
+/// The remedy, where to look, follows a semicolon: tables leave it out.
 fn ended(run: &SlotRun, job: Option<&WorkflowJob>, outcome: Outcome, what: &str) -> Run {
     let SlotRun { generation, item, run: WorkflowRun { url, started_at, updated_at, .. } } = run;
     let started_at = job.and_then(|job| job.started_at).unwrap_or(*started_at);

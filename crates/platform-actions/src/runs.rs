@@ -140,7 +140,7 @@ pub(super) fn stuck(
         RunStatus::Queued if waits_long => (
             StuckReason::Pending,
             format!(
-                "no runner has taken it; is one online that has its labels, and free? {}",
+                "no runner has taken it; check that one with its labels is online and free: {}",
                 run.url
             ),
         ),

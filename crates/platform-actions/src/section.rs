@@ -25,8 +25,8 @@ coordinator_core::section! {
         workflow: Workflow = "agent-session.yml".into(),
         /// The branch whose workflow file and code the sessions run.
         r#ref: Branch = "main".into(),
-        /// How long a dispatched run may wait for its turn. One that starts later skips itself: the
-        /// fleet has moved on.
+        /// How long a dispatched run may wait for its turn. A run that starts later skips itself,
+        /// because the state of the fleet has changed.
         ticket: Time<60_000> = Time::seconds(5 * 60),
         /// A run that waits longer for a runner is reported.
         start_timeout: Time<60_000> = Time::seconds(15 * 60),
@@ -81,8 +81,10 @@ pub fn check_role(
         problems.push(Problem::new(message, key.span.clone()).hint(hint));
     }
     if spec.time_limit > MAX_JOB {
-        let message =
-            format!("no job of GitHub Actions runs as long as the `time_limit` of `{}`", key.value);
+        let message = format!(
+            "the `time_limit` of `{}` is longer than a job of GitHub Actions may run",
+            key.value
+        );
         let place = time_limit.or(key.span.as_ref()).cloned();
         let hint = "at most 5 days on runners of your own, 6 hours on GitHub's";
         problems.push(Problem::new(message, place).hint(hint));

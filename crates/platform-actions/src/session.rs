@@ -74,7 +74,7 @@ impl Actions {
                      see `coordinator sessions`"
                 ),
                 None => {
-                    anyhow::bail!("no session of {name} is remembered; see `coordinator sessions`")
+                    anyhow::bail!("{name} has not run yet; see `coordinator sessions`")
                 }
             }
         };

@@ -34,7 +34,8 @@ pub struct SessionInput {
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     time_limit_s: u64,
-    restraint: Seconds,
+    #[serde(rename = "restraint")]
+    backoff: Seconds,
     /// In the slot of a work item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemTicket>,
@@ -56,7 +57,7 @@ struct Seconds {
 impl SessionInput {
     fn of(spec: &SessionSpec, item: Option<ItemTicket>) -> Self {
         let wants_brief = spec.command.iter().any(|argument| argument.contains("{brief}"));
-        let restraint = &spec.restraint;
+        let backoff = &spec.backoff;
         Self {
             version: if item.is_some() { ITEM_VERSION } else { VERSION },
             command: spec.command.clone(),
@@ -64,11 +65,11 @@ impl SessionInput {
             brief: wants_brief.then(|| spec.brief.clone()),
             env: spec.env.clone(),
             time_limit_s: whole_seconds(spec.time_limit),
-            restraint: Seconds {
-                backoff_base: whole_seconds(restraint.backoff_base),
-                backoff_cap: whole_seconds(restraint.backoff_cap),
-                min_runtime: whole_seconds(restraint.min_runtime),
-                min_interval: whole_seconds(restraint.min_interval),
+            backoff: Seconds {
+                backoff_base: whole_seconds(backoff.backoff_base),
+                backoff_cap: whole_seconds(backoff.backoff_cap),
+                min_runtime: whole_seconds(backoff.min_runtime),
+                min_interval: whole_seconds(backoff.min_interval),
             },
             item,
         }
@@ -96,8 +97,8 @@ impl SessionInput {
         Duration::from_secs(self.time_limit_s)
     }
 
-    pub fn restraint(&self) -> BackoffSettings {
-        let Seconds { backoff_base, backoff_cap, min_runtime, min_interval } = self.restraint;
+    pub fn backoff_settings(&self) -> BackoffSettings {
+        let Seconds { backoff_base, backoff_cap, min_runtime, min_interval } = self.backoff;
         BackoffSettings {
             backoff_base: Duration::from_secs(backoff_base),
             backoff_cap: Duration::from_secs(backoff_cap),

@@ -1,9 +1,9 @@
-//! Fills one slot: decides by what this run knows, asks GitHub for the slot's lock, dispatches
-//! once.
+//! Fills one slot: decides by this run's inventory, reads the slot's concurrency group from GitHub,
+//! dispatches once.
 //!
-//! A dispatch to a taken slot is not refused: the run waits, and starts the moment the other one
-//! ends. So the group is asked right before, and whatever slips through between the two meets the
-//! ticket and the history at its admission.
+//! GitHub does not refuse a dispatch to a taken slot: the run waits, and starts when the other one
+//! ends. So the group is read right before the dispatch. A run that was dispatched all the same is
+//! checked at its admission, by its ticket and the slot's history.
 
 use std::time::SystemTime;
 
@@ -57,7 +57,7 @@ fn decide(session: &str, view: Option<&Snapshot>, want: &Want, now: SystemTime) 
         }
     };
     let history = known.map_or(&[][..], |known| &known.record.history);
-    match backoff::hold(session, history, &want.spec.restraint, now) {
+    match backoff::hold(session, history, &want.spec.backoff, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
         None => Step::Dispatch { generation: known.map_or(1, |known| known.next_generation), item },
     }
@@ -121,8 +121,8 @@ impl Actions {
     fn no_items(&self) -> Start {
         let workflow = &self.settings.actions.workflow;
         let detail = format!(
-            "{workflow} was written before there were work items: \
-             renew it with `coordinator init --github-actions`"
+            "{workflow} has no input for work items: renew it with `coordinator init \
+             --github-actions`"
         );
         held(HoldReason::Unsupported, detail)
     }
@@ -135,8 +135,8 @@ impl Actions {
         }
         (length > MAX_ITEM_PART).then(|| {
             let detail = format!(
-                "its id is too long for the title of a run: {length} characters with what goes \
-                 with it, of at most {MAX_ITEM_PART}"
+                "its id is too long for the title of a run: its part has {length} characters, at \
+                 most {MAX_ITEM_PART}"
             );
             held(HoldReason::Unsupported, detail)
         })

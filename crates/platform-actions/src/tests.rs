@@ -33,7 +33,7 @@ fn spec() -> SessionSpec {
         env: BTreeMap::from([("MODEL".to_owned(), "large".to_owned())]),
         time_limit: Duration::from_secs(7201),
         brief_path: "briefs/ui_builder.md".to_owned(),
-        restraint: BackoffSettings {
+        backoff: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3600),
             min_runtime: Duration::from_secs(30),

@@ -22,7 +22,7 @@ pub use template::MAX_TEMPLATE;
 coordinator_core::section! {
     /// Settings of the `kubernetes` platform.
     pub struct Section {
-        /// Image of the agents: the command's program is in it. Default: each role names its own.
+        /// Image of the agents, with the program of `command`. Default: each role names its own.
         image: Option<Image> = None,
         /// Where the Jobs are. Default: that of the coordinator's own pod, or of the kubeconfig's
         /// context.
@@ -31,7 +31,7 @@ coordinator_core::section! {
         /// `coordinator`. Default: the namespace's default.
         service_account: Option<Placed<DnsName>> = None,
         /// Secrets whose entries the agents get as environment variables. Not the coordinator's
-        /// own: those called `coordinator`, or `coordinator-` and more.
+        /// own: `coordinator` and all names that begin with `coordinator-`.
         env_from: Placed<Vec<DnsName>> = Vec::new().into(),
         resources: Resources = Resources::default(),
         /// Labels that a node must carry.
@@ -51,15 +51,15 @@ coordinator_core::section! {
         /// reported; it ends after this and its `time_limit` together.
         start_timeout: Placed<Time<1000>> = Time::seconds(600).into(),
         /// How long a finished Job stays. It carries the history of its slot: longer than every
-        /// wait that `backoff_cap` and `min_interval` ask for, and ten minutes longer than
+        /// wait that `backoff_cap` and `min_interval` can cause, and ten minutes longer than
         /// `deadline`.
         ttl: Placed<Time<1000>> = Time::seconds(24 * 3600).into(),
         /// The working directory: `empty-dir` goes with the pod, `claim` is the persistent volume
         /// claim that you made under the slot's name, such as `demo-ui-builder-s0`.
         workspace: WorkspaceKind = WorkspaceKind::EmptyDir,
-        /// The most that an `empty-dir` may hold. Default: no limit.
+        /// The size limit of an `empty-dir`. Default: no limit.
         workspace_size: Option<Placed<Quantity>> = None,
-        /// A Job in YAML, merged under the generated one, for all that has no key here: volumes,
+        /// A Job in YAML, merged under the generated one, for settings without a key here: volumes,
         /// further containers, affinity, security context, annotations. The agent's container is
         /// called `agent`. Default: none.
         template: Option<Placed<FilePath>> = None,
@@ -67,11 +67,11 @@ coordinator_core::section! {
 }
 
 coordinator_core::section! {
-    /// What an agent's container asks for, and what it may use.
+    /// Resource requests and limits of an agent's container.
     pub struct Resources {
-        /// Kept free for it on its node.
+        /// Reserved on the node.
         requests: Amounts = amounts("500m", "1Gi"),
-        /// The most that it gets; no less than it requests.
+        /// The upper limit; at least what it requests.
         limits: Amounts = amounts("1000m", "2Gi"),
     }
 }
@@ -89,7 +89,7 @@ coordinator_core::section! {
 }
 
 coordinator_core::section! {
-    /// What differs for this role on the `kubernetes` platform; below its `[[role]]`.
+    /// Settings of one role on the `kubernetes` platform; below its `[[role]]`.
     pub struct RoleSection {
         /// Image of its agents. Default: that of `[platform.kubernetes]`.
         image: Option<Image> = None,
@@ -101,12 +101,12 @@ coordinator_core::section! {
 }
 
 coordinator_core::section! {
-    /// What its containers ask for, and what they may use. Each table here stands instead of the
+    /// Resource requests and limits of the role's containers. Each table here replaces the
     /// platform's.
     pub struct RoleResources {
-        /// Kept free for it on its node. Default: that of `[platform.kubernetes.resources]`.
+        /// Reserved on the node. Default: that of `[platform.kubernetes.resources]`.
         requests: Option<Amounts> = None,
-        /// The most that it gets; no less than it requests. Default: that of
+        /// The upper limit; at least what it requests. Default: that of
         /// `[platform.kubernetes.resources]`.
         limits: Option<Amounts> = None,
     }

@@ -315,8 +315,8 @@ async fn what_the_roster_names_and_the_cluster_does_not_have_is_found() {
             "no priority class named low (`priority_class` in the roster)",
         ]
     );
-    let good = "found what the roster names: Secret registry, service account agents, runtime \
-        class gvisor";
+    let good = "all objects that the roster names exist: Secret registry, service account agents, \
+        runtime class gvisor";
     assert!(findings.contains(&Finding::ok(good)), "{findings:#?}");
     assert!(!journal.iter().any(|request| request.contains("dryRun")), "{journal:?}");
 }

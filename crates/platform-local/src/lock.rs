@@ -35,7 +35,7 @@ pub(super) fn acquire(path: &Path) -> anyhow::Result<Option<File>> {
             return Ok(Some(file));
         }
     }
-    bail!("{} is replaced again and again; stop whatever removes lock files", path.display())
+    bail!("{} keeps being replaced; stop the program that removes lock files", path.display())
 }
 
 /// Whether a lock is held.
@@ -69,7 +69,7 @@ pub(super) fn probe(path: &Path) -> anyhow::Result<Probe> {
             }
         }
     }
-    bail!("{} is replaced again and again; stop whatever removes lock files", path.display())
+    bail!("{} keeps being replaced; stop the program that removes lock files", path.display())
 }
 
 fn try_exclusive(file: &File, path: &Path) -> anyhow::Result<bool> {

@@ -179,7 +179,7 @@ impl Platform for Process {
         let groups = groups.clone();
         let sweep = move || retention::sweep(&directory, &present, &groups, now);
         if let Err(error) = spawn_blocking(sweep).await.map_err(Into::into).flatten() {
-            tracing::warn!("records of items that have left stay: {error:#}");
+            tracing::warn!("records of items that left their source were not removed: {error:#}");
         }
     }
 

@@ -75,6 +75,6 @@ pub(super) fn promised(promises: bool, what: &str) -> Result<(), NotPassed> {
     if promises {
         Ok(())
     } else {
-        Err(NotPassed::Skipped(format!("the plugin does not promise {what}")))
+        Err(NotPassed::Skipped(format!("the plugin does not offer {what}")))
     }
 }

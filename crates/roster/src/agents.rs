@@ -11,7 +11,7 @@ use coordinator_core::placeholders::misspelt;
 use coordinator_core::prompt::{self, Prompt};
 use coordinator_core::sanitize::one_line;
 use coordinator_core::section::{
-    self, Argument, Count, FilePath, Line, MAX_COUNT, Placed, Problem, Size, Surroundings, Time,
+    self, Argument, Count, FilePath, Line, LoadContext, MAX_COUNT, Placed, Problem, Size, Time,
 };
 use coordinator_platform_kubernetes::section::RoleSection;
 
@@ -41,7 +41,8 @@ coordinator_core::section! {
         time_limit: Placed<Time<1000>> = Time::seconds(2 * 3600).into(),
         /// A session that exits with 0 sooner is idle: its slot waits like one that failed.
         min_runtime: Time = Time::seconds(30),
-        /// From start to start of one slot: bounds the bill of agents that find nothing to do.
+        /// Minimum time between two starts in one slot; limits the cost of agents that find
+        /// nothing to do.
         min_interval: Placed<Time> = Time::seconds(0).into(),
         /// No local session starts with less free disk space; "0" turns the check off.
         min_free: Size = Size::gib(1),
@@ -67,15 +68,15 @@ coordinator_core::section! {
     pub(super) struct Section {
         /// Unique: 1 to 28 characters of a-z, 0-9 and `_`, a letter first, no `_` last.
         key: Option<Placed<RoleKey>> = None,
-        /// For people. Default: from the key: `ui_builder` is "Ui Builder".
+        /// The name in reports. Default: from the key: `ui_builder` is "Ui Builder".
         name: Option<Line> = None,
         /// Sessions that should be live. Lowering it ends none: the surplus finishes its work.
         count: Placed<Count> = Count::of(1).into(),
-        /// For people.
+        /// A label for people, which `check` shows.
         department: Line = "".into(),
         /// How it finds work: the paragraph of `briefs/modes/<mode>.md` in its prompt.
         mode: Mode = Mode::SelfDirected,
-        /// A file with one or two sentences that say what this agent does. Default:
+        /// A file with one or two sentences about what this agent does. Default:
         /// `briefs/<key>.md`.
         brief: Option<Placed<FilePath>> = None,
         kubernetes: RoleSection = RoleSection::default(),
@@ -96,7 +97,7 @@ pub(super) struct Agents {
 /// All roles that could be read, with a problem for each that could not.
 pub(super) fn read(
     document: &Document,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
     problems: &mut Vec<Problem>,
 ) -> Agents {
     let mut variables = Variables::new(around.environment, destination(document));
@@ -169,7 +170,7 @@ fn argv(arguments: &[&str]) -> Placed<Vec<Argument>> {
 /// Once for all roles that have it from `[defaults]`.
 fn check_command(agent: &Agent, problems: &mut Vec<Problem>) {
     if agent.command.first().is_none_or(|program| program.trim().is_empty()) {
-        let problem = Problem::new("`command` names no program", agent.command.span.clone());
+        let problem = Problem::new("`command` has no program", agent.command.span.clone());
         problems
             .push(problem.label(r#"write a list of texts, such as ["claude", "-p", "{prompt}"]"#));
     }
@@ -223,7 +224,7 @@ fn spec(
             retain_work: agent.retain_work.get(),
         },
         container: None,
-        restraint: BackoffSettings {
+        backoff: BackoffSettings {
             backoff_base: agent.backoff_base.get(),
             backoff_cap: agent.backoff_cap.get(),
             min_runtime: agent.min_runtime.get(),
@@ -280,7 +281,7 @@ fn check_keys(document: &Document, problems: &mut Vec<Problem>) {
     for key in keys() {
         if !seen.insert(key.as_str()) {
             let problem =
-                Problem::new(format!("role `{}` is there twice", key.value), key.span.clone());
+                Problem::new(format!("role `{}` is defined twice", key.value), key.span.clone());
             problems.push(problem.label("give each role a key of its own, or raise `count`"));
         }
     }

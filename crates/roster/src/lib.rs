@@ -41,8 +41,8 @@ impl Roster {
     /// How long a session of any role may run, or hold its slot back afterwards.
     pub fn longest_memory(&self) -> Duration {
         let of_role = |role: &Role| {
-            let restraint = &role.spec.restraint;
-            role.spec.time_limit.max(restraint.backoff_cap).max(restraint.min_interval)
+            let backoff = &role.spec.backoff;
+            role.spec.time_limit.max(backoff.backoff_cap).max(backoff.min_interval)
         };
         self.roles.iter().map(of_role).max().unwrap_or_default()
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use coordinator_core::fleet::FleetName;
-use coordinator_core::section::{Placed, Problem, Surroundings, Time};
+use coordinator_core::section::{LoadContext, Placed, Problem, Time};
 
 use super::problem::{Lines, Problems};
 use super::steps::{self, Health, Merge, RepositorySection};
@@ -40,7 +40,7 @@ pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result
     let (absolute, source) =
         read(path).map_err(|(source, problem)| problems(path, source, vec![problem]))?;
     let folder = absolute.parent().unwrap_or(Path::new("/"));
-    interpret((&absolute, path), &source, Surroundings { folder, environment })
+    interpret((&absolute, path), &source, LoadContext { folder, environment })
         .map_err(|list| problems(path, source, list))
 }
 
@@ -74,7 +74,7 @@ fn problems(path: &Path, source: String, list: Vec<Problem>) -> Problems {
 fn interpret(
     path: (&Path, &Path),
     source: &str,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
 ) -> Result<Roster, Vec<Problem>> {
     let (mut document, syntax_errors) = DeTable::parse_recoverable(source);
     let (mut list, mut wrong) = (Vec::new(), BTreeSet::new());
@@ -88,7 +88,7 @@ fn roster(
     (path, named): (&Path, &Path),
     document: Document,
     wrong: &BTreeSet<String>,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Roster> {
     let mut agents = agents::read(&document, around, problems);
@@ -147,8 +147,7 @@ fn read(path: &Path) -> Result<(PathBuf, String), (String, Problem)> {
     Ok((path.file_name().map(|name| folder.join(name)).unwrap_or(folder), source))
 }
 
-/// Adds what is not TOML. What else is said of these lines may be a mere consequence and is left
-/// out.
+/// Adds what is not TOML. Other problems of these lines may be consequences of it and are left out.
 fn with_syntax(source: &str, errors: &[toml::de::Error], mut list: Vec<Problem>) -> Vec<Problem> {
     let lines = Lines::of(source);
     let spans = errors.iter().filter_map(toml::de::Error::span);

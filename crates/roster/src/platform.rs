@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use coordinator_core::fleet::{Role, RoleKey};
 use coordinator_core::plan::OnInventoryFailure;
-use coordinator_core::section::{Count, FilePath, Placed, Problem, Surroundings, state_dir};
+use coordinator_core::section::{Count, FilePath, LoadContext, Placed, Problem, state_dir};
 use coordinator_platform_actions as actions;
 use coordinator_platform_kubernetes as kubernetes;
 use coordinator_platform_local::{exec, process};
@@ -24,7 +24,7 @@ coordinator_core::section! {
     /// Where sessions run, and how many.
     pub(super) struct Section {
         /// `process`: local processes that outlive the run; `kubernetes`: Jobs on a cluster;
-        /// `github-actions`: workflow runs; `exec`: whatever a plugin starts.
+        /// `github-actions`: workflow runs; `exec`: sessions that a plugin starts.
         kind: Placed<Kind> = Kind::Process.into(),
         /// Live sessions in the whole fleet; 0: no cap.
         max_running: Count = Count::of(0),
@@ -57,7 +57,7 @@ pub(super) fn settings(
     document: &Document,
     agents: &mut Agents,
     wrong: &BTreeSet<String>,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<PlatformSettings> {
     let section = &document.platform;
@@ -91,7 +91,7 @@ fn on_cluster(
     document: &Document,
     roles: &mut [Role],
     wrong: &BTreeSet<String>,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<kubernetes::KubernetesSettings> {
     let Section { kind, kubernetes: section, .. } = &document.platform;
@@ -139,7 +139,7 @@ fn facts<'a>(
 /// The text of a template beside the roster.
 fn template(
     named: &Placed<FilePath>,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<String> {
     let path = around.resolve(named).unwrap_or_else(|| named.to_string().into());
@@ -169,7 +169,7 @@ fn plugin(
     section: &Section,
     agents: &mut Agents,
     wrong: &BTreeSet<String>,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<exec::ExecSettings> {
     let mut variables = Variables::new(around.environment, Destination::Agent);

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::load::Document;
 
-/// Begins the part of a description that says what a key is when absent.
+/// Begins the part of a description about an absent key.
 const DEFAULT: &str = " Default: ";
 
 /// The schema (draft 2020-12), for editors.
@@ -33,7 +33,7 @@ pub(super) fn described() -> &'static Value {
     &SCHEMA
 }
 
-/// TOML has no null, a section knows all its keys, and a doc comment is one paragraph.
+/// TOML has no null, a section has a fixed set of keys, and a doc comment is one paragraph.
 fn simplify(schema: &mut Schema) {
     let Some(table) = schema.as_object_mut() else { return };
     if let Some(Value::Array(either)) = table.get("anyOf")
@@ -121,7 +121,7 @@ pub(super) fn heading(path: &str, is_list: bool) -> String {
     if is_list { format!("[[{path}]]") } else { format!("[{path}]") }
 }
 
-/// The section that a key opens, or that stands in its list.
+/// The section that a key opens, or that is in its list.
 pub(super) fn table(property: &Value) -> Option<&Value> {
     let mut either = property["anyOf"].as_array().into_iter().flatten();
     let items = property.get("items").and_then(table);

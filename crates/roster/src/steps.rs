@@ -24,7 +24,7 @@ const WORK_IN_PROGRESS: &str = concat!(
 );
 
 coordinator_core::section! {
-    /// Whose pull requests may merge. Default: the merge step is not configured.
+    /// The repository with the pull requests to merge. Default: no merge step.
     #[schemars(extend("required" = ["name"]))]
     pub(super) struct RepositorySection {
         /// `owner/repo`.
@@ -57,14 +57,14 @@ fn graphql_url(api_url: &str) -> String {
 }
 
 coordinator_core::section! {
-    /// What may merge: approved by a person with write access, green, and not held back by one of
-    /// these.
+    /// Rules for merging. Beside them, a merge needs an approval from an account with write access,
+    /// and passing checks.
     pub(super) struct Merge {
         /// `false` turns the step off.
         enabled: bool = true,
         /// Branches that may be merged into; empty: the default branch.
         bases: Vec<Text> = Vec::new(),
-        /// Approvals of the head commit that it takes.
+        /// Approvals of the head commit that a merge needs.
         min_approvals: Count<1> = Count::of(1),
         /// Approvals of older commits: `block` counts none, `github` counts them when GitHub's own
         /// decision is APPROVED.
@@ -88,20 +88,20 @@ coordinator_core::section! {
         /// Merge from forks.
         allow_forks: bool = false,
         /// Any of these labels holds a pull request, and so does one below it
-        /// (`do-not-merge/hold`). Letter case aside, and a space is a hyphen.
+        /// (`do-not-merge/hold`). Case is ignored, and a space is a hyphen.
         block_labels: Vec<Text> = ["do-not-merge", "hold", "wip"].map(Text::from).to_vec(),
-        /// All of these labels must be there. Letter case aside, and a space is a hyphen.
+        /// A pull request needs all of these labels. Case is ignored, and a space is a hyphen.
         required_labels: Vec<Text> = Vec::new(),
         /// A title that matches, with or without its invisible characters, holds a pull request;
         /// "" turns it off.
         block_title: Pattern = Pattern::of(WORK_IN_PROGRESS),
         /// How old the newest approval must be, so that checks had time to appear.
         settle: Time = Time::seconds(60),
-        /// A pull request that touches one of these is left to people.
+        /// A pull request that changes one of these paths must be merged by a person.
         protected_paths: Placed<Vec<Glob>> = Placed::default(),
-        /// Between two merges, as GitHub asks.
+        /// Pause between two merges, as GitHub's documentation recommends.
         pause: Time = Time::seconds(1),
-        /// Per cycle; 0 merges none: the pause switch.
+        /// Merges per cycle; 0 merges none: the pause switch.
         max_merges: Count = Count::of(20),
         /// While a `[[health]]` endpoint is down or does not answer, only reverts are merged: title
         /// `Revert "..."` or label `revert`. Merges wait for the health step of the same run; where
@@ -200,14 +200,14 @@ coordinator_core::section! {
     /// once more.
     #[schemars(extend("required" = ["name", "url"]))]
     pub(super) struct Health {
-        /// Unique; for people.
+        /// Unique; the name in reports.
         name: Option<Placed<Line>> = None,
-        /// What to GET; http or https, without credentials.
+        /// The URL to GET: http or https, without credentials.
         url: Option<Url> = None,
-        /// Status codes that say it is up. Default: any 2xx.
+        /// Status codes of an endpoint that is up. Default: any 2xx.
         #[schemars(title = "list of status codes")]
         expect: Vec<Count<100, 599>> = Vec::new(),
-        /// For the answer's head, redirects included.
+        /// Timeout of the response headers, redirects included.
         timeout: Time<1> = Time::seconds(10),
         /// Which redirects are followed, up to 8 in a row: `same-host` those to the host of `url`,
         /// whatever scheme, port and leading `www.`; `follow` all; `none` none. One that is not
@@ -236,10 +236,11 @@ pub(super) fn endpoints(sections: &[Health], problems: &mut Vec<Problem>) -> Vec
         let problem = |message: String| Problem::new(message, name.span.clone());
         if name.trim().is_empty() {
             problems.push(
-                problem("an endpoint has an empty `name`".to_owned()).label("name it for people"),
+                problem("an endpoint has an empty `name`".to_owned())
+                    .label("write the name that reports should show"),
             );
         } else if !names.insert(&name.value) {
-            let message = format!("endpoint {} is there twice", quoted(name));
+            let message = format!("endpoint {} is defined twice", quoted(name));
             problems.push(problem(message).label("give each endpoint a name of its own"));
         }
     }

@@ -261,7 +261,7 @@ fn property<'s>(schema: &'s Value, key: &str) -> &'s Value {
 }
 
 impl Mistake<'_, '_> {
-    /// With what the value's type says of it.
+    /// With the message of the value's type.
     fn problem(self, error: &str) -> Problem {
         let problem = |message: String| Problem::new(message, Some(self.span.clone()));
         let shown = self.shown();

@@ -18,7 +18,7 @@ use coordinator_core::report::Access;
 /// Slots of the one role in a model, at most.
 pub const MAX_SLOTS: usize = 2;
 
-const RESTRAINT: BackoffSettings = BackoffSettings {
+const BACKOFF: BackoffSettings = BackoffSettings {
     backoff_base: Duration::from_secs(60),
     backoff_cap: Duration::from_secs(3600),
     min_runtime: Duration::from_secs(30),
@@ -160,7 +160,7 @@ pub fn verdicts(end: Option<End>) -> impl Iterator<Item = bool> {
 /// The same by one clock.
 pub fn may_start(end: Option<End>, clock: Clock) -> bool {
     let history: Vec<Run> = end.map(run).into_iter().collect();
-    backoff::hold(&slot(0).session_name(&fleet()), &history, &RESTRAINT, now(clock)).is_none()
+    backoff::hold(&slot(0).session_name(&fleet()), &history, &BACKOFF, now(clock)).is_none()
 }
 
 /// Whether a cycle may plan a start of the only slot, and whether it may plan none, when its list
@@ -235,5 +235,5 @@ fn slot(index: u32) -> Slot {
 }
 
 fn spec() -> Arc<SessionSpec> {
-    Arc::new(SessionSpec { restraint: RESTRAINT, ..SessionSpec::default() })
+    Arc::new(SessionSpec { backoff: BACKOFF, ..SessionSpec::default() })
 }

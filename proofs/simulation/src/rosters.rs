@@ -88,10 +88,10 @@ fn required_checks(dice: &mut Dice) -> Vec<RequiredCheck> {
 /// The spec with this backoff and interval, in seconds.
 fn restrained(spec: &SessionSpec, backoff_base: u64, min_interval: u64) -> SessionSpec {
     SessionSpec {
-        restraint: BackoffSettings {
+        backoff: BackoffSettings {
             backoff_base: Duration::from_secs(backoff_base),
             min_interval: Duration::from_secs(min_interval),
-            ..spec.restraint
+            ..spec.backoff
         },
         ..spec.clone()
     }

@@ -116,7 +116,7 @@ fn not_checked(roster: &Roster, unknown: &[&Role]) -> Finding {
     };
     Finding::note(
         format!(
-            "not checked whether builders and reviewers are two GitHub accounts: \
+            "not checked: whether builders and reviewers are two GitHub accounts: \
              the token of {} {source}",
             named(unknown)
         ),

@@ -54,7 +54,7 @@ impl From<Finding> for Tried {
 pub(super) async fn run(roster: &Roster) -> Tried {
     let PlatformKind::Process { state_dir } = &roster.platform.kind else {
         let remedy = "run the agent's command there by hand";
-        let what = "not tried whether the agent replies: it runs elsewhere";
+        let what = "not checked: whether the agent replies: it runs elsewhere";
         return Finding::note(what, remedy).into();
     };
     // The finding of the platform has it.
@@ -155,7 +155,7 @@ fn want(role: &Role) -> Want {
         brief: PROMPT.to_owned(),
         local: LocalSettings { retain: 1, ..role.spec.local },
         time_limit: TIME_LIMIT,
-        restraint: BackoffSettings::default(),
+        backoff: BackoffSettings::default(),
         ..(*role.spec).clone()
     };
     Want {

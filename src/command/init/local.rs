@@ -74,7 +74,7 @@ pub(super) fn next(starter: Starter<'_>, fleet: &str, kept: bool) -> String {
     format!(
         "\nNext:\n  \
          1. {edit}  \
-         2. Write the tokens into {TOKENS}; it says what each one is for.\n  \
+         2. Write the tokens into {TOKENS}; its comments explain each.\n  \
          3. Check the setup:\n       \
          cd {dir}\n       \
          set -a; . ./{TOKENS}; set +a\n       \
@@ -101,7 +101,7 @@ fn edit(roles: Roles) -> String {
          [repository]  your `owner/repo`; without it nothing is merged\n       \
          [[health]]    the address of production; without it nothing is checked\n       \
          env           twice, under [defaults] and `{reviewer}`: each gets its own token\n     \
-         Say in briefs/preamble.md what every agent should know about your product.\n"
+         Describe your product in briefs/preamble.md: every agent gets that text.\n"
     )
 }
 
@@ -155,7 +155,7 @@ fn enable(dir: &Path, fleet: &str) -> String {
         "Every five minutes, with systemd:\n  \
          systemctl --user link {} {}\n  \
          systemctl --user enable --now {timer}\n  \
-         loginctl enable-linger    # agents go on when you log out\n",
+         loginctl enable-linger    # agents keep running after you log out\n",
         file(&service),
         file(&timer)
     )

@@ -11,7 +11,7 @@ use coordinator_core::fleet::FleetName;
 /// Characters of a fleet's name.
 const MAX_NAME: usize = 16;
 
-/// Hex digits that tell one folder from another.
+/// Hex digits that distinguish one folder from another.
 const HASH_DIGITS: usize = 5;
 
 /// Folders beside this one whose rosters are read.

@@ -103,7 +103,7 @@ fn by_reason(pulls: &[NotMerged]) -> String {
     phrases.collect::<Vec<_>>().join(", ")
 }
 
-/// A reason after a number, for one and for several. A word without a phrase speaks for itself.
+/// A reason after a number, for one and for several. A word without a phrase is shown as it is.
 fn phrase(reason: Reason) -> (&'static str, &'static str) {
     match reason {
         Reason::ReviewRequired | Reason::NotApproved | Reason::StaleApproval => {

@@ -66,7 +66,7 @@ fn running(inventory: &InventoryReport) -> String {
     let surplus: u32 = roles.iter().map(|role| role.surplus).sum();
     let running_now = match running {
         Some(running) => format!("{running} of {desired} agents running"),
-        None => format!("{desired} agents wanted, how many run is unknown"),
+        None => format!("unknown how many of {desired} agents run"),
     };
     let extra = [
         (surplus as usize, "over their role's count"),
@@ -88,7 +88,7 @@ fn stuck(stuck: &[Stuck], clock: Clock<'_>, verbose: bool) -> Vec<Entry> {
     folded(groups.into_iter().map(entry).collect(), Mark::Stuck, verbose)
 }
 
-/// `causes` differ in their times alone; the one that is stuck the longest speaks for all.
+/// `causes` differ in their times alone; the one that is stuck the longest is shown for all.
 fn cause(causes: &[&Stuck], clock: Clock<'_>) -> String {
     let Some(first) = causes.iter().min_by_key(|stuck| (stuck.since.is_none(), stuck.since)) else {
         return String::new();
@@ -164,7 +164,7 @@ fn spawned(spawn: &SpawnReport, dry_run: bool) -> String {
 }
 
 /// One entry for each cause. What makes sessions fail differs from end to end: of a role's slots
-/// that back off, the first to start again speaks for all.
+/// that back off, the first to start again is shown for all.
 fn held(held: &[(Target, Hold)], clock: Clock<'_>, verbose: bool) -> Vec<Entry> {
     let holds = held.iter().map(|(target, hold)| (SlotLabel::from(target), (&target.role, hold)));
     let groups = grouped(holds, |(role, a), (other, b)| {
@@ -199,7 +199,7 @@ fn is_a_limit(reason: HoldReason) -> bool {
     }
 }
 
-/// `holds` have one reason; the first to end speaks for all.
+/// `holds` have one reason; the first to end is shown for all.
 fn explain(holds: &[&Hold], clock: Clock<'_>) -> String {
     let Some(first) = holds.iter().min_by_key(|hold| (hold.until.is_none(), hold.until)) else {
         return String::new();

@@ -72,7 +72,7 @@ impl ProductionWatch {
 
 impl MergeRun<'_> {
     /// Why this one is not merged now, whatever its verdict. Waits for the health step, and for its
-    /// turn: GitHub's documentation asks for a second between writes.
+    /// turn: GitHub's documentation recommends a second between writes.
     pub(super) async fn hold(&self, pull: &Pull) -> Option<Skip> {
         if let Some(skip) = self.stop_reason() {
             return Some(skip);
@@ -104,12 +104,12 @@ impl MergeRun<'_> {
         let detail = if self.context.stop.is_cancelled() {
             "the run was interrupted".to_owned()
         } else if Instant::now() >= self.context.merge_until {
-            "no merge starts in the last 20 s before the deadline; the next cycle goes on"
+            "no merge starts in the last 20 s before the deadline; the next cycle continues"
                 .to_owned()
         } else if max == 0 {
             "merging is paused: `max_merges` is 0".to_owned()
         } else if self.progress.merges >= max {
-            format!("`max_merges` = {max} is reached; the next cycle goes on")
+            format!("`max_merges` = {max} is reached; the next cycle continues")
         } else {
             return None;
         };

@@ -51,7 +51,7 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
         many => Some(format!("{many} sessions are not managed by this roster")),
     };
     if let Some(signal) = signal {
-        add(signal, "the inventory has the reason, and what ends it, beside each".to_owned());
+        add(signal, "the inventory shows the reason and the remedy beside each".to_owned());
     }
     if let Some((signal, action)) = Leftover::describe(&report.inventory.body.leftovers) {
         add(signal, action);
@@ -61,7 +61,7 @@ pub(super) fn advise(report: &Report, roles: &[Role]) -> Vec<Advice> {
         add(format!("review queue is {}", merge.review_queue), more_reviewers(roles));
     }
     if merge.conflicts > MAX_CONFLICTS {
-        let action = "lower the counts of the roles that build: they change the same places";
+        let action = "lower the counts of the roles that build: they change the same files";
         add(format!("{} pull requests conflict", merge.conflicts), action.to_owned());
     }
     advice.extend(advise_on_stuck(report));
@@ -136,7 +136,7 @@ fn free(reason: StuckReason) -> &'static str {
 fn advise_on_repository(report: &Report) -> Vec<Advice> {
     let merge = &report.merge.body;
     let renamed = merge.renamed_to.iter().map(|name| Advice {
-        signal: format!("the repository is `{name}` by now"),
+        signal: format!("the repository is now `{name}`"),
         action: "correct `name` in [repository]".to_owned(),
     });
     let unavailable = merge.unavailable.iter().map(|sentence| Advice {
@@ -172,7 +172,7 @@ fn show_again(cause: GapCause, sentence: &str) -> &'static str {
             lacks"
         }
         GapCause::TooLarge => {
-            "GitHub cannot show it in time, even alone: review and merge it by hand if that lasts"
+            "GitHub times out even for it alone; if that lasts, review and merge it by hand"
         }
         GapCause::Other => "the next cycle reads it again; if it lasts, look at it on GitHub",
     }
@@ -183,7 +183,7 @@ fn show_again(cause: GapCause, sentence: &str) -> &'static str {
 const REMEDIES: [(PullReason, &str); 3] = [
     (
         PullReason::AlreadyOnBase,
-        "an earlier merge of it half succeeded: compare it with the base, then close it",
+        "an earlier merge of it succeeded in part: compare it with the base, then close it",
     ),
     (PullReason::MergeOutcomeUnknown, "check whether it was merged; the next cycle checks, too"),
     (

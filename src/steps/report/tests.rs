@@ -375,7 +375,7 @@ fn advice_on_what_could_not_be_judged_fits_its_cause() {
 fn a_new_name_and_what_this_github_lacks_are_spoken_of_and_leave_the_status_as_it_is() {
     let report = after(|report| {
         report.merge.body.renamed_to = Some("acme/gadgets".to_owned());
-        report.merge.body.unavailable = vec!["this GitHub has no field `rules`".to_owned()];
+        report.merge.body.unavailable = vec!["this GitHub server has no field `rules`".to_owned()];
     });
     assert_eq!((report.status, report.advice.len()), (Status::Healthy, 2));
     assert!(report.advice[0].signal.contains("acme/gadgets"), "{:?}", report.advice);

@@ -51,9 +51,9 @@ fn a_fleet_and_a_role_with_a_brief_are_a_roster() {
         (spec.time_limit, spec.local.min_free_bytes, spec.local.retain, spec.local.retain_work),
         (seconds(7200), 1 << 30, 5, 1)
     );
-    let restraint = spec.restraint;
-    assert_eq!((restraint.min_runtime, restraint.min_interval), (seconds(30), Duration::ZERO));
-    assert_eq!((restraint.backoff_base, restraint.backoff_cap), (seconds(60), seconds(3600)));
+    let backoff = spec.backoff;
+    assert_eq!((backoff.min_runtime, backoff.min_interval), (seconds(30), Duration::ZERO));
+    assert_eq!((backoff.backoff_base, backoff.backoff_cap), (seconds(60), seconds(3600)));
     assert_eq!(spec.brief, "Does one thing.");
 }
 
@@ -165,9 +165,9 @@ fn every_key_about_sessions_arrives() {
     assert_eq!(bee.spec.command, ["agent", ""]);
     assert_eq!((bee.spec.time_limit, bee.spec.local.min_free_bytes), (seconds(1), 0));
     assert_eq!((bee.spec.local.retain, bee.spec.local.retain_work), (8, 9));
-    let restraint = bee.spec.restraint;
-    assert_eq!((restraint.min_runtime, restraint.min_interval), (seconds(2), seconds(3)));
-    assert_eq!((restraint.backoff_base, restraint.backoff_cap), (Duration::ZERO, seconds(4)));
+    let backoff = bee.spec.backoff;
+    assert_eq!((backoff.min_runtime, backoff.min_interval), (seconds(2), seconds(3)));
+    assert_eq!((backoff.backoff_base, backoff.backoff_cap), (Duration::ZERO, seconds(4)));
 
     assert_eq!(other.spec.command, ["other"]);
     assert_eq!(

@@ -115,11 +115,8 @@ fn a_file_that_is_there_stays_as_it_is() {
     folder.write("briefs/sentinel.md", "Mine.");
     let run = folder.run(&["init"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let kept = run
-        .stdout
-        .split_once("Kept, because they were there already:")
-        .expect("a line lists what was kept")
-        .1;
+    let kept =
+        run.stdout.split_once("Kept, because they exist:").expect("a line lists what was kept").1;
     assert!(kept.starts_with("\n  roster.toml\n  briefs/sentinel.md\n"), "{kept}");
     let read = |path: &str| fs::read_to_string(folder.path().join(path)).expect("it is there");
     assert_eq!(

@@ -169,7 +169,7 @@ fn a_finished_job_must_outlast_every_wait_that_it_is_the_memory_of() {
     refused(
         &platform("ttl = \"66m\""),
         "6:7",
-        &["`ttl` is 1h 6m, but by `backoff_cap` a slot waits up to 1h 6m", hint],
+        &["`ttl` is 1h 6m, but `backoff_cap` lets a slot wait up to 1h 6m", hint],
     );
     accepted(&platform("ttl = \"67m\""));
     // Also where nothing waits, the next cycle writes down what came of a session.
@@ -184,7 +184,7 @@ fn a_finished_job_must_outlast_every_wait_that_it_is_the_memory_of() {
     refused(
         &role("min_interval = \"36h\""),
         "8:16",
-        &["by `min_interval` a slot waits up to 1day 12h"],
+        &["`min_interval` lets a slot wait up to 1day 12h"],
     );
     let defaults =
         format!("{PLATFORM}image = \"agent:1\"\n[defaults]\nmin_interval = \"36h\"\n{ROLE}");
@@ -237,7 +237,7 @@ fn names_that_two_roles_could_share_are_refused() {
     for key in [&"x".repeat(63), &"x".repeat(29), "dev-1", "Dev", "dev_", "1dev"] {
         refused(&named(key), "7:7", &["a role's key is 1 to 28 characters of a-z, 0-9 and `_`"]);
     }
-    refused(&role("[[role]]\nkey = \"a\""), "9:7", &["role `a` is there twice"]);
+    refused(&role("[[role]]\nkey = \"a\""), "9:7", &["role `a` is defined twice"]);
 }
 
 #[test]

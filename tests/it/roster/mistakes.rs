@@ -76,9 +76,9 @@ fn a_key_that_is_there_twice_is_refused() {
         &["duplicate key `fleet`", "it is set above already"],
     );
     refused(&format!("{FLEET}[merge]\n[merge]\n"), "3:2", &["duplicate key `merge`"]);
-    refused(&format!("{FLEET}{ROLE}{ROLE}"), "5:7", &["role `a` is there twice"]);
+    refused(&format!("{FLEET}{ROLE}{ROLE}"), "5:7", &["role `a` is defined twice"]);
     let health = "[[health]]\nname = \"p\"\nurl = \"http://x/\"\n";
-    refused(&format!("{FLEET}{health}{health}"), "6:8", &["endpoint \"p\" is there twice"]);
+    refused(&format!("{FLEET}{health}{health}"), "6:8", &["endpoint \"p\" is defined twice"]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_bad_value_is_refused_with_what_to_write() {
         "4:8",
         &["one of thinker, task-driven, self-directed, reviewer, sentinel"],
     );
-    refused(&role("command = []"), "4:11", &["`command` names no program"]);
+    refused(&role("command = []"), "4:11", &["`command` has no program"]);
     refused(&role("command = \"claude\""), "4:11", &["`command` holds a string", "list of texts"]);
     refused(
         &role("time_limit = \"2 parsecs\""),

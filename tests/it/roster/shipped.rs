@@ -57,7 +57,7 @@ fn each_shipped_role_has_the_mode_of_its_work() {
 #[test]
 fn the_shipped_fleet_cannot_run_up_a_bill_or_merge_unasked() {
     let roster = shipped();
-    assert!(roster.roles.iter().all(|role| role.spec.restraint.min_interval.as_secs() == 30 * 60));
+    assert!(roster.roles.iter().all(|role| role.spec.backoff.min_interval.as_secs() == 30 * 60));
     assert!(roster.repository.is_none() && roster.health.is_empty());
 }
 

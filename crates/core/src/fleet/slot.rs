@@ -47,7 +47,7 @@ impl fmt::Display for Group {
     }
 }
 
-/// The part of an item's id that stands in a name: a canonical decimal number as it is, any other
+/// The part of an item's id that is in a name: a canonical decimal number as it is, any other
 /// id as up to eight of its characters, `x`, and ten hex digits of its SHA-256. The whole id
 /// travels beside it, in [`super::WorkItem`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,7 +92,7 @@ impl ItemKey {
         (is_canonical_number(text) || is_hashed().is_some()).then(|| Self(text.to_owned()))
     }
 
-    /// The key as it stands in a name, after the `i`.
+    /// The key as it is in a name, after the `i`.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -34,7 +34,7 @@ impl StuckReason {
     }
 }
 
-/// A live session that does not start or go on.
+/// A live session that does not start, or does not end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stuck {
     /// Where.

@@ -21,7 +21,7 @@ pub struct SessionSpec {
     /// The platform ends a session that runs longer.
     pub time_limit: Duration,
     /// When a slot may start again.
-    pub restraint: BackoffSettings,
+    pub backoff: BackoffSettings,
     /// The brief's file, as the roster gives it.
     pub brief_path: String,
     /// On one machine.

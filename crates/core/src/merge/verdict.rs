@@ -227,8 +227,8 @@ fn mergeability(pull: &Pull, repository: &RepositoryFacts) -> Verdict {
         MergeState::Hidden if repository.permission != Permission::Admin => Verdict::Merge,
         MergeState::Hidden => Verdict::Skip(Skip::new(
             Reason::MergeabilityUnknown,
-            "this GitHub does not show branch protection, which an administrator's token bypasses; \
-             use a token with write access only",
+            "this GitHub server does not show branch protection, which an administrator's token \
+             bypasses; use a token with write access only",
         )),
         MergeState::Blocked => Verdict::Skip(Skip::new(
             Reason::BlockedByProtection,

@@ -1,5 +1,5 @@
-//! Why a server gave no answer, or not the expected one: what verdict and advice follow from.
-//! The sentence for people stands beside it.
+//! Why a server gave no answer, or not the expected one. Verdict and advice depend on it; the
+//! sentence for people is in another field.
 
 use std::time::SystemTime;
 
@@ -62,7 +62,7 @@ pub enum CertificateFault {
     UnknownIssuer,
     /// It is the certificate of a certificate authority.
     OwnAuthority,
-    /// This machine trusts no issuer at all.
+    /// This machine has no root certificates.
     NoRoots,
     /// Anything else.
     Other,
@@ -82,19 +82,17 @@ impl CertificateFault {
                 "use a name that the certificate is for, or have it issued for this one"
             }
             Self::UnknownIssuer => {
-                "add the issuer's certificate to this machine's root certificates, or name a \
-                bundle that has it in \
-                 SSL_CERT_FILE; a server that sends no intermediate certificate must send it"
+                "add the issuer's certificate to this machine's root certificates, or to the \
+                 bundle that SSL_CERT_FILE names; the server must send intermediate certificates"
             }
             Self::OwnAuthority => {
-                "let that authority issue a certificate for the server (CA:FALSE), and trust the \
-                authority's own in \
-                 SSL_CERT_FILE"
+                "issue a server certificate (CA:FALSE) from that authority, and name the \
+                 authority's own in SSL_CERT_FILE"
             }
             Self::NoRoots => {
                 "install its package ca-certificates, or name a bundle in SSL_CERT_FILE"
             }
-            Self::Other => "have the server's certificate issued anew",
+            Self::Other => "renew the server's certificate",
         }
     }
 }

@@ -6,14 +6,14 @@ use super::{FilePath, Placed, Problem};
 
 /// The roster's folder, and the coordinator's environment.
 #[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
+pub struct LoadContext<'a> {
     /// The roster's folder, absolute.
     pub folder: &'a Path,
     /// The value of an environment variable.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
-impl Surroundings<'_> {
+impl LoadContext<'_> {
     /// `text` as a path: `~` is the home folder, relative paths start at the roster. `None` without
     /// a home.
     pub fn resolve(&self, text: &str) -> Option<PathBuf> {
@@ -32,7 +32,7 @@ impl Surroundings<'_> {
 pub fn state_dir(
     given: Option<&Placed<FilePath>>,
     heading: &str,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
 ) -> Result<PathBuf, Problem> {
     let state_home = || (around.environment)("XDG_STATE_HOME").filter(|path| path.starts_with('/'));
     let found = match (given, state_home()) {

@@ -22,7 +22,7 @@ const MAX_LINE: usize = 200;
 ///
 /// An error is what to write; or what is wrong, a new line, and what to write.
 pub trait FromText: Sized {
-    /// What a schema says of it beside its type.
+    /// The JSON Schema of its values, without the type.
     fn schema() -> Value;
 
     /// The value, or what is wrong with the text.
@@ -274,7 +274,7 @@ impl FromText for Pattern {
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
-        // The crate's text draws a picture; its last line says what is wrong.
+        // The crate's text draws a picture; its last line has the error.
         let bad = |error: regex::Error| {
             let error = error.to_string();
             let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");

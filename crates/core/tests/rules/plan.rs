@@ -14,7 +14,7 @@ use coordinator_core::plan::{Order, Policy, plan};
 use coordinator_core::report::Access;
 use proptest::prelude::*;
 
-const RESTRAINT: BackoffSettings = BackoffSettings {
+const BACKOFF: BackoffSettings = BackoffSettings {
     backoff_base: Duration::from_secs(60),
     backoff_cap: Duration::from_secs(3600),
     min_runtime: Duration::from_secs(30),
@@ -41,7 +41,7 @@ fn slot(role: &str, index: u32) -> Slot {
 }
 
 fn spec() -> Arc<SessionSpec> {
-    Arc::new(SessionSpec { restraint: RESTRAINT, ..SessionSpec::default() })
+    Arc::new(SessionSpec { backoff: BACKOFF, ..SessionSpec::default() })
 }
 
 fn want(slot: Slot, spec: &Arc<SessionSpec>) -> Want {

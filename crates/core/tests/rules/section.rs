@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coordinator_core::section::{
-    ApiUrl, Argument, Count, DnsLabel, FilePath, FromText, Glob, Image, Line, Pattern, Placed,
-    RepositoryName, Size, Surroundings, Table, Text, Time, Url, VariableName, VariableValue,
-    nearest, quoted, state_dir,
+    ApiUrl, Argument, Count, DnsLabel, FilePath, FromText, Glob, Image, Line, LoadContext, Pattern,
+    Placed, RepositoryName, Size, Table, Text, Time, Url, VariableName, VariableValue, nearest,
+    quoted, state_dir,
 };
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -230,14 +230,14 @@ fn a_quoted_text_is_one_short_line() {
 fn around<T: Debug>(
     home: Option<&str>,
     state: Option<&str>,
-    then: impl FnOnce(Surroundings<'_>) -> T,
+    then: impl FnOnce(LoadContext<'_>) -> T,
 ) -> T {
     let environment = |name: &str| match name {
         "HOME" => home.map(str::to_owned),
         "XDG_STATE_HOME" => state.map(str::to_owned),
         _ => None,
     };
-    then(Surroundings { folder: Path::new("/fleet"), environment: &environment })
+    then(LoadContext { folder: Path::new("/fleet"), environment: &environment })
 }
 
 #[test]

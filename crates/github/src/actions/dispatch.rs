@@ -55,7 +55,7 @@ pub enum DispatchAnswer {
 
 impl Workflow {
     /// Starts a run. The caller has reserved the request; the repetition without a
-    /// parameter that the server does not know reserves its own.
+    /// parameter that the server does not support reserves its own.
     ///
     /// <https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event>
     pub async fn dispatch(&self, dispatch: &Dispatch) -> DispatchAnswer {

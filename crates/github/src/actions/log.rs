@@ -85,7 +85,7 @@ impl Workflow {
         let download =
             tokio::time::timeout(DOWNLOAD_TIMEOUT, self.github.download(place, most)).await;
         let seconds = DOWNLOAD_TIMEOUT.as_secs();
-        let download = download.unwrap_or_else(|_| Err(format!("it took longer than {seconds} s")));
+        let download = download.unwrap_or_else(|_| Err(format!("timed out after {seconds} s")));
         download.map_err(|why| failed(&why))
     }
 }
@@ -98,7 +98,7 @@ impl Github {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let response = self.octocrab.send(request).await.map_err(|error| no_answer(&error))?;
         if response.status() != StatusCode::OK {
-            return Err(format!("the place it is kept at answered {}", response.status().as_u16()));
+            return Err(format!("its storage answered {}", response.status().as_u16()));
         }
         let mut body = response.into_body();
         let mut tail = Tail::new(most);

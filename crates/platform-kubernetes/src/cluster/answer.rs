@@ -73,7 +73,7 @@ impl Deleted {
     }
 }
 
-/// After a 5xx the server may go on with the request; after a 4xx it does not.
+/// After a 5xx the server may still carry out the request; after a 4xx it does not.
 fn is_definite(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
 }

@@ -175,7 +175,7 @@ fn rights(user: &str, namespace: &str, allowed: &[bool]) -> Vec<Finding> {
     if !surplus.is_empty() {
         findings.push(Finding::warn(
             format!("{user} has more rights than are needed: {}", surplus.join(", ")),
-            "run the coordinator with the Role `coordinator` of the manifests alone",
+            "run it with only the Role `coordinator` of the manifests",
         ));
     }
     findings

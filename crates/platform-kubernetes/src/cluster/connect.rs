@@ -101,7 +101,7 @@ fn over_http(mut config: Config) -> anyhow::Result<kube::Client> {
     Ok(kube::Client::new(service, config.default_namespace))
 }
 
-/// The outer errors repeat what the inner ones say.
+/// The outer errors repeat the inner ones.
 pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

@@ -326,7 +326,7 @@ impl Ledger {
                 Ok(answer) => refusal(&answer),
                 Err(lost) => lost.0,
             };
-            tracing::warn!("the old ledger {name} stays: {why}");
+            tracing::warn!("the old ledger {name} was not removed: {why}");
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Snapshot {
     pub(super) at: Instant,
     pub(super) jobs: BTreeMap<Slot, Job>,
     pub(super) pods: Pods,
-    /// `None` where there are no work items.
+    /// `None` without work items.
     pub(super) registers: Option<Registers>,
     /// `None` where none were needed, or none could be read.
     events: Option<Events>,
@@ -127,8 +127,8 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<Snaps
     Ok(view)
 }
 
-/// Reads the pods that are not known yet, which may run, and the events where neither Job nor pod
-/// says what is wrong.
+/// Reads the pods that were not read yet, which may run, and the events where neither Job nor pod
+/// has the cause.
 async fn explain(api: &Api, late: &[&Job], pods: &mut Pods) -> anyhow::Result<Option<Events>> {
     let without: Vec<&str> =
         late.iter().filter(|job| pods.of(job).is_none()).map(|job| job.uid()).collect();
@@ -182,7 +182,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
                     return Ok(items);
                 }
             }
-            // The token that comes with the answer would go on with an inconsistent list.
+            // The token in the answer would continue an inconsistent list.
             StatusCode::GONE if restarts < MAX_RESTARTS => {
                 restarts += 1;
                 items.clear();

@@ -62,8 +62,8 @@ enum Existence {
 
 impl Kubernetes {
     /// Looks up the Secrets, the service account and the classes that `roles` and the platform's
-    /// section name, and of each its metadata alone. What these credentials may not read is said in
-    /// one line: the coordinator's own account needs no right to read them.
+    /// section name, and of each its metadata alone. All that these credentials may not read is one
+    /// finding: the coordinator's own account needs no right to read them.
     pub(super) async fn check_named(&self, roles: &[Role]) -> Vec<Finding> {
         let named = self.named(roles);
         let looks = join_all(named.iter().map(|one| self.existence(one))).await;
@@ -81,8 +81,10 @@ impl Kubernetes {
             }
         }
         if !found.is_empty() {
-            findings
-                .push(Finding::ok(format!("found what the roster names: {}", found.join(", "))));
+            findings.push(Finding::ok(format!(
+                "all objects that the roster names exist: {}",
+                found.join(", ")
+            )));
         }
         if !forbidden.is_empty() {
             findings.push(Finding::ok(format!(

@@ -371,7 +371,7 @@ fn detail(
 ) -> Option<String> {
     let pod_reason = pod.and_then(|pod| pod.status.as_ref()?.reason.as_deref());
     let end_reason = if is_disruption(end) {
-        Some("the cluster took its pod away")
+        Some("the cluster removed its pod")
     } else {
         end.reason.as_deref()
     };

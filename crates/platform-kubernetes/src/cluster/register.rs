@@ -140,7 +140,7 @@ impl Register {
             generation: self.generation,
             outcome: Outcome::Lost,
             exit_code: None,
-            detail: Some("its Job was gone before a cycle saw it".to_owned()),
+            detail: Some("its Job was deleted before a cycle read its result".to_owned()),
             started_at,
             finished_at: started_at,
             disrupted: false,

@@ -57,10 +57,7 @@ impl Kubernetes {
         let session = slot.session_name(&self.settings.fleet);
         let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
         let job = job.ok_or_else(|| {
-            anyhow::anyhow!(
-                "no session of {} is remembered; see `coordinator sessions`",
-                slot.name()
-            )
+            anyhow::anyhow!("{} has not run yet; see `coordinator sessions`", slot.name())
         })?;
         if let Some(wanted) = generation.filter(|wanted| *wanted != job.generation()) {
             let newest = job.generation();

@@ -71,13 +71,13 @@ enum Removed {
 }
 
 /// The decision on one slot. Pure.
-fn decide(session: &str, holder: Holder, restraint: &BackoffSettings, now: SystemTime) -> Step {
+fn decide(session: &str, holder: Holder, settings: &BackoffSettings, now: SystemTime) -> Step {
     match holder {
         Holder::None => Step::Create(None),
         Holder::Live => Step::Answer(Start::AlreadyRunning),
         Holder::Leaving => Step::Answer(Start::Held(name_held())),
         Holder::Ended(predecessor) => {
-            match backoff::hold(session, &predecessor.history, restraint, now) {
+            match backoff::hold(session, &predecessor.history, settings, now) {
                 Some(hold) => Step::Answer(Start::Held(hold)),
                 None => Step::Create(Some(predecessor)),
             }
@@ -118,7 +118,7 @@ impl Kubernetes {
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
         let now = self.api.server_time().unwrap_or(now);
-        match decide(&session, holder, &want.spec.restraint, now) {
+        match decide(&session, holder, &want.spec.backoff, now) {
             Step::Create(predecessor) => self.replace(want, Turn { cycle, now }, predecessor).await,
             Step::Answer(start) => Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
@@ -134,7 +134,7 @@ impl Kubernetes {
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
         let now = self.api.server_time().unwrap_or(now);
-        let predecessor = match decide(&session, holder, &want.spec.restraint, now) {
+        let predecessor = match decide(&session, holder, &want.spec.backoff, now) {
             Step::Create(predecessor) => predecessor,
             Step::Answer(start) => return Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
@@ -241,7 +241,7 @@ impl Kubernetes {
         {
             Ok(()) => None,
             Err(Unrecorded::Failed(why)) => {
-                Some(Start::Failed(format!("{why}; until it can, no finished session is replaced")))
+                Some(Start::Failed(format!("{why}; until then no finished session is replaced")))
             }
             Err(Unrecorded::FailedBefore(why)) => {
                 Some(Start::Held(hold(HoldReason::RoleFailed, why)))
@@ -262,7 +262,7 @@ impl Kubernetes {
             Ok(Some(job)) if job.uid() != uid => Ok(Removed::No(Start::AlreadyRunning)),
             // The server is back, and others need not wait for the next cycle.
             Ok(Some(_)) if was_lost => {
-                Ok(Removed::No(Start::Failed(format!("{why}; the next cycle goes on"))))
+                Ok(Removed::No(Start::Failed(format!("{why}; the next cycle continues"))))
             }
             Ok(Some(_)) | Err(_) => anyhow::bail!(why),
         }

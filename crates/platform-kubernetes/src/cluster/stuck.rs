@@ -93,7 +93,8 @@ fn terminating(job: &Job, signs: Signs<'_>, now: SystemTime) -> Option<Finding> 
         let finalizers = job.metadata.finalizers.as_deref().unwrap_or_default();
         let detail = match signs.pod {
             Some(pod) => {
-                with_facts(format!("its pod{} does not terminate", place(pod)), pod, signs.events)
+                let sentence = format!("its pod{} does not terminate", place(pod));
+                with_facts(sentence, pod, signs.events, now)
             }
             None if job.deleted_at().is_some() && !finalizers.is_empty() => {
                 format!("it is being deleted and has finalizers: {}", finalizers.join(", "))
@@ -144,7 +145,7 @@ fn pending(
         let (since, detail) = match signs.pod {
             None => (waiting, without_pod(job, signs.events)),
             Some(pod) if pod.runs() => {
-                (not_ready_since(pod).or(waiting), not_ready(pod, signs.events))
+                (not_ready_since(pod).or(waiting), not_ready(pod, signs.events, now))
             }
             Some(pod) => (waiting, not_started(pod, signs.events)),
         };
@@ -156,10 +157,11 @@ fn without_pod(job: &Job, events: Option<&Events>) -> String {
     match events.map(|events| events.of(job.uid())) {
         Some(Some(said)) => format!("it has no pod: {}", without_pod_names(said, job.name())),
         Some(None) => {
-            "it has no pod, and no event says why; `kubectl get events` may show more".to_owned()
+            "it has no pod, and no event explains it; `kubectl get events` may show more".to_owned()
         }
-        None => "it has no pod; `kubectl get events` shows what refuses one (quota, admission)"
-            .to_owned(),
+        None => {
+            "it has no pod; `kubectl get events` shows the reason (quota, admission)".to_owned()
+        }
     }
 }
 
@@ -186,12 +188,12 @@ fn not_started(pod: &Pod, events: Option<&Events>) -> String {
     }
 }
 
-fn not_ready(pod: &Pod, events: Option<&Events>) -> String {
-    with_facts(format!("its pod runs{} and is not ready", place(pod)), pod, events)
+fn not_ready(pod: &Pod, events: Option<&Events>, now: SystemTime) -> String {
+    with_facts(format!("its pod runs{} and is not ready", place(pod)), pod, events, now)
 }
 
-fn with_facts(sentence: String, pod: &Pod, events: Option<&Events>) -> String {
-    let facts = facts(pod, events).join("; ");
+fn with_facts(sentence: String, pod: &Pod, events: Option<&Events>, now: SystemTime) -> String {
+    let facts = facts(pod, events, now).join("; ");
     if facts.is_empty() { sentence } else { format!("{sentence}: {facts}") }
 }
 
@@ -205,13 +207,13 @@ fn not_ready_since(pod: &Pod) -> Option<SystemTime> {
 }
 
 /// The facts about a running pod: its conditions, its containers, its newest warning.
-fn facts(pod: &Pod, events: Option<&Events>) -> Vec<String> {
+fn facts(pod: &Pod, events: Option<&Events>, now: SystemTime) -> Vec<String> {
     let mut facts: Vec<String> = conditions(pod).into_iter().map(condition).collect();
     if let Some(since) = pod.deleted_at() {
-        facts.push(format!(
-            "its deletion was requested at {}",
-            humantime::format_rfc3339_seconds(since)
-        ));
+        // Whole minutes: sessions with one cause have one text, and the report folds them.
+        let minutes = now.duration_since(since).unwrap_or_default().as_secs() / 60;
+        let age = humantime::format_duration(Duration::from_secs(minutes * 60));
+        facts.push(format!("its deletion was requested {age} ago"));
     }
     if let Some(agent) = terminated(pod) {
         facts.push(format!(

@@ -65,7 +65,7 @@ fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
         env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         time_limit: Duration::from_millis(7_199_500),
         container: Some(container()),
-        restraint: BackoffSettings {
+        backoff: BackoffSettings {
             backoff_base: Duration::from_secs(60),
             backoff_cap: Duration::from_secs(3600),
             min_runtime: Duration::from_secs(30),
@@ -321,7 +321,7 @@ fn a_job_says_that_its_pod_was_taken_away_when_the_pod_is_gone() {
     let evicted = job_with(&ended("Failed", "PodFailurePolicy"), "[]");
     let run = evicted.slot_record(&Pods::default()).history.pop().expect("a run");
     assert_eq!((run.outcome, run.disrupted), (Outcome::Failed, true));
-    assert_eq!(run.detail.as_deref(), Some("the cluster took its pod away"));
+    assert_eq!(run.detail.as_deref(), Some("the cluster removed its pod"));
 }
 
 #[test]
@@ -497,7 +497,7 @@ fn events_explain_a_job_without_a_pod_and_a_pod_that_says_nothing() {
     );
     let (_, _, detail) = explained(&Pods::default(), Some(&Events::default()));
     assert!(
-        detail.starts_with("it has no pod, and no event says why; `kubectl get events`"),
+        detail.starts_with("it has no pod, and no event explains it; `kubectl get events`"),
         "{detail}"
     );
     let creating = json!({ "containerStatuses": [{

@@ -205,7 +205,7 @@ fn is_ttl_short_of_waits(
     }
     let shown = humantime::format_duration;
     let message =
-        format!("`ttl` is {}, but by `{key}` a slot waits up to {}", shown(ttl), shown(wait));
+        format!("`ttl` is {}, but `{key}` lets a slot wait up to {}", shown(ttl), shown(wait));
     let place = section.ttl.span.clone().or_else(|| place.clone());
     problems.push(Problem::new(message, place).hint(format!(
         "a finished Job carries the history of its slot and must outlast the wait: raise `ttl`, \

@@ -18,11 +18,10 @@ pub(super) fn refusal(
     if !capabilities.protocol.contains(&VERSION) {
         return Some(Incompatible {
             why: format!(
-                "the plugin speaks version {:?} of the protocol, and this coordinator version \
-                {VERSION}",
+                "the plugin has protocol versions {:?}, and this coordinator needs {VERSION}",
                 capabilities.protocol
             ),
-            remedy: "use another version of either",
+            remedy: "install a matching version of the plugin or of the coordinator",
         });
     }
     match (capabilities.slot_exclusive, on_inventory_failure) {
@@ -100,7 +99,7 @@ async fn findings(exec: &Exec, settings: &ExecSettings, now: SystemTime) -> Vec<
         Ok(listing) => {
             let live = listing.slots.values().filter(|record| record.live.is_some()).count();
             findings.push(Finding::ok(format!("the plugin lists its sessions: {live} live")));
-            let remedy = "let NTP set both: waits are counted by the plugin's clock";
+            let remedy = "synchronise both with NTP: the plugin's clock times the waits";
             findings.extend(listing.as_of.map(|theirs| clock("the plugin's", theirs, now, remedy)));
         }
         Err(error) => findings.push(stops_all(&error)),
@@ -124,14 +123,16 @@ fn exclusion(capabilities: &Capabilities, settings: &ExecSettings) -> Finding {
     let what = format!("the plugin {} ({name}) {guard}", settings.plugin.display());
     match capabilities.slot_exclusive {
         SlotExclusive::Create | SlotExclusive::Execution => Finding::ok(what),
-        SlotExclusive::None => Finding::warn(what, "use a plugin that can, when there is one"),
+        SlotExclusive::None => {
+            Finding::warn(what, "use a plugin with a `slot_exclusive`, where one exists")
+        }
     }
 }
 
 fn memory(capabilities: &Capabilities) -> Option<Finding> {
     let what =
         "the plugin lists no ended sessions: a slot that keeps failing starts again in every cycle";
-    (!capabilities.history).then(|| Finding::warn(what, "bound what that costs by `max_spawns`"))
+    (!capabilities.history).then(|| Finding::warn(what, "limit the cost with `max_spawns`"))
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ impl Plugin {
         let left =
             until.min(self.until).saturating_duration_since(Instant::now()).min(self.timeout);
         if left.is_zero() {
-            return Err(not_started("not started: no time is left of the run's `deadline`"));
+            return Err(not_started("not started: the run's `deadline` is used up"));
         }
         let deadline = Instant::now() + left;
         let own = [
@@ -175,19 +175,18 @@ impl Plugin {
                     u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
                 ));
                 let why = format!(
-                    "no end after {left}, so it was killed; `timeout` in [platform.exec] and the \
-                    run's `deadline` bound it"
+                    "killed: timed out after {left}, by `timeout` in [platform.exec] or the run's \
+                    `deadline`"
                 );
                 Failure::Late(self.of(operation, &why))
             }
             Trouble::TooLong => {
                 let max = MAX_ANSWER_BYTES >> 20;
-                let why =
-                    format!("its answer on stdout is longer than {max} MiB, so it was killed");
+                let why = format!("killed: its answer on stdout is longer than {max} MiB");
                 Failure::Garbled(self.of(operation, &why))
             }
             Trouble::Io(error) => Failure::Garbled(
-                self.of(operation, &format!("lost sight of it, so it was killed: {error}")),
+                self.of(operation, &format!("killed: its output cannot be read: {error}")),
             ),
         }
     }
@@ -195,13 +194,13 @@ impl Plugin {
     fn no_start(&self, error: &io::Error) -> String {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => {
-                "install the plugin and what its first line names, or set `plugin` in \
+                "install the plugin and the interpreter in its first line, or set `plugin` in \
                 [platform.exec]"
             }
             io::ErrorKind::PermissionDenied => {
                 "make it executable for the user that runs the coordinator"
             }
-            _ => "see whether it runs by hand",
+            _ => "run it by hand to see its error",
         };
         format!("cannot start {}: {error}; {remedy}", self.program.display())
     }

@@ -6,7 +6,7 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::time::Duration;
 
 use coordinator_core::section::{
-    FilePath, Placed, Problem, Surroundings, Time, Variables, state_dir,
+    FilePath, LoadContext, Placed, Problem, Time, Variables, state_dir,
 };
 
 coordinator_core::section! {
@@ -51,7 +51,7 @@ impl ExecSettings {
         section: &Placed<Section>,
         kind: Option<&Range<usize>>,
         (env, secret_names): (BTreeMap<String, String>, BTreeSet<String>),
-        around: Surroundings<'_>,
+        around: LoadContext<'_>,
         problems: &mut Vec<Problem>,
     ) -> Option<Self> {
         let place = section.span.as_ref().or(kind);
@@ -72,7 +72,7 @@ impl ExecSettings {
 fn plugin(
     section: &Section,
     place: Option<&Range<usize>>,
-    around: Surroundings<'_>,
+    around: LoadContext<'_>,
 ) -> Result<PathBuf, Problem> {
     let Some(plugin) = &section.plugin else {
         let problem = Problem::new("[platform.exec] has no `plugin`", place.cloned());

@@ -52,7 +52,7 @@ fn decide(
     if !want.follows.allows(record.generation) {
         return Step::Answer(Start::Superseded);
     }
-    match backoff::hold(name, &record.history, &want.spec.restraint, now) {
+    match backoff::hold(name, &record.history, &want.spec.backoff, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
         None => Step::Spawn(NewSession {
             generation: record.generation.saturating_add(1),
@@ -278,7 +278,7 @@ mod tests {
     use coordinator_core::backoff::BackoffSettings;
     use coordinator_core::fleet::{FleetName, RoleKey, SessionSpec, Slot};
 
-    const RESTRAINT: BackoffSettings = BackoffSettings {
+    const BACKOFF: BackoffSettings = BackoffSettings {
         backoff_base: Duration::from_secs(60),
         backoff_cap: Duration::from_secs(3600),
         min_runtime: Duration::from_secs(30),
@@ -297,7 +297,7 @@ mod tests {
         let now = humantime::parse_rfc3339(now).expect("a time");
         let role = RoleKey::parse("qa").expect("a valid key");
         let slot = Slot::of_role(&role, 0);
-        let spec = Arc::new(SessionSpec { restraint: RESTRAINT, ..SessionSpec::default() });
+        let spec = Arc::new(SessionSpec { backoff: BACKOFF, ..SessionSpec::default() });
         let want = Want { slot, role, spec, item: None, follows };
         let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
         decide(&want, "demo-qa-s0", &record, last, now)

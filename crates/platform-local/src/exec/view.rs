@@ -87,8 +87,7 @@ impl View {
             live.skip(1).map(|session| Unmanaged {
                 session: slot.session_name(fleet),
                 reason: format!(
-                    "its slot holds another live session, too: the plugin let a second one in; \
-                    end {} or wait",
+                    "the plugin lists another live session in its slot; end {} or wait",
                     one_line(&session.id, MAX_QUOTE)
                 ),
             })
@@ -107,7 +106,7 @@ fn unknown_slot(fleet: &FleetName) -> impl Fn(&Session) -> Unmanaged {
     move |session| Unmanaged {
         session: one_line(&session.slot.session_name(fleet), MAX_QUOTE),
         reason: format!(
-            "the plugin lists {} in a slot that no roster can have; nothing counts or touches it",
+            "the plugin lists {} in a slot with an invalid name; it is neither counted nor touched",
             one_line(&session.id, MAX_QUOTE)
         ),
     }

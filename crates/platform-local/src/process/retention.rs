@@ -224,7 +224,7 @@ pub(super) fn sweep(
             sweep_slot(directory, slot, now)
         };
         if let Err(error) = swept {
-            tracing::warn!("the records of {} stay: {error:#}", slot.name());
+            tracing::warn!("the records of {} were not removed: {error:#}", slot.name());
         }
     }
     Ok(())

@@ -76,7 +76,7 @@ fn decide(
         return Ok(Start::Superseded);
     }
     let session = want.slot.session_name(&settings.fleet);
-    let backoff = || backoff::hold(&session, &scan.history(), &want.spec.restraint, now);
+    let backoff = || backoff::hold(&session, &scan.history(), &want.spec.backoff, now);
     let hold = match scan.orphan().or_else(backoff) {
         None => disk(&settings.state_dir, want.spec.local.min_free_bytes)?,
         hold => hold,

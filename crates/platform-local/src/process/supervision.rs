@@ -204,7 +204,7 @@ fn end_descendants(signals: &mut Signals) -> anyhow::Result<()> {
             Err(Errno::CHILD) => return Ok(()),
             Ok(Some(_)) | Err(Errno::INTR) => continue,
             Ok(None) => {}
-            Err(error) => return Err(io::Error::from(error)).context("reap what the agent left"),
+            Err(error) => return Err(io::Error::from(error)).context("reap the agent's orphans"),
         }
         for child in proc::children() {
             // It may have ended by itself, or belong to another user, who then must end it.

@@ -144,7 +144,7 @@ fn run(last: Ended) -> Run {
 }
 
 fn want(attempt: u8, follows: u8) -> Want {
-    let restraint = BackoffSettings {
+    let backoff = BackoffSettings {
         backoff_base: Duration::from_secs(60),
         backoff_cap: Duration::from_secs(3600),
         min_runtime: Duration::ZERO,
@@ -153,7 +153,7 @@ fn want(attempt: u8, follows: u8) -> Want {
     Want {
         slot: slot(),
         role: role(),
-        spec: Arc::new(SessionSpec { restraint, ..SessionSpec::default() }),
+        spec: Arc::new(SessionSpec { backoff, ..SessionSpec::default() }),
         item: Some(item(attempt)),
         follows: Follows::Generation(u64::from(follows)),
     }

@@ -1,4 +1,4 @@
-//! The `ConfigMap`s of the ledger: their names, what is added to them, what they remember.
+//! The `ConfigMap`s of the ledger: their names, what is added to them, and what they hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};

@@ -11,7 +11,7 @@ use crate::cluster::record::{Job, Pods};
 use coordinator_core::fleet::{Group, Slot};
 use coordinator_core::platform::KEPT_AFTER_ITEM;
 
-/// Requests of one cycle; the next one goes on.
+/// Requests of one cycle; the next one continues.
 const MAX_CHORES: usize = 50;
 
 /// One register to write or to remove.
@@ -104,7 +104,7 @@ impl Kubernetes {
                 // Another cycle has written it meanwhile, from newer facts.
                 Stored::Yes | Stored::Superseded => {}
                 Stored::Refused(why) | Stored::Unknown(why) => {
-                    tracing::warn!("the register of {session} stays as it was: {why}");
+                    tracing::warn!("the register of {session} was not updated: {why}");
                 }
             }
         }

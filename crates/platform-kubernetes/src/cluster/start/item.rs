@@ -42,7 +42,7 @@ fn decide(
         return Step::Answer(Start::Superseded);
     }
     let history = register.history(ended.history);
-    match backoff::hold(session, &history, &want.spec.restraint, now) {
+    match backoff::hold(session, &history, &want.spec.backoff, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
         None => Step::Create(Some(Predecessor { uid: ended.uid, generation, history })),
     }
@@ -175,7 +175,7 @@ impl Kubernetes {
                     Ok(None) => {}
                     Ok(Some(job)) if job.uid() != uid => return Ok(Start::AlreadyRunning),
                     Ok(Some(_)) | Err(_) => {
-                        return Ok(Start::Failed(format!("{why}; the next cycle goes on")));
+                        return Ok(Start::Failed(format!("{why}; the next cycle continues")));
                     }
                 },
             }

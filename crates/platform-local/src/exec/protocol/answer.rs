@@ -13,7 +13,7 @@ use coordinator_core::timestamp;
 #[expect(clippy::struct_excessive_bools, reason = "the protocol's form")]
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Capabilities {
-    /// The versions of the protocol that it speaks.
+    /// The versions of the protocol that it implements.
     pub protocol: Vec<u64>,
     /// For people.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct Capabilities {
     /// Whether `list` has finished sessions.
     #[serde(default)]
     pub history: bool,
-    /// Whether `logs` is there.
+    /// Whether it has `logs`.
     #[serde(default)]
     pub logs: bool,
     /// Whether a log can be read as it grows: `logs` accepts `follow` and returns `size`.
@@ -38,10 +38,10 @@ pub struct Capabilities {
     /// Whether it runs work items: compares `follows` under its own lock, and remembers.
     #[serde(default)]
     pub items: bool,
-    /// Whether `stop` is there.
+    /// Whether it has `stop`.
     #[serde(default)]
     pub stop: bool,
-    /// Whether `forget` is there.
+    /// Whether it has `forget`.
     #[serde(default)]
     pub forget: bool,
     /// The largest `spec` that it takes, as JSON in bytes; none: any.
@@ -315,14 +315,14 @@ impl Code {
     pub(in crate::exec) fn remedy(self) -> &'static str {
         match self {
             Self::Unavailable | Self::RateLimited => "the next cycle tries again",
-            Self::Quota => "end sessions, or have the limit raised",
+            Self::Quota => "stop sessions, or raise the limit",
             Self::Denied => "give it better credentials by `env` in [platform.exec]",
             Self::Invalid => "correct the request; see the documentation of the plugin",
-            Self::Conflict => "another run was first, and the next inventory shows its session",
+            Self::Conflict => "another run was first; the next inventory shows its session",
             Self::Superseded => "the next cycle plans anew",
-            Self::Unsupported => "it cannot do this; another version of it may",
-            Self::Ambiguous => "it may have happened, and the next inventory shows it",
-            Self::Internal => "see the lines of the plugin in the log",
+            Self::Unsupported => "the plugin does not support this; try another version of it",
+            Self::Ambiguous => "it may have succeeded; the next inventory shows it",
+            Self::Internal => "see the plugin's lines in the log",
         }
     }
 }
