@@ -105,7 +105,7 @@ fn existing_files_stay_and_the_roster_names_the_fleet() {
     );
     assert!(folder.read(FILES[0]).contains("\n  group: coord-reconcile-mine\n"));
     for part in [
-        "there already:\n  roster.toml\n",
+        "they exist:\n  roster.toml\n",
         "  .github/workflows/agent-session.yml\n",
         "kind = \"github-actions\"\n",
     ] {

@@ -106,7 +106,7 @@ fn a_roster_that_is_there_stays_and_names_the_fleet() {
     );
     assert!(written["kustomization.yaml"].contains("coordinator.dev/fleet: \"mine\"\n"));
     for part in
-        ["there already:\n  roster.toml\n  kubernetes/quota.yaml\n", " kind = \"kubernetes\"\n"]
+        ["they exist:\n  roster.toml\n  kubernetes/quota.yaml\n", " kind = \"kubernetes\"\n"]
     {
         assert!(run.stdout.contains(part), "{part:?} is missing in\n{}", run.stdout);
     }
