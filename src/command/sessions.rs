@@ -138,8 +138,9 @@ fn last(
     let outcome = outcome(run, backoff_settings);
     let word = outcome.word().replace('_', " ");
     let how = match (outcome, run.exit_code, &run.detail) {
-        (Outcome::Succeeded | Outcome::TimedOut | Outcome::Idle, ..)
-        | (_, None, None) => String::new(),
+        (Outcome::Succeeded | Outcome::TimedOut | Outcome::Idle, ..) | (_, None, None) => {
+            String::new()
+        }
         // It names the person.
         (Outcome::Stopped, _, Some(detail)) => detail
             .strip_prefix("stopped")

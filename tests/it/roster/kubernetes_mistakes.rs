@@ -180,7 +180,7 @@ fn a_finished_job_must_outlast_every_wait_that_it_is_the_memory_of() {
     let remedy = "raise `ttl` to 13m 20s or more, or lower `deadline`";
     refused(&at_once("13m"), "6:7", &["`ttl` is 13m, but a cycle may take 3m 20s", remedy]);
     accepted(&at_once("800s"));
-    refused(&role("backoff_cap = \"24h\""), "8:15", &["`ttl` is 1day, but by `backoff_cap`", hint]);
+    refused(&role("backoff_cap = \"24h\""), "8:15", &["`ttl` is 1day, but `backoff_cap`", hint]);
     refused(
         &role("min_interval = \"36h\""),
         "8:16",
@@ -188,7 +188,7 @@ fn a_finished_job_must_outlast_every_wait_that_it_is_the_memory_of() {
     );
     let defaults =
         format!("{PLATFORM}image = \"agent:1\"\n[defaults]\nmin_interval = \"36h\"\n{ROLE}");
-    refused(&defaults, "7:16", &["by `min_interval`"]);
+    refused(&defaults, "7:16", &["`min_interval` lets"]);
     // A backoff that is off has no wait.
     accepted(&role("backoff_base = \"0s\"\nbackoff_cap = \"48h\""));
 }
