@@ -220,7 +220,7 @@ fn an_unknown_name_is_refused_with_the_nearest_one() {
         (["reconcile", "--role=zzz"], "no role named `zzz`; `coordinator check` lists the roles"),
     ] {
         let run = folder.run(&arguments);
-        // A slot may be one of the platform's that the roster does not have; a role is the roster's.
+        // The platform may have a slot that the roster lacks; a role is always the roster's.
         let code = if ["logs", "stop"].contains(&arguments[0]) { 1 } else { 2 };
         assert_eq!((run.code, run.stdout.as_str()), (Some(code), ""), "{arguments:?}");
         assert_eq!(run.stderr, format!("error: {message}\n"));
