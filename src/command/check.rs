@@ -135,17 +135,26 @@ fn role(role: &Role) -> Value {
 
 fn view(roster: &Roster, remembers: bool) -> View {
     let row = |role: &Role| {
-        vec![
+        let mut cells = vec![
             Cell::ours(role.key.as_str()),
             Cell::number(role.count),
-            Cell::new(&role.department),
-            Cell::ours(role.mode.word()),
-            Cell::new(&role.spec.brief_path),
-        ]
+            Cell::new(&role.department).optional(),
+            Cell::ours(role.mode.word()).optional(),
+        ];
+        if !has_usual_briefs(roster) {
+            cells.push(Cell::new(&role.spec.brief_path));
+        }
+        cells
     };
-    let headings = &["role", "count", "department", "mode", "brief"];
+    let headings: &[&str] = &["role", "count", "department", "mode", "brief"];
+    let headings = if has_usual_briefs(roster) { &headings[..4] } else { headings };
     let table = Table { headings, rows: roster.roles.iter().map(row).collect() };
     View { table, lines: totals(roster, remembers) }
+}
+
+/// The brief of each role is where it is looked for when the roster does not name it.
+fn has_usual_briefs(roster: &Roster) -> bool {
+    roster.roles.iter().all(|role| role.spec.brief_path == format!("briefs/{}.md", role.key))
 }
 
 /// Each command once, with the roles that run it unless all do.
@@ -198,6 +207,7 @@ fn totals(roster: &Roster, remembers: bool) -> Vec<String> {
         format!("runs    {}", platform(roster, remembers)),
     ];
     lines.extend(commands(&roster.roles));
+    lines.extend(has_usual_briefs(roster).then(|| "briefs  briefs/ROLE.md".to_owned()));
     lines.extend([format!("merge   {merge}"), format!("health  {health}")]);
     lines
 }

@@ -118,7 +118,7 @@ fn view(rows: &[PullRow], notes: Vec<String>) -> View {
         let tone = if row.verdict == "merge" { Tone::Done } else { Tone::Held };
         vec![
             Cell::ours(format!("#{}", row.number)),
-            Cell::new(&row.title).max(MAX_TITLE),
+            Cell::new(&row.title).max(MAX_TITLE).cut(),
             Cell::ours(row.verdict).tone(tone),
             Cell::new(&row.detail).max(MAX_DETAIL),
         ]
@@ -139,7 +139,11 @@ fn conclusion(rows: &[PullRow]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use insta::assert_snapshot;
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
+    use crate::render::Screen;
     use coordinator_core::merge::reason::Reason;
     use coordinator_core::report::{Merged, NotMerged};
     use coordinator_core::secrets::Secrets;
@@ -177,6 +181,75 @@ PULL  TITLE               VERDICT     WHY
 1 would be merged now, 1 left open
 ";
         assert_eq!(text, expected);
+    }
+
+    /// Titles that are long or without spaces, and long names of files and checks.
+    fn usual() -> Vec<PullRow> {
+        let row = |number, title: &str, verdict, detail: &str| PullRow {
+            number,
+            title: title.to_owned(),
+            verdict,
+            detail: detail.to_owned(),
+        };
+        vec![
+            row(7, "Add the login form", "merge", "approved and green"),
+            row(
+                9,
+                "Fix the flaky parser test that fails on Tuesdays",
+                "ci_pending",
+                "`build` runs",
+            ),
+            row(12, "Bump serde", "not_approved", "0 of 1 approvals on the head commit"),
+            row(13, "ログイン画面の認証トークンの更新処理を修正", "conflict", "conflict with main"),
+            row(15, "Red build", "ci_failed", "`integration-tests (ubuntu-latest, stable)` failed"),
+            row(
+                16,
+                "Run the checks once a day",
+                "protected_path",
+                ".github/workflows/integration.yml is left to people",
+            ),
+            row(104, "Rename config keys", "blocked_label", "the label `do-not-merge` holds it"),
+        ]
+    }
+
+    fn on_a_terminal(width: usize) -> String {
+        let (secrets, screen) = (Secrets::default(), Screen { color: false, width: Some(width) });
+        let form = Form { screen, ..Form::plain(Output::Text, &secrets) };
+        show(&usual(), Vec::new(), form).expect("rendering works")
+    }
+
+    #[test]
+    fn ordinary_pull_requests_are_a_table_on_an_ordinary_terminal() {
+        assert_snapshot!(on_a_terminal(80), @"
+        PULL  TITLE                    VERDICT         WHY
+        #7    Add the login form       merge           approved and green
+        #9    Fix the flaky parser t…  ci_pending      `build` runs
+        #12   Bump serde               not_approved    0 of 1 approvals on the head
+                                                       commit
+        #13   ログイン画面の認証トー…  conflict        conflict with main
+        #15   Red build                ci_failed       `integration-tests
+                                                       (ubuntu-latest, stable)` failed
+        #16   Run the checks once a…   protected_path  .github/workflows/integration.yml
+                                                       is left to people
+        #104  Rename config keys       blocked_label   the label `do-not-merge` holds it
+
+        1 would be merged now, 6 left open
+        ");
+    }
+
+    #[test]
+    fn where_no_table_fits_each_pull_request_is_a_paragraph() {
+        let text = on_a_terminal(40);
+        let start: Vec<&str> = text.lines().take(4).collect();
+        assert_eq!(
+            start.join("\n"),
+            "\
+#7
+  title    Add the login form
+  verdict  merge
+  why      approved and green"
+        );
+        assert!(text.lines().all(|line| line.width() <= 40), "{text}");
     }
 
     #[test]

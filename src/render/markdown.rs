@@ -8,7 +8,7 @@ use super::outline::{StepOutline, steps};
 use super::table::{Cell, Table};
 use super::text::without_error;
 use super::words::{Clock, count, sentence, span};
-use super::{MAX_LINE, MAX_SENTENCE, Screen, shown};
+use super::{MAX_LINE, MAX_SENTENCE, shown};
 use coordinator_core::report::{Report, Step, StepOutcome};
 use coordinator_core::secrets::Secrets;
 
@@ -28,7 +28,7 @@ pub fn report(report: &Report, zone: &TimeZone, secrets: &Secrets) -> String {
     lines.extend(summaries(report, &steps).markdown(secrets));
     for step in steps.iter().filter(|step| !step.entries.is_empty()) {
         lines.extend([String::new(), format!("**{}**", step.name), String::new()]);
-        lines.extend(step.table(report.dry_run, Screen::PLAIN).markdown(secrets));
+        lines.extend(step.table(report.dry_run).markdown(secrets));
     }
     if !report.advice.is_empty() {
         lines.extend([String::new(), "**advice**".to_owned(), String::new()]);

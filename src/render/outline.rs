@@ -2,7 +2,6 @@
 
 use super::table::{Cell, Table, Tone};
 use super::words::{Clock, sentence, span};
-use super::{MAX_SENTENCE, Screen};
 use coordinator_core::report::{
     EndpointHealth, HealthReport, HealthVerdict, MergeReport, RecentMerge, Report, Step,
     StepOutcome,
@@ -10,9 +9,6 @@ use coordinator_core::report::{
 
 mod merge;
 mod sessions;
-
-/// Characters of a title on a terminal.
-const MAX_TITLE: usize = 39;
 
 /// What became of the thing that an entry names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +56,8 @@ pub(super) fn steps(report: &Report, clock: Clock<'_>, verbose: bool) -> [StepOu
 }
 
 impl StepOutline {
-    /// The entries as a list. Titles are cut where `screen` is a terminal.
-    pub(super) fn table(&self, dry_run: bool, screen: Screen) -> Table {
-        let longest = if screen.width.is_some() { MAX_TITLE } else { MAX_SENTENCE };
+    /// The entries as a list.
+    pub(super) fn table(&self, dry_run: bool) -> Table {
         let rows = self.entries.iter().map(|entry| {
             let (symbol, word, tone) = entry.mark.shown(dry_run);
             let detail_tone = match entry.mark {
@@ -72,7 +67,7 @@ impl StepOutline {
             vec![
                 Cell::ours(symbol).in_markdown(word).tone(tone),
                 name(&entry.name).tone(tone),
-                Cell::new(&entry.title).tone(tone).max(longest),
+                Cell::new(&entry.title).tone(tone).cut(),
                 Cell::lines(entry.detail.lines().map(str::to_owned).collect()).tone(detail_tone),
             ]
         });

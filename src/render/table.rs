@@ -2,8 +2,6 @@
 //!
 //! Cells and lines take text from anywhere. It is made harmless, masked and cut here.
 
-use std::iter;
-
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
@@ -11,10 +9,9 @@ use super::markdown::escaped;
 use super::{MAX_LINE, MAX_SENTENCE, Screen, shown, wrap};
 use coordinator_core::secrets::Secrets;
 
-/// Columns of a list are not made wider for one long name or title.
-const MAX_COLUMN: usize = 40;
-/// With less room beside the columns of a list, the last cell begins on a line of its own.
-const MIN_LAST: usize = 24;
+mod grid;
+mod list;
+
 /// Between two columns.
 const GAP: usize = 2;
 
@@ -47,9 +44,9 @@ impl View {
     }
 }
 
-/// With headings it is a table: each cell is wrapped in its column, and where not even the longest
-/// words of all columns fit beside each other, each row is a paragraph. Without headings it is a
-/// list: the last cell of a row explains the others, and Markdown shows bullets.
+/// With headings it is a table: each cell is wrapped or cut in its column, and where no readable
+/// columns fit beside each other, each row is a paragraph. Without headings it is a list: the last
+/// cell of a row explains the others, and Markdown shows bullets.
 #[derive(Debug, Default)]
 pub struct Table {
     pub headings: &'static [&'static str],
@@ -75,7 +72,18 @@ pub struct Cell {
     max: usize,
     tone: Tone,
     is_number: bool,
+    narrow: Narrow,
     markdown: Markdown,
+}
+
+/// How a cell is fitted to a terminal that is too narrow for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Narrow {
+    Wrapped,
+    /// Ends in `…`.
+    Cut,
+    /// The table is shown without its column.
+    LeftOut,
 }
 
 /// What Markdown shows of a cell.
@@ -109,6 +117,7 @@ impl Cell {
             max: MAX_SENTENCE,
             tone: Tone::Plain,
             is_number: false,
+            narrow: Narrow::Wrapped,
             markdown: Markdown::Escaped,
         }
     }
@@ -122,6 +131,18 @@ impl Cell {
     #[must_use]
     pub fn max(self, max: usize) -> Self {
         Self { max, ..self }
+    }
+
+    /// Cut on a narrow terminal, as a title is.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self { narrow: Narrow::Cut, ..self }
+    }
+
+    /// Left out with its column where the table is too wide for the terminal.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self { narrow: Narrow::LeftOut, ..self }
     }
 
     /// What Markdown shows in place of the text.
@@ -155,27 +176,18 @@ impl Table {
         screen: Screen,
         secrets: &Secrets,
     ) -> Vec<Vec<String>> {
+        let rows = self.rows.iter().map(|row| row.iter().map(|cell| cell.shown(secrets)).collect());
+        let rows: Vec<Vec<Cell>> = rows.collect();
+        if rows.is_empty() || self.headings.is_empty() {
+            return list::rows(rows, indent, screen);
+        }
         let headings = self.headings.iter().enumerate().map(|(column, heading)| Cell {
             is_number: self.is_number(column),
             ..Cell::ours(heading.to_uppercase())
         });
-        let headings: Vec<Cell> = headings.collect();
-        let has_headings = !headings.is_empty() && !self.rows.is_empty();
-        let rows = self.rows.iter().map(|row| row.iter().map(|cell| cell.shown(secrets)).collect());
-        let rows: Vec<Vec<Cell>> =
-            has_headings.then_some(headings).into_iter().chain(rows).collect();
-        let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-        if self.headings.is_empty() {
-            let widths = widest(&rows, columns, width).map(|width| width.min(MAX_COLUMN));
-            let widths: Vec<usize> = widths.collect();
-            return rows.iter().map(|row| list_row(row, &widths, indent, screen)).collect();
-        }
-        if let Some(widths) = fitting(&rows, columns, screen.room(indent)) {
-            rows.iter().map(|row| table_row(row, &widths, indent, screen)).collect()
-        } else {
-            let rows = rows.iter().skip(1);
-            rows.map(|row| paragraph(row, self.headings, indent, screen)).collect()
-        }
+        let with_headings: Vec<_> = [headings.collect()].into_iter().chain(rows.clone()).collect();
+        grid::rows(with_headings, indent, screen)
+            .unwrap_or_else(|| grid::paragraphs(&rows, self.headings, indent, screen))
     }
 
     pub(super) fn markdown(&self, secrets: &Secrets) -> Vec<String> {
@@ -217,123 +229,6 @@ fn bullet(row: &[Cell], secrets: &Secrets) -> String {
 
 fn width(cell: &Cell) -> usize {
     cell.lines.iter().map(|line| line.width()).max().unwrap_or_default()
-}
-
-fn narrowest(cell: &Cell) -> usize {
-    cell.lines.iter().map(|line| wrap::longest_word(line)).max().unwrap_or_default()
-}
-
-/// The widest cell of each column.
-fn widest(
-    rows: &[Vec<Cell>],
-    columns: usize,
-    width: impl Fn(&Cell) -> usize,
-) -> impl Iterator<Item = usize> {
-    (0..columns).map(move |column| {
-        rows.iter().filter_map(|row| row.get(column)).map(&width).max().unwrap_or_default()
-    })
-}
-
-/// How wide each column is in a table of at most `room` cells. Each gets what its longest word
-/// needs, and the narrowest ones share what is left. `None` where the longest words do not fit.
-fn fitting(rows: &[Vec<Cell>], columns: usize, room: Option<usize>) -> Option<Vec<usize>> {
-    let wanted: Vec<usize> = widest(rows, columns, width).collect();
-    let Some(room) = room else { return Some(wanted) };
-    let mut widths: Vec<usize> = widest(rows, columns, narrowest).collect();
-    let gaps = GAP * columns.saturating_sub(1);
-    let mut left = room.checked_sub(widths.iter().sum::<usize>() + gaps)?;
-    while left > 0 {
-        let columns = iter::zip(&mut widths, &wanted).filter(|(width, wanted)| **width < **wanted);
-        let Some((narrowest, _)) = columns.min_by_key(|(width, _)| **width) else { break };
-        *narrowest += 1;
-        left -= 1;
-    }
-    Some(widths)
-}
-
-/// The cells in their columns, each in as many lines as it needs.
-fn table_row(cells: &[Cell], widths: &[usize], indent: usize, screen: Screen) -> Vec<String> {
-    let wrapped = |(cell, width): (&Cell, &usize)| -> Vec<String> {
-        cell.lines.iter().flat_map(|line| wrap::wrapped(line, Some(*width))).collect()
-    };
-    let columns: Vec<Vec<String>> = iter::zip(cells, widths).map(wrapped).collect();
-    let height = columns.iter().map(Vec::len).max().unwrap_or_default().max(1);
-    let line = |at: usize| {
-        let mut parts = vec![(Tone::Plain, " ".repeat(indent))];
-        for ((cell, lines), wide) in iter::zip(cells, &columns).zip(widths) {
-            let text = lines.get(at).map_or("", String::as_str);
-            let rest = " ".repeat(wide.saturating_sub(text.width()));
-            let text = if cell.is_number { rest + text } else { text.to_owned() + &rest };
-            parts.push((cell.tone, text + &" ".repeat(GAP)));
-        }
-        painted(&parts, screen)
-    };
-    (0..height).map(line).collect()
-}
-
-/// The first cell, and below it each other one after its heading.
-fn paragraph(cells: &[Cell], headings: &[&str], indent: usize, screen: Screen) -> Vec<String> {
-    let Some((first, others)) = cells.split_first() else { return Vec::new() };
-    let headings = headings.get(1..).unwrap_or_default();
-    let wide = headings.iter().map(|heading| heading.width()).max().unwrap_or_default();
-    let below = indent + 2 + wide + GAP;
-    let mut lines: Vec<String> =
-        first.lines.iter().flat_map(|line| wrap::wrapped(line, screen.room(indent))).collect();
-    for line in &mut lines {
-        *line = format!("{:indent$}{}", "", paint(first.tone, line, screen));
-    }
-    for (cell, heading) in iter::zip(others, headings) {
-        let rows = cell.lines.iter().flat_map(|line| wrap::wrapped(line, screen.room(below)));
-        lines.extend(rows.enumerate().map(|(at, row)| {
-            let heading = if at == 0 { heading.to_lowercase() } else { String::new() };
-            let start = format!("{:indent$}  {heading:wide$}  ", "");
-            format!("{start}{}", paint(cell.tone, &row, screen))
-        }));
-    }
-    lines
-}
-
-/// The cells before the last in their columns, and the last beside or below them. One space follows
-/// a sign, two follow any other cell.
-fn list_row(cells: &[Cell], widths: &[usize], indent: usize, screen: Screen) -> Vec<String> {
-    let Some((last, head)) = cells.split_last() else { return Vec::new() };
-    let mut parts = vec![(Tone::Plain, " ".repeat(indent))];
-    let (mut column, mut end) = (indent, indent);
-    for (cell, wide) in iter::zip(head, widths).filter(|(_, wide)| **wide > 0) {
-        let (used, gap) = (width(cell), if *wide == 1 { 1 } else { GAP });
-        let (text, rest) = (cell.lines.concat(), " ".repeat(wide.saturating_sub(used)));
-        let text = if cell.is_number { rest + &text } else { text + &rest };
-        if used > 0 {
-            end = column + if cell.is_number { *wide } else { used };
-        }
-        parts.push((cell.tone, text + &" ".repeat(gap)));
-        column += used.max(*wide) + gap;
-    }
-    let fits = screen.width.is_none_or(|width| column + MIN_LAST <= width);
-    let below = if fits { column } else { indent + 2 };
-    let mut rows = last.lines.iter().flat_map(|line| wrap::wrapped(line, screen.room(below)));
-    parts.extend(if fits { rows.next() } else { None }.map(|row| (last.tone, row)));
-    let first = if fits || screen.width.is_none_or(|width| end <= width) {
-        vec![painted(&parts, screen)]
-    } else {
-        wrapped_head(head, indent, screen)
-    };
-    let rows = rows.map(|row| format!("{:below$}{}", "", paint(last.tone, &row, screen)));
-    first.into_iter().chain(rows).collect()
-}
-
-/// What precedes the last cell of a row, where it needs more than one line.
-fn wrapped_head(head: &[Cell], indent: usize, screen: Screen) -> Vec<String> {
-    let cells = head.iter().map(|cell| cell.lines.concat()).filter(|text| !text.is_empty());
-    let text = cells.collect::<Vec<_>>().join(" ");
-    let tone = head.first().map_or(Tone::Plain, |cell| cell.tone);
-    let lines = wrap::wrapped(&text, screen.room(indent + 2)).into_iter().enumerate();
-    lines
-        .map(|(at, line)| {
-            let indent = if at == 0 { indent } else { indent + 2 };
-            format!("{:indent$}{}", "", paint(tone, &line, screen))
-        })
-        .collect()
 }
 
 /// Parts of one tone are painted together; spaces at the end are left out.

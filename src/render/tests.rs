@@ -10,6 +10,7 @@ use coordinator_core::secrets::Secrets;
 
 mod folding;
 mod items;
+mod layout;
 mod metrics_file;
 mod untrusted;
 mod widths;
@@ -46,9 +47,9 @@ fn an_eventful_cycle_names_every_thing_once() {
                  + ui_builder     s0 s1 s2
                  + api_builder    s0-s3 s7
                  = designer       s0 already running
-                 ~ e2e_tester s1  backs off until 00:14 UTC: failed 3 times, last exit 1 after 4s
                  ! sentinel s0    no command `claude` on PATH
                                   install it, or set `command` for this role in roster.toml
+                 ~ e2e_tester s1  backs off until 00:14 UTC: failed 3 times, last exit 1 after 4s
       merge      2 merged, 3 open
                  + #7   Add login form
                  + #9   Fix the flaky parser test
@@ -58,7 +59,7 @@ fn an_eventful_cycle_names_every_thing_once() {
       health     production 503 in 1.2 s: down
                  merged within 30 minutes: #7, #9
 
-    broken: production answers 503                                   2.4 s, 46 requests
+    broken: production answers 503  2.4 s, 46 requests
 
     advice  sentinel: look at `coordinator logs sentinel-s0`
             production: sentinel reverts; if a revert is open, approve it
@@ -75,12 +76,12 @@ fn a_narrow_terminal_gets_short_lines_and_whole_words() {
                  + ui_builder     s0 s1 s2
                  + api_builder    s0-s3 s7
                  = designer       s0 already running
-                 ~ e2e_tester s1  backs off until 00:14 UTC:
-                                  failed 3 times, last exit 1
-                                  after 4s
                  ! sentinel s0    no command `claude` on PATH
                                   install it, or set `command`
                                   for this role in roster.toml
+                 ~ e2e_tester s1  backs off until 00:14 UTC:
+                                  failed 3 times, last exit 1
+                                  after 4s
       merge      2 merged, 3 open
                  + #7   Add login form
                  + #9   Fix the flaky parser test
@@ -94,8 +95,7 @@ fn a_narrow_terminal_gets_short_lines_and_whole_words() {
       health     production 503 in 1.2 s: down
                  merged within 30 minutes: #7, #9
 
-    broken: production answers 503
-    2.4 s, 46 requests
+    broken: production answers 503  2.4 s, 46 requests
 
     advice  sentinel: look at `coordinator logs sentinel-s0`
             production: sentinel reverts; if a revert is open,
@@ -130,11 +130,11 @@ fn slots_with_one_cause_share_a_line() {
 
       inventory  38 of 38 agents running
       spawn      5 held, 4 failed
+                 ! 4 failed     no command `claude` on PATH
+                                qa s0, architect s0, writer s0, sentinel s0
                  ~ ui_builder s1, api_builder s0  wait, the first until 00:20 UTC: once every 30m
-                 ~ designer s0                    backs off until 2026-01-02 00:00 UTC: failed
-                 ~ qa s1 s2                       role_failed: another session failed to start
-                 ! 4 failed                       no command `claude` on PATH
-                                                  qa s0, architect s0, writer s0, sentinel s0
+                 ~ designer s0  backs off until 2026-01-02 00:00 UTC: failed
+                 ~ qa s1 s2     role_failed: another session failed to start
       merge      none merged, 12 open: 7 need review, 3 wait for checks, 2 conflict
       health     production 200 in 45 ms
 

@@ -13,8 +13,6 @@ use coordinator_core::secrets::Secrets;
 const STEPS: usize = 2;
 /// The column at which the things begin that a step names.
 const ENTRIES: usize = 13;
-/// The column at which the cost of a cycle begins, after a long verdict.
-const COST: usize = 65;
 
 /// The report, with a line break at its end.
 pub fn report(report: &Report, form: Form<'_>) -> String {
@@ -25,7 +23,7 @@ pub fn report(report: &Report, form: Form<'_>) -> String {
     let mut summaries = summaries(&steps).text(STEPS, screen, secrets).into_iter();
     for step in &steps {
         lines.extend(summaries.by_ref().take(step.lines.len()).flatten());
-        lines.extend(step.table(report.dry_run, screen).text(ENTRIES, screen, secrets).concat());
+        lines.extend(step.table(report.dry_run).text(ENTRIES, screen, secrets).concat());
     }
     lines.push(String::new());
     lines.extend(verdict(report, screen, secrets));
@@ -69,16 +67,15 @@ fn verdict(report: &Report, screen: Screen, secrets: &Secrets) -> Vec<String> {
     let reasons = reasons.map(|reason| shown(&sentence(reason), MAX_SENTENCE, secrets));
     let reasons = reasons.collect::<Vec<_>>().join("; ");
     let rows = wrap::wrapped(&format!("{status}: {reasons}"), screen.room(0));
-    let length = rows.last().map_or(0, |row| row.width());
-    let gap = COST.saturating_sub(length).max(2);
-    let fits = screen.width.is_none_or(|width| length + gap + cost.chars().count() <= width);
-    let mut lines: Vec<_> = rows.iter().map(|row| paint(tone, row, screen)).collect();
-    let cost = paint(Tone::Detail, &cost, screen);
-    match lines.last_mut() {
-        Some(last) if fits => *last = format!("{last}{:gap$}{cost}", ""),
-        _ => lines.push(cost),
+    let fits = |row: &str| screen.width.is_none_or(|it| row.width() + 2 + cost.width() <= it);
+    let painted_cost = paint(Tone::Detail, &cost, screen);
+    match rows.as_slice() {
+        [row] if fits(row) => vec![format!("{}  {painted_cost}", paint(tone, row, screen))],
+        rows => {
+            let rows = rows.iter().map(|row| paint(tone, row, screen));
+            rows.chain([painted_cost]).collect()
+        }
     }
-    lines
 }
 
 /// The reason without an error that the line of its step has already.

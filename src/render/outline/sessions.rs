@@ -134,8 +134,8 @@ pub(super) fn spawn(report: &Report, clock: Clock<'_>, verbose: bool) -> StepOut
         Mark::Present,
         "already running",
     ));
-    entries.extend(held(&spawn.held, clock, verbose));
     entries.extend(failed(&spawn.failed, verbose));
+    entries.extend(held(&spawn.held, clock, verbose));
     let summary = spawned(spawn, report.dry_run);
     let mut lines = vec![summarize(&report.spawn.outcome, summary, !entries.is_empty())];
     if let Some(limit) = &spawn.rate_limit {

@@ -46,6 +46,19 @@ proptest! {
     }
 
     #[test]
+    fn words_without_a_space_to_break_at_fit_any_terminal(
+        words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..40),
+        width in 40..=200_usize,
+    ) {
+        let words = words.concat();
+        fits(&text(&filled_with(&words), Some(width)), width)?;
+        let row = vec![Cell::new("#7"), Cell::new(&words), Cell::new(&words).cut(), Cell::new(&words)];
+        let table = Table { headings: &["pull", "author", "title", "why"], rows: vec![row] };
+        let view = View { table, lines: vec![words] };
+        fits(&view.text(Screen { color: false, width: Some(width) }, &Secrets::default()), width)?;
+    }
+
+    #[test]
     fn a_table_fits_any_terminal_and_keeps_its_words(
         rows in prop::collection::vec(prop::collection::vec(words(), 5), 1..6),
         width in 40..=200_usize,
@@ -87,14 +100,13 @@ PULL  TITLE          VERDICT     WHY
     assert_eq!((pulls(200), pulls(80)), (wide.to_owned(), wide.to_owned()));
     let narrow = "\
 PULL  TITLE       VERDICT     WHY
-#7    部門の設定  merge       approved
-      👩\u{200d}💻                      and green
-#12   Cafe\u{301} 🇩🇪     ci_pending  `build` is
-                              in
-                              progress,
-                              for 3 min
+#7    部門の設定  merge       approved and
+      👩\u{200d}💻                      green
+#12   Cafe\u{301} 🇩🇪     ci_pending  `build` is in
+                              progress, for 3
+                              min
 ";
-    assert_eq!(pulls(40), narrow);
+    assert_eq!(pulls(46), narrow);
     let paragraphs = "\
 #7
   title    部門の設定 👩\u{200d}💻
@@ -103,8 +115,8 @@ PULL  TITLE       VERDICT     WHY
 #12
   title    Cafe\u{301} 🇩🇪
   verdict  ci_pending
-  why      `build` is in progress, for
-           3 min
+  why      `build` is in progress, for 3
+           min
 ";
-    assert_eq!(pulls(38), paragraphs);
+    assert_eq!(pulls(40), paragraphs);
 }
