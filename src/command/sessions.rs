@@ -142,9 +142,10 @@ fn last(
             String::new()
         }
         // It names the person.
-        (Outcome::Stopped, _, Some(detail)) => detail
-            .strip_prefix("stopped")
-            .map_or_else(String::new, |by| shown(by, usize::MAX, secrets)),
+        (Outcome::Stopped, _, Some(detail)) => {
+            let by = detail.strip_prefix("stopped").unwrap_or_default();
+            format!(" {}", shown(by, usize::MAX, secrets)).trim_end().to_owned()
+        }
         (_, Some(code), _) => format!(", exit {code}"),
         (_, None, Some(detail)) => format!(", {}", without_remedy(detail, secrets)),
     };
@@ -302,6 +303,16 @@ mod tests {
         let secrets = Secrets::default();
         let form = Form::plain(output, &secrets);
         show(&fleet, &listed(), &[], form, at(660)).expect("it is written")
+    }
+
+    #[test]
+    fn a_stopped_session_names_the_person_once() {
+        let stopped = |detail: &str| {
+            let run = Run { outcome: Outcome::Stopped, ..failed(1, detail) };
+            last(&run, &[], None, &Secrets::default())
+        };
+        assert_eq!(stopped("stopped by alice"), "stopped by alice after 4.0 s");
+        assert_eq!(stopped("stopped"), "stopped after 4.0 s");
     }
 
     #[test]
