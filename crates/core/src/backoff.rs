@@ -58,7 +58,11 @@ pub fn hold(
         let times = in_a_row(history, settings);
         let (reason, detail) = match outcome(last, settings) {
             Outcome::Idle => (HoldReason::Idle, describe_idle(last, times, settings)),
-            _ => (HoldReason::Backoff, describe_failure(last, times)),
+            Outcome::Succeeded
+            | Outcome::Failed
+            | Outcome::TimedOut
+            | Outcome::Lost
+            | Outcome::Stopped => (HoldReason::Backoff, describe_failure(last, times)),
         };
         return Some(Hold { reason, until: Some(until).max(interval), detail });
     }

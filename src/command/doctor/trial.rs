@@ -30,8 +30,12 @@ use coordinator_roster::{PlatformKind, Roster};
 const PROMPT: &str = "Reply with the word: ready";
 const EXPECTED: &str = "ready";
 const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// For its start and its shim's grace as well; beyond it the shim is stuck.
+const MAX_WAIT: Duration = Duration::from_secs(120);
 /// Between two looks at the session.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of the output that are kept, from its end.
+const MAX_OUTPUT: usize = 1024 * 1024;
 /// The last lines of the output, which are shown.
 const MAX_LINES: usize = 3;
 
@@ -169,7 +173,17 @@ fn want(role: &Role) -> Want {
 
 impl Trial {
     async fn run(&self, process: &Process) -> Finding {
-        match self.to_the_end(process).await {
+        let ended = tokio::time::timeout(MAX_WAIT, self.to_the_end(process)).await;
+        let Ok(ended) = ended else {
+            // It fails where the shim is stuck, which the finding reports.
+            let _ = process.stop(&self.want.slot, "doctor");
+            let seconds = MAX_WAIT.as_secs();
+            return Finding::fail(
+                format!("the agent of {} did not end within {seconds} s", self.whose()),
+                "run its command by hand, and look for processes that it left",
+            );
+        };
+        match ended {
             Ok((run, output)) => judge(&self.whose(), &run, &output),
             Err(error) => Finding::fail(
                 format!("the agent of {} does not start: {error:#}", self.whose()),
@@ -206,6 +220,8 @@ impl Trial {
         let log = process.logs(&slots, None, false)?;
         let bytes = log.try_fold(Vec::new(), async |mut all, piece| {
             all.extend_from_slice(&piece);
+            // The reply is at the end.
+            all.drain(..all.len().saturating_sub(MAX_OUTPUT));
             Ok(all)
         });
         Ok((run, String::from_utf8_lossy(&bytes.await?).into_owned()))

@@ -74,7 +74,8 @@ fn a_long_name_widens_no_column_and_failures_come_before_holds() {
 #[test]
 fn titles_are_wrapped_or_cut_beside_their_numbers() {
     let mut report = converged();
-    let long = "ログイン画面の認証トークンの更新処理を修正して再試行の回数を設定可能にする";
+    let long = "ログイン画面の認証トークンの更新処理を\
+        修正して再試行の回数を設定可能にする";
     report.merge.body.merged = vec![merged(7, "Add login form")];
     report.merge.body.skipped = vec![
         skip(15, "Red build of the parser and its tests", PullReason::CiFailed, "`build` failed"),

@@ -1,8 +1,8 @@
 //! The kubeconfig: its files, its context, and the files and the program that it names.
 
 use std::env;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use kube::client::AuthError;
@@ -116,8 +116,11 @@ fn check_user(user: &AuthInfo, name: &str) -> anyhow::Result<()> {
 
 fn check_file(path: &str, what: &str) -> anyhow::Result<()> {
     ensure!(!path.is_empty(), "{what} in the kubeconfig is empty; name a file");
-    match File::open(Path::new(path)) {
-        Ok(_) => Ok(()),
+    // A pipe is not opened: that would wait for its writer, or take what it wrote.
+    let found = fs::metadata(path);
+    let read = found.and_then(|it| if it.is_file() { File::open(path).map(drop) } else { Ok(()) });
+    match read {
+        Ok(()) => Ok(()),
         Err(why) => bail!(
             "cannot read {path}: {why}; it is the {what} in the kubeconfig: correct the path, or \
              have the kubeconfig written anew"
