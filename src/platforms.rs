@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use coordinator_core::finding::Finding;
-use coordinator_core::fleet::{Group, Listing, Slot, SlotSessions, Want};
-use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
+use coordinator_core::fleet::{Group, Listing, Pause, Slot, SlotSessions, Want};
+use coordinator_core::platform::{Attach, CycleId, Ended, Platform, Start, StopAnswer};
 use coordinator_core::report::Contacts;
 use coordinator_platform_actions::{Actions, LogText};
 #[cfg(feature = "kubernetes")]
@@ -57,6 +57,10 @@ impl Platform for AnyPlatform {
 
     async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
         on_each!(self, platform => platform.sweep(present, groups, now).await);
+    }
+
+    async fn paused(&self) -> anyhow::Result<Option<Pause>> {
+        on_each!(self, platform => platform.paused().await)
     }
 
     fn requests(&self) -> u64 {
@@ -160,6 +164,36 @@ impl AnyPlatform {
             Self::Actions(platform) => platform.check().await,
             Self::Exec(platform) => platform.check(now).await,
         }
+    }
+
+    /// Pauses the fleet for every cycle to come. A second pause replaces the first one's reason.
+    pub async fn pause(&self, pause: &Pause) -> anyhow::Result<()> {
+        on_each!(self, platform => platform.pause(pause).await)
+    }
+
+    /// Ends the pause; without one it does nothing.
+    pub async fn resume(&self) -> anyhow::Result<()> {
+        on_each!(self, platform => platform.resume().await)
+    }
+
+    /// Lets a slot go on whose last session a person stopped; whether it was held.
+    pub async fn release(&self, slot: &Slot) -> anyhow::Result<bool> {
+        on_each!(self, platform => platform.release(slot).await)
+    }
+
+    /// The sessions that ended since then.
+    pub async fn history(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        on_each!(self, platform => platform.history(since).await)
+    }
+
+    /// When a cycle last ran, where the platform itself shows it.
+    pub async fn last_cycle_at(&self) -> anyhow::Result<Option<SystemTime>> {
+        on_each!(self, platform => platform.last_cycle_at().await)
+    }
+
+    /// The command that takes a person to the agent of the slot.
+    pub async fn attach(&self, slot: &Slot) -> anyhow::Result<Attach> {
+        on_each!(self, platform => platform.attach(slot).await)
     }
 
     /// Ends the slot's live session on behalf of the person `by`. A cycle never calls this.

@@ -94,6 +94,8 @@ fn failed(generation: u64, finished_at: SystemTime) -> Run {
         started_at: finished_at - Duration::from_secs(60),
         finished_at,
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: None,
     }
 }

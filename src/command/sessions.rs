@@ -271,6 +271,8 @@ mod tests {
             started_at: at(60),
             finished_at: at(64),
             disrupted: false,
+            stopped_by: None,
+            result: None,
             item: None,
         }
     }

@@ -48,6 +48,9 @@ pub fn hold(
     now: SystemTime,
 ) -> Option<Hold> {
     let last = history.last()?;
+    if let Some(by) = &last.stopped_by {
+        return Some(stopped(by));
+    }
     let backoff = wait(session, last.generation, streak(history, settings), settings);
     let pending = |since: SystemTime, wait: Duration| {
         let until = since + wait;
@@ -70,6 +73,14 @@ pub fn hold(
     let every = humantime::format_duration(settings.min_interval);
     let detail = format!("starts at most once every {every}");
     Some(Hold { reason: HoldReason::Interval, until: Some(until), detail })
+}
+
+/// A slot waits until a person lets it go on.
+fn stopped(by: &str) -> Hold {
+    let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+    let detail =
+        format!("its last session was stopped{by}; `coordinator retry` starts the next one");
+    Hold { reason: HoldReason::Stopped, until: None, detail }
 }
 
 /// How many sessions in a row, newest first, were idle as the newest one was, or failed as it did;

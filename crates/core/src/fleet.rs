@@ -10,6 +10,8 @@ use crate::section::FromText;
 
 pub use hold::{Hold, HoldReason};
 pub use leftover::Leftover;
+pub use pause::Pause;
+pub use result::{MAX_REASON, ResultStatus, SessionResult, Usage};
 pub use sessions::SlotSessions;
 pub use slot::{Counts, Group, ItemKey, ItemRun, Seat, Slot, WorkItem};
 pub use stuck::{Stuck, StuckReason};
@@ -18,6 +20,8 @@ pub use want::{Container, Follows, LocalSettings, Mode, Role, SessionSpec, Targe
 
 mod hold;
 mod leftover;
+mod pause;
+mod result;
 mod sessions;
 mod slot;
 mod stuck;
@@ -200,6 +204,10 @@ pub struct Run {
     /// The platform ended it for reasons of its own (an eviction, a lost node), which are not the
     /// agent's doing: the backoff does not count it.
     pub disrupted: bool,
+    /// The person who stopped it, where no person has let the slot go on since: the slot waits.
+    pub stopped_by: Option<String>,
+    /// What its agent left; `None` where nothing is known.
+    pub result: Option<SessionResult>,
     /// What it worked on, where its slot is a work item's.
     pub item: Option<ItemRun>,
 }
@@ -273,6 +281,8 @@ pub struct Listing {
     pub stuck: Vec<Stuck>,
     /// What old sessions left and the platform cannot remove.
     pub leftovers: Vec<Leftover>,
+    /// Set while the fleet is paused.
+    pub paused: Option<Pause>,
     /// When the list was made by the platform's own clock, which wrote the times in it; `None`:
     /// this machine's.
     pub as_of: Option<SystemTime>,

@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 
 pub mod fleet;
+pub mod agent;
 pub mod backoff;
 pub mod plan;
 pub mod source;

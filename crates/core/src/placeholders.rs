@@ -112,6 +112,7 @@ mod tests {
             spec: Arc::new(spec),
             item: Some(WorkItem { id: "#7".to_owned(), counts: Counts::default() }),
             follows: Follows::Anything,
+            by_hand: false,
         };
         let fleet = FleetName::parse("demo").expect("a valid name");
         let filled =

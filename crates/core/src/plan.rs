@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use crate::backoff;
 use crate::fleet::{FleetName, Group, Hold, HoldReason, Inventory, Target, Want};
 use crate::report::Access;
 
@@ -91,7 +90,7 @@ pub fn plan(
             }
             let history = record.map_or(&[][..], |record| &record.history);
             let session = want.slot.session_name(fleet);
-            let hold = backoff::hold(&session, history, &want.spec.backoff, now);
+            let hold = want.hold(&session, history, now);
             Some((want, hold))
         });
         orders.extend(if is_of_items {

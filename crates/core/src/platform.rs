@@ -2,9 +2,10 @@
 //! slot fails.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::fleet::{Group, Hold, HoldReason, Listing, Slot, Want};
+use crate::fleet::{Group, Hold, HoldReason, Listing, Pause, Run, Slot, Want};
 use crate::report::{Contacts, RateLimit};
 
 /// A platform keeps what it remembers of a work item for so long after the item left its source and
@@ -48,6 +49,24 @@ pub enum StopAnswer {
     NotLive,
 }
 
+/// Sessions that ended in some time, for `coordinator history`.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Of each session its slot and its end, in any order.
+    pub runs: Vec<(Slot, Run)>,
+    /// What could not be read, a sentence each.
+    pub unreadable: Vec<String>,
+}
+
+/// How a person gets to an agent: a command that reads their terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attach {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Where it must run; `None`: anywhere.
+    pub directory: Option<PathBuf>,
+}
+
 impl Start {
     /// The answer of a platform that keeps no register of work items.
     pub fn unsupported() -> Self {
@@ -89,6 +108,11 @@ pub trait Platform {
         _now: SystemTime,
     ) -> impl Future<Output = ()> {
         std::future::ready(())
+    }
+
+    /// Whether the fleet is paused, for a cycle without a list, which shows it too.
+    fn paused(&self) -> impl Future<Output = anyhow::Result<Option<Pause>>> {
+        std::future::ready(Ok(None))
     }
 
     /// Calls made so far: one per list and per start, or what the platform really counts.

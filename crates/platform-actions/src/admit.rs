@@ -224,6 +224,8 @@ mod tests {
             started_at: at(finished_at) - Duration::from_secs(5),
             finished_at: at(finished_at),
             disrupted: false,
+            stopped_by: None,
+            result: None,
             item: None,
         }
     }

@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use coordinator_core::fleet::{FleetName, Group, Listing, Want};
+use coordinator_core::fleet::{FleetName, Group, Listing, Pause, Want};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::Contacts;
 use coordinator_github::Github;
@@ -30,6 +30,7 @@ pub mod section;
 mod session;
 pub mod session_input;
 mod start;
+mod steering;
 #[cfg(test)]
 mod tests;
 mod title;
@@ -84,6 +85,10 @@ impl Platform for Actions {
 
     async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         Ok(self.rehearse(want, now).await)
+    }
+
+    async fn paused(&self) -> anyhow::Result<Option<Pause>> {
+        self.read_pause().await
     }
 
     fn requests(&self) -> u64 {

@@ -194,6 +194,7 @@ impl Snapshot {
             unmanaged: self.sorted.unmanaged.clone(),
             stuck: stuck.collect(),
             leftovers: Vec::new(),
+            paused: None,
             as_of: now,
         }
     }

@@ -140,6 +140,8 @@ fn ended(run: &SlotRun, job: Option<&WorkflowJob>, outcome: Outcome, what: &str)
         started_at,
         finished_at: job.and_then(|job| job.completed_at).unwrap_or(*updated_at),
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: item.as_ref().map(|item| item.run.clone()),
     }
 }

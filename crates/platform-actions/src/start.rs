@@ -12,7 +12,6 @@ use super::list::Snapshot;
 use super::session_input::{NewSession, dispatch, item_title};
 use super::title::MAX_ITEM_PART;
 use super::{Actions, ActionsSettings};
-use coordinator_core::backoff;
 use coordinator_core::fleet::{FleetName, Hold, HoldReason, Slot, Want};
 use coordinator_core::platform::{CycleId, Start};
 use coordinator_core::pull::Repository;
@@ -57,7 +56,7 @@ fn decide(session: &str, view: Option<&Snapshot>, want: &Want, now: SystemTime) 
         }
     };
     let history = known.map_or(&[][..], |known| &known.record.history);
-    match backoff::hold(session, history, &want.spec.backoff, now) {
+    match want.hold(session, history, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
         None => Step::Dispatch { generation: known.map_or(1, |known| known.next_generation), item },
     }

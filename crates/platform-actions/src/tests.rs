@@ -65,6 +65,7 @@ fn want(index: u32) -> Want {
         spec: role().spec,
         item: None,
         follows: Follows::Anything,
+        by_hand: false,
     }
 }
 
@@ -75,6 +76,7 @@ fn item_want(id: &str, counts: Counts, follows: u64) -> Want {
         slot: Slot::of_item(&group, id),
         item: Some(WorkItem { id: id.to_owned(), counts }),
         follows: Follows::Generation(follows),
+        by_hand: false,
         ..want(0)
     }
 }

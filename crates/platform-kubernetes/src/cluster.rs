@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use coordinator_core::fleet::{Group, Listing, Slot, Want};
+use coordinator_core::fleet::{Group, Listing, Pause, Slot, Want};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::Contacts;
 
@@ -28,6 +28,7 @@ mod record;
 mod register;
 mod session;
 mod start;
+mod steering;
 mod stuck;
 #[cfg(test)]
 mod tests;
@@ -127,6 +128,10 @@ impl Platform for Kubernetes {
 
     async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
         self.keep_registers(present, groups, now).await;
+    }
+
+    async fn paused(&self) -> anyhow::Result<Option<Pause>> {
+        self.read_pause().await
     }
 
     fn requests(&self) -> u64 {

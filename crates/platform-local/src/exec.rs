@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::lock;
 use crate::secure_fs::{create_directory, create_parents};
-use coordinator_core::fleet::{FleetName, Group, Listing, Slot, Want};
+use coordinator_core::fleet::{FleetName, Group, Listing, Pause, Slot, Want};
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 
@@ -32,6 +32,7 @@ mod operation;
 mod view;
 mod follow;
 mod start;
+mod steering;
 mod check;
 
 pub use check::{Incompatible, item_refusal};
@@ -251,6 +252,10 @@ impl Platform for Exec {
 
     async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         self.rehearse(want, now).await
+    }
+
+    async fn paused(&self) -> anyhow::Result<Option<Pause>> {
+        self.read_pause().await
     }
 
     fn requests(&self) -> u64 {

@@ -23,7 +23,8 @@ use tokio::task::spawn_blocking;
 
 use coordinator_core::finding::Finding;
 use coordinator_core::fleet::{
-    FleetName, Group, HISTORY, Listing, Role, Slot, SlotRecord, SlotSessions, Unmanaged, Want,
+    FleetName, Group, HISTORY, Listing, Pause, Role, Slot, SlotRecord, SlotSessions, Unmanaged,
+    Want,
 };
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 
@@ -40,6 +41,7 @@ mod proc;
 mod logs;
 mod neighbors;
 mod stop;
+mod steering;
 mod retention;
 
 use directory::Directory;
@@ -181,6 +183,10 @@ impl Platform for Process {
         if let Err(error) = spawn_blocking(sweep).await.map_err(Into::into).flatten() {
             tracing::warn!("records of items that left their source were not removed: {error:#}");
         }
+    }
+
+    async fn paused(&self) -> anyhow::Result<Option<Pause>> {
+        self.read_pause().await
     }
 
     fn requests(&self) -> u64 {

@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use coordinator_core::agent::Profile;
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{LocalSettings, Mode, Role, RoleKey, SessionSpec};
 use coordinator_core::placeholders::misspelt;
@@ -30,6 +34,7 @@ const MAX_TEXT: usize = 128 * 1024;
 coordinator_core::section! {
     /// Defaults of every role; a role may override each key. `env` is merged, the role's values
     /// win.
+    #[allow(clippy::struct_field_names, reason = "the keys are the roster's")]
     pub(super) struct Agent {
         /// Program and arguments, without a shell. `{prompt}`, `{brief}`, `{role}`, `{slot}` and
         /// `{fleet}` are replaced, other braces stay; without `{prompt}` the prompt is standard
@@ -39,6 +44,12 @@ coordinator_core::section! {
             argv(&["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]),
         /// The platform ends a session that runs longer.
         time_limit: Placed<Time<1000>> = Time::seconds(2 * 3600).into(),
+        /// The form of the agent's output, from which its log is rendered and its cost read: `claude`
+        /// (`--output-format stream-json --verbose`), `codex` (`exec --json`), or `none`; `auto`
+        /// takes the name of the command's program.
+        agent: AgentProgram = AgentProgram::Auto,
+        /// The platform ends a session whose agent writes nothing for so long; "0s" turns it off.
+        stall_timeout: Time = Time::seconds(0),
         /// A session that exits with 0 sooner is idle: its slot waits like one that failed.
         min_runtime: Time = Time::seconds(30),
         /// Minimum time between two starts in one slot; limits the cost of agents that find
@@ -59,6 +70,27 @@ coordinator_core::section! {
         /// such a variable is a secret, and only the roles that name it get it; `HOME`, `PATH` and
         /// other everyday variables are not. On `kubernetes`, secrets come from `env_from`.
         env: Placed<section::Variables> = Placed::default(),
+    }
+}
+
+/// The form of an agent's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AgentProgram {
+    Auto,
+    Claude,
+    Codex,
+    None,
+}
+
+impl AgentProgram {
+    fn profile(self, command: &[String]) -> Profile {
+        match self {
+            Self::Auto => Profile::of_command(command),
+            Self::Claude => Profile::Claude,
+            Self::Codex => Profile::Codex,
+            Self::None => Profile::None,
+        }
     }
 }
 
@@ -211,8 +243,11 @@ fn spec(
     brief_path: String,
     (brief, prompt): (String, String),
 ) -> SessionSpec {
+    let command: Vec<String> = agent.command.iter().map(ToString::to_string).collect();
     SessionSpec {
-        command: agent.command.iter().map(ToString::to_string).collect(),
+        agent: agent.agent.profile(&command),
+        stall_timeout: agent.stall_timeout.get(),
+        command,
         prompt,
         brief,
         env,

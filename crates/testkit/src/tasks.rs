@@ -108,6 +108,7 @@ impl Tasks {
             spec: Arc::clone(&self.spec),
             item: Some(WorkItem { id: id.to_owned(), counts }),
             follows: Follows::Generation(follows),
+            by_hand: false,
         }
     }
 

@@ -129,6 +129,7 @@ fn starts(view: View, setting: Setting) -> Starts {
         spec: Arc::clone(&spec),
         item: None,
         follows: Follows::Anything,
+        by_hand: false,
     };
     let wants = (0..u32::from(setting.count)).map(want).collect();
     let policy = Policy {
@@ -208,6 +209,8 @@ pub fn run(end: End) -> Run {
         started_at: ended_at() - runtime,
         finished_at: ended_at(),
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: None,
     }
 }

@@ -168,6 +168,7 @@ fn want(role: &Role) -> Want {
         spec: Arc::new(spec),
         item: None,
         follows: Follows::Anything,
+        by_hand: false,
     }
 }
 

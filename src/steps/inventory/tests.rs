@@ -25,6 +25,8 @@ fn ended(minute: u64, outcome: Outcome) -> Run {
         started_at: at(minute) - Duration::from_secs(1),
         finished_at: at(minute),
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: None,
     }
 }

@@ -5,6 +5,10 @@ use std::time::SystemTime;
 /// Why a slot that should run is not started now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldReason {
+    /// A person paused the fleet.
+    Paused,
+    /// A person stopped its last session.
+    Stopped,
     /// Its last sessions failed.
     Backoff,
     /// Its last session found nothing to do.
@@ -37,6 +41,8 @@ impl HoldReason {
     /// The word in the report.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
             Self::Backoff => "backoff",
             Self::Idle => "idle",
             Self::Interval => "interval",

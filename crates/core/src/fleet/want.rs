@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::{ItemRun, RoleKey, Slot, WorkItem};
-use crate::backoff::BackoffSettings;
+use super::{Hold, ItemRun, RoleKey, Run, Slot, WorkItem};
+use crate::agent::Profile;
+use crate::backoff::{self, BackoffSettings};
 
 /// What to run in a session, the same for every slot of a role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct SessionSpec {
     pub env: BTreeMap<String, String>,
     /// The platform ends a session that runs longer.
     pub time_limit: Duration,
+    /// The platform ends a session whose agent writes nothing for so long; zero turns it off.
+    pub stall_timeout: Duration,
+    /// The form of the agent's output.
+    pub agent: Profile,
     /// When a slot may start again.
     pub backoff: BackoffSettings,
     /// The brief's file, as the roster gives it.
@@ -67,6 +72,8 @@ pub struct Want {
     pub item: Option<WorkItem>,
     /// After which session it may start.
     pub follows: Follows,
+    /// A person wants it at once: nothing in the slot's history holds it.
+    pub by_hand: bool,
 }
 
 /// What a start is about.
@@ -84,6 +91,14 @@ impl Want {
     /// What it is about.
     pub fn target(&self) -> Target {
         Target { slot: self.slot.clone(), role: self.role.clone(), item: self.item.clone() }
+    }
+
+    /// Whether the slot called `session` with this `history` (oldest first) is held at `now`.
+    pub fn hold(&self, session: &str, history: &[Run], now: SystemTime) -> Option<Hold> {
+        if self.by_hand {
+            return None;
+        }
+        backoff::hold(session, history, &self.spec.backoff, now)
     }
 
     /// What its session works on, where it is for a work item.
@@ -137,6 +152,7 @@ impl Role {
             spec: Arc::clone(&self.spec),
             item: None,
             follows: Follows::Anything,
+            by_hand: false,
         })
     }
 }

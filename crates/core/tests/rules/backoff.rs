@@ -27,6 +27,8 @@ fn run(generation: u64, outcome: Outcome, seconds: u64, finished: SystemTime) ->
         started_at,
         finished_at: finished,
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: None,
     }
 }

@@ -22,6 +22,8 @@ fn run(generation: u64) -> Run {
         started_at: SystemTime::UNIX_EPOCH,
         finished_at: SystemTime::UNIX_EPOCH,
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: None,
     }
 }
@@ -50,6 +52,7 @@ fn a_want_of_an_item_says_on_what_and_with_which_recipe() {
         spec: Arc::new(SessionSpec::default()),
         item: Some(item.clone()),
         follows: Follows::Generation(4),
+        by_hand: false,
     };
     assert_eq!(want.item_run(), Some(ItemRun { role: key(), item: item.clone() }));
     assert_eq!(want.target().item, Some(item));

@@ -46,7 +46,14 @@ fn spec() -> Arc<SessionSpec> {
 
 fn want(slot: Slot, spec: &Arc<SessionSpec>) -> Want {
     let role = RoleKey::parse(slot.group.as_str()).expect("a valid key");
-    Want { slot, role, spec: Arc::clone(spec), item: None, follows: Follows::Anything }
+    Want {
+        slot,
+        role,
+        spec: Arc::clone(spec),
+        item: None,
+        follows: Follows::Anything,
+        by_hand: false,
+    }
 }
 
 fn wants(roles: &[(&str, u32)]) -> Vec<Want> {
@@ -81,6 +88,8 @@ fn failed(failures: u64, ago: Duration) -> SlotRecord {
         started_at: now() - ago - Duration::from_secs(1),
         finished_at: now() - ago,
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: None,
     };
     SlotRecord::of(None, (1..=failures).map(run).collect())

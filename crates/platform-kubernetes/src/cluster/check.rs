@@ -123,6 +123,7 @@ impl Cluster<'_> {
                     spec: Arc::clone(&role.spec),
                     item: None,
                     follows: Follows::Anything,
+                    by_hand: false,
                 };
                 findings.push(rehearsed(
                     &want,

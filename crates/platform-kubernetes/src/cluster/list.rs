@@ -229,6 +229,7 @@ impl Snapshot {
             unmanaged: unmanaged.collect(),
             stuck: stuck.collect(),
             leftovers: Vec::new(),
+            paused: None,
             as_of: now,
         }
     }

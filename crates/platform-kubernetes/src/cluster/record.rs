@@ -152,6 +152,8 @@ impl Written {
             started_at: humantime::parse_rfc3339(&self.started).ok()?,
             finished_at: humantime::parse_rfc3339(&self.finished).ok()?,
             disrupted: self.disrupted,
+            stopped_by: None,
+            result: None,
             item: self.item,
         })
     }
@@ -272,6 +274,8 @@ impl Job {
                 .unwrap_or(finished_at),
             finished_at,
             disrupted: is_disruption(end) || pod.is_some_and(is_disrupted),
+            stopped_by: None,
+            result: None,
             item: self.item_run(),
         }
     }

@@ -144,6 +144,8 @@ impl Register {
             started_at,
             finished_at: started_at,
             disrupted: false,
+            stopped_by: None,
+            result: None,
             item: self.item.clone(),
         };
         self.remember(&[lost]);

@@ -13,7 +13,7 @@ use super::job;
 use super::ledger::{Mode, Unrecorded, WriteContext};
 use super::record::{Job, Pods, Predecessor};
 use crate::generated::{FLEET, NewSession};
-use coordinator_core::backoff::{self, BackoffSettings};
+
 use coordinator_core::fleet::{Hold, HoldReason, Want};
 use coordinator_core::platform::{CycleId, Start};
 
@@ -71,17 +71,15 @@ enum Removed {
 }
 
 /// The decision on one slot. Pure.
-fn decide(session: &str, holder: Holder, settings: &BackoffSettings, now: SystemTime) -> Step {
+fn decide(session: &str, holder: Holder, want: &Want, now: SystemTime) -> Step {
     match holder {
         Holder::None => Step::Create(None),
         Holder::Live => Step::Answer(Start::AlreadyRunning),
         Holder::Leaving => Step::Answer(Start::Held(name_held())),
-        Holder::Ended(predecessor) => {
-            match backoff::hold(session, &predecessor.history, settings, now) {
-                Some(hold) => Step::Answer(Start::Held(hold)),
-                None => Step::Create(Some(predecessor)),
-            }
-        }
+        Holder::Ended(predecessor) => match want.hold(session, &predecessor.history, now) {
+            Some(hold) => Step::Answer(Start::Held(hold)),
+            None => Step::Create(Some(predecessor)),
+        },
         Holder::Stranger => Step::Fail(stranger()),
         Holder::Unknown(why) => Step::Answer(Start::Held(hold(HoldReason::Unknown, why))),
     }
@@ -118,7 +116,7 @@ impl Kubernetes {
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
         let now = self.api.server_time().unwrap_or(now);
-        match decide(&session, holder, &want.spec.backoff, now) {
+        match decide(&session, holder, want, now) {
             Step::Create(predecessor) => self.replace(want, Turn { cycle, now }, predecessor).await,
             Step::Answer(start) => Ok(start),
             Step::Fail(why) => anyhow::bail!(why),
@@ -134,7 +132,7 @@ impl Kubernetes {
         let session = want.slot.session_name(&self.settings.fleet);
         let holder = self.holder(want, &session).await;
         let now = self.api.server_time().unwrap_or(now);
-        let predecessor = match decide(&session, holder, &want.spec.backoff, now) {
+        let predecessor = match decide(&session, holder, want, now) {
             Step::Create(predecessor) => predecessor,
             Step::Answer(start) => return Ok(start),
             Step::Fail(why) => anyhow::bail!(why),

@@ -75,7 +75,14 @@ fn want(command: &[&str], env: &[(&str, &str)]) -> Want {
     };
     let role = RoleKey::parse("ui_builder").expect("a valid key");
     let slot = Slot::of_role(&role, 2);
-    Want { slot, role, spec: Arc::new(spec), item: None, follows: Follows::Anything }
+    Want {
+        slot,
+        role,
+        spec: Arc::new(spec),
+        item: None,
+        follows: Follows::Anything,
+        by_hand: false,
+    }
 }
 
 fn made(settings: &Settings, want: &Want, predecessor: Option<&Predecessor>) -> Value {
@@ -94,6 +101,8 @@ fn run(generation: u64, detail: &str) -> Run {
         started_at: finished_at - Duration::from_secs(4),
         finished_at,
         disrupted: generation == 2,
+        stopped_by: None,
+        result: None,
         item: None,
     }
 }

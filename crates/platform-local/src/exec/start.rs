@@ -9,7 +9,6 @@ use super::protocol::{
     Capabilities, Code, Operation, Session, SlotKey, Spawn, SpawnResult, Spawned, Spec, State,
 };
 use super::{Exec, Failure, Lease};
-use coordinator_core::backoff;
 use coordinator_core::environment::Identity;
 use coordinator_core::fleet::{Follows, Hold, HoldReason, Seat, SlotRecord, Want};
 use coordinator_core::placeholders::{command, takes_prompt};
@@ -52,7 +51,7 @@ fn decide(
     if !want.follows.allows(record.generation) {
         return Step::Answer(Start::Superseded);
     }
-    match backoff::hold(name, &record.history, &want.spec.backoff, now) {
+    match want.hold(name, &record.history, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
         None => Step::Spawn(NewSession {
             generation: record.generation.saturating_add(1),

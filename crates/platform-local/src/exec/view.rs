@@ -97,6 +97,7 @@ impl View {
             unmanaged: unknown.chain(seconds).collect(),
             stuck: Vec::new(),
             leftovers: Vec::new(),
+            paused: None,
             as_of: self.as_of,
         }
     }
@@ -165,6 +166,8 @@ fn run(session: &Session) -> Run {
         started_at: started(session).unwrap_or(finished),
         finished_at: finished,
         disrupted: session.outcome == Some(SessionEnd::Cancelled),
+        stopped_by: None,
+        result: None,
         item: session.item.clone(),
     }
 }

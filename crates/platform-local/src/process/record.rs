@@ -138,6 +138,8 @@ impl Record {
             started_at: end.started_at,
             finished_at: end.finished_at,
             disrupted: false,
+            stopped_by: None,
+            result: None,
             item: self.start.item.clone(),
         }
     }

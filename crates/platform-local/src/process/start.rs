@@ -18,7 +18,6 @@ use super::scan::SlotScan;
 use super::{Settings, retention, shim};
 use crate::lock::{self, Probe};
 use crate::secure_fs::{create_directory, open_private, write_new};
-use coordinator_core::backoff;
 use coordinator_core::environment::{Identity, passed_on};
 use coordinator_core::fleet::{Hold, HoldReason, Want};
 use coordinator_core::placeholders::{command, takes_prompt};
@@ -76,7 +75,7 @@ fn decide(
         return Ok(Start::Superseded);
     }
     let session = want.slot.session_name(&settings.fleet);
-    let backoff = || backoff::hold(&session, &scan.history(), &want.spec.backoff, now);
+    let backoff = || want.hold(&session, &scan.history(), now);
     let hold = match scan.orphan().or_else(backoff) {
         None => disk(&settings.state_dir, want.spec.local.min_free_bytes)?,
         hold => hold,
@@ -268,7 +267,14 @@ mod tests {
     fn want(spec: SessionSpec) -> Want {
         let role = RoleKey::parse("ui_builder").expect("a valid key");
         let slot = Slot::of_role(&role, 2);
-        Want { slot, role, spec: Arc::new(spec), item: None, follows: Follows::Anything }
+        Want {
+            slot,
+            role,
+            spec: Arc::new(spec),
+            item: None,
+            follows: Follows::Anything,
+            by_hand: false,
+        }
     }
 
     #[test]

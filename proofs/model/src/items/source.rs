@@ -156,6 +156,7 @@ fn want(attempt: u8, follows: u8) -> Want {
         spec: Arc::new(SessionSpec { backoff, ..SessionSpec::default() }),
         item: Some(item(attempt)),
         follows: Follows::Generation(u64::from(follows)),
+        by_hand: false,
     }
 }
 

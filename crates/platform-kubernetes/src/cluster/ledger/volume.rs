@@ -218,6 +218,8 @@ impl KeptRun {
             started_at: time(self.started)?,
             finished_at: time(self.finished)?,
             disrupted: self.disrupted,
+            stopped_by: None,
+            result: None,
             item: self.item,
         })
     }

@@ -28,6 +28,8 @@ fn run(generation: u64, detail: &str) -> Run {
         started_at: at(generation * 10),
         finished_at: at(generation * 10 + 5),
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: Some(item(u32::try_from(generation).unwrap_or(u32::MAX))),
     }
 }

@@ -17,7 +17,6 @@ use crate::cluster::ledger::Mode;
 use crate::cluster::record::{Job, Predecessor};
 use crate::cluster::register::{self, Register, Stored};
 use crate::generated::NewSession;
-use coordinator_core::backoff;
 use coordinator_core::fleet::{HoldReason, ItemRun, Want};
 use coordinator_core::platform::{CycleId, Start};
 
@@ -42,7 +41,7 @@ fn decide(
         return Step::Answer(Start::Superseded);
     }
     let history = register.history(ended.history);
-    match backoff::hold(session, &history, &want.spec.backoff, now) {
+    match want.hold(session, &history, now) {
         Some(hold) => Step::Answer(Start::Held(hold)),
         None => Step::Create(Some(Predecessor { uid: ended.uid, generation, history })),
     }

@@ -78,6 +78,7 @@ pub(super) fn sample(
         spec: SessionSpec { env, ..SessionSpec::default() }.into(),
         item: None,
         follows: Follows::Anything,
+        by_hand: false,
     };
     let settings = Settings {
         fleet: FleetName::parse("sample").ok()?,

@@ -22,6 +22,8 @@ fn run(generation: u64) -> Run {
         started_at: at("2027-01-15T11:00:00Z"),
         finished_at: at("2027-01-15T11:00:04Z"),
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: None,
     }
 }
@@ -73,6 +75,8 @@ fn a_run_comes_back_as_it_was_written() {
         exit_code: None,
         detail: None,
         disrupted: true,
+        stopped_by: None,
+        result: None,
         ..run(2)
     };
     let both = BTreeMap::from([("demo-a-s0".to_owned(), vec![run(1), lost.clone()])]);

@@ -17,6 +17,7 @@ fn want(follows: u64) -> Want {
         spec: Arc::new(SessionSpec::default()),
         item: Some(WorkItem { id: "7".to_owned(), counts: Counts::default() }),
         follows: Follows::Generation(follows),
+        by_hand: false,
     }
 }
 
@@ -34,6 +35,8 @@ fn ended(generation: u64) -> Holder {
         started_at: now(),
         finished_at: now(),
         disrupted: false,
+        stopped_by: None,
+        result: None,
         item: None,
     };
     Holder::Ended(Predecessor { uid: Some("u".to_owned()), generation, history: vec![run] })
