@@ -1,9 +1,11 @@
 //! What the coordinator knows of the agents that it starts: which program one is, and so in which form
 //! it writes its output.
 
+pub use end::{AgentEnd, MAX_END_BYTES};
 pub use result_file::{MAX_RESULT_BYTES, combined, read_result};
 pub use tally::Tally;
 
+mod end;
 mod result_file;
 mod tally;
 
