@@ -1,16 +1,21 @@
 //! What the coordinator knows of the agents that it starts: which program one is, and so in which form
 //! it writes its output.
 
+use serde::{Deserialize, Serialize};
+
 pub use end::{AgentEnd, MAX_END_BYTES};
+pub use last_words::last_words;
 pub use result_file::{MAX_RESULT_BYTES, combined, read_result};
 pub use tally::Tally;
 
 mod end;
+mod last_words;
 mod result_file;
 mod tally;
 
 /// The form of an agent's output: its profile.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// Claude Code with `--output-format stream-json`.
     Claude,
@@ -34,6 +39,14 @@ impl Profile {
     /// The profile that the word names.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Claude, Self::Codex, Self::None].into_iter().find(|profile| profile.word() == word)
+    }
+
+    /// Whether its output is a JSON object per line.
+    pub fn is_json_lines(self) -> bool {
+        match self {
+            Self::Claude | Self::Codex => true,
+            Self::None => false,
+        }
     }
 
     /// By the name of the command's program, whatever its folder.

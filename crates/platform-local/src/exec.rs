@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
@@ -33,6 +33,7 @@ mod view;
 mod follow;
 mod start;
 mod steering;
+mod stopped;
 mod check;
 
 pub use check::{Incompatible, item_refusal};
@@ -144,14 +145,24 @@ impl Exec {
         Ok(self.lease.get_or_try_init(take).await?.as_ref())
     }
 
+    /// The folder of the fleet on this machine.
+    fn directory(&self) -> PathBuf {
+        self.settings.exec.state_dir.join(self.settings.fleet.as_str())
+    }
+
     /// One consistent list of the fleet's sessions. A partial list is a failed list.
     async fn look(&self) -> anyhow::Result<View> {
+        self.look_since(SystemTime::now() - MAX_AGE).await
+    }
+
+    /// [`Exec::look`] with the sessions that finished since then.
+    async fn look_since(&self, since: SystemTime) -> anyhow::Result<View> {
         let capabilities = self.fit().await?;
         self.lease(capabilities).await?;
         let request = List {
             fleet: self.settings.fleet.as_str(),
             roles: self.settings.groups.iter().map(Group::as_str).collect(),
-            include_finished_since: SystemTime::now() - MAX_AGE,
+            include_finished_since: since,
         };
         let listed: Listed =
             self.plugin.call_until(self.list_until, Operation::List, &request).await?;
@@ -163,7 +174,9 @@ impl Exec {
             );
         }
         let plugin = self.settings.exec.plugin.display();
-        View::of(listed, &self.settings.fleet).with_context(|| format!("plugin {plugin} list"))
+        let held = stopped::HeldSlots::read(&self.directory())?;
+        View::of(listed, &self.settings.fleet, held)
+            .with_context(|| format!("plugin {plugin} list"))
     }
 
     /// The end of a session's log: of this generation, else of the live one, else of the newest.
@@ -230,6 +243,9 @@ impl Exec {
         let Some(session) = live else { return Ok(StopAnswer::NotLive) };
         let generation = session.generation;
         let request = protocol::Stop { slot: &session.slot, id: &session.id, generation, by };
+        create_parents(&self.settings.exec.state_dir)?;
+        // The mark comes first: a session that has ended without it would be replaced.
+        stopped::hold(&self.directory(), slot, generation, by)?;
         let stopped: Stopped = self.plugin.call(Operation::Stop, &request).await?;
         Ok(match stopped.result {
             StopResult::Stopping => StopAnswer::Asked { generation: Some(generation) },
@@ -241,7 +257,8 @@ impl Exec {
 impl Platform for Exec {
     async fn list(&self) -> anyhow::Result<Listing> {
         let view = self.look().await?;
-        let listing = view.listing(&self.settings.fleet);
+        let mut listing = view.listing(&self.settings.fleet);
+        listing.paused = self.read_pause().await?;
         *self.view.borrow_mut() = Some(view);
         Ok(listing)
     }

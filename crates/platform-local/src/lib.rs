@@ -6,4 +6,5 @@ pub mod exec;
 pub mod process;
 
 mod lock;
+mod pause;
 mod secure_fs;

@@ -29,8 +29,8 @@ use coordinator_core::fleet::{
 use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
 
 mod check;
-mod directory;
-mod record;
+pub(crate) mod directory;
+pub(crate) mod record;
 pub mod section;
 mod scan;
 mod start;
@@ -39,11 +39,13 @@ mod exec;
 mod supervision;
 mod proc;
 mod logs;
+mod left;
 mod neighbors;
 mod stop;
 mod steering;
 mod retention;
 
+use crate::pause;
 use directory::Directory;
 use scan::SlotScan;
 
@@ -145,7 +147,8 @@ impl Platform for Process {
         let settings = Arc::clone(&self.settings);
         let list = move || {
             let (directory, boot_id) = (settings.directory(), proc::boot_id());
-            let mut listing = Listing::default();
+            let paused = pause::read(&directory.paused())?;
+            let mut listing = Listing { paused, ..Listing::default() };
             for slot in directory.slots()? {
                 // One more than the history: the newest may be the live one.
                 let scan = SlotScan::read(&directory, slot, HISTORY + 1, &boot_id)?;

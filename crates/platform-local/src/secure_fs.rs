@@ -1,7 +1,7 @@
 //! Files and directories that no other user can read.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -67,6 +67,28 @@ pub(super) fn open_private(path: &Path, options: &mut OpenOptions) -> anyhow::Re
         file.set_permissions(private).with_context(|| format!("protect {}", path.display()))?;
     }
     Ok(file)
+}
+
+/// The bytes of a file that another program may have put anything into: `None` where it does not exist.
+/// Fails for anything but a regular file of at most `max_bytes`; follows no link.
+pub(super) fn read_regular(path: &Path, max_bytes: u64) -> anyhow::Result<Option<Vec<u8>>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).context("convert the flags of open")?;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        other => other.with_context(|| format!("open {}", path.display()))?,
+    };
+    let metadata = file.metadata().with_context(|| format!("look at {}", path.display()))?;
+    if !metadata.is_file() {
+        bail!("{} is not a regular file", path.display());
+    }
+    let mut content = Vec::new();
+    let read = file.take(max_bytes + 1).read_to_end(&mut content);
+    read.with_context(|| format!("read {}", path.display()))?;
+    if content.len() as u64 > max_bytes {
+        bail!("{} is longer than {max_bytes} bytes", path.display());
+    }
+    Ok(Some(content))
 }
 
 /// Writes a new private file.

@@ -18,8 +18,8 @@ use coordinator_core::fleet::{FleetName, Group, ItemRun, Seat, Slot, WorkItem};
 mod answer;
 
 pub use answer::{
-    Capabilities, Code, Forgotten, ItemGeneration, Listed, Log, Refusal, Session, SessionEnd,
-    SlotExclusive, SpawnResult, Spawned, State, StopResult, Stopped,
+    Attached, Capabilities, Code, Forgotten, ItemGeneration, Listed, Log, Refusal, Session,
+    SessionEnd, SlotExclusive, SpawnResult, Spawned, State, StopResult, Stopped,
 };
 
 /// The version of this program; a plugin lists it in `protocol`, and `COORDINATOR_PROTOCOL` has it.
@@ -41,6 +41,8 @@ pub enum Operation {
     Logs,
     /// End one session, for a person.
     Stop,
+    /// Give the command that takes a person to a session's agent.
+    Attach,
     /// Remove the records of a fleet without live sessions; only `plugin-test` sends it.
     Forget,
 }
@@ -54,6 +56,7 @@ impl Operation {
             Self::Spawn => "spawn",
             Self::Logs => "logs",
             Self::Stop => "stop",
+            Self::Attach => "attach",
             Self::Forget => "forget",
         }
     }
@@ -190,6 +193,10 @@ pub struct Spec<'a> {
     pub env: BTreeMap<String, String>,
     /// A session that runs longer is to be ended, by the plugin's side.
     pub time_limit_s: u64,
+    /// A session whose agent writes nothing for so long is to be ended, by the plugin's side; 0: none.
+    pub stall_timeout_ms: u64,
+    /// The form of the agent's output: `claude`, `codex` or `none`.
+    pub agent: &'static str,
     /// `owner/repo`.
     pub repository: Option<&'a str>,
 }
@@ -217,6 +224,13 @@ pub struct Stop<'a> {
     pub generation: u64,
     /// The person, for the record.
     pub by: &'a str,
+}
+
+/// `attach`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Attach<'a> {
+    /// The session's `id`, as the plugin listed it.
+    pub id: &'a str,
 }
 
 /// `forget`: a fleet whose sessions have all ended.

@@ -198,6 +198,8 @@ impl Exec {
             prompt: &spec.prompt,
             env: role.chain(identity.variables()).collect(),
             time_limit_s: spec.time_limit.as_secs().max(1),
+            stall_timeout_ms: u64::try_from(spec.stall_timeout.as_millis()).unwrap_or(u64::MAX),
+            agent: spec.agent.word(),
             repository,
         }
     }
@@ -273,6 +275,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::exec::stopped::HeldSlots;
     use crate::exec::view::View;
     use coordinator_core::backoff::BackoffSettings;
     use coordinator_core::fleet::{FleetName, RoleKey, SessionSpec, Slot};
@@ -292,12 +295,12 @@ mod tests {
         let listed = format!(r#"{{"complete":true,"sessions":{sessions}}}"#);
         let listed = serde_json::from_str(&listed).expect("a list");
         let fleet = FleetName::parse("demo").expect("a valid name");
-        let view = View::of(listed, &fleet).expect("a list that can be used");
+        let view = View::of(listed, &fleet, HeldSlots::default()).expect("a list that can be used");
         let now = humantime::parse_rfc3339(now).expect("a time");
         let role = RoleKey::parse("qa").expect("a valid key");
         let slot = Slot::of_role(&role, 0);
         let spec = Arc::new(SessionSpec { backoff: BACKOFF, ..SessionSpec::default() });
-        let want = Want { slot, role, spec, item: None, follows };
+        let want = Want { slot, role, spec, item: None, follows, by_hand: false };
         let (record, last) = (view.record(&want.slot), view.sessions(&want.slot).last());
         decide(&want, "demo-qa-s0", &record, last, now)
     }

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use anyhow::bail;
 
 use super::protocol::{Listed, Session, SessionEnd, State};
+use super::stopped::HeldSlots;
+use coordinator_core::agent::AgentEnd;
 use coordinator_core::fleet::{
     self, FleetName, HISTORY, Listing, LiveSession, Run, Slot, SlotRecord, Unmanaged,
 };
@@ -21,6 +23,8 @@ pub(super) struct View {
     slots: BTreeMap<Slot, Vec<Session>>,
     /// The newest generation of item slots, where the plugin gives it beside the sessions.
     generations: BTreeMap<Slot, u64>,
+    /// Sessions that a person stopped, and whose slots wait since.
+    held: HeldSlots,
     /// Sessions in a slot that no fleet can have.
     unknown: Vec<Session>,
     /// When, by the plugin's clock.
@@ -30,10 +34,11 @@ pub(super) struct View {
 impl View {
     /// Refuses a list in which an ended session of a work item does not name its item: its
     /// attempts could not be counted.
-    pub(super) fn of(listed: Listed, fleet: &FleetName) -> anyhow::Result<Self> {
+    pub(super) fn of(listed: Listed, fleet: &FleetName, held: HeldSlots) -> anyhow::Result<Self> {
         let mut view = Self {
             slots: BTreeMap::new(),
             generations: BTreeMap::new(),
+            held,
             unknown: Vec::new(),
             as_of: listed.as_of,
         };
@@ -73,7 +78,20 @@ impl View {
     pub(super) fn record(&self, slot: &Slot) -> SlotRecord {
         let mut record = record(self.sessions(slot));
         record.generation = record.generation.max(self.generations.get(slot).copied().unwrap_or(0));
+        let last = record.history.last_mut();
+        if let Some(last) = last.filter(|last| last.outcome == fleet::Outcome::Stopped) {
+            last.stopped_by = self.held.by(slot, last.generation);
+        }
         record
+    }
+
+    /// The sessions that ended since then, each with its slot.
+    pub(super) fn ended(&self, since: SystemTime) -> Vec<(Slot, Run)> {
+        let runs = self.slots.iter().flat_map(|(slot, sessions)| {
+            let ended = sessions.iter().filter(|session| !is_live(session)).map(run);
+            ended.map(|run| (slot.clone(), run))
+        });
+        runs.filter(|(_, run)| run.finished_at >= since).collect()
     }
 
     /// The same in the terms of every platform.
@@ -158,16 +176,19 @@ fn run(session: &Session) -> Run {
         Some(SessionEnd::Stopped) => (fleet::Outcome::Stopped, stopped_by(session)),
         Some(SessionEnd::Lost) | None => (fleet::Outcome::Lost, None),
     };
+    let end = session.result.clone();
+    let stalled = end.as_ref().and_then(|end| end.stalled.as_deref());
+    let stalled = stalled.map(|stalled| format!("stalled: {}", one_line(stalled, MAX_QUOTE)));
     Run {
         generation: session.generation,
-        outcome,
+        outcome: if stalled.is_some() { fleet::Outcome::TimedOut } else { outcome },
         exit_code: session.exit_code,
-        detail,
+        detail: stalled.or(detail),
         started_at: started(session).unwrap_or(finished),
         finished_at: finished,
         disrupted: session.outcome == Some(SessionEnd::Cancelled),
         stopped_by: None,
-        result: None,
+        result: end.and_then(AgentEnd::left),
         item: session.item.clone(),
     }
 }
@@ -185,7 +206,9 @@ mod tests {
         let listed = format!(r#"{{"complete":true,"sessions":[{sessions}]}}"#);
         let listed: Listed = serde_json::from_str(&listed).expect("a list");
         let fleet = FleetName::parse("demo").expect("a valid name");
-        View::of(listed, &fleet).expect("a list that can be used").listing(&fleet)
+        View::of(listed, &fleet, HeldSlots::default())
+            .expect("a list that can be used")
+            .listing(&fleet)
     }
 
     fn session(role: &str, generation: u64, more: &str) -> String {
@@ -279,8 +302,9 @@ mod tests {
             let listed =
                 format!(r#"{{"complete":true,"sessions":[{sessions}],"items":[{given}]}}"#);
             let listed = serde_json::from_str(&listed).expect("a list");
-            let listing =
-                View::of(listed, &fleet).expect("a list that can be used").listing(&fleet);
+            let listing = View::of(listed, &fleet, HeldSlots::default())
+                .expect("a list that can be used")
+                .listing(&fleet);
             let record = only(&listing);
             assert_eq!((record.generation, record.live.is_some()), (3, live));
         }
@@ -292,7 +316,9 @@ mod tests {
         let listed = format!(r#"{{"complete":true,"sessions":[{nameless}]}}"#);
         let listed = serde_json::from_str(&listed).expect("a list");
         let fleet = FleetName::parse("demo").expect("a valid name");
-        let why = View::of(listed, &fleet).expect_err("it cannot be used").to_string();
+        let why = View::of(listed, &fleet, HeldSlots::default())
+            .expect_err("it cannot be used")
+            .to_string();
         assert!(why.contains("`item`") && why.contains("demo-issues-i7"), "{why}");
     }
 

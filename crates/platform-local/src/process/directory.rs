@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! slots/<role>-s<index>.lock                 the lock: empty, made once; of a role never unlinked
+//! paused.json                                the fleet is paused
 //! sessions/<role>-s<index>/<generation>/     launch.json prompt.md start.json exit.json stop.json
-//!                                            out.log out.log.1 shim.log work/
+//!                                            resumed.json verbose.jsonl|output.log monitor.log
+//!                                            result.json result.txt meta.json work/
 //! sessions/<source>-i<item>/left.json        since when the source does not have the item any more
 //! sessions/<slot>/leftovers.json             what of its old sessions cannot be removed
 //! .trash/                                    work directories on their way out
@@ -65,6 +67,11 @@ impl Directory {
         self.records(slot).join("left.json")
     }
 
+    /// The record of a pause.
+    pub(crate) fn paused(&self) -> PathBuf {
+        self.root.join("paused.json")
+    }
+
     /// What of the slot's old sessions cannot be removed.
     pub(crate) fn leftovers(&self, slot: &Slot) -> PathBuf {
         self.records(slot).join(LEFTOVERS)
@@ -105,7 +112,7 @@ impl Directory {
 }
 
 /// The names in a directory; none where it does not exist.
-pub(super) fn names(directory: &Path) -> anyhow::Result<Vec<OsString>> {
+pub(crate) fn names(directory: &Path) -> anyhow::Result<Vec<OsString>> {
     let context = || format!("read {}", directory.display());
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

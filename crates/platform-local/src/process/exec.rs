@@ -59,7 +59,7 @@ fn become_agent(home: &Path) -> anyhow::Result<Infallible> {
     } else {
         File::open("/dev/null").context("open /dev/null")?
     };
-    let log = open_log(home)?;
+    let log = open_log(home, launch.agent)?;
     rustix::stdio::dup2_stdin(&input).context("set the agent's standard input")?;
     rustix::stdio::dup2_stdout(&log).context("set the agent's standard output")?;
     rustix::stdio::dup2_stderr(&log).context("set the agent's standard error")?;

@@ -1,4 +1,4 @@
-//! The log of a session: its agent appends to `out.log`, its shim rotates it, `coordinator logs`
+//! The raw output of an agent: the agent appends to it, its shim rotates it, `coordinator logs`
 //! reads it as it grows.
 
 use std::fs::{self, File, OpenOptions};
@@ -15,6 +15,7 @@ use super::directory::Directory;
 use super::record;
 use crate::lock::{self, Probe};
 use crate::secure_fs::open_private;
+use coordinator_core::agent::Profile;
 use coordinator_core::fleet::Slot;
 
 /// A longer log is rotated; two are kept.
@@ -25,24 +26,44 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 const CHUNK_BYTES: u64 = 64 << 10;
 
-/// The log of a session, open for appending.
-pub(super) fn open_log(home: &Path) -> anyhow::Result<File> {
-    open_private(&home.join("out.log"), OpenOptions::new().append(true).create(true))
+/// The names of a log, for JSON lines, for other output, and as earlier versions called both.
+const LOG_NAMES: [&str; 3] = ["verbose.jsonl", "output.log", "out.log"];
+
+/// The log of a session in `home`, open for appending.
+pub(super) fn open_log(home: &Path, agent: Profile) -> anyhow::Result<File> {
+    let [json_lines, other, _] = LOG_NAMES;
+    let name = if agent.is_json_lines() { json_lines } else { other };
+    open_private(&home.join(name), OpenOptions::new().append(true).create(true))
+}
+
+/// The log of the session in `home`, where it has one.
+pub(super) fn find_log(home: &Path) -> Option<PathBuf> {
+    LOG_NAMES.map(|name| home.join(name)).into_iter().find(|path| path.is_file())
+}
+
+/// Where [`rotate`] copies a log to.
+pub(super) fn aside(log: &Path) -> PathBuf {
+    let mut path = log.as_os_str().to_owned();
+    path.push(".1");
+    path.into()
+}
+
+/// All files that a log of the session in `home` may be.
+pub(super) fn all_logs(home: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    LOG_NAMES.map(|name| home.join(name)).into_iter().flat_map(|log| [aside(&log), log])
 }
 
 /// Copies the log aside and empties it when it is longer than `max_bytes`. The agent holds the file
 /// open, so it cannot be renamed away.
 pub(super) fn rotate(home: &Path, max_bytes: u64) -> anyhow::Result<()> {
-    let path = home.join("out.log");
+    let path = find_log(home).context("find the log")?;
     let length = fs::metadata(&path)?.len();
     if length <= max_bytes {
         return Ok(());
     }
     let mut log = open_private(&path, OpenOptions::new().read(true).write(true))?;
-    let mut old = open_private(
-        &home.join("out.log.1"),
-        OpenOptions::new().write(true).create(true).truncate(true),
-    )?;
+    let mut old =
+        open_private(&aside(&path), OpenOptions::new().write(true).create(true).truncate(true))?;
     // An agent that floods its log loses the start of it: this copy must end, and the disk must not
     // fill up.
     let kept_bytes = max_bytes.saturating_mul(2);
@@ -59,7 +80,7 @@ pub(super) fn home_with_log(
     generation: Option<u64>,
 ) -> anyhow::Result<PathBuf> {
     let mut known = record::generations(&directory.records(slot))?;
-    known.retain(|generation| directory.home(slot, *generation).join("out.log").is_file());
+    known.retain(|generation| find_log(&directory.home(slot, *generation)).is_some());
     let name = slot.name();
     let Some(wanted) = generation else {
         let newest = known.last().with_context(|| format!("{name} has no log yet"))?;
@@ -95,7 +116,8 @@ struct LogReader {
 
 impl LogReader {
     async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
-        let (log, rotated) = (self.home.join("out.log"), self.home.join("out.log.1"));
+        let log = find_log(&self.home).context("find the log")?;
+        let rotated = aside(&log);
         loop {
             if let Some(offset) = self.aside {
                 let piece = read(&rotated, offset)?;
@@ -148,13 +170,16 @@ mod tests {
     #[test]
     fn a_rotated_log_loses_nothing_and_starts_again() {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let mut agent = open_log(home.path()).expect("open the log");
+        let mut agent = open_log(home.path(), Profile::None).expect("open the log");
         io::Write::write_all(&mut agent, b"first\n").expect("write");
         rotate(home.path(), 6).expect("nothing to do");
-        assert!(!home.path().join("out.log.1").exists());
+        assert!(!home.path().join("output.log.1").exists());
         rotate(home.path(), 5).expect("rotate");
         io::Write::write_all(&mut agent, b"second\n").expect("write");
         let read = |name: &str| fs::read_to_string(home.path().join(name)).expect("read");
-        assert_eq!((read("out.log.1").as_str(), read("out.log").as_str()), ("first\n", "second\n"));
+        assert_eq!(
+            (read("output.log.1").as_str(), read("output.log").as_str()),
+            ("first\n", "second\n")
+        );
     }
 }

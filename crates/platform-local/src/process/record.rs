@@ -11,9 +11,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::directory::names;
+use super::logs::find_log;
 use super::proc::ProcessId;
+use super::stop::stopped_by;
 use crate::secure_fs::{open_private, replace};
-use coordinator_core::fleet::{ItemRun, Outcome, Run};
+use coordinator_core::agent::Profile;
+use coordinator_core::fleet::{ItemRun, Outcome, Run, SessionResult};
 
 /// The format that this program writes.
 pub(crate) const VERSION: u32 = 1;
@@ -40,6 +43,18 @@ pub(crate) struct Launch {
     /// The command does not carry the prompt.
     pub(crate) prompt_on_stdin: bool,
     pub(crate) time_limit: Duration,
+    /// Zero: none.
+    #[serde(default)]
+    pub(crate) stall_timeout: Duration,
+    #[serde(default)]
+    pub(crate) agent: Profile,
+    /// The slot within its fleet.
+    #[serde(default)]
+    pub(crate) slot: String,
+    #[serde(default)]
+    pub(crate) role: String,
+    #[serde(default)]
+    pub(crate) generation: u64,
     pub(crate) retain: u32,
     pub(crate) retain_work: u32,
     /// What it works on, where the slot is a work item's.
@@ -80,7 +95,13 @@ pub(crate) struct ExitRecord {
     pub(crate) started_at: SystemTime,
     #[serde(with = "rfc3339")]
     pub(crate) finished_at: SystemTime,
+    /// What the agent left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<SessionResult>,
 }
+
+/// The name of a [`ResumeRecord`].
+pub(crate) const RESUMED: &str = "resumed.json";
 
 /// [`ExitRecord::reason`] of a session that the machine's end took along.
 pub(crate) const REBOOT: &str = "reboot";
@@ -96,6 +117,22 @@ pub(crate) struct StopRecord {
     pub(crate) by: String,
 }
 
+/// `resumed.json`: a person let the slot go on after they had stopped the session.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ResumeRecord {
+    pub(crate) version: u32,
+}
+
+/// `paused.json`: the fleet is paused.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PauseRecord {
+    pub(crate) version: u32,
+    pub(crate) by: Option<String>,
+    #[serde(with = "rfc3339")]
+    pub(crate) since: SystemTime,
+    pub(crate) reason: Option<String>,
+}
+
 /// One generation of a slot.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
@@ -104,6 +141,8 @@ pub(crate) struct Record {
     pub(crate) start: StartRecord,
     /// `None`: it runs, or it was lost.
     pub(crate) exit: Option<ExitRecord>,
+    /// The person who stopped it, as long as nobody let the slot go on.
+    pub(crate) stopped_by: Option<String>,
 }
 
 impl Record {
@@ -113,7 +152,8 @@ impl Record {
         if let Some(exit) = &self.exit {
             return exit.clone();
         }
-        let signs = ["start.json", "out.log"].map(|name| modified(&self.directory.join(name)));
+        let log = find_log(&self.directory);
+        let signs = [Some(self.directory.join("start.json")), log].map(|path| modified(&path?));
         let last = signs.into_iter().flatten().fold(self.start.started_at, SystemTime::max);
         let reason = if self.start.boot_id == boot_id { KILLED } else { REBOOT };
         ExitRecord {
@@ -124,6 +164,7 @@ impl Record {
             reason: Some(reason.to_owned()),
             started_at: self.start.started_at,
             finished_at: last,
+            result: None,
         }
     }
 
@@ -138,8 +179,8 @@ impl Record {
             started_at: end.started_at,
             finished_at: end.finished_at,
             disrupted: false,
-            stopped_by: None,
-            result: None,
+            stopped_by: self.stopped_by.clone(),
+            result: end.result,
             item: self.start.item.clone(),
         }
     }
@@ -171,11 +212,35 @@ pub(crate) fn read_records(records: &Path, limit: usize) -> anyhow::Result<Vec<R
         if found.len() == limit {
             break;
         }
+        found.extend(read_one(generation, records.join(generation.to_string()))?);
+    }
+    found.reverse();
+    Ok(found)
+}
+
+fn read_one(generation: u64, directory: PathBuf) -> anyhow::Result<Option<Record>> {
+    let Some(start) = read(&directory.join("start.json"))? else { return Ok(None) };
+    let exit = read(&directory.join("exit.json"))?;
+    let stopped_by = held_by(&directory, exit.as_ref());
+    Ok(Some(Record { generation, directory, start, exit, stopped_by }))
+}
+
+/// Who stopped the session in `directory`, where that still holds its slot.
+fn held_by(directory: &Path, exit: Option<&ExitRecord>) -> Option<String> {
+    let is_stopped = exit.is_some_and(|exit| exit.outcome == Outcome::Stopped);
+    let by = is_stopped.then(|| stopped_by(directory)).flatten()?;
+    fs::symlink_metadata(directory.join(RESUMED)).is_err().then_some(by)
+}
+
+/// All sessions that ended since then, or have not ended, oldest first.
+pub(crate) fn read_records_since(records: &Path, since: SystemTime) -> anyhow::Result<Vec<Record>> {
+    let mut found = Vec::new();
+    for generation in generations(records)?.into_iter().rev() {
         let directory = records.join(generation.to_string());
-        if let Some(start) = read(&directory.join("start.json"))? {
-            let exit = read(&directory.join("exit.json"))?;
-            found.push(Record { generation, directory, start, exit });
+        if modified(&directory.join("exit.json")).is_some_and(|at| at < since) {
+            break;
         }
+        found.extend(read_one(generation, directory)?);
     }
     found.reverse();
     Ok(found)
@@ -183,6 +248,15 @@ pub(crate) fn read_records(records: &Path, limit: usize) -> anyhow::Result<Vec<R
 
 /// Reads one record; `None` when it does not exist.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    let directory = path.parent().unwrap_or(path).display();
+    read_with(path, &format!("move {directory} away, only history is lost"))
+}
+
+/// [`read`] with another remedy for a record that cannot be read.
+pub(crate) fn read_with<T: DeserializeOwned>(
+    path: &Path,
+    remedy: &str,
+) -> anyhow::Result<Option<T>> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
@@ -192,13 +266,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>
     // One byte more than expected, so that the end is reached without another buffer.
     let room = metadata.len().min(MAX_RECORD_BYTES) + 1;
     let mut text = String::with_capacity(usize::try_from(room).unwrap_or_default());
-    let unreadable = || {
-        let directory = path.parent().unwrap_or(path).display();
-        format!(
-            "record {} cannot be read; move {directory} away, only history is lost",
-            path.display()
-        )
-    };
+    let unreadable = || format!("record {} cannot be read; {remedy}", path.display());
     open_private(path, OpenOptions::new().read(true))
         .and_then(|file| Ok(file.take(MAX_RECORD_BYTES).read_to_string(&mut text)?))
         .with_context(unreadable)?;
@@ -230,12 +298,12 @@ pub(crate) fn encode(record: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     Ok(text)
 }
 
-mod rfc3339 {
+pub(super) mod rfc3339 {
     use std::time::SystemTime;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(in crate::process) fn serialize<S: Serializer>(
         time: &SystemTime,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {

@@ -6,12 +6,13 @@ use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::directory::{Directory, LEFTOVERS};
+use super::logs::all_logs;
 use super::record::{self, VERSION};
 use super::scan::SlotScan;
 use super::shim::warn;
@@ -43,21 +44,48 @@ fn excess(generations: &[u64], retain: u32, retain_work: u32) -> Excess {
     }
 }
 
+/// Records of sessions that ended less than this ago stay, for `coordinator history`.
+const KEPT_RECORDS: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// Records of a slot that stay at most.
+const MAX_RECORDS: usize = 10_000;
+
+/// The large files of a session. Its record stays longer than they do.
+const BULK: [&str; 4] = ["launch.json", "prompt.md", "result.txt", "monitor.log"];
+
+/// Whether the session in `home` ended after `limit`.
+fn ended_after(home: &Path, limit: SystemTime) -> bool {
+    let ended_at = fs::symlink_metadata(home.join("exit.json")).and_then(|exit| exit.modified());
+    ended_at.is_ok_and(|at| at > limit)
+}
+
 /// Moves away what is too old and returns its removal, which may take long. `records` is the slot's
 /// folder. Failures are warnings on stderr, the shim's own log.
-pub(super) fn tidy(root: &Path, records: &Path, retain: u32, retain_work: u32) -> Removal {
+pub(super) fn tidy(
+    root: &Path,
+    records: &Path,
+    retain: u32,
+    retain_work: u32,
+    now: SystemTime,
+) -> Removal {
     let slot = records.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let trash = root.join(".trash");
     let generations = warn("list old sessions", record::generations(records)).unwrap_or_default();
-    let excess = excess(&generations, retain, retain_work);
+    let mut excess = excess(&generations, retain, retain_work);
     let home = |generation: &u64| records.join(generation.to_string());
+    let files = |generation: &u64| BULK.map(|name| home(generation).join(name));
+    // Those of older records went when these sessions became excess.
+    let bulk: Vec<PathBuf> = excess.records.iter().rev().take(HISTORY).flat_map(files).collect();
+    let limit = now.checked_sub(KEPT_RECORDS).unwrap_or(SystemTime::UNIX_EPOCH);
+    let surplus = generations.len().saturating_sub(MAX_RECORDS);
+    let oldest: BTreeSet<u64> = generations[..surplus].iter().copied().collect();
+    excess
+        .records
+        .retain(|generation| oldest.contains(generation) || !ended_after(&home(generation), limit));
     let work = excess.work.iter().map(|generation| (home(generation).join("work"), *generation));
     let records_of = excess.records.iter().map(|generation| (home(generation), *generation));
-    for path in excess
-        .logs
-        .iter()
-        .flat_map(|generation| ["out.log", "out.log.1"].map(|log| home(generation).join(log)))
-    {
+    let logs = excess.logs.iter().flat_map(|generation| all_logs(&home(generation)));
+    for path in logs.chain(bulk) {
         warn("remove an old log", gone(fs::remove_file(path)));
     }
     let _ = warn("create the trash", create_directory(&trash));
@@ -318,7 +346,7 @@ mod tests {
         fs::set_permissions(&cache, Permissions::from_mode(0o500)).expect("chmod");
         fs::remove_dir_all(records.join("2/work")).expect("remove");
         std::os::unix::fs::symlink(&outside, records.join("2/work")).expect("link");
-        let mut removal = tidy(root.path(), &records, 5, 1);
+        let mut removal = tidy(root.path(), &records, 5, 1, SystemTime::UNIX_EPOCH);
         while !removal.is_done() {
             removal.step();
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::directory::Directory;
+use super::logs::find_log;
 use super::proc::{self, ProcessId};
 use super::record::{self, ExitRecord, KILLED, Record};
 use crate::lock::{self, Probe};
@@ -41,6 +42,18 @@ impl SlotScan {
             records = record::read_records(&folder, limit)?;
             is_held = matches!(probe, Probe::Held);
         }
+        Ok(Self { slot, is_held, records, boot_id: boot_id.to_owned() })
+    }
+
+    /// Reads the sessions of a slot that ended since then, and the live one.
+    pub(crate) fn since(
+        directory: &Directory,
+        slot: Slot,
+        since: SystemTime,
+        boot_id: &str,
+    ) -> anyhow::Result<Self> {
+        let is_held = matches!(lock::probe(&directory.lock(&slot))?, Probe::Held);
+        let records = record::read_records_since(&directory.records(&slot), since)?;
         Ok(Self { slot, is_held, records, boot_id: boot_id.to_owned() })
     }
 
@@ -107,11 +120,10 @@ impl SlotScan {
 
     /// The slot with all its records; `None` when it never held a session.
     pub(crate) fn sessions(self) -> Option<SlotSessions> {
-        let log = |record: &Record| (record.generation, record.directory.join("out.log"));
-        let kept = self.finished().iter().map(log);
-        let mut logs: BTreeMap<u64, PathBuf> = kept.filter(|(_, log)| log.exists()).collect();
+        let log = |record: &Record| Some((record.generation, find_log(&record.directory)?));
+        let mut logs: BTreeMap<u64, PathBuf> = self.finished().iter().filter_map(log).collect();
         let holder = self.holder();
-        logs.extend(holder.map(log));
+        logs.extend(holder.and_then(log));
         let is_known = self.is_held || !self.records.is_empty();
         is_known.then(|| SlotSessions {
             live: self.live(),

@@ -8,18 +8,19 @@ use std::os::fd::{AsFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use rustix::process::Pid;
 
+use super::left;
 use super::logs::{MAX_LOG_BYTES, open_log, rotate};
 use super::proc::{self, ProcessId};
 use super::record::{self, ExitRecord, Launch, StartRecord, VERSION};
 use super::retention::tidy;
 use super::start::own_program;
 use super::stop::stopped_by;
-use super::supervision::{Cause, End, Signals, reap, supervise};
+use super::supervision::{Cause, End, Limits, Signals, reap, supervise};
 use crate::lock::is_in_place;
 use coordinator_core::fleet::Outcome;
 
@@ -91,6 +92,12 @@ pub(super) fn warn<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) ->
     result.inspect_err(|error| eprintln!("warning: cannot {what}: {error:#}")).ok()
 }
 
+/// Writes a line of `monitor.log`, which stderr is.
+#[expect(clippy::print_stderr, reason = "stderr is the shim's log file")]
+fn note(what: &str) {
+    eprintln!("{} {what}", humantime::format_rfc3339_seconds(SystemTime::now()));
+}
+
 struct Shim {
     home: PathBuf,
     launch: Launch,
@@ -143,7 +150,7 @@ impl Shim {
     /// exec stage writes its error to its standard output; when the agent's program has taken its
     /// place, the pipe closes empty.
     fn start_agent(&mut self) -> anyhow::Result<Pid> {
-        open_log(&self.home)?;
+        open_log(&self.home, self.launch.agent)?;
         let record = self.home.join("start.json");
         record::write(&record, &self.start)?;
         let (mut report, stage_output) = io::pipe().context("make a pipe")?;
@@ -175,8 +182,8 @@ impl Shim {
 
     /// The log of an agent that never ran gives the reason, too.
     fn write_failure(&self, reason: &str) {
-        let log =
-            open_log(&self.home).and_then(|mut log| Ok(writeln!(log, "coordinator: {reason}")?));
+        let log = open_log(&self.home, self.launch.agent)
+            .and_then(|mut log| Ok(writeln!(log, "coordinator: {reason}")?));
         warn("write the failure into the log", log);
         self.write_exit(
             &End { code: None, signal: None, cause: Cause::Itself },
@@ -195,23 +202,30 @@ impl Shim {
             reason,
             started_at: self.start.started_at,
             finished_at: SystemTime::now(),
+            result: left::read(&self.home, self.launch.agent),
         };
         warn("record the end", record::write(&self.home.join("exit.json"), &exit));
+        let reason = exit.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        note(&format!("{}{reason}", exit.outcome.word()));
+        left::write(&self.home, &self.launch, &exit);
     }
 
     fn keep(mut self, agent: Pid) -> ExitCode {
         let records = self.home.parent().unwrap_or(&self.home).to_owned();
-        let mut removal =
-            tidy(&self.launch.root, &records, self.launch.retain, self.launch.retain_work);
+        note(&format!("the agent runs, process {}", agent.as_raw_pid()));
+        let Launch { root, retain, retain_work, time_limit, stall_timeout, .. } = &self.launch;
+        let mut removal = tidy(root, &records, *retain, *retain_work, SystemTime::now());
+        let limits = Limits { time_limit: *time_limit, stall_timeout: *stall_timeout };
         let home = self.home.clone();
         let housekeeping = || {
             warn("rotate the log", rotate(&home, MAX_LOG_BYTES));
             removal.step();
             !removal.is_done()
         };
-        match supervise(agent, &mut self.signals, self.launch.time_limit, housekeeping) {
+        let output = || left::output_state(&self.home);
+        match supervise(agent, &mut self.signals, limits, output, housekeeping) {
             Ok(end) => {
-                let reason = reason(&end, self.launch.time_limit, stopped_by(&self.home));
+                let reason = reason(&end, limits, stopped_by(&self.home));
                 self.write_exit(&end, reason);
                 // A short session ends before its slot is tidy.
                 for _ in 0..MAX_LAST_STEPS {
@@ -229,19 +243,23 @@ impl Shim {
 
 fn outcome(end: &End) -> Outcome {
     match (end.cause, end.code) {
-        (Cause::TimeLimit, _) => Outcome::TimedOut,
+        (Cause::TimeLimit | Cause::Stalled, _) => Outcome::TimedOut,
         (Cause::Itself, Some(0)) => Outcome::Succeeded,
         (Cause::Itself, _) => Outcome::Failed,
         (Cause::Stopped, _) => Outcome::Stopped,
     }
 }
 
-fn reason(end: &End, time_limit: Duration, by: Option<String>) -> Option<String> {
+fn reason(end: &End, limits: Limits, by: Option<String>) -> Option<String> {
     let signal = end.signal.map(|signal| format!("signal {signal}"));
     match end.cause {
         Cause::Itself => signal,
         Cause::TimeLimit => {
-            Some(format!("time limit of {}", humantime::format_duration(time_limit)))
+            Some(format!("time limit of {}", humantime::format_duration(limits.time_limit)))
+        }
+        Cause::Stalled => {
+            let timeout = humantime::format_duration(limits.stall_timeout);
+            Some(format!("stalled: no output for {timeout}"))
         }
         Cause::Stopped => Some(
             by.map_or_else(|| "stopped by a signal".to_owned(), |by| format!("stopped by {by}")),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::left::{RESULT_FILE, RESULT_VARIABLE};
 use super::record::{self, Launch, VERSION};
 use super::scan::SlotScan;
 use super::{Settings, retention, shim};
@@ -123,7 +124,8 @@ fn launch(
     };
     let home = settings.directory().home(&want.slot, generation);
     prepare(settings, want, identity, &home)?;
-    let log = open_private(&home.join("shim.log"), OpenOptions::new().append(true).create(true))?;
+    let log =
+        open_private(&home.join("monitor.log"), OpenOptions::new().append(true).create(true))?;
     let mut shim = Command::new(&settings.program)
         .arg0("coordinator")
         .arg("session-run")
@@ -133,6 +135,7 @@ fn launch(
         .env("PWD", home.join("work"))
         .envs(&want.spec.env)
         .envs(identity.variables())
+        .env(RESULT_VARIABLE, home.join(RESULT_FILE))
         .stdin(Stdio::from(lock))
         .stdout(Stdio::piped())
         .stderr(Stdio::from(log))
@@ -162,6 +165,11 @@ fn prepare(
         argv: argv(want, settings),
         prompt_on_stdin: !takes_prompt(&spec.command),
         time_limit: spec.time_limit,
+        stall_timeout: spec.stall_timeout,
+        agent: spec.agent,
+        slot: want.slot.name(),
+        role: want.role.to_string(),
+        generation: identity.generation,
         retain: spec.local.retain,
         retain_work: spec.local.retain_work,
         item: want.item_run(),
@@ -209,7 +217,10 @@ fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            bail!("no agent runs after {MAX_READINESS:?}; see {}", home.join("shim.log").display());
+            bail!(
+                "no agent runs after {MAX_READINESS:?}; see {}",
+                home.join("monitor.log").display()
+            );
         }
         let timeout = Timespec::try_from(left).context("convert a timeout")?;
         match poll(
@@ -230,7 +241,7 @@ fn await_readiness(mut readiness: ChildStdout, home: &Path) -> anyhow::Result<()
         shim::READY => Ok(()),
         "" => bail!(
             "the session's shim died before its agent ran; see {}",
-            home.join("shim.log").display()
+            home.join("monitor.log").display()
         ),
         error => Err(anyhow!("{error}")),
     }

@@ -83,8 +83,18 @@ pub(super) enum Cause {
     Itself,
     /// It ran as long as its time limit.
     TimeLimit,
+    /// It wrote nothing for its `stall_timeout`.
+    Stalled,
     /// A signal to the shim.
     Stopped,
+}
+
+/// How long an agent may run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) time_limit: Duration,
+    /// Without output; zero: no limit.
+    pub(super) stall_timeout: Duration,
 }
 
 /// How an agent ended.
@@ -95,17 +105,25 @@ pub(super) struct End {
     pub(super) cause: Cause,
 }
 
-/// Waits for the agent's end, keeps its time limit, then ends every process that it left.
-/// `housekeeping` is called repeatedly; it returns whether more is left to do at once.
-pub(super) fn supervise(
+/// Waits for the agent's end, keeps its limits, then ends every process that it left.
+/// `housekeeping` is called repeatedly; it returns whether more is left to do at once. `output` has
+/// another value whenever the agent has written.
+pub(super) fn supervise<T: PartialEq>(
     agent: Pid,
     signals: &mut Signals,
-    time_limit: Duration,
+    limits: Limits,
+    output: impl Fn() -> T,
     mut housekeeping: impl FnMut() -> bool,
 ) -> anyhow::Result<End> {
-    let mut ending = Ending::of(since_boot(), time_limit);
+    let mut ending = Ending::of(since_boot(), limits);
+    let mut seen = output();
     while !has_ended(agent)? {
         let now = since_boot();
+        let current = output();
+        if current != seen {
+            seen = current;
+            ending.note_output(now);
+        }
         if let Some(signal) = ending.due(now, signals.is_stopped()) {
             signal_group(agent, signal);
         }
@@ -140,20 +158,42 @@ fn since_boot() -> Duration {
 #[derive(Debug)]
 struct Ending {
     limit: Duration,
+    stall_timeout: Duration,
+    /// When it counts as stalled.
+    stalled: Duration,
     cause: Cause,
     kill_at: Option<Duration>,
 }
 
 impl Ending {
-    fn of(start: Duration, time_limit: Duration) -> Self {
-        Self { limit: start.saturating_add(time_limit), cause: Cause::Itself, kill_at: None }
+    fn of(start: Duration, limits: Limits) -> Self {
+        let limit = start.saturating_add(limits.time_limit);
+        let stall_timeout = match limits.stall_timeout {
+            Duration::ZERO => Duration::MAX,
+            stall_timeout => stall_timeout,
+        };
+        let stalled = start.saturating_add(stall_timeout);
+        Self { limit, stall_timeout, stalled, cause: Cause::Itself, kill_at: None }
+    }
+
+    /// The agent has written.
+    fn note_output(&mut self, now: Duration) {
+        self.stalled = now.saturating_add(self.stall_timeout);
     }
 
     /// The signal that the agent gets now: first SIGTERM, and after the grace SIGKILL.
     fn due(&mut self, now: Duration, is_stopped: bool) -> Option<Signal> {
-        let is_late = now >= self.limit;
-        if self.cause == Cause::Itself && (is_late || is_stopped) {
-            self.cause = if is_late { Cause::TimeLimit } else { Cause::Stopped };
+        let cause = if now >= self.limit {
+            Cause::TimeLimit
+        } else if is_stopped {
+            Cause::Stopped
+        } else if now >= self.stalled {
+            Cause::Stalled
+        } else {
+            Cause::Itself
+        };
+        if self.cause == Cause::Itself && cause != Cause::Itself {
+            self.cause = cause;
             self.kill_at = Some(now.saturating_add(GRACE));
             return Some(Signal::TERM);
         }
@@ -162,7 +202,10 @@ impl Ending {
 
     /// Until the next signal is due; `None` when none is.
     fn left(&self, now: Duration) -> Option<Duration> {
-        let next = if self.cause == Cause::Itself { Some(self.limit) } else { self.kill_at };
+        let next = match self.cause {
+            Cause::Itself => Some(self.limit.min(self.stalled)),
+            Cause::TimeLimit | Cause::Stalled | Cause::Stopped => self.kill_at,
+        };
         next.map(|next| next.saturating_sub(now))
     }
 
@@ -226,10 +269,27 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn limits(time_limit: Duration) -> Limits {
+        Limits { time_limit, stall_timeout: Duration::ZERO }
+    }
+
+    #[test]
+    fn an_agent_that_writes_nothing_for_its_stall_timeout_is_ended() {
+        let stall_timeout = 10 * SECOND;
+        let mut ending = Ending::of(HOUR, Limits { time_limit: HOUR, stall_timeout });
+        assert_eq!(ending.due(HOUR + 9 * SECOND, false), None);
+        ending.note_output(HOUR + 9 * SECOND);
+        assert_eq!(ending.due(HOUR + 18 * SECOND, false), None);
+        assert_eq!(ending.left(HOUR + 18 * SECOND), Some(SECOND));
+        assert_eq!(ending.due(HOUR + 19 * SECOND, false), Some(Signal::TERM));
+        assert_eq!(ending.due(HOUR + 49 * SECOND, false), Some(Signal::KILL));
+        assert_eq!(ending.cause(true), Cause::Stalled);
+    }
+
     #[test]
     fn the_night_in_which_a_laptop_was_suspended_counts_towards_the_time_limit() {
         let start = 5 * HOUR;
-        let mut ending = Ending::of(start, 2 * HOUR);
+        let mut ending = Ending::of(start, limits(2 * HOUR));
         assert_eq!(ending.due(start + HOUR, false), None);
         assert_eq!(ending.left(start + HOUR), Some(HOUR));
         let morning = start + 10 * HOUR;
@@ -240,7 +300,7 @@ mod tests {
 
     #[test]
     fn an_agent_has_its_grace_after_the_first_signal_and_is_killed_once() {
-        let mut ending = Ending::of(Duration::ZERO, HOUR);
+        let mut ending = Ending::of(Duration::ZERO, limits(HOUR));
         assert_eq!(ending.due(SECOND, true), Some(Signal::TERM));
         assert_eq!(ending.due(2 * SECOND, true), None, "a second request changes nothing");
         assert_eq!(ending.left(SECOND), Some(GRACE));
@@ -261,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_limit_beyond_all_time_is_none() {
-        let mut ending = Ending::of(SECOND, Duration::MAX);
+        let mut ending = Ending::of(SECOND, limits(Duration::MAX));
         assert_eq!(ending.due(1000 * HOUR, false), None);
     }
 }

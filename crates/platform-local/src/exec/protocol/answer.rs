@@ -1,11 +1,14 @@
 //! The answers of a plugin, refusals included.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::SlotKey;
+use coordinator_core::agent::AgentEnd;
 use coordinator_core::fleet::ItemRun;
 use coordinator_core::timestamp;
 
@@ -41,6 +44,9 @@ pub struct Capabilities {
     /// Whether it has `stop`.
     #[serde(default)]
     pub stop: bool,
+    /// Whether it has `attach`.
+    #[serde(default)]
+    pub attach: bool,
     /// Whether it has `forget`.
     #[serde(default)]
     pub forget: bool,
@@ -135,6 +141,14 @@ pub struct Session {
     /// The person who ended it by `stop`.
     #[serde(default)]
     pub stopped_by: Option<String>,
+    /// What its agent left, as the wrapper writes it. An odd value counts as none.
+    #[serde(default, deserialize_with = "lenient")]
+    pub result: Option<AgentEnd>,
+}
+
+fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AgentEnd>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// Where a session is in its life.
@@ -191,6 +205,16 @@ impl From<String> for SessionEnd {
             _ => Self::Lost,
         }
     }
+}
+
+/// To `attach`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Attached {
+    /// Program and arguments of a command that takes over the terminal.
+    pub argv: Vec<String>,
+    /// Where it must run; `null`: anywhere.
+    #[serde(default)]
+    pub directory: Option<PathBuf>,
 }
 
 /// To `spawn`.
