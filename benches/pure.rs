@@ -121,6 +121,7 @@ fn report(slots: usize) -> Report {
         started_at: now(),
         duration: Duration::from_secs(1),
         dry_run: false,
+        paused: None,
         status: Status::Healthy,
         reasons: Vec::new(),
         inventory,

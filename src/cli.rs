@@ -7,11 +7,13 @@
 )]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 
+use crate::command::history::parse_since;
 use crate::render::{Color, Output};
 use crate::steps::StepName;
 
@@ -126,12 +128,24 @@ pub enum Command {
     Doctor(Doctor),
     /// Run one cycle: inventory, spawn, merge, health, report
     Reconcile(Reconcile),
+    /// Show the fleet at a glance: what runs, what waits, and why
+    Status(Status),
     /// List live and ended sessions
     Sessions,
     /// Print a session's log
     Logs(Logs),
-    /// End live sessions; the next cycle fills their slots again
+    /// Show what ended, what it cost, and what was merged
+    History(History),
+    /// End live sessions; their slots wait until `retry` or `resume`
     Stop(Stop),
+    /// Start no session and merge nothing until `resume`
+    Pause(Pause),
+    /// End the pause, and let stopped slots go on
+    Resume(Resume),
+    /// Start a session in a slot at once, whatever failed before
+    Retry(Retry),
+    /// Go to the agent of a slot
+    Attach(Attach),
     /// List open pull requests with verdict and reason
     Pulls,
     /// Print the prompt that a session of a role gets
@@ -204,16 +218,72 @@ pub struct Logs {
     pub generation: Option<u64>,
 }
 
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Look again every 2 s, until Ctrl-C
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Also send a request to production
+    #[arg(long)]
+    pub probe: bool,
+}
+
+/// Options of `history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// How far to look back; records stay 48h
+    #[arg(long, value_name = "DURATION", default_value = "12h", value_parser = parse_since)]
+    pub since: Duration,
+}
+
+/// Options of `pause`.
+#[derive(Debug, Args)]
+pub struct Pause {
+    /// Why; every report shows it
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// Only these slots, which were stopped; by default the pause and every stopped slot
+    #[arg(value_name = "SLOT", add = ArgValueCandidates::new(candidates::slots))]
+    pub slots: Vec<String>,
+}
+
+/// Options of `retry`.
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// Such as `ui-builder-s0`; a role stands for its only slot
+    #[arg(add = ArgValueCandidates::new(candidates::slots))]
+    pub slot: String,
+}
+
+/// Options of `attach`.
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// Such as `ui-builder-s0`; a role stands for its only slot
+    #[arg(add = ArgValueCandidates::new(candidates::slots))]
+    pub slot: String,
+    /// Print the command also on a terminal
+    #[arg(long)]
+    pub print: bool,
+}
+
 /// Options of `stop`.
 #[derive(Debug, Args)]
 pub struct Stop {
     /// Such as `ui-builder-s0`; a role stands for its only slot
-    #[arg(
-        required = true,
-        value_name = "SLOT",
-        add = ArgValueCandidates::new(candidates::slots)
-    )]
+    #[arg(value_name = "SLOT", add = ArgValueCandidates::new(candidates::slots))]
     pub slots: Vec<String>,
+    /// Every session of the fleet; pauses the fleet first
+    #[arg(long, conflicts_with = "slots")]
+    pub all: bool,
+    /// With --all: why; every report shows it
+    #[arg(short, long, value_name = "TEXT", requires = "all")]
+    pub message: Option<String>,
     /// Do not ask; without a terminal nothing is asked
     #[arg(short, long)]
     pub yes: bool,

@@ -19,22 +19,28 @@ use coordinator_core::secrets::Secrets;
 use coordinator_platform_local::process;
 use coordinator_roster::{Problems, Roster, reference};
 
+pub mod attach;
 pub mod check;
 pub mod doctor;
 pub mod help;
+pub mod history;
 pub mod init;
 pub mod logs;
+pub mod pause;
 pub mod plugin_test;
 pub mod prompt;
 pub mod pulls;
 pub mod reconcile;
+pub mod retry;
 pub mod session_admit;
 pub mod session_agent;
 pub mod sessions;
+pub mod status;
 pub mod stop;
 
 mod clients;
 mod log;
+mod person;
 mod slots;
 
 /// A mistake in the command line or the configuration; nothing was touched.
@@ -115,9 +121,27 @@ fn run_for_person(cli: &Cli) -> ExitCode {
         Command::Sessions => with_roster(global, async |roster, form| {
             in_time(roster, "listing sessions", sessions::run(roster, global, form)).await
         }),
+        Command::Status(options) => with_roster(global, async |roster, form| {
+            Box::pin(status::run(options, global, roster, form)).await
+        }),
+        Command::History(options) => with_roster(global, async |roster, form| {
+            history::run(options, global, roster, form).await
+        }),
         Command::Stop(options) => with_roster(global, async |roster, form| {
             in_time(roster, "stopping sessions", stop::run(options, global, roster, form)).await
         }),
+        Command::Pause(options) => with_roster(global, async |roster, form| {
+            in_time(roster, "pausing", pause::pause(options, global, roster, form)).await
+        }),
+        Command::Resume(options) => with_roster(global, async |roster, form| {
+            in_time(roster, "resuming", pause::resume(options, global, roster, form)).await
+        }),
+        Command::Retry(options) => {
+            with_roster(global, async |roster, _| retry::run(options, global, roster).await)
+        }
+        Command::Attach(options) => {
+            with_roster(global, async |roster, _| attach::run(options, global, roster).await)
+        }
         Command::Prompt(options) => {
             with_roster(global, async |roster, form| prompt::run(options, roster, form.secrets))
         }

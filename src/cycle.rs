@@ -3,18 +3,20 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::time::SystemTime;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
 use crate::render::progress::Progress;
 use crate::sources::ROSTER;
-use crate::steps::StepName;
 use crate::steps::inventory::Plans;
 use crate::steps::spawn::SpawnRun;
+use crate::steps::{StepName, panic_message};
 use crate::steps::{health, inventory, merge, report, spawn};
-use coordinator_core::fleet::{Group, Inventory, Slot};
+use coordinator_core::fleet::{FleetPause, Group, Inventory, Slot};
 use coordinator_core::platform::{CycleId, Platform};
 use coordinator_core::report::{
     Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect,
@@ -52,13 +54,18 @@ pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -
     let probes = Cell::new(0);
     let (verdict, production) = merge::ProductionWatch::new();
     let production = cycle.roster.merge.hold_when_down.then_some(production);
-    let ((inventory, spawn), merge, health) = tokio::join!(
+    let (found, pause) = merge::PauseWatch::new();
+    let ((inventory, spawn, paused), merge, health) = tokio::join!(
         async {
-            let (inventory, sessions, plans) = take_inventory(cycle, &times, stop).await;
-            let spawn = spawn_deficit(cycle, &sessions, plans, &times, stop).await;
-            (inventory, spawn)
+            let (inventory, sessions) = list_sessions(cycle, &times, stop).await;
+            let pause = pause_of(cycle, &sessions, &times, stop).await;
+            found.send_replace(Some(pause.clone()));
+            let (inventory, plans) = read_sources(cycle, inventory, &sessions, &times, stop).await;
+            let paused = pause.known().cloned();
+            let spawn = spawn_deficit(cycle, &sessions, plans, pause, &times, stop).await;
+            (inventory, spawn, paused)
         },
-        merge_pulls(cycle, &times, stop, production),
+        merge_pulls(cycle, &times, stop, production, pause),
         async {
             let health = check_health(cycle, &times, stop, &probes).await;
             verdict.send_replace(Some(merge::Production::of(&health)));
@@ -70,6 +77,7 @@ pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -
         started_at: times.started_at,
         duration: times.started.elapsed(),
         dry_run: cycle.dry_run,
+        paused,
         status: Status::Healthy,
         reasons: Vec::new(),
         inventory,
@@ -99,37 +107,78 @@ fn contacts<P: Platform, S>(cycle: &Cycle<'_, P, S>) -> Contacts {
     Contacts { github: github.or(platform.github), ..platform }
 }
 
-/// Lists the sessions, then reads the sources, also where the list failed or is left out.
-async fn take_inventory<P: Platform, S: Source>(
+/// The list of all sessions, counted.
+async fn list_sessions<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
     times: &Deadlines,
     stop: &Stop,
-) -> (Step<InventoryReport>, Inventory, Plans<S::Change>) {
-    let (mut step, mut sessions) = (Step::default(), Inventory::Unknown);
-    if cycle.steps.contains(&StepName::Inventory) {
-        let Roster { fleet, roles, .. } = cycle.roster;
-        let is_claimed = |slot: &Slot| cycle.sources.iter().any(|source| source.claims(slot));
-        let list = async |body: &mut InventoryReport| {
-            *body = inventory::unknown(roles);
-            let listing = usable(&cycle.platform)?.list().await?;
-            *body = inventory::count(&listing, fleet, roles, is_claimed, times.started_at);
-            sessions = Inventory::Known(listing);
-            Ok(())
-        };
-        step = isolated(cycle, StepName::Inventory, times.inventory_until(), stop, list).await;
-    } else if !cycle.steps.contains(&StepName::Spawn) {
-        return (step, sessions, Vec::new());
+) -> (Step<InventoryReport>, Inventory) {
+    if !cycle.steps.contains(&StepName::Inventory) {
+        return (Step::default(), Inventory::Unknown);
+    }
+    let mut sessions = Inventory::Unknown;
+    let Roster { fleet, roles, .. } = cycle.roster;
+    let is_claimed = |slot: &Slot| cycle.sources.iter().any(|source| source.claims(slot));
+    let list = async |body: &mut InventoryReport| {
+        *body = inventory::unknown(roles);
+        let listing = usable(&cycle.platform)?.list().await?;
+        *body = inventory::count(&listing, fleet, roles, is_claimed, times.started_at);
+        sessions = Inventory::Known(listing);
+        Ok(())
+    };
+    let step = isolated(cycle, StepName::Inventory, times.inventory_until(), stop, list).await;
+    (step, sessions)
+}
+
+/// Whether the fleet is paused: the list shows it, and without one the platform is read once more.
+async fn pause_of<P: Platform, S>(
+    cycle: &Cycle<'_, P, S>,
+    sessions: &Inventory,
+    times: &Deadlines,
+    stop: &Stop,
+) -> FleetPause {
+    if let Inventory::Known(listing) = sessions {
+        return listing.paused.clone().into();
+    }
+    let changes = [StepName::Spawn, StepName::Merge];
+    if !changes.iter().any(|step| cycle.steps.contains(step)) {
+        return FleetPause::Off;
+    }
+    let read = async { usable(&cycle.platform)?.paused().await };
+    let read = AssertUnwindSafe(timeout_at(times.sources_until(), read)).catch_unwind();
+    tokio::select! {
+        () = stop.grace_over() => FleetPause::Unknown("the run was interrupted".to_owned()),
+        read = read => match read {
+            Ok(Ok(Ok(pause))) => pause.into(),
+            Ok(Ok(Err(error))) => FleetPause::Unknown(format!("{error:#}")),
+            Ok(Err(_)) => FleetPause::Unknown("the platform did not answer in time".to_owned()),
+            Err(panic) => FleetPause::Unknown(format!("panicked: {}", panic_message(&*panic))),
+        },
+    }
+}
+
+/// Reads the sources, also where the list failed or is left out.
+async fn read_sources<P: Platform, S: Source>(
+    cycle: &Cycle<'_, P, S>,
+    mut step: Step<InventoryReport>,
+    sessions: &Inventory,
+    times: &Deadlines,
+    stop: &Stop,
+) -> (Step<InventoryReport>, Plans<S::Change>) {
+    let needs_sources = [StepName::Inventory, StepName::Spawn];
+    if !needs_sources.iter().any(|step| cycle.steps.contains(step)) {
+        return (step, Vec::new());
     }
     let (started, until) = (Instant::now(), times.sources_until());
     let plans = tokio::select! {
         () = stop.grace_over() => Vec::new(),
-        read = inventory::read_sources(&cycle.sources, &sessions, (cycle.clock)(), until) => {
+        read = inventory::read_sources(&cycle.sources, sessions, (cycle.clock)(), until) => {
             step.body.sources = read.0;
             read.1
         }
     };
     step.duration += started.elapsed();
-    (step, sessions, plans)
+    (step, plans)
 }
 
 /// Plans, writes the effects that need no start, starts, then writes the others.
@@ -137,6 +186,7 @@ async fn spawn_deficit<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
     sessions: &Inventory,
     plans: Plans<S::Change>,
+    pause: FleetPause,
     times: &Deadlines,
     stop: &Stop,
 ) -> Step<SpawnReport> {
@@ -145,7 +195,7 @@ async fn spawn_deficit<P: Platform, S: Source>(
     }
     let spawn = async |run: &mut SpawnRun| {
         let platform = usable(&cycle.platform)?;
-        let policy = policy(cycle, &plans);
+        let policy = policy(cycle, &plans, pause);
         let (present, groups) = items_read_whole(&cycle.sources, &plans);
         let (mut wants, mut at_once) = (Vec::new(), Vec::new());
         let mut after_start: Vec<Vec<_>> = Vec::new();
@@ -204,6 +254,7 @@ fn items_read_whole<S: Source>(
 fn policy<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
     plans: &Plans<S::Change>,
+    pause: FleetPause,
 ) -> spawn::Policy {
     let settings = &cycle.roster.platform;
     let caps = cycle.sources.iter().zip(plans).filter_map(|(source, plan)| {
@@ -215,6 +266,7 @@ fn policy<P: Platform, S: Source>(
         max_spawns: settings.max_spawns,
         max_concurrent: caps.collect::<BTreeMap<_, _>>(),
         on_inventory_failure: settings.on_inventory_failure,
+        pause,
         platform: contacts(cycle).platform,
     }
 }
@@ -243,6 +295,7 @@ async fn merge_pulls<P, S>(
     times: &Deadlines,
     stop: &Stop,
     production: Option<merge::ProductionWatch>,
+    pause: merge::PauseWatch,
 ) -> Step<MergeReport> {
     if !cycle.steps.contains(&StepName::Merge) {
         return Step::default();
@@ -256,6 +309,7 @@ async fn merge_pulls<P, S>(
         merge_until: times.merge_until(),
         stop: stop.token.clone(),
         production,
+        pause: Some(pause),
     };
     isolated(cycle, StepName::Merge, times.end, stop, async |body| {
         merge::run(body, usable(&cycle.github)?, policy, &context).await

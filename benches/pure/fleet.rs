@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use coordinator::steps::spawn::Policy;
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot, SlotRecord, State,
-    Target, Want,
+    FleetPause, Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot,
+    SlotRecord, State, Target, Want,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::report::Access;
@@ -31,6 +31,7 @@ pub(crate) fn policy() -> Policy {
         max_spawns: u32::MAX,
         max_concurrent: BTreeMap::new(),
         on_inventory_failure: OnInventoryFailure::Spawn,
+        pause: FleetPause::Off,
         platform: Access::Granted,
     }
 }

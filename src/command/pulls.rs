@@ -73,6 +73,7 @@ pub async fn judged(
         merge_until,
         stop: CancellationToken::new(),
         production: None,
+        pause: None,
     };
     merge::run(&mut body, github, policy, &context).await?;
     Ok(body)

@@ -40,8 +40,10 @@ pub async fn run(
     refuse_unknown_source(roster, options)?;
     refuse_lost_metrics(options.metrics_file.as_deref())?;
     let client = Client::new();
-    let platform = if needs_platform(&steps) {
-        let purpose = if options.dry_run { Purpose::Look } else { Purpose::Start };
+    let reads_pause = steps.contains(&StepName::Merge);
+    let platform = if needs_platform(&steps) || reads_pause {
+        let starts = needs_platform(&steps) && !options.dry_run;
+        let purpose = if starts { Purpose::Start } else { Purpose::Look };
         clients::platform(roster, purpose, global.context.as_deref(), &client).await?
     } else {
         Err(anyhow!("no step needs the platform"))
@@ -195,7 +197,7 @@ fn refuse_lost_metrics(path: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// Unique among overlapping runs on one machine and, by the time, among machines.
-fn new_cycle_id(now: SystemTime) -> CycleId {
+pub(super) fn new_cycle_id(now: SystemTime) -> CycleId {
     let nanos = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     CycleId(format!("{nanos:x}-{:x}", std::process::id()))
 }

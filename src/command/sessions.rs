@@ -13,7 +13,8 @@ use crate::render::words::{Clock, count, rfc3339, sentence, span};
 use crate::render::{Form, Output};
 use coordinator_core::backoff::{self, BackoffSettings};
 use coordinator_core::fleet::{
-    FleetName, ItemRun, LiveSession, Outcome, Role, Run, SlotSessions, State,
+    FleetName, ItemRun, LiveSession, Outcome, ResultStatus, Role, Run, SessionResult, SlotSessions,
+    State, Usage,
 };
 use coordinator_core::secrets::Secrets;
 use coordinator_roster::Roster;
@@ -136,7 +137,7 @@ fn last(
     secrets: &Secrets,
 ) -> String {
     let outcome = outcome(run, backoff_settings);
-    let word = outcome.word().replace('_', " ");
+    let word = word(outcome);
     let how = match (outcome, run.exit_code, &run.detail) {
         (Outcome::Succeeded | Outcome::TimedOut | Outcome::Idle, ..) | (_, None, None) => {
             String::new()
@@ -152,7 +153,17 @@ fn last(
     let streak = backoff_settings
         .map_or(0, |backoff_settings| backoff::in_a_row(history, &backoff_settings));
     let streak = if streak > 1 { format!(" ({streak} in a row)") } else { String::new() };
-    format!("{word}{how} after {}{streak}", span(run.runtime()))
+    format!("{word}{how} {}{streak}", after(run))
+}
+
+/// An outcome for people.
+pub(super) fn word(outcome: Outcome) -> String {
+    outcome.word().replace('_', " ")
+}
+
+/// `after 41 min`.
+pub(super) fn after(run: &Run) -> String {
+    format!("after {}", span(run.runtime()))
 }
 
 /// The outcome under the role's settings; a removed role has none.
@@ -213,8 +224,28 @@ fn finished_json(
             "started_at": rfc3339(run.started_at),
             "finished_at": rfc3339(run.finished_at),
             "log": found.logs.get(&run.generation),
+            "result": run.result.as_ref().map(result_json),
+            "usage": run.result.as_ref().and_then(usage_json),
         }),
     )
+}
+
+/// What the agent left, in its own words.
+fn result_json(result: &SessionResult) -> Value {
+    let reason = Some(sentence(&result.reason)).filter(|reason| !reason.is_empty());
+    json!({ "status": result.status.map(ResultStatus::word), "reason": reason })
+}
+
+/// What a session used; `None` where nothing is known.
+pub(super) fn usage_json(result: &SessionResult) -> Option<Value> {
+    let Usage { cost_usd, input_tokens, output_tokens, turns } = result.usage;
+    let usage = json!({
+        "cost_usd": cost_usd,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "turns": turns,
+    });
+    (!result.usage.is_unknown()).then_some(usage)
 }
 
 fn live_json(fleet: &FleetName, found: &SlotSessions, live: &LiveSession) -> Value {
@@ -236,6 +267,8 @@ fn live_json(fleet: &FleetName, found: &SlotSessions, live: &LiveSession) -> Val
             "started_at": live.started_at.map(rfc3339),
             "finished_at": null,
             "log": live.generation.and_then(|generation| found.logs.get(&generation)),
+            "result": null,
+            "usage": null,
         }),
     )
 }

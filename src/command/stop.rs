@@ -1,85 +1,138 @@
 //! `coordinator stop`: ends live sessions at a person's command. No cycle ends one.
 
-use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, SystemTime};
 
-use super::{Finished, clients, slots};
+use anyhow::bail;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::person::{confirmed, person};
+use super::{Finished, Refused, clients, slots};
 use crate::cli::{Global, Stop};
-use crate::render::Form;
+use crate::platforms::AnyPlatform;
 use crate::render::table::View;
-use coordinator_core::platform;
+use crate::render::{Form, progress};
+use coordinator_core::fleet::{Listing, Pause, Slot};
+use coordinator_core::platform::{Platform, StopAnswer};
 use coordinator_roster::Roster;
 
-/// Ends the named sessions, with the platform's grace. Prompts once where stdin is a terminal.
+/// The grace of every platform is 30 s unless its own settings say more.
+const MAX_WAIT: Duration = Duration::from_secs(45);
+
+/// Between two looks whether the sessions have ended.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// Ends the named sessions, or all, with the platform's grace, and waits for their ends. `--all`
+/// pauses the fleet first, so that no cycle starts others meanwhile.
 pub async fn run(
     options: &Stop,
     global: &Global,
     roster: &Roster,
     form: Form<'_>,
 ) -> anyhow::Result<Finished> {
-    let mut meant = Vec::new();
+    let mut named = Vec::new();
     for text in &options.slots {
-        meant.extend(slots::meant(roster, text)?.into_iter().take(1));
+        named.extend(slots::meant(roster, text)?.into_iter().take(1));
     }
-    let names: Vec<String> = meant.iter().map(coordinator_core::fleet::Slot::name).collect();
-    if !options.yes && !confirmed(&names.join(", "))? {
+    if options.all != named.is_empty() {
+        let why = "name slots, or write --all for every session of the fleet";
+        bail!(Refused::Usage(why.to_owned()));
+    }
+    let what = if options.all {
+        format!("every session of {}, and pause it", roster.fleet)
+    } else {
+        named.iter().map(Slot::name).collect::<Vec<_>>().join(", ")
+    };
+    if !options.yes && !confirmed(&format!("stop {what}?"))? {
         return Ok(Finished { stdout: "nothing was stopped\n".to_owned(), code: 1 });
     }
     let platform = clients::platform_to_look(roster, global).await?;
-    let by = person();
-    let (mut lines, mut code) = (Vec::new(), 0);
-    for (slot, name) in meant.iter().zip(&names) {
-        lines.push(match platform.stop(slot, &by).await {
-            Ok(platform::StopAnswer::Asked { .. }) => format!("{name}: stopping"),
-            Ok(platform::StopAnswer::NotLive) => format!("{name}: not running"),
+    let mut run = StopRun { by: person(), lines: Vec::new(), stopping: Vec::new(), code: 0 };
+    if options.all {
+        named = run.pause_first(&platform, options.message.as_deref()).await?;
+    }
+    for slot in named {
+        run.stop(&platform, slot).await;
+    }
+    progress::waiting(|| "waiting for the sessions to end".to_owned(), run.wait(&platform)).await;
+    let view = View { lines: run.lines, ..View::default() };
+    Ok(Finished { stdout: view.text(form.screen, form.secrets), code: run.code })
+}
+
+struct StopRun {
+    by: String,
+    lines: Vec<String>,
+    /// The sessions that have been signalled, by slot and generation.
+    stopping: Vec<(Slot, Option<u64>)>,
+    code: u8,
+}
+
+impl StopRun {
+    /// Pauses, unless the fleet is paused already, and returns the slots with a live session.
+    async fn pause_first(
+        &mut self,
+        platform: &AnyPlatform,
+        reason: Option<&str>,
+    ) -> anyhow::Result<Vec<Slot>> {
+        let listing = platform.list().await?;
+        if listing.paused.is_none() {
+            let (by, since) = (Some(self.by.clone()), Some(SystemTime::now()));
+            platform.pause(&Pause { by, since, reason: reason.map(str::to_owned) }).await?;
+            self.lines.push("the fleet is paused; `coordinator resume` ends that".to_owned());
+        }
+        // A cycle that had listed before the pause may have started some since.
+        let listing = platform.list().await?;
+        let live = listing.slots.into_iter().filter(|(_, record)| record.live.is_some());
+        let live: Vec<Slot> = live.map(|(slot, _)| slot).collect();
+        if live.is_empty() {
+            self.lines.push("no session is live".to_owned());
+        }
+        Ok(live)
+    }
+
+    async fn stop(&mut self, platform: &AnyPlatform, slot: Slot) {
+        let name = slot.name();
+        match platform.stop(&slot, &self.by).await {
+            Ok(StopAnswer::Asked { generation }) => self.stopping.push((slot, generation)),
+            Ok(StopAnswer::NotLive) => self.lines.push(format!("{name}: not running")),
             Err(error) => {
-                code = 1;
-                format!("{name}: {error:#}")
+                self.code = 1;
+                self.lines.push(format!("{name}: {error:#}"));
             }
-        });
+        }
     }
-    let view = View { lines, ..View::default() };
-    Ok(Finished { stdout: view.text(form.screen, form.secrets), code })
-}
 
-/// Prompts on a terminal only: elsewhere the command line is the confirmation.
-fn confirmed(names: &str) -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Ok(true);
+    /// Until all of them have ended, or the time is up.
+    async fn wait(&mut self, platform: &AnyPlatform) {
+        let until = Instant::now() + MAX_WAIT;
+        while !self.stopping.is_empty() && Instant::now() < until {
+            match timeout_at(until, platform.list()).await {
+                Ok(Ok(listing)) => self.note_ends(&listing),
+                Ok(Err(error)) => tracing::debug!("cannot list the sessions: {error:#}"),
+                Err(_) => break,
+            }
+            if !self.stopping.is_empty() {
+                sleep(BETWEEN_LOOKS).await;
+            }
+        }
+        for (slot, _) in self.stopping.drain(..) {
+            self.code = 1;
+            let wait = humantime::format_duration(MAX_WAIT);
+            self.lines.push(format!("{}: still running after {wait}", slot.name()));
+        }
     }
-    write!(io::stderr(), "stop {names}? [y/N] ")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
 
-/// The name under which the end is recorded: `USER`, else the account's name. cron and containers
-/// set no `USER`.
-fn person() -> String {
-    let user = std::env::var("USER").ok().filter(|name| !name.is_empty());
-    user.unwrap_or_else(|| {
-        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        account(&accounts, rustix::process::geteuid().as_raw())
-    })
-}
-
-/// The name of the account with this user id, by the lines of `/etc/passwd`.
-fn account(accounts: &str, user_id: u32) -> String {
-    let name = accounts.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(user_id)).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| format!("user {user_id}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_account_without_a_name_is_its_number() {
-        let accounts = "root:x:0:0:root:/root:/bin/sh\nodd\nalice:x:1000:1000::/home/someone/:\n";
-        assert_eq!(account(accounts, 1000), "alice");
-        assert_eq!(account(accounts, 7), "user 7");
+    fn note_ends(&mut self, listing: &Listing) {
+        let is_live = |(slot, generation): &(Slot, Option<u64>)| {
+            let live = listing.slots.get(slot).and_then(|record| record.live.as_ref());
+            live.is_some_and(|live| generation.is_none() || live.generation == *generation)
+        };
+        let (live, ended) = self.stopping.drain(..).partition(is_live);
+        self.stopping = live;
+        let ended: Vec<(Slot, Option<u64>)> = ended;
+        let line = |(slot, _): &(Slot, Option<u64>)| {
+            let name = slot.name();
+            format!("{name}: stopped; it waits until `coordinator retry {name}` or `resume`")
+        };
+        self.lines.extend(ended.iter().map(line));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::words::{millis, rfc3339, sentence};
 use super::{MAX_SENTENCE, exact, shown};
-use coordinator_core::fleet::{FleetName, Slot, Target};
+use coordinator_core::fleet::{FleetName, Pause, Slot, Target};
 use coordinator_core::report::{
     HealthReport, Interrupt, InventoryReport, MergeReport, NotMerged, RateLimit, Report,
     SourceEffect, SourceReport, SpawnReport, Step,
@@ -147,6 +147,7 @@ pub fn report(report: &Report, secrets: &Secrets) -> serde_json::Result<String> 
         ("started_at", rfc3339(report.started_at).into()),
         ("duration_ms", millis(report.duration).into()),
         ("dry_run", report.dry_run.into()),
+        ("paused", report.paused.as_ref().map(pause).into()),
         ("status", report.status.word().into()),
         ("reasons", report.reasons.iter().map(|reason| sentence(&reason.text)).collect()),
         ("steps", steps),
@@ -155,6 +156,15 @@ pub fn report(report: &Report, secrets: &Secrets) -> serde_json::Result<String> 
         ("interrupted", report.interrupted.map(Interrupt::word).into()),
     ]);
     document.line(secrets)
+}
+
+/// A pause, as every document has it.
+pub(crate) fn pause(pause: &Pause) -> Json {
+    object([
+        ("by", pause.by.as_deref().map(sentence).into()),
+        ("since", pause.since.map(rfc3339).into()),
+        ("reason", pause.reason.as_deref().map(sentence).into()),
+    ])
 }
 
 /// What every step has, and then its own fields.
@@ -312,7 +322,8 @@ fn rate_limit(limit: &RateLimit) -> Json {
     object([("resets_at", limit.resets_at.map(rfc3339).into())])
 }
 
-fn health(health: &HealthReport) -> Fields {
+/// The answers of production, as every document has them.
+pub(crate) fn endpoints(health: &HealthReport) -> Json {
     let endpoints = health.endpoints.iter().map(|endpoint| {
         object([
             ("name", endpoint.name.as_str().into()),
@@ -323,6 +334,10 @@ fn health(health: &HealthReport) -> Fields {
             ("error", endpoint.error.as_deref().map(sentence).into()),
         ])
     });
+    endpoints.collect()
+}
+
+fn health(health: &HealthReport) -> Fields {
     let recent = health.recent_merges.iter().map(|recent| {
         object([
             ("number", recent.number.into()),
@@ -330,7 +345,7 @@ fn health(health: &HealthReport) -> Fields {
             ("merged_at", rfc3339(recent.merged_at).into()),
         ])
     });
-    vec![("endpoints", endpoints.collect()), ("recent_merges", recent.collect())]
+    vec![("endpoints", endpoints(health)), ("recent_merges", recent.collect())]
 }
 
 #[cfg(test)]

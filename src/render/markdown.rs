@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::outline::{StepOutline, steps};
 use super::table::{Cell, Table};
 use super::text::without_error;
-use super::words::{Clock, count, sentence, span};
+use super::words::{Clock, count, paused, sentence, span};
 use super::{MAX_LINE, MAX_SENTENCE, shown};
 use coordinator_core::report::{Report, Step, StepOutcome};
 use coordinator_core::secrets::Secrets;
@@ -20,6 +20,9 @@ pub fn report(report: &Report, zone: &TimeZone, secrets: &Secrets) -> String {
     let note = if report.dry_run { " (dry run: nothing was changed)" } else { "" };
     let (fleet, status) = (&report.fleet, report.status.word());
     let mut lines = vec![format!("### coordinator, {fleet}: {status}{note}"), String::new()];
+    if let Some(pause) = &report.paused {
+        lines.extend([format!("- {}", safe(&paused(pause, clock))), String::new()]);
+    }
     if !report.reasons.is_empty() {
         let reasons = report.reasons.iter().map(|reason| without_error(&reason.text, report));
         lines.extend(reasons.map(|reason| format!("- {}", safe(reason))));

@@ -107,6 +107,7 @@ pub(crate) fn converged() -> Report {
         started_at: at(5),
         duration: Duration::from_millis(812),
         dry_run: false,
+        paused: None,
         status: Status::Healthy,
         reasons: Vec::new(),
         inventory: step(

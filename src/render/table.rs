@@ -244,7 +244,7 @@ fn painted(parts: &[(Tone, String)], screen: Screen) -> String {
     spans.collect()
 }
 
-pub(super) fn paint(tone: Tone, text: &str, screen: Screen) -> String {
+pub(crate) fn paint(tone: Tone, text: &str, screen: Screen) -> String {
     let style = match tone {
         Tone::Plain => Style::new(),
         Tone::Done => AnsiColor::Green.on_default(),

@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::outline::{StepOutline, steps};
 use super::table::{Cell, Table, Tone, paint};
-use super::words::{Clock, count, sentence, span};
+use super::words::{Clock, count, paused, sentence, span};
 use super::{Form, MAX_LINE, MAX_SENTENCE, Screen, shown, wrap};
 use coordinator_core::report::{Report, Status, StepOutcome};
 use coordinator_core::secrets::Secrets;
@@ -20,6 +20,10 @@ pub fn report(report: &Report, form: Form<'_>) -> String {
     let clock = Clock { now: report.started_at, zone };
     let steps = steps(report, clock, verbose);
     let mut lines = vec![heading(report, clock, screen), String::new()];
+    if let Some(pause) = &report.paused {
+        let text = shown(&paused(pause, clock), MAX_SENTENCE, secrets);
+        lines.extend([paint(Tone::Held, &text, screen), String::new()]);
+    }
     let mut summaries = summaries(&steps).text(STEPS, screen, secrets).into_iter();
     for step in &steps {
         lines.extend(summaries.by_ref().take(step.lines.len()).flatten());

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use coordinator_core::fleet::Pause;
 use coordinator_core::sanitize::one_line;
 
 /// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
@@ -81,6 +82,14 @@ pub(crate) fn span(duration: Duration) -> String {
 /// `1 request`, `2 requests`.
 pub(crate) fn count(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+/// `paused by alice since 17:12 CET: the demo is on`, for a person.
+pub(crate) fn paused(pause: &Pause, clock: Clock<'_>) -> String {
+    let by = pause.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let since = pause.since.map(|since| format!(" since {}", clock.time(since)));
+    let reason = pause.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("paused{by}{}{reason}", since.unwrap_or_default())
 }
 
 #[cfg(test)]

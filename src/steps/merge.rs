@@ -22,7 +22,7 @@ use coordinator_github::{Error, Github, ListHead, MAX_PULLS, Rereads};
 
 use self::decisions::{Decision, Decisions};
 
-pub use self::hold::{Production, ProductionWatch};
+pub use self::hold::{PauseWatch, Production, ProductionWatch};
 
 mod decisions;
 mod hold;
@@ -42,6 +42,8 @@ pub struct MergeContext {
     /// What to wait for before the first merge that is not a revert; `None`: merges do not depend
     /// on production.
     pub production: Option<ProductionWatch>,
+    /// What to wait for before the first merge; `None`: no pause is looked for.
+    pub pause: Option<PauseWatch>,
 }
 
 impl MergeContext {

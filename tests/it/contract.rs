@@ -23,6 +23,7 @@ fn the_extract_was_derived_from_the_documents_that_the_program_sends() {
         ("recheck.graphql", documents::recheck(2)),
         ("doctor.graphql", documents::DOCTOR.to_owned()),
         ("identity.graphql", documents::IDENTITY.to_owned()),
+        ("merged.graphql", documents::MERGED.to_owned()),
         ("numbers.graphql", documents::NUMBERS.to_owned()),
         ("run_jobs.graphql", documents::RUN_JOBS.to_owned()),
     ];
@@ -42,8 +43,14 @@ fn the_extract_was_derived_from_the_documents_that_the_program_sends() {
 fn every_document_is_valid_against_the_published_schema() {
     let any_number = (0..4).map(documents::candidates).chain((1..4).map(documents::recheck));
     for document in any_number.chain(
-        [documents::DOCTOR, documents::IDENTITY, documents::NUMBERS, documents::RUN_JOBS]
-            .map(str::to_owned),
+        [
+            documents::DOCTOR,
+            documents::IDENTITY,
+            documents::MERGED,
+            documents::NUMBERS,
+            documents::RUN_JOBS,
+        ]
+        .map(str::to_owned),
     ) {
         graphql::parse(&document).unwrap_or_else(|problem| panic!("{problem}\nin\n{document}"));
     }

@@ -10,7 +10,7 @@ use crate::section::FromText;
 
 pub use hold::{Hold, HoldReason};
 pub use leftover::Leftover;
-pub use pause::Pause;
+pub use pause::{FleetPause, Pause};
 pub use result::{MAX_REASON, ResultStatus, SessionResult, Usage};
 pub use sessions::SlotSessions;
 pub use slot::{Counts, Group, ItemKey, ItemRun, Seat, Slot, WorkItem};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use crate::fleet::{FleetName, Group, Hold, HoldReason, Inventory, Target, Want};
+use crate::fleet::{FleetName, FleetPause, Group, Hold, HoldReason, Inventory, Target, Want};
 use crate::report::Access;
 
 /// The limits of a cycle.
@@ -17,6 +17,8 @@ pub struct Policy {
     pub max_concurrent: BTreeMap<Group, u32>,
     /// What to do without an inventory.
     pub on_inventory_failure: OnInventoryFailure,
+    /// While the fleet is paused nothing starts, nor while that is unknown.
+    pub pause: FleetPause,
     /// A server that refuses us, or does not answer, is not sent a request per slot.
     pub platform: Access,
 }
@@ -191,6 +193,7 @@ fn by_group(wants: Vec<Want>) -> Vec<Vec<Want>> {
 
 /// What the fleet-wide limits still allow.
 struct Caps {
+    pause: FleetPause,
     max_running: Option<u32>,
     running_left: usize,
     max_spawns: u32,
@@ -201,6 +204,7 @@ impl Caps {
     fn new(policy: &Policy, live: usize) -> Self {
         let cap = policy.max_running.map_or(usize::MAX, |cap| cap as usize);
         Self {
+            pause: policy.pause.clone(),
             max_running: policy.max_running,
             running_left: cap.saturating_sub(live),
             max_spawns: policy.max_spawns,
@@ -210,7 +214,9 @@ impl Caps {
 
     fn order(&mut self, want: Want) -> Order {
         let held = |reason, detail| Hold { reason, until: None, detail };
-        let hold = if self.running_left == 0 {
+        let hold = if let Some(hold) = self.paused() {
+            hold
+        } else if self.running_left == 0 {
             let cap = self.max_running.unwrap_or(u32::MAX);
             held(HoldReason::Cap, format!("max_running = {cap} is reached"))
         } else if self.max_spawns == 0 {
@@ -227,5 +233,16 @@ impl Caps {
             return Order::Start(want);
         };
         Order::Hold { target: want.target(), hold }
+    }
+
+    fn paused(&self) -> Option<Hold> {
+        let (reason, detail) = match &self.pause {
+            FleetPause::Off => return None,
+            FleetPause::On(pause) => (HoldReason::Paused, pause.sentence()),
+            FleetPause::Unknown(why) => {
+                (HoldReason::Unknown, format!("whether the fleet is paused is unknown: {why}"))
+            }
+        };
+        Some(Hold { reason, until: None, detail })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::fleet::{FleetName, Hold, Leftover, RoleKey, Slot, Stuck, Target, Unmanaged};
+use crate::fleet::{FleetName, Hold, Leftover, Pause, RoleKey, Slot, Stuck, Target, Unmanaged};
 use crate::merge::reason::{Reason as PullReason, Skip};
 use crate::pull::GapCause;
 use crate::source::EffectReport;
@@ -23,6 +23,8 @@ pub struct Report {
     pub duration: Duration,
     /// Nothing was changed: `spawned` and `merged` list what would be done.
     pub dry_run: bool,
+    /// Set while the fleet is paused.
+    pub paused: Option<Pause>,
     /// The verdict on this cycle.
     pub status: Status,
     /// Why it is not healthy, the worst first.
@@ -469,6 +471,7 @@ mod tests {
                 started_at: SystemTime::UNIX_EPOCH,
                 duration: Duration::ZERO,
                 dry_run: false,
+                paused: None,
                 status: Status::Healthy,
                 reasons: Vec::new(),
                 inventory: Step::default(),

@@ -15,6 +15,9 @@ pub const DOCTOR: &str = include_str!("doctor.graphql");
 /// The account of a token, which `doctor` compares; variables `owner` and `name`.
 pub const IDENTITY: &str = include_str!("identity.graphql");
 
+/// Merged pull requests, for `history`; variables `owner`, `name`, `after`.
+pub const MERGED: &str = include_str!("merged.graphql");
+
 /// Numbers and titles of open pull requests; variables `owner`, `name`, `first`, `after`.
 pub const NUMBERS: &str = include_str!("numbers.graphql");
 

@@ -110,6 +110,7 @@ impl Harness {
             dry_run: false,
             items: false,
             stop: false,
+            attach: false,
             forget: false,
             max_spec_bytes: None,
         };
@@ -251,6 +252,8 @@ impl Harness {
                 prompt: "Nothing is to be done.",
                 env: env.into_iter().collect(),
                 time_limit_s: order.time_limit.as_secs(),
+                stall_timeout_ms: 0,
+                agent: "none",
                 repository: None,
             },
             dry_run: order.dry_run,

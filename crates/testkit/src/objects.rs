@@ -91,7 +91,14 @@ pub(super) fn pull_request(pull: &Pull) -> Value {
         "createdAt": timestamp(created_at(pull)),
         "author": pull.author.as_ref().map(author),
         "baseRefName": pull.base,
-        "headRefName": format!("agent/change-{}", pull.number),
+        "headRefName": pull.branch.clone()
+            .unwrap_or_else(|| format!("agent/change-{}", pull.number)),
+        "mergedAt": pull.merged.as_ref().map(|commit| timestamp(commit.committed_at)),
+        "updatedAt": timestamp(
+            pull.merged.as_ref().map_or_else(|| created_at(pull), |commit| commit.committed_at)
+        ),
+        "mergeCommit": pull.merged.as_ref()
+            .map(|commit| json!({"__typename": "Commit", "id": commit.oid, "oid": commit.oid})),
         "headRefOid": commit_id(&pull.head),
         "headRef": head_branch(pull),
         "isCrossRepository": pull.fork,

@@ -4,6 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
+
+use super::state::Commit;
 use sha2::{Digest, Sha256};
 
 use super::clock;
@@ -72,6 +74,11 @@ pub struct Pull {
     pub files: Vec<String>,
     /// These conflict as soon as this one is merged.
     pub conflicts_with: Vec<u64>,
+    /// Its branch; `agent/change-<number>` when `None`.
+    pub branch: Option<String>,
+    /// Its commit on the base, once it is merged.
+    #[serde(skip)]
+    pub merged: Option<Commit>,
     /// Fields of it that come as null with an error of this type.
     pub broken_fields: Vec<(String, String)>,
 }
@@ -102,6 +109,8 @@ impl Default for Pull {
             rollup_error: false,
             files: vec!["src/lib.rs".to_owned()],
             conflicts_with: Vec::new(),
+            branch: None,
+            merged: None,
             broken_fields: Vec::new(),
         }
     }

@@ -200,6 +200,11 @@ impl Repository {
                 "BEHIND".clone_into(&mut other.merge_state_status);
             }
         }
-        self.commit(&base, message, 0)
+        let oid = self.commit(&base, message, 0);
+        let commit = self.branches.get(&base).and_then(|commits| commits.last()).cloned();
+        if let Some(pull) = self.pulls.get_mut(&number) {
+            pull.merged = commit;
+        }
+        oid
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use coordinator_core::backoff::{self, BackoffSettings};
 use coordinator_core::fleet::{
-    FleetName, Follows, Inventory, Listing, LiveSession, Outcome, RoleKey, Run, SessionSpec, Slot,
-    SlotRecord, State, Want,
+    FleetName, FleetPause, Follows, Inventory, Listing, LiveSession, Outcome, RoleKey, Run,
+    SessionSpec, Slot, SlotRecord, State, Want,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
@@ -137,6 +137,7 @@ fn starts(view: View, setting: Setting) -> Starts {
         max_spawns: setting.max_spawns,
         max_concurrent: BTreeMap::new(),
         on_inventory_failure: setting.on_inventory_failure,
+        pause: FleetPause::Off,
         platform: Access::Granted,
     };
     let mut starts = [false; MAX_SLOTS];

@@ -188,9 +188,11 @@ fn is_a_limit(reason: HoldReason) -> bool {
         | HoldReason::MaxSpawns
         | HoldReason::Quota
         | HoldReason::Concurrency
+        | HoldReason::Paused
         | HoldReason::Unsupported => true,
         HoldReason::Backoff
         | HoldReason::Idle
+        | HoldReason::Stopped
         | HoldReason::Superseded
         | HoldReason::RoleFailed
         | HoldReason::Unknown
@@ -215,6 +217,9 @@ fn explain(holds: &[&Hold], clock: Clock<'_>) -> String {
         until if holds.len() > 1 => format!("{verbs}{}", clock.until(until)),
         until => format!("{verb}{}", clock.until(until)),
     };
+    if first.detail.starts_with(&what) {
+        return first.detail.clone();
+    }
     explained(&what, &first.detail)
 }
 

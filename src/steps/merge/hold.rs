@@ -4,6 +4,7 @@
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use coordinator_core::fleet::FleetPause;
 use coordinator_core::merge::reason::{Reason, Skip};
 use coordinator_core::pull::Pull;
 use coordinator_core::report::{HealthReport, HealthVerdict, Step, StepOutcome};
@@ -70,12 +71,43 @@ impl ProductionWatch {
     }
 }
 
+/// Where the answer will come from whether the fleet is paused: the list of sessions shows it, which is
+/// made at the same time.
+#[derive(Debug, Clone)]
+pub struct PauseWatch(watch::Receiver<Option<FleetPause>>);
+
+impl PauseWatch {
+    /// A watch, and the sender of its answer.
+    pub fn new() -> (watch::Sender<Option<FleetPause>>, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// Why nothing is merged, once that is known. A platform that cannot be read holds no merge.
+    async fn hold(&self) -> Option<Skip> {
+        let mut receiver = self.0.clone();
+        let known = receiver.wait_for(Option::is_some).await.ok().and_then(|known| known.clone());
+        let pause = known.as_ref().and_then(FleetPause::known)?;
+        let detail = format!("the fleet is {}", pause.sentence());
+        Some(Skip::new(Reason::Paused, detail))
+    }
+}
+
 impl MergeRun<'_> {
-    /// Why this one is not merged now, whatever its verdict. Waits for the health step, and for its
-    /// turn: GitHub's documentation recommends a second between writes.
+    /// Why this one is not merged now, whatever its verdict. Waits for the list of sessions, the health step
+    /// and its turn: GitHub's documentation recommends a second between writes.
     pub(super) async fn hold(&self, pull: &Pull) -> Option<Skip> {
         if let Some(skip) = self.stop_reason() {
             return Some(skip);
+        }
+        if let Some(pause) = &self.context.pause {
+            let held = tokio::select! {
+                held = pause.hold() => held,
+                () = self.context.stopped() => None,
+            };
+            if held.is_some() {
+                return held;
+            }
         }
         if let Some(production) = self.context.production.as_ref().filter(|_| !is_revert(pull)) {
             let held = tokio::select! {

@@ -16,7 +16,13 @@ use coordinator_github::fake::{self, Journal, Reply, Sent};
 
 fn context() -> MergeContext {
     let merge_until = Instant::now() + Duration::from_secs(60);
-    MergeContext { dry_run: false, merge_until, stop: CancellationToken::new(), production: None }
+    MergeContext {
+        dry_run: false,
+        merge_until,
+        stop: CancellationToken::new(),
+        production: None,
+        pause: None,
+    }
 }
 
 fn merged(number: u64) -> Reply {

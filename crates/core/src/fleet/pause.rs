@@ -21,3 +21,31 @@ impl Pause {
         format!("paused{by}{reason}")
     }
 }
+
+/// Whether the fleet is paused, as far as a cycle knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FleetPause {
+    /// It is not.
+    #[default]
+    Off,
+    /// It is.
+    On(Pause),
+    /// The platform could not be read: why.
+    Unknown(String),
+}
+
+impl FleetPause {
+    /// The pause, where the fleet is known to be paused.
+    pub fn known(&self) -> Option<&Pause> {
+        match self {
+            Self::On(pause) => Some(pause),
+            Self::Off | Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl From<Option<Pause>> for FleetPause {
+    fn from(pause: Option<Pause>) -> Self {
+        pause.map_or(Self::Off, Self::On)
+    }
+}

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Counts, FleetName, Follows, Group, HoldReason, Inventory, Listing, LiveSession, Outcome,
-    RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Want, WorkItem,
+    Counts, FleetName, FleetPause, Follows, Group, HoldReason, Inventory, Listing, LiveSession,
+    Outcome, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Want, WorkItem,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
@@ -25,6 +25,7 @@ const OPEN: Policy = Policy {
     max_spawns: 50,
     max_concurrent: BTreeMap::new(),
     on_inventory_failure: OnInventoryFailure::Spawn,
+    pause: FleetPause::Off,
     platform: Access::Granted,
 };
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Counts, Follows, Group, Inventory, ItemRun, Listing, LiveSession, RoleKey, Run, SessionSpec,
-    Slot, SlotRecord, State, Want, WorkItem,
+    Counts, FleetPause, Follows, Group, Inventory, ItemRun, Listing, LiveSession, RoleKey, Run,
+    SessionSpec, Slot, SlotRecord, State, Want, WorkItem,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
@@ -121,6 +121,7 @@ fn policy() -> Policy {
         max_spawns: 50,
         max_concurrent: BTreeMap::new(),
         on_inventory_failure: OnInventoryFailure::Spawn,
+        pause: FleetPause::Off,
         platform: Access::Granted,
     }
 }
