@@ -24,6 +24,7 @@ mod ledger;
 mod list;
 mod named;
 mod pace;
+mod pause;
 mod record;
 mod register;
 mod session;

@@ -35,6 +35,10 @@ const PREDECESSOR: &str = "coordinator.dev/prev-uid";
 /// Kueue admits the Jobs that carry it.
 const QUEUE: &str = "kueue.x-k8s.io/queue-name";
 
+/// The file of a container whose content becomes its termination message, unless its spec says
+/// otherwise.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
 /// The working directory and home of every session.
 const WORKSPACE: &str = "/workspace";
 
@@ -236,7 +240,27 @@ fn command(settings: &Settings, want: &Want) -> Vec<String> {
         ("{slot}", session.as_str()),
         ("{fleet}", settings.fleet.as_str()),
     ];
-    want.spec.command.iter().map(|argument| fill(&literal(argument), &values)).collect()
+    let command = want.spec.command.iter().map(|argument| fill(&literal(argument), &values));
+    wrapper(settings, &want.spec).into_iter().chain(command).collect()
+}
+
+/// The words before an agent's command that run it under this program.
+fn wrapper(settings: &Settings, spec: &SessionSpec) -> Vec<String> {
+    let Some(path) = &settings.kubernetes.wrapper else { return Vec::new() };
+    let timeout = humantime::format_duration(spec.stall_timeout).to_string();
+    let words = [
+        path.as_str(),
+        "session-agent",
+        "--wrap",
+        "--agent",
+        spec.agent.word(),
+        "--stall-timeout",
+        &timeout,
+        "--end-file",
+        TERMINATION_LOG,
+        "--",
+    ];
+    words.map(str::to_owned).to_vec()
 }
 
 /// The role's variables, then those of the session, which a role cannot set.

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use coordinator_core::section::{
-    DnsLabel, DnsName, FilePath, Image, LabelKey, LabelValue, Placed, Quantity, Resource, Table,
-    Time,
+    DnsLabel, DnsName, FilePath, Image, LabelKey, LabelValue, Line, Placed, Quantity, Resource,
+    Table, Time,
 };
 
 mod credentials;
@@ -45,6 +45,10 @@ coordinator_core::section! {
         /// Runtime class of the pods: a sandbox such as gVisor or Kata. Default: the cluster's
         /// default.
         runtime_class: Option<DnsName> = None,
+        /// Absolute path of this program in the agents' image, such as
+        /// `/usr/local/bin/coordinator`: it runs the agent, ends it at its `stall_timeout`, and writes
+        /// down what it left. Default: the agent is the container's first process.
+        wrapper: Placed<Line> = Line::default().into(),
         /// Kueue's local queue that admits the Jobs; give it preemption `Never`. Default: no queue.
         queue_name: Option<DnsLabel> = None,
         /// From the creation of a Job to the start of its agent. A session that waits longer is
@@ -166,6 +170,8 @@ pub struct KubernetesSettings {
     pub priority_class: Option<String>,
     /// The pod's runtime class: gVisor, Kata, ...
     pub runtime_class: Option<String>,
+    /// The path of this program in the agents' image; `None`: the agent runs without it.
+    pub wrapper: Option<String>,
     /// The Kueue queue that admits the Jobs.
     pub queue_name: Option<String>,
     /// How long a session may take from the creation of its Job to the start of its agent.

@@ -189,6 +189,18 @@ impl Ledger {
         }
     }
 
+    /// All runs in the ledger that ended since then, with the names of their sessions.
+    pub(super) async fn ended(
+        &self,
+        api: &Api,
+        since: SystemTime,
+    ) -> Result<Vec<(String, Run)>, String> {
+        match self.look(api).await.volumes {
+            Ok(volumes) => Ok(volume::ended(&volumes, since)),
+            Err(unread) => Err(unread.why()),
+        }
+    }
+
     async fn write(
         &self,
         pass: WriteContext<'_>,

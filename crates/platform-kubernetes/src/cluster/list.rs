@@ -14,11 +14,12 @@ use tokio::time::{Instant, timeout};
 use super::Settings;
 use super::answer::refusal;
 use super::api::{Api, Ask};
+use super::pause;
 use super::record::{CONTROLLER_UID, Job, Pod, Pods};
 use super::register::{self, Registers};
 use super::stuck::{self, Events, Signs};
 use crate::generated::{FLEET, SLOT};
-use coordinator_core::fleet::{Listing, Slot, SlotRecord, Unmanaged};
+use coordinator_core::fleet::{Listing, Run, Slot, SlotRecord, Unmanaged};
 
 /// The page size of `kubectl`.
 pub(super) const PAGE: &str = "500";
@@ -47,6 +48,8 @@ pub(super) struct Snapshot {
     /// `None` where none were needed, or none could be read.
     events: Option<Events>,
     strangers: Vec<Job>,
+    /// The Job that pauses the fleet.
+    pause: Option<Job>,
 }
 
 /// A list, or a part of it.
@@ -88,8 +91,14 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<Snaps
     }
     let jobs = jobs?;
     let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
-    let mut view = Snapshot { at, jobs: BTreeMap::new(), pods, registers, events: None, strangers };
+    let (events, pause) = (None, None);
+    let mut view =
+        Snapshot { at, jobs: BTreeMap::new(), pods, registers, events, strangers, pause };
     for job in jobs {
+        if job.name() == pause::name(&settings.fleet) {
+            view.pause = Some(job);
+            continue;
+        }
         match Slot::parse(&settings.fleet, job.name())
             .filter(|slot| slot.session_name(&settings.fleet) == job.name())
         {
@@ -229,9 +238,24 @@ impl Snapshot {
             unmanaged: unmanaged.collect(),
             stuck: stuck.collect(),
             leftovers: Vec::new(),
-            paused: None,
+            paused: self.pause.as_ref().map(pause::of),
             as_of: now,
         }
+    }
+
+    /// The runs that ended Jobs and registers remember.
+    pub(super) fn runs(&self) -> Vec<(Slot, Run)> {
+        let registers = self.registers.iter().flatten();
+        let registers =
+            registers.filter_map(|(slot, register)| Some((slot, register.as_ref().ok()?)));
+        let kept =
+            registers.flat_map(|(slot, register)| register.runs().map(move |run| (slot, run)));
+        let kept: Vec<(Slot, Run)> = kept.map(|(slot, run)| (slot.clone(), run.clone())).collect();
+        let jobs = self.jobs.keys().flat_map(|slot| {
+            let history = self.slot_record(slot).history;
+            history.into_iter().map(|run| (slot.clone(), run))
+        });
+        jobs.chain(kept).collect()
     }
 
     fn slot_record(&self, slot: &Slot) -> SlotRecord {

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::generated::{AGENT, COUNTS, CYCLE, DISRUPTION, GENERATION, HISTORY, ITEM, ROLE};
 
-use super::session::STOPPED_BY;
+use super::session::{RESUMED, STOPPED_BY};
+use coordinator_core::agent::AgentEnd;
 use coordinator_core::fleet::{
-    ItemRun, LiveSession, Outcome, RoleKey, Run, SlotRecord, State, WorkItem,
+    ItemRun, LiveSession, Outcome, RoleKey, Run, SessionResult, SlotRecord, State, WorkItem,
 };
 use coordinator_core::sanitize::one_line;
 
@@ -103,6 +104,11 @@ struct Written {
     runtime_s: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     disrupted: bool,
+    /// Who stopped it, where that still holds the slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<SessionResult>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     item: Option<ItemRun>,
 }
@@ -139,6 +145,8 @@ impl Written {
             finished: rfc3339(run.finished_at),
             runtime_s: run.runtime().as_secs(),
             disrupted: run.disrupted,
+            stopped_by: run.stopped_by.clone(),
+            result: run.result.as_ref().map(|result| cut(result, longest_reason)),
             item: run.item.clone(),
         }
     }
@@ -152,11 +160,16 @@ impl Written {
             started_at: humantime::parse_rfc3339(&self.started).ok()?,
             finished_at: humantime::parse_rfc3339(&self.finished).ok()?,
             disrupted: self.disrupted,
-            stopped_by: None,
-            result: None,
+            stopped_by: self.stopped_by,
+            result: self.result,
             item: self.item,
         })
     }
+}
+
+/// A result whose reason has at most so many characters.
+pub(super) fn cut(result: &SessionResult, max: usize) -> SessionResult {
+    SessionResult { reason: one_line(&result.reason, max), ..result.clone() }
 }
 
 /// The runs of an annotation. A garbled annotation is not a history: the slot then starts
@@ -193,7 +206,7 @@ impl Job {
         Some(ItemRun { role, item: WorkItem { id, counts: counts.unwrap_or_default() } })
     }
 
-    fn annotation(&self, name: &str) -> Option<&str> {
+    pub(super) fn annotation(&self, name: &str) -> Option<&str> {
         self.metadata.annotations.as_ref()?.get(name).map(String::as_str)
     }
 
@@ -260,22 +273,28 @@ impl Job {
             finished.or(self.status.completion_time.as_ref()).map(system_time).or(ended_at);
         let finished_at = finished.or_else(|| self.created_at()).unwrap_or(SystemTime::UNIX_EPOCH);
         let stopped = self.annotation(STOPPED_BY).filter(|_| end.type_ == "Failed");
+        let left = terminated.and_then(|state| AgentEnd::parse(state.message.as_deref()?));
+        let stalled = left.as_ref().and_then(|left| left.stalled.clone());
+        let (outcome, detail) = match (stopped, stalled) {
+            (Some(by), _) => (Outcome::Stopped, Some(format!("stopped by {by}"))),
+            (None, Some(stalled)) => {
+                (Outcome::TimedOut, Some(one_line(&format!("stalled: {stalled}"), MAX_REASON)))
+            }
+            (None, None) => (outcome(end, pod), detail(end, pod, terminated)),
+        };
         Run {
             generation: self.generation(),
-            outcome: if stopped.is_some() { Outcome::Stopped } else { outcome(end, pod) },
+            outcome,
             exit_code: terminated.map(|state| state.exit_code),
-            detail: stopped.map_or_else(
-                || detail(end, pod, terminated),
-                |by| Some(format!("stopped by {by}")),
-            ),
+            detail,
             started_at: started
                 .map(system_time)
                 .or_else(|| self.created_at())
                 .unwrap_or(finished_at),
             finished_at,
             disrupted: is_disruption(end) || pod.is_some_and(is_disrupted),
-            stopped_by: None,
-            result: None,
+            stopped_by: stopped.filter(|_| self.annotation(RESUMED).is_none()).map(str::to_owned),
+            result: left.and_then(AgentEnd::left),
             item: self.item_run(),
         }
     }
@@ -383,8 +402,10 @@ fn detail(
     // They repeat the outcome.
     let reason =
         reason.filter(|reason| !["Completed", "Error", "CompletionsReached"].contains(reason));
-    let words = terminated.and_then(|state| state.message.as_deref()).map(str::trim);
-    let words = words.filter(|words| !words.is_empty()).map(last_line);
+    let message = terminated.and_then(|state| state.message.as_deref());
+    // The wrapper's line is for programs: `SessionResult` has what it says.
+    let message = message.filter(|message| AgentEnd::parse(message).is_none());
+    let words = message.map(str::trim).filter(|words| !words.is_empty()).map(last_line);
     match (reason, words) {
         (Some(reason), Some(words)) => Some(format!("{reason}: {words}")),
         (reason, words) => reason.or(words).map(str::to_owned),

@@ -161,6 +161,11 @@ impl Register {
         runs.into_values().skip(surplus).collect()
     }
 
+    /// The runs that it remembers.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values()
+    }
+
     /// The slot, whose newest Job this is.
     pub(super) fn slot_record(&self, job: Option<&Job>, pods: &Pods) -> SlotRecord {
         let of_job = job.map_or_else(SlotRecord::default, |job| job.slot_record(pods));

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{Method, StatusCode};
 use http_body_util::BodyStream;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Kubernetes;
 use super::answer::{no_stream, refusal};
 use super::api::Ask;
 use super::connect::innermost;
 use super::list::Page;
-use super::record::{Pod, Pods};
+use super::record::{Job, Pod, Pods};
 use crate::generated::AGENT;
 use coordinator_core::fleet::Slot;
 use coordinator_core::platform::StopAnswer;
@@ -19,10 +19,13 @@ use coordinator_core::platform::StopAnswer;
 /// The person who ended the session, if one did.
 pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 
+/// The person who let the slot go on after that.
+pub(super) const RESUMED: &str = "coordinator.dev/resumed-by";
+
 impl Kubernetes {
     /// Ends the slot's live session on behalf of the person `by`. The Job's deadline is set to
-    /// now, so that its controller ends the pod with its grace and the record stays. It takes a
-    /// permission that the coordinator's own Role lacks.
+    /// now, so that its controller ends the pod with its grace, and the ended Job is not removed: it
+    /// holds its slot. It takes a permission that the coordinator's own Role lacks.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         let session = slot.session_name(&self.settings.fleet);
         let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
@@ -32,14 +35,40 @@ impl Kubernetes {
         let patch = json!({
             // Another Job that took the name meanwhile is not meant.
             "metadata": { "uid": job.uid(), "annotations": { STOPPED_BY: by } },
-            "spec": { "activeDeadlineSeconds": 1 },
+            "spec": { "activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": null },
         });
-        let path = format!("{}/{session}", self.api.jobs());
-        let ask = Ask { method: Method::PATCH, path, body: Some(&patch), ..Ask::default() };
+        let is_there = self.patch(&session, &patch).await?;
+        Ok(if is_there {
+            StopAnswer::Asked { generation: Some(job.generation()) }
+        } else {
+            StopAnswer::NotLive
+        })
+    }
+
+    /// Lets a slot go on whose last session a person stopped; whether it was held. Its Job is then
+    /// removed as any other.
+    pub async fn release(&self, slot: &Slot) -> anyhow::Result<bool> {
+        let session = slot.session_name(&self.settings.fleet);
+        let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
+        let is_held =
+            |job: &Job| job.annotation(STOPPED_BY).is_some() && job.annotation(RESUMED).is_none();
+        let Some(job) = job.filter(is_held) else { return Ok(false) };
+        let ttl = self.settings.kubernetes.ttl.as_secs();
+        let patch = json!({
+            "metadata": { "uid": job.uid(), "annotations": { RESUMED: "" } },
+            "spec": { "ttlSecondsAfterFinished": ttl },
+        });
+        self.patch(&session, &patch).await
+    }
+
+    /// Changes a Job in place; `false` where it does not exist.
+    pub(super) async fn patch(&self, job: &str, patch: &Value) -> anyhow::Result<bool> {
+        let path = format!("{}/{job}", self.api.jobs());
+        let ask = Ask { method: Method::PATCH, path, body: Some(patch), ..Ask::default() };
         let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
         match answer.status {
-            StatusCode::OK => Ok(StopAnswer::Asked { generation: Some(job.generation()) }),
-            StatusCode::NOT_FOUND => Ok(StopAnswer::NotLive),
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
             _ => anyhow::bail!("{}", refusal(&answer)),
         }
     }

@@ -31,6 +31,7 @@ fn settings() -> Settings {
             image_pull_secrets: Vec::new(),
             priority_class: None,
             runtime_class: None,
+            wrapper: None,
             queue_name: None,
             start_timeout: Duration::from_secs(600),
             ttl: Duration::from_secs(86400),

@@ -67,6 +67,7 @@ pub fn settings(
         check_ttl_outlasts_cycles(section, chosen, problems);
     }
     check_deadlines(section, roles, problems);
+    check_wrapper(section, roles, problems);
     for role in roles {
         check_size(role, problems);
     }
@@ -94,6 +95,7 @@ fn of_cluster(
         image_pull_secrets: section.image_pull_secrets.iter().map(ToString::to_string).collect(),
         priority_class: name(&section.priority_class),
         runtime_class: name(&section.runtime_class),
+        wrapper: Some(section.wrapper.to_string()).filter(|path| !path.is_empty()),
         queue_name: section.queue_name.clone().map(String::from),
         start_timeout: section.start_timeout.get(),
         ttl: section.ttl.get(),
@@ -188,6 +190,24 @@ fn check_deadlines(section: &Section, roles: &[RoleFacts<'_>], problems: &mut Ve
             "the admission policy accepts no such Job: lower `time_limit` or `start_timeout`",
         ),
     );
+}
+
+/// Only the wrapper sees whether an agent writes.
+fn check_wrapper(section: &Section, roles: &[RoleFacts<'_>], problems: &mut Vec<Problem>) {
+    let wrapper = &section.wrapper;
+    if !wrapper.is_empty() && !wrapper.starts_with('/') {
+        let problem = Problem::new("`wrapper` is not an absolute path", wrapper.span.clone());
+        problems.push(problem.label("write the program's path in the image"));
+    }
+    let stalls =
+        |role: &&RoleFacts<'_>| role.spec.is_some_and(|spec| !spec.stall_timeout.is_zero());
+    if let (true, Some(role)) = (wrapper.is_empty(), roles.iter().find(stalls)) {
+        let message = format!("nothing keeps the `stall_timeout` of `{}`", role.key.value);
+        problems.push(Problem::new(message, role.key.span.clone()).hint(
+            "put this program into the image and set `wrapper` in [platform.kubernetes], \
+             or take `stall_timeout` out",
+        ));
+    }
 }
 
 /// A Job that goes takes the history of its slot along, and with it what holds the slot back.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cluster::record::REMEMBERED;
-use coordinator_core::fleet::{FleetName, ItemRun, Outcome, Run};
+use crate::cluster::record::{REMEMBERED, cut};
+use coordinator_core::fleet::{FleetName, ItemRun, Outcome, Run, SessionResult};
 use coordinator_core::sanitize::one_line;
 use coordinator_core::timestamp;
 
@@ -157,6 +157,18 @@ pub(super) fn history(volumes: &[Volume], session: &str) -> Vec<Run> {
     runs.into_values().skip(surplus).collect()
 }
 
+/// All runs that ended since then, with the names of their sessions.
+pub(super) fn ended(volumes: &[Volume], since: SystemTime) -> Vec<(String, Run)> {
+    let sessions = volumes
+        .iter()
+        .flat_map(|volume| volume.data.keys().map(|session| (session, volume.entries(session))));
+    let runs = sessions.flat_map(|(session, entries)| {
+        let runs = entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok());
+        runs.filter_map(KeptRun::run).map(|run| (session.clone(), run))
+    });
+    runs.filter(|(_, run)| run.finished_at >= since).collect()
+}
+
 /// The volumes that nothing reads any more.
 pub(super) fn expired(volumes: &[Volume], now: SystemTime) -> Vec<VolumeName> {
     let first_kept = Day::of(now - DAY * KEPT_DAYS);
@@ -190,6 +202,10 @@ pub(in crate::cluster) struct KeptRun {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     disrupted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<SessionResult>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     item: Option<ItemRun>,
 }
 
@@ -204,6 +220,8 @@ impl KeptRun {
             started: seconds(run.started_at),
             finished: seconds(run.finished_at),
             disrupted: run.disrupted,
+            stopped_by: run.stopped_by.clone(),
+            result: run.result.as_ref().map(|result| cut(result, MAX_REASON)),
             item: run.item.clone(),
         }
     }
@@ -218,8 +236,8 @@ impl KeptRun {
             started_at: time(self.started)?,
             finished_at: time(self.finished)?,
             disrupted: self.disrupted,
-            stopped_by: None,
-            result: None,
+            stopped_by: self.stopped_by,
+            result: self.result,
             item: self.item,
         })
     }
