@@ -244,17 +244,21 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
 
 /// A server that is slow page after page must not keep a person waiting longer than a whole cycle
 /// may take. `what` is shown while it takes long.
-async fn in_time<T>(
-    roster: &Roster,
+fn in_time<'a, T: 'a>(
+    roster: &'a Roster,
     what: impl Into<String>,
-    command: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
+    command: impl Future<Output = anyhow::Result<T>> + 'a,
+) -> impl Future<Output = anyhow::Result<T>> + 'a {
     let what = what.into();
-    let limited = tokio::time::timeout(roster.deadline, command);
-    progress::waiting(|| what.clone(), limited).await.unwrap_or_else(|_| {
-        let deadline = humantime::format_duration(roster.deadline);
-        anyhow::bail!("timed out after {deadline} (`deadline` in the roster)")
-    })
+    // The futures of commands are large.
+    let command = Box::pin(command);
+    async move {
+        let limited = tokio::time::timeout(roster.deadline, command);
+        progress::waiting(|| what.clone(), limited).await.unwrap_or_else(|_| {
+            let deadline = humantime::format_duration(roster.deadline);
+            anyhow::bail!("timed out after {deadline} (`deadline` in the roster)")
+        })
+    }
 }
 
 /// `reading pull requests from api.github.com`.

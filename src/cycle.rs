@@ -62,7 +62,7 @@ pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -
             found.send_replace(Some(pause.clone()));
             let (inventory, plans) = read_sources(cycle, inventory, &sessions, &times, stop).await;
             let paused = pause.known().cloned();
-            let spawn = spawn_deficit(cycle, &sessions, plans, pause, &times, stop).await;
+            let spawn = spawn_deficit(cycle, (&sessions, pause), plans, &times, stop).await;
             (inventory, spawn, paused)
         },
         merge_pulls(cycle, &times, stop, production, pause),
@@ -184,9 +184,8 @@ async fn read_sources<P: Platform, S: Source>(
 /// Plans, writes the effects that need no start, starts, then writes the others.
 async fn spawn_deficit<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
-    sessions: &Inventory,
+    (sessions, pause): (&Inventory, FleetPause),
     plans: Plans<S::Change>,
-    pause: FleetPause,
     times: &Deadlines,
     stop: &Stop,
 ) -> Step<SpawnReport> {

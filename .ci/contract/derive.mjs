@@ -25,6 +25,8 @@ const OPERATIONS = [
   ['get', '/repos/{owner}/{repo}/pulls/{pull_number}/files', []],
   ['post', '/app/installations/{installation_id}/access_tokens', OF_A_TOKEN],
   ['get', '/repos/{owner}/{repo}/actions/workflows/{workflow_id}', []],
+  ['put', '/repos/{owner}/{repo}/actions/workflows/{workflow_id}/disable', []],
+  ['put', '/repos/{owner}/{repo}/actions/workflows/{workflow_id}/enable', []],
   ['get', '/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs', OF_A_RUN],
   ['post', '/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches', []],
   ['get', '/repos/{owner}/{repo}/actions/concurrency_groups/{concurrency_group_name}', []],

@@ -42,9 +42,8 @@ pub async fn run(options: &Retry, global: &Global, roster: &Roster) -> anyhow::R
         Ok(Start::AlreadyRunning) => "a session is live".to_owned(),
         Ok(Start::Superseded) => "another session ran meanwhile".to_owned(),
         Ok(Start::Held(hold)) => format!("{}: {}", hold.reason.word(), hold.detail),
-        Ok(Start::Failed(why)) => why,
         Ok(Start::RateLimited(limit)) => format!("the platform's rate limit: {}", limit.said),
-        Err(why) => why,
+        Ok(Start::Failed(why)) | Err(why) => why,
     };
     bail!("{name} was not started: {why}")
 }

@@ -35,7 +35,8 @@ pub(crate) fn actions(bytes: &[u8]) -> Verdict {
     let (report, log) = block_on(async {
         let steps = [StepName::Inventory, StepName::Spawn];
         let report =
-            STAGE.cycle(&steps, Ok(platform()), Err(anyhow::anyhow!("no step needs it"))).await;
+            Box::pin(STAGE.cycle(&steps, Ok(platform()), Err(anyhow::anyhow!("no step needs it"))))
+                .await;
         (report, platform().logs(&slot, None).await)
     });
     shown::check(&report);

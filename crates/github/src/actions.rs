@@ -22,7 +22,7 @@ pub use dispatch::{Dispatch, DispatchAnswer};
 pub use inspect::{Group, WorkflowFile};
 pub use log::{JobLog, RunJob};
 pub use runs::{Conclusion, PAGE_SIZE, RunPage, RunStatus, WorkflowRun};
-pub use workflow_jobs::WorkflowJob;
+pub use workflow_jobs::{END_TITLE, WorkflowJob};
 
 mod dispatch;
 mod inspect;

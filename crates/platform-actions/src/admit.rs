@@ -88,7 +88,9 @@ fn decide(ticket: &Ticket, past: Result<Vec<Run>, Skip>, now: SystemTime) -> Dec
         Err(skip) => return Decision::Skip(skip),
     };
     let session = ticket.slot.session_name(&ticket.fleet);
-    match backoff::hold(&session, &history, &ticket.input.backoff_settings(), now) {
+    let settings = ticket.input.backoff_settings();
+    let hold = || backoff::hold(&session, &history, &settings, now);
+    match (!ticket.input.by_hand).then(hold).flatten() {
         Some(hold) => Decision::Skip(Skip::Held(hold)),
         None => Decision::Go,
     }
@@ -103,7 +105,7 @@ async fn past(ticket: &Ticket, workflow: &Workflow) -> Result<Vec<Run>, Skip> {
     let over = runs.recent(MAX_RUNS);
     let ids: Vec<String> = over.iter().map(|run| run.run.node_id.clone()).collect();
     let jobs: BTreeMap<String, Vec<WorkflowJob>> = workflow.jobs(&ids).await?;
-    let mut history = history(over, &jobs, Some(ticket.input.time_limit()));
+    let mut history = runs.released(history(over, &jobs, Some(ticket.input.time_limit())));
     history.drain(..history.len().saturating_sub(HISTORY));
     Ok(history)
 }

@@ -121,7 +121,7 @@ async fn runs_since(
 fn expected_title(ticket: &Ticket, item: &ItemTicket) -> Title {
     let Ticket { slot, generation, input, .. } = ticket;
     let item = ItemTitle { run: item.of.clone(), time_limit: input.time_limit() };
-    Title::Ours { slot: slot.clone(), generation: *generation, item: Some(item) }
+    Title::Ours { slot: slot.clone(), generation: *generation, item: Some(item), is_resume: false }
 }
 
 /// Compares the newest session of the slot's other runs with the one that the ticket names.

@@ -9,9 +9,14 @@ use std::time::{Duration, SystemTime};
 use super::Settings;
 use super::outcome::{is_settled, judge, roughly};
 use super::runs::{SlotRun, SlotRuns, Sorted, sort, stuck};
-use coordinator_core::fleet::{HISTORY, Listing, Run, Seat, Slot, SlotRecord};
+use coordinator_core::fleet::{HISTORY, Listing, Pause, Run, Seat, Slot, SlotRecord};
 use coordinator_github::Error;
-use coordinator_github::actions::{PAGE_SIZE, RunPage, Workflow, WorkflowJob, WorkflowRun};
+use coordinator_github::actions::{
+    PAGE_SIZE, RunPage, Workflow, WorkflowFile, WorkflowJob, WorkflowRun,
+};
+
+/// GitHub's word for a workflow that a person, or their token, disabled.
+const DISABLED_BY_HAND: &str = "disabled_manually";
 
 /// A run that no runner takes is given up after a day (GitHub Docs, "Actions limits").
 const MAX_QUEUE: Duration = Duration::from_secs(24 * 3600);
@@ -87,6 +92,8 @@ pub(super) struct Snapshot {
     pub(super) as_of: SystemTime,
     /// When the newest run was dispatched that the list shows, whatever it is.
     pub(super) newest_run: Option<SystemTime>,
+    /// The session workflow is disabled by hand.
+    is_paused: bool,
     sorted: Sorted,
 }
 
@@ -102,7 +109,9 @@ pub(super) struct Known {
 
 /// Asks for all of it.
 pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<Snapshot, Error> {
-    let (runs, as_of) = runs(workflow, reach(settings.longest)).await?;
+    let listed = runs(workflow, reach(settings.longest));
+    let (listed, state) = tokio::join!(listed, workflow.state());
+    let ((runs, as_of), is_paused) = (listed?, is_pause(&state?));
     let newest_run = runs.iter().map(|run| run.created_at).max();
     let sorted = sort(&settings.fleet, workflow.file(), runs);
     let ids = sorted.slots.iter().flat_map(|(slot, runs)| judged_by_jobs(slot, runs));
@@ -115,7 +124,16 @@ pub(super) async fn view(workflow: &Workflow, settings: &Settings) -> Result<Sna
         };
         (slot.clone(), known)
     });
-    Ok(Snapshot { slots: known.collect(), as_of, newest_run, sorted })
+    Ok(Snapshot { slots: known.collect(), as_of, newest_run, is_paused, sorted })
+}
+
+/// Whether this state of the session workflow is a pause. GitHub itself disables workflows of
+/// repositories without activity, which is none.
+pub(super) fn is_pause(state: &WorkflowFile) -> bool {
+    match state {
+        WorkflowFile::Inactive(word) => word == DISABLED_BY_HAND,
+        WorkflowFile::Active | WorkflowFile::Absent => false,
+    }
 }
 
 /// The runs that are over whose jobs matter. Of a role's slot that is taken none do: nothing
@@ -136,6 +154,7 @@ fn of_role(runs: &SlotRuns, jobs: &Jobs, time_limit: Option<Duration>) -> Known 
         Some(_) => runs.recent(HISTORY).iter().rev().filter_map(roughly).collect(),
         None => history(runs.recent(HISTORY), jobs, time_limit),
     };
+    let history = runs.released(history);
     let next_generation = runs.next_generation();
     let live = runs.holder().map(SlotRun::live);
     let record = SlotRecord { live, history, generation: next_generation - 1 };
@@ -152,6 +171,7 @@ fn of_item(runs: &SlotRuns, jobs: &Jobs, now: SystemTime) -> Known {
     sessions.drain(..sessions.len().saturating_sub(HISTORY));
     let last_session = sessions.last().map(|(run, _)| *run);
     let history = sessions.into_iter().map(|(_, session)| session).collect();
+    let history = runs.released(history);
     let record = SlotRecord::of(holder.map(SlotRun::live), history);
     Known { record, next_generation: runs.next_generation(), last_session }
 }
@@ -194,7 +214,7 @@ impl Snapshot {
             unmanaged: self.sorted.unmanaged.clone(),
             stuck: stuck.collect(),
             leftovers: Vec::new(),
-            paused: None,
+            paused: self.is_paused.then(Pause::default),
             as_of: now,
         }
     }

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use super::runs::SlotRun;
 use super::session_input::minutes;
+use coordinator_core::agent::AgentEnd;
 use coordinator_core::fleet::{Outcome, Run};
+use coordinator_core::sanitize::one_line;
 use coordinator_github::actions::{Conclusion, RunStatus, WorkflowJob, WorkflowRun};
 
 /// The job that decides whether the session may start.
@@ -21,6 +23,9 @@ pub(super) const AGENT: &str = "agent";
 
 /// A job ends at its limit as if it had been cancelled, and not to the second.
 const LIMIT_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Characters of the wrapper's word on a stalled agent.
+const MAX_STALLED: usize = 80;
 
 /// GitHub may show the jobs of a run later than the end of the run. After so long, what it shows is
 /// all.
@@ -57,7 +62,7 @@ pub(super) fn judge(
     let time_limit = run.item.as_ref().map(|item| item.time_limit).or(time_limit);
     let agent = job(jobs, AGENT).filter(|job| ran(job));
     if let Some(agent) = agent {
-        return Some(of_agent(run, agent, time_limit));
+        return Some(with_end(of_agent(run, agent, time_limit), agent));
     }
     let admission = admission(jobs);
     match admission.and_then(|job| job.conclusion).or(run.run.conclusion) {
@@ -73,6 +78,19 @@ pub(super) fn judge(
             Some(ended(run, None, Outcome::Lost, "its outcome is unknown"))
         }
     }
+}
+
+/// What the wrapper wrote at the agent's end, where the job has it.
+fn with_end(run: Run, agent: &WorkflowJob) -> Run {
+    let Some(end) = agent.end.as_deref().and_then(AgentEnd::parse) else { return run };
+    let run = match (&end.stalled, run.outcome) {
+        (Some(stalled), Outcome::Failed) => {
+            let detail = format!("stalled: {}", one_line(stalled, MAX_STALLED));
+            Run { outcome: Outcome::TimedOut, detail: Some(detail), ..run }
+        }
+        _ => run,
+    };
+    Run { result: end.left(), ..run }
 }
 
 /// A job that never started has the conclusion of its canceller.
@@ -107,7 +125,10 @@ fn of_agent(run: &SlotRun, agent: &WorkflowJob, time_limit: Option<Duration>) ->
 
 /// By its time limit, or by a person.
 fn cancelled(run: &SlotRun, agent: &WorkflowJob, time_limit: Option<Duration>) -> Run {
+    // GitHub does not show who cancelled it.
+    let stopped_by = Some(String::new());
     let person = ended(run, Some(agent), Outcome::Stopped, "its run was cancelled");
+    let person = Run { stopped_by, ..person };
     let limit = time_limit.map(|limit| Duration::from_secs(minutes(limit) * 60));
     if limit.is_some_and(|limit| person.runtime() + LIMIT_TOLERANCE >= limit) {
         return ended(run, Some(agent), Outcome::TimedOut, "its time limit");
@@ -178,6 +199,7 @@ mod tests {
             conclusion: Some(conclusion),
             started_at: Some(second(100)),
             completed_at: Some(second(100 + seconds)),
+            end: None,
         }
     }
 
@@ -207,6 +229,34 @@ mod tests {
                 "{conclusion:?} after {seconds} s"
             );
         }
+    }
+
+    #[test]
+    fn what_the_agents_wrapper_wrote_counts_and_a_stalled_agent_timed_out() {
+        let judged = |conclusion, end: &str| {
+            let agent = WorkflowJob { end: Some(end.to_owned()), ..job(AGENT, conclusion, 60) };
+            let jobs = [job(ADMIT, Conclusion::Success, 5), agent];
+            judge(&run(conclusion), &jobs, None).expect("it was a session")
+        };
+        let stalled = r#"{"coordinator_end":1,"stalled":"no output for 10m","reason":"stuck"}"#;
+        let session = judged(Conclusion::Failure, stalled);
+        assert_eq!(session.outcome, Outcome::TimedOut);
+        assert_eq!(session.detail.as_deref(), Some("stalled: no output for 10m"));
+        assert_eq!(session.result.map(|result| result.reason).as_deref(), Some("stuck"));
+        let odd = judged(Conclusion::Failure, "{\"coordinator_end\":2}");
+        assert_eq!((odd.outcome, odd.result), (Outcome::Failed, None));
+    }
+
+    #[test]
+    fn a_cancelled_session_holds_its_slot_and_one_at_its_time_limit_does_not() {
+        let stopped_by = |seconds| {
+            let jobs =
+                [job(ADMIT, Conclusion::Success, 5), job(AGENT, Conclusion::Cancelled, seconds)];
+            let limit = Some(Duration::from_secs(7201));
+            judge(&run(Conclusion::Cancelled), &jobs, limit).and_then(|session| session.stopped_by)
+        };
+        assert_eq!(stopped_by(60).as_deref(), Some(""));
+        assert_eq!(stopped_by(7200), None);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use super::ActionsSettings;
 use super::title::{ItemTitle, Title};
-use coordinator_core::fleet::{FleetName, LiveSession, Slot, State, Stuck, StuckReason, Unmanaged};
+use coordinator_core::fleet::{
+    FleetName, LiveSession, Run, Slot, State, Stuck, StuckReason, Unmanaged,
+};
 use coordinator_core::sanitize::one_line;
 use coordinator_github::actions::{RunStatus, WorkflowRun};
 
@@ -26,6 +28,8 @@ pub(super) struct SlotRun {
 pub(super) struct SlotRuns {
     live: Vec<SlotRun>,
     over: Vec<SlotRun>,
+    /// The newest generation with which a person let the slot go on; 0 where none did.
+    resumed: u64,
 }
 
 /// The runs of the workflow, by purpose.
@@ -41,8 +45,11 @@ pub(super) fn sort(fleet: &FleetName, file: &str, runs: Vec<WorkflowRun>) -> Sor
     for run in runs {
         let is_over = run.status == RunStatus::Completed;
         match Title::read(fleet, &run.title) {
-            Title::Ours { slot, generation, item } => {
+            Title::Ours { slot, generation, item, is_resume } => {
                 let runs = sorted.slots.entry(slot).or_default();
+                if is_resume {
+                    runs.resumed = generation.max(runs.resumed);
+                }
                 let runs = if is_over { &mut runs.over } else { &mut runs.live };
                 runs.push(SlotRun { generation, item, run });
             }
@@ -69,6 +76,16 @@ impl SlotRuns {
     pub(super) fn holder(&self) -> Option<&SlotRun> {
         let running = self.live.iter().find(|run| run.run.status == RunStatus::InProgress);
         running.or(self.live.last())
+    }
+
+    /// The sessions of the slot, of which those that a person let it go on after hold it no more.
+    pub(super) fn released(&self, mut sessions: Vec<Run>) -> Vec<Run> {
+        for session in &mut sessions {
+            if session.generation < self.resumed {
+                session.stopped_by = None;
+            }
+        }
+        sessions
     }
 
     /// The runs that are not over, newest first.

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use super::item::ItemTicket;
-use super::title::ItemTitle;
+use super::title::{ItemTitle, RESUMED};
+use coordinator_core::agent::Profile;
 use coordinator_core::backoff::BackoffSettings;
-use coordinator_core::fleet::{SessionSpec, Want};
+use coordinator_core::fleet::{Slot, Want};
 use coordinator_core::platform::CycleId;
 use coordinator_github::actions::Dispatch;
 
@@ -34,6 +35,15 @@ pub struct SessionInput {
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     time_limit_s: u64,
+    /// 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    stall_timeout_ms: u64,
+    /// The form of the agent's output.
+    #[serde(default)]
+    pub agent: Profile,
+    /// A person wants it at once: nothing in the slot's history holds it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
     #[serde(rename = "restraint")]
     backoff: Seconds,
     /// In the slot of a work item.
@@ -55,7 +65,8 @@ struct Seconds {
 }
 
 impl SessionInput {
-    fn of(spec: &SessionSpec, item: Option<ItemTicket>) -> Self {
+    fn of(want: &Want, item: Option<ItemTicket>) -> Self {
+        let spec = &want.spec;
         let wants_brief = spec.command.iter().any(|argument| argument.contains("{brief}"));
         let backoff = &spec.backoff;
         Self {
@@ -65,6 +76,9 @@ impl SessionInput {
             brief: wants_brief.then(|| spec.brief.clone()),
             env: spec.env.clone(),
             time_limit_s: whole_seconds(spec.time_limit),
+            stall_timeout_ms: u64::try_from(spec.stall_timeout.as_millis()).unwrap_or(u64::MAX),
+            agent: spec.agent,
+            by_hand: want.by_hand,
             backoff: Seconds {
                 backoff_base: whole_seconds(backoff.backoff_base),
                 backoff_cap: whole_seconds(backoff.backoff_cap),
@@ -97,6 +111,11 @@ impl SessionInput {
         Duration::from_secs(self.time_limit_s)
     }
 
+    /// Zero: none.
+    pub fn stall_timeout(&self) -> Duration {
+        Duration::from_millis(self.stall_timeout_ms)
+    }
+
     pub fn backoff_settings(&self) -> BackoffSettings {
         let Seconds { backoff_base, backoff_cap, min_runtime, min_interval } = self.backoff;
         BackoffSettings {
@@ -106,6 +125,11 @@ impl SessionInput {
             min_interval: Duration::from_secs(min_interval),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The session that a run is dispatched for, and when, by GitHub's clock.
@@ -122,6 +146,41 @@ pub(super) struct NewSession<'a> {
 pub(super) fn item_title(want: &Want) -> Option<ItemTitle> {
     let time_limit = Duration::from_secs(whole_seconds(want.spec.time_limit));
     want.item_run().map(|run| ItemTitle { run, time_limit })
+}
+
+/// The run that lets a slot go on: its ticket has expired, so no agent starts in it.
+pub(super) fn resume(
+    settings: &Settings,
+    slot: &Slot,
+    generation: u64,
+) -> anyhow::Result<Dispatch> {
+    let role = slot.group.to_string();
+    let input = SessionInput {
+        version: VERSION,
+        command: vec!["true".to_owned()],
+        prompt: String::new(),
+        brief: None,
+        env: BTreeMap::new(),
+        time_limit_s: 60,
+        stall_timeout_ms: 0,
+        agent: Profile::None,
+        by_hand: false,
+        backoff: Seconds { backoff_base: 0, backoff_cap: 0, min_runtime: 0, min_interval: 0 },
+        item: None,
+    };
+    let inputs = [
+        ("fleet", settings.fleet.to_string()),
+        ("slot", slot.name()),
+        ("role", role),
+        ("generation", generation.to_string()),
+        ("cycle", RESUMED.to_owned()),
+        ("expires_at", humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH).to_string()),
+        ("brief_ref", "-".to_owned()),
+        ("time_limit_minutes", "1".to_owned()),
+        ("task_json", serde_json::to_string(&input)?),
+    ];
+    let inputs = inputs.into_iter().collect();
+    Ok(Dispatch { git_ref: settings.actions.git_ref.clone(), inputs })
 }
 
 pub(super) fn dispatch(
@@ -141,7 +200,7 @@ pub(super) fn dispatch(
         ("expires_at", humantime::format_rfc3339_seconds(expires_at).to_string()),
         ("brief_ref", want.spec.brief_path.clone()),
         ("time_limit_minutes", minutes(want.spec.time_limit).to_string()),
-        ("task_json", serde_json::to_string(&SessionInput::of(&want.spec, item))?),
+        ("task_json", serde_json::to_string(&SessionInput::of(want, item))?),
     ];
     // A workflow of before has no input `item`: it takes the sessions of roles, and refuses those
     // of items.

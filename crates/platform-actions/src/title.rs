@@ -13,6 +13,10 @@ use coordinator_core::fleet::{
 /// its run.
 pub(super) const MAX_ITEM_PART: usize = 160;
 
+/// In place of the cycle in the title of a run that is no session: with it a person let the slot go on
+/// whose last session was stopped. No cycle is called so.
+pub(super) const RESUMED: &str = "resumed";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Title {
     /// A session of this fleet.
@@ -21,6 +25,8 @@ pub(super) enum Title {
         generation: u64,
         /// `None` in the slot of a role, and where the part about the item cannot be read.
         item: Option<ItemTitle>,
+        /// No session: a person let the slot go on.
+        is_resume: bool,
     },
     /// A session of another fleet that shares the workflow.
     OtherFleet,
@@ -136,7 +142,8 @@ impl Title {
                         cycle.split_once(';').and_then(|(_, part)| ItemTitle::read(part, key))
                     }
                 };
-                Self::Ours { slot, generation, item }
+                let is_resume = cycle == RESUMED;
+                Self::Ours { slot, generation, item, is_resume }
             }
             Some(_) => Self::OtherFleet,
         }
@@ -170,6 +177,7 @@ mod tests {
             slot: slot(role, index),
             generation,
             item: None,
+            is_resume: false,
         };
         assert_eq!(read("coord demo ui-builder-s2 g4 c18f-3a"), ours("ui_builder", 2, 4));
         // A role may begin like the fleet.
@@ -194,7 +202,8 @@ mod tests {
         let of_item = Slot::of_item(&Group::parse("queue").expect("a valid name"), "a b;c=%ü");
         let name = of_item.name();
         let read = |text: &str| Title::read(&fleet(), text);
-        let ours = |item| Title::Ours { slot: of_item.clone(), generation: 3, item };
+        let ours =
+            |item| Title::Ours { slot: of_item.clone(), generation: 3, item, is_resume: false };
         assert_eq!(read(&format!("coord demo {name} g3 c1{part}")), ours(Some(item.clone())));
         assert_eq!(read(&format!("coord demo {name} g3 c1{part};of=tomorrow")), ours(Some(item)));
         for odd in
@@ -204,7 +213,10 @@ mod tests {
             assert_eq!(read(&title), ours(None), "{title}");
         }
         let of_role = Title::read(&fleet(), &format!("coord demo qa-s0 g3 c1{part}"));
-        assert_eq!(of_role, Title::Ours { slot: slot("qa", 0), generation: 3, item: None });
+        assert_eq!(
+            of_role,
+            Title::Ours { slot: slot("qa", 0), generation: 3, item: None, is_resume: false }
+        );
     }
 
     #[test]
@@ -241,7 +253,7 @@ mod tests {
             let slot = slot(&role, index);
             let title = format!("coord demo {} g{generation} c18f0-1a", slot.name());
             prop_assert_eq!(Title::read(&fleet(), &title),
-                Title::Ours { slot, generation, item: None });
+                Title::Ours { slot, generation, item: None, is_resume: false });
         }
 
         #[test]

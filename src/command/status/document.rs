@@ -7,7 +7,7 @@ use super::slots::{GroupStatus, SlotState, SlotStatus};
 use crate::command::pulls;
 use crate::render::json::{self, Json, object};
 use crate::render::words::{rfc3339, sentence};
-use coordinator_core::fleet::FleetName;
+use coordinator_core::fleet::{FleetName, Outcome};
 use coordinator_core::report::StepOutcome;
 
 pub(super) fn document(seen: &Seen, groups: &[GroupStatus]) -> Json {
@@ -73,7 +73,7 @@ fn slot_json(status: &SlotStatus, fleet: &FleetName) -> Json {
         ("detail", detail(status).into()),
         ("until", until.map(rfc3339).into()),
         ("since", since.map(rfc3339).into()),
-        ("outcome", status.outcome.map(|outcome| outcome.word()).into()),
+        ("outcome", status.outcome.map(Outcome::word).into()),
         ("exit_code", last.and_then(|run| run.exit_code).map(exit_code).into()),
         ("last_line", status.last_line().map(sentence).into()),
     ])

@@ -49,6 +49,21 @@ impl Workflow {
         })
     }
 
+    /// Enables or disables the workflow, for a person.
+    ///
+    /// <https://docs.github.com/rest/actions/workflows#disable-a-workflow>
+    pub async fn enable(&self, enable: bool) -> Result<(), Error> {
+        let verb = if enable { "enable" } else { "disable" };
+        self.reserve(1)?;
+        let path = format!("actions/workflows/{}/{verb}", segment(self.file()));
+        let answer = self.send(Method::PUT, &path, None).await?;
+        let what = format!("{verb} the session workflow; it takes a token with `actions: write`");
+        if answer.status == StatusCode::NOT_FOUND {
+            return Err(Error::Failed(self.absent(&what)));
+        }
+        answer.succeeded(&what).map(|_| ())
+    }
+
     /// Whether the repository has the branch.
     pub async fn has_branch(&self, name: &str) -> Result<bool, Error> {
         let answer = self.get(&format!("branches/{}", segment(name))).await?;

@@ -169,6 +169,18 @@ impl Workflow {
         Ok(RunPage { runs, total: body.total_count, has_next })
     }
 
+    /// When another workflow of the repository last ran; `None` where there is none, or it never did.
+    pub async fn last_run_of(&self, file: &str) -> Result<Option<SystemTime>, Error> {
+        let path = format!("actions/workflows/{}/runs?per_page=1", segment(file));
+        let answer = self.get(&path).await?;
+        if answer.status == http::StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let body: Body = answer.succeeded("look for the last cycle")?.json()?;
+        let newest = body.workflow_runs.into_iter().next().and_then(RunBody::run);
+        Ok(newest.map(|run| run.started_at))
+    }
+
     /// What a 404 about the workflow means.
     pub(super) fn absent(&self, what: &str) -> String {
         let repository = self.repository();

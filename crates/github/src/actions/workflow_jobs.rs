@@ -27,7 +27,12 @@ pub struct WorkflowJob {
     pub conclusion: Option<Conclusion>,
     pub started_at: Option<SystemTime>,
     pub completed_at: Option<SystemTime>,
+    /// The message of its last annotation titled [`END_TITLE`]: untrusted text.
+    pub end: Option<String>,
 }
+
+/// The title of the annotation in which a session's wrapper says how its agent ended.
+pub const END_TITLE: &str = "coordinator-end";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +60,26 @@ struct CheckRun {
     conclusion: Option<String>,
     started_at: Option<String>,
     completed_at: Option<String>,
+    annotations: Option<Annotations>,
+}
+
+#[derive(Deserialize)]
+struct Annotations {
+    nodes: Option<Vec<Option<Annotation>>>,
+}
+
+#[derive(Deserialize)]
+struct Annotation {
+    title: Option<String>,
+    message: String,
+}
+
+impl Annotations {
+    fn end(self) -> Option<String> {
+        let all = self.nodes.into_iter().flatten().flatten();
+        let mut ends = all.filter(|one| one.title.as_deref() == Some(END_TITLE));
+        ends.next_back().map(|one| one.message)
+    }
 }
 
 impl From<CheckRun> for WorkflowJob {
@@ -66,6 +91,7 @@ impl From<CheckRun> for WorkflowJob {
             conclusion: row.conclusion.as_deref().map(Conclusion::from_word),
             started_at: time(row.started_at),
             completed_at: time(row.completed_at),
+            end: row.annotations.and_then(Annotations::end),
         }
     }
 }

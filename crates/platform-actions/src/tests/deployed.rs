@@ -63,7 +63,7 @@ async fn the_title_of_a_dispatched_run_reads_back_as_its_slot_and_generation() {
     let fleet = coordinator_core::fleet::FleetName::parse("demo").expect("a valid name");
     assert_eq!(
         Title::read(&fleet, &title),
-        Title::Ours { slot: slot(2), generation: 1, item: None }
+        Title::Ours { slot: slot(2), generation: 1, item: None, is_resume: false }
     );
 }
 
@@ -75,7 +75,7 @@ async fn the_title_of_an_items_run_reads_back_as_all_that_travels_with_it() {
     let part = ";role=ui_builder;attempt=2;restarts=1;limit=7201;id=bd-4jz";
     assert_eq!(title, format!("coord demo queue-ibd4jzx4d0d5384fa g1 c18f0-1a{part}"));
     let fleet = coordinator_core::fleet::FleetName::parse("demo").expect("a valid name");
-    let Title::Ours { slot, generation, item } = Title::read(&fleet, &title) else {
+    let Title::Ours { slot, generation, item, .. } = Title::read(&fleet, &title) else {
         panic!("{title}")
     };
     let item = item.expect("it can be read");

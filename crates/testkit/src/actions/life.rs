@@ -57,6 +57,7 @@ impl Actions {
             started_at: now,
             completed_at: None,
             log: String::new(),
+            annotations: Vec::new(),
         }
     }
 

@@ -23,6 +23,12 @@ pub fn answer(
     if let (&Method::POST, ["runs", id, "cancel"]) = (request.method(), parts) {
         return cancel(state, repository, id);
     }
+    if let (&Method::PUT, ["workflows", file, verb @ ("enable" | "disable")]) =
+        (request.method(), parts)
+    {
+        let enabled = *verb == "enable";
+        return enable(state, repository, file, enabled);
+    }
     let Some(repository) = state.repositories.get(repository) else {
         return error(404, "Not Found");
     };
@@ -41,6 +47,14 @@ pub fn answer(
         (&Method::GET, ["jobs", id, "logs"]) => log(actions, id.parse().unwrap_or_default()),
         _ => not_found(),
     }
+}
+
+fn enable(state: &mut State, repository: &str, file: &str, enabled: bool) -> Reply {
+    let workflows = state.repositories.get_mut(repository).map(|it| &mut it.actions.workflows);
+    let Some(workflow) = workflows.and_then(|it| it.get_mut(file)) else { return not_found() };
+    let state = if enabled { "active" } else { "disabled_manually" };
+    state.clone_into(&mut workflow.state);
+    Reply::new(204, "")
 }
 
 /// A person's client cancels a run. One that is over cannot be cancelled.

@@ -43,6 +43,8 @@ pub struct Job {
     pub completed_at: Option<SystemTime>,
     /// To be had once the job is over.
     pub log: String,
+    /// Title and message of each.
+    pub annotations: Vec<(String, String)>,
 }
 
 impl Run {

@@ -103,6 +103,9 @@ pub fn node(run: &Run) -> Value {
             "name": job.name,
             "status": upper(&job.status), "conclusion": job.conclusion.as_ref().map(upper),
             "startedAt": started, "completedAt": job.completed_at.map(stamp),
+            "annotations": job.annotations.iter().map(|(title, message)| json!({
+                "__typename": "CheckAnnotation", "title": title, "message": message,
+            })).collect::<Vec<_>>(),
         })
     });
     let suite =
