@@ -19,7 +19,7 @@ use crate::steps::{health, inventory, merge, report, spawn};
 use coordinator_core::fleet::{FleetPause, Group, Inventory, Slot};
 use coordinator_core::platform::{CycleId, Platform};
 use coordinator_core::report::{
-    Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect,
+    Access, Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect,
     SpawnReport, Status, Step, StepOutcome,
 };
 use coordinator_core::source::{Effect, Source};
@@ -143,6 +143,11 @@ async fn pause_of<P: Platform, S>(
     let changes = [StepName::Spawn, StepName::Merge];
     if !changes.iter().any(|step| cycle.steps.contains(step)) {
         return FleetPause::Off;
+    }
+    match contacts(cycle).platform {
+        Access::Granted => {}
+        Access::Refused => return FleetPause::Unknown("the platform refuses us".to_owned()),
+        Access::NoAnswer => return FleetPause::Unknown("the platform does not answer".to_owned()),
     }
     let read = async { usable(&cycle.platform)?.paused().await };
     let read = AssertUnwindSafe(timeout_at(times.sources_until(), read)).catch_unwind();

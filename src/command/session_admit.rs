@@ -16,6 +16,7 @@ use coordinator_core::sanitize::one_line;
 use coordinator_github::actions::Workflow;
 use coordinator_github::{Credentials, Github};
 use coordinator_http::Client;
+use coordinator_platform_actions::RESUMED;
 use coordinator_platform_actions::admit::{Decision, Skip, Ticket, admit};
 use coordinator_platform_actions::session_input::SessionInput;
 
@@ -39,13 +40,28 @@ pub(super) struct Session {
 /// Fails as refused on inputs that are not those of a dispatch; fails when the step's outputs
 /// cannot be written.
 pub async fn run(options: &cli::SessionAdmit) -> anyhow::Result<String> {
+    if options.session.cycle == RESUMED {
+        return skip(options, "a person let the slot go on; no session starts in this run");
+    }
     let ticket = ticket(options).map_err(|error| refused(&error))?;
     let workflow = workflow(options).map_err(|error| refused(&error))?;
     let decision = admit(&ticket, &workflow).await;
-    if let Some(path) = options.step_output.as_deref().filter(|path| !path.as_os_str().is_empty()) {
-        append(path, &outputs(&decision))?;
-    }
+    write(options, &outputs(&decision))?;
     Ok(sentence(&decision))
+}
+
+/// The answer to a run that is no session.
+fn skip(options: &cli::SessionAdmit, why: &str) -> anyhow::Result<String> {
+    write(options, &format!("go=false\nreason={why}\n"))?;
+    Ok(format!("skip: {why}\n"))
+}
+
+/// Writes the outputs of the step, where it has a file for them.
+fn write(options: &cli::SessionAdmit, outputs: &str) -> anyhow::Result<()> {
+    match options.step_output.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => append(path, outputs),
+        None => Ok(()),
+    }
 }
 
 fn refused(error: &anyhow::Error) -> anyhow::Error {

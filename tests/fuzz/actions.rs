@@ -64,6 +64,7 @@ fn answer(asked: &Asked) -> Answer {
         }
         "POST" => answers::jobs(&asked.body["variables"]),
         _ if asked.path.contains("/concurrency_groups/") => json!({ "group_members": [] }),
+        _ if ends("/agent-session.yml") => json!({ "state": "active" }),
         _ if ends("/jobs") => answers::run_jobs(),
         _ if ends("/runs") => answers::runs(),
         _ => json!("what an agent wrote"),

@@ -56,7 +56,9 @@ impl Fleet {
         assert_conforms(&self.github);
         let journal = self.github.journal();
         let asked = journal[before..].iter();
-        let asked = asked.map(|entry| format!("{} {}", entry.method, what(&entry.path))).collect();
+        let asked = asked.map(|entry| format!("{} {}", entry.method, what(&entry.path)));
+        // Beside the list, so in any order: whether the fleet is paused.
+        let asked = asked.filter(|asked| asked != PAUSE).collect();
         Cycle { finished, asked }
     }
 
@@ -190,6 +192,9 @@ impl Cycle {
         self.finished.json()["requests"]["platform"].as_u64().expect("a number")
     }
 }
+
+/// The state of the session workflow.
+const PAUSE: &str = "GET agent-session.yml";
 
 /// A request in a word or two.
 fn what(path: &str) -> String {

@@ -35,9 +35,15 @@ fn help_has_one_line_of_80_columns_for_each_command() {
       check        Validate the roster and its briefs; uses no network
       doctor       Check the setup: tokens, branch rules, platform, endpoints
       reconcile    Run one cycle: inventory, spawn, merge, health, report
+      status       Show the fleet at a glance: what runs, what waits, and why
       sessions     List live and ended sessions
       logs         Print a session's log
-      stop         End live sessions; the next cycle fills their slots again
+      history      Show what ended, what it cost, and what was merged
+      stop         End live sessions; their slots wait until `retry` or `resume`
+      pause        Start no session and merge nothing until `resume`
+      resume       End the pause, and let stopped slots go on
+      retry        Start a session in a slot at once, whatever failed before
+      attach       Go to the agent of a slot
       pulls        List open pull requests with verdict and reason
       prompt       Print the prompt that a session of a role gets
       schema       Print the JSON schema of the roster

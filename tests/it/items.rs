@@ -182,7 +182,7 @@ async fn item_attempt_and_counts_come_back_in_every_list_live_and_ended() {
         assert_eq!(record.generation, u64::from(attempt));
     }
     let name = fleet.tasks.slot("UPPER case").name();
-    let log = fleet.workplace.path().join(format!("state/demo/sessions/{name}/2/out.log"));
+    let log = fleet.workplace.path().join(format!("state/demo/sessions/{name}/2/output.log"));
     let log = std::fs::read_to_string(&log).expect("the log is there");
     assert!(log.starts_with("queue UPPER case 2"), "{log}");
 }

@@ -344,7 +344,7 @@ fn an_answer_that_does_not_come_from_an_api_server_fails_the_list() {
         assert_eq!(report["steps"]["inventory"]["running"], Value::Null);
         assert_idle(&report);
         assert_eq!(slots(&report, "already_running"), [SLOT]);
-        assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::Get]);
+        assert_eq!(fleet.cluster.calls(), [Call::ListJobs, Call::Get, Call::Get]);
     }
 }
 

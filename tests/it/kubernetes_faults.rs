@@ -194,7 +194,8 @@ fn without_an_inventory_nothing_is_created_beside_live_sessions_and_no_quota_is_
         assert_idle(&report);
         assert_eq!(slots(&report, "already_running").len(), 3);
         assert_eq!(fleet.cluster.count(Call::Create), 0);
-        assert_eq!(fleet.cluster.count(Call::Get), 3, "each slot is looked up on its own");
+        let looks = fleet.cluster.count(Call::Get);
+        assert_eq!(looks, 4, "the pause and each slot are looked up on their own");
         assert_eq!(fleet.cluster.state().namespace().quota.as_ref().expect("a quota").used, 3);
     }
 }

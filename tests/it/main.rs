@@ -41,6 +41,7 @@ mod kubernetes_repeats;
 mod kubernetes_stuck;
 mod kubernetes_world;
 mod manual;
+mod operate;
 mod merge_cases;
 mod merging;
 #[cfg(target_os = "linux")]

@@ -175,7 +175,7 @@ fn a_lost_session_backs_off_from_its_last_sign_of_life() {
     shift(&mut start, "started_at", -300);
     fleet.write_record("ui-builder-s0", 1, "start.json", &start);
     let five_minutes_ago = SystemTime::now() - Duration::from_secs(300);
-    for name in ["start.json", "out.log"] {
+    for name in ["start.json", "output.log"] {
         let file = fs::File::options()
             .write(true)
             .open(fleet.state("sessions/ui-builder-s0/1").join(name));

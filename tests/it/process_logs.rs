@@ -87,7 +87,7 @@ fn logs_prints_an_older_generation_with_its_rotated_part_first() {
     assert_eq!(text(&fleet, &["logs", "tester-s0", "--generation", "1"]), "generation 1\n");
     let output = fleet.run(&["logs", "tester-s0", "--generation", "9"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("it has logs of 1, 2"), "{output:?}");
-    fs::write(fleet.state("sessions/tester-s0/2/out.log.1"), "before\n")
+    fs::write(fleet.state("sessions/tester-s0/2/output.log.1"), "before\n")
         .expect("write a rotated log");
     assert_eq!(text(&fleet, &["logs", "tester-s0"]), "before\ngeneration 2\n");
 }
@@ -112,7 +112,7 @@ fn no_secret_and_no_escape_sequence_of_an_agent_is_printed() {
     };
     run(&["reconcile", "--only", "spawn"]);
     let log = await_some("the log", || {
-        let log = fs::read_to_string(fleet.state("sessions/tester-s0/1/out.log")).ok()?;
+        let log = fs::read_to_string(fleet.state("sessions/tester-s0/1/output.log")).ok()?;
         log.ends_with("end").then_some(log)
     });
     assert!(log.contains("key_topsecret") && log.contains('\u{1b}'), "the file has every byte");
@@ -150,10 +150,10 @@ fn a_followed_log_is_printed_as_it_grows_across_rotation_and_ends_with_the_sessi
     assert_eq!(next().as_deref(), Some("one"));
     // As the shim rotates: what follows was written before the copy and has not been printed yet.
     let home = fleet.state("sessions/tester-s0/1");
-    fs::write(home.join("out.log.1"), "one\ntwo\n").expect("copy the log aside");
+    fs::write(home.join("output.log.1"), "one\ntwo\n").expect("copy the log aside");
     fs::File::options()
         .write(true)
-        .open(home.join("out.log"))
+        .open(home.join("output.log"))
         .and_then(|log| log.set_len(0))
         .expect("empty it");
     assert_eq!(next().as_deref(), Some("two"));

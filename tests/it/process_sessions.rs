@@ -167,8 +167,8 @@ fn an_agent_holds_its_own_lock_and_nothing_else_that_it_did_not_open() {
         let home = fleet.state(&format!("sessions/{slot}/1"));
         let mut expected = vec![
             home.join("prompt.md"),
-            home.join("out.log"),
-            home.join("out.log"),
+            home.join("output.log"),
+            home.join("output.log"),
             fleet.state(&format!("slots/{slot}.lock")),
         ];
         expected.sort();
@@ -254,8 +254,8 @@ fn a_link_in_place_of_a_record_or_a_log_is_neither_read_nor_written_through() {
         "start.json",
         "exit.json",
         "start.json.tmp",
-        "out.log",
-        "shim.log",
+        "output.log",
+        "monitor.log",
         "prompt.md",
         "launch.json",
     ] {
@@ -289,7 +289,7 @@ fn a_second_name_of_a_file_elsewhere_loses_nothing_to_a_record() {
     let home = fleet.state("sessions/ui-builder-s0/2");
     fs::create_dir_all(&home).expect("make a directory");
     for name in
-        ["start.json", "start.json.tmp", "exit.json.tmp", "out.log", "shim.log", "prompt.md"]
+        ["start.json", "start.json.tmp", "exit.json.tmp", "output.log", "monitor.log", "prompt.md"]
     {
         fs::hard_link(fleet.path("precious"), home.join(name)).expect("link");
     }
@@ -312,7 +312,7 @@ fn old_logs_and_work_directories_go_when_the_next_session_has_started() {
         fleet.state(&format!("sessions/ui-builder-s0/{generation}/{name}")).exists()
     };
     assert_eq!(
-        [1, 2, 3, 4].map(|generation| has(generation, "out.log")),
+        [1, 2, 3, 4].map(|generation| has(generation, "output.log")),
         [false, false, true, true]
     );
     assert_eq!([1, 2, 3, 4].map(|generation| has(generation, "work")), [false, false, false, true]);

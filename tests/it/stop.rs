@@ -1,9 +1,14 @@
 //! `coordinator stop`: a person ends a session; no cycle can.
 
+use std::process::Stdio;
+
 use crate::process_fleet::{Fleet, OPEN, SLEEPER, held, slots};
 use testkit::BEARER;
 use testkit::kubernetes::ADMINISTRATOR;
 use testkit::kubernetes::trouble::Call;
+
+/// The line of a session that was stopped, with its slot's name for SLOT.
+const STOPPED: &str = "SLOT: stopped; it waits until `coordinator retry SLOT` or `resume`\n";
 
 fn stop(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = fleet.command(&[&["stop"], arguments].concat());
@@ -12,23 +17,28 @@ fn stop(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_stopped_session_is_recorded_with_who_stopped_it_and_its_slot_does_not_back_off() {
+fn a_stopped_session_is_recorded_with_who_stopped_it_and_its_slot_waits_until_it_may_go_on() {
     let settings = "min_free = \"0\"\nbackoff_base = \"1h\"\nbackoff_cap = \"1h\"\n";
     let fleet = Fleet::new(settings, &[("ui_builder", 2, SLEEPER)]);
     fleet.reconcile();
     assert_eq!(
         stop(&fleet, &["ui-builder-s1", "-y"]),
-        (Some(0), "ui-builder-s1: stopping\n".to_owned())
+        (Some(0), STOPPED.replace("SLOT", "ui-builder-s1"))
     );
-    let ended = fleet.await_end("ui-builder-s1");
+    let ended = fleet.newest("ui-builder-s1");
     assert_eq!(
         (ended["outcome"].as_str(), ended["detail"].as_str()),
         (Some("stopped"), Some("stopped by alice"))
     );
     assert_eq!(fleet.newest("ui-builder-s0")["state"], "running", "the other slot is left alone");
     let report = fleet.reconcile();
-    assert_eq!((slots(&report, "spawned").len(), held(&report).len()), (1, 0), "{report:#}");
+    assert_eq!((slots(&report, "spawned").len(), held(&report)), (0, vec!["stopped".to_owned()]));
     assert_eq!(report["status"], "healthy");
+    let resumed = fleet.run(&["resume", "ui-builder-s1"]);
+    let resumed = String::from_utf8(resumed.stdout).expect("output is text");
+    assert_eq!(resumed, "ui-builder-s1 goes on with the next cycle\n");
+    let report = fleet.reconcile();
+    assert_eq!((slots(&report, "spawned").len(), held(&report).len()), (1, 0), "{report:#}");
 }
 
 #[test]
@@ -54,9 +64,12 @@ fn an_agent_that_ignores_the_signal_is_ended_after_its_grace_by_the_shim_alone()
     );
     fleet.reconcile();
     fleet.await_witness("on");
-    assert_eq!(stop(&fleet, &["stubborn-s0", "-y"]).0, Some(0));
+    let mut command = fleet.command(&["stop", "stubborn-s0", "-y"]);
+    let mut waiting = command.stdout(Stdio::null()).spawn().expect("run the coordinator");
     fleet.await_witness("signal");
     assert_eq!(fleet.newest("stubborn-s0")["state"], "running", "its grace has not passed");
+    assert!(waiting.try_wait().expect("look at it").is_none(), "it waits for the end");
+    waiting.kill().and_then(|()| waiting.wait()).expect("it ends");
 }
 
 #[test]
@@ -74,9 +87,11 @@ fn on_a_cluster_a_person_stops_a_session_and_the_coordinators_own_account_cannot
         program.env("KUBECONFIG", file.to_str().expect("a path is text")).run().stdout
     };
     fleet.cluster.forget();
-    assert_eq!(person("ui-builder-s0"), "ui-builder-s0: stopping\n");
+    assert_eq!(person("ui-builder-s0"), STOPPED.replace("SLOT", "ui-builder-s0"));
     let [patch] = &fleet.asked(Call::Patch)[..] else { panic!("one patch") };
-    assert_eq!(patch.body["spec"], serde_json::json!({ "activeDeadlineSeconds": 1 }));
+    assert_eq!(patch.body["spec"], serde_json::json!({
+        "activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": null
+    }));
     assert_eq!(person("ui-builder-s0"), "ui-builder-s0: not running\n");
     let ended = fleet.sessions("demo-ui-builder-s0").remove(0);
     assert_eq!(

@@ -37,6 +37,7 @@ mod title;
 
 pub use section::ActionsSettings;
 pub use session::{Log, LogText};
+pub use title::RESUMED;
 
 use list::Snapshot;
 

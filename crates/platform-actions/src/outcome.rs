@@ -59,6 +59,9 @@ pub(super) fn judge(
     jobs: &[WorkflowJob],
     time_limit: Option<Duration>,
 ) -> Option<Run> {
+    if run.is_resume {
+        return None;
+    }
     let time_limit = run.item.as_ref().map(|item| item.time_limit).or(time_limit);
     let agent = job(jobs, AGENT).filter(|job| ran(job));
     if let Some(agent) = agent {
@@ -143,6 +146,7 @@ pub(super) fn roughly(run: &SlotRun) -> Option<Run> {
         Some(Conclusion::Failure) => (Outcome::Failed, "the run failed"),
         Some(Conclusion::StartupFailure) => (Outcome::Failed, "the run could not start"),
         Some(Conclusion::TimedOut) => (Outcome::TimedOut, "its time limit"),
+        _ if run.is_resume => return None,
         Some(Conclusion::Cancelled | Conclusion::Skipped) => return None,
         Some(Conclusion::Other) | None => (Outcome::Lost, "its outcome is unknown"),
     };
@@ -188,7 +192,7 @@ mod tests {
             updated_at: second(10_000),
             url: "https://github.com/x".to_owned(),
         };
-        SlotRun { generation: 3, item: None, run }
+        SlotRun { generation: 3, item: None, is_resume: false, run }
     }
 
     /// A job from second 100 on.

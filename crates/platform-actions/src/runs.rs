@@ -20,6 +20,8 @@ pub(super) struct SlotRun {
     pub(super) generation: u64,
     /// Of a work item's run, as far as its title can be read.
     pub(super) item: Option<ItemTitle>,
+    /// No session: a person let the slot go on.
+    pub(super) is_resume: bool,
     pub(super) run: WorkflowRun,
 }
 
@@ -51,7 +53,7 @@ pub(super) fn sort(fleet: &FleetName, file: &str, runs: Vec<WorkflowRun>) -> Sor
                     runs.resumed = generation.max(runs.resumed);
                 }
                 let runs = if is_over { &mut runs.over } else { &mut runs.live };
-                runs.push(SlotRun { generation, item, run });
+                runs.push(SlotRun { generation, item, is_resume, run });
             }
             Title::Foreign if !is_over => sorted.unmanaged.push(foreign(file, &run)),
             Title::Foreign | Title::OtherFleet => {}

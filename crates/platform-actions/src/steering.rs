@@ -39,9 +39,6 @@ impl Actions {
         if known.record.live.is_some() || last.is_none_or(|run| run.stopped_by.is_none()) {
             return Ok(false);
         }
-        if slot.index().is_none() {
-            bail!("the session of a work item cannot be resumed here; its source decides");
-        }
         self.workflow.reserve(1).map_err(coordinator_github::Error::from)?;
         let run = resume(&self.settings, slot, known.next_generation)?;
         match self.workflow.dispatch(&run).await {

@@ -15,7 +15,7 @@ pub(super) const MAX_ITEM_PART: usize = 160;
 
 /// In place of the cycle in the title of a run that is no session: with it a person let the slot go on
 /// whose last session was stopped. No cycle is called so.
-pub(super) const RESUMED: &str = "resumed";
+pub const RESUMED: &str = "resumed";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Title {

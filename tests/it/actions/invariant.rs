@@ -103,6 +103,9 @@ fn settles(fleet: &Fleet, slots: u64) {
         state.repository().actions.index.lags = false;
         state.repository().actions.index();
     }
+    // A session that a person cancelled holds its slot.
+    let resumed = fleet.run(&["resume"]).finished;
+    assert_eq!(resumed.code, Some(0), "{}{}", resumed.stdout, resumed.stderr);
     for _ in 0..3 {
         // Runs that are late are turned away first, so that their slots are free.
         while let Some(id) = fleet.queued().first().copied() {

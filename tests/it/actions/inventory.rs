@@ -7,14 +7,14 @@ use testkit::actions::life::Admission;
 use testkit::actions::{Groups, Workflow};
 
 #[test]
-fn a_full_fleet_costs_one_request() {
+fn a_full_fleet_costs_one_list_and_one_look_whether_it_is_paused() {
     let fleet = Fleet::of(2);
     for slot in ["ui-builder-s0", "ui-builder-s1"] {
         fleet.past(Past { slot, ..Past::default() });
         fleet.live(slot);
     }
     let cycle = fleet.cycle();
-    assert_eq!((cycle.asked.as_slice(), cycle.requests()), (&["GET runs 1".to_owned()][..], 1));
+    assert_eq!((cycle.asked.as_slice(), cycle.requests()), (&["GET runs 1".to_owned()][..], 2));
     assert_eq!(cycle.step("inventory")["running"], 2);
 }
 
@@ -131,11 +131,8 @@ fn a_session_that_failed_backs_off_and_one_that_went_well_does_not() {
     assert_eq!(ended("timed_out", 300), held);
     let idle = (Vec::new(), vec![("ui-builder-s0".to_owned(), "idle".to_owned())]);
     assert_eq!(ended("success", 5), idle, "it found nothing to do");
-    assert_eq!(
-        ended("cancelled", 300),
-        started,
-        "a person stopped it, so it is not the agent's failure"
-    );
+    let stopped = (Vec::new(), vec![("ui-builder-s0".to_owned(), "stopped".to_owned())]);
+    assert_eq!(ended("cancelled", 300), stopped, "a person stopped it, and says when to go on");
     assert_eq!(ended("skipped", 5), started, "it was not admitted: it was not a session");
 }
 

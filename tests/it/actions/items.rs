@@ -554,7 +554,7 @@ async fn step(queue: &Queue, dice: &mut Dice, admitted: &mut Admitted) {
                     .collect::<Vec<_>>()
             });
             let conclusion =
-                dice.pick(&["success", "failure", "cancelled"]).expect("there are some");
+                dice.pick(&["success", "failure", "timed_out"]).expect("there are some");
             if let Some(id) = dice.pick(&live) {
                 queue.end(id, conclusion);
             }

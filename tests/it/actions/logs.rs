@@ -135,7 +135,10 @@ fn a_person_stops_a_session_and_what_waits_behind_it_by_cancelling_its_runs() {
     let run = fleet.run(&["stop", "ui-builder-s0", "-y"]).finished;
     assert_eq!(
         (run.code, run.stdout.as_str()),
-        (Some(0), "ui-builder-s0: stopping\n"),
+        (
+            Some(0),
+            "ui-builder-s0: stopped; it waits until `coordinator retry ui-builder-s0` or `resume`\n"
+        ),
         "{}",
         run.stderr
     );
