@@ -104,7 +104,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn where_the_bytes_are_split_never_matters(
@@ -113,7 +116,8 @@ mod tests {
             let (first, second) = text.as_bytes().split_at(at.index(text.len() + 1));
             let whole = split(&[text.as_bytes()]);
             prop_assert_eq!(split(&[first, second]), whole.clone());
-            let lines: Vec<&[u8]> = text.as_bytes().split_inclusive(|byte| *byte == b'\n').collect();
+            let lines: Vec<&[u8]> =
+                text.as_bytes().split_inclusive(|byte| *byte == b'\n').collect();
             prop_assert_eq!(whole.iter().map(|(_, line)| &line[..]).collect::<Vec<_>>(), lines);
         }
     }

@@ -9,7 +9,8 @@ use crate::sanitize::one_line;
 /// Bytes of the file that are read on the machine of the agent.
 pub const MAX_RESULT_BYTES: u64 = 64 * 1024;
 
-/// What the agent wrote; `None` where that is not a JSON object. An odd field is as if it were absent.
+/// What the agent wrote; `None` where that is not a JSON object. An odd field is as if it were
+/// absent.
 pub fn read_result(bytes: &[u8]) -> Option<SessionResult> {
     let file: Value = serde_json::from_slice(bytes).ok()?;
     file.is_object().then(|| SessionResult {
@@ -175,7 +176,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

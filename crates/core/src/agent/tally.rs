@@ -1,4 +1,5 @@
-//! What an agent's output shows of its session: usage, the agent's own session id, and why it ended.
+//! What an agent's output shows of its session: usage, the agent's own session id, and why it
+//! ended.
 
 use super::Profile;
 use super::pieces::{Piece, Splitter};

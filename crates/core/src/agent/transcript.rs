@@ -13,8 +13,8 @@ mod tests;
 /// Lines of a tool's result that are shown.
 const MAX_RESULT_LINES: usize = 40;
 
-/// What a line of the output shows. The texts are the agent's own: not sanitised, not masked, and of
-/// any width.
+/// What a line of the output shows. The texts are the agent's own: not sanitised, not masked, and
+/// of any width.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// Words of the agent.
@@ -126,10 +126,19 @@ fn output(text: &str, failed: bool) -> Option<Entry> {
 }
 
 fn shortened(text: &str) -> String {
-    let mut ends = text.match_indices('\n').map(|(at, _)| at).skip(MAX_RESULT_LINES - 1);
-    let Some(end) = ends.next() else { return text.to_owned() };
-    let (kept, left) = text.split_at(end);
-    format!("{kept}\n{}", more(left.matches('\n').count()))
+    let mut lines = text.lines();
+    let kept = lines.by_ref().take(MAX_RESULT_LINES).map(as_overwritten);
+    let mut kept: Vec<String> = kept.map(str::to_owned).collect();
+    let left = lines.count();
+    if left > 0 {
+        kept.push(more(left));
+    }
+    kept.join("\n")
+}
+
+/// A terminal shows what comes after the last carriage return: the newest state of a progress bar.
+fn as_overwritten(line: &str) -> &str {
+    line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default()
 }
 
 /// How many lines are left out.

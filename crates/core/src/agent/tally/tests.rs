@@ -11,7 +11,9 @@ const INIT: &str = r#"{"type":"system","subtype":"init","session_id":"s1","model
 
 fn tallied(profile: Profile, lines: &[String]) -> Option<SessionResult> {
     let mut tally = Tally::new(profile);
-    lines.iter().for_each(|line| tally.read(format!("{line}\n").as_bytes()));
+    for line in lines {
+        tally.read(format!("{line}\n").as_bytes());
+    }
     tally.finish()
 }
 
@@ -52,15 +54,15 @@ fn changed(fields: &Value) -> Value {
     line
 }
 
-fn usd(dollars: f64) -> Option<Usd> {
-    Some(Usd::from_dollars(dollars))
+fn usd(dollars: f64) -> Usd {
+    Usd::from_dollars(dollars)
 }
 
 #[test]
 fn a_result_gives_cost_tokens_of_all_models_turns_denials_and_the_session() {
     let shown = claude(&[result()]);
     let usage = Usage {
-        cost_usd: usd(0.25),
+        cost_usd: Some(usd(0.25)),
         input_tokens: Some(11),
         output_tokens: Some(22),
         turns: Some(4),
@@ -95,8 +97,8 @@ fn of_several_results_the_largest_cost_counts_once() {
             costs.iter().map(|cost| changed(&json!({"total_cost_usd": cost}))).collect();
         claude(&lines).usage.cost_usd
     };
-    assert_eq!(costs(&[json!(0.25), json!(0.4), json!(0.3)]), usd(0.4));
-    assert_eq!(costs(&[json!(0.25), json!(null), json!(0)]), usd(0.25));
+    assert_eq!(costs(&[json!(0.25), json!(0.4), json!(0.3)]), Some(usd(0.4)));
+    assert_eq!(costs(&[json!(0.25), json!(null), json!(0)]), Some(usd(0.25)));
     assert_eq!(costs(&[json!(null)]), None, "unknown is unknown, never 0");
 }
 
@@ -107,7 +109,7 @@ fn no_cost_is_believed_only_where_every_count_of_tokens_is_0() {
             "cacheCreationInputTokens": 0});
         claude(&[changed(&json!({"total_cost_usd": 0, "modelUsage": {"m": model}}))]).usage.cost_usd
     };
-    assert_eq!(free(0, 0), usd(0.0));
+    assert_eq!(free(0, 0), Some(usd(0.0)));
     assert_eq!((free(1, 0), free(0, 1)), (None, None));
     let bare = json!({"total_cost_usd": 0, "modelUsage": null, "usage": null});
     assert_eq!(claude(&[changed(&bare)]).usage.cost_usd, None);
@@ -160,7 +162,10 @@ fn a_result_that_is_quoted_is_not_one() {
 #[test]
 fn a_log_whose_start_is_lost_still_counts() {
     let shown = tallied(Profile::Claude, &[result().to_string()]).expect("a result");
-    assert_eq!((shown.usage.cost_usd, shown.agent_session.as_deref()), (usd(0.25), Some("s1")));
+    assert_eq!(
+        (shown.usage.cost_usd, shown.agent_session.as_deref()),
+        (Some(usd(0.25)), Some("s1"))
+    );
 }
 
 #[test]

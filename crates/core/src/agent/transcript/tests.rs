@@ -99,6 +99,8 @@ fn a_long_result_is_shortened_to_forty_lines_and_an_error_is_whole() {
     let parts = json!([{"type": "text", "text": "one"}, {"type": "image"}]);
     assert_eq!(claude(&[answered(&parts, false)]), [Entry::Output(text("one\n(image)"))]);
     assert_eq!(claude(&[answered(&json!(""), false)]), []);
+    let progress = json!("10%\r55%\r100%\r\ndone\r\n");
+    assert_eq!(claude(&[answered(&progress, false)]), [Entry::Output(text("100%\ndone"))]);
 }
 
 #[test]
