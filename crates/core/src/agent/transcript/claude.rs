@@ -72,7 +72,7 @@ fn blocks(content: &Value, entry: fn(&Value) -> Option<Entry>) -> Vec<Entry> {
 }
 
 fn text_entry(text: &str) -> Option<Entry> {
-    let text = text.trim();
+    let text = text.trim_start_matches('\n').trim_end();
     (!text.is_empty()).then(|| Entry::Text(text.to_owned()))
 }
 
