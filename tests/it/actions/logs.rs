@@ -2,7 +2,6 @@
 
 use super::{Fleet, Past};
 use crate::coordinator;
-use crate::process_fleet::await_some;
 use testkit::actions::LogStore;
 use testkit::actions::logs::Shelf;
 use testkit::{Fault, Reply, Route, TOKEN};
@@ -71,6 +70,7 @@ fn a_live_session_has_a_page_and_no_log_yet() {
     );
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_log_of_a_followed_session_is_printed_whole_when_its_job_has_ended() {
     let (fleet, store) = (Fleet::of(1), LogStore::start());
@@ -81,7 +81,7 @@ fn the_log_of_a_followed_session_is_printed_whole_when_its_job_has_ended() {
     });
     store.shelves().logs.insert(job, "one\ntwo\n".to_owned());
     let follower = coordinator(&fleet.workplace).args(["logs", "ui-builder-s0", "-f"]).spawn();
-    await_some("a look at the job", || {
+    crate::process_fleet::await_some("a look at the job", || {
         fleet.github.journal().iter().any(|entry| entry.path.contains("/jobs")).then_some(())
     });
     fleet.actions(|actions, now| actions.end(id, "success", now));
