@@ -129,7 +129,7 @@ pub enum Command {
     Reconcile(Reconcile),
     /// List live and ended sessions
     Sessions,
-    /// Print what agents wrote: of one slot, or of all live sessions
+    /// Print what agents write
     Logs(Logs),
     /// End live sessions; the next cycle fills their slots again
     Stop(Stop),
