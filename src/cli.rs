@@ -132,7 +132,7 @@ pub enum Command {
     Status(Status),
     /// List live and ended sessions
     Sessions,
-    /// Print a session's log
+    /// Print what agents write
     Logs(Logs),
     /// Show what ended, what it cost, and what was merged
     History(History),
@@ -207,15 +207,35 @@ pub struct Reconcile {
 /// Options of `logs`.
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// Such as `ui-builder-s0`; a role stands for its only slot
+    /// Such as `ui-builder-s0`; a role stands for its only slot [default: all live sessions]
     #[arg(add = ArgValueCandidates::new(candidates::slots))]
-    pub slot: String,
-    /// Print new lines until the session ends
+    pub slot: Option<String>,
+    /// Print new lines until the sessions end
     #[arg(short, long)]
     pub follow: bool,
+    /// Print only the last N lines of each log
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
+    /// Sessions that were live in this time, such as 12h, oldest first
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub since: Option<Duration>,
+    /// Only sessions of this role
+    #[arg(
+        long,
+        value_name = "KEY",
+        conflicts_with = "slot",
+        add = ArgValueCandidates::new(candidates::roles)
+    )]
+    pub role: Option<String>,
+    /// Only sessions of this source, `roster` for those of roles
+    #[arg(long, value_name = "NAME", conflicts_with = "slot")]
+    pub source: Option<String>,
     /// Print this generation instead of the newest
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "slot", conflicts_with = "since")]
     pub generation: Option<u64>,
+    /// Print what the agent wrote as it is, secrets aside
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// Options of `status`.

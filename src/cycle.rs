@@ -19,8 +19,8 @@ use crate::steps::{health, inventory, merge, report, spawn};
 use coordinator_core::fleet::{FleetPause, Group, Inventory, Slot};
 use coordinator_core::platform::{CycleId, Platform};
 use coordinator_core::report::{
-    Access, Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests, SourceEffect,
-    SpawnReport, Status, Step, StepOutcome,
+    Access, Contact, Contacts, HealthReport, InventoryReport, MergeReport, Report, Requests,
+    SourceEffect, SpawnReport, Status, Step, StepOutcome,
 };
 use coordinator_core::source::{Effect, Source};
 use coordinator_github::Github;

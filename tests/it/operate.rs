@@ -14,7 +14,8 @@ const FAILS: &str = "echo 'out of paper' >&2\n\
     echo '{\"status\":\"failed\",\"reason\":\"no paper\",\"usage\":{\"cost_usd\":0.5}}' > \
     \"$COORDINATOR_RESULT\"\nexit 3";
 
-const HOLDS: &str = "min_free = \"0\"\nmin_runtime = \"0s\"\nbackoff_base = \"1h\"\nbackoff_cap = \"1h\"\n";
+const HOLDS: &str =
+    "min_free = \"0\"\nmin_runtime = \"0s\"\nbackoff_base = \"1h\"\nbackoff_cap = \"1h\"\n";
 
 fn text(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = fleet.command(arguments);
@@ -77,9 +78,12 @@ fn history_shows_what_ended_with_its_cost_and_never_takes_an_unknown_one_for_not
         [&totals["sessions"], &totals["cost_usd"], &totals["unknown_cost"]],
         [&json!(2), &json!(0.5), &json!(1)]
     );
-    assert_eq!(totals["by_role"]["tester"], json!({
-        "sessions": 1, "cost_usd": 0.5, "unknown_cost": 0
-    }));
+    assert_eq!(
+        totals["by_role"]["tester"],
+        json!({
+            "sessions": 1, "cost_usd": 0.5, "unknown_cost": 0
+        })
+    );
     let (_, shown) = text(&fleet, &["history", "--since", "1h"]);
     assert!(shown.contains("2 sessions, $0.50, the cost of 1 unknown"), "{shown}");
 }
@@ -97,7 +101,10 @@ fn a_paused_fleet_starts_nothing_and_merges_nothing_until_it_is_resumed() {
         serde_json::from_slice::<Value>(&output.stdout).expect("a report")
     };
     let (code, said) = text(&fleet, &["pause", "-m", "the demo is on"]);
-    assert_eq!((code, said.lines().next()), (Some(0), Some("demo is paused by alice: the demo is on")));
+    assert_eq!(
+        (code, said.lines().next()),
+        (Some(0), Some("demo is paused by alice: the demo is on"))
+    );
     let report = cycle();
     assert_eq!((slots(&report, "spawned").len(), held(&report)), (0, vec!["paused".to_owned()]));
     assert_eq!(report["steps"]["merge"]["skipped"][0]["reason"], "paused", "{report:#}");
@@ -131,9 +138,15 @@ fn stop_all_pauses_first_and_resume_lets_every_slot_go_on() {
     fleet.reconcile();
     let (code, said) = text(&fleet, &["stop", "--all", "-y", "-m", "enough"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.starts_with("the fleet is paused") && said.contains("builder-s1: stopped"), "{said}");
+    assert!(
+        said.starts_with("the fleet is paused") && said.contains("builder-s1: stopped"),
+        "{said}"
+    );
     let report = fleet.reconcile();
-    assert_eq!((slots(&report, "spawned").len(), held(&report)), (0, vec!["stopped".to_owned(); 2]));
+    assert_eq!(
+        (slots(&report, "spawned").len(), held(&report)),
+        (0, vec!["stopped".to_owned(); 2])
+    );
     let (_, said) = text(&fleet, &["resume"]);
     assert_eq!(said.lines().count(), 3, "{said}");
     assert_eq!(slots(&fleet.reconcile(), "spawned").len(), 2);

@@ -89,9 +89,12 @@ fn on_a_cluster_a_person_stops_a_session_and_the_coordinators_own_account_cannot
     fleet.cluster.forget();
     assert_eq!(person("ui-builder-s0"), STOPPED.replace("SLOT", "ui-builder-s0"));
     let [patch] = &fleet.asked(Call::Patch)[..] else { panic!("one patch") };
-    assert_eq!(patch.body["spec"], serde_json::json!({
-        "activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": null
-    }));
+    assert_eq!(
+        patch.body["spec"],
+        serde_json::json!({
+            "activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": null
+        })
+    );
     assert_eq!(person("ui-builder-s0"), "ui-builder-s0: not running\n");
     let ended = fleet.sessions("demo-ui-builder-s0").remove(0);
     assert_eq!(

@@ -5,13 +5,18 @@ use serde::{Deserialize, Serialize};
 
 pub use end::{AgentEnd, MAX_END_BYTES};
 pub use last_words::last_words;
+pub use pieces::{MAX_LINE_BYTES, Piece, Splitter};
 pub use result_file::{MAX_RESULT_BYTES, combined, read_result};
 pub use tally::Tally;
+pub use transcript::{Entry, Transcript};
 
 mod end;
 mod last_words;
+mod number;
+mod pieces;
 mod result_file;
 mod tally;
+mod transcript;
 
 /// The form of an agent's output: its profile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -155,7 +155,8 @@ pub(super) fn roughly(run: &SlotRun) -> Option<Run> {
 
 /// The remedy, where to look, follows a semicolon: tables leave it out.
 fn ended(run: &SlotRun, job: Option<&WorkflowJob>, outcome: Outcome, what: &str) -> Run {
-    let SlotRun { generation, item, run: WorkflowRun { url, started_at, updated_at, .. } } = run;
+    let SlotRun { generation, item, run: workflow_run, .. } = run;
+    let WorkflowRun { url, started_at, updated_at, .. } = workflow_run;
     let started_at = job.and_then(|job| job.started_at).unwrap_or(*started_at);
     Run {
         generation: *generation,
