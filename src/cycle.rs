@@ -27,8 +27,9 @@ use coordinator_github::Github;
 use coordinator_http::Client;
 use coordinator_roster::Roster;
 
-use bounds::{Deadlines, isolated, usable};
+use bounds::{Deadlines, isolated};
 
+pub(crate) use bounds::usable;
 pub use bounds::{MERGE_RESERVE, Stop, inventory_limit};
 
 mod bounds;

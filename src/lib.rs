@@ -16,6 +16,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod alerts;
 pub mod cli;
 pub mod command;
 pub mod cycle;

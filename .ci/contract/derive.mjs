@@ -18,6 +18,11 @@ const OF_A_TOKEN = ['repositories', 'single_file', 'has_multiple_single_files', 
 const OF_A_RUN = [
   'actor', 'triggering_actor', 'repository', 'head_repository', 'head_commit', 'pull_requests', 'referenced_workflows',
 ];
+const OF_AN_ISSUE = [
+  'user', 'assignee', 'assignees', 'closed_by', 'milestone', 'reactions', 'performed_via_github_app', 'repository',
+  'pull_request', 'sub_issues_summary', 'issue_dependencies_summary', 'issue_field_values', 'type', 'pinned_comment',
+  'pin',
+];
 
 // Method, path, and what is left out.
 const OPERATIONS = [
@@ -33,6 +38,9 @@ const OPERATIONS = [
   ['get', '/repos/{owner}/{repo}/actions/runs/{run_id}/jobs', []],
   ['get', '/repos/{owner}/{repo}/actions/jobs/{job_id}/logs', []],
   ['post', '/repos/{owner}/{repo}/actions/runs/{run_id}/cancel', []],
+  ['post', '/repos/{owner}/{repo}/issues', OF_AN_ISSUE],
+  ['patch', '/repos/{owner}/{repo}/issues/{issue_number}', OF_AN_ISSUE],
+  ['post', '/repos/{owner}/{repo}/issues/{issue_number}/comments', OF_AN_ISSUE],
   ['get', '/repos/{owner}/{repo}/branches/{branch}', ['commit', 'protection', '_links']],
 ];
 

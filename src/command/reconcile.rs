@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, anyhow, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::alerts::{self, AlertContext};
 use crate::cli::{Global, Reconcile};
 use crate::command::{Finished, Refused, clients, slots};
 use crate::cycle::{self, Cycle, Stop};
@@ -21,6 +22,7 @@ use crate::workflow_commands::Escape;
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::platform::CycleId;
 use coordinator_core::report::{Interrupt, Report, SourceEffect, Status};
+use coordinator_core::secrets::Secrets;
 use coordinator_core::source::{EffectOutcome, Source};
 use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
@@ -55,7 +57,13 @@ pub async fn run(
         sources: sources::configured(roster, &roles, &options.source),
         dry_run: options.dry_run,
         platform,
-        github: clients::github(roster, &client)?,
+        github: clients::github(roster, &client)?.map(|github| {
+            if roster.alerts.github_issue && !options.dry_run {
+                github.with_alerts()
+            } else {
+                github
+            }
+        }),
         probe: client,
         clock: SystemTime::now,
         progress: Progress::default(),
@@ -64,7 +72,12 @@ pub async fn run(
         progress::off();
     }
     let stop = Stop::default();
-    let run = progress::waiting(|| cycle.progress.text(), cycle::run(&cycle, &stop));
+    let names = source_names(roster);
+    let run = async {
+        let report = cycle::run(&cycle, &stop).await;
+        with_alerts(report, &cycle, &stop, &names, form.secrets).await
+    };
+    let run = progress::waiting(|| cycle.progress.text(), run);
     let report = tokio::select! {
         report = run => report,
         never = interrupt_on_signal(&stop) => match never? {},
@@ -79,6 +92,31 @@ pub async fn run(
     let is_silent = options.quiet && code == 0 && is_uneventful(&report);
     let stdout = if is_silent { String::new() } else { form.report(&report)? };
     Ok(Finished { stdout, code })
+}
+
+/// Raises the alerts of a cycle; a signal ends that early.
+async fn with_alerts<P, S>(
+    mut report: Report,
+    cycle: &Cycle<'_, P, S>,
+    stop: &Stop,
+    sources: &[String],
+    secrets: &Secrets,
+) -> Report {
+    let roster = cycle.roster;
+    let context = AlertContext {
+        settings: &roster.alerts,
+        github: &cycle.github,
+        sources,
+        folder: roster.path.parent().unwrap_or(Path::new("/")),
+        secret_names: &roster.secret_names,
+        secrets,
+    };
+    tokio::select! {
+        () = alerts::raise(&mut report, &context) => {}
+        () = stop.grace_over() => {}
+    }
+    report.interrupted = report.interrupted.or_else(|| stop.interrupt());
+    report
 }
 
 /// Whether the cycle was healthy and changed nothing, so that `--quiet` prints nothing.
@@ -171,15 +209,19 @@ fn served_roles(roster: &Roster, options: &Reconcile) -> anyhow::Result<Vec<Role
 }
 
 fn refuse_unknown_source(roster: &Roster, options: &Reconcile) -> anyhow::Result<()> {
-    let sources = sources::configured(roster, &[], &[]);
-    let names: Vec<&str> = sources.iter().map(Source::name).collect();
-    if let Some(name) = options.source.iter().find(|name| !names.contains(&name.as_str())) {
+    let names = source_names(roster);
+    if let Some(name) = options.source.iter().find(|name| !names.contains(name)) {
         bail!(Refused::Usage(format!(
             "no source named `{name}`; this roster has {}",
             names.join(", ")
         )));
     }
     Ok(())
+}
+
+fn source_names(roster: &Roster) -> Vec<String> {
+    let sources = sources::configured(roster, &[], &[]);
+    sources.iter().map(|source| source.name().to_owned()).collect()
 }
 
 /// A missing folder is the only failure that shows before the cycle.

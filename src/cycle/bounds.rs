@@ -96,11 +96,11 @@ impl Stop {
     }
 
     /// What ended the cycle early, if anything did.
-    pub(super) fn interrupt(&self) -> Option<Interrupt> {
+    pub(crate) fn interrupt(&self) -> Option<Interrupt> {
         self.interrupt.get()
     }
 
-    pub(super) fn grace_over(&self) -> impl Future<Output = ()> + '_ {
+    pub(crate) fn grace_over(&self) -> impl Future<Output = ()> + '_ {
         self.token.cancelled().then(|()| sleep(GRACE))
     }
 }
@@ -146,6 +146,6 @@ fn failed(error: &str) -> StepOutcome {
 }
 
 /// Turns a failed client setup into an error of the step that uses it.
-pub(super) fn usable<T>(client: &anyhow::Result<T>) -> anyhow::Result<&T> {
+pub(crate) fn usable<T>(client: &anyhow::Result<T>) -> anyhow::Result<&T> {
     client.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))
 }

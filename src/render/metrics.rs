@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 
 use super::{MAX_SENTENCE, shown};
+use crate::steps::report::alerts::{self, AlertKind};
 use coordinator_core::fleet::StuckReason;
 use coordinator_core::report::{
     HealthVerdict, Report, RoleCount, SourceOutcome, SourceReport, Status, Step, StepOutcome,
@@ -30,6 +31,7 @@ pub fn report(report: &Report, secrets: &Secrets) -> String {
     spawn(report, &mut metrics);
     merge(report, &mut metrics);
     health(report, &mut metrics);
+    alerts(report, &mut metrics);
     metrics.text
 }
 
@@ -279,6 +281,21 @@ fn health(report: &Report, metrics: &mut Metrics) {
         "endpoint_latency_seconds",
         "Time to the endpoint's answer, or to the failure.",
         of(|(_, latency)| latency.as_secs_f64()),
+    );
+}
+
+/// 0 for a cause that has gone, so that a rule on it resolves.
+fn alerts(report: &Report, metrics: &mut Metrics) {
+    let found = alerts::alerts(report);
+    let sample = |kind: AlertKind| {
+        let is_active = found.iter().any(|alert| alert.cause.kind == kind);
+        let labels = vec![("cause", kind.word().to_owned())];
+        (is_active || alerts::is_seen(report, kind)).then(|| (labels, flag(is_active)))
+    };
+    metrics.add(
+        "alert",
+        "1 when the cause held in the last cycle; a cause that could not be seen is missing.",
+        AlertKind::ALL.into_iter().filter_map(sample),
     );
 }
 

@@ -9,6 +9,7 @@ use coordinator_core::report::{
 };
 
 mod advice;
+pub mod alerts;
 mod offline;
 
 use offline::offline;

@@ -20,6 +20,8 @@ const UPDATE: &str = "UPDATE_CONTRACT";
 fn the_extract_was_derived_from_the_documents_that_the_program_sends() {
     let sent = [
         ("candidates.graphql", documents::candidates(2)),
+        ("alerts.graphql", documents::alerts()),
+        ("candidates_and_alerts.graphql", documents::candidates_and_alerts(1)),
         ("recheck.graphql", documents::recheck(2)),
         ("doctor.graphql", documents::DOCTOR.to_owned()),
         ("identity.graphql", documents::IDENTITY.to_owned()),
@@ -42,7 +44,8 @@ fn the_extract_was_derived_from_the_documents_that_the_program_sends() {
 #[test]
 fn every_document_is_valid_against_the_published_schema() {
     let any_number = (0..4).map(documents::candidates).chain((1..4).map(documents::recheck));
-    for document in any_number.chain(
+    let of_alerts = (0..2).map(documents::candidates_and_alerts).chain([documents::alerts()]);
+    for document in any_number.chain(of_alerts).chain(
         [
             documents::DOCTOR,
             documents::IDENTITY,

@@ -4,6 +4,8 @@
 mod fuzz;
 
 mod actions;
+#[cfg(target_os = "linux")]
+mod alerts;
 mod commands;
 mod contract;
 mod cycle;

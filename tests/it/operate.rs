@@ -90,7 +90,7 @@ fn history_shows_what_ended_with_its_cost_and_never_takes_an_unknown_one_for_not
 
 #[test]
 fn a_paused_fleet_starts_nothing_and_merges_nothing_until_it_is_resumed() {
-    let github = GitHub::serve(Repository::with([Pull::eligible(7)]));
+    let github = GitHub::start(Repository::with([Pull::eligible(7)]));
     let fleet = Fleet::new(OPEN, &[("builder", 1, SLEEPER)]);
     let roster = fs::read_to_string(fleet.path("roster.toml")).expect("the roster");
     let repository = format!("[repository]\nname = \"demo/app\"\napi_url = \"{}\"\n", github.url());

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const CANDIDATES: &str = include_str!("candidates.graphql");
 const RECHECK_PULL: &str = include_str!("recheck_pull.graphql");
 const PULL: &str = include_str!("pull.graphql");
+const ALERTS: &str = include_str!("alerts.graphql");
+const ALERTS_SELECTION: &str = include_str!("alerts_selection.graphql");
 
 /// The repository, its rules and the token, for `doctor`; variables `owner` and `name`.
 pub const DOCTOR: &str = include_str!("doctor.graphql");
@@ -28,6 +30,16 @@ pub const RUN_JOBS: &str = include_str!("run_jobs.graphql");
 /// `base_0`, `base_1`, ... its full name (`refs/heads/main`), which comes back as `base_0`,
 /// `base_1`, ... of the repository.
 pub fn candidates(bases: usize) -> String {
+    page(bases, "")
+}
+
+/// The same with the open issues of alerts, in a root field of their own: where the token may not
+/// read them, that field alone is null.
+pub fn candidates_and_alerts(bases: usize) -> String {
+    page(bases, ALERTS_SELECTION.trim_end())
+}
+
+fn page(bases: usize, alerts: &str) -> String {
     let mut variables = String::new();
     let mut aliases = String::new();
     for index in 0..bases {
@@ -36,7 +48,13 @@ pub fn candidates(bases: usize) -> String {
         let _ = writeln!(aliases, "base_{index}: ref(qualifiedName: $base_{index}) {{ ...Base }}");
     }
     let document = CANDIDATES.replace("#base-variables", &variables).replace("#bases", &aliases);
+    let document = document.replace("#alerts", alerts);
     format!("{document}\n{PULL}")
+}
+
+/// The open issues of alerts; variables `owner` and `name`.
+pub fn alerts() -> String {
+    ALERTS.replace("#alerts", ALERTS_SELECTION.trim_end())
 }
 
 /// Pull requests read again, with their check rows; variables per pull request `id_0`, `after_0`

@@ -27,6 +27,7 @@ use coordinator_http::Client;
 
 pub use credentials::Credentials;
 pub use identity::Account;
+pub use issues::{ALERT_LABEL, AlertIssue, AlertIssues, NewIssue};
 pub use list::{Pages, PullPage};
 pub use merge::MergeOutcome;
 pub use merged::MergedPull;
@@ -41,6 +42,7 @@ mod diagnose;
 pub mod documents;
 mod graphql;
 mod identity;
+mod issues;
 mod list;
 mod merge;
 mod merged;
@@ -70,6 +72,10 @@ pub struct Github {
     rereads: recheck::RereadSize,
     /// The repository's present name, where it was renamed.
     renamed: OnceLock<Repository>,
+    /// Whether the list of pull requests also reads the issues of alerts.
+    reads_alerts: bool,
+    /// What it showed of them.
+    alerts: OnceLock<Result<AlertIssues, Error>>,
 }
 
 impl Github {
@@ -118,6 +124,8 @@ impl Github {
             lacking: documents::LackingFields::default(),
             rereads: recheck::RereadSize::default(),
             renamed: OnceLock::new(),
+            reads_alerts: false,
+            alerts: OnceLock::new(),
         })
     }
 

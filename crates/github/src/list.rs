@@ -13,7 +13,7 @@ use coordinator_core::pull::{Gap, GapCause, Pull, Repository, Unreadable};
 use super::graphql::{FieldError, Response};
 use super::pull::{self, PageInfo, Torn};
 use super::repository::{self, ListHead, ServerClock};
-use super::{Error, Github, documents};
+use super::{Error, Github, documents, issues};
 
 const PAGE_SIZE: usize = 50;
 
@@ -62,7 +62,11 @@ impl Github {
         Pages {
             github: self,
             bases: bases.to_vec(),
-            document: documents::candidates(bases.len()),
+            document: if self.reads_alerts() {
+                documents::candidates_and_alerts(bases.len())
+            } else {
+                documents::candidates(bases.len())
+            },
             variables,
             size: PageSize::new(),
             requests: 0,
@@ -107,7 +111,8 @@ impl Pages<'_> {
     fn read(&mut self, response: &Response) -> Result<(Vec<Row>, Option<String>), Error> {
         let [a, b, c] = ["repository", "pullRequests", "nodes"].map(Value::from);
         let is_outside = |error: &&FieldError| {
-            error.below(&[a.clone(), b.clone(), c.clone()]).is_none_or(<[Value]>::is_empty)
+            !issues::is_of_alerts(error)
+                && error.below(&[a.clone(), b.clone(), c.clone()]).is_none_or(<[Value]>::is_empty)
         };
         let repository = &response.data["repository"];
         if let Some(error) = response.errors.iter().find(is_outside) {
@@ -143,6 +148,8 @@ impl Pages<'_> {
         }
         let repository = &response.data["repository"];
         self.github.note_name(&repository["nameWithOwner"]);
+        self.github.note_alerts(response);
+        self.document = documents::candidates(self.bases.len());
         self.head = Some(ListHead {
             repository: repository::facts(repository, &self.bases),
             clock: ServerClock {

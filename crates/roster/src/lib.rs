@@ -30,6 +30,7 @@ pub struct Roster {
     pub repository: Option<Repository>,
     pub merge: MergePolicy,
     pub health: Vec<Endpoint>,
+    pub alerts: AlertSettings,
     /// Variables that some `${...}` names, everyday ones aside: secrets, kept from every session
     /// that does not name them.
     pub secret_names: BTreeSet<String>,
@@ -51,6 +52,15 @@ impl Roster {
     pub fn time_limits(&self) -> BTreeMap<Group, Duration> {
         self.roles.iter().map(|role| (Group::from(&role.key), role.spec.time_limit)).collect()
     }
+}
+
+/// Where a cycle that is not healthy is reported, beside its report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertSettings {
+    /// One issue in the repository per cause.
+    pub github_issue: bool,
+    /// Program and arguments; empty: none. The program is absolute, or a name to look up in PATH.
+    pub command: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +89,7 @@ pub enum PlatformKind {
 }
 
 mod agents;
+mod alerts;
 mod leftovers;
 mod load;
 mod platform;

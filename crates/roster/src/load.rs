@@ -8,6 +8,7 @@ use toml::de::DeTable;
 use coordinator_core::fleet::FleetName;
 use coordinator_core::section::{LoadContext, Placed, Problem, Time};
 
+use super::alerts::Alerts;
 use super::problem::{Lines, Problems};
 use super::steps::{self, Health, Merge, RepositorySection};
 use super::texts::{self, Unreadable};
@@ -30,6 +31,7 @@ coordinator_core::section! {
         merge: Merge = Merge::default(),
         /// One for each production endpoint to watch. Default: the health step is not configured.
         health: Vec<Health> = Vec::new(),
+        alerts: Alerts = Alerts::default(),
     }
 }
 
@@ -95,6 +97,7 @@ fn roster(
     let health = steps::endpoints(&document.health, problems);
     document.merge.check_hold(!document.health.is_empty(), problems);
     let platform = platform::settings(&document, &mut agents, wrong, around, problems);
+    let alerts = document.alerts.settings(document.repository.is_some(), around, problems);
     Some(Roster {
         path: path.to_owned(),
         named: named.to_owned(),
@@ -105,6 +108,7 @@ fn roster(
         repository: document.repository.as_ref().and_then(RepositorySection::repository),
         merge: document.merge.policy(problems),
         health,
+        alerts,
         secret_names: agents.secret_names,
         missing: agents.missing.into_list(),
     })

@@ -34,6 +34,8 @@ pub enum Route {
     RunJobs,
     /// The log of a job.
     JobLog,
+    /// Any write of an issue.
+    Issues,
     /// Every request.
     Any,
 }

@@ -200,6 +200,7 @@ fn routes_of(kind: Kind, path: &str) -> Vec<Route> {
     routes.extend(
         (plain.contains("/actions/jobs/") && plain.ends_with("/logs")).then_some(Route::JobLog),
     );
+    routes.extend(plain.contains("/issues").then_some(Route::Issues));
     routes.extend(pull("/merge").map(Route::Merge));
     routes.extend(pull("/files").map(Route::Files));
     routes

@@ -20,6 +20,7 @@ pub mod graphql;
 pub mod view;
 pub mod objects;
 pub mod rest;
+pub mod issues;
 pub mod actions;
 pub mod fault;
 pub mod journal;
@@ -37,6 +38,7 @@ pub mod program;
 
 pub use fault::{Fault, Route};
 pub use github::GitHub;
+pub use issues::Issue;
 pub use journal::{Entry, Kind};
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::Kubernetes;

@@ -47,6 +47,9 @@ pub fn answer(state: &mut State, request: &Request<Bytes>, body: &Value) -> Repl
                 )
             })
         }
+        (method, ["repos", owner, name, "issues", rest @ ..]) => {
+            super::issues::answer(state, &format!("{owner}/{name}"), (method, rest), body)
+        }
         (_, ["repos", owner, name, "actions", rest @ ..]) => {
             super::actions::rest::answer(state, &format!("{owner}/{name}"), rest, request, body)
         }
@@ -82,7 +85,7 @@ pub fn next_hour(state: &State) -> u64 {
     (now / 3_600 + 1) * 3_600
 }
 
-fn not_found() -> Reply {
+pub(super) fn not_found() -> Reply {
     error(404, "Not Found")
 }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::actions::Actions;
 use super::fault::{Faults, Route};
+use super::issues::Issue;
 use super::journal::Entry;
 use super::limits::Limits;
 use super::pull::{Pull, commit_id, from_now};
@@ -135,6 +136,10 @@ pub struct Repository {
     pub branches: BTreeMap<String, Vec<Commit>>,
     pub actions: Actions,
     pub pulls: BTreeMap<u64, Pull>,
+    pub issues: BTreeMap<u64, Issue>,
+    pub has_issues: bool,
+    /// The token may not read issues.
+    pub hides_issues: bool,
 }
 
 /// A commit on a base branch.
@@ -167,7 +172,15 @@ impl Repository {
             actions: Actions::with_sessions(),
             branches: BTreeMap::from([("main".to_owned(), vec![root])]),
             pulls: pulls.into_iter().map(|pull| (pull.number, pull)).collect(),
+            issues: BTreeMap::new(),
+            has_issues: true,
+            hides_issues: false,
         }
+    }
+
+    /// The number of the next issue or pull request.
+    pub fn next_number(&self) -> u64 {
+        self.issues.keys().chain(self.pulls.keys()).max().map_or(1, |number| number + 1)
     }
 
     /// Adds a commit to a base branch, `seconds` from now.

@@ -7,8 +7,8 @@ use apollo_compiler::response::JsonValue;
 use serde_json::{Map, Value, json};
 
 use super::actions::show::{node, node_id};
+use super::issues::{Issue, OWN_LOGIN};
 use super::objects::{pull_request, rate_limit, repository};
-use super::pull::Pull;
 use super::state::{Repository, State};
 
 type Resolved<'a> = Result<ResolvedValue<'a>, FieldError>;
@@ -29,7 +29,7 @@ impl ObjectValue for Query<'_> {
             "rateLimit" => Ok(rate_limit(self.0)),
             "viewer" => {
                 let login = self.0.viewer.as_ref().map(|account| account.login.as_str());
-                let login = login.unwrap_or("coordinator-bot");
+                let login = login.unwrap_or(OWN_LOGIN);
                 Ok(json!({"__typename": "User", "login": login}))
             }
             "repository" => {
@@ -43,7 +43,9 @@ impl ObjectValue for Query<'_> {
                 if let Some(viewer) = &self.0.viewer {
                     fields.insert("viewerPermission".to_owned(), json!(viewer.permission));
                 }
-                return Ok(ResolvedValue::object(RepositoryView(found, View(fields))));
+                let login = self.0.viewer.as_ref().map_or(OWN_LOGIN, |viewer| &viewer.login);
+                let view = RepositoryView { repository: found, login, fields: View(fields) };
+                return Ok(ResolvedValue::object(view));
             }
             "node" => {
                 let id = argument("id");
@@ -76,7 +78,12 @@ impl Query<'_> {
 
 /// A repository. Its pull requests become values only when a query selects them: there may be
 /// thousands.
-struct RepositoryView<'w>(&'w Repository, View);
+struct RepositoryView<'w> {
+    repository: &'w Repository,
+    /// The account that looks.
+    login: &'w str,
+    fields: View,
+}
 
 impl ObjectValue for RepositoryView<'_> {
     fn type_name(&self) -> &'static str {
@@ -84,21 +91,53 @@ impl ObjectValue for RepositoryView<'_> {
     }
 
     fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Resolved<'a> {
-        if info.field_name() != "pullRequests" {
-            return self.1.resolve_field(info);
+        match info.field_name() {
+            "pullRequests" => {
+                let pulls = self.repository.pulls.values();
+                let pulls = pulls.filter(|pull| is_in_state(info, &pull.state)).collect();
+                page(pulls, info, pull_request)
+            }
+            "issues" if self.repository.hides_issues => {
+                let message = "FORBIDDEN: Resource not accessible by personal access token";
+                Err(FieldError { message: message.to_owned() })
+            }
+            "issues" => {
+                let issues = self.repository.issues.values();
+                let issues = issues.filter(|issue| {
+                    is_in_state(info, if issue.open { "OPEN" } else { "CLOSED" })
+                        && is_labelled(info, issue)
+                });
+                page(issues.collect(), info, |issue| issue.node(self.login))
+            }
+            _ => self.fields.resolve_field(info),
         }
-        let states = info.arguments().get("states").and_then(|states| states.as_array());
-        let is_wanted = |pull: &&Pull| {
-            states.is_none_or(|states| {
-                states.iter().any(|state| state.as_str() == Some(pull.state.as_str()))
-            })
-        };
-        let mut pulls: Vec<&Pull> = self.0.pulls.values().filter(is_wanted).collect();
-        pulls.sort_by_key(|pull| pull.number);
-        let page = Page::of(pulls, info)?;
-        let nodes: Vec<Value> = page.rows.iter().copied().map(pull_request).collect();
-        resolve(page.connection(info, nodes), info)
     }
+}
+
+/// The selected page of rows that are in the order of their numbers.
+fn page<'a, T: Copy>(
+    rows: Vec<T>,
+    info: &'a ResolveInfo<'a>,
+    node: impl Fn(T) -> Value,
+) -> Resolved<'a> {
+    let page = Page::of(rows, info)?;
+    let nodes = page.rows.iter().copied().map(node).collect();
+    resolve(page.connection(info, nodes), info)
+}
+
+/// Whether `states` selects this one.
+fn is_in_state(info: &ResolveInfo<'_>, state: &str) -> bool {
+    let states = info.arguments().get("states").and_then(|states| states.as_array());
+    states.is_none_or(|states| states.iter().any(|wanted| wanted.as_str() == Some(state)))
+}
+
+/// Whether it has one of the selected labels.
+fn is_labelled(info: &ResolveInfo<'_>, issue: &Issue) -> bool {
+    let labels = info.arguments().get("labels").and_then(|labels| labels.as_array());
+    labels.is_none_or(|labels| {
+        let wanted = labels.iter().filter_map(JsonValue::as_str);
+        wanted.into_iter().any(|wanted| issue.labels.iter().any(|label| label == wanted))
+    })
 }
 
 /// An object of the schema.
