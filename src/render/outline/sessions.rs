@@ -188,14 +188,16 @@ fn is_a_limit(reason: HoldReason) -> bool {
         | HoldReason::MaxSpawns
         | HoldReason::Quota
         | HoldReason::Concurrency
-        | HoldReason::Unsupported => true,
+        | HoldReason::Unsupported
+        | HoldReason::Paused => true,
         HoldReason::Backoff
         | HoldReason::Idle
         | HoldReason::Superseded
         | HoldReason::RoleFailed
         | HoldReason::Unknown
         | HoldReason::Orphan
-        | HoldReason::Disk => false,
+        | HoldReason::Disk
+        | HoldReason::Stopped => false,
     }
 }
 
