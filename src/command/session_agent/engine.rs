@@ -80,7 +80,7 @@ pub(super) fn start(command: &mut Command) -> io::Result<Agent> {
 /// On a terminal the agent must be in front, or reading stops it; it may have been stopped already.
 fn bring_to_foreground(agent: Pid) {
     let stdin = rustix::stdio::stdin();
-    if isatty(&stdin) && tcsetpgrp(&stdin, agent).is_ok() {
+    if isatty(stdin) && tcsetpgrp(stdin, agent).is_ok() {
         signal_group(agent, Signal::CONT);
     }
 }
