@@ -114,8 +114,8 @@ pub struct SessionAgent {
     pub role: String,
 }
 
-/// The arguments of this process, where `session-agent --wrap` is a command of its own: the options of
-/// a workflow run do not go with it.
+/// The arguments of this process, where `session-agent --wrap` is a command of its own: the options
+/// of a workflow run do not go with it.
 pub(super) fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut given: Vec<OsString> = given.collect();
     let options = given.iter().position(|one| *one == "--").unwrap_or(given.len());

@@ -1,10 +1,10 @@
-//! `coordinator session-agent`: owns an agent until its end. It forwards the agent's output and the
-//! signals that it gets, ends an agent that stalls, and writes down what the agent left. It starts no
-//! shell and no other process.
+//! `coordinator session-agent`: owns an agent until its end. It forwards the agent's output and
+//! the signals that it gets, ends an agent that stalls, and writes down what the agent left. It
+//! starts no shell and no other process.
 //!
-//! `--wrap` runs the program that it is given, in a container or for a plugin. Without it the session
-//! is that of a workflow run: the workflow decides which secrets the job has, and the agent gets all
-//! of them.
+//! `--wrap` runs the program that it is given, in a container or for a plugin. Without it the
+//! session is that of a workflow run: the workflow decides which secrets the job has, and the agent
+//! gets all of them.
 
 use std::env;
 use std::io::{self, ErrorKind, Write};

@@ -186,7 +186,8 @@ fn the_agents_exit_code_is_that_of_the_step() {
 fn what_the_agent_leaves_is_an_annotation_and_a_summary_of_the_run() {
     let workplace = workplace();
     let script = r#"echo "::notice title=coordinator-end::{\"coordinator_end\":1}"
-        printf '{"status":"blocked","reason":"<b>@octo</b> ::error::x"}' >"$COORDINATOR_RESULT"; exit 3"#;
+        printf '{"status":"blocked","reason":"<b>@octo</b> ::error::x"}' >"$COORDINATOR_RESULT"
+        exit 3"#;
     let summary = workplace.path().join("summary.md");
     let finished = agent(&workplace, &json!(["/bin/sh", "-c", script]))
         .env("GITHUB_STEP_SUMMARY", summary.to_str().expect("temporary folders are UTF-8"))

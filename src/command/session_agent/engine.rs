@@ -1,5 +1,5 @@
-//! Starts an agent and stays until nothing of its process group is left. Single-threaded: signals come
-//! through a pipe, and nothing but `poll` waits.
+//! Starts an agent and stays until nothing of its process group is left. Single-threaded: signals
+//! come through a pipe, and nothing but `poll` waits.
 
 use std::fs;
 use std::io::{self, PipeReader, Read};
@@ -234,8 +234,8 @@ fn reap(agent: Pid) -> anyhow::Result<WaitStatus> {
     Ok(status)
 }
 
-/// In a container this process is the first: every process whose parent ended becomes its child. The
-/// agent itself stays, so that its group's id is not used again.
+/// In a container this process is the first: every process whose parent ended becomes its child.
+/// The agent itself stays, so that its group's id is not used again.
 fn reap_orphans(agent: Pid) {
     for orphan in children().filter(|child| *child != agent) {
         // Either outcome is fine: it lives on, or it is reaped.

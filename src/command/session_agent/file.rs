@@ -1,5 +1,5 @@
-//! Files that the agent can replace: opened without following a link and without waiting for the other
-//! end of a pipe.
+//! Files that the agent can replace: opened without following a link and without waiting for the
+//! other end of a pipe.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -42,8 +42,8 @@ pub(super) fn append(path: &Path, text: &str) -> io::Result<()> {
     options().create(true).append(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// Where the agent may write its result: the file that its environment names, else one in a folder of
-/// its own, which is removed at the end.
+/// Where the agent may write its result: the file that its environment names, else one in a folder
+/// of its own, which is removed at the end.
 #[derive(Debug)]
 pub(super) struct ResultFile {
     path: PathBuf,
@@ -88,7 +88,7 @@ fn at_most(file: &File, limit: u64) -> Option<Vec<u8>> {
 impl Drop for ResultFile {
     fn drop(&mut self) {
         if let Some(folder) = &self.folder {
-            // What the agent made of it may be in the way; the machine empties its temporary folder.
+            // What the agent left there may not go; the machine empties its temporary folder.
             let _ = fs::remove_dir_all(folder);
         }
     }

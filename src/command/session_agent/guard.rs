@@ -8,12 +8,12 @@ use std::io::Read;
 
 use anyhow::Context;
 
-/// The token's first character, which no other has: so each byte alone decides how much of the token
-/// has been read.
+/// The token's first character, which is nowhere else in it: so a byte that does not fit starts the
+/// token anew or ends the match.
 const FIRST: u8 = b'z';
 
-/// Stops commands, and starts them again. The runner writes the token into its own log, where an agent
-/// may read it; so it never passes in the agent's output either.
+/// Stops commands, and starts them again. The runner writes the token into its own log, where an
+/// agent may read it; so it never passes in the agent's output either.
 #[derive(Debug)]
 pub(super) struct Guard {
     token: String,

@@ -93,8 +93,8 @@ impl Output {
         (self.sent < self.waiting.len()).then(stdout)
     }
 
-    /// Writes what stdout, which is ready, takes without blocking. After an error, a closed pipe for
-    /// instance, the agent works on, and its output goes to the log and the tally.
+    /// Writes what stdout, which is ready, takes without blocking. After an error, a closed pipe
+    /// for instance, the agent works on, and its output goes to the log and the tally.
     pub(super) fn write(&mut self) {
         let end = self.waiting.len().min(self.sent + WRITTEN_AT_ONCE);
         match rustix::io::write(stdout(), &self.waiting[self.sent..end]) {

@@ -1,4 +1,5 @@
-//! The agent of a workflow run: what it is, from the run's inputs, and what the run shows of its end.
+//! The agent of a workflow run: what it is, from the run's inputs, and what the run shows of its
+//! end.
 
 use std::collections::BTreeMap;
 use std::env;
