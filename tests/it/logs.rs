@@ -33,7 +33,7 @@ fn stream() -> String {
         json!({"type": "result", "subtype": "success", "is_error": false, "num_turns": 2,
             "total_cost_usd": 0.25, "session_id": "s1"}),
     ];
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.map(|line| format!("{line}\n")).concat()
 }
 
 const READABLE: &str = "-- session began with opus\nI list the folder.\n> Bash: ls\n  a\n  b\n\
@@ -76,7 +76,7 @@ fn the_last_lines_are_counted_as_they_are_shown() {
     assert_eq!(last("99"), READABLE);
     assert_eq!(last("0"), "");
     let raw = text(&fleet, &["logs", "tester", "-n", "1", "--raw"]);
-    assert!(raw.starts_with("{") && raw.lines().count() == 1, "{raw}");
+    assert!(raw.starts_with('{') && raw.lines().count() == 1, "{raw}");
 }
 
 #[test]
