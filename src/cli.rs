@@ -7,6 +7,7 @@
 )]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -130,7 +131,7 @@ pub enum Command {
     Reconcile(Reconcile),
     /// List live and ended sessions
     Sessions,
-    /// Print a session's log
+    /// Print what agents write
     Logs(Logs),
     /// End live sessions; the next cycle fills their slots again
     Stop(Stop),
@@ -195,15 +196,35 @@ pub struct Reconcile {
 /// Options of `logs`.
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// Such as `ui-builder-s0`; a role stands for its only slot
+    /// Such as `ui-builder-s0`; a role stands for its only slot [default: all live sessions]
     #[arg(add = ArgValueCandidates::new(candidates::slots))]
-    pub slot: String,
-    /// Print new lines until the session ends
+    pub slot: Option<String>,
+    /// Print new lines until the sessions end
     #[arg(short, long)]
     pub follow: bool,
+    /// Print only the last N lines of each log
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
+    /// Sessions that were live in this time, such as 12h, oldest first
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub since: Option<Duration>,
+    /// Only sessions of this role
+    #[arg(
+        long,
+        value_name = "KEY",
+        conflicts_with = "slot",
+        add = ArgValueCandidates::new(candidates::roles)
+    )]
+    pub role: Option<String>,
+    /// Only sessions of this source, `roster` for those of roles
+    #[arg(long, value_name = "NAME", conflicts_with = "slot")]
+    pub source: Option<String>,
     /// Print this generation instead of the newest
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "slot", conflicts_with = "since")]
     pub generation: Option<u64>,
+    /// Print what the agent wrote as it is, secrets aside
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// Options of `stop`.

@@ -121,9 +121,9 @@ fn run_for_person(cli: &Cli) -> ExitCode {
         Command::Prompt(options) => {
             with_roster(global, async |roster, form| prompt::run(options, roster, form.secrets))
         }
-        Command::Logs(options) => with_roster(global, async |roster, form| {
-            logs::run(options, global, roster, form.secrets).await
-        }),
+        Command::Logs(options) => {
+            with_roster(global, async |roster, form| logs::run(options, global, roster, form).await)
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! Which platform a roster chooses: the one match over them.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, LocalBoxStream, StreamExt};
 
 use coordinator_core::finding::Finding;
 use coordinator_core::fleet::{Group, Listing, Pause, Slot, SlotSessions, Want};
@@ -91,7 +91,7 @@ pub struct Log<'a> {
     /// A line for people to print before the log; may be empty.
     pub note: String,
     /// Its bytes, as they come.
-    pub bytes: BoxStream<'a, anyhow::Result<Bytes>>,
+    pub bytes: LocalBoxStream<'a, anyhow::Result<Bytes>>,
 }
 
 impl AnyPlatform {
@@ -104,14 +104,6 @@ impl AnyPlatform {
         let listing = self.list().await?;
         let as_of = listing.as_of;
         Ok(Remembered { slots: SlotSessions::of(listing), unreadable: Vec::new(), as_of })
-    }
-
-    /// Whether a log can be read as it grows.
-    pub async fn can_follow(&self) -> bool {
-        match self {
-            Self::Exec(platform) => platform.can_follow().await,
-            _ => true,
-        }
     }
 
     /// The log of the newest session, or of this generation; with `follow` until the session ends.
@@ -127,21 +119,24 @@ impl AnyPlatform {
         Ok(match self {
             Self::Process(platform) => {
                 let log = platform.logs(slots, generation, follow)?;
-                Log { note: String::new(), bytes: log.boxed() }
+                Log { note: String::new(), bytes: log.boxed_local() }
             }
             #[cfg(feature = "kubernetes")]
             Self::Kubernetes(platform) => {
                 let log = platform.logs(slot, generation, follow).await?;
-                Log { note: String::new(), bytes: log.boxed() }
+                Log { note: String::new(), bytes: log.boxed_local() }
             }
-            Self::Actions(platform) => of_run(platform.logs(slot, generation).await?, follow),
+            Self::Actions(platform) => {
+                let log = platform.logs(slot, generation).await?;
+                of_run(platform, slot.clone(), log, follow)
+            }
             Self::Exec(platform) if follow => {
                 let log = platform.follow(slot, generation).await?;
-                Log { note: String::new(), bytes: log.boxed() }
+                Log { note: String::new(), bytes: log.boxed_local() }
             }
             Self::Exec(platform) => {
                 let log = platform.logs(slot, generation).await?;
-                Log { note: String::new(), bytes: stream::iter([Ok(log.into())]).boxed() }
+                Log { note: String::new(), bytes: stream::iter([Ok(log.into())]).boxed_local() }
             }
         })
     }
@@ -208,20 +203,54 @@ impl AnyPlatform {
     }
 }
 
-/// GitHub gives no log of a job that still runs, so there is nothing to follow.
-fn of_run(log: coordinator_platform_actions::Log, follow: bool) -> Log<'static> {
-    let still_runs = log.text == LogText::NotYet;
-    let (what, bytes) = match log.text {
-        LogText::Whole(bytes) => ("the whole log", Some(bytes)),
-        LogText::Tail(bytes) => ("the end of the log; all of it is on the run's page", Some(bytes)),
-        LogText::NotYet => (
-            "it still runs; GitHub has the log after the job ends, and its page shows it live",
-            None,
-        ),
-        LogText::NoAgent => ("no agent ran in it; its page shows why", None),
-        LogText::Gone => ("GitHub has deleted its log", None),
+/// Between two looks at a job whose log is waited for: the first, doubled until the last.
+const JOB_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(16));
+
+/// GitHub gives no log of a job that still runs: one that is followed is printed when it has ended.
+fn of_run(
+    platform: &Actions,
+    slot: Slot,
+    log: coordinator_platform_actions::Log,
+    follow: bool,
+) -> Log<'_> {
+    let what = match log.text {
+        LogText::Whole(_) => "the whole log",
+        LogText::Tail(_) => "the end of the log; all of it is on the run's page",
+        LogText::NotYet if follow => {
+            "it still runs; GitHub has the log after the job ends, and it is printed then"
+        }
+        LogText::NotYet => {
+            "it still runs; GitHub has the log after the job ends, and its page shows it live"
+        }
+        LogText::NoAgent => NO_AGENT,
+        LogText::Gone => GONE,
     };
-    let nothing = if follow && !still_runs { "; GitHub has no live log to follow" } else { "" };
-    let note = format!("generation {}, {}: {what}{nothing}", log.generation, log.url);
-    Log { note, bytes: stream::iter(bytes.map(Ok)).boxed() }
+    let note = format!("generation {}, {}: {what}", log.generation, log.url);
+    let bytes = match log.text {
+        LogText::Whole(bytes) | LogText::Tail(bytes) => stream::iter([Ok(bytes)]).boxed_local(),
+        LogText::NotYet if follow => {
+            stream::once(at_its_end(platform, slot, log.generation)).boxed_local()
+        }
+        LogText::NotYet | LogText::NoAgent | LogText::Gone => stream::empty().boxed_local(),
+    };
+    Log { note, bytes }
+}
+
+const NO_AGENT: &str = "no agent ran in it; its page shows why";
+const GONE: &str = "GitHub has deleted its log";
+
+/// The log of a session's job when the job has ended.
+async fn at_its_end(platform: &Actions, slot: Slot, generation: u64) -> anyhow::Result<Bytes> {
+    let (mut pause, longest) = JOB_PAUSES;
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = longest.min(pause * 2);
+        let log = platform.logs(&slot, Some(generation)).await?;
+        match log.text {
+            LogText::Whole(bytes) | LogText::Tail(bytes) => return Ok(bytes),
+            LogText::NotYet => {}
+            LogText::NoAgent => anyhow::bail!("{}: {NO_AGENT}", log.url),
+            LogText::Gone => anyhow::bail!("{}: {GONE}", log.url),
+        }
+    }
 }

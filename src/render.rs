@@ -23,6 +23,7 @@ pub mod markdown;
 pub mod metrics;
 pub mod workflow;
 pub mod progress;
+pub mod transcript;
 pub mod table;
 mod outline;
 pub mod words;

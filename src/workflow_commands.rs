@@ -60,7 +60,8 @@ fn escaped_line(line: &str) -> String {
     }
 }
 
-/// Writes text without workflow commands. Each `write` must carry whole lines.
+/// Writes text without workflow commands; without an escape, every byte as it is. Each `write` must
+/// carry whole lines.
 #[derive(Debug)]
 pub struct EscapedWriter<W> {
     out: W,
@@ -75,8 +76,13 @@ impl<W> EscapedWriter<W> {
 
 impl<W: Write> Write for EscapedWriter<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(buffer);
-        self.out.write_all(self.escape.text(&text).as_bytes())?;
+        match self.escape {
+            Escape::None => self.out.write_all(buffer)?,
+            Escape::WorkflowCommands => {
+                let text = String::from_utf8_lossy(buffer);
+                self.out.write_all(self.escape.text(&text).as_bytes())?;
+            }
+        }
         Ok(buffer.len())
     }
 

@@ -1,184 +1,221 @@
-//! `coordinator logs`: what an agent wrote, its secrets masked and its escape sequences removed. On
-//! this machine the file itself, whose path `coordinator sessions -o json` shows, has every byte.
+//! `coordinator logs`: what agents wrote, readable or as it is, its secrets masked.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use futures_util::StreamExt;
+use futures_util::stream::{self, LocalBoxStream, SelectAll, StreamExt};
 
 use crate::cli::{Global, Logs};
 use crate::command::{Finished, Refused, clients, in_time, slots};
-use crate::platforms::Log;
+use crate::platforms::{AnyPlatform, Log};
+use crate::render::transcript::Rendering;
+use crate::render::{Form, shown};
 use crate::secrets::MaskedStderr;
+use crate::sources;
 use crate::workflow_commands::{Escape, EscapedWriter};
-use coordinator_core::sanitize;
+use coordinator_core::agent::Profile;
+use coordinator_core::fleet::Slot;
 use coordinator_core::secrets::Secrets;
+use coordinator_core::source::Source;
 use coordinator_roster::Roster;
 
-const WRITING: &str = "cannot write the log to standard output";
+mod lines;
+mod print;
+mod select;
+mod unstarted;
 
-/// Prints the log as it comes, because it may be long or followed.
+use print::Printer;
+use select::{Filter, Session};
+
+/// Characters of a note on standard error.
+const MAX_NOTE: usize = 2_000;
+
+/// What the logs of a command have in common.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    platform: &'a AnyPlatform,
+    roster: &'a Roster,
+    options: &'a Logs,
+    form: Form<'a>,
+}
+
+/// Prints logs as they come, because they may be long or followed.
 pub async fn run(
     options: &Logs,
     global: &Global,
     roster: &Roster,
-    secrets: &Secrets,
+    form: Form<'_>,
 ) -> anyhow::Result<Finished> {
-    let slots = slots::meant(roster, &options.slot)?;
-    let platform = clients::platform_to_look(roster, global).await?;
-    if options.follow && !platform.can_follow().await {
-        let why = "the plugin cannot follow a log; run the command again without --follow";
-        bail!(Refused::Usage(why.to_owned()));
+    let filter = filter(options, roster)?;
+    let platform = &clients::platform_to_look(roster, global).await?;
+    let reader = Reader { platform, roster, options, form };
+    match (&options.slot, options.since) {
+        (Some(name), None) => reader.one(name).await,
+        (Some(_), Some(_)) | (None, _) => reader.many(&filter).await,
     }
-    let log = platform.logs(&slots, options.generation, options.follow);
-    let log = in_time(roster, format!("reading the log of {}", options.slot), log).await?;
-    let out = &mut EscapedWriter::over(io::stdout().lock(), Escape::from_environment());
-    print(log, secrets, out).await?;
-    Ok(Finished::ok(String::new()))
 }
 
-/// Prints a log to `out` until it ends, and its note to standard error. What came before an error
-/// is printed, too. A reader that goes away (`| head`) is not an error.
-pub async fn print(log: Log<'_>, secrets: &Secrets, out: &mut impl Write) -> anyhow::Result<()> {
-    if !log.note.is_empty() {
-        MaskedStderr::new(secrets.clone()).write_all(format!("{}\n", log.note).as_bytes())?;
-    }
-    let mut printer = Printer { out, secrets, line: Vec::new() };
-    let mut bytes = log.bytes;
-    let mut end = Ok(());
-    while let Some(piece) = bytes.next().await {
-        let printed = piece.and_then(|bytes| {
-            printer.print(&bytes)?;
-            printer.out.flush().context(WRITING)
-        });
-        if printed.is_err() {
-            end = printed;
-            break;
+/// Which sessions the options mean, where they name no single one.
+fn filter(options: &Logs, roster: &Roster) -> anyhow::Result<Filter> {
+    let role = options.role.as_deref().map(|role| slots::role(roster, role)).transpose()?;
+    if let Some(name) = &options.source {
+        let sources = sources::configured(roster, &[], &[]);
+        let names: Vec<&str> = sources.iter().map(Source::name).collect();
+        if !names.contains(&name.as_str()) {
+            let known = names.join(", ");
+            bail!(Refused::Usage(format!("no source named `{name}`; this roster has {known}")));
         }
     }
-    unless_unread(end.and(printer.finish()))
+    let slots = options.slot.as_deref().map(|name| slots::meant(roster, name)).transpose()?;
+    Ok(Filter {
+        slots: slots.unwrap_or_default(),
+        role: role.map(|role| role.key.clone()),
+        source: options.source.clone(),
+        since: options.since,
+    })
 }
 
-fn unless_unread(printed: anyhow::Result<()>) -> anyhow::Result<()> {
-    let is_unread = |error: &anyhow::Error| {
-        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
-    };
-    match printed {
-        Err(error) if is_unread(&error) => Ok(()),
-        other => other,
-    }
-}
-
-/// Prints whole lines, because a secret may stand across two reads.
-struct Printer<'a, W> {
-    out: &'a mut W,
-    secrets: &'a Secrets,
-    line: Vec<u8>,
-}
-
-impl<W: Write> Printer<'_, W> {
-    fn print(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(part);
-            if part.ends_with(b"\n") {
-                self.end_line()?;
+impl<'a> Reader<'a> {
+    /// The log of one slot. A slot that has not run yet is explained.
+    async fn one(self, name: &str) -> anyhow::Result<Finished> {
+        let meant = slots::meant(self.roster, name)?;
+        let generation = self.options.generation;
+        let log = self.platform.logs(&meant, generation, self.options.follow);
+        let log = match in_time(self.roster, format!("reading the log of {name}"), log).await {
+            Ok(log) => log,
+            Err(error) if generation.is_none() => {
+                let explained = unstarted::explain(self.platform, self.roster, &meant, self.form);
+                let explained = in_time(self.roster, "listing sessions", explained).await;
+                return explained.ok().flatten().map(Finished::ok).ok_or(error);
+            }
+            Err(error) => return Err(error),
+        };
+        let profile = self.profile_of(&meant).await;
+        note(&log, self.form.secrets)?;
+        let mut printer = Printer::new(out(), &[], self.form.screen.color);
+        let mut lines = self.lines(log, profile);
+        while let Some(text) = lines.next().await {
+            if printer.print(0, &text?)?.is_break() {
+                break;
             }
         }
-        Ok(())
+        Ok(Finished::ok(String::new()))
     }
 
-    fn end_line(&mut self) -> anyhow::Result<()> {
-        let line = sanitize::lines(&String::from_utf8_lossy(&self.line));
-        self.line.clear();
-        self.out.write_all(self.secrets.mask(&line).as_bytes()).context(WRITING)
-    }
-
-    fn finish(&mut self) -> anyhow::Result<()> {
-        if !self.line.is_empty() {
-            self.line.push(b'\n');
-            self.end_line()?;
+    /// The logs of several sessions, each line under the name of its session: those that ended one
+    /// after another, then the live ones; these all at once where they are followed.
+    async fn many(self, filter: &Filter) -> anyhow::Result<Finished> {
+        let now = SystemTime::now();
+        let found = select::sessions(self.platform, self.roster, filter, now);
+        let found = in_time(self.roster, "listing sessions", found).await?;
+        if found.is_empty() {
+            say(self.form.secrets, select::none(filter))?;
         }
-        self.out.flush().context(WRITING)
+        let names: Vec<String> = found.iter().map(|session| session.name.clone()).collect();
+        let mut printer = Printer::new(out(), &names, self.form.screen.color);
+        let (mut live, mut read) = (SelectAll::new(), 0);
+        for (place, session) in found.iter().enumerate() {
+            let Some(mut lines) = self.open(session).await? else { continue };
+            read += 1;
+            if self.options.follow && session.is_live {
+                live.push(lines.map(move |text| (place, text)).boxed_local());
+                continue;
+            }
+            while let Some(text) = lines.next().await {
+                if self.print(&mut printer, session, place, text)?.is_break() {
+                    return Ok(Finished::ok(String::new()));
+                }
+            }
+        }
+        while let Some((place, text)) = live.next().await {
+            if self.print(&mut printer, &found[place], place, text)?.is_break() {
+                break;
+            }
+        }
+        Ok(Finished { stdout: String::new(), code: u8::from(read == 0 && !found.is_empty()) })
+    }
+
+    /// A log that breaks off is a note: the others go on.
+    fn print(
+        self,
+        printer: &mut Printer<impl Write>,
+        session: &Session,
+        place: usize,
+        text: anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<ControlFlow<()>> {
+        match text {
+            Ok(text) => printer.print(place, &text),
+            Err(error) => {
+                say(self.form.secrets, &format!("{}: {error:#}", session.name))?;
+                Ok(ControlFlow::Continue(()))
+            }
+        }
+    }
+
+    /// The log of a session; a note, where it has none any more.
+    async fn open(
+        self,
+        session: &Session,
+    ) -> anyhow::Result<Option<LocalBoxStream<'a, anyhow::Result<Vec<u8>>>>> {
+        let slot = std::slice::from_ref(&session.slot);
+        let follow = self.options.follow && session.is_live;
+        let log = self.platform.logs(slot, session.generation, follow);
+        match in_time(self.roster, format!("reading the log of {}", session.name), log).await {
+            Ok(log) => {
+                note(&log, self.form.secrets)?;
+                Ok(Some(self.lines(log, session.profile).boxed_local()))
+            }
+            Err(error) => {
+                say(self.form.secrets, &format!("{}: {error:#}", session.name))?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn lines(
+        self,
+        log: Log<'a>,
+        profile: Profile,
+    ) -> impl stream::Stream<Item = anyhow::Result<Vec<u8>>> + Unpin + 'a {
+        let rendering = if self.options.raw {
+            Rendering::raw(io::stdout().is_terminal(), self.form.secrets)
+        } else {
+            Rendering::readable(profile, self.form.screen.color, self.form.secrets)
+        };
+        let tail = self.options.lines;
+        lines::of(log.bytes, rendering, tail, self.options.follow).boxed_local()
+    }
+
+    /// The form of the output in the first of these slots that has a role.
+    async fn profile_of(self, slots: &[Slot]) -> Profile {
+        let known = slots.iter().find_map(|slot| select::profile(&self.roster.roles, slot, None));
+        if let Some(known) = known {
+            return known;
+        }
+        // The role of a work item is in its record alone.
+        let found = self.platform.sessions().await.map(|found| found.slots).unwrap_or_default();
+        let record = found.iter().find(|found| slots.contains(&found.slot));
+        record
+            .and_then(|record| {
+                select::profile(&self.roster.roles, &record.slot, select::item(record))
+            })
+            .unwrap_or_default()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use futures_util::{FutureExt, stream};
+/// Standard output, where a runner obeys no line of an agent.
+fn out() -> EscapedWriter<io::StdoutLock<'static>> {
+    EscapedWriter::over(io::stdout().lock(), Escape::from_environment())
+}
 
-    use super::*;
+/// What a person should know of the log, on standard error.
+fn note(log: &Log<'_>, secrets: &Secrets) -> anyhow::Result<()> {
+    if log.note.is_empty() { Ok(()) } else { say(secrets, &log.note) }
+}
 
-    fn printed(chunks: &[&str]) -> String {
-        let secrets = Secrets::new(["s3cret-value".to_owned()]);
-        let mut out = Vec::new();
-        let mut printer = Printer { out: &mut out, secrets: &secrets, line: Vec::new() };
-        for chunk in chunks {
-            printer.print(chunk.as_bytes()).expect("a vector takes everything");
-        }
-        printer.finish().expect("a vector takes everything");
-        String::from_utf8(out).expect("only text is printed")
-    }
-
-    fn streamed(pieces: Vec<anyhow::Result<Bytes>>) -> (anyhow::Result<()>, String) {
-        let secrets = Secrets::new(["s3cret-value".to_owned()]);
-        let mut out = Vec::new();
-        let log = Log { note: String::new(), bytes: stream::iter(pieces).boxed() };
-        let printed = print(log, &secrets, &mut out).now_or_never().expect("nothing to wait for");
-        (printed, String::from_utf8(out).expect("only text is printed"))
-    }
-
-    #[test]
-    fn a_streamed_log_is_printed_like_a_file() {
-        let pieces = ["key s3cret-", "value\u{1b}[31m end\nla", "st"];
-        let pieces = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
-        let (printed, text) = streamed(pieces.collect());
-        assert!(printed.is_ok(), "{printed:?}");
-        assert_eq!(text, "key *** end\nlast\n");
-    }
-
-    #[test]
-    fn what_came_before_a_stream_broke_off_is_printed_and_the_break_is_an_error() {
-        let (printed, text) =
-            streamed(vec![Ok(Bytes::from_static(b"one\ntw")), Err(anyhow::anyhow!("cut"))]);
-        assert_eq!(printed.expect_err("it broke off").to_string(), "cut");
-        assert_eq!(text, "one\ntw\n");
-    }
-
-    /// `| head` that has gone.
-    struct Gone;
-
-    impl Write for Gone {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_reader_that_goes_away_is_no_error() {
-        let bytes = stream::iter([Ok(Bytes::from_static(b"one\n"))]).boxed();
-        let log = Log { note: String::new(), bytes };
-        let printed = print(log, &Secrets::default(), &mut Gone).now_or_never();
-        assert!(printed.expect("nothing to wait for").is_ok());
-    }
-
-    #[test]
-    fn a_secret_across_two_reads_is_masked() {
-        assert_eq!(printed(&["key s3cret-", "value end\nnext"]), "key *** end\nnext\n");
-    }
-
-    #[test]
-    fn a_secret_cannot_hide_behind_an_escape_sequence() {
-        assert_eq!(printed(&["s3cret\u{1b}[1m-value\n"]), "***\n");
-    }
-
-    #[test]
-    fn nothing_that_steers_a_terminal_is_printed() {
-        let log = "a\u{1b}[31mred\u{1b}[0m\tb\r\n10%\r20%\n\u{1b}]0;title\u{7}\u{9b}2Jc\n";
-        assert_eq!(printed(&[log]), "ared\tb\n10%\n20%\n2Jc\n");
-    }
+fn say(secrets: &Secrets, line: &str) -> anyhow::Result<()> {
+    let line = shown(line, MAX_NOTE, secrets) + "\n";
+    MaskedStderr::new(secrets.clone()).write_all(line.as_bytes()).context("write a note")
 }

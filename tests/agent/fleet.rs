@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,8 +108,8 @@ mode = "self-directed"
         }
     }
 
-    fn coordinator(&self, arguments: &[&str]) -> Value {
-        let output = Command::new(env!("CARGO_BIN_EXE_coordinator"))
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_coordinator"))
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
@@ -117,7 +117,11 @@ mode = "self-directed"
             .env("HOME", self.folder.path().join("home"))
             .env("GITHUB_TOKEN", TOKEN)
             .output()
-            .expect("the coordinator starts");
+            .expect("the coordinator starts")
+    }
+
+    fn coordinator(&self, arguments: &[&str]) -> Value {
+        let output = self.run(arguments);
         let report = serde_json::from_slice(&output.stdout);
         report.unwrap_or_else(|error| {
             panic!("no report ({error}): {output:?}");
@@ -132,7 +136,15 @@ mode = "self-directed"
 
     /// What the agent printed.
     pub(crate) fn log(&self) -> String {
-        self.file("out.log").unwrap_or_default()
+        let output = self.run(&["logs", "builder", "--raw"]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The same for people.
+    pub(crate) fn readable_log(&self) -> String {
+        let output = self.run(&["logs", "builder"]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// The text of a file with this name in the records or work directories of the fleet.

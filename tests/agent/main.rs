@@ -6,6 +6,8 @@
 mod fleet;
 mod model;
 
+use coordinator_core::agent::{Profile, Tally};
+use coordinator_core::fleet::Usd;
 use fleet::{Fleet, TOKEN};
 use hyper::StatusCode;
 use model::{Model, Script};
@@ -35,6 +37,31 @@ fn a_session_that_ends_well_leaves_its_work_and_is_recorded_as_succeeded() {
         "the brief did not reach the model"
     );
     assert_eq!(fleet.survivors(), Vec::<String>::new());
+}
+
+#[test]
+fn the_log_of_a_session_is_readable_and_shows_what_it_used() {
+    let model = Model::start(Script::Work { command: "echo made by the agent" });
+    let fleet = Fleet::new("watched", &model, "60s");
+
+    fleet.reconcile();
+    fleet.finished();
+
+    let readable = fleet.readable_log();
+    for line in [
+        "-- session began with ",
+        "> Bash: echo made by the agent\n  made by the agent\n",
+        "\nDone: one file written.\n",
+        "\n== succeeded, 2 turns, ",
+    ] {
+        assert!(readable.contains(line), "no {line:?} in:\n{readable}");
+    }
+    let mut tally = Tally::new(Profile::Claude);
+    tally.read(fleet.log().as_bytes());
+    assert!(tally.agent_session().is_some_and(|id| id.len() == 36), "{}", fleet.log());
+    let usage = tally.finish().expect("it used something").usage;
+    assert_eq!((usage.turns, usage.output_tokens.is_some()), (Some(2), true), "{usage:?}");
+    assert!(usage.cost_usd.is_some_and(|cost| cost > Usd::default()), "{usage:?}");
 }
 
 #[test]

@@ -35,16 +35,33 @@ fn sessions_are_those_that_the_plugin_lists() {
 }
 
 #[test]
-fn a_log_is_the_plugins_and_without_its_follow_cannot_be_followed() {
+fn a_log_is_the_plugins() {
     let workplace = filled();
     assert_eq!(run(&workplace, &["logs", "qa-s1"]).stdout, "what it wrote\n");
     let absent = run(&workplace, &["logs", "qa-s7"]);
     assert_eq!(absent.code, Some(1));
     assert!(absent.stderr.contains("demo-qa-s7 has not run yet"), "{}", absent.stderr);
     assert_eq!(run(&workplace, &["logs", "qa-s1", "--generation", "9"]).code, Some(1));
+}
+
+#[test]
+fn a_plugin_that_cannot_follow_gives_its_tail_again_until_the_session_has_ended() {
+    let logs = r#"case $(grep -c ^logs "$HOME/journal") in
+        1) text='one\n';;
+        *) text='one\ntwo\n'; rmdir "$HOME/store/qa-1" 2>/dev/null;;
+        esac
+        case $request in *follow*) refuse denied 'it cannot follow';; esac
+        printf '%s' "{\"ok\":true,\"text\":\"$text\",\"truncated\":false}""#;
+    let plugin = Plugin { logs: logs.to_owned(), ..Plugin::default() };
+    let workplace = plugin.at(&roster());
+    assert_eq!(run(&workplace, &["reconcile"]).code, Some(0));
     let followed = run(&workplace, &["logs", "qa-s1", "--follow"]);
-    assert_eq!(followed.code, Some(2));
-    assert!(followed.stderr.contains("cannot follow a log"), "{}", followed.stderr);
+    assert_eq!(
+        (followed.code, followed.stdout.as_str()),
+        (Some(0), "one\ntwo\n"),
+        "{}",
+        followed.stderr
+    );
 }
 
 #[test]

@@ -40,6 +40,8 @@ mod kubernetes_recorded;
 mod kubernetes_repeats;
 mod kubernetes_stuck;
 mod kubernetes_world;
+#[cfg(target_os = "linux")]
+mod logs;
 mod manual;
 mod merge_cases;
 mod merging;

@@ -195,9 +195,10 @@ fn what_the_agent_leaves_is_an_annotation_and_a_summary_of_the_run() {
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);
     assert!(written(&finished.stdout).starts_with("::notice"), "{}", finished.stdout);
     let end = end_of_step(&finished.stdout);
-    assert_eq!(end["coordinator_end"], json!(1));
+    assert_eq!((&end["coordinator_end"], &end["status"]), (&json!(1), &json!("blocked")));
     let summary = std::fs::read_to_string(summary).expect("the page of the run has a summary");
-    assert!(summary.contains("exit code 3") && !summary.contains("<b>"), "{summary}");
+    assert!(summary.contains("exit code 3") && summary.contains("blocked: "), "{summary}");
+    assert!(!summary.contains("<b>") && !summary.contains("@octo"), "{summary}");
     // Outside of a workflow nothing is added to what the agent writes.
     let plain = agent(&workplace, &json!(["/bin/echo", "x"])).without_env("GITHUB_ACTIONS").run();
     assert_eq!((plain.code, plain.stdout.as_str()), (Some(0), "x\n"), "{}", plain.stderr);

@@ -1,13 +1,18 @@
-//! What the coordinator knows of the agents that it starts: which program one is, and so in which form
-//! it writes its output.
+//! What the coordinator knows of the agents that it starts: which program one is, and so in which
+//! form it writes its output.
 
 pub use end::{AgentEnd, MAX_END_BYTES};
+pub use pieces::{MAX_LINE_BYTES, Piece, Splitter};
 pub use result_file::{MAX_RESULT_BYTES, combined, read_result};
 pub use tally::Tally;
+pub use transcript::{Entry, Transcript};
 
 mod end;
+mod number;
+mod pieces;
 mod result_file;
 mod tally;
+mod transcript;
 
 /// The form of an agent's output: its profile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

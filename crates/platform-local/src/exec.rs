@@ -178,19 +178,16 @@ impl Exec {
         Ok(log.text)
     }
 
-    /// Whether [`Exec::follow`] can work. A plugin that fails fails there, too.
-    pub async fn can_follow(&self) -> bool {
-        self.capabilities().await.map_or(true, |capabilities| capabilities.follow)
-    }
-
-    /// The log of that session as it grows, until the session has ended.
+    /// The log of that session as it grows, until the session has ended; without the capability
+    /// `follow` its tail is read again and again.
     pub async fn follow(
         &self,
         slot: &Slot,
         generation: Option<u64>,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Bytes>> + use<>> {
         let id = self.session_with_log(slot, generation).await?;
-        Ok(follow::stream(&self.settings, id))
+        let can_follow = self.capabilities().await?.follow;
+        Ok(follow::stream(&self.settings, id, can_follow))
     }
 
     /// The plugin's name for the session whose log is meant.

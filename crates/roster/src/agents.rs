@@ -31,6 +31,18 @@ const MAX_PROMPT: usize = 96 * 1024;
 /// (`execve(2)`).
 const MAX_TEXT: usize = 128 * 1024;
 
+/// Claude Code, which writes each step as it comes.
+const DEFAULT_COMMAND: [&str; 8] = [
+    "claude",
+    "-p",
+    "{prompt}",
+    "--output-format",
+    "stream-json",
+    "--verbose",
+    "--permission-mode",
+    "bypassPermissions",
+];
+
 coordinator_core::section! {
     /// Defaults of every role; a role may override each key. `env` is merged, the role's values
     /// win.
@@ -40,13 +52,12 @@ coordinator_core::section! {
         /// `{fleet}` are replaced, other braces stay; without `{prompt}` the prompt is standard
         /// input, which `kubernetes` does not have: there the agent reads `COORDINATOR_PROMPT`.
         #[schemars(length(min = 1))]
-        command: Placed<Vec<Argument>> =
-            argv(&["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]),
+        command: Placed<Vec<Argument>> = argv(&DEFAULT_COMMAND),
         /// The platform ends a session that runs longer.
         time_limit: Placed<Time<1000>> = Time::seconds(2 * 3600).into(),
-        /// The form of the agent's output, from which its log is rendered and its cost read: `claude`
-        /// (`--output-format stream-json --verbose`), `codex` (`exec --json`), or `none`; `auto`
-        /// takes the name of the command's program.
+        /// The form of the agent's output, from which its log is rendered and its cost read:
+        /// `claude` (`--output-format stream-json --verbose`), `codex` (`exec --json`), or `none`;
+        /// `auto` takes the name of the command's program.
         agent: AgentProgram = AgentProgram::Auto,
         /// The platform ends a session whose agent writes nothing for so long; "0s" turns it off.
         stall_timeout: Time = Time::seconds(0),

@@ -1,6 +1,7 @@
 //! `logs`, `sessions` and `doctor` of a fleet on GitHub Actions.
 
 use super::{Fleet, Past};
+use crate::coordinator;
 use testkit::actions::LogStore;
 use testkit::actions::logs::Shelf;
 use testkit::{Fault, Reply, Route, TOKEN};
@@ -60,15 +61,33 @@ fn a_log_in_clear_from_elsewhere_is_refused() {
 fn a_live_session_has_a_page_and_no_log_yet() {
     let fleet = Fleet::of(1);
     fleet.live("ui-builder-s0");
-    for arguments in [&["logs", "ui-builder-s0"][..], &["logs", "demo-ui-builder-s0", "--follow"]] {
-        let run = fleet.run(arguments).finished;
-        assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}", run.stderr);
-        assert!(
-            run.stderr.contains("/actions/runs/") && run.stderr.contains("still runs"),
-            "{}",
-            run.stderr
-        );
-    }
+    let run = fleet.run(&["logs", "ui-builder-s0"]).finished;
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("/actions/runs/") && run.stderr.contains("still runs"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_log_of_a_followed_session_is_printed_whole_when_its_job_has_ended() {
+    let (fleet, store) = (Fleet::of(1), LogStore::start());
+    let id = fleet.live("ui-builder-s0");
+    let job = fleet.actions(|actions, _| {
+        actions.logs = Some(store.shelf());
+        actions.run(id).job("agent").map(|job| job.id).expect("it runs")
+    });
+    store.shelves().logs.insert(job, "one\ntwo\n".to_owned());
+    let follower = coordinator(&fleet.workplace).args(["logs", "ui-builder-s0", "-f"]).spawn();
+    crate::process_fleet::await_some("a look at the job", || {
+        fleet.github.journal().iter().any(|entry| entry.path.contains("/jobs")).then_some(())
+    });
+    fleet.actions(|actions, now| actions.end(id, "success", now));
+    let run = follower.wait();
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "one\ntwo\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("it still runs") && run.stderr.contains("printed then"));
 }
 
 #[test]

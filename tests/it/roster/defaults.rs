@@ -45,7 +45,16 @@ fn a_fleet_and_a_role_with_a_brief_are_a_roster() {
     let spec = &role.spec;
     assert_eq!(
         spec.command,
-        ["claude", "-p", "{prompt}", "--permission-mode", "bypassPermissions"]
+        [
+            "claude",
+            "-p",
+            "{prompt}",
+            "--output-format",
+            "stream-json",
+            "--verbose",
+            "--permission-mode",
+            "bypassPermissions"
+        ]
     );
     assert_eq!(
         (spec.time_limit, spec.local.min_free_bytes, spec.local.retain, spec.local.retain_work),
