@@ -304,7 +304,8 @@ const STREAM: &str = r#"
 echo '{"type":"system","subtype":"init","session_id":"0b8a2f64-1111-4222-8333-444455556666"}'
 echo '{"type":"assistant","message":{"content":[{"type":"text","text":"Looking."}]}}'
 echo '{"type":"result","subtype":"success","is_error":false,"num_turns":3,"result":"Done.",
-"session_id":"0b8a2f64-1111-4222-8333-444455556666","total_cost_usd":0.42,"usage":{"input_tokens":1000,"output_tokens":200}}' | tr -d '\n'; echo
+"session_id":"0b8a2f64-1111-4222-8333-444455556666","total_cost_usd":0.42,
+"usage":{"input_tokens":1000,"output_tokens":200}}' | tr -d '\n'; echo
 printf '{"status":"done","reason":"merged","usage":{"cost_usd":0.01}}' >"$COORDINATOR_RESULT"
 "#;
 
@@ -314,8 +315,8 @@ fn the_end_has_what_the_output_showed_and_what_the_agent_wrote() {
     let finished = bench.run(&["--agent", "claude", "--render", "--log", "raw"], STREAM);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let usage = json!({"cost_usd": 0.42, "input_tokens": 1000, "output_tokens": 200, "turns": 3});
-    let expected = json!({"coordinator_end": 1, "status": "done", "reason": "merged", "usage": usage,
-        "agent_session": "0b8a2f64-1111-4222-8333-444455556666"});
+    let expected = json!({"coordinator_end": 1, "status": "done", "reason": "merged",
+        "usage": usage, "agent_session": "0b8a2f64-1111-4222-8333-444455556666"});
     assert_eq!(bench.end(), expected);
     let raw = fs::read_to_string(bench.path("raw")).expect("a log");
     assert_eq!(raw.lines().count(), 3, "{raw}");
