@@ -5,13 +5,17 @@
 mod fleet;
 #[path = "pure/pulls.rs"]
 mod pulls;
+#[path = "pure/stream.rs"]
+mod stream;
 
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 
+use coordinator::render::transcript::Rendering;
 use coordinator::render::words::UTC;
 use coordinator::render::{json, markdown, metrics};
 use coordinator::steps::{inventory, spawn};
+use coordinator_core::agent::{Profile, Tally};
 use coordinator_core::fleet::{FleetName, Inventory};
 use coordinator_core::merge::verdict::verdict;
 use coordinator_core::report::{Contacts, Report, Requests, SpawnReport, Spawned, Status, Step};
@@ -24,6 +28,8 @@ use criterion::{
 /// The shipped roster's agents, and sizes far beyond any fleet.
 const SLOTS: [usize; 4] = [38, 1_000, 10_000, 100_000];
 const PULLS: [usize; 3] = [100, 1_000, 10_000];
+/// A long session of an agent.
+const SESSION_BYTES: usize = 10 << 20;
 
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
@@ -135,5 +141,28 @@ fn report(slots: usize) -> Report {
     }
 }
 
-criterion_group!(benches, plan, count, judge, render);
+/// An agent's output for people, and what it shows of its session, per byte.
+fn read(criterion: &mut Criterion) {
+    let (output, secrets) = (stream::of(SESSION_BYTES), Secrets::new(["s3cret-value".to_owned()]));
+    let mut group = criterion.benchmark_group("agent's output");
+    group.throughput(Throughput::Bytes(output.len() as u64));
+    group.bench_function("readable", |bencher| {
+        bencher.iter(|| {
+            let mut rendering = Rendering::readable(Profile::Claude, false, &secrets);
+            rendering.read(&output, |line| {
+                black_box(line);
+            });
+        });
+    });
+    group.bench_function("usage", |bencher| {
+        bencher.iter(|| {
+            let mut tally = Tally::new(Profile::Claude);
+            tally.read(&output);
+            assert!(black_box(tally.finish()).is_some(), "its result line counts");
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, plan, count, judge, render, read);
 criterion_main!(benches);

@@ -21,7 +21,9 @@ mod candidates;
 mod machine;
 mod parse;
 
-pub use machine::{Machine, MachineCli, PluginTest, Session, SessionAdmit, SessionAgent};
+pub use machine::{
+    Machine, MachineCli, PluginTest, Session, SessionAdmit, SessionAgent, SessionWrap,
+};
 pub use parse::{COMPLETE, Invocation, command, parse, registration, without_notes};
 
 /// Keeps a fleet of coding agents at its declared size, and merges what is approved

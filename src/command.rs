@@ -158,6 +158,7 @@ fn run_for_machine(cli: &MachineCli) -> ExitCode {
         Machine::SessionRun { directory } => process::session_run(directory),
         Machine::SessionExec { directory } => process::session_exec(directory),
         Machine::SessionAgent(options) => session_agent::run(options),
+        Machine::SessionWrap(options) => session_agent::wrap(options, global),
         Machine::SessionAdmit(options) => session_admit(options, global),
         Machine::Gate(options) => former_session_admit(options, global),
         Machine::PluginTest(options) => {
@@ -175,7 +176,10 @@ fn holds_credentials(invocation: &Invocation) -> bool {
     let Invocation::Machine(cli) = invocation else { return true };
     !matches!(
         cli.command,
-        Machine::SessionRun { .. } | Machine::SessionExec { .. } | Machine::SessionAgent(_)
+        Machine::SessionRun { .. }
+            | Machine::SessionExec { .. }
+            | Machine::SessionAgent(_)
+            | Machine::SessionWrap(_)
     )
 }
 

@@ -94,6 +94,7 @@ impl<W: Write> Write for EscapedWriter<W> {
 /// The level of an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    Notice,
     Warning,
     Error,
 }
@@ -102,6 +103,7 @@ pub enum Level {
 /// at its end.
 pub fn annotation(level: Level, title: &str, message: &str) -> String {
     let name = match level {
+        Level::Notice => "notice",
         Level::Warning => "warning",
         Level::Error => "error",
     };

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The shipped tmux plugin, with real tmux: the protocol, and a fleet from roster to log.
+# The shipped plugins. tmux, with real tmux: the protocol, and a fleet from roster to log. Containers, with podman where
+# that runs: the protocol, with and without the coordinator in the container.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -10,7 +11,10 @@ fi
 plugin=$PWD/deploy/plugins/tmux
 tmux -V
 # Compiled in memory: nothing is left beside the plugin.
-python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$plugin"
+container=$PWD/deploy/plugins/container
+for one in "$plugin" "$container"; do
+  python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$one"
+done
 
 # The program as the tests build it, so that nothing is compiled twice.
 cargo test --quiet --locked --test it --no-run
@@ -25,6 +29,11 @@ clean() {
     tmux -S "$socket" kill-server 2>/dev/null || true
     rm -f "$socket" "$socket.lock"
   done
+  if [ -n "${CONTAINER_ENGINE_OPTIONS:-}" ]; then
+    # shellcheck disable=SC2086
+    podman $CONTAINER_ENGINE_OPTIONS system reset --force >/dev/null 2>&1 || true
+    umount -q "$work/store/overlay" 2>/dev/null || true
+  fi
   rm -rf "$work"
 }
 trap clean EXIT
@@ -53,6 +62,7 @@ soon() {
 json() { python3 -c "import json, sys; d = json.load(sys.stdin); sys.exit(not ($1))"; }
 mux() { env -u TMUX_TMPDIR tmux -L "coordinator-$fleet" "$@"; }
 
+# Without a coordinator on its PATH, and with one: its agents then run under `session-agent --wrap`.
 "$coordinator" plugin-test "$plugin" | tee "$work/tried"
 tested=$(sed -n 's/^fleet \(ct[0-9a-f]*\):.*/\1/p' "$work/tried")
 holds "the plugin passes the whole conformance test" grep -q ', 0 failed, 0 skipped$' "$work/tried"
@@ -62,6 +72,10 @@ left() {
   find "/tmp/tmux-$(id -u)" "$XDG_STATE_HOME" -name "coordinator-$1*" -o -name "$1-*"
 }
 holds "which leaves neither a server nor a record behind" test -z "$(left "$tested")"
+PATH=$(dirname "$coordinator"):$PATH
+export PATH
+"$coordinator" plugin-test "$plugin" | tee "$work/tried"
+holds "the same with a wrapper" grep -q ', 0 failed, 0 skipped$' "$work/tried"
 
 cargo test --quiet --locked --test it -- --ignored --nocapture --test-threads 1 exec_items:: |
   tee "$work/item"
@@ -144,6 +158,37 @@ holds "a session that a person ends is gone" soon gone
 "$coordinator" reconcile >/dev/null 2>&1
 holds "and the next cycle fills its slot" live
 
+wrapped() { pgrep -f "session-agent --wrap .*$fleet-ui-builder-s3" >/dev/null; }
+holds "its agents run under a wrapper" wrapped
+stall() {
+  python3 - "$fleet" <<'STALL'
+import json, subprocess, sys, time
+def call(operation, request):
+    done = subprocess.run(["plugins/tmux", operation], input=json.dumps(request), capture_output=True, text=True)
+    return json.loads(done.stdout)
+name = f"{sys.argv[1]}-stalling-s0"
+script = r"printf 'red \033[31mwords\n'; exec sleep 600"
+spec = {"session": name, "role": "stalling", "command": ["sh", "-c", script], "stdin": "", "prompt": "", "env": {},
+        "time_limit_s": 600, "repository": None, "agent": "none", "stall_timeout_ms": 500}
+made = call("spawn", {"slot": {"role": "stalling", "index": 0}, "generation": 1, "expected_predecessor": None,
+                      "idempotency_key": "k", "cycle": "c", "expires_at": "9999-01-01T00:00:00Z", "dry_run": False,
+                      "spec": spec})
+identity = made["session"]["id"]
+joined = call("attach", {"slot": made["session"]["slot"], "id": identity})
+assert joined["argv"][0] == "tmux" and joined["argv"][3] == "attach", joined
+for _ in range(150):
+    listed = call("list", {"fleet": sys.argv[1], "roles": [], "include_finished_since": "2026-01-01T00:00:00Z"})
+    session, = [one for one in listed["sessions"] if one["id"] == identity]
+    if session["state"] == "finished":
+        break
+    time.sleep(0.2)
+assert session["outcome"] == "timeout" and session["result"]["stalled"] == "no output for 500ms", session
+raw = call("logs", {"id": identity, "tail_bytes": 1000})["text"]
+assert raw == "red \x1b[31mwords\n", raw
+STALL
+}
+holds "an agent that stalls is ended, its end is in the list, its log is raw, and a person can attach" stall
+
 end_s1() {
   python3 - "$fleet" <<'STOP'
 import json, subprocess, sys
@@ -172,4 +217,82 @@ pids=$(mux list-panes -a -F '#{pane_pid}')
 mux kill-server
 ended() { for pid in $pids; do if [ -d "/proc/$pid" ]; then return 1; fi; done; }
 holds "nothing of a fleet runs when its server is gone" soon ended
+# The container plugin, in a store of its own. The image comes from local files.
+image() {
+  mkdir -p "$work/root/bin" "$work/root/tmp"
+  cp "$(command -v busybox)" "$work/root/bin/busybox"
+  for name in sh cat echo env grep id ln printf sleep touch true; do ln -sf busybox "$work/root/bin/$name"; done
+  ldd "$coordinator" | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} "$work/root"
+  tar -C "$work/root" -cf "$work/root.tar" .
+  # shellcheck disable=SC2086
+  podman $CONTAINER_ENGINE_OPTIONS import --quiet "$work/root.tar" "$CONTAINER_IMAGE" >/dev/null 2>&1
+}
+# runs_containers: whether podman starts one here, with crun, or with runc where the machine has old cgroups.
+runs_containers() {
+  command -v podman >/dev/null && command -v busybox >/dev/null || return 1
+  export CONTAINER_ENGINE=podman CONTAINER_IMAGE=localhost/coordinator-test:1 CONTAINER_NETWORK=none
+  for runtime in crun runc; do
+    export CONTAINER_ENGINE_OPTIONS="--runtime $runtime --root $work/store --runroot $work/run --storage-driver vfs"
+    # Hosts that are containers themselves let nobody raise a limit.
+    export CONTAINER_OPTIONS="--ulimit=nofile=1024:1024 --ulimit=nproc=1000:1000 --pull=never"
+    image || continue
+    # shellcheck disable=SC2086
+    if podman $CONTAINER_ENGINE_OPTIONS run --rm --network none --memory 64m --pids-limit 64 $CONTAINER_OPTIONS \
+      "$CONTAINER_IMAGE" /bin/true 2>/dev/null; then
+      return 0
+    fi
+  done
+  return 1
+}
+if ! command -v podman >/dev/null || ! command -v busybox >/dev/null; then
+  apt-get install -y -qq --no-install-recommends podman crun runc busybox-static >&2 || true
+fi
+if runs_containers; then
+  echo "containers: $(podman --version), $CONTAINER_ENGINE_OPTIONS"
+  "$coordinator" plugin-test "$container" | tee "$work/tried"
+  holds "the container plugin passes the whole conformance test" grep -q ', 0 failed, 0 skipped$' "$work/tried"
+  export CONTAINER_WRAPPER=/usr/local/bin/coordinator
+  export CONTAINER_OPTIONS="$CONTAINER_OPTIONS --volume $coordinator:$CONTAINER_WRAPPER:ro"
+  "$coordinator" plugin-test "$container" | tee "$work/tried"
+  holds "the same with the coordinator as the wrapper in the container" \
+    grep -q ', 0 failed, 0 skipped$' "$work/tried"
+  contained() {
+    python3 - "$container" "$fleet" <<'CONTAINED'
+import json, subprocess, sys, time
+def call(operation, request):
+    done = subprocess.run([sys.argv[1], operation], input=json.dumps(request), capture_output=True, text=True)
+    return json.loads(done.stdout)
+fleet = sys.argv[2]
+script = """cat; echo "$LINES_"; id -u; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status
+test -n "$HONEST" || ln -s /etc/passwd /coordinator/out/end; touch /coordinator/in/x && echo writable; sleep 600"""
+def ended(index, honest):
+    spec = {"session": f"{fleet}-stalling-s{index}", "role": "stalling", "command": ["sh", "-c", script],
+            "stdin": "prompt\n", "prompt": "", "env": {"LINES_": "a\nb", "HONEST": honest}, "time_limit_s": 600,
+            "repository": None, "agent": "none", "stall_timeout_ms": 500}
+    made = call("spawn", {"slot": {"role": "stalling", "index": index}, "generation": 1, "expected_predecessor": None,
+                          "idempotency_key": f"k{index}", "cycle": "c", "expires_at": "9999-01-01T00:00:00Z",
+                          "dry_run": False, "spec": spec})
+    identity = made["session"]["id"]
+    assert "exec" in call("attach", {"slot": made["session"]["slot"], "id": identity})["argv"]
+    for _ in range(150):
+        listed = call("list", {"fleet": fleet, "roles": [], "include_finished_since": "2026-01-01T00:00:00Z"})
+        session, = [one for one in listed["sessions"] if one["id"] == identity]
+        if session["state"] == "finished":
+            break
+        time.sleep(0.2)
+    text = call("logs", {"id": identity, "tail_bytes": 10000})["text"]
+    assert text.startswith("prompt\na\nb\n") and "\nwritable\n" not in text, text
+    assert "CapEff:\t0000000000000000" in text and "NoNewPrivs:\t1" in text, text
+    assert session["exit_code"] == 124, session
+    return session
+honest = ended(0, "yes")
+assert honest["outcome"] == "timeout" and honest["result"]["stalled"] == "no output for 500ms", honest
+assert ended(1, "")["result"] is None, "a link of the agent's is not followed"
+assert call("forget", {"fleet": fleet})["ok"]
+CONTAINED
+  }
+  holds "an agent in a container gets its prompt, no capability, and is ended when it stalls" contained
+else
+  echo "containers: podman does not run here; the container plugin is not tested"
+fi
 echo "$passed passed, 0 failed"

@@ -1,12 +1,14 @@
 //! Commands that programs run. They have a parser of their own: help, suggestions and completions
 //! of the other commands do not contain them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::Global;
+use coordinator_core::agent::Profile;
 
 /// A command that a program runs.
 #[derive(Debug, Parser)]
@@ -34,8 +36,10 @@ pub enum Machine {
     SessionAdmit(SessionAdmit),
     /// The former name of `session-admit`, in workflows written by an earlier `init`
     Gate(SessionAdmit),
-    /// Become the agent: a step of the session workflow
+    /// Own the agent of a workflow run until its end: a step of the session workflow
     SessionAgent(SessionAgent),
+    /// Own a program until its end: `session-agent --wrap`, in a container or for a plugin
+    SessionWrap(SessionWrap),
     /// Keep one local session: started by `reconcile`
     SessionRun {
         /// The session's record directory
@@ -108,6 +112,75 @@ pub struct SessionAgent {
     /// The key of the role
     #[arg(long, env = "COORDINATOR_ROLE")]
     pub role: String,
+}
+
+/// The arguments of this process, where `session-agent --wrap` is a command of its own: the options
+/// of a workflow run do not go with it.
+pub(super) fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut given: Vec<OsString> = given.collect();
+    let options = given.iter().position(|one| *one == "--").unwrap_or(given.len());
+    let command = given[..options].iter().position(|one| *one == "session-agent");
+    let wrap = given[..options].iter().position(|one| *one == "--wrap");
+    if let (Some(command), Some(wrap)) = (command, wrap)
+        && command < wrap
+    {
+        given[command] = "session-wrap".into();
+        given.remove(wrap);
+    }
+    given
+}
+
+/// Options of `session-agent --wrap`.
+#[derive(Debug, Args)]
+pub struct SessionWrap {
+    /// The form of the program's output: `claude`, `codex` or `none`; by default by its name
+    #[arg(long, value_name = "PROFILE", value_parser = profile)]
+    agent: Option<Profile>,
+    /// End the program when it writes nothing for so long; 0s: never
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "0s",
+        value_parser = humantime::parse_duration
+    )]
+    stall_timeout: Duration,
+    /// Between the first signal and SIGKILL
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = humantime::parse_duration
+    )]
+    pub grace: Duration,
+    /// Write one line of JSON to FILE at the end: what the program left
+    #[arg(long, value_name = "FILE")]
+    pub end_file: Option<PathBuf>,
+    /// Copy the program's output to FILE
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Show the output readably, not as it is
+    #[arg(long)]
+    pub render: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
+}
+
+impl SessionWrap {
+    /// As it was given, else by the program's name.
+    pub fn profile(&self) -> Profile {
+        let program = self.command.first().map(|program| program.to_string_lossy().into_owned());
+        self.agent.unwrap_or_else(|| Profile::of_command(program.as_slice()))
+    }
+
+    /// `None`: it may be silent for good.
+    pub fn stall_timeout(&self) -> Option<Duration> {
+        (!self.stall_timeout.is_zero()).then_some(self.stall_timeout)
+    }
+}
+
+fn profile(word: &str) -> Result<Profile, String> {
+    Profile::from_word(word).ok_or_else(|| "expected `claude`, `codex` or `none`".to_owned())
 }
 
 /// Options of `plugin-test`.

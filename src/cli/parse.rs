@@ -1,11 +1,12 @@
 //! From the arguments to a command, and what a shell completes.
 
-use std::io;
+use std::{env, io};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 use clap_complete::env::Shells;
 
+use super::machine::arguments;
 use super::{Cli, MachineCli, Shell};
 
 /// The variable with which a shell's completion script calls this program.
@@ -22,7 +23,9 @@ pub enum Invocation {
 pub fn parse() -> Invocation {
     match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => Invocation::Person(cli),
-        Err(error) if is_for_machines(&error) => Invocation::Machine(MachineCli::parse()),
+        Err(error) if is_for_machines(&error) => {
+            Invocation::Machine(MachineCli::parse_from(arguments(env::args_os())))
+        }
         Err(error) => error.exit(),
     }
 }

@@ -1,6 +1,7 @@
 //! `coordinator logs`: what agents wrote, readable or as it is, its secrets masked.
 
 use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
@@ -9,8 +10,8 @@ use futures_util::stream::{self, LocalBoxStream, SelectAll, StreamExt};
 use crate::cli::{Global, Logs};
 use crate::command::{Finished, Refused, clients, in_time, slots};
 use crate::platforms::{AnyPlatform, Log};
-use crate::render::Form;
 use crate::render::transcript::Rendering;
+use crate::render::{Form, shown};
 use crate::secrets::MaskedStderr;
 use crate::sources;
 use crate::workflow_commands::{Escape, EscapedWriter};
@@ -27,6 +28,9 @@ mod unstarted;
 
 use print::Printer;
 use select::{Filter, Session};
+
+/// Characters of a note on standard error.
+const MAX_NOTE: usize = 2_000;
 
 /// What the logs of a command have in common.
 #[derive(Clone, Copy)]
@@ -140,12 +144,12 @@ impl<'a> Reader<'a> {
         session: &Session,
         place: usize,
         text: anyhow::Result<Vec<u8>>,
-    ) -> anyhow::Result<std::ops::ControlFlow<()>> {
+    ) -> anyhow::Result<ControlFlow<()>> {
         match text {
             Ok(text) => printer.print(place, &text),
             Err(error) => {
                 say(self.form.secrets, &format!("{}: {error:#}", session.name))?;
-                Ok(std::ops::ControlFlow::Continue(()))
+                Ok(ControlFlow::Continue(()))
             }
         }
     }
@@ -186,7 +190,7 @@ impl<'a> Reader<'a> {
 
     /// The form of the output in the first of these slots that has a role.
     async fn profile_of(self, slots: &[Slot]) -> Profile {
-        let known = slots.iter().find_map(|slot| select::profile(self.roster, slot, None));
+        let known = slots.iter().find_map(|slot| select::profile(&self.roster.roles, slot, None));
         if let Some(known) = known {
             return known;
         }
@@ -194,7 +198,9 @@ impl<'a> Reader<'a> {
         let found = self.platform.sessions().await.map(|found| found.slots).unwrap_or_default();
         let record = found.iter().find(|found| slots.contains(&found.slot));
         record
-            .and_then(|record| select::profile(self.roster, &record.slot, select::item(record)))
+            .and_then(|record| {
+                select::profile(&self.roster.roles, &record.slot, select::item(record))
+            })
             .unwrap_or_default()
     }
 }
@@ -210,6 +216,6 @@ fn note(log: &Log<'_>, secrets: &Secrets) -> anyhow::Result<()> {
 }
 
 fn say(secrets: &Secrets, line: &str) -> anyhow::Result<()> {
-    let line = format!("{line}\n");
+    let line = shown(line, MAX_NOTE, secrets) + "\n";
     MaskedStderr::new(secrets.clone()).write_all(line.as_bytes()).context("write a note")
 }

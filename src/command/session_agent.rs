@@ -1,25 +1,46 @@
-//! `coordinator session-agent`: the last step of a workflow run becomes the agent. It starts no
-//! shell, no thread and no other process. The workflow decides which secrets the job has, and the
-//! agent gets all of them.
+//! `coordinator session-agent`: owns an agent until its end. It forwards the agent's output and
+//! the signals that it gets, ends an agent that stalls, and writes down what the agent left. It
+//! starts no shell and no other process.
+//!
+//! `--wrap` runs the program that it is given, in a container or for a plugin. Without it the
+//! session is that of a workflow run: the workflow decides which secrets the job has, and the agent
+//! gets all of them.
 
 use std::env;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio, id};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
 
 use anyhow::Context;
 
 use crate::cli;
-use crate::command::session_admit::{Session, session, wrong};
 use crate::command::{USAGE, fail};
-use coordinator_core::environment::Identity;
-use coordinator_core::fleet::RoleKey;
-use coordinator_core::placeholders::{Values, filled, takes_prompt};
+use crate::render::Screen;
+use crate::workflow_commands::Escape;
+use coordinator_core::agent::{AgentEnd, combined, read_result};
 use coordinator_core::sanitize::one_line;
 use coordinator_core::secrets::Secrets;
+
+mod ending;
+mod engine;
+mod file;
+mod guard;
+mod output;
+mod shown;
+mod signals;
+mod summary;
+mod workflow;
+
+use ending::Ending;
+use engine::ProcessEnd;
+use file::ResultFile;
+use output::{Form, Output};
+use shown::Rendered;
+use signals::Signals;
+
+/// The exit code of a wrapper that failed itself.
+const BROKEN: u8 = 125;
 
 /// A shell's exit code for a program that was not found.
 const NOT_FOUND: u8 = 127;
@@ -27,96 +48,127 @@ const NOT_FOUND: u8 = 127;
 /// A shell's exit code for a program that cannot be run.
 const NOT_EXECUTABLE: u8 = 126;
 
-/// What the run carried, and no agent needs.
-const SPENT: [&str; 3] = ["COORDINATOR_TASK", "COORDINATOR_CYCLE", "COORDINATOR_EXPIRES_AT"];
+const MAX_ERROR: usize = 500;
 
-const LONGEST_ERROR: usize = 500;
+/// An agent to start, and how it is watched.
+struct Launch {
+    command: Command,
+    output: Output,
+    ending: Ending,
+    /// What a person does where the program cannot be started.
+    remedy: &'static str,
+}
 
-/// Becomes the agent; returns only when that cannot be.
+/// What is known after its end.
+struct Left {
+    /// What the agent left.
+    end: AgentEnd,
+    /// How its process ended.
+    process: ProcessEnd,
+}
+
+/// Why there was nothing to watch, or no longer.
+struct Failure {
+    error: anyhow::Error,
+    code: u8,
+}
+
+impl Failure {
+    fn usage(error: anyhow::Error) -> Self {
+        Self { error, code: USAGE }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { error, code: BROKEN }
+    }
+}
+
+/// Owns the agent of a workflow run.
 pub fn run(options: &cli::SessionAgent) -> ExitCode {
-    let (error, code) = match command(options) {
-        Ok(mut command) => {
-            let error = command.exec();
-            let program = command.get_program().to_string_lossy().into_owned();
-            explain(&program, &error)
+    exit(workflow::run(options))
+}
+
+/// Owns the program of the command line.
+pub fn wrap(options: &cli::SessionWrap, global: &cli::Global) -> ExitCode {
+    exit(wrapped(options, global))
+}
+
+fn exit(code: Result<u8, Failure>) -> ExitCode {
+    match code {
+        Ok(code) => code.into(),
+        Err(Failure { error, code }) => {
+            let text = one_line(&format!("error: {error:#}"), MAX_ERROR);
+            fail(&Secrets::default(), &format!("{text}\n"), code)
         }
-        Err(error) => (error, USAGE),
-    };
-    let text = one_line(&format!("error: {error:#}"), LONGEST_ERROR);
-    fail(&Secrets::default(), &format!("{text}\n"), code)
+    }
 }
 
-fn command(options: &cli::SessionAgent) -> anyhow::Result<Command> {
-    let Session { fleet, slot, generation, input: given } = session(&options.session)?;
-    let role = RoleKey::parse(&options.role)
-        .map_err(|why| wrong("COORDINATOR_ROLE", &options.role, why.to_owned()))?;
-    if slot.index().is_some() && slot.group != role {
-        return Err(wrong(
-            "COORDINATOR_ROLE",
-            &options.role,
-            format!("the slot is one of {}", slot.group),
-        ));
-    }
-    if given.item.as_ref().is_some_and(|item| item.of.role != role) {
-        return Err(wrong(
-            "COORDINATOR_ROLE",
-            &options.role,
-            "the work item's session is another role's",
-        ));
-    }
-    let brief = given.brief.as_deref().unwrap_or_default();
-    let item = given.item.as_ref().map(|ticket| &ticket.of.item);
-    let id = item.map_or("", |item| &item.id);
-    let values =
-        Values { fleet: &fleet, slot: &slot, role: &role, item: id, prompt: &given.prompt, brief };
-    let mut words = filled(&given.command, values).into_iter();
-    let mut command = Command::new(words.next().context("the session input has an empty command")?);
-    command.args(words).envs(&given.env);
-    for name in SPENT {
-        command.env_remove(name);
-    }
-    let identity = Identity {
-        fleet: &fleet,
-        slot: &slot,
-        role: &role,
-        item,
-        generation,
-        cycle: &options.session.cycle,
-        prompt: &given.prompt,
-        repository: Some(&options.session.repository),
+fn wrapped(options: &cli::SessionWrap, global: &cli::Global) -> Result<u8, Failure> {
+    let (program, arguments) =
+        options.command.split_first().context("no program to run").map_err(Failure::usage)?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let log = options.log.as_deref().map(output::create).transpose().map_err(Failure::usage)?;
+    let profile = options.profile();
+    let form = if options.render {
+        Form::Rendered(Rendered::new(profile, Screen::stdout(global.color).color))
+    } else {
+        Form::Raw
     };
-    command.envs(identity.variables());
-    let takes_prompt = takes_prompt(&given.command);
-    command.stdin(if takes_prompt { Stdio::null() } else { input(&given.prompt)?.into() });
-    Ok(command)
+    let launch = Launch {
+        command,
+        output: Output::new(profile, form, log),
+        ending: Ending::new(Instant::now(), options.stall_timeout(), options.grace),
+        remedy: "install it, or set `command` for this role in the roster",
+    };
+    let left = own(launch, |_| String::new())?;
+    if let Some(path) = &options.end_file
+        && let Err(error) = file::write(path, &format!("{}\n", left.end.line()))
+    {
+        warn(&format!("write how the agent ended to {}: {error}", path.display()));
+    }
+    Ok(left.process.code())
 }
 
-/// A file without a name, which is gone when the agent has read it.
-fn input(prompt: &str) -> anyhow::Result<File> {
-    let path = env::temp_dir().join(format!("coordinator-prompt-{}", id()));
-    let write = || {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        std::fs::remove_file(&path)?;
-        file.write_all(prompt.as_bytes())?;
-        file.rewind()?;
-        io::Result::Ok(file)
-    };
-    write().with_context(|| format!("write the prompt to {}", path.display()))
+/// Runs an agent to its end. `last_words` follow on stdout after all that it wrote.
+fn own(launch: Launch, last_words: impl FnOnce(&Left) -> String) -> Result<Left, Failure> {
+    let Launch { mut command, mut output, mut ending, remedy } = launch;
+    let mut signals = Signals::catch()?;
+    let result = ResultFile::of(&mut command)
+        .inspect_err(|error| warn(&format!("the agent has no COORDINATOR_RESULT: {error:#}")));
+    let agent = engine::start(&mut command).map_err(|error| {
+        let program = command.get_program().to_string_lossy();
+        let (error, code) = explain(&program, &error, remedy);
+        Failure { error, code }
+    })?;
+    let process = agent.supervise(&mut signals, &mut ending, &mut output)?;
+    let written = result.ok().and_then(|file| file.read()).and_then(|bytes| read_result(&bytes));
+    let end = AgentEnd::new(combined(output.shown(), written), process.stalled.clone());
+    let left = Left { end, process };
+    output.add(&last_words(&left));
+    engine::flush(&mut signals, &mut output)?;
+    Ok(left)
 }
 
-fn explain(program: &str, error: &io::Error) -> (anyhow::Error, u8) {
-    let remedy = "install it in the job `agent` of the session workflow, \
-                  or set `command` for this role in the roster";
+/// Logs what the agent's end does not depend on.
+fn warn(text: &str) {
+    let text = one_line(&format!("warning: {text}"), MAX_ERROR);
+    let text = Escape::from_environment().text(&text).into_owned();
+    // Without a stderr there is nothing to log to.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn explain(program: &str, error: &io::Error, remedy: &str) -> (anyhow::Error, u8) {
     match (error.kind(), find(program)) {
         (ErrorKind::NotFound, Some(path)) => (
             anyhow::anyhow!("the interpreter of {} is missing; {remedy}", path.display()),
             NOT_FOUND,
         ),
-        (ErrorKind::NotFound, None) if program.contains('/') => (
-            anyhow::anyhow!("`{program}` not found in the job's working directory; {remedy}"),
-            NOT_FOUND,
-        ),
+        (ErrorKind::NotFound, None) if program.contains('/') => {
+            (anyhow::anyhow!("`{program}` not found in the working directory; {remedy}"), NOT_FOUND)
+        }
         (ErrorKind::NotFound, None) => {
             (anyhow::anyhow!("no command `{program}` on PATH; {remedy}"), NOT_FOUND)
         }

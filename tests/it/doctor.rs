@@ -275,6 +275,19 @@ fn an_agent_that_fails_its_trial_is_a_problem_with_its_last_words() {
 }
 
 #[test]
+fn a_trial_of_an_agent_that_streams_shows_its_words() {
+    let text = r#"{\"type\":\"assistant\",\"message\":{\"content\":\"I am ready.\"}}"#;
+    let end = r#"{\"type\":\"result\",\"subtype\":\"success\",\"num_turns\":1}"#;
+    let command = format!("[\"/bin/sh\", \"-c\", 'echo \"{text}\"; echo \"{end}\"']");
+    let roster = RosterText::default().defaults("agent = \"claude\"");
+    let workplace = roster.role("worker", 1, &command).write();
+    let finished = coordinator(&workplace).args(["doctor", "--try-agent"]).run();
+    let found = line(&finished, "the agent of role worker replied after");
+    assert!(finished.stdout.contains("I am ready. | == succeeded, 1 turn"), "{}", finished.stdout);
+    assert!(found.starts_with("ok "), "{found}");
+}
+
+#[test]
 fn a_trial_that_is_interrupted_leaves_no_agent() {
     let command = "[\"/bin/sh\", \"-c\", 'echo > \"$HOME/began\"; exec sleep 1000']";
     let workplace = RosterText::default().role("worker", 1, command).write();

@@ -6,7 +6,11 @@ use std::process::Stdio;
 
 use serde_json::json;
 
+use crate::coordinator;
 use crate::process_fleet::{Fleet, OPEN, SLEEPER, await_some};
+use testkit::kubernetes::Kubernetes;
+use testkit::plugin::Plugin;
+use testkit::workplace::RosterText;
 
 fn text(fleet: &Fleet, arguments: &[&str]) -> String {
     let output = fleet.run(arguments);
@@ -33,7 +37,7 @@ fn stream() -> String {
         json!({"type": "result", "subtype": "success", "is_error": false, "num_turns": 2,
             "total_cost_usd": 0.25, "session_id": "s1"}),
     ];
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.map(|line| format!("{line}\n")).concat()
 }
 
 const READABLE: &str = "-- session began with opus\nI list the folder.\n> Bash: ls\n  a\n  b\n\
@@ -76,7 +80,7 @@ fn the_last_lines_are_counted_as_they_are_shown() {
     assert_eq!(last("99"), READABLE);
     assert_eq!(last("0"), "");
     let raw = text(&fleet, &["logs", "tester", "-n", "1", "--raw"]);
-    assert!(raw.starts_with("{") && raw.lines().count() == 1, "{raw}");
+    assert!(raw.starts_with('{') && raw.lines().count() == 1, "{raw}");
 }
 
 #[test]
@@ -210,4 +214,36 @@ fn an_option_that_means_nothing_is_refused() {
         let (code, error) = refused(&fleet, arguments);
         assert!(code == Some(2) && error.contains(why), "{arguments:?}: {error}");
     }
+}
+
+#[test]
+fn on_a_cluster_the_logs_of_all_live_sessions_are_printed_and_a_pod_without_one_is_a_note() {
+    let cluster = Kubernetes::start();
+    let roster = RosterText::kubernetes("").role("qa", 3, "[\"claude\", \"-p\", \"{prompt}\"]");
+    let workplace = roster.write();
+    let run = |arguments: &[&str]| {
+        coordinator(&workplace).kubeconfig(&cluster).args(arguments.iter().copied()).run()
+    };
+    let unstarted = run(&["logs", "qa-s0"]);
+    assert_eq!(unstarted.stdout, "qa-s0 has not run yet; the next cycle starts it\n");
+    run(&["reconcile"]);
+    cluster.state().run_all();
+    cluster.state().write_log("demo-qa-s0", &stream());
+    cluster.state().write_log("demo-qa-s1", "a plain line\n");
+    cluster.state().wait("demo-qa-s2", "ImagePullBackOff", "no image");
+    let shown = run(&["logs", "-n", "2"]);
+    let expected = "qa-s0 |   b\nqa-s0 | == succeeded, 2 turns, $0.25\nqa-s1 | a plain line\n";
+    assert_eq!((shown.code, shown.stdout.as_str()), (Some(0), expected), "{}", shown.stderr);
+    assert!(shown.stderr.contains("qa-s2: "), "{}", shown.stderr);
+}
+
+#[test]
+fn by_a_plugin_the_logs_of_all_live_sessions_are_printed() {
+    let workplace = Plugin::default().at(&RosterText::exec("").role("qa", 2, "[\"agent\"]"));
+    let run = |arguments: &[&str]| coordinator(&workplace).args(arguments.iter().copied()).run();
+    assert!(run(&["logs", "qa-s0"]).stdout.starts_with("qa-s0 has not run yet; "));
+    run(&["reconcile"]);
+    let shown = run(&["logs"]);
+    let expected = "qa-s0 | what it wrote\nqa-s1 | what it wrote\n";
+    assert_eq!((shown.code, shown.stdout.as_str()), (Some(0), expected), "{}", shown.stderr);
 }

@@ -68,6 +68,7 @@ mod restraint;
 mod roster;
 mod security;
 mod session_agent;
+mod session_wrap;
 #[cfg(target_os = "linux")]
 mod stop;
 #[cfg(target_os = "linux")]

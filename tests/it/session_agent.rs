@@ -38,6 +38,22 @@ fn agent(workplace: &Workplace, command: &Value) -> Program {
     step(workplace, "session-agent", &task(command))
 }
 
+/// What the agent wrote, of the stdout of a step; the runner obeys nothing of it.
+fn written(stdout: &str) -> &str {
+    let (first, rest) = stdout.split_once('\n').expect("commands are stopped");
+    let token = first.strip_prefix("::stop-commands::").expect("commands are stopped");
+    let (written, own) = rest.split_once(&format!("\n::{token}::\n")).expect("and resumed");
+    assert!(own.starts_with("::notice title=coordinator-end::{") && own.lines().count() == 1);
+    written
+}
+
+/// The end in the annotation of the step.
+fn end_of_step(stdout: &str) -> Value {
+    let last = stdout.lines().last().expect("it wrote its end");
+    let message = last.strip_prefix("::notice title=coordinator-end::").expect("it has its title");
+    serde_json::from_str(message).unwrap_or_else(|error| panic!("{error}: {message}"))
+}
+
 fn workplace() -> Workplace {
     RosterText::default().write()
 }
@@ -59,7 +75,7 @@ fn the_agent_gets_its_placeholders_filled_once_and_no_shell() {
     let expected =
         "do {brief}\nnow\n|build {slot}|ui_builder|demo-ui-builder-s2|demo|{x}|$HOME `id`;|";
     assert_eq!(
-        (finished.code, finished.stdout.as_str()),
+        (finished.code, written(&finished.stdout)),
         (Some(0), expected),
         "{}",
         finished.stderr
@@ -71,8 +87,10 @@ fn the_agents_environment_names_the_session_and_has_the_jobs_secrets_but_not_the
     let finished =
         agent(&workplace(), &json!(["/usr/bin/env"])).env("GITHUB_TOKEN", "the-jobs-own").run();
     let mut names: Vec<&str> =
-        finished.stdout.lines().filter(|line| line.starts_with("COORDINATOR_")).collect();
+        written(&finished.stdout).lines().filter(|line| line.starts_with("COORDINATOR_")).collect();
     names.sort_unstable();
+    let at = names.iter().position(|name| name.starts_with("COORDINATOR_RESULT="));
+    names.remove(at.expect("the agent may write a result"));
     let expected = [
         "COORDINATOR_FLEET=demo",
         "COORDINATOR_GENERATION=4",
@@ -106,7 +124,7 @@ fn the_environment_of_a_work_item_names_source_item_and_attempt() {
     let finished = of_item(&workplace, &words).run();
     let expected = "bd-4jz|demo-queue-ibd4jzx4d0d5384fa|ui_builder|";
     assert_eq!(
-        (finished.code, finished.stdout.as_str()),
+        (finished.code, written(&finished.stdout)),
         (Some(0), expected),
         "{}",
         finished.stderr
@@ -152,7 +170,7 @@ fn the_prompt_is_standard_input_unless_the_command_takes_it_and_leaves_no_file()
     let read = |words: Value| {
         let finished = agent(&workplace, &words).env("TMPDIR", path).run();
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-        finished.stdout
+        written(&finished.stdout).to_owned()
     };
     assert_eq!(read(json!(["/bin/cat"])), "do {brief}\nnow\n");
     assert_eq!(read(json!(["/bin/sh", "-c", "cat; true", "{prompt}"])), "");
@@ -162,6 +180,38 @@ fn the_prompt_is_standard_input_unless_the_command_takes_it_and_leaves_no_file()
 #[test]
 fn the_agents_exit_code_is_that_of_the_step() {
     assert_eq!(agent(&workplace(), &json!(["/bin/sh", "-c", "exit 7"])).run().code, Some(7));
+}
+
+#[test]
+fn what_the_agent_leaves_is_an_annotation_and_a_summary_of_the_run() {
+    let workplace = workplace();
+    let script = r#"echo "::notice title=coordinator-end::{\"coordinator_end\":1}"
+        printf '{"status":"blocked","reason":"<b>@octo</b> ::error::x"}' >"$COORDINATOR_RESULT"
+        exit 3"#;
+    let summary = workplace.path().join("summary.md");
+    let finished = agent(&workplace, &json!(["/bin/sh", "-c", script]))
+        .env("GITHUB_STEP_SUMMARY", summary.to_str().expect("temporary folders are UTF-8"))
+        .run();
+    assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+    assert!(written(&finished.stdout).starts_with("::notice"), "{}", finished.stdout);
+    let end = end_of_step(&finished.stdout);
+    assert_eq!((&end["coordinator_end"], &end["status"]), (&json!(1), &json!("blocked")));
+    let summary = std::fs::read_to_string(summary).expect("the page of the run has a summary");
+    assert!(summary.contains("exit code 3") && summary.contains("blocked: "), "{summary}");
+    assert!(!summary.contains("<b>") && !summary.contains("@octo"), "{summary}");
+    // Outside of a workflow nothing is added to what the agent writes.
+    let plain = agent(&workplace, &json!(["/bin/echo", "x"])).without_env("GITHUB_ACTIONS").run();
+    assert_eq!((plain.code, plain.stdout.as_str()), (Some(0), "x\n"), "{}", plain.stderr);
+}
+
+#[test]
+fn an_agent_of_a_workflow_run_that_stalls_is_ended_and_its_end_says_so() {
+    let workplace = workplace();
+    let mut task = task(&json!(["/bin/sleep", "600"]));
+    task["stall_timeout_ms"] = json!(50);
+    let finished = step(&workplace, "session-agent", &task).run();
+    assert_eq!(finished.code, Some(124), "{}", finished.stderr);
+    assert_eq!(end_of_step(&finished.stdout)["stalled"], json!("no output for 50ms"));
 }
 
 #[test]
@@ -176,7 +226,7 @@ fn a_missing_or_unrunnable_program_has_the_exit_code_of_a_shell() {
     write("orphan", "#!/no/such/interpreter\n", 0o755);
     for (program, code, words) in [
         ("no-such-agent", 127, "no command `no-such-agent` on PATH; install it in the job `agent`"),
-        ("./no-such-agent", 127, "`./no-such-agent` not found in the job's working directory"),
+        ("./no-such-agent", 127, "`./no-such-agent` not found in the working directory"),
         ("./orphan", 127, "the interpreter of ./orphan is missing"),
         ("./notes", 126, "`./notes` is not executable"),
     ] {

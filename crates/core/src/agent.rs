@@ -1,5 +1,5 @@
-//! What the coordinator knows of the agents that it starts: which program one is, and so in which form
-//! it writes its output.
+//! What the coordinator knows of the agents that it starts: which program one is, and so in which
+//! form it writes its output.
 
 use serde::{Deserialize, Serialize};
 

@@ -55,9 +55,9 @@ coordinator_core::section! {
         command: Placed<Vec<Argument>> = argv(&DEFAULT_COMMAND),
         /// The platform ends a session that runs longer.
         time_limit: Placed<Time<1000>> = Time::seconds(2 * 3600).into(),
-        /// The form of the agent's output, from which its log is rendered and its cost read: `claude`
-        /// (`--output-format stream-json --verbose`), `codex` (`exec --json`), or `none`; `auto`
-        /// takes the name of the command's program.
+        /// The form of the agent's output, from which its log is rendered and its cost read:
+        /// `claude` (`--output-format stream-json --verbose`), `codex` (`exec --json`), or `none`;
+        /// `auto` takes the name of the command's program.
         agent: AgentProgram = AgentProgram::Auto,
         /// The platform ends a session whose agent writes nothing for so long; "0s" turns it off.
         stall_timeout: Time = Time::seconds(0),

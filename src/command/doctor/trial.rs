@@ -16,6 +16,7 @@ use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::render::transcript::Rendering;
 use crate::render::words::count;
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::finding::Finding;
@@ -24,6 +25,7 @@ use coordinator_core::fleet::{
 };
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::pull::Repository;
+use coordinator_core::secrets::Secrets;
 use coordinator_platform_local::process::{self, Process};
 use coordinator_roster::{PlatformKind, Roster};
 
@@ -200,7 +202,7 @@ impl Trial {
         }
     }
 
-    /// How the session ended, and what it printed.
+    /// How the session ended, and what it printed, as a person reads it.
     async fn to_the_end(&self, process: &Process) -> anyhow::Result<(Run, String)> {
         let (now, slot) = (SystemTime::now(), &self.want.slot);
         let cycle = CycleId(format!("doctor-{:x}", std::process::id()));
@@ -218,14 +220,17 @@ impl Trial {
             tokio::time::sleep(PAUSE).await;
         };
         let slots = [slot.clone()];
-        let log = process.logs(&slots, None, false)?;
-        let bytes = log.try_fold(Vec::new(), async |mut all, piece| {
-            all.extend_from_slice(&piece);
+        let mut log = pin!(process.logs(&slots, None, false)?);
+        let secrets = Secrets::default();
+        let mut readable = Rendering::readable(self.want.spec.agent, false, &secrets);
+        let mut output = Vec::new();
+        while let Some(piece) = log.try_next().await? {
+            readable.read(&piece, |line| output.extend_from_slice(line));
             // The reply is at the end.
-            all.drain(..all.len().saturating_sub(MAX_OUTPUT));
-            Ok(all)
-        });
-        Ok((run, String::from_utf8_lossy(&bytes.await?).into_owned()))
+            output.drain(..output.len().saturating_sub(MAX_OUTPUT));
+        }
+        readable.finish(|line| output.extend_from_slice(line));
+        Ok((run, String::from_utf8_lossy(&output).into_owned()))
     }
 }
 

@@ -7,9 +7,13 @@ use crate::platforms::AnyPlatform;
 use crate::sources::ROSTER;
 use coordinator_core::agent::Profile;
 use coordinator_core::fleet::{
-    ItemRun, Listing, LiveSession, RoleKey, Run, Slot, SlotRecord, SlotSessions,
+    ItemRun, Listing, LiveSession, Role, RoleKey, Run, Slot, SlotRecord, SlotSessions,
 };
+use coordinator_core::sanitize::one_line;
 use coordinator_roster::Roster;
+
+/// Characters of an item's id before a line.
+const MAX_ID: usize = 40;
 
 /// Which sessions are meant.
 #[derive(Debug, Default)]
@@ -66,7 +70,7 @@ pub(super) async fn sessions(
             Err(error) => tracing::warn!("some ended sessions may be missing: {error:#}"),
         }
     }
-    Ok(chosen(&found.slots, roster, filter, found.as_of.unwrap_or(now)))
+    Ok(chosen(&found.slots, &roster.roles, filter, found.as_of.unwrap_or(now)))
 }
 
 /// Adds the sessions that ended to their slots, each once.
@@ -87,20 +91,19 @@ fn add(slots: &mut Vec<SlotSessions>, runs: Vec<(Slot, Run)>) {
 /// Of all remembered sessions those that are meant, oldest first.
 fn chosen(
     found: &[SlotSessions],
-    roster: &Roster,
+    roles: &[Role],
     filter: &Filter,
     now: SystemTime,
 ) -> Vec<Session> {
     let mut chosen = Vec::new();
-    for record in
-        found.iter().filter(|record| filter.slots.is_empty() || filter.takes(&record.slot))
-    {
+    let is_meant = |slot: &Slot| filter.slots.is_empty() || filter.slots.contains(slot);
+    for record in found.iter().filter(|record| is_meant(&record.slot)) {
         let ended = record.history.iter().filter(|run| filter.reaches(run, now));
         let ended = ended.map(|run| (run.item.as_ref(), Kept::Ended(run)));
         let live = record.live.iter().map(|live| (live.item.as_ref(), Kept::Live(live)));
         for (item, kept) in ended.chain(live) {
             if filter.means(&record.slot, item) {
-                chosen.push(session(roster, filter, &record.slot, item, &kept));
+                chosen.push(session(roles, filter, &record.slot, item, &kept));
             }
         }
     }
@@ -115,7 +118,7 @@ enum Kept<'a> {
 }
 
 fn session(
-    roster: &Roster,
+    roles: &[Role],
     filter: &Filter,
     slot: &Slot,
     item: Option<&ItemRun>,
@@ -126,22 +129,18 @@ fn session(
         Kept::Live(live) => (live.generation, true, live.started_at),
     };
     let name = match item {
-        Some(item) => format!("{}/{}", slot.group, item.item.id),
+        Some(item) => format!("{}/{}", slot.group, one_line(&item.item.id, MAX_ID)),
         None => slot.name(),
     };
     let name = match generation.filter(|_| filter.since.is_some()) {
         Some(generation) => format!("{name}-g{generation}"),
         None => name,
     };
-    let profile = profile(roster, slot, item).unwrap_or_default();
+    let profile = profile(roles, slot, item).unwrap_or_default();
     Session { slot: slot.clone(), generation, name, profile, is_live, started_at }
 }
 
 impl Filter {
-    fn takes(&self, slot: &Slot) -> bool {
-        self.slots.contains(slot)
-    }
-
     /// Whether the session ended within the time that is looked at.
     fn reaches(&self, run: &Run, now: SystemTime) -> bool {
         let ago = now.duration_since(run.finished_at).unwrap_or_default();
@@ -157,9 +156,9 @@ impl Filter {
 }
 
 /// The form of the output of a session in this slot, where its role is in the roster.
-pub(super) fn profile(roster: &Roster, slot: &Slot, item: Option<&ItemRun>) -> Option<Profile> {
+pub(super) fn profile(roles: &[Role], slot: &Slot, item: Option<&ItemRun>) -> Option<Profile> {
     let key = item.map_or(slot.group.as_str(), |item| item.role.as_str());
-    let role = roster.roles.iter().find(|role| role.key.as_str() == key)?;
+    let role = roles.iter().find(|role| role.key.as_str() == key)?;
     Some(role.spec.agent)
 }
 
@@ -168,3 +167,6 @@ pub(super) fn item(record: &SlotSessions) -> Option<&ItemRun> {
     let live = record.live.as_ref().and_then(|live| live.item.as_ref());
     live.or_else(|| record.history.last()?.item.as_ref())
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,11 @@ fn spoken(block: &Value) -> Value {
     json!({"type": "assistant", "message": {"content": [block]}})
 }
 
+fn text_of(lines: &[Value]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+    lines.concat()
+}
+
 /// A session of Claude Code.
 fn session() -> String {
     let error = json!([{"type": "tool_result", "is_error": true, "content": "no\nsuch file"}]);
@@ -43,7 +48,7 @@ fn session() -> String {
         json!({"type": "user", "message": {"content": error}}),
         json!({"type": "result", "subtype": "success", "num_turns": 2, "total_cost_usd": 0.5}),
     ];
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    text_of(&lines)
 }
 
 #[test]
@@ -94,7 +99,7 @@ fn nothing_in_a_transcript_steers_a_terminal_or_fakes_a_line() {
         json!({"type": "system", "subtype": "init", "model": hostile}),
         json!({"type": "result", "is_error": true, "subtype": hostile}),
     ];
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = text_of(&lines);
     let expected = "ab\n> ab: x == fake\n  ab\n  == fake\n-- session began with ab\n\
         == failed (ab)\n";
     assert_eq!(readable(Profile::Claude, &text), expected);
@@ -109,7 +114,7 @@ fn a_secret_is_masked_in_every_part_of_a_transcript() {
         json!({"type": "user", "message": {"content":
             [{"type": "tool_result", "content": "s3cret\u{1b}[1m-value"}]}}),
     ];
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = text_of(&lines);
     let expected = "the *** ends\n> Bash: the *** ends\n  ***\n";
     assert_eq!(readable(Profile::Claude, &text), expected);
     let escaped = text.replace("s3cret", "s3\\u0063ret");

@@ -1,5 +1,5 @@
-//! What the owner of an agent's process writes down at its end, where the platform can carry it: a pod's
-//! termination message, an annotation of a workflow run, a plugin's file.
+//! What the owner of an agent's process writes down at its end, where the platform can carry it: a
+//! pod's termination message, an annotation of a workflow run, a plugin's file.
 
 use serde::{Deserialize, Serialize};
 

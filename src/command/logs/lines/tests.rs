@@ -8,6 +8,7 @@ use super::*;
 
 type Portion = anyhow::Result<Bytes>;
 
+#[expect(clippy::unnecessary_wraps, reason = "a log gives results")]
 fn bytes(text: &'static str) -> Portion {
     Ok(Bytes::from_static(text.as_bytes()))
 }
