@@ -45,6 +45,7 @@ mod kubernetes_world;
 mod manual;
 mod merge_cases;
 mod merging;
+mod monitoring;
 #[cfg(target_os = "linux")]
 mod plugin_test;
 #[cfg(target_os = "linux")]

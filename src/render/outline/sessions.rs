@@ -189,7 +189,9 @@ fn is_a_limit(reason: HoldReason) -> bool {
         | HoldReason::Quota
         | HoldReason::Concurrency
         | HoldReason::Unsupported => true,
-        HoldReason::Backoff
+        HoldReason::Paused
+        | HoldReason::Stopped
+        | HoldReason::Backoff
         | HoldReason::Idle
         | HoldReason::Superseded
         | HoldReason::RoleFailed
