@@ -48,6 +48,7 @@ mod manual;
 mod operate;
 mod merge_cases;
 mod merging;
+mod monitoring;
 #[cfg(target_os = "linux")]
 mod plugin_test;
 #[cfg(target_os = "linux")]

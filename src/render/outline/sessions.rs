@@ -190,7 +190,9 @@ fn is_a_limit(reason: HoldReason) -> bool {
         | HoldReason::Concurrency
         | HoldReason::Paused
         | HoldReason::Unsupported => true,
-        HoldReason::Backoff
+        HoldReason::Paused
+        | HoldReason::Stopped
+        | HoldReason::Backoff
         | HoldReason::Idle
         | HoldReason::Stopped
         | HoldReason::Superseded

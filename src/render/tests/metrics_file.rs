@@ -86,6 +86,13 @@ fn metrics_speak_of_the_last_cycle() {
     coordinator_rate_limited{fleet="demo"} 0
     coordinator_endpoint_up{fleet="demo",endpoint="production"} 0
     coordinator_endpoint_latency_seconds{fleet="demo",endpoint="production"} 1.2
+    coordinator_alert{fleet="demo",cause="offline"} 0
+    coordinator_alert{fleet="demo",cause="production_down"} 1
+    coordinator_alert{fleet="demo",cause="pulls_unreadable"} 0
+    coordinator_alert{fleet="demo",cause="sessions_unreadable"} 0
+    coordinator_alert{fleet="demo",cause="source_unreadable"} 0
+    coordinator_alert{fleet="demo",cause="keeps_failing"} 0
+    coordinator_alert{fleet="demo",cause="merge_forbidden"} 0
     "#);
 }
 

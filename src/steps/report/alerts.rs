@@ -282,3 +282,6 @@ fn merge_forbidden(report: &Report) -> Option<Alert> {
     let title = "merging is forbidden".to_owned();
     Some(Alert::new(AlertKind::MergeForbidden, "", title, text, action))
 }
+
+#[cfg(test)]
+mod tests;
