@@ -19,9 +19,7 @@ fn read(file: &str) -> String {
 fn names(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
     let starts = text.match_indices("coordinator_").map(|(at, _)| &text[at..]);
-    starts
-        .map(|rest| rest.split(|c| !is_part(c)).next().unwrap_or_default().to_owned())
-        .collect()
+    starts.map(|rest| rest.split(|c| !is_part(c)).next().unwrap_or_default().to_owned()).collect()
 }
 
 /// The metrics of a cycle with every step, a pull request that waits and a slot that is held.

@@ -190,9 +190,7 @@ fn is_a_limit(reason: HoldReason) -> bool {
         | HoldReason::Concurrency
         | HoldReason::Paused
         | HoldReason::Unsupported => true,
-        HoldReason::Paused
-        | HoldReason::Stopped
-        | HoldReason::Backoff
+        HoldReason::Backoff
         | HoldReason::Idle
         | HoldReason::Stopped
         | HoldReason::Superseded
