@@ -219,13 +219,13 @@ ended() { for pid in $pids; do if [ -d "/proc/$pid" ]; then return 1; fi; done; 
 holds "nothing of a fleet runs when its server is gone" soon ended
 # The container plugin, in a store of its own. The image comes from local files.
 image() {
-  mkdir -p "$work/root/bin" "$work/root/tmp"
-  cp "$(command -v busybox)" "$work/root/bin/busybox"
-  for name in sh cat echo env grep id ln printf sleep touch true; do ln -sf busybox "$work/root/bin/$name"; done
-  ldd "$coordinator" | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} "$work/root"
-  tar -C "$work/root" -cf "$work/root.tar" .
+  mkdir -p "$work/image/bin" "$work/image/tmp"
+  cp "$(command -v busybox)" "$work/image/bin/busybox"
+  for name in sh cat echo env grep id ln printf sleep touch true; do ln -sf busybox "$work/image/bin/$name"; done
+  ldd "$coordinator" | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} "$work/image"
+  tar -C "$work/image" -cf "$work/image.tar" .
   # shellcheck disable=SC2086
-  podman $CONTAINER_ENGINE_OPTIONS import --quiet "$work/root.tar" "$CONTAINER_IMAGE" >/dev/null 2>&1
+  podman $CONTAINER_ENGINE_OPTIONS import --quiet "$work/image.tar" "$CONTAINER_IMAGE" >/dev/null 2>&1
 }
 # runs_containers: whether podman starts one here, with crun, or with runc where the machine has old cgroups.
 runs_containers() {

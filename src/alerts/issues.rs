@@ -1,5 +1,6 @@
 //! One issue per cause of alert: opened, rewritten when its text changes, closed once the cause is
-//! gone. What is ours shows in the issues alone: their author, their label and a mark in their text.
+//! gone. What is ours shows in the issues alone: their author, their label and a mark in their
+//! text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

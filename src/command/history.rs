@@ -1,4 +1,5 @@
-//! `coordinator history`: the sessions that ended in some time, what they used, and what was merged.
+//! `coordinator history`: the sessions that ended in some time, what they used, and what was
+//! merged.
 
 use std::time::{Duration, SystemTime};
 
@@ -63,8 +64,8 @@ struct PastMerge {
     role: Option<String>,
 }
 
-/// Reads sessions and merges at the same time. What cannot be read is a line and exit code 1; the rest
-/// is shown.
+/// Reads sessions and merges at the same time. What cannot be read is a line and exit code 1; the
+/// rest is shown.
 pub async fn run(
     options: &History,
     global: &Global,

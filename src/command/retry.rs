@@ -35,7 +35,8 @@ pub async fn run(options: &Retry, global: &Global, roster: &Roster) -> anyhow::R
     let why = match started {
         Ok(Start::Started { generation }) => {
             let text = format!(
-                "{name}: session {generation} started; `coordinator logs {name} --follow` shows it\n"
+                "{name}: session {generation} started; \
+                 `coordinator logs {name} --follow` shows it\n"
             );
             return Ok(Finished::ok(text));
         }
@@ -67,7 +68,7 @@ fn refuse_missing_variables(roster: &Roster, want: &Want) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Why no session may start now, whoever wants it.
+/// Why no session may start now, also by hand.
 fn refusal(listing: &Listing, slot: &Slot, roster: &Roster) -> Option<String> {
     if let Some(pause) = &listing.paused {
         return Some(format!(

@@ -50,7 +50,7 @@ pub async fn run(options: &cli::SessionAdmit) -> anyhow::Result<String> {
     Ok(sentence(&decision))
 }
 
-/// The answer to a run that is no session.
+/// The answer to a run without a session.
 fn skip(options: &cli::SessionAdmit, why: &str) -> anyhow::Result<String> {
     write(options, &format!("go=false\nreason={why}\n"))?;
     Ok(format!("skip: {why}\n"))

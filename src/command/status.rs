@@ -1,5 +1,5 @@
-//! `coordinator status`: the fleet at a glance. It is a cycle that plans and changes nothing: one list
-//! of sessions, one query for pull requests, no preview of starts.
+//! `coordinator status`: the fleet at a glance. It is a cycle that plans and changes nothing: one
+//! list of sessions, one query for pull requests, no preview of starts.
 
 use std::cell::RefCell;
 use std::io::{self, Write};

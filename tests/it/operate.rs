@@ -1,5 +1,5 @@
-//! What the owner of a fleet asks and does: what runs, what waits and why, what happened, stop, go on,
-//! try again.
+//! What the owner of a fleet asks and does: what runs, what waits and why, what happened, stop, go
+//! on, try again.
 
 use std::fs;
 
@@ -97,7 +97,7 @@ fn a_paused_fleet_starts_nothing_and_merges_nothing_until_it_is_resumed() {
     fs::write(fleet.path("roster.toml"), roster + &repository).expect("it can be written");
     let cycle = || {
         let mut command = fleet.command(&["reconcile", "-o", "json"]);
-        let output = command.env("GITHUB_TOKEN", "t0ken").output().expect("it runs");
+        let output = command.env("GITHUB_TOKEN", testkit::TOKEN).output().expect("it runs");
         serde_json::from_slice::<Value>(&output.stdout).expect("a report")
     };
     let (code, said) = text(&fleet, &["pause", "-m", "the demo is on"]);

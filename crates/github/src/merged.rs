@@ -28,7 +28,8 @@ pub struct MergedPull {
 }
 
 impl Github {
-    /// The pull requests that were merged since then, newest first. Costs one request per 50 of them.
+    /// The pull requests that were merged since then, newest first. Costs one request per 50 of
+    /// them.
     pub async fn merged_since(&self, since: SystemTime) -> Result<Vec<MergedPull>, Error> {
         let repository = self.repository();
         let mut variables =

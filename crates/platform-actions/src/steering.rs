@@ -19,8 +19,8 @@ const CYCLES: &str = "coordinator.yml";
 const LONGEST_LIFE: Duration = Duration::from_secs(2 * 86_400);
 
 impl Actions {
-    /// Disables the session workflow: GitHub then refuses every start, and each list shows it. It keeps
-    /// neither the person nor the reason.
+    /// Disables the session workflow: GitHub then refuses every start, and each list shows it. It
+    /// keeps neither the person nor the reason.
     pub async fn pause(&self, _pause: &Pause) -> anyhow::Result<()> {
         Ok(self.workflow.enable(false).await?)
     }
@@ -30,8 +30,8 @@ impl Actions {
         Ok(self.workflow.enable(true).await?)
     }
 
-    /// Lets a slot go on whose last session was cancelled; whether it was held. GitHub has no place for
-    /// a note on a run, so another run says it: one without an agent.
+    /// Lets a slot go on whose last session was cancelled; whether it was held. GitHub has no place
+    /// for a note on a run, so another run says it: one without an agent.
     pub async fn release(&self, slot: &Slot) -> anyhow::Result<bool> {
         let view = list::view(&self.workflow, &self.settings).await?;
         let Some(known) = view.slots.get(slot) else { return Ok(false) };

@@ -81,12 +81,20 @@ fn item_want(id: &str, counts: Counts, follows: u64) -> Want {
     }
 }
 
+/// Where the state of the session workflow is, which each list is read with.
+const STATE: &str = "/workflows/agent-session.yml";
+
 /// A platform that may send so many requests, which `script` answers.
 fn platform_with(
     max_requests: u32,
-    script: impl FnMut(&Sent) -> Reply + Send + 'static,
+    mut script: impl FnMut(&Sent) -> Reply + Send + 'static,
 ) -> (Actions, Journal) {
-    let (github, journal) = fake::github(script);
+    let (github, journal) = fake::github(move |sent| {
+        if sent.url.ends_with(STATE) {
+            return Reply::json(200, &json!({ "state": "active" })).with("date", DATE);
+        }
+        script(sent)
+    });
     let settings = Settings {
         fleet: FleetName::parse("demo").expect("a valid name"),
         longest: Duration::from_secs(7201),
@@ -110,6 +118,7 @@ fn sent(journal: &Journal) -> Vec<String> {
     let journal = journal.lock().expect("no test panics with the lock");
     journal
         .iter()
+        .filter(|sent| !sent.url.ends_with(STATE))
         .map(|sent| {
             let path = sent.url.trim_start_matches("https://api.example.com");
             format!("{} {}", sent.method, path.trim_start_matches("/v3/repos/octo/demo/actions"))
@@ -222,9 +231,9 @@ async fn the_inventory_distinguishes_live_finished_and_skipped_runs_of_its_own_f
         ["GET /workflows/agent-session.yml/runs?per_page=100&page=1", "POST /graphql"]
     );
     let asked =
-        journal.lock().expect("no test panics with the lock")[1].body["variables"]["ids"].clone();
+        journal.lock().expect("no test panics with the lock")[2].body["variables"]["ids"].clone();
     assert_eq!(asked, json!(["WFR_5", "WFR_4"]), "the jobs of slots that are free alone");
-    assert_eq!(platform.requests(), 2);
+    assert_eq!(platform.requests(), 3);
     assert_eq!(
         start(&platform, 1).await.expect("it starts"),
         started(9),
@@ -301,7 +310,7 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
             "POST /workflows/agent-session.yml/dispatches"
         ]
     );
-    let body = journal.lock().expect("no test panics with the lock")[2].body.clone();
+    let body = journal.lock().expect("no test panics with the lock")[3].body.clone();
     assert_eq!(body["ref"], "main");
     let inputs = &body["inputs"];
     let expected = json!({

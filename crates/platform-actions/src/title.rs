@@ -13,8 +13,8 @@ use coordinator_core::fleet::{
 /// its run.
 pub(super) const MAX_ITEM_PART: usize = 160;
 
-/// In place of the cycle in the title of a run that is no session: with it a person let the slot go on
-/// whose last session was stopped. No cycle is called so.
+/// In place of the cycle in the title of a run without a session: with it a person let the slot go
+/// on whose last session was stopped. No cycle is called so.
 pub const RESUMED: &str = "resumed";
 
 #[derive(Debug, Clone, PartialEq, Eq)]

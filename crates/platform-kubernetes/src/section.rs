@@ -46,8 +46,8 @@ coordinator_core::section! {
         /// default.
         runtime_class: Option<DnsName> = None,
         /// Absolute path of this program in the agents' image, such as
-        /// `/usr/local/bin/coordinator`: it runs the agent, ends it at its `stall_timeout`, and writes
-        /// down what it left. Default: the agent is the container's first process.
+        /// `/usr/local/bin/coordinator`: it runs the agent, ends it at its `stall_timeout`, and
+        /// writes down what it left. Default: the agent is the container's first process.
         wrapper: Placed<Line> = Line::default().into(),
         /// Kueue's local queue that admits the Jobs; give it preemption `Never`. Default: no queue.
         queue_name: Option<DnsLabel> = None,

@@ -30,7 +30,7 @@ impl Alerts {
     ) -> AlertSettings {
         if *self.github_issue && !has_repository {
             let problem = Problem::new(
-                "`github_issue` without a [repository]: there is no place for issues",
+                "`github_issue` without a [repository]: issues need one",
                 self.github_issue.span.clone(),
             );
             problems.push(problem.hint("add [repository] with its `name`"));

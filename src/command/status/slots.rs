@@ -75,7 +75,8 @@ impl SlotState {
 }
 
 impl SlotStatus {
-    /// The last line of what failed: the agent's own reason, else how the platform describes the end.
+    /// The last line of what failed: the agent's own reason, else how the platform describes the
+    /// end.
     pub(super) fn last_line(&self) -> Option<&str> {
         let run = self.last.as_ref()?;
         let reason = run.result.as_ref().map(|result| result.reason.as_str());

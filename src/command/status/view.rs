@@ -33,7 +33,8 @@ fn clock<'a>(seen: &Seen, form: Form<'a>) -> Clock<'a> {
     Clock { now: now.unwrap_or(seen.report.started_at), zone: form.zone }
 }
 
-/// A row for each group, or with `-v` for each slot; then pull requests, production and the verdict.
+/// A row for each group, or with `-v` for each slot; then pull requests, production and the
+/// verdict.
 pub(super) fn view(seen: &Seen, groups: &[GroupStatus], form: Form<'_>) -> View {
     let clock = clock(seen, form);
     let table = if form.verbose {

@@ -71,8 +71,8 @@ impl ProductionWatch {
     }
 }
 
-/// Where the answer will come from whether the fleet is paused: the list of sessions shows it, which is
-/// made at the same time.
+/// Where the answer will come from whether the fleet is paused: the list of sessions shows it,
+/// which is made at the same time.
 #[derive(Debug, Clone)]
 pub struct PauseWatch(watch::Receiver<Option<FleetPause>>);
 
@@ -94,8 +94,8 @@ impl PauseWatch {
 }
 
 impl MergeRun<'_> {
-    /// Why this one is not merged now, whatever its verdict. Waits for the list of sessions, the health step
-    /// and its turn: GitHub's documentation recommends a second between writes.
+    /// Why this one is not merged now, whatever its verdict. Waits for the list of sessions, the
+    /// health step and its turn: GitHub's documentation recommends a second between writes.
     pub(super) async fn hold(&self, pull: &Pull) -> Option<Skip> {
         if let Some(skip) = self.stop_reason() {
             return Some(skip);

@@ -66,7 +66,7 @@ fn a_session_has_the_name_the_lock_and_the_inputs_that_the_coordinator_uses() {
         "  agent:\n    name: agent\n    needs: admit\n    if: needs.admit.outputs.go == 'true'\n",
         "    timeout-minutes: ${{ fromJSON(inputs.time_limit_minutes) }}\n",
         "        run: coordinator session-admit\n",
-        "          exec coordinator session-agent\n",
+        "        run: exec coordinator session-agent\n",
     ] {
         assert_eq!(session.matches(line).count(), 1, "{line:?} in\n{session}");
     }

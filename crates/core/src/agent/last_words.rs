@@ -10,8 +10,8 @@ const MAX_LINES: usize = 40;
 /// Bytes of last words.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The agent's final text in the end of its output: untrusted text, at most 64 KiB. Empty where there is
-/// none.
+/// The agent's final text in the end of its output: untrusted text, at most 64 KiB. Empty where
+/// there is none.
 pub fn last_words(agent: Profile, tail: &str) -> String {
     let found = match agent {
         Profile::Claude => last(tail, |line| {

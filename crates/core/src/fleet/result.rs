@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Usd;
 
-/// What an agent wrote into the file `COORDINATOR_RESULT`, and what its output shows. It is advice: the
-/// exit and the source decide.
+/// What an agent wrote into the file `COORDINATOR_RESULT`, and what its output shows. It is advice:
+/// the exit and the source decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionResult {

@@ -169,7 +169,8 @@ impl Workflow {
         Ok(RunPage { runs, total: body.total_count, has_next })
     }
 
-    /// When another workflow of the repository last ran; `None` where there is none, or it never did.
+    /// When another workflow of the repository last ran; `None` where there is none, or it never
+    /// did.
     pub async fn last_run_of(&self, file: &str) -> Result<Option<SystemTime>, Error> {
         let path = format!("actions/workflows/{}/runs?per_page=1", segment(file));
         let answer = self.get(&path).await?;

@@ -1,5 +1,5 @@
-//! The pause of a fleet: a suspended Job `<fleet>-paused`, which the list of Jobs shows and which never
-//! has a pod.
+//! The pause of a fleet: a suspended Job `<fleet>-paused`, which the list of Jobs shows and which
+//! never has a pod.
 
 use serde_json::{Value, json};
 
@@ -33,8 +33,8 @@ pub(super) fn annotations(pause: &Pause) -> Value {
     })
 }
 
-/// The Job to create. It is suspended, and its image is not one: a person who starts it by hand starts
-/// nothing.
+/// The Job to create. It is suspended, and its image is not one: a person who starts it by hand
+/// starts nothing.
 pub(super) fn job(fleet: &FleetName, pause: &Pause) -> Value {
     json!({
         "apiVersion": "batch/v1",

@@ -24,8 +24,8 @@ pub(super) const RESUMED: &str = "coordinator.dev/resumed-by";
 
 impl Kubernetes {
     /// Ends the slot's live session on behalf of the person `by`. The Job's deadline is set to
-    /// now, so that its controller ends the pod with its grace, and the ended Job is not removed: it
-    /// holds its slot. It takes a permission that the coordinator's own Role lacks.
+    /// now, so that its controller ends the pod with its grace, and the ended Job is not removed:
+    /// it holds its slot. It takes a permission that the coordinator's own Role lacks.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         let session = slot.session_name(&self.settings.fleet);
         let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;

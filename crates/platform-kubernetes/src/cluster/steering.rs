@@ -1,5 +1,5 @@
-//! How a person steers the fleet on a cluster, and looks back at it. It takes permissions that people
-//! have, and the coordinator's own Role lacks.
+//! How a person steers the fleet on a cluster, and looks back at it. It takes permissions that
+//! people have, and the coordinator's own Role lacks.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -53,7 +53,8 @@ impl Kubernetes {
         }
     }
 
-    /// The sessions that ended since then: those of Jobs that are still there, and those of the ledger.
+    /// The sessions that ended since then: those of Jobs that are still there, and those of the
+    /// ledger.
     pub async fn history(&self, since: SystemTime) -> anyhow::Result<Ended> {
         let view = list::view(&self.api, &self.settings).await?;
         let mut runs: BTreeMap<(Slot, u64), Run> = BTreeMap::new();
@@ -76,8 +77,8 @@ impl Kubernetes {
         Ok(ended)
     }
 
-    /// When the coordinator's `CronJob` last started a cycle; `None` where these credentials may not
-    /// read it, or there is none.
+    /// When the coordinator's `CronJob` last started a cycle; `None` where these credentials may
+    /// not read it, or there is none.
     pub async fn last_cycle_at(&self) -> anyhow::Result<Option<SystemTime>> {
         let path = format!("/apis/batch/v1/namespaces/{}/cronjobs", self.api.namespace());
         let query = [("labelSelector", OWN_CRON_JOB)];

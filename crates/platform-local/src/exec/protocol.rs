@@ -193,7 +193,8 @@ pub struct Spec<'a> {
     pub env: BTreeMap<String, String>,
     /// A session that runs longer is to be ended, by the plugin's side.
     pub time_limit_s: u64,
-    /// A session whose agent writes nothing for so long is to be ended, by the plugin's side; 0: none.
+    /// A session whose agent writes nothing for so long is to be ended, by the plugin's side; 0:
+    /// none.
     pub stall_timeout_ms: u64,
     /// The form of the agent's output: `claude`, `codex` or `none`.
     pub agent: &'static str,

@@ -1,5 +1,5 @@
-//! How a person steers a plugin's fleet, and looks back at it. What the plugin does not remember is in
-//! files on this machine.
+//! How a person steers a plugin's fleet, and looks back at it. What the plugin does not remember is
+//! in files on this machine.
 
 use std::time::SystemTime;
 

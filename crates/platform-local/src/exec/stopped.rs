@@ -1,5 +1,5 @@
-//! The slots that wait because a person stopped their last session: the plugin does not remember that,
-//! so a file per slot does.
+//! The slots that wait because a person stopped their last session: the plugin does not remember
+//! that, so a file per slot does.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -29,8 +29,8 @@ const TAIL_BYTES: u64 = 8 << 20;
 /// The start of the output that is read: it has the agent's own session id.
 const HEAD_BYTES: u64 = 1 << 20;
 
-/// What the agent in `home` left. Its file is read once, without following a link; one that is not a
-/// regular file, or longer than [`MAX_RESULT_BYTES`], counts as none.
+/// What the agent in `home` left. Its file is read once, without following a link; one that is not
+/// a regular file, or longer than [`MAX_RESULT_BYTES`], counts as none.
 pub(super) fn read(home: &Path, agent: Profile) -> Option<SessionResult> {
     let written = read_regular(&home.join(RESULT_FILE), MAX_RESULT_BYTES);
     let written = warn("read the result of the agent", written).flatten();

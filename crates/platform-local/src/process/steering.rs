@@ -109,7 +109,8 @@ fn resumed(
         Profile::Claude => &[program, "--resume", id],
         Profile::Codex => &[program, "resume", id],
         Profile::None => bail!(
-            "the agent of {slot} has no session to go on with; read it with `coordinator logs {slot}`"
+            "the agent of {slot} has no session to go on with; read it with \
+             `coordinator logs {slot}`"
         ),
     };
     Ok(words.iter().map(ToString::to_string).collect())
