@@ -330,7 +330,7 @@ async fn a_start_asks_for_the_lock_and_dispatches_all_that_the_session_needs() {
         serde_json::from_str(inputs["task_json"].as_str().expect("a text")).expect("JSON");
     let expected = json!({
         "version": 1, "command": ["claude", "{brief}"], "prompt": "do it", "brief": "it",
-        "env": { "MODEL": "large" }, "time_limit_s": 7201,
+        "env": { "MODEL": "large" }, "time_limit_s": 7201, "agent": "none",
         "restraint": { "backoff_base_s": 60, "backoff_cap_s": 3600, "min_runtime_s": 30,
             "min_interval_s": 0 },
     });
