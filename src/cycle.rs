@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::render::progress::Progress;
 use crate::sources::ROSTER;
@@ -151,13 +151,18 @@ async fn pause_of<P: Platform, S>(
         Access::NoAnswer => return FleetPause::Unknown("the platform does not answer".to_owned()),
     }
     let read = async { usable(&cycle.platform)?.paused().await };
-    let read = AssertUnwindSafe(timeout_at(times.sources_until(), read)).catch_unwind();
+    let read = AssertUnwindSafe(read).catch_unwind();
+    let until = times.sources_until().min(times.end);
+    // Poll the read last: after SIGSTOP and SIGCONT beyond the deadline it must send nothing.
     tokio::select! {
+        biased;
         () = stop.grace_over() => FleetPause::Unknown("the run was interrupted".to_owned()),
+        () = sleep_until(until) => {
+            FleetPause::Unknown("the platform did not answer in time".to_owned())
+        }
         read = read => match read {
-            Ok(Ok(Ok(pause))) => pause.into(),
-            Ok(Ok(Err(error))) => FleetPause::Unknown(format!("{error:#}")),
-            Ok(Err(_)) => FleetPause::Unknown("the platform did not answer in time".to_owned()),
+            Ok(Ok(pause)) => pause.into(),
+            Ok(Err(error)) => FleetPause::Unknown(format!("{error:#}")),
             Err(panic) => FleetPause::Unknown(format!("panicked: {}", panic_message(&*panic))),
         },
     }

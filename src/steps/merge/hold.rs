@@ -102,8 +102,9 @@ impl MergeRun<'_> {
         }
         if let Some(pause) = &self.context.pause {
             let held = tokio::select! {
-                held = pause.hold() => held,
+                biased;
                 () = self.context.stopped() => None,
+                held = pause.hold() => held,
             };
             if held.is_some() {
                 return held;
