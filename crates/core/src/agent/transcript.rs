@@ -23,7 +23,7 @@ pub enum Entry {
     Thinking(String),
     /// A call of a tool, in one line: the tool and its most telling argument.
     Call(String),
-    /// A tool's result, at most [`MAX_RESULT_LINES`] lines and the number of the others.
+    /// A tool's result, at most 40 lines and the number of the others.
     Output(String),
     /// An error of a tool or of the agent, whole.
     Error(String),
