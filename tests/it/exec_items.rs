@@ -489,6 +489,7 @@ async fn an_item_is_remembered_whatever_becomes_of_tmux() {
     shown("stopped", &record);
     let run = &record.history[0];
     assert_eq!((run.outcome, run.detail.as_deref()), (Outcome::Stopped, Some("stopped by alice")));
+    assert!(fleet.platform().release(&fleet.tasks.slot("long")).await.expect("it is written"));
     // A start that died between its register and its session: a generation, and no attempt.
     let register = fleet.register("long");
     let mut of: Value = serde_json::from_str(&read(&register)).expect("JSON");
