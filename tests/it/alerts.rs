@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::contract::assert_conforms;
 use crate::coordinator;
+use testkit::production::Refusing;
 use testkit::workplace::RosterText;
 use testkit::{Fault, Finished, GitHub, Issue, Kind, Production, Reply, Repository, Route};
 use testkit::{TOKEN, Workplace};
@@ -235,15 +236,15 @@ fn a_dry_run_writes_no_issue_and_reads_none() {
 #[test]
 fn offline_no_issue_is_tried() {
     let world = World::of_issues();
-    world.github.always(Route::Any, Fault::reset());
-    world.production.state().reply = Reply::new(200, "").ending(testkit::server::Ending::Reset);
+    let (github, production) = (Refusing::start(), Refusing::start());
+    let roster = fs::read_to_string(world.workplace.roster()).expect("a roster");
+    let roster = roster.replace(&world.github.url(), &github.url());
+    let roster = roster.replace(&world.production.url(), &production.url());
+    world.workplace.write("roster.toml", roster);
     let report = world.cycle();
-    let is_offline = report["reasons"][0].as_str().is_some_and(|it| it.starts_with("offline"));
-    if is_offline {
-        assert_eq!(world.github.journal().len(), 1);
-        assert_eq!(warnings(&report), Vec::<&str>::new());
-    }
-    assert_eq!(world.writes(), 0);
+    let reason = report["reasons"][0].as_str().expect("a reason is text");
+    assert!(reason.starts_with("offline"), "{reason}");
+    assert_eq!((&report["requests"]["github"], warnings(&report).len()), (&json!(1), 0));
 }
 
 #[test]
@@ -365,4 +366,12 @@ fn alert_samples(file: &Path) -> Vec<String> {
             cause.replace("\"}", "")
         })
         .collect()
+}
+
+#[test]
+fn issues_without_a_repository_are_refused_before_the_cycle() {
+    let text = format!("{}\n[alerts]\ngithub_issue = true\n", RosterText::default().text());
+    let finished = coordinator(&Workplace::new(&text)).args(CYCLE).run();
+    assert_eq!(finished.code, Some(2));
+    assert!(finished.stderr.contains("add [repository]"), "{}", finished.stderr);
 }
