@@ -149,8 +149,11 @@ holds "and the follower waits for more" kill -0 "$follower"
 holds "until coordinator stop ends the session" wait "$follower"
 stopped_s2() { sessions | json 'any(s["slot"].endswith("ui-builder-s2") and s["outcome"] == "stopped" for s in d["sessions"])'; }
 holds "which is listed as stopped" soon stopped_s2
+waits() { "$coordinator" reconcile -o json 2>/dev/null | json 'any(h["reason"] == "stopped" for h in d["steps"]["spawn"]["held"])'; }
+holds "and its slot waits, which is not a failure" waits
+"$coordinator" resume ui-builder-s2 >/dev/null
 "$coordinator" reconcile >/dev/null 2>&1
-holds "does not back off, and is started again" live
+holds "until it is resumed and started again" live
 
 mux kill-session -t "=$fleet-ui-builder-s0"
 gone() { sessions | json 'sum(s["state"] == "running" for s in d["sessions"]) == 3'; }
