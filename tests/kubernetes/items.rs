@@ -9,7 +9,7 @@ use coordinator_core::platform::Start;
 
 use crate::account;
 use crate::cluster::{Cluster, is_over, note, until};
-use crate::fleet::{Fleet, Roster, slots};
+use crate::fleet::{Fleet, Roster, slots, text};
 use crate::history::History;
 use crate::shipped::{self, ACCOUNT};
 use testkit::item_fleet::{ItemFleet, held, started};
@@ -195,8 +195,9 @@ fn a_person_stops_a_session_of_items_or_roles_and_the_coordinator_may_not() {
 
     let person = Fleet::new(&cluster, Roster::of("ui_builder", 2));
     let program = person.program().env("USER", "alice").args(["stop", "ui-builder-s0", "-y"]).run();
-    assert_eq!((program.code, program.stdout.as_str()), (Some(0), "ui-builder-s0: stopping\n"));
-    until("it is over", || is_over(&cluster.job(stopped)?).then_some(()));
+    assert_eq!(program.code, Some(0), "{}", program.stdout);
+    assert!(program.stdout.starts_with("ui-builder-s0: stopped; it waits"), "{}", program.stdout);
+    assert!(cluster.job(stopped).is_some_and(|job| is_over(&job)), "it waited for the end");
     let sessions = person.json(&["sessions"]);
     let sessions = sessions["sessions"].as_array().expect("a list").clone();
     let ended = sessions.iter().find(|one| one["slot"] == stopped).expect("it is remembered");
@@ -208,8 +209,48 @@ fn a_person_stops_a_session_of_items_or_roles_and_the_coordinator_may_not() {
     assert!(!is_over(&live));
     let again = person.run(&["stop", "ui-builder-s0"]);
     assert_eq!(again.stdout, "ui-builder-s0: not running\n");
+    let held = coordinator.cycle();
+    assert_eq!(slots(&held, "spawned").len(), 0, "{held:#}");
+    assert_eq!(text(&held, "/steps/spawn/held/0/reason"), "stopped", "{held:#}");
+    let refused = coordinator.run(&["resume", "ui-builder-s0"]);
+    assert_eq!(refused.code, Some(1), "the coordinator may not: {}", refused.stdout);
+    let resumed = person.run(&["resume", "ui-builder-s0"]);
+    assert_eq!(resumed.stdout, "ui-builder-s0 goes on with the next cycle\n");
     let next = coordinator.cycle();
     assert_eq!(slots(&next, "spawned"), [stopped], "{next:#}");
-    let history = note(&cluster.job(stopped).expect("it was replaced"), "history");
-    assert!(history.contains("stopped by alice"), "{history}");
+    let written = note(&cluster.job(stopped).expect("it was replaced"), "history");
+    assert!(written.contains("stopped by alice"), "{written}");
+    let history = person.json(&["history"]);
+    assert_eq!(text(&history, "/sessions/0/slot"), stopped, "{history:#}");
+    assert_eq!(text(&history, "/sessions/0/reason"), "stopped by alice", "{history:#}");
+}
+
+#[test]
+#[ignore = "needs a cluster in KUBECONFIG"]
+fn a_person_pauses_the_fleet_with_a_suspended_job_and_the_next_list_shows_it() {
+    let cluster = Cluster::new("pause");
+    let _policy = shipped::install(&cluster);
+    let coordinator = shipped::fleet(&cluster, 1);
+    let person = Fleet::new(&cluster, Roster::of("ui_builder", 1));
+    let pause = |reason: &str| {
+        let program = person.program().env("USER", "alice").args(["pause", "-m", reason]).run();
+        assert_eq!(program.code, Some(0), "{}{}", program.stdout, program.stderr);
+    };
+    pause("the first reason");
+    pause("the demo is on");
+    let paused = coordinator.cycle();
+    assert_eq!(slots(&paused, "spawned").len(), 0, "{paused:#}");
+    assert_eq!(text(&paused, "/steps/spawn/held/0/reason"), "paused", "{paused:#}");
+    assert_eq!(text(&paused, "/paused/by"), "alice", "{paused:#}");
+    assert_eq!(text(&paused, "/paused/reason"), "the demo is on", "{paused:#}");
+    assert_eq!(paused["steps"]["inventory"]["unmanaged"], json!([]), "{paused:#}");
+    assert_eq!(paused["steps"]["inventory"]["running"], 0, "it is not counted: {paused:#}");
+    let retried = person.run(&["retry", "ui-builder-s0"]);
+    assert!(retried.code == Some(1) && retried.stderr.contains("paused"), "{}", retried.stderr);
+    assert_eq!(cluster.pods("demo-paused").len(), 0, "it never has a pod");
+    assert_eq!(person.run(&["resume"]).stdout, "demo goes on\n");
+    until("the Job is gone", || cluster.job("demo-paused").is_none().then_some(()));
+    let next = coordinator.cycle();
+    assert_eq!(slots(&next, "spawned"), ["demo-ui-builder-s0"], "{next:#}");
+    assert_eq!(next["paused"], Value::Null);
 }

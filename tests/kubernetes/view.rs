@@ -95,7 +95,9 @@ fn logs_says_why_there_is_none() {
         assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     };
 
-    refused(&["logs", "ui-builder-s0"], 1, "ui-builder-s0 has not run yet");
+    let unstarted = fleet.run(&["logs", "ui-builder-s0"]);
+    let sentence = "ui-builder-s0 has not run yet; the next cycle starts it\n";
+    assert_eq!((unstarted.code, unstarted.stdout.as_str()), (Some(0), sentence));
     fleet.cycle();
     let other = ["logs", "ui-builder-s0", "--generation", "7"];
     refused(&other, 1, "generation 7 has no log any more");
