@@ -101,6 +101,7 @@ coordinator-$linux/coordinator
 $(LC_ALL=C sort <<<"$manual")
 coordinator-$linux/plugins/
 coordinator-$linux/plugins/README.md
+coordinator-$linux/plugins/container
 coordinator-$linux/plugins/tmux"
 holds "it has the program, its licences, the manual and the plugins" \
   test "$(tar -tzf "$archive" | LC_ALL=C sort)" = "$listing"

@@ -130,10 +130,11 @@ impl Stage {
     fn shipped(&self, max_running: u64) -> anyhow::Result<String> {
         let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../roster.toml"));
         let shipped = fs::read_to_string(path).context("read the shipped roster")?;
+        let (before, command) = shipped.split_once("\ncommand = [").context("find the command")?;
+        let (_, after) = command.split_once("]\n").context("find the end of the command")?;
+        let shipped = format!("{before}\n{AGENT}\n{after}");
         let line = |line: &str| {
-            if line.starts_with("command = ") {
-                AGENT.to_owned()
-            } else if line.starts_with("max_running = ") {
+            if line.starts_with("max_running = ") {
                 format!("max_running = {max_running}")
             } else if line.starts_with("kind = ") {
                 self.kind().to_owned()
