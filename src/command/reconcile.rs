@@ -46,7 +46,12 @@ pub async fn run(
     let platform = if needs_platform(&steps) || reads_pause {
         let starts = needs_platform(&steps) && !options.dry_run;
         let purpose = if starts { Purpose::Start } else { Purpose::Look };
-        clients::platform(roster, purpose, global.context.as_deref(), &client).await?
+        match clients::platform(roster, purpose, global.context.as_deref(), &client).await {
+            Ok(platform) => platform,
+            Err(refused) if needs_platform(&steps) => bail!(refused),
+            // Merges alone do not need it: whether the fleet is paused is then unknown.
+            Err(refused) => Err(refused.into()),
+        }
     } else {
         Err(anyhow!("no step needs the platform"))
     };

@@ -2,18 +2,18 @@
 //! list of sessions, one query for pull requests, no preview of starts.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Global, Status};
-use crate::command::{Finished, clients};
+use crate::command::{Finished, Refused, clients};
 use crate::cycle::{self, Cycle, Stop};
 use crate::platforms::AnyPlatform;
-use crate::render::Form;
-use crate::render::progress::Progress;
+use crate::render::progress::{self, Progress};
+use crate::render::{Form, Output};
 use crate::sources;
 use crate::steps::StepName;
 use coordinator_core::fleet::{Listing, Pause, Want};
@@ -54,6 +54,10 @@ pub async fn run(
     form: Form<'_>,
 ) -> anyhow::Result<Finished> {
     if options.watch {
+        if !io::stdout().is_terminal() || form.output != Output::Text {
+            let why = "--watch redraws a terminal; leave it out, or run `status` repeatedly";
+            bail!(Refused::Usage(why.to_owned()));
+        }
         return watch(options, global, roster, form).await;
     }
     let seen = look(options, global, roster).await?;
@@ -73,8 +77,8 @@ fn shown(seen: &Seen, roster: &Roster, form: Form<'_>) -> anyhow::Result<String>
         |secrets| document::document(seen, &groups).pretty(secrets),
     )?;
     Ok(match form.output {
-        crate::render::Output::Text => view::heading(seen, form) + &text,
-        crate::render::Output::Json | crate::render::Output::Markdown => text,
+        Output::Text => view::heading(seen, form) + &text,
+        Output::Json | Output::Markdown => text,
     })
 }
 
@@ -87,7 +91,7 @@ async fn watch(
 ) -> anyhow::Result<Finished> {
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut ended = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    crate::render::progress::off();
+    progress::off();
     draw(ENTER_SCREEN)?;
     let redraw = async {
         loop {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::coordinator;
-use testkit::plugin::{OPEN, Plugin, asked};
+use testkit::plugin::{CAPABLE, OPEN, Plugin, asked};
 use testkit::workplace::RosterText;
 use testkit::{Finished, Workplace};
 
@@ -121,4 +121,30 @@ fn doctor_reads_the_list_and_fails_where_a_cycle_would() {
         let failed = run(&plugin.at(&roster()), &["doctor"]);
         assert_eq!(failed.code, Some(1), "{}", failed.stdout);
     }
+}
+
+#[test]
+fn attach_prints_the_command_of_a_plugin_that_has_it() {
+    let attach = r#"case $request in *'"id":"qa-1"'*) ;; *) refuse invalid "$request";; esac
+        echo '{"ok":true,"argv":["tmux","attach","-t","the pane"],"directory":"/var/my state"}'"#;
+    let capabilities = CAPABLE.replace(r#""logs":true"#, r#""logs":true,"attach":true"#);
+    let plugin = Plugin { attach: attach.to_owned(), ..saying(&format!("echo '{capabilities}'")) };
+    let workplace = plugin.at(&roster());
+    assert_eq!(run(&workplace, &["reconcile"]).code, Some(0));
+    let printed = run(&workplace, &["attach", "qa-s1"]);
+    assert_eq!(
+        (printed.code, printed.stdout.as_str()),
+        (Some(0), "cd '/var/my state' && tmux attach -t 'the pane'\n"),
+        "{}",
+        printed.stderr
+    );
+}
+
+#[test]
+fn attach_without_the_capability_says_what_else_shows_the_agent() {
+    let workplace = filled();
+    let refused = run(&workplace, &["attach", "qa-s1"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(refused.stderr.contains("coordinator logs"), "{}", refused.stderr);
+    assert_eq!(asked(&workplace, "attach"), 0);
 }

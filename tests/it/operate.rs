@@ -199,3 +199,10 @@ fn an_agent_that_writes_nothing_for_its_stall_timeout_is_ended_as_timed_out() {
     let meta = silent.record("silent-s0", 1, "meta.json");
     assert_eq!((&meta["slot"], &meta["outcome"]), (&json!("silent-s0"), &json!("timed_out")));
 }
+
+#[test]
+fn status_watch_is_refused_where_nobody_sees_it() {
+    let fleet = Fleet::new(HOLDS, &[("builder", 1, SLEEPER)]);
+    let (code, said) = text(&fleet, &["status", "--watch"]);
+    assert!(code == Some(2) && said.contains("--watch redraws a terminal"), "{said}");
+}

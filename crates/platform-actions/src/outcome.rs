@@ -86,12 +86,13 @@ pub(super) fn judge(
 /// What the wrapper wrote at the agent's end, where the job has it.
 fn with_end(run: Run, agent: &WorkflowJob) -> Run {
     let Some(end) = agent.end.as_deref().and_then(AgentEnd::parse) else { return run };
-    let run = match (&end.stalled, run.outcome) {
-        (Some(stalled), Outcome::Failed) => {
+    let stalled = end.stalled.as_deref().filter(|_| run.outcome == Outcome::Failed);
+    let run = match stalled {
+        Some(stalled) => {
             let detail = format!("stalled: {}", one_line(stalled, MAX_STALLED));
             Run { outcome: Outcome::TimedOut, detail: Some(detail), ..run }
         }
-        _ => run,
+        None => run,
     };
     Run { result: end.left(), ..run }
 }
@@ -141,12 +142,14 @@ fn cancelled(run: &SlotRun, agent: &WorkflowJob, time_limit: Option<Duration>) -
 
 /// By the conclusion of the run alone, where its slot is taken and nothing depends on it.
 pub(super) fn roughly(run: &SlotRun) -> Option<Run> {
+    if run.is_resume {
+        return None;
+    }
     let (outcome, what) = match run.run.conclusion {
         Some(Conclusion::Success) => (Outcome::Succeeded, ""),
         Some(Conclusion::Failure) => (Outcome::Failed, "the run failed"),
         Some(Conclusion::StartupFailure) => (Outcome::Failed, "the run could not start"),
         Some(Conclusion::TimedOut) => (Outcome::TimedOut, "its time limit"),
-        _ if run.is_resume => return None,
         Some(Conclusion::Cancelled | Conclusion::Skipped) => return None,
         Some(Conclusion::Other) | None => (Outcome::Lost, "its outcome is unknown"),
     };

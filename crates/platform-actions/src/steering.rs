@@ -16,7 +16,7 @@ use coordinator_github::actions::DispatchAnswer;
 const CYCLES: &str = "coordinator.yml";
 
 /// Runs that ended in the time may have been dispatched this long before.
-const LONGEST_LIFE: Duration = Duration::from_secs(2 * 86_400);
+const MAX_LIFE: Duration = Duration::from_secs(2 * 86_400);
 
 impl Actions {
     /// Disables the session workflow: GitHub then refuses every start, and each list shows it. It
@@ -51,7 +51,7 @@ impl Actions {
 
     /// The sessions that ended since then, by the list of runs.
     pub async fn history(&self, since: SystemTime) -> anyhow::Result<Ended> {
-        let back = SystemTime::now().duration_since(since).unwrap_or_default() + LONGEST_LIFE;
+        let back = SystemTime::now().duration_since(since).unwrap_or_default() + MAX_LIFE;
         let back = back.min(reach(Duration::MAX));
         let (runs, _) = list::runs(&self.workflow, back).await?;
         let runs = runs.into_iter().filter(|run| run.updated_at >= since).collect();

@@ -8,3 +8,5 @@ pub mod process;
 mod lock;
 mod pause;
 mod secure_fs;
+
+pub use secure_fs::read_regular;

@@ -71,7 +71,7 @@ pub(super) fn open_private(path: &Path, options: &mut OpenOptions) -> anyhow::Re
 
 /// The bytes of a file that another program may have put anything into: `None` where it does not
 /// exist. Fails for anything but a regular file of at most `max_bytes`; follows no link.
-pub(super) fn read_regular(path: &Path, max_bytes: u64) -> anyhow::Result<Option<Vec<u8>>> {
+pub fn read_regular(path: &Path, max_bytes: u64) -> anyhow::Result<Option<Vec<u8>>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).context("convert the flags of open")?;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {

@@ -60,6 +60,7 @@ pub struct Plugin {
     pub spawn: String,
     pub logs: String,
     pub stop: String,
+    pub attach: String,
 }
 
 impl Default for Plugin {
@@ -73,6 +74,7 @@ impl Default for Plugin {
                 .to_owned(),
             stop: r#"rmdir "$HOME/store/$slot" && echo '{"ok":true,"result":"stopping"}'"#
                 .to_owned(),
+            attach: "refuse unsupported 'no'".to_owned(),
         }
     }
 }
@@ -89,7 +91,7 @@ impl Plugin {
     }
 
     fn text(&self) -> String {
-        let Self { capabilities, list, spawn, logs, stop } = self;
+        let Self { capabilities, list, spawn, logs, stop, attach } = self;
         format!(
             "#!/bin/sh\n\
              echo \"$1\" >> \"$HOME/journal\"\n\
@@ -101,6 +103,7 @@ impl Plugin {
              spawn) read_request; {spawn}\n;;\n\
              logs) read_request; {logs}\n;;\n\
              stop) read_request; {stop}\n;;\n\
+             attach) read_request; {attach}\n;;\n\
              esac\n"
         )
     }

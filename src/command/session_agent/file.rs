@@ -1,8 +1,8 @@
 //! Files that the agent can replace: opened without following a link and without waiting for the
 //! other end of a pipe.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, id};
@@ -13,6 +13,7 @@ use anyhow::Context;
 use rustix::fs::OFlags;
 
 use coordinator_core::agent::MAX_RESULT_BYTES;
+use coordinator_platform_local::read_regular;
 
 /// The variable that names the file which the agent may write.
 const VARIABLE: &str = "COORDINATOR_RESULT";
@@ -70,19 +71,8 @@ impl ResultFile {
 
     /// What the agent wrote; `None` where that is not a regular file of a fair size.
     pub(super) fn read(&self) -> Option<Vec<u8>> {
-        let file = OpenOptions::new().read(true).custom_flags(flags()).open(&self.path).ok()?;
-        if !file.metadata().ok()?.is_file() {
-            return None;
-        }
-        at_most(&file, MAX_RESULT_BYTES)
+        read_regular(&self.path, MAX_RESULT_BYTES).ok().flatten()
     }
-}
-
-/// The whole file, unless it is longer.
-fn at_most(file: &File, limit: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).ok()?;
-    u64::try_from(bytes.len()).is_ok_and(|length| length <= limit).then_some(bytes)
 }
 
 impl Drop for ResultFile {

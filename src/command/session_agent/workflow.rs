@@ -25,15 +25,13 @@ use coordinator_core::agent::Profile;
 use coordinator_core::environment::Identity;
 use coordinator_core::fleet::RoleKey;
 use coordinator_core::placeholders::{Values, filled, takes_prompt};
+use coordinator_github::actions::END_TITLE;
 
 /// What the run carried, and no agent needs.
 const SPENT: [&str; 3] = ["COORDINATOR_TASK", "COORDINATOR_CYCLE", "COORDINATOR_EXPIRES_AT"];
 
 /// Between the first signal and SIGKILL.
 const GRACE: Duration = Duration::from_secs(30);
-
-/// The title of the annotation that has the agent's end.
-const END: &str = "coordinator-end";
 
 /// The file to which a step appends what the run's page shows.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
@@ -60,7 +58,7 @@ pub(super) fn run(options: &cli::SessionAgent) -> Result<u8, Failure> {
     };
     let left = own(launch, |left| match escape {
         Escape::None => String::new(),
-        Escape::WorkflowCommands => annotation(Level::Notice, END, &left.end.line()),
+        Escape::WorkflowCommands => annotation(Level::Notice, END_TITLE, &left.end.line()),
     })?;
     if let Some(path) = env::var_os(SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from)
         && let Err(error) = file::append(&path, &summary::markdown(&title, &left))

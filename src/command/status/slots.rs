@@ -91,12 +91,13 @@ pub(super) fn groups(seen: &Seen, roster: &Roster) -> Vec<GroupStatus> {
     let held: BTreeMap<&Slot, &Hold> = held.map(|(target, hold)| (&target.slot, hold)).collect();
     let role = |role: &Role| group_of_role(seen, role, &held);
     let mut groups: Vec<GroupStatus> = roster.roles.iter().map(role).collect();
-    groups.extend(seen.report.inventory.body.sources.iter().filter_map(|source| {
-        let kind = source.kind;
-        let slots = item_slots(seen, &source.source, &held);
-        let (desired, running) = (Some(source.items), source.running);
-        let group = source.source.clone();
-        (kind != ROSTER).then_some(GroupStatus { group, kind, desired, running, slots })
+    let sources = seen.report.inventory.body.sources.iter();
+    groups.extend(sources.map(|source| GroupStatus {
+        group: source.source.clone(),
+        kind: source.kind,
+        desired: Some(source.items),
+        running: source.running,
+        slots: item_slots(seen, &source.source, &held),
     }));
     groups
 }

@@ -164,13 +164,11 @@ fn slot_row(slot: &SlotStatus, clock: Clock<'_>) -> Vec<Cell> {
         SlotState::Next => Tone::Plain,
         SlotState::Unknown => Tone::Failed,
     };
-    let why = match (&slot.now, &slot.last) {
-        (SlotState::Live { stuck: None, .. }, Some(run)) => {
-            let outcome = slot.outcome.unwrap_or(run.outcome);
-            format!("before: {} {}", sessions::word(outcome), sessions::after(run))
+    let why = match &slot.now {
+        SlotState::Live { stuck: None, .. } => before(slot),
+        SlotState::Live { .. } | SlotState::Held(_) | SlotState::Next | SlotState::Unknown => {
+            why(slot, &"", 0)
         }
-        (SlotState::Live { stuck: None, .. }, None) => String::new(),
-        _ => why(slot, &"", 0),
     };
     vec![
         Cell::new(item.unwrap_or_else(|| slot.slot.name())),
@@ -178,4 +176,11 @@ fn slot_row(slot: &SlotStatus, clock: Clock<'_>) -> Vec<Cell> {
         Cell::ours(since.unwrap_or_default()),
         Cell::new(why),
     ]
+}
+
+/// How the session before the live one ended; empty where there was none.
+fn before(slot: &SlotStatus) -> String {
+    let Some(run) = &slot.last else { return String::new() };
+    let outcome = slot.outcome.unwrap_or(run.outcome);
+    format!("before: {} {}", sessions::word(outcome), sessions::after(run))
 }

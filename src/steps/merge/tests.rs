@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{MergeContext, Production, ProductionWatch, run};
+use super::{MergeContext, PauseWatch, Production, ProductionWatch, run};
+use coordinator_core::fleet::{FleetPause, Pause};
 use coordinator_core::merge::MergePolicy;
 use coordinator_core::merge::reason::Reason;
 use coordinator_core::merge::sample::{globs, policy};
@@ -551,5 +552,38 @@ async fn while_production_is_down_or_unknown_reverts_alone_are_merged() {
         assert_eq!(ran.merged(), [2, 3]);
         assert_eq!(ran.reasons(), [(1, "deferred")]);
         assert!(ran.body.skipped[0].detail.contains(words), "{:?}", ran.body.skipped);
+    }
+}
+
+/// One eligible pull request, and what the list of sessions says of a pause 3 s after the start;
+/// `None`: it ends without a word.
+async fn while_paused(answer: Option<FleetPause>) -> Ran {
+    let (sender, watch) = PauseWatch::new();
+    let context = MergeContext { pause: Some(watch), ..context() };
+    let policy = policy();
+    let step = ran(server(vec![fake::pull(1)], merged), &policy, &context);
+    let told = async {
+        jump(3).await;
+        if let Some(answer) = answer {
+            sender.send_replace(Some(answer));
+        }
+        drop(sender);
+    };
+    tokio::join!(step, told).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_fleet_is_paused_nothing_is_merged() {
+    let by = Pause { by: Some("alice".to_owned()), ..Pause::default() };
+    let ran = while_paused(Some(FleetPause::On(by))).await;
+    assert_eq!((ran.merged(), ran.merge_calls()), (Vec::new(), Vec::new()));
+    assert_eq!(ran.reasons(), [(1, "paused")]);
+    assert!(ran.body.skipped[0].detail.contains("alice"), "{:?}", ran.body.skipped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_cannot_be_read_holds_no_merge() {
+    for answer in [None, Some(FleetPause::Off), Some(FleetPause::Unknown("HTTP 503".to_owned()))] {
+        assert_eq!(while_paused(answer.clone()).await.merged(), [1], "{answer:?}");
     }
 }

@@ -50,6 +50,20 @@ fn an_empty_slot_is_never_held() {
 }
 
 #[test]
+fn a_slot_whose_last_session_a_person_stopped_waits_for_a_person_however_long() {
+    let stopped =
+        Run { stopped_by: Some("alice".to_owned()), ..run(2, Outcome::Stopped, 2, at(0)) };
+    let held = hold("demo-dev-s0", std::slice::from_ref(&stopped), &SETTINGS, at(1_000_000))
+        .expect("held");
+    assert_eq!((held.reason, held.until), (HoldReason::Stopped, None));
+    assert!(held.detail.contains("stopped by alice"), "{}", held.detail);
+    let later = [stopped, run(3, Outcome::Succeeded, 700, at(0))];
+    assert_eq!(hold("demo-dev-s0", &later, &SETTINGS, at(0)), None, "the newest one counts");
+    let resumed = [run(2, Outcome::Stopped, 2, at(0))];
+    assert_eq!(hold("demo-dev-s0", &resumed, &SETTINGS, at(0)), None);
+}
+
+#[test]
 fn the_wait_doubles_from_one_minute_to_one_hour_give_or_take_a_tenth() {
     for (count, minutes) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60)] {
         let wait = wait(&failures(count)).as_secs_f64() / 60.0;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
     Counts, FleetName, FleetPause, Follows, Group, HoldReason, Inventory, Listing, LiveSession,
-    Outcome, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Want, WorkItem,
+    Outcome, Pause, RoleKey, Run, SessionSpec, Slot, SlotRecord, State, Want, WorkItem,
 };
 use coordinator_core::plan::OnInventoryFailure;
 use coordinator_core::plan::{Order, Policy, plan};
@@ -164,6 +164,32 @@ fn an_unknown_inventory_orders_every_slot_or_none_as_the_roster_says() {
     let orders = plan(&fleet(), wants(&[("dev", 2)]), &Inventory::Unknown, &skip, now());
     assert!(starts(&orders).is_empty());
     assert!(holds(&orders).iter().all(|(_, reason)| *reason == HoldReason::Unknown));
+}
+
+#[test]
+fn while_the_fleet_is_paused_or_that_is_unknown_nothing_starts_and_own_holds_keep_their_reason() {
+    let pause = Pause { by: Some("alice".to_owned()), ..Pause::default() };
+    let unknown = FleetPause::Unknown("no answer".to_owned());
+    for (pause, reason) in
+        [(FleetPause::On(pause), HoldReason::Paused), (unknown, HoldReason::Unknown)]
+    {
+        let policy = Policy { pause, max_running: Some(1), ..OPEN };
+        let inventory = known([(slot("dev", 0), failed(3, Duration::from_secs(5)))]);
+        let orders = plan(&fleet(), wants(&[("dev", 2)]), &inventory, &policy, now());
+        assert!(starts(&orders).is_empty());
+        let held = [("dev-s0".to_owned(), HoldReason::Backoff), ("dev-s1".to_owned(), reason)];
+        assert_eq!(holds(&orders), held);
+        let blind = plan(&fleet(), wants(&[("dev", 1)]), &Inventory::Unknown, &policy, now());
+        assert_eq!(holds(&blind), [("dev-s0".to_owned(), reason)]);
+    }
+}
+
+#[test]
+fn what_a_person_wants_at_once_is_held_by_nothing_in_the_slots_history() {
+    let by_hand = Want { by_hand: true, ..want(slot("dev", 0), &spec()) };
+    let inventory = known([(slot("dev", 0), failed(3, Duration::from_secs(5)))]);
+    let orders = plan(&fleet(), vec![by_hand], &inventory, &OPEN, now());
+    assert_eq!(starts(&orders), ["dev-s0"]);
 }
 
 #[test]

@@ -134,19 +134,19 @@ pub(super) fn written(history: &[Run]) -> String {
 }
 
 impl Written {
-    fn of(run: &Run, longest_reason: usize) -> Self {
+    fn of(run: &Run, max_reason: usize) -> Self {
         let rfc3339 = |time| humantime::format_rfc3339_seconds(time).to_string();
         Self {
             generation: run.generation,
             outcome: run.outcome.word().to_owned(),
             exit: run.exit_code,
-            reason: run.detail.as_deref().map(|reason| one_line(reason, longest_reason)),
+            reason: run.detail.as_deref().map(|reason| one_line(reason, max_reason)),
             started: rfc3339(run.started_at),
             finished: rfc3339(run.finished_at),
             runtime_s: run.runtime().as_secs(),
             disrupted: run.disrupted,
             stopped_by: run.stopped_by.clone(),
-            result: run.result.as_ref().map(|result| cut(result, longest_reason)),
+            result: run.result.as_ref().map(|result| cut(result, max_reason)),
             item: run.item.clone(),
         }
     }

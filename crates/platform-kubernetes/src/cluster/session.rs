@@ -19,8 +19,8 @@ use coordinator_core::platform::StopAnswer;
 /// The person who ended the session, if one did.
 pub(super) const STOPPED_BY: &str = "coordinator.dev/stopped-by";
 
-/// The person who let the slot go on after that.
-pub(super) const RESUMED: &str = "coordinator.dev/resumed-by";
+/// A person let the slot go on after that.
+pub(super) const RESUMED: &str = "coordinator.dev/resumed";
 
 impl Kubernetes {
     /// Ends the slot's live session on behalf of the person `by`. The Job's deadline is set to
@@ -55,7 +55,7 @@ impl Kubernetes {
         let Some(job) = job.filter(is_held) else { return Ok(false) };
         let ttl = self.settings.kubernetes.ttl.as_secs();
         let patch = json!({
-            "metadata": { "uid": job.uid(), "annotations": { RESUMED: "" } },
+            "metadata": { "uid": job.uid(), "annotations": { RESUMED: "true" } },
             "spec": { "ttlSecondsAfterFinished": ttl },
         });
         self.patch(&session, &patch).await

@@ -51,7 +51,7 @@ const KEPT_RECORDS: Duration = Duration::from_secs(48 * 60 * 60);
 const MAX_RECORDS: usize = 10_000;
 
 /// The large files of a session. Its record stays longer than they do.
-const BULK: [&str; 4] = ["launch.json", "prompt.md", "result.txt", "monitor.log"];
+const BULK: [&str; 5] = ["launch.json", "prompt.md", "result.json", "result.txt", "monitor.log"];
 
 /// Whether the session in `home` ended after `limit`.
 fn ended_after(home: &Path, limit: SystemTime) -> bool {
