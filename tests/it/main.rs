@@ -9,6 +9,7 @@ mod alerts;
 mod commands;
 mod contract;
 mod cycle;
+mod documents;
 mod doctor;
 mod environment;
 #[cfg(target_os = "linux")]
@@ -64,6 +65,8 @@ mod process_overlap;
 mod process_restraint;
 #[cfg(target_os = "linux")]
 mod process_sessions;
+#[cfg(target_os = "linux")]
+mod questions;
 mod rendering;
 mod restraint;
 mod roster;

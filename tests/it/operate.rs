@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::documents::valid;
 use crate::process_fleet::{Fleet, OPEN, SLEEPER, held, slots};
 use testkit::pull::Pull;
 use testkit::{GitHub, Repository};
@@ -27,7 +28,7 @@ fn text(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String) {
 
 fn document(fleet: &Fleet, arguments: &[&str]) -> Value {
     let output = fleet.run(&[arguments, &["-o", "json"]].concat());
-    serde_json::from_slice(&output.stdout).expect("a document")
+    valid(serde_json::from_slice(&output.stdout).expect("a document"))
 }
 
 /// A builder that runs, and a tester that has failed.

@@ -38,6 +38,25 @@ pub enum HoldReason {
 }
 
 impl HoldReason {
+    /// Every reason.
+    pub const ALL: [Self; 15] = [
+        Self::Paused,
+        Self::Stopped,
+        Self::Backoff,
+        Self::Idle,
+        Self::Interval,
+        Self::Cap,
+        Self::MaxSpawns,
+        Self::Concurrency,
+        Self::Unsupported,
+        Self::Superseded,
+        Self::RoleFailed,
+        Self::Unknown,
+        Self::Orphan,
+        Self::Quota,
+        Self::Disk,
+    ];
+
     /// The word in the report.
     pub fn word(self) -> &'static str {
         match self {

@@ -28,7 +28,7 @@ fn assert_names<T: Debug, const N: usize>(variants: [T; N], word: impl Fn(&T) ->
 fn every_word_is_the_name_of_what_it_stands_for() {
     assert_names([State::Starting, State::Running, State::Finished], |it| it.word());
     assert_names([Outcome::Succeeded, Outcome::TimedOut, Outcome::Lost], |it| it.word());
-    assert_names([HoldReason::MaxSpawns, HoldReason::RoleFailed, HoldReason::Disk], |it| it.word());
+    assert_names(HoldReason::ALL, |it| it.word());
     assert_names(StuckReason::ALL, |it| it.word());
     assert_names(Mode::ALL, |it| it.word());
     assert_names([Reason::NotOpen, Reason::CiFailed, Reason::MergeOutcomeUnknown], |it| it.word());

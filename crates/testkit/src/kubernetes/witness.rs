@@ -54,9 +54,11 @@ impl Cluster {
         }
     }
 
-    /// Looks at a Job that a request is about to remove.
+    /// Looks at a Job that a request is about to remove. One without a slot is no session, such as
+    /// that of a pause.
     pub fn witness_removal(&mut self, name: &str) {
-        if is_live_job(self.job(name)) {
+        let job = self.job(name);
+        if is_live_job(job) && job["metadata"]["labels"][SLOT].is_string() {
             self.breaches.push(format!("the live Job {name} was deleted"));
         }
     }
