@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,7 +108,7 @@ mode = "self-directed"
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_coordinator"))
             .args(arguments)
             .current_dir(self.folder.path())
@@ -120,7 +120,7 @@ mode = "self-directed"
             .expect("the coordinator starts")
     }
 
-    fn coordinator(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn coordinator(&self, arguments: &[&str]) -> Value {
         let output = self.run(arguments);
         let report = serde_json::from_slice(&output.stdout);
         report.unwrap_or_else(|error| {
@@ -143,6 +143,38 @@ mode = "self-directed"
     /// The same for people.
     pub(crate) fn readable_log(&self) -> String {
         let output = self.run(&["logs", "builder"]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Waits for this in the readable log.
+    pub(crate) fn await_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.readable_log().contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in {}", self.readable_log());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The command that takes a person to the agent.
+    pub(crate) fn attach(&self) -> String {
+        let output = self.run(&["attach", "builder-s0"]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What a person's command prints, in the environment of the role.
+    pub(crate) fn in_shell(&self, model: &Model, command: &str) -> String {
+        let output = Command::new("sh")
+            .args(["-c", command])
+            .env_clear()
+            .env("PATH", self.path())
+            .env("HOME", self.folder.path().join("home"))
+            .env("ANTHROPIC_BASE_URL", &model.url)
+            .env("ANTHROPIC_API_KEY", "no-key")
+            .stdin(Stdio::null())
+            .output()
+            .expect("sh starts");
         assert!(output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }

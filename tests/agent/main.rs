@@ -65,6 +65,54 @@ fn the_log_of_a_session_is_readable_and_shows_what_it_used() {
 }
 
 #[test]
+fn the_history_has_what_a_session_used_and_its_conversation_can_be_taken_up_again() {
+    let command =
+        "printf '{\"status\":\"done\",\"reason\":\"the form works\"}' > $COORDINATOR_RESULT";
+    let model = Model::start(Script::Work { command });
+    let fleet = Fleet::new("resumed", &model, "60s");
+
+    fleet.reconcile();
+    fleet.finished();
+
+    let history = fleet.coordinator(&["history", "-o", "json"]);
+    let session = &history["sessions"][0];
+    assert_eq!(
+        (&session["outcome"], &session["reason"]),
+        (&"succeeded".into(), &"the form works".into())
+    );
+    assert_eq!(session["usage"]["turns"], 2, "{history:#}");
+    assert!(session["usage"]["cost_usd"].as_f64().is_some_and(|cost| cost > 0.0), "{history:#}");
+    assert_eq!(history["totals"]["unknown_cost"], 0, "{history:#}");
+
+    let said = fleet.in_shell(&model, &format!("{} -p 'And what now?'", fleet.attach().trim()));
+    assert!(said.contains("Done: one file written."), "{said}");
+    assert!(
+        model.has_received_both("And what now?", "Writes the file that the test looks for."),
+        "it is another conversation"
+    );
+}
+
+#[test]
+fn an_agent_that_runs_is_seen_in_status_and_stopped_for_good_until_its_slot_goes_on() {
+    let model = Model::start(Script::WorkThenHang { command: "echo on" });
+    let fleet = Fleet::new("stopped", &model, "600s");
+
+    fleet.reconcile();
+    fleet.await_log("> Bash: echo on\n");
+    let slot = |status: &serde_json::Value| status["groups"][0]["slots"][0].clone();
+    let status = fleet.coordinator(&["status", "-o", "json"]);
+    assert_eq!(slot(&status)["state"], "running", "{status:#}");
+    let stopped = fleet.run(&["stop", "builder-s0", "-y"]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    assert_eq!(fleet.survivors(), Vec::<String>::new());
+
+    let report = fleet.reconcile();
+    assert_eq!(report["steps"]["spawn"]["held"][0]["reason"], "stopped", "{report:#}");
+    let retried = fleet.run(&["retry", "builder-s0"]);
+    assert!(retried.status.success() && fleet.is_running(), "{retried:?}");
+}
+
+#[test]
 fn a_session_with_an_api_error_is_recorded_as_failed_and_backs_off() {
     let model = Model::start(Script::Refuse {
         status: StatusCode::UNAUTHORIZED,

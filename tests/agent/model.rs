@@ -48,6 +48,13 @@ impl Model {
         let conversations = self.conversations.lock().expect("no request handler panicked");
         conversations.iter().any(|request| request.to_string().contains(text))
     }
+
+    /// Whether one conversation has both texts.
+    pub(crate) fn has_received_both(&self, one: &str, other: &str) -> bool {
+        let conversations = self.conversations.lock().expect("no request handler panicked");
+        let texts = conversations.iter().map(Value::to_string);
+        texts.into_iter().any(|text| text.contains(one) && text.contains(other))
+    }
 }
 
 fn serve(listener: TcpListener, script: &Script, received: &Arc<Mutex<Vec<Value>>>) {

@@ -428,8 +428,15 @@ async fn a_stopped_session_of_an_item_is_remembered_as_stopped() {
     }
     fleet.tasks.store.borrow_mut().broken = Some("locked".to_owned());
     fleet.cycle().await;
+    let last = async || record(&fleet).await.history.last().expect("it ended").clone();
+    cluster.state().job(JOB)["metadata"]["annotations"]["coordinator.dev/resumed"] = json!("true");
+    assert_eq!(last().await.stopped_by, None, "the Job says that a person let it go on");
     cluster.state().remove(JOB);
-    let record = record(&fleet).await;
-    let run = record.history.last().expect("it ended");
+    let run = last().await;
     assert_eq!((run.outcome, run.detail.as_deref()), (Outcome::Stopped, Some("stopped by alice")));
+    assert_eq!(run.stopped_by.as_deref(), Some("alice"), "it holds its slot, also without a Job");
+    let slot = fleet.tasks.slot("7");
+    assert!(fleet.platform().await.release(&slot).await.expect("it answers"));
+    assert_eq!(last().await.stopped_by, None, "without a Job the register says so");
+    assert!(!fleet.platform().await.release(&slot).await.expect("it answers"), "it is not held");
 }

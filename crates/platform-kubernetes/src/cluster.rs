@@ -55,6 +55,8 @@ pub struct Kubernetes {
     ledger: Ledger,
     /// The inventory of this run; `None` before it, and where it failed.
     view: RefCell<Option<Snapshot>>,
+    /// The pause by the newest list of Jobs of this run, also where the rest of it failed.
+    paused: RefCell<Option<Pause>>,
     /// Items whose register this run has written since.
     written: RefCell<BTreeSet<Slot>>,
     /// Whether Kueue is installed, looked up once.
@@ -87,6 +89,7 @@ impl Kubernetes {
             ledger,
             view: RefCell::new(None),
             written: RefCell::default(),
+            paused: RefCell::default(),
             queue: OnceCell::new(),
         }
     }
@@ -94,7 +97,7 @@ impl Kubernetes {
 
 impl Platform for Kubernetes {
     async fn list(&self) -> anyhow::Result<Listing> {
-        let view = list::view(&self.api, &self.settings).await?;
+        let view = list::view(&self.api, &self.settings, &self.paused).await?;
         let listing = view.listing(&self.settings, self.api.server_time());
         *self.view.borrow_mut() = Some(view);
         Ok(listing)

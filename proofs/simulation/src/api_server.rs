@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::facts::{Facts, JobPage};
 use crate::fate::{Purpose, Twist};
+use crate::person;
 use crate::queue::Items;
 use crate::scene::{Mutant, Scene};
 use crate::table::Place;
@@ -13,6 +14,7 @@ use crate::wire::Answered;
 use testkit::BEARER;
 use testkit::Reply;
 use testkit::clock::http_date;
+use testkit::kubernetes::ADMINISTRATOR;
 use testkit::kubernetes::request::Asked;
 use testkit::kubernetes::trouble::Call;
 use testkit::kubernetes::witness::is_live_job;
@@ -77,7 +79,8 @@ pub(crate) fn carry_out(
     twist: Twist,
 ) -> Answered {
     let mut asked = Asked::read(request);
-    let bearer = HeaderValue::from_str(&format!("Bearer {BEARER}")).expect("a token");
+    let token = if who == person::WHO { ADMINISTRATOR } else { BEARER };
+    let bearer = HeaderValue::from_str(&format!("Bearer {token}")).expect("a token");
     asked.headers.insert("authorization", bearer);
     if twist == Twist::SmallPages {
         asked.query.insert("limit".to_owned(), "2".to_owned());
@@ -109,7 +112,9 @@ pub(crate) fn carry_out(
         *newest = removed.max(*newest);
     }
     let date = http_date(scene.cluster.now());
-    let facts = Facts { jobs: jobs(&asked, &reply), ..Facts::default() };
+    let jobs = jobs(&asked, &reply);
+    let reply = person::hidden(scene.mutant, jobs.as_ref(), reply);
+    let facts = Facts { jobs, paused: person::looked_up(&asked, &reply), ..Facts::default() };
     Answered { reply: reply.header("date", date), facts }
 }
 
@@ -130,11 +135,14 @@ fn jobs(asked: &Asked, reply: &Reply) -> Option<JobPage> {
         return None;
     }
     let page: Value = serde_json::from_slice(&reply.body).ok()?;
-    let live = page["items"].as_array()?.iter().filter(|job| is_live_job(job)).count();
+    let jobs = page["items"].as_array()?;
+    let live = jobs.iter().filter(|job| is_live_job(job) && !person::is_pause(job)).count();
     Some(JobPage {
         is_first: asked.call == Call::ListJobs,
         is_last: page["metadata"]["continue"].as_str().is_none_or(str::is_empty),
         live: u32::try_from(live).expect("few"),
+        paused: jobs.iter().any(person::is_pause),
+        stopped: person::stopped(jobs),
     })
 }
 

@@ -11,7 +11,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use coordinator::cycle::{self, Cycle, Stop};
 use coordinator::render::progress::Progress;
 use coordinator::sources;
-use coordinator_core::platform::CycleId;
+use coordinator_core::fleet::SlotRecord;
+use coordinator_core::platform::{CycleId, Platform};
 use coordinator_core::report::{Interrupt, Report};
 use coordinator_github::{Credentials, Github};
 use coordinator_platform_kubernetes::{self, Kubernetes};
@@ -165,6 +166,40 @@ fn sources<'a>(scene: &Shared, roster: &'a Roster) -> Vec<AllSources<'a>> {
     queue.into_iter().chain(shipped).collect()
 }
 
+/// The cluster, as this coordinator reaches it.
+fn platform(scene: &Shared, who: usize, roster: &Roster, has_items: bool) -> Kubernetes {
+    let PlatformKind::Kubernetes(settings) = &roster.platform.kind else {
+        panic!("the roster is on a cluster")
+    };
+    let repository = roster.repository.as_ref().expect("the roster names a repository");
+    let settings = coordinator_platform_kubernetes::Settings {
+        fleet: roster.fleet.clone(),
+        repository: Some(format!("{}/{}", repository.owner, repository.name)),
+        kubernetes: (**settings).clone(),
+        has_items,
+        deadline: roster.deadline,
+    };
+    let client = kube::Client::new(wire::kubernetes(scene, who), "agents");
+    Kubernetes::new(settings, client, "agents", Instant::now() + roster.deadline)
+}
+
+/// A person ends the pause and lets every stopped slot go on, as `coordinator resume` does.
+pub(crate) async fn resume(scene: &Shared, who: usize, roster: &Roster) {
+    let has_items = lock(scene).items.is_some();
+    let platform = platform(scene, who, roster, has_items);
+    let listing = platform.list().await.expect("nothing disturbs the list");
+    platform.resume().await.expect("nothing disturbs the end of a pause");
+    let is_held =
+        |record: &SlotRecord| record.history.last().is_some_and(|run| run.stopped_by.is_some());
+    let held = listing.slots.iter().filter(|(_, record)| record.live.is_none() && is_held(record));
+    for (slot, _) in held {
+        let went_on = platform.release(slot).await.expect("nothing disturbs it");
+        if !went_on {
+            lock(scene).violate(&format_args!("{} is held and cannot go on", slot.name()));
+        }
+    }
+}
+
 /// A coordinator's whole life.
 async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
     sleep_until(plan.start).await;
@@ -184,18 +219,7 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
     let repository = roster.repository.as_ref().expect("the roster names a repository");
     let credentials = Credentials::token(testkit::TOKEN).expect("a token");
     let github = Github::new(wire::github(&scene, who), repository, credentials);
-    let PlatformKind::Kubernetes(settings) = &roster.platform.kind else {
-        panic!("the roster is on a cluster")
-    };
-    let settings = coordinator_platform_kubernetes::Settings {
-        fleet: roster.fleet.clone(),
-        repository: Some(format!("{}/{}", repository.owner, repository.name)),
-        kubernetes: (**settings).clone(),
-        has_items,
-        deadline: roster.deadline,
-    };
-    let client = kube::Client::new(wire::kubernetes(&scene, who), "agents");
-    let platform = Kubernetes::new(settings, client, "agents", Instant::now() + roster.deadline);
+    let platform = platform(&scene, who, &roster, has_items);
     let cycle = Cycle {
         roster: &roster,
         id: cycle_id(who),

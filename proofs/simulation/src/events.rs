@@ -2,7 +2,7 @@
 
 use crate::scene::{Mutant, Scene};
 use crate::table::Place;
-use crate::{protection, pulls, queue};
+use crate::{person, protection, pulls, queue};
 use testkit::kubernetes::cluster::Nodes;
 use testkit::kubernetes::witness::{has_condition, is_live_job};
 
@@ -27,7 +27,11 @@ fn on_the_cluster(scene: &mut Scene) -> Option<&'static str> {
     if scene.dice.percent(12) {
         return Some(to_the_cluster(scene));
     }
-    let jobs = scene.cluster.jobs();
+    if scene.dice.percent(6) {
+        return Some(person::pauses_or_resumes(scene));
+    }
+    let mut jobs = scene.cluster.jobs();
+    jobs.retain(|name| name != person::PAUSE);
     if jobs.is_empty() {
         return None;
     }
@@ -57,7 +61,7 @@ fn to_a_live_job(scene: &mut Scene, name: &str) -> Option<&'static str> {
         scene.cluster.deadline_exceeded(name);
         return Some("a session that may not start reaches the deadline of its Job");
     }
-    Some(match scene.dice.between(0, 9) {
+    Some(match scene.dice.between(0, 10) {
         0..=3 => {
             scene.cluster.finish(name, 0, "done");
             "a session succeeds"
@@ -78,6 +82,7 @@ fn to_a_live_job(scene: &mut Scene, name: &str) -> Option<&'static str> {
             scene.cluster.failing(name);
             "a session is ending: failed, and its pod still runs"
         }
+        9 => person::stops(scene, name),
         _ => {
             scene.cluster.suspend(name);
             "a person suspends a Job"

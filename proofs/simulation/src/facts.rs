@@ -28,13 +28,19 @@ pub(crate) struct Facts {
     pub(crate) merged: Option<u64>,
     /// A page of the list of Jobs.
     pub(crate) jobs: Option<JobPage>,
+    /// Whether the fleet is paused, where one request asked for that alone.
+    pub(crate) paused: Option<bool>,
 }
 
 /// A page of the fleet's Jobs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct JobPage {
     pub(crate) is_first: bool,
     pub(crate) is_last: bool,
-    /// How many of its Jobs are not over.
+    /// How many of its sessions are not over.
     pub(crate) live: u32,
+    /// Whether it shows that the fleet is paused.
+    pub(crate) paused: bool,
+    /// Its sessions that a person stopped, and whose slots nobody has let go on.
+    pub(crate) stopped: BTreeSet<String>,
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::eligible::Rules;
-use crate::facts::{Facts, Shown};
+use crate::facts::{Facts, JobPage, Shown};
 use crate::table::Place;
 use crate::{time, titles};
 
@@ -55,8 +55,12 @@ pub(crate) struct Watched {
     pub(crate) writes: u32,
     /// Its requests, by their purpose.
     pub(crate) sent: BTreeMap<(Place, &'static str), u64>,
-    /// Live Jobs in the pages of the list that it reads.
-    paged: u32,
+    /// The pages of the list that it reads, so far.
+    paged: JobPage,
+    /// The fleet is paused, by the last list that it read to the end, or a look after that.
+    paused: bool,
+    /// The sessions that a person stopped, by that list.
+    stopped: BTreeSet<String>,
     /// Live Jobs in the last list that it read to the end.
     pub(crate) listed: Option<u32>,
 }
@@ -97,7 +101,9 @@ impl Watched {
             requested: BTreeSet::new(),
             writes: 0,
             sent: BTreeMap::new(),
-            paged: 0,
+            paged: JobPage::default(),
+            paused: false,
+            stopped: BTreeSet::new(),
             listed: None,
         }
     }
@@ -119,9 +125,23 @@ impl Watched {
         }
         self.merged.extend(facts.merged);
         if let Some(page) = facts.jobs {
-            let before = if page.is_first { 0 } else { self.paged };
-            self.paged = before + page.live;
-            self.listed = page.is_last.then_some(self.paged);
+            self.turn(page);
+        }
+        self.paused = facts.paused.unwrap_or(self.paused);
+    }
+
+    /// One more page of the list.
+    fn turn(&mut self, page: JobPage) {
+        if page.is_first {
+            self.paged = JobPage::default();
+        }
+        self.paged.live += page.live;
+        self.paged.paused |= page.paused;
+        self.paged.stopped.extend(page.stopped);
+        self.listed = page.is_last.then_some(self.paged.live);
+        if page.is_last {
+            self.paused = self.paged.paused;
+            self.stopped.clone_from(&self.paged.stopped);
         }
     }
 
@@ -181,6 +201,9 @@ impl Watched {
         if let Err(flaw) = titles::flaw(call, number, &shown.title, self.bounds.names_commits) {
             return wrong(flaw);
         }
+        if self.paused {
+            return wrong("and read that the fleet is paused".to_owned());
+        }
         if self.on_base.contains(&number) {
             return wrong("whose commit it saw on the base".to_owned());
         }
@@ -225,6 +248,12 @@ impl Watched {
         self.requested.insert(session.to_owned());
         if self.bounds.dry_run {
             return Err(format!("it creates {session} in a dry run"));
+        }
+        if self.paused {
+            return Err(format!("it creates {session}, and read that the fleet is paused"));
+        }
+        if self.stopped.contains(session) {
+            return Err(format!("it creates {session}, and read that a person stopped it"));
         }
         let is_item = self.bounds.items && items.contains(session);
         if !self.bounds.slots.contains(session) && !is_item {

@@ -13,6 +13,7 @@ mod instead;
 mod ledger;
 mod mutants;
 mod page;
+mod person;
 mod play;
 mod protection;
 mod pulls;

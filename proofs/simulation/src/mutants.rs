@@ -87,6 +87,18 @@ fn a_session_more_than_max_running_is_found_out() {
     assert!(violation.contains("max_running"), "{violation}");
 }
 
+#[test]
+fn a_list_that_hides_the_pause_is_found_out() {
+    let violation = found_out(Mutant::HidesPause);
+    assert!(violation.contains("read that the fleet is paused"), "{violation}");
+}
+
+#[test]
+fn a_list_that_hides_who_stopped_a_session_is_found_out() {
+    let violation = found_out_by(Mutant::HidesStops, &["a person stopped it"]);
+    assert!(violation.contains("creates"), "{violation}");
+}
+
 /// An agent that starts where another one has run, and a register that forgets that one has.
 const TWICE: [&str; 3] =
     ["starts after attempt", "starts after generation", "went back to generation"];

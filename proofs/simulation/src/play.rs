@@ -14,7 +14,7 @@ use crate::protection::Protection;
 use crate::queue::Items;
 use crate::scene::{Mutant, Scene, Shared, Trace, lock};
 use crate::table::{Counts, Place};
-use crate::{eligible, events, protection, pulls, queue, rosters, thrift, time};
+use crate::{eligible, events, person, protection, pulls, queue, rosters, thrift, time};
 use testkit::kubernetes::witness::is_live_job;
 use testkit::{Pull, Review};
 
@@ -145,6 +145,7 @@ async fn calm(scene: &Shared, dice: &mut Dice, roster: &Roster) {
     tokio::time::sleep(LULL).await;
     events::calm_down(&mut lock(scene));
     let roster = Rc::new(rosters::generous(roster));
+    crew::resume(scene, person::WHO, &roster).await;
     for cycle in 0..=CYCLES {
         let who = 1_000 + cycle;
         let plan = Plan {

@@ -55,6 +55,10 @@ pub(crate) enum Mutant {
     RecountsAttempts,
     /// The source is read before the sessions, and a register replaced at any version.
     ReadsSourcesFirst,
+    /// A list of Jobs does not show that the fleet is paused.
+    HidesPause,
+    /// A list of Jobs does not show that a person stopped a session.
+    HidesStops,
     /// An effect decided on one version of an item is written over any other.
     WritesStaleEffects,
 }

@@ -1,6 +1,7 @@
 //! The inventory: one consistent, paged list of the fleet's Jobs, and their pods where some do not
 //! run.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,7 @@ use super::record::{CONTROLLER_UID, Job, Pod, Pods};
 use super::register::{self, Registers};
 use super::stuck::{self, Events, Signs};
 use crate::generated::{FLEET, SLOT};
-use coordinator_core::fleet::{Listing, Run, Slot, SlotRecord, Unmanaged};
+use coordinator_core::fleet::{Listing, Pause, Run, Slot, SlotRecord, Unmanaged};
 
 /// The page size of `kubectl`.
 pub(super) const PAGE: &str = "500";
@@ -74,8 +75,13 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Asks for all Jobs of the fleet. A partial list is a failed list.
-pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<Snapshot> {
+/// Asks for all Jobs of the fleet. A partial list is a failed list; `paused` has the pause all the
+/// same where the Jobs were read.
+pub(super) async fn view(
+    api: &Api,
+    settings: &Settings,
+    paused: &RefCell<Option<Pause>>,
+) -> anyhow::Result<Snapshot> {
     // Before the Jobs: what starts in between shows in the Jobs, or supersedes what is planned.
     let registers =
         if settings.has_items { Some(register::list(api, &settings.fleet).await?) } else { None };
@@ -90,6 +96,8 @@ pub(super) async fn view(api: &Api, settings: &Settings) -> anyhow::Result<Snaps
         api.note_refusal();
     }
     let jobs = jobs?;
+    let pause_job = jobs.iter().find(|job| job.name() == pause::name(&settings.fleet));
+    paused.replace(pause_job.map(pause::of));
     let (at, pods, strangers) = (Instant::now(), Pods::default(), Vec::new());
     let (events, pause) = (None, None);
     let mut view =

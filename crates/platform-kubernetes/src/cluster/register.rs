@@ -155,10 +155,20 @@ impl Register {
     pub(super) fn history(&self, of_job: Vec<Run>) -> Vec<Run> {
         let mut runs = self.runs.clone();
         for run in of_job {
-            runs.entry(run.generation).or_insert(run);
+            // That a person let the slot go on is written at the Job.
+            let kept = runs.entry(run.generation);
+            kept.and_modify(|kept| kept.stopped_by.clone_from(&run.stopped_by)).or_insert(run);
         }
         let surplus = runs.len().saturating_sub(HISTORY);
         runs.into_values().skip(surplus).collect()
+    }
+
+    /// The register once a person let the slot go on; `None` where its last session was not
+    /// stopped.
+    pub(super) fn released(mut self) -> Option<Self> {
+        let mut last = self.runs.last_entry()?;
+        last.get_mut().stopped_by.take()?;
+        Some(self)
     }
 
     /// The runs that it remembers.

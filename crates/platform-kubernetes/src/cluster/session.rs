@@ -1,5 +1,6 @@
 //! What people do with one session: end it, read its agent's output.
 
+use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{Method, StatusCode};
@@ -10,8 +11,10 @@ use super::Kubernetes;
 use super::answer::{no_stream, refusal};
 use super::api::Ask;
 use super::connect::innermost;
+use super::ledger::Mode;
 use super::list::Page;
 use super::record::{Job, Pod, Pods};
+use super::register::{self, Stored};
 use crate::generated::AGENT;
 use coordinator_core::fleet::Slot;
 use coordinator_core::platform::StopAnswer;
@@ -28,7 +31,7 @@ impl Kubernetes {
     /// it holds its slot. It takes a permission that the coordinator's own Role lacks.
     pub async fn stop(&self, slot: &Slot, by: &str) -> anyhow::Result<StopAnswer> {
         let session = slot.session_name(&self.settings.fleet);
-        let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
+        let job = self.look_up(&session).await.map_err(|why| anyhow!(why))?;
         let Some(job) = job.filter(|job| job.end().is_none()) else {
             return Ok(StopAnswer::NotLive);
         };
@@ -49,7 +52,13 @@ impl Kubernetes {
     /// removed as any other.
     pub async fn release(&self, slot: &Slot) -> anyhow::Result<bool> {
         let session = slot.session_name(&self.settings.fleet);
-        let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
+        let by_job = self.release_job(&session).await?;
+        let by_register = slot.index().is_none() && self.release_item(&session).await?;
+        Ok(by_job || by_register)
+    }
+
+    async fn release_job(&self, session: &str) -> anyhow::Result<bool> {
+        let job = self.look_up(session).await.map_err(|why| anyhow!(why))?;
         let is_held =
             |job: &Job| job.annotation(STOPPED_BY).is_some() && job.annotation(RESUMED).is_none();
         let Some(job) = job.filter(is_held) else { return Ok(false) };
@@ -58,18 +67,29 @@ impl Kubernetes {
             "metadata": { "uid": job.uid(), "annotations": { RESUMED: "true" } },
             "spec": { "ttlSecondsAfterFinished": ttl },
         });
-        self.patch(&session, &patch).await
+        self.patch(session, &patch).await
+    }
+
+    /// The register of a work item remembers without a Job, too, that it was stopped.
+    async fn release_item(&self, session: &str) -> anyhow::Result<bool> {
+        let register = register::one(&self.api, session).await.map_err(|why| anyhow!(why))?;
+        let Some(released) = register.released() else { return Ok(false) };
+        match released.store(&self.api, &self.settings.fleet, session, Mode::Write).await {
+            Stored::Yes => Ok(true),
+            Stored::Superseded => bail!("a cycle wrote the register meanwhile; try again"),
+            Stored::Refused(why) | Stored::Unknown(why) => bail!(why),
+        }
     }
 
     /// Changes a Job in place; `false` where it does not exist.
     pub(super) async fn patch(&self, job: &str, patch: &Value) -> anyhow::Result<bool> {
         let path = format!("{}/{job}", self.api.jobs());
         let ask = Ask { method: Method::PATCH, path, body: Some(patch), ..Ask::default() };
-        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow::anyhow!(lost.0))?;
+        let answer = self.api.ask(&ask).await.map_err(|lost| anyhow!(lost.0))?;
         match answer.status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => anyhow::bail!("{}", refusal(&answer)),
+            _ => bail!("{}", refusal(&answer)),
         }
     }
 
@@ -84,21 +104,21 @@ impl Kubernetes {
         follow: bool,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Bytes>> + use<>> {
         let session = slot.session_name(&self.settings.fleet);
-        let job = self.look_up(&session).await.map_err(|why| anyhow::anyhow!(why))?;
+        let job = self.look_up(&session).await.map_err(|why| anyhow!(why))?;
         let job = job.ok_or_else(|| {
-            anyhow::anyhow!("{} has not run yet; see `coordinator sessions`", slot.name())
+            anyhow!("{} has not run yet; see `coordinator sessions`", slot.name())
         })?;
         if let Some(wanted) = generation.filter(|wanted| *wanted != job.generation()) {
             let newest = job.generation();
-            anyhow::bail!(
+            bail!(
                 "generation {wanted} has no log any more: a Job keeps that of its newest session, \
                  which is {newest}"
             );
         }
-        let pods = self.pods_of(&session).await.map_err(|why| anyhow::anyhow!(why))?;
+        let pods = self.pods_of(&session).await.map_err(|why| anyhow!(why))?;
         let pod = pods.of(&job).and_then(|pod| pod.metadata.name.as_deref());
         let pod = pod.ok_or_else(|| {
-            anyhow::anyhow!(
+            anyhow!(
                 "{session} has no pod: it has not started, or its pod was removed; \
                  `kubectl describe job {session}` shows more"
             )
@@ -115,14 +135,14 @@ impl Kubernetes {
         let query = if follow { &query[..] } else { &query[..1] };
         let path = format!("{}/{pod}/log", self.api.pods());
         let response = self.api.open(&Ask { path, query, ..Ask::default() }).await;
-        let response = response.map_err(|lost| anyhow::anyhow!(lost.0))?;
+        let response = response.map_err(|lost| anyhow!(lost.0))?;
         if response.status() != StatusCode::OK {
-            anyhow::bail!("no log of pod {pod}: {}", no_stream(response).await);
+            bail!("no log of pod {pod}: {}", no_stream(response).await);
         }
         let frames = BodyStream::new(response.into_body());
         Ok(frames.filter_map(async |frame| match frame {
             Ok(frame) => frame.into_data().ok().map(Ok),
-            Err(error) => Some(Err(anyhow::anyhow!("the log broke off: {}", innermost(&error)))),
+            Err(error) => Some(Err(anyhow!("the log broke off: {}", innermost(&error)))),
         }))
     }
 

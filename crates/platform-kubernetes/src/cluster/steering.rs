@@ -56,7 +56,7 @@ impl Kubernetes {
     /// The sessions that ended since then: those of Jobs that are still there, and those of the
     /// ledger.
     pub async fn history(&self, since: SystemTime) -> anyhow::Result<Ended> {
-        let view = list::view(&self.api, &self.settings).await?;
+        let view = list::view(&self.api, &self.settings, &self.paused).await?;
         let mut runs: BTreeMap<(Slot, u64), Run> = BTreeMap::new();
         let mut ended = Ended::default();
         match self.ledger.ended(&self.api, since).await {
@@ -108,11 +108,15 @@ impl Kubernetes {
         Ok(Attach { argv: words.map(str::to_owned).to_vec(), directory: None })
     }
 
-    /// Whether the fleet is paused.
+    /// Whether the fleet is paused: as it is now, or where that cannot be read, as the Jobs of a
+    /// list that failed later showed it.
     pub(super) async fn read_pause(&self) -> anyhow::Result<Option<Pause>> {
         let name = pause::name(&self.settings.fleet);
-        let job = self.look_up(&name).await.map_err(|why| anyhow!(why))?;
-        Ok(job.as_ref().map(pause::of))
+        match (self.look_up(&name).await, self.paused.borrow().clone()) {
+            (Ok(job), _) => Ok(job.as_ref().map(pause::of)),
+            (Err(_), Some(pause)) => Ok(Some(pause)),
+            (Err(why), None) => Err(anyhow!(why)),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) const VERSION: u32 = 1;
 
 /// A prompt of 96 KiB in every argument of a command fits.
 const MAX_RECORD_BYTES: u64 = 16 << 20;
+/// A usual record is smaller.
+const USUAL_RECORD_BYTES: usize = 4 << 10;
 
 /// `launch.json`: what the shim is to do. Written by the coordinator, without its environment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -257,19 +259,15 @@ pub(crate) fn read_with<T: DeserializeOwned>(
     path: &Path,
     remedy: &str,
 ) -> anyhow::Result<Option<T>> {
-    let metadata = match fs::symlink_metadata(path) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        other => other.with_context(|| format!("look at {}", path.display()))?,
-    };
-    // One byte more than expected, so that the end is reached without another buffer.
-    let room = metadata.len().min(MAX_RECORD_BYTES) + 1;
-    let mut text = String::with_capacity(usize::try_from(room).unwrap_or_default());
     let unreadable = || format!("record {} cannot be read; {remedy}", path.display());
-    open_private(path, OpenOptions::new().read(true))
-        .and_then(|file| Ok(file.take(MAX_RECORD_BYTES).read_to_string(&mut text)?))
-        .with_context(unreadable)?;
+    let opened = open_private(path, OpenOptions::new().read(true));
+    let file = match opened {
+        Err(error) if is_absent(&error) => return Ok(None),
+        other => other.with_context(unreadable)?,
+    };
+    // Usual records fit, so that no second buffer is needed.
+    let mut text = String::with_capacity(USUAL_RECORD_BYTES);
+    file.take(MAX_RECORD_BYTES).read_to_string(&mut text).with_context(unreadable)?;
     let Versioned { version } = serde_json::from_str(&text).with_context(unreadable)?;
     if version > VERSION {
         bail!(
@@ -279,6 +277,11 @@ pub(crate) fn read_with<T: DeserializeOwned>(
         );
     }
     serde_json::from_str(&text).with_context(unreadable).map(Some)
+}
+
+fn is_absent(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(error, Some(ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
 #[derive(Deserialize)]
