@@ -138,6 +138,8 @@ pub enum Command {
     Logs(Logs),
     /// Show what ended, what it cost, and what was merged
     History(History),
+    /// Show what sessions may cost: caps, spent, reserved
+    Budget,
     /// End live sessions; their slots wait until `retry` or `resume`
     Stop(Stop),
     /// Start no session and merge nothing until `resume`

@@ -20,6 +20,7 @@ use coordinator_platform_local::process;
 use coordinator_roster::{Problems, Roster, reference};
 
 pub mod attach;
+mod budget;
 pub mod check;
 pub mod doctor;
 pub mod help;
@@ -126,6 +127,9 @@ fn run_for_person(cli: &Cli) -> ExitCode {
         }),
         Command::History(options) => with_roster(global, async |roster, form| {
             history::run(options, global, roster, form).await
+        }),
+        Command::Budget => with_roster(global, async |roster, form| {
+            in_time(roster, "reading what was spent", budget::run(global, roster, form)).await
         }),
         Command::Stop(options) => with_roster(global, async |roster, form| {
             in_time(roster, "stopping sessions", stop::run(options, global, roster, form)).await

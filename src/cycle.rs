@@ -16,6 +16,7 @@ use crate::steps::inventory::Plans;
 use crate::steps::spawn::SpawnRun;
 use crate::steps::{StepName, panic_message};
 use crate::steps::{health, inventory, merge, report, spawn};
+use coordinator_core::budget::{self, Purse, Spending};
 use coordinator_core::fleet::{FleetPause, Group, Inventory, Slot};
 use coordinator_core::platform::{CycleId, Platform};
 use coordinator_core::report::{
@@ -61,9 +62,13 @@ pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -
             let (inventory, sessions) = list_sessions(cycle, &times, stop).await;
             let pause = pause_of(cycle, &sessions, &times, stop).await;
             found.send_replace(Some(pause.clone()));
-            let (inventory, plans) = read_sources(cycle, inventory, &sessions, &times, stop).await;
+            let ((inventory, plans), purse) = tokio::join!(
+                read_sources(cycle, inventory, &sessions, &times, stop),
+                purse_of(cycle, &sessions, &times, stop)
+            );
             let paused = pause.known().cloned();
-            let spawn = spawn_deficit(cycle, (&sessions, pause), plans, &times, stop).await;
+            let limits = (pause, purse);
+            let spawn = spawn_deficit(cycle, &sessions, limits, plans, &times, stop).await;
             (inventory, spawn, paused)
         },
         merge_pulls(cycle, &times, stop, production, pause),
@@ -151,19 +156,50 @@ async fn pause_of<P: Platform, S>(
         Access::NoAnswer => return FleetPause::Unknown("the platform does not answer".to_owned()),
     }
     let read = async { usable(&cycle.platform)?.paused().await };
+    match look(read, times, stop).await {
+        Ok(pause) => pause.into(),
+        Err(why) => FleetPause::Unknown(why),
+    }
+}
+
+/// What the sessions may still cost; `None` where nothing bounds them, or none is to start.
+async fn purse_of<P: Platform, S>(
+    cycle: &Cycle<'_, P, S>,
+    sessions: &Inventory,
+    times: &Deadlines,
+    stop: &Stop,
+) -> Option<Purse> {
+    let budget = &cycle.roster.budget;
+    if !budget.is_set() || !cycle.steps.contains(&StepName::Spawn) {
+        return None;
+    }
+    let clock = (cycle.clock)();
+    let Inventory::Known(listing) = sessions else {
+        let unknown = Spending::Unknown("the inventory failed".to_owned());
+        return Some(Purse::new(budget, &unknown, clock));
+    };
+    let since = budget::since(listing, clock);
+    let read = async { usable(&cycle.platform)?.ended(since).await };
+    Some(Purse::read(budget, listing, look(read, times, stop).await, clock))
+}
+
+/// Reads something of the platform beside its list; else why it is not known.
+async fn look<T>(
+    read: impl Future<Output = anyhow::Result<T>>,
+    times: &Deadlines,
+    stop: &Stop,
+) -> Result<T, String> {
     let read = AssertUnwindSafe(read).catch_unwind();
     let until = times.sources_until().min(times.end);
     // Poll the read last: after SIGSTOP and SIGCONT beyond the deadline it must send nothing.
     tokio::select! {
         biased;
-        () = stop.grace_over() => FleetPause::Unknown("the run was interrupted".to_owned()),
-        () = sleep_until(until) => {
-            FleetPause::Unknown("the platform did not answer in time".to_owned())
-        }
+        () = stop.grace_over() => Err("the run was interrupted".to_owned()),
+        () = sleep_until(until) => Err("the platform did not answer in time".to_owned()),
         read = read => match read {
-            Ok(Ok(pause)) => pause.into(),
-            Ok(Err(error)) => FleetPause::Unknown(format!("{error:#}")),
-            Err(panic) => FleetPause::Unknown(format!("panicked: {}", panic_message(&*panic))),
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(format!("{error:#}")),
+            Err(panic) => Err(format!("panicked: {}", panic_message(&*panic))),
         },
     }
 }
@@ -195,7 +231,8 @@ async fn read_sources<P: Platform, S: Source>(
 /// Plans, writes the effects that need no start, starts, then writes the others.
 async fn spawn_deficit<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
-    (sessions, pause): (&Inventory, FleetPause),
+    sessions: &Inventory,
+    limits: (FleetPause, Option<Purse>),
     plans: Plans<S::Change>,
     times: &Deadlines,
     stop: &Stop,
@@ -205,7 +242,7 @@ async fn spawn_deficit<P: Platform, S: Source>(
     }
     let spawn = async |run: &mut SpawnRun| {
         let platform = usable(&cycle.platform)?;
-        let policy = policy(cycle, &plans, pause);
+        let policy = policy(cycle, &plans, limits);
         let (present, groups) = items_read_whole(&cycle.sources, &plans);
         let (mut wants, mut at_once) = (Vec::new(), Vec::new());
         let mut after_start: Vec<Vec<_>> = Vec::new();
@@ -218,6 +255,7 @@ async fn spawn_deficit<P: Platform, S: Source>(
             after_start.push(with_start);
         }
         let orders = spawn::plan(&cycle.roster.fleet, wants, sessions, &policy, (cycle.clock)());
+        run.budget = policy.budget.map(|purse| purse.after(&orders));
         let context = spawn::SpawnContext {
             cycle: &cycle.id,
             clock: cycle.clock,
@@ -264,7 +302,7 @@ fn items_read_whole<S: Source>(
 fn policy<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
     plans: &Plans<S::Change>,
-    pause: FleetPause,
+    (pause, budget): (FleetPause, Option<Purse>),
 ) -> spawn::Policy {
     let settings = &cycle.roster.platform;
     let caps = cycle.sources.iter().zip(plans).filter_map(|(source, plan)| {
@@ -277,6 +315,7 @@ fn policy<P: Platform, S: Source>(
         max_concurrent: caps.collect::<BTreeMap<_, _>>(),
         on_inventory_failure: settings.on_inventory_failure,
         pause,
+        budget,
         platform: contacts(cycle).platform,
     }
 }

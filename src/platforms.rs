@@ -59,6 +59,10 @@ impl Platform for AnyPlatform {
         on_each!(self, platform => platform.sweep(present, groups, now).await);
     }
 
+    async fn ended(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        on_each!(self, platform => platform.ended(since).await)
+    }
+
     async fn paused(&self) -> anyhow::Result<Option<Pause>> {
         on_each!(self, platform => platform.paused().await)
     }

@@ -27,6 +27,7 @@ pub(crate) fn shipped() -> Roster {
 
 pub(crate) fn policy() -> Policy {
     Policy {
+        budget: None,
         max_running: None,
         max_spawns: u32::MAX,
         max_concurrent: BTreeMap::new(),

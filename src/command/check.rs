@@ -13,6 +13,7 @@ use crate::render::table::{Cell, Table, View};
 use crate::render::words::count;
 use crate::render::{Form, Output, Screen};
 use crate::secrets::from_environment;
+use coordinator_core::budget::WINDOW;
 use coordinator_core::fleet::Role;
 use coordinator_core::pull::Repository;
 use coordinator_platform_kubernetes::KubernetesSettings;
@@ -60,7 +61,8 @@ pub fn run(
         Ok((roster, remembers)) => {
             let missing = roster.missing.iter().map(|missing| missing.problem.clone());
             let leftovers = leftover_placeholders(&roster).into_iter().map(example);
-            let warnings = missing.chain(leftovers).collect::<Vec<_>>();
+            let short = short_memory(&roster, remembers);
+            let warnings = missing.chain(leftovers).chain(short).collect::<Vec<_>>();
             let warnings =
                 (!warnings.is_empty()).then(|| coordinator_roster::complaints(config, warnings));
             let located = warnings.as_ref().map(Problems::located).unwrap_or_default();
@@ -108,6 +110,22 @@ fn example(left: Leftover) -> Problem {
     let Leftover { key, value } = left;
     let message = format!("{key} is still the example `{value}`");
     Problem::new(message, None).hint("write your own value in its place")
+}
+
+/// A platform that forgets sessions before they have left the window of a budget: every start under
+/// a cap would wait. `remembers` is of a plugin.
+fn short_memory(roster: &Roster, remembers: bool) -> Option<Problem> {
+    let ttl = match &roster.platform.kind {
+        PlatformKind::Kubernetes(settings) => settings.ttl,
+        PlatformKind::Exec(_) if !remembers => Duration::ZERO,
+        PlatformKind::Process { .. } | PlatformKind::GithubActions(_) | PlatformKind::Exec(_) => {
+            return None;
+        }
+    };
+    let hint = "raise `ttl` in [platform.kubernetes] to 24h, or let the plugin keep a history";
+    let is_short = roster.budget.is_set() && ttl < WINDOW;
+    let message = "[budget] holds every start: the platform forgets sessions within 24 h";
+    is_short.then(|| Problem::new(message, None).hint(hint))
 }
 
 fn document(roles: &[Role], problems: &[Located], warnings: &[Located]) -> Json {

@@ -123,11 +123,13 @@ fn roster(fleet: &str, roles: Roles) -> String {
     }
 }
 
-/// The roster with the cap of a first day.
+/// The roster with a budget, and with the cap of a first day.
 fn capped(roster: &str, roles: Roles) -> String {
+    let bounded = roster.replacen("# [budget]  ", "[budget]    ", 1);
+    let bounded = bounded.replacen("# per_day_usd", "per_day_usd", 1);
     match roles {
-        Roles::Full => roster.to_owned(),
-        Roles::FirstDay => roster.replacen("max_running = 0 ", "max_running = 2 ", 1),
+        Roles::Full => bounded,
+        Roles::FirstDay => bounded.replacen("max_running = 0 ", "max_running = 2 ", 1),
     }
 }
 

@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 use super::reconcile::new_cycle_id;
 use super::{Finished, Refused, clients, in_time, slots};
 use crate::cli::{Global, Retry};
-use coordinator_core::fleet::{Listing, Slot, Want};
+use coordinator_core::budget::{self, Purse};
+use coordinator_core::fleet::{Hold, Listing, Slot, Want};
 use coordinator_core::platform::{Platform, Start};
 use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
@@ -26,6 +27,9 @@ pub async fn run(options: &Retry, global: &Global, roster: &Roster) -> anyhow::R
         let listing = platform.list().await?;
         if let Some(why) = refusal(&listing, &slot, roster) {
             return Ok(Err(why));
+        }
+        if let Some(hold) = over_budget(roster, &platform, &listing, &want, now).await {
+            return Ok(Err(format!("{}: {}", hold.reason.word(), hold.detail)));
         }
         platform.expect([&want].into_iter());
         platform.start(&want, &new_cycle_id(now), now).await.map(Ok)
@@ -66,6 +70,22 @@ fn refuse_missing_variables(roster: &Roster, want: &Want) -> anyhow::Result<()> 
         bail!(Refused::Roster(complaints(&roster.named, missing)));
     }
     Ok(())
+}
+
+/// The budget holds a person's start, too.
+async fn over_budget(
+    roster: &Roster,
+    platform: &impl Platform,
+    listing: &Listing,
+    want: &Want,
+    now: SystemTime,
+) -> Option<Hold> {
+    if !roster.budget.is_set() {
+        return None;
+    }
+    let ended = platform.ended(budget::since(listing, now)).await;
+    let ended = ended.map_err(|error| format!("{error:#}"));
+    Purse::read(&roster.budget, listing, ended, now).hold(&want.target())
 }
 
 /// Why no session may start now, also by hand.

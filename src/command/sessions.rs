@@ -238,7 +238,7 @@ fn result_json(result: &SessionResult) -> Value {
 
 /// What a session used; `None` where nothing is known.
 pub(super) fn usage_json(result: &SessionResult) -> Option<Value> {
-    let Usage { cost_usd, input_tokens, output_tokens, turns } = result.usage;
+    let Usage { cost_usd, measured: _, input_tokens, output_tokens, turns } = result.usage;
     let usage = json!({
         "cost_usd": cost_usd,
         "input_tokens": input_tokens,

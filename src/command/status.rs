@@ -17,7 +17,7 @@ use crate::render::{Form, Output};
 use crate::sources;
 use crate::steps::StepName;
 use coordinator_core::fleet::{Listing, Pause, Want};
-use coordinator_core::platform::{CycleId, Platform, Start};
+use coordinator_core::platform::{CycleId, Ended, Platform, Start};
 use coordinator_core::report::{Contacts, Report, StepOutcome};
 use coordinator_http::Client;
 use coordinator_platform_local::exec::Purpose;
@@ -39,8 +39,8 @@ const CLEAR_LINE: &str = "\x1b[K";
 const CLEAR_REST: &str = "\x1b[J";
 
 /// What one look saw.
-struct Seen {
-    report: Report,
+pub(super) struct Seen {
+    pub(super) report: Report,
     /// `None`: the sessions could not be listed.
     listing: Option<Listing>,
     last_cycle_at: Option<SystemTime>,
@@ -60,7 +60,7 @@ pub async fn run(
         }
         return watch(options, global, roster, form).await;
     }
-    let seen = look(options, global, roster).await?;
+    let seen = look(steps(options), global, roster).await?;
     Ok(Finished { stdout: shown(&seen, roster, form)?, code: code(&seen) })
 }
 
@@ -95,7 +95,7 @@ async fn watch(
     draw(ENTER_SCREEN)?;
     let redraw = async {
         loop {
-            let seen = look(options, global, roster).await?;
+            let seen = look(steps(options), global, roster).await?;
             let text = shown(&seen, roster, form)?;
             let text = text.lines().map(|line| format!("{line}{CLEAR_LINE}\r\n"));
             draw(&format!("{TO_START}{}{CLEAR_REST}", text.collect::<String>()))?;
@@ -116,13 +116,21 @@ fn draw(text: &str) -> anyhow::Result<()> {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("write to the terminal")
 }
 
+fn steps(options: &Status) -> Vec<StepName> {
+    let mut steps = vec![StepName::Inventory, StepName::Spawn, StepName::Merge];
+    steps.extend(options.probe.then_some(StepName::Health));
+    steps
+}
+
 /// One cycle that plans and changes nothing.
-async fn look(options: &Status, global: &Global, roster: &Roster) -> anyhow::Result<Seen> {
+pub(super) async fn look(
+    steps: Vec<StepName>,
+    global: &Global,
+    roster: &Roster,
+) -> anyhow::Result<Seen> {
     let client = Client::new();
     let platform =
         clients::platform(roster, Purpose::Look, global.context.as_deref(), &client).await?;
-    let mut steps = vec![StepName::Inventory, StepName::Spawn, StepName::Merge];
-    steps.extend(options.probe.then_some(StepName::Health));
     let cycle = Cycle {
         roster,
         id: CycleId(String::new()),
@@ -177,6 +185,10 @@ impl Platform for Planned {
 
     async fn preview(&self, _: &Want, _: SystemTime) -> anyhow::Result<Start> {
         Ok(Start::Started { generation: 0 })
+    }
+
+    async fn ended(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        self.platform.ended(since).await
     }
 
     async fn paused(&self) -> anyhow::Result<Option<Pause>> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::words::{millis, rfc3339, sentence};
 use super::{MAX_SENTENCE, exact, shown};
-use coordinator_core::fleet::{FleetName, Pause, Slot, Target};
+use coordinator_core::fleet::{FleetName, Pause, Slot, Target, Usd};
 use coordinator_core::report::{
     HealthReport, Interrupt, InventoryReport, MergeReport, NotMerged, RateLimit, Report,
     SourceEffect, SourceReport, SpawnReport, Step,
@@ -167,6 +167,10 @@ pub(crate) fn pause(pause: &Pause) -> Json {
     ])
 }
 
+pub(crate) fn dollars(usd: Usd) -> Json {
+    Json::Other(usd.dollars().into())
+}
+
 /// What every step has, and then its own fields.
 fn step<T>(step: &Step<T>, body: impl FnOnce(&T) -> Fields) -> Json {
     let end = [
@@ -261,6 +265,10 @@ fn spawn(spawn: &SpawnReport, fleet: &FleetName) -> Fields {
         ("held", held.collect()),
         ("failed", failed.collect()),
         ("effects", spawn.effects.iter().map(effect).collect()),
+        (
+            "budget_overshoot_usd",
+            spawn.budget.as_ref().map(|budget| dollars(budget.overshoot)).into(),
+        ),
         ("rate_limit", spawn.rate_limit.as_ref().map(rate_limit).into()),
     ]
 }

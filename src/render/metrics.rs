@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use super::{MAX_SENTENCE, shown};
 use crate::steps::report::alerts::{self, AlertKind};
-use coordinator_core::fleet::StuckReason;
+use coordinator_core::fleet::{HoldReason, StuckReason};
 use coordinator_core::report::{
     HealthVerdict, Report, RoleCount, SourceOutcome, SourceReport, Status, Step, StepOutcome,
 };
@@ -204,6 +204,18 @@ fn spawn(report: &Report, metrics: &mut Metrics) {
     metrics.add("last_cycle_spawns", "Slots served in the last cycle, by result.", results);
     let held = tally(spawn.held.iter().map(|(_, hold)| hold.reason.word()));
     metrics.add("last_cycle_held", "Slots held back in the last cycle, by reason.", held);
+    let Some(budget) = &spawn.budget else { return };
+    if budget.unknown.is_none() {
+        let costs = budget.cost_by_role.iter();
+        let costs = costs.map(|(role, usd)| (vec![("role", role.clone())], usd.dollars()));
+        metrics.add("cost_usd", "US dollars that count in 24 h, live sessions included.", costs);
+    }
+    let held = spawn.held.iter().filter(|(_, hold)| hold.reason == HoldReason::Budget).count();
+    metrics.add(
+        "budget_held",
+        "Sessions that the budget held back in the last cycle.",
+        [(Vec::new(), number(held as u64))],
+    );
 }
 
 fn merge(report: &Report, metrics: &mut Metrics) {

@@ -178,6 +178,7 @@ pub(crate) fn eventful() -> Report {
         failed: vec![SpawnFailure { target: target("sentinel", 0), error: error.to_owned() }],
         rate_limit: None,
         effects: Vec::new(),
+        budget: None,
     };
     report.merge.body = MergeReport {
         open: 5,

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use coordinator_core::fleet::{HoldReason, Role, Slot};
+use crate::render::words::count;
+use coordinator_core::fleet::{Hold, HoldReason, Role, Slot};
 use coordinator_core::report::{
     Access, Cause, EndpointHealth, HealthVerdict, Interrupt, MergeReport, Reason, RecentMerge,
     Report, SourceOutcome, Status, Step, StepOutcome, Unjudged,
@@ -116,6 +117,9 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
             format!("{held} sessions are held because a spawn of their role failed"),
         ));
     }
+    if let Some(held) = budget_holds(report) {
+        found.push((Status::Degraded, held));
+    }
     if spawn.rate_limit.is_some() {
         found.push((Status::Degraded, "a rate limit stopped the spawn step".to_owned()));
     }
@@ -141,6 +145,16 @@ fn judge_fleet(report: &Report, found: &mut Vec<(Status, String)>) {
     if let Some(failing) = keep_failing(report) {
         found.push((Status::Degraded, failing));
     }
+}
+
+/// How many sessions wait for the budget, and for which of its caps.
+fn budget_holds(report: &Report) -> Option<String> {
+    let is_held = |hold: &Hold| hold.reason == HoldReason::Budget;
+    let held = report.spawn.body.held.iter().filter(|(_, hold)| is_held(hold));
+    let held: Vec<&Hold> = held.map(|(_, hold)| hold).collect();
+    let first = held.first()?;
+    let sessions = count(held.len() as u64, "session");
+    Some(format!("{sessions} held by the budget: {}", first.detail))
 }
 
 fn judge_merge(report: &Report, found: &mut Vec<(Status, String)>) {

@@ -8,6 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use coordinator_core::budget::BudgetReport;
 use coordinator_core::fleet::{Group, Hold, HoldReason, Slot, Target};
 use coordinator_core::platform::{CycleId, Platform, Start};
 use coordinator_core::report::{RateLimit, SourceEffect, SpawnFailure, SpawnReport, Spawned};
@@ -57,6 +58,8 @@ pub struct SpawnRun {
     rate_limit: Option<RateLimit>,
     /// What the sources wrote down.
     pub effects: Vec<SourceEffect>,
+    /// The budget when the starts were planned; `None` without one.
+    pub budget: Option<BudgetReport>,
 }
 
 /// Carries the orders out in order, as many at once as the platform takes. After a failure, or when
@@ -172,8 +175,8 @@ impl SpawnRun {
 
     /// The report: each order once, in the order of the plan.
     pub fn report(self) -> SpawnReport {
-        let Self { decisions, rate_limit, effects } = self;
-        let mut report = SpawnReport { rate_limit, effects, ..SpawnReport::default() };
+        let Self { decisions, rate_limit, effects, budget } = self;
+        let mut report = SpawnReport { rate_limit, effects, budget, ..SpawnReport::default() };
         for (target, decision) in decisions {
             match decision {
                 Decision::Waiting => {

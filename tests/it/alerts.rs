@@ -351,6 +351,7 @@ fn the_metrics_have_each_cause_that_the_cycle_could_see() {
             "source_unreadable 0",
             "keeps_failing 0",
             "merge_forbidden 0",
+            "budget_holds 0",
         ]
     );
     let merge = samples(&["reconcile", "--only", "merge"]);

@@ -39,6 +39,7 @@ fn help_has_one_line_of_80_columns_for_each_command() {
       sessions     List live and ended sessions
       logs         Print what agents write
       history      Show what ended, what it cost, and what was merged
+      budget       Show what sessions may cost: caps, spent, reserved
       stop         End live sessions; their slots wait until `retry` or `resume`
       pause        Start no session and merge nothing until `resume`
       resume       End the pause, and let stopped slots go on
@@ -267,7 +268,7 @@ fn a_misspelt_placeholder_is_refused_and_other_braces_stay() {
     }
     for command in [
         r#"["sh", "-c", "echo {x} ${ROLE}", "{prompt}"]"#,
-        r#"["agent", '{"a": 1}', "{{promt}}", "{budget}", "{max_turns}"]"#,
+        r#"["agent", '{"a": 1}', "{{promt}}", "{max_turns}"]"#,
     ] {
         let run = with(command);
         assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{command}");

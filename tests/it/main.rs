@@ -6,6 +6,8 @@ mod fuzz;
 mod actions;
 #[cfg(target_os = "linux")]
 mod alerts;
+#[cfg(target_os = "linux")]
+mod budget;
 mod commands;
 mod contract;
 mod cycle;

@@ -18,6 +18,7 @@
 pub mod fleet;
 pub mod agent;
 pub mod backoff;
+pub mod budget;
 pub mod plan;
 pub mod source;
 pub mod platform;

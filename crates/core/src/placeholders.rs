@@ -58,7 +58,7 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
 }
 
 /// Every placeholder, without its braces.
-const NAMES: [&str; 6] = ["prompt", "brief", "role", "item", "slot", "fleet"];
+const NAMES: [&str; 7] = ["prompt", "brief", "role", "item", "slot", "fleet", "budget"];
 
 /// What a person probably misspelt: the first text in braces that is one edit, or a change of case,
 /// away from a placeholder, and that placeholder. Doubled braces and a shell's `${...}` are left

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use crate::budget::Purse;
 use crate::fleet::{FleetName, FleetPause, Group, Hold, HoldReason, Inventory, Target, Want};
 use crate::report::Access;
 
@@ -19,6 +20,8 @@ pub struct Policy {
     pub on_inventory_failure: OnInventoryFailure,
     /// While the fleet is paused nothing starts, nor while that is unknown.
     pub pause: FleetPause,
+    /// What the sessions may still cost; `None`: nothing is bounded.
+    pub budget: Option<Purse>,
     /// A server that refuses us, or does not answer, is not sent a request per slot.
     pub platform: Access,
 }
@@ -139,7 +142,7 @@ fn fill_items(
             let detail = format!("max_concurrent = {cap} is reached");
             Some(Hold { reason: HoldReason::Concurrency, until: None, detail })
         };
-        if let Some(hold) = hold.or_else(reached) {
+        if let Some(hold) = hold.or_else(|| caps.money(&want)).or_else(reached) {
             return Order::Hold { target: want.target(), hold };
         }
         let order = caps.order(want);
@@ -158,6 +161,9 @@ fn plan_blind(wants: Vec<Want>, policy: &Policy) -> Vec<Order> {
         let why = match (policy.platform, policy.on_inventory_failure, &want.item) {
             (_, _, Some(_)) => {
                 "the inventory failed, and only a list shows which session of the item was the last"
+            }
+            _ if policy.budget.is_some() => {
+                "the inventory failed, and with a budget only a list shows what may still be spent"
             }
             (Access::Refused, _, None) => "the platform refuses the coordinator's requests",
             (Access::NoAnswer, _, None) => "the platform does not answer",
@@ -198,6 +204,7 @@ struct Caps {
     running_left: usize,
     max_spawns: u32,
     spawns_left: usize,
+    budget: Option<Purse>,
 }
 
 impl Caps {
@@ -209,12 +216,13 @@ impl Caps {
             running_left: cap.saturating_sub(live),
             max_spawns: policy.max_spawns,
             spawns_left: policy.max_spawns as usize,
+            budget: policy.budget.clone(),
         }
     }
 
     fn order(&mut self, want: Want) -> Order {
         let held = |reason, detail| Hold { reason, until: None, detail };
-        let hold = if let Some(hold) = self.paused() {
+        let hold = if let Some(hold) = self.paused().or_else(|| self.money(&want)) {
             hold
         } else if self.running_left == 0 {
             let cap = self.max_running.unwrap_or(u32::MAX);
@@ -230,9 +238,18 @@ impl Caps {
         } else {
             self.running_left -= 1;
             self.spawns_left -= 1;
+            if let Some(budget) = &mut self.budget {
+                budget.take(&want.target());
+            }
             return Order::Start(want);
         };
         Order::Hold { target: want.target(), hold }
+    }
+
+    /// The budget has no room for it. A pause is said first.
+    fn money(&self, want: &Want) -> Option<Hold> {
+        let budget = self.budget.as_ref().filter(|_| self.pause == FleetPause::Off)?;
+        budget.hold(&want.target())
     }
 
     fn paused(&self) -> Option<Hold> {

@@ -54,8 +54,21 @@ pub enum StopAnswer {
 pub struct Ended {
     /// Of each session its slot and its end, in any order.
     pub runs: Vec<(Slot, Run)>,
-    /// What could not be read, a sentence each.
+    /// Sessions whose record cannot be read.
+    pub damaged: Vec<Damaged>,
+    /// What could not be read beside these, a sentence each: sessions may be missing.
     pub unreadable: Vec<String>,
+}
+
+/// A session whose record cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// Its slot.
+    pub slot: Slot,
+    /// When the record was written.
+    pub at: SystemTime,
+    /// Why, in a sentence.
+    pub why: String,
 }
 
 /// How a person gets to an agent: a command that reads their terminal.
@@ -108,6 +121,12 @@ pub trait Platform {
         _now: SystemTime,
     ) -> impl Future<Output = ()> {
         std::future::ready(())
+    }
+
+    /// The sessions that ended since then, as far as [`Platform::list`] does not show them: what
+    /// counts against a budget. Fails where sessions may be missing.
+    fn ended(&self, _since: SystemTime) -> impl Future<Output = anyhow::Result<Ended>> {
+        std::future::ready(Err(anyhow::anyhow!("this platform keeps no history")))
     }
 
     /// Whether the fleet is paused, for a cycle without a list, which shows it too.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use crate::budget::BudgetReport;
 use crate::fleet::{FleetName, Hold, Leftover, Pause, RoleKey, Slot, Stuck, Target, Unmanaged};
 use crate::merge::reason::{Reason as PullReason, Skip};
 use crate::pull::GapCause;
@@ -261,6 +262,8 @@ pub struct SpawnReport {
     pub rate_limit: Option<RateLimit>,
     /// What the sources wrote down.
     pub effects: Vec<SourceEffect>,
+    /// The budget when the starts were planned; `None` without one.
+    pub budget: Option<BudgetReport>,
 }
 
 /// What became of a source's write.

@@ -21,7 +21,7 @@ mod text;
 pub use form::{
     Branch, DnsLabel, DnsName, Image, LabelKey, LabelValue, Quantity, Resource, Workflow,
 };
-pub use number::{Count, MAX_COUNT, Size, Time, bytes};
+pub use number::{Count, Dollars, MAX_COUNT, Size, Time, bytes};
 pub use path::{LoadContext, state_dir};
 pub use text::{
     ApiUrl, Argument, FilePath, FromText, Glob, Line, Pattern, RepositoryName, Table, Text, Url,

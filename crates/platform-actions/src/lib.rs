@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use coordinator_core::fleet::{FleetName, Group, Listing, Pause, Want};
-use coordinator_core::platform::{CycleId, Platform, Start};
+use coordinator_core::platform::{CycleId, Ended, Platform, Start};
 use coordinator_core::report::Contacts;
 use coordinator_github::Github;
 use coordinator_github::actions::Workflow;
@@ -86,6 +86,10 @@ impl Platform for Actions {
 
     async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         Ok(self.rehearse(want, now).await)
+    }
+
+    async fn ended(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        self.history(since).await
     }
 
     async fn paused(&self) -> anyhow::Result<Option<Pause>> {

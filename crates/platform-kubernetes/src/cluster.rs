@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use coordinator_core::fleet::{Group, Listing, Pause, Slot, Want};
-use coordinator_core::platform::{CycleId, Platform, Start};
+use coordinator_core::platform::{CycleId, Ended, Platform, Start};
 use coordinator_core::report::Contacts;
 
 use super::Settings;
@@ -132,6 +132,10 @@ impl Platform for Kubernetes {
 
     async fn sweep(&self, present: &BTreeSet<Slot>, groups: &BTreeSet<Group>, now: SystemTime) {
         self.keep_registers(present, groups, now).await;
+    }
+
+    async fn ended(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        self.ended_since(since).await
     }
 
     async fn paused(&self) -> anyhow::Result<Option<Pause>> {

@@ -23,7 +23,7 @@ use crate::lock;
 use crate::secure_fs::{create_directory, create_parents};
 use coordinator_core::fleet::{FleetName, Group, Listing, Pause, Slot, Want};
 use coordinator_core::plan::OnInventoryFailure;
-use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
+use coordinator_core::platform::{CycleId, Ended, Platform, Start, StopAnswer};
 
 pub mod section;
 pub mod protocol;
@@ -266,6 +266,10 @@ impl Platform for Exec {
 
     async fn preview(&self, want: &Want, now: SystemTime) -> anyhow::Result<Start> {
         self.rehearse(want, now).await
+    }
+
+    async fn ended(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        self.ended_since(since).await
     }
 
     async fn paused(&self) -> anyhow::Result<Option<Pause>> {

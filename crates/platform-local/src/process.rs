@@ -26,7 +26,7 @@ use coordinator_core::fleet::{
     FleetName, Group, HISTORY, Listing, Pause, Role, Slot, SlotRecord, SlotSessions, Unmanaged,
     Want,
 };
-use coordinator_core::platform::{CycleId, Platform, Start, StopAnswer};
+use coordinator_core::platform::{CycleId, Ended, Platform, Start, StopAnswer};
 
 mod check;
 pub(crate) mod directory;
@@ -186,6 +186,10 @@ impl Platform for Process {
         if let Err(error) = spawn_blocking(sweep).await.map_err(Into::into).flatten() {
             tracing::warn!("records of items that left their source were not removed: {error:#}");
         }
+    }
+
+    async fn ended(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        self.history(since).await
     }
 
     async fn paused(&self) -> anyhow::Result<Option<Pause>> {

@@ -15,7 +15,8 @@ use coordinator_core::placeholders::misspelt;
 use coordinator_core::prompt::{self, Prompt};
 use coordinator_core::sanitize::one_line;
 use coordinator_core::section::{
-    self, Argument, Count, FilePath, Line, LoadContext, MAX_COUNT, Placed, Problem, Size, Time,
+    self, Argument, Count, Dollars, FilePath, Line, LoadContext, MAX_COUNT, Placed, Problem, Size,
+    Time,
 };
 use coordinator_platform_kubernetes::section::RoleSection;
 
@@ -30,6 +31,9 @@ const MAX_PROMPT: usize = 96 * 1024;
 /// Linux starts no program with a longer argument or variable, its name and the end mark included
 /// (`execve(2)`).
 const MAX_TEXT: usize = 128 * 1024;
+
+/// The placeholder of `session_usd`, which is the same in every slot of a role.
+const BUDGET: &str = "{budget}";
 
 /// Claude Code, which writes each step as it comes.
 const DEFAULT_COMMAND: [&str; 8] = [
@@ -48,9 +52,10 @@ coordinator_core::section! {
     /// win.
     #[allow(clippy::struct_field_names, reason = "the keys are the roster's")]
     pub(super) struct Agent {
-        /// Program and arguments, without a shell. `{prompt}`, `{brief}`, `{role}`, `{slot}` and
-        /// `{fleet}` are replaced, other braces stay; without `{prompt}` the prompt is standard
-        /// input, which `kubernetes` does not have: there the agent reads `COORDINATOR_PROMPT`.
+        /// Program and arguments, without a shell. `{prompt}`, `{brief}`, `{role}`, `{slot}`,
+        /// `{fleet}` and `{budget}` (`session_usd`) are replaced, other braces stay; without
+        /// `{prompt}` the prompt is standard input, which `kubernetes` does not have: there the
+        /// agent reads `COORDINATOR_PROMPT`.
         #[schemars(length(min = 1))]
         command: Placed<Vec<Argument>> = argv(&DEFAULT_COMMAND),
         /// The platform ends a session that runs longer.
@@ -61,6 +66,9 @@ coordinator_core::section! {
         agent: AgentProgram = AgentProgram::Auto,
         /// The platform ends a session whose agent writes nothing for so long; "0s" turns it off.
         stall_timeout: Time = Time::seconds(0),
+        /// The most that one session may cost, in US dollars; 0: not bounded. The command gets it
+        /// as `{budget}`, and `[budget]` reserves it for each live session.
+        session_usd: Dollars = Dollars::default(),
         /// A session that exits with 0 sooner is idle: its slot waits like one that failed.
         min_runtime: Time = Time::seconds(30),
         /// Minimum time between two starts in one slot; limits the cost of agents that find
@@ -196,6 +204,7 @@ fn role(
     };
     let spec = spec(&section.agent, env, brief_path, texts);
     check_sizes(key, &section.agent, &spec, problems);
+    check_budget(key, &section.agent, problems);
     Some(Role {
         key: key.value.clone(),
         name,
@@ -248,14 +257,29 @@ fn check_sizes(
     }
 }
 
+/// An agent that is told to spend nothing does nothing.
+fn check_budget(key: &Placed<RoleKey>, agent: &Agent, problems: &mut Vec<Problem>) {
+    let is_used = agent.command.iter().any(|argument| argument.contains(BUDGET));
+    if is_used && agent.session_usd.cap().is_none() {
+        let span = agent.command.span.clone().or_else(|| key.span.clone());
+        let message =
+            format!("the command of `{}` uses `{BUDGET}`, and `session_usd` is 0", key.value);
+        problems
+            .push(Problem::new(message, span).hint("set `session_usd` in [defaults] or the role"));
+    }
+}
+
 fn spec(
     agent: &Agent,
     env: BTreeMap<String, String>,
     brief_path: String,
     (brief, prompt): (String, String),
 ) -> SessionSpec {
-    let command: Vec<String> = agent.command.iter().map(ToString::to_string).collect();
+    let budget = agent.session_usd.get().dollars().to_string();
+    let command = agent.command.iter().map(|argument| argument.replace(BUDGET, &budget));
+    let command: Vec<String> = command.collect();
     SessionSpec {
+        session_usd: agent.session_usd.get(),
         agent: agent.agent.profile(&command),
         stall_timeout: agent.stall_timeout.get(),
         command,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use coordinator_core::budget::Budget;
 use coordinator_core::endpoint::Endpoint;
 use coordinator_core::fleet::{FleetName, Group, Role};
 use coordinator_core::merge::MergePolicy;
@@ -31,6 +32,7 @@ pub struct Roster {
     pub merge: MergePolicy,
     pub health: Vec<Endpoint>,
     pub alerts: AlertSettings,
+    pub budget: Budget,
     /// Variables that some `${...}` names, everyday ones aside: secrets, kept from every session
     /// that does not name them.
     pub secret_names: BTreeSet<String>,
@@ -90,6 +92,7 @@ pub enum PlatformKind {
 
 mod agents;
 mod alerts;
+mod budget;
 mod leftovers;
 mod load;
 mod platform;

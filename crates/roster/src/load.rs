@@ -12,7 +12,7 @@ use super::alerts::Alerts;
 use super::problem::{Lines, Problems};
 use super::steps::{self, Health, Merge, RepositorySection};
 use super::texts::{self, Unreadable};
-use super::{Roster, agents, platform, table};
+use super::{Roster, agents, budget, platform, table};
 
 coordinator_core::section! {
     /// What should run, what may merge, what to watch. Paths are relative to this file.
@@ -32,6 +32,7 @@ coordinator_core::section! {
         /// One for each production endpoint to watch. Default: the health step is not configured.
         health: Vec<Health> = Vec::new(),
         alerts: Alerts = Alerts::default(),
+        budget: budget::Section = budget::Section::default(),
     }
 }
 
@@ -98,6 +99,7 @@ fn roster(
     document.merge.check_hold(!document.health.is_empty(), problems);
     let platform = platform::settings(&document, &mut agents, wrong, around, problems);
     let alerts = document.alerts.settings(document.repository.is_some(), around, problems);
+    let budget = document.budget.budget(&agents.roles, problems);
     Some(Roster {
         path: path.to_owned(),
         named: named.to_owned(),
@@ -109,6 +111,7 @@ fn roster(
         merge: document.merge.policy(problems),
         health,
         alerts,
+        budget,
         secret_names: agents.secret_names,
         missing: agents.missing.into_list(),
     })

@@ -324,6 +324,7 @@ impl Mistake<'_, '_> {
         let found = self.value.type_str();
         let matches = |schema: &Value| match text(&schema["type"]) {
             "object" => found == "table",
+            "number" => found == "integer" || found == "float",
             "" => !schema["enum"].is_null() && found == "string",
             expected => found == expected,
         };
@@ -341,6 +342,7 @@ fn expected(key: &str, schema: &Value) -> String {
     let title = text(&schema["title"]);
     match text(&schema["type"]) {
         "integer" => "a whole number".to_owned(),
+        "number" => format!("a number of {title}"),
         "boolean" => "true or false".to_owned(),
         "object" => "a table".to_owned(),
         "array" if !schema["items"]["properties"].is_null() => {

@@ -133,6 +133,7 @@ fn starts(view: View, setting: Setting) -> Starts {
     };
     let wants = (0..u32::from(setting.count)).map(want).collect();
     let policy = Policy {
+        budget: None,
         max_running: None,
         max_spawns: setting.max_spawns,
         max_concurrent: BTreeMap::new(),

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::facts::{Facts, JobPage};
 use crate::fate::{Purpose, Twist};
-use crate::person;
 use crate::queue::Items;
 use crate::scene::{Mutant, Scene};
 use crate::table::Place;
 use crate::wire::Answered;
+use crate::{money, person, time};
 use testkit::BEARER;
 use testkit::Reply;
 use testkit::clock::http_date;
@@ -30,6 +30,7 @@ pub(crate) fn sent(scene: &mut Scene, who: usize, request: &Request<Bytes>) -> P
     match asked.call {
         Call::Create if is_write => {
             verdicts.push(watched.create_call(asked.name(), &items));
+            verdicts.push(watched.affords(asked.name(), &scene.sessions));
             // A Job that it follows may be of a creation that came late, and of any generation.
             if asked.body["metadata"]["annotations"]["coordinator.dev/prev-uid"].is_null() {
                 verdicts.push(watched.generation(asked.name(), generation(&asked.body)));
@@ -105,6 +106,7 @@ pub(crate) fn carry_out(
         scene.created.insert((asked.name().to_owned(), cycle.to_owned()));
         scene.counts.total("sessions started");
         write_last(scene, asked.name());
+        money::starts(scene, asked.name(), generation(&asked.body));
         scene.note(&format_args!("  {who} has started {}", asked.name()));
     }
     if let Some((removed, name)) = removed.filter(|_| reply.status == 200 && !asked.is_dry_run()) {
@@ -114,6 +116,7 @@ pub(crate) fn carry_out(
     let date = http_date(scene.cluster.now());
     let jobs = jobs(&asked, &reply);
     let reply = person::hidden(scene.mutant, jobs.as_ref(), reply);
+    let reply = money::hidden(scene.mutant, &asked, reply);
     let facts = Facts { jobs, paused: person::looked_up(&asked, &reply), ..Facts::default() };
     Answered { reply: reply.header("date", date), facts }
 }
@@ -141,6 +144,7 @@ fn jobs(asked: &Asked, reply: &Reply) -> Option<JobPage> {
         is_first: asked.call == Call::ListJobs,
         is_last: page["metadata"]["continue"].as_str().is_none_or(str::is_empty),
         live: u32::try_from(live).expect("few"),
+        at: time::seconds(),
         paused: jobs.iter().any(person::is_pause),
         stopped: person::stopped(jobs),
     })

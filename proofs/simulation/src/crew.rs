@@ -212,6 +212,9 @@ async fn live(scene: Shared, plan: Plan, stop: Rc<Stop>) -> Report {
         if scene.mutant == Some(Mutant::LowersCap) {
             bounds.max_running = bounds.max_running.map(|cap| cap - 1);
         }
+        if scene.mutant == Some(Mutant::LowersBudget) {
+            bounds.affordable = bounds.affordable.map(|most| most - 1);
+        }
         let removed = scene.removed.clone();
         scene.watched.insert(who, Watched::new(bounds, removed));
     }

@@ -39,6 +39,8 @@ pub(crate) struct JobPage {
     pub(crate) is_last: bool,
     /// How many of its sessions are not over.
     pub(crate) live: u32,
+    /// When the server made it, in seconds of the world.
+    pub(crate) at: i64,
     /// Whether it shows that the fleet is paused.
     pub(crate) paused: bool,
     /// Its sessions that a person stopped, and whose slots nobody has let go on.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::eligible::Rules;
 use crate::facts::{Facts, JobPage, Shown};
+use crate::money::{self, Sessions};
 use crate::table::Place;
 use crate::{time, titles};
 
@@ -59,6 +60,8 @@ pub(crate) struct Watched {
     paged: JobPage,
     /// The fleet is paused, by the last list that it read to the end, or a look after that.
     paused: bool,
+    /// When the server made the first page of that list, in seconds of the world.
+    listed_at: Option<i64>,
     /// The sessions that a person stopped, by that list.
     stopped: BTreeSet<String>,
     /// Live Jobs in the last list that it read to the end.
@@ -79,6 +82,8 @@ pub(crate) struct Bounds {
     pub(crate) names_commits: bool,
     /// The sessions of the roster's slots.
     pub(crate) slots: BTreeSet<String>,
+    /// How many sessions of 24 h the budget has room for.
+    pub(crate) affordable: Option<usize>,
     /// It serves the items of the world's store, too.
     pub(crate) items: bool,
 }
@@ -103,6 +108,7 @@ impl Watched {
             sent: BTreeMap::new(),
             paged: JobPage::default(),
             paused: false,
+            listed_at: None,
             stopped: BTreeSet::new(),
             listed: None,
         }
@@ -133,7 +139,7 @@ impl Watched {
     /// One more page of the list.
     fn turn(&mut self, page: JobPage) {
         if page.is_first {
-            self.paged = JobPage::default();
+            self.paged = JobPage { at: page.at, ..JobPage::default() };
         }
         self.paged.live += page.live;
         self.paged.paused |= page.paused;
@@ -141,6 +147,7 @@ impl Watched {
         self.listed = page.is_last.then_some(self.paged.live);
         if page.is_last {
             self.paused = self.paged.paused;
+            self.listed_at = Some(self.paged.at);
             self.stopped.clone_from(&self.paged.stopped);
         }
     }
@@ -264,6 +271,24 @@ impl Watched {
         }
         if self.requested.len() > self.room(0) {
             return Err(format!("it creates {session}, which is more than max_running"));
+        }
+        Ok(())
+    }
+
+    /// The violation in creating this session by what all sessions cost that it must have counted.
+    /// What overlapping cycles start after its list it cannot see.
+    pub(crate) fn affords(&self, session: &str, sessions: &Sessions) -> Result<(), String> {
+        let Some(most) = self.bounds.affordable else { return Ok(()) };
+        let Some(listed_at) = self.listed_at else {
+            return Err(format!("it creates {session} under a budget and without a list"));
+        };
+        let counted = money::counted(sessions, listed_at);
+        if counted + self.requested.len() > most {
+            let own = self.requested.len();
+            return Err(format!(
+                "it creates {session}, which the budget cannot afford: {counted} sessions count, \
+                 {own} of its own, of {most}"
+            ));
         }
         Ok(())
     }

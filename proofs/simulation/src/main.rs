@@ -11,6 +11,7 @@ mod fate;
 mod hub;
 mod instead;
 mod ledger;
+mod money;
 mod mutants;
 mod page;
 mod person;

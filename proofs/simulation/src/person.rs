@@ -48,7 +48,7 @@ pub(crate) fn stops(scene: &mut Scene, name: &str) -> &'static str {
     "a person stops a session"
 }
 
-/// Whether it is the Job of a pause, which is no session.
+/// Whether it is the Job of a pause, which is not a session.
 pub(crate) fn is_pause(job: &Value) -> bool {
     job["metadata"]["labels"]["app.kubernetes.io/name"] == "coordinator-pause"
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use coordinator::steps::StepName;
 use coordinator_core::backoff::BackoffSettings;
-use coordinator_core::fleet::{Role, SessionSpec};
+use coordinator_core::budget::Budget;
+use coordinator_core::fleet::{Role, SessionSpec, Usd};
 use coordinator_core::merge::{
     CheckMode, CommitMessage, LastPushApproval, RequiredCheck, StaleApprovals,
 };
@@ -33,6 +34,9 @@ static SHIPPED: LazyLock<Roster> = LazyLock::new(|| {
     let roster = coordinator_roster::load(&workplace.roster(), &|_| None);
     roster.unwrap_or_else(|problems| panic!("{problems:?}"))
 });
+
+/// What each session may cost.
+static PRICE: LazyLock<Usd> = LazyLock::new(|| Usd::from_dollars(2.0));
 
 /// All steps.
 pub(crate) fn steps() -> Vec<StepName> {
@@ -68,6 +72,12 @@ pub(crate) fn draw(dice: &mut Dice) -> Roster {
     }
     if dice.percent(70) {
         roster.merge.ignored_checks = GlobSet::empty();
+    }
+    if dice.percent(40) {
+        let sessions = u32::try_from(dice.between(2, 12)).expect("small");
+        let session = roster.roles.iter().map(|role| (role.key.clone(), *PRICE)).collect();
+        let per_day = Usd::from_dollars(PRICE.dollars() * f64::from(sessions));
+        roster.budget = Budget { per_day: Some(per_day), session, ..Budget::default() };
     }
     again(&roster, dice)
 }
@@ -114,7 +124,14 @@ pub(crate) fn generous(roster: &Roster) -> Roster {
     roster.platform.max_spawns = 50;
     roster.merge.max_merges = 50;
     roster.deadline = Duration::from_secs(200);
+    roster.budget = Budget::default();
     roster
+}
+
+/// How many sessions fit under this cap.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few")]
+fn affordable(cap: Usd) -> usize {
+    (cap.dollars() / PRICE.dollars()).round() as usize
 }
 
 /// The limits of a cycle by this roster.
@@ -129,6 +146,7 @@ pub(crate) fn bounds(roster: &Roster, dry_run: bool) -> Bounds {
         max_merges: usize::try_from(roster.merge.max_merges).expect("small"),
         max_spawns: usize::try_from(roster.platform.max_spawns).expect("small"),
         max_running: roster.platform.max_running,
+        affordable: roster.budget.per_day.map(affordable),
         pause: roster.merge.pause,
         names_commits: roster.merge.commit_message == CommitMessage::Title,
         slots: roster.roles.iter().flat_map(names).collect(),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::dice::Dice;
 use crate::ledger::Watched;
+use crate::money::{self, Sessions};
 use crate::protection::Protection;
 use crate::queue::{self, Items};
 use crate::table::{Counts, Place};
@@ -59,6 +60,10 @@ pub(crate) enum Mutant {
     HidesPause,
     /// A list of Jobs does not show that a person stopped a session.
     HidesStops,
+    /// The ledger is never shown.
+    HidesLedger,
+    /// The budget has room for one session less than in the roster.
+    LowersBudget,
     /// An effect decided on one version of an item is written over any other.
     WritesStaleEffects,
 }
@@ -91,6 +96,8 @@ pub(crate) struct Scene {
     pub(crate) items: Option<Items>,
     /// Registers that a server which writes them last has not written yet.
     pub(crate) registers: BTreeMap<String, Value>,
+    /// What every session that started counts against a budget.
+    pub(crate) sessions: Sessions,
     /// The rules of the base.
     pub(crate) protection: Protection,
     /// Pull requests whose commits are on the base while they are open: GitHub broke in between.
@@ -117,6 +124,7 @@ impl Scene {
             merged_by: BTreeSet::new(),
             items: None,
             registers: BTreeMap::new(),
+            sessions: Sessions::new(),
             protection: Protection::default(),
             half_merged: BTreeSet::new(),
             counts: Counts::default(),
@@ -131,6 +139,7 @@ impl Scene {
             self.violate(&breach);
         }
         queue::inspect(self);
+        money::look(self);
         let twice = crate::eligible::on_base(self.github.repository());
         let twice = twice
             .into_iter()

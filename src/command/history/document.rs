@@ -1,13 +1,10 @@
 //! `coordinator.history/v1`. Fields are only ever added.
 
-use serde_json::Value;
-
 use super::totals::Total;
 use super::{Past, PastMerge, PastSession};
 use crate::command::sessions;
-use crate::render::json::{Json, object};
+use crate::render::json::{Json, dollars, object};
 use crate::render::words::{rfc3339, sentence};
-use coordinator_core::fleet::Usd;
 
 pub(super) fn document(past: &Past) -> Json {
     let by_role = past.totals.by_role.iter();
@@ -36,10 +33,6 @@ fn total_json(total: &Total) -> Vec<(&'static str, Json)> {
         ("cost_usd", dollars(total.cost_usd)),
         ("unknown_cost", total.unknown_cost.into()),
     ]
-}
-
-fn dollars(usd: Usd) -> Json {
-    Json::Other(Value::from(usd.dollars()))
 }
 
 fn session(session: &PastSession) -> Json {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use crate::platforms::AnyPlatform;
 use crate::render::words::Clock;
 use crate::render::{Form, shown};
+use coordinator_core::budget::{self, Purse};
 use coordinator_core::fleet::{FleetPause, Inventory, Listing, Role, Slot};
 use coordinator_core::plan::{Order, Policy, plan};
 use coordinator_core::platform::Platform;
@@ -28,7 +29,15 @@ pub(super) async fn explain(
         return Ok(None);
     }
     let now = listing.as_of.unwrap_or_else(SystemTime::now);
-    let why = why(roster, slot, listing, Clock { now, zone: form.zone });
+    let purse = match roster.budget.is_set() {
+        true => {
+            let ended = platform.ended(budget::since(&listing, now)).await;
+            let ended = ended.map_err(|error| format!("{error:#}"));
+            Some(Purse::read(&roster.budget, &listing, ended, now))
+        }
+        false => None,
+    };
+    let why = why(roster, slot, (listing, purse), Clock { now, zone: form.zone });
     let sentence = format!("{} has not run yet; {why}", slot.name());
     Ok(Some(shown(&sentence, usize::MAX, form.secrets) + "\n"))
 }
@@ -38,11 +47,17 @@ fn has(role: &Role, slot: &Slot) -> bool {
 }
 
 /// What the next cycle does with the slot.
-fn why(roster: &Roster, slot: &Slot, listing: Listing, clock: Clock<'_>) -> String {
+fn why(
+    roster: &Roster,
+    slot: &Slot,
+    (listing, budget): (Listing, Option<Purse>),
+    clock: Clock<'_>,
+) -> String {
     if let Some(pause) = &listing.paused {
         return format!("the fleet is {}; `coordinator resume` lets it start", pause.sentence());
     }
     let policy = Policy {
+        budget,
         max_running: roster.platform.max_running,
         max_spawns: roster.platform.max_spawns,
         max_concurrent: BTreeMap::new(),

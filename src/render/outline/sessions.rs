@@ -4,6 +4,7 @@
 use super::{Entry, Mark, StepOutline, explained, summarize};
 use crate::render::table::Tone;
 use crate::render::words::{Clock, count, sentence};
+use coordinator_core::budget::CapState;
 use coordinator_core::fleet::{Hold, HoldReason, Seat, Slot, Stuck, Target, Unmanaged};
 use coordinator_core::report::{
     InventoryReport, Report, SourceOutcome, SourceReport, SpawnFailure, SpawnReport,
@@ -143,7 +144,15 @@ pub(super) fn spawn(report: &Report, clock: Clock<'_>, verbose: bool) -> StepOut
             format!("stopped by a rate limit of the platform{}", clock.until(limit.resets_at));
         lines.push((Tone::Held, text));
     }
+    lines.extend(spawn.budget.iter().flat_map(|budget| &budget.caps).map(cap));
     StepOutline { name: "spawn", lines, entries }
+}
+
+/// `per_day_usd: $9.00 spent and $10.00 reserved of $20.00`.
+fn cap(cap: &CapState) -> (Tone, String) {
+    let CapState { cap, limit, spent, reserved, is_held, .. } = cap;
+    let tone = if *is_held { Tone::Held } else { Tone::Detail };
+    (tone, format!("{cap}: {spent} spent and {reserved} reserved of {limit}"))
 }
 
 fn spawned(spawn: &SpawnReport, dry_run: bool) -> String {
@@ -184,6 +193,8 @@ fn held(held: &[(Target, Hold)], clock: Clock<'_>, verbose: bool) -> Vec<Entry> 
 fn is_a_limit(reason: HoldReason) -> bool {
     match reason {
         HoldReason::Interval
+        | HoldReason::Budget
+        | HoldReason::Rate
         | HoldReason::Cap
         | HoldReason::MaxSpawns
         | HoldReason::Quota

@@ -93,6 +93,7 @@ fn metrics_speak_of_the_last_cycle() {
     coordinator_alert{fleet="demo",cause="source_unreadable"} 0
     coordinator_alert{fleet="demo",cause="keeps_failing"} 0
     coordinator_alert{fleet="demo",cause="merge_forbidden"} 0
+    coordinator_alert{fleet="demo",cause="budget_holds"} 0
     "#);
 }
 

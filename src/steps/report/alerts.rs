@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAX_NAMED, answer, names, numbers, offline, unjudged};
+use super::{MAX_NAMED, answer, budget_holds, names, numbers, offline, unjudged};
 use coordinator_core::fleet::Slot;
 use coordinator_core::merge::reason::Reason as PullReason;
 use coordinator_core::report::{
@@ -30,11 +30,13 @@ pub enum AlertKind {
     KeepsFailing,
     /// GitHub does not let the token merge.
     MergeForbidden,
+    /// `[budget]` holds sessions back.
+    BudgetHolds,
 }
 
 impl AlertKind {
     /// The order is the one of their weight.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Offline,
         Self::ProductionDown,
         Self::PullsUnreadable,
@@ -42,6 +44,7 @@ impl AlertKind {
         Self::SourceUnreadable,
         Self::KeepsFailing,
         Self::MergeForbidden,
+        Self::BudgetHolds,
     ];
 
     /// The word in metrics and in the mark of an issue.
@@ -54,6 +57,7 @@ impl AlertKind {
             Self::SourceUnreadable => "source_unreadable",
             Self::KeepsFailing => "keeps_failing",
             Self::MergeForbidden => "merge_forbidden",
+            Self::BudgetHolds => "budget_holds",
         }
     }
 }
@@ -124,6 +128,7 @@ fn of_kind(report: &Report, kind: AlertKind) -> Vec<Alert> {
         }
         AlertKind::KeepsFailing => keeps_failing(report),
         AlertKind::MergeForbidden => merge_forbidden(report).into_iter().collect(),
+        AlertKind::BudgetHolds => budget(report).into_iter().collect(),
     }
 }
 
@@ -148,7 +153,8 @@ pub fn is_gone(report: &Report, cause: &AlertCause, is_source: impl Fn(&str) -> 
         AlertKind::Offline
         | AlertKind::PullsUnreadable
         | AlertKind::SessionsUnreadable
-        | AlertKind::MergeForbidden => true,
+        | AlertKind::MergeForbidden
+        | AlertKind::BudgetHolds => true,
     }
 }
 
@@ -169,6 +175,7 @@ pub fn is_seen(report: &Report, kind: AlertKind) -> bool {
         AlertKind::SessionsUnreadable | AlertKind::KeepsFailing => {
             has_ended(&report.inventory.outcome)
         }
+        AlertKind::BudgetHolds => has_ended(&report.spawn.outcome),
         AlertKind::SourceUnreadable => {
             let is_skipped = |outcome: &StepOutcome| *outcome == StepOutcome::Skipped;
             !is_skipped(&report.inventory.outcome) || !is_skipped(&report.spawn.outcome)
@@ -281,6 +288,13 @@ fn merge_forbidden(report: &Report) -> Option<Alert> {
     let action = "give the token write access to contents and pull requests, or merge by hand";
     let title = "merging is forbidden".to_owned();
     Some(Alert::new(AlertKind::MergeForbidden, "", title, text, action))
+}
+
+fn budget(report: &Report) -> Option<Alert> {
+    let text = budget_holds(report)?;
+    let action = "`coordinator budget` shows the caps and when they free; raise one in [budget]";
+    let title = "the budget holds sessions back".to_owned();
+    Some(Alert::new(AlertKind::BudgetHolds, "", title, text, action).with_error())
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ fn usage(value: &Value) -> Usage {
     let used_no_tokens = (input_tokens, output_tokens) == (Some(0), Some(0));
     Usage {
         cost_usd: believed(usd(&value["cost_usd"]).unwrap_or_default(), used_no_tokens),
+        measured: false,
         input_tokens,
         output_tokens,
         turns: count(&value["turns"]).unwrap_or_default(),
@@ -56,6 +57,7 @@ pub fn combined(
     };
     let usage = Usage {
         cost_usd: shown.usage.cost_usd.or(written.usage.cost_usd),
+        measured: shown.usage.cost_usd.is_some(),
         input_tokens: shown.usage.input_tokens.or(written.usage.input_tokens),
         output_tokens: shown.usage.output_tokens.or(written.usage.output_tokens),
         turns: shown.usage.turns.or(written.usage.turns),
@@ -76,7 +78,8 @@ mod tests {
     }
 
     fn costing(dollars: f64) -> SessionResult {
-        let usage = Usage { cost_usd: Some(Usd::from_dollars(dollars)), ..Usage::default() };
+        let cost_usd = Some(Usd::from_dollars(dollars));
+        let usage = Usage { cost_usd, measured: true, ..Usage::default() };
         SessionResult { usage, ..SessionResult::default() }
     }
 
@@ -92,6 +95,7 @@ mod tests {
         assert_eq!(whole.reason, "which [31mcolour? red or blue");
         let usage = Usage {
             cost_usd: Some(Usd::from_dollars(0.5)),
+            measured: false,
             input_tokens: Some(7),
             output_tokens: Some(9),
             turns: Some(2),

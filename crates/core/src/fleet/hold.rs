@@ -15,6 +15,10 @@ pub enum HoldReason {
     Idle,
     /// `min_interval` since its last start has not passed.
     Interval,
+    /// A cap of `[budget]` has no room for it, or what was spent is unknown.
+    Budget,
+    /// `sessions_per_hour` sessions started in the last hour.
+    Rate,
     /// `max_running` sessions are live.
     Cap,
     /// `max_spawns` sessions started in this cycle.
@@ -39,12 +43,14 @@ pub enum HoldReason {
 
 impl HoldReason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Paused,
         Self::Stopped,
         Self::Backoff,
         Self::Idle,
         Self::Interval,
+        Self::Budget,
+        Self::Rate,
         Self::Cap,
         Self::MaxSpawns,
         Self::Concurrency,
@@ -65,6 +71,8 @@ impl HoldReason {
             Self::Backoff => "backoff",
             Self::Idle => "idle",
             Self::Interval => "interval",
+            Self::Budget => "budget",
+            Self::Rate => "rate",
             Self::Cap => "cap",
             Self::MaxSpawns => "max_spawns",
             Self::Concurrency => "concurrency",

@@ -73,6 +73,9 @@ pub struct Usage {
     /// By the agent's own estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
+    /// The agent's program printed the cost; else the agent itself wrote it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub measured: bool,
     /// Tokens that the model read, by the agent's own count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,

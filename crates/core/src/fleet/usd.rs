@@ -23,6 +23,12 @@ impl Usd {
         Self((dollars * MICROS_PER_USD).round() as u64)
     }
 
+    /// The difference; zero where the other is more.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// As a number of dollars.
     #[expect(clippy::cast_precision_loss, reason = "exact up to nine billion dollars")]
     pub fn dollars(self) -> f64 {

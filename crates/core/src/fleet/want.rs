@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Hold, ItemRun, RoleKey, Run, Slot, WorkItem};
+use super::{Hold, ItemRun, RoleKey, Run, Slot, Usd, WorkItem};
 use crate::agent::Profile;
 use crate::backoff::{self, BackoffSettings};
 
@@ -25,6 +25,8 @@ pub struct SessionSpec {
     pub stall_timeout: Duration,
     /// The form of the agent's output.
     pub agent: Profile,
+    /// The most that one session may cost; zero where that is not bounded.
+    pub session_usd: Usd,
     /// When a slot may start again.
     pub backoff: BackoffSettings,
     /// The brief's file, as the roster gives it.

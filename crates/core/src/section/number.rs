@@ -1,4 +1,4 @@
-//! Durations, counts and sizes.
+//! Durations, counts, sizes and amounts of money.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::text::FromText;
+use crate::fleet::Usd;
 
 /// No list of sessions, approvals or merges needs more.
 pub const MAX_COUNT: u32 = 10_000;
@@ -105,6 +106,64 @@ impl<const MIN: u32, const MAX: u32> JsonSchema for Count<MIN, MAX> {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"title": "number", "type": "integer", "minimum": MIN, "maximum": MAX})
+    }
+}
+
+/// A number of US dollars, such as `2.5`: not negative, at most a million.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Dollars(Usd);
+
+/// The most that an amount may be.
+const MAX_DOLLARS: f64 = 1_000_000.0;
+
+impl Dollars {
+    /// The amount.
+    pub const fn get(self) -> Usd {
+        self.0
+    }
+
+    /// The amount; zero, which bounds nothing, is `None`.
+    pub fn cap(self) -> Option<Usd> {
+        Some(self.0).filter(|usd| *usd > Usd::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Dollars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Amount;
+        impl Visitor<'_> for Amount {
+            type Value = Usd;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of dollars, 0 to 1000000, such as 2.5")
+            }
+
+            fn visit_f64<E: Error>(self, dollars: f64) -> Result<Usd, E> {
+                if (0.0..=MAX_DOLLARS).contains(&dollars) {
+                    return Ok(Usd::from_dollars(dollars));
+                }
+                Err(E::invalid_value(Unexpected::Float(dollars), &self))
+            }
+
+            fn visit_i64<E: Error>(self, dollars: i64) -> Result<Usd, E> {
+                let whole = u32::try_from(dollars).ok().map(f64::from);
+                let whole = whole.filter(|dollars| *dollars <= MAX_DOLLARS);
+                let bad = || E::invalid_value(Unexpected::Signed(dollars), &self);
+                whole.map(Usd::from_dollars).ok_or_else(bad)
+            }
+        }
+        deserializer.deserialize_any(Amount).map(Self)
+    }
+}
+
+impl JsonSchema for Dollars {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Dollars".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"title": "dollars", "type": "number", "minimum": 0, "maximum": MAX_DOLLARS})
     }
 }
 

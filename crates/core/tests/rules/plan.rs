@@ -21,6 +21,7 @@ const BACKOFF: BackoffSettings = BackoffSettings {
     min_interval: Duration::ZERO,
 };
 const OPEN: Policy = Policy {
+    budget: None,
     max_running: None,
     max_spawns: 50,
     max_concurrent: BTreeMap::new(),

@@ -196,7 +196,7 @@ impl Ledger {
         since: SystemTime,
     ) -> Result<Vec<(String, Run)>, String> {
         match self.look(api).await.volumes {
-            Ok(volumes) => Ok(volume::ended(&volumes, since)),
+            Ok(volumes) => volume::ended(&volumes, since),
             Err(unread) => Err(unread.why()),
         }
     }

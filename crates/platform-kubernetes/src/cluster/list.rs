@@ -266,6 +266,12 @@ impl Snapshot {
         jobs.chain(kept).collect()
     }
 
+    /// Why registers cannot be read.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = &str> {
+        let registers = self.registers.iter().flat_map(BTreeMap::values);
+        registers.filter_map(|register| register.as_ref().err().map(String::as_str))
+    }
+
     fn slot_record(&self, slot: &Slot) -> SlotRecord {
         let job = self.jobs.get(slot);
         let register =

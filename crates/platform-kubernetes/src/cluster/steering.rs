@@ -14,6 +14,7 @@ use super::api::Ask;
 use super::list::{self, Page};
 use super::{Kubernetes, pause};
 use crate::generated::AGENT;
+use coordinator_core::budget::WINDOW;
 use coordinator_core::fleet::{Pause, Run, Slot};
 use coordinator_core::platform::{Attach, Ended};
 
@@ -74,6 +75,30 @@ impl Kubernetes {
         let listed = view.runs().into_iter().filter(|(_, run)| run.finished_at >= since);
         runs.extend(listed.map(|(slot, run)| ((slot, run.generation), run)));
         ended.runs = runs.into_iter().map(|((slot, _), run)| (slot, run)).collect();
+        Ok(ended)
+    }
+
+    /// The sessions that ended since then and whose Job was replaced: the list shows the others.
+    /// Fails where a Job may go before its session has left the window of a budget.
+    pub(super) async fn ended_since(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        let ttl = self.settings.kubernetes.ttl;
+        if ttl < WINDOW {
+            let ttl = humantime::format_duration(ttl);
+            bail!("`ttl` in [platform.kubernetes] is {ttl}, and a budget looks back 24 h");
+        }
+        let kept = self.ledger.ended(&self.api, since).await.map_err(|why| anyhow!(why))?;
+        let fleet = &self.settings.fleet;
+        let slot = |(session, run): (String, Run)| {
+            let slot = Slot::parse(fleet, &session)?;
+            (slot.session_name(fleet) == session).then_some((slot, run))
+        };
+        let mut ended =
+            Ended { runs: kept.into_iter().filter_map(slot).collect(), ..Ended::default() };
+        // Registers remember more sessions of a work item than a list shows.
+        if let Some(view) = &*self.view.borrow() {
+            ended.unreadable.extend(view.unreadable().map(str::to_owned));
+            ended.runs.extend(view.runs().into_iter().filter(|(_, run)| run.finished_at >= since));
+        }
         Ok(ended)
     }
 

@@ -37,7 +37,15 @@ impl Exec {
     /// The sessions that ended since then, as far as the plugin remembers.
     pub async fn history(&self, since: SystemTime) -> anyhow::Result<Ended> {
         let runs = self.look_since(since).await?.ended(since);
-        Ok(Ended { runs, unreadable: Vec::new() })
+        Ok(Ended { runs, ..Ended::default() })
+    }
+
+    /// The same, for a budget: not without a history.
+    pub(super) async fn ended_since(&self, since: SystemTime) -> anyhow::Result<Ended> {
+        if !self.fit().await?.history {
+            bail!("the plugin keeps no history of sessions");
+        }
+        self.history(since).await
     }
 
     /// When a cycle last ran: the plugin does not show it.

@@ -234,18 +234,30 @@ fn held_by(directory: &Path, exit: Option<&ExitRecord>) -> Option<String> {
     fs::symlink_metadata(directory.join(RESUMED)).is_err().then_some(by)
 }
 
-/// All sessions that ended since then, or have not ended, oldest first.
-pub(crate) fn read_records_since(records: &Path, since: SystemTime) -> anyhow::Result<Vec<Record>> {
-    let mut found = Vec::new();
+/// All sessions that ended since then, or have not ended, oldest first; and of those whose record
+/// cannot be read, when it was written and why.
+pub(crate) fn read_records_since(records: &Path, since: SystemTime) -> anyhow::Result<Since> {
+    let (mut found, mut damaged) = (Vec::new(), Vec::new());
     for generation in generations(records)?.into_iter().rev() {
         let directory = records.join(generation.to_string());
-        if modified(&directory.join("exit.json")).is_some_and(|at| at < since) {
+        let written = ["exit.json", "start.json"].map(|file| modified(&directory.join(file)));
+        if written[0].is_some_and(|at| at < since) {
             break;
         }
-        found.extend(read_one(generation, directory)?);
+        match (read_one(generation, directory), written[0].max(written[1])) {
+            (Ok(record), _) => found.extend(record),
+            (Err(error), Some(at)) => damaged.push((at, format!("{error:#}"))),
+            (Err(error), None) => return Err(error),
+        }
     }
     found.reverse();
-    Ok(found)
+    Ok(Since { found, damaged })
+}
+
+/// What [`read_records_since`] read.
+pub(crate) struct Since {
+    pub(crate) found: Vec<Record>,
+    pub(crate) damaged: Vec<(SystemTime, String)>,
 }
 
 /// Reads one record; `None` when it does not exist.

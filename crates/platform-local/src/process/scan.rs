@@ -12,6 +12,7 @@ use crate::lock::{self, Probe};
 use coordinator_core::fleet::{
     HISTORY, Hold, HoldReason, LiveSession, Outcome, Run, Slot, SlotRecord, SlotSessions, State,
 };
+use coordinator_core::platform::Damaged;
 
 /// One slot, as its files show it.
 #[derive(Debug)]
@@ -45,16 +46,20 @@ impl SlotScan {
         Ok(Self { slot, is_held, records, boot_id: boot_id.to_owned() })
     }
 
-    /// Reads the sessions of a slot that ended since then, and the live one.
+    /// Reads the sessions of a slot that ended since then, and the live one; and those whose record
+    /// cannot be read.
     pub(crate) fn since(
         directory: &Directory,
         slot: Slot,
         since: SystemTime,
         boot_id: &str,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, Vec<Damaged>)> {
         let is_held = matches!(lock::probe(&directory.lock(&slot))?, Probe::Held);
-        let records = record::read_records_since(&directory.records(&slot), since)?;
-        Ok(Self { slot, is_held, records, boot_id: boot_id.to_owned() })
+        let read = record::read_records_since(&directory.records(&slot), since)?;
+        let damaged = |(at, why)| Damaged { slot: slot.clone(), at, why };
+        let damaged = read.damaged.into_iter().map(damaged).collect();
+        let boot_id = boot_id.to_owned();
+        Ok((Self { slot, is_held, records: read.found, boot_id }, damaged))
     }
 
     /// Reads a free slot, in which no session can start: the caller holds its lock, shared or

@@ -46,7 +46,8 @@ impl Process {
         let mut ended = Ended::default();
         for slot in directory.slots()? {
             match SlotScan::since(&directory, slot.clone(), since, &boot_id) {
-                Ok(scan) => {
+                Ok((scan, damaged)) => {
+                    ended.damaged.extend(damaged);
                     let runs = scan.history().into_iter().filter(|run| run.finished_at >= since);
                     ended.runs.extend(runs.map(|run| (slot.clone(), run)));
                 }

@@ -54,8 +54,8 @@ impl Cluster {
         }
     }
 
-    /// Looks at a Job that a request is about to remove. One without a slot is no session, such as
-    /// that of a pause.
+    /// Looks at a Job that a request is about to remove. One without a slot, such as that of a
+    /// pause, is not a session.
     pub fn witness_removal(&mut self, name: &str) {
         let job = self.job(name);
         if is_live_job(job) && job["metadata"]["labels"][SLOT].is_string() {

@@ -117,6 +117,7 @@ fn decide_now(record: Option<Record>, store: Store, counting: Counting, clock: C
 
 fn policy() -> Policy {
     Policy {
+        budget: None,
         max_running: None,
         max_spawns: 50,
         max_concurrent: BTreeMap::new(),

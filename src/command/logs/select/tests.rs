@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coordinator_core::backoff::BackoffSettings;
 use coordinator_core::fleet::{
-    Counts, Group, LocalSettings, Mode, Outcome, SessionSpec, State, WorkItem,
+    Counts, Group, LocalSettings, Mode, Outcome, SessionSpec, State, Usd, WorkItem,
 };
 
 use super::*;
@@ -27,6 +27,7 @@ fn role(text: &str, agent: Profile) -> Role {
         env: BTreeMap::new(),
         time_limit: Duration::ZERO,
         stall_timeout: Duration::ZERO,
+        session_usd: Usd::default(),
         backoff: BackoffSettings::default(),
         local: LocalSettings { min_free_bytes: 0, retain: 0, retain_work: 0 },
         container: None,

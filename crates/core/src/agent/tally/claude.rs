@@ -94,8 +94,10 @@ fn valid(line: &Value) -> Result<Valid, Odd> {
         value => value.as_bool().ok_or(Odd)?,
     };
     let tokens = Tokens::of(line)?;
+    let cost_usd = believed(usd(&line["total_cost_usd"])?, tokens.are_all_zero);
     let usage = Usage {
-        cost_usd: believed(usd(&line["total_cost_usd"])?, tokens.are_all_zero),
+        cost_usd,
+        measured: cost_usd.is_some(),
         input_tokens: tokens.input,
         output_tokens: tokens.output,
         turns: count(&line["num_turns"])?,

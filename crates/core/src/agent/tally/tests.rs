@@ -63,6 +63,7 @@ fn a_result_gives_cost_tokens_of_all_models_turns_denials_and_the_session() {
     let shown = claude(&[result()]);
     let usage = Usage {
         cost_usd: Some(usd(0.25)),
+        measured: true,
         input_tokens: Some(11),
         output_tokens: Some(22),
         turns: Some(4),

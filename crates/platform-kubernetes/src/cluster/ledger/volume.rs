@@ -157,16 +157,19 @@ pub(super) fn history(volumes: &[Volume], session: &str) -> Vec<Run> {
     runs.into_values().skip(surplus).collect()
 }
 
-/// All runs that ended since then, with the names of their sessions.
-pub(super) fn ended(volumes: &[Volume], since: SystemTime) -> Vec<(String, Run)> {
-    let sessions = volumes
-        .iter()
-        .flat_map(|volume| volume.data.keys().map(|session| (session, volume.entries(session))));
-    let runs = sessions.flat_map(|(session, entries)| {
-        let runs = entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok());
-        runs.filter_map(KeptRun::run).map(|run| (session.clone(), run))
-    });
-    runs.filter(|(_, run)| run.finished_at >= since).collect()
+/// All runs that ended since then, with the names of their sessions. Fails where an entry was
+/// garbled by hand: runs may be missing.
+pub(super) fn ended(volumes: &[Volume], since: SystemTime) -> Result<Vec<(String, Run)>, String> {
+    let mut found = Vec::new();
+    for (session, text) in volumes.iter().flat_map(|volume| &volume.data) {
+        let garbled = || format!("the ledger's entry of {session} cannot be read; remove it");
+        let kept: Vec<KeptRun> = serde_json::from_str(text).map_err(|_| garbled())?;
+        for run in kept {
+            let run = run.run().ok_or_else(garbled)?;
+            found.extend((run.finished_at >= since).then(|| (session.clone(), run)));
+        }
+    }
+    Ok(found)
 }
 
 /// The volumes that nothing reads any more.
