@@ -16,6 +16,7 @@ use coordinator::render::words::UTC;
 use coordinator::render::{json, markdown, metrics};
 use coordinator::steps::{inventory, spawn};
 use coordinator_core::agent::{Profile, Tally};
+use coordinator_core::budget;
 use coordinator_core::fleet::{FleetName, Inventory};
 use coordinator_core::merge::verdict::verdict;
 use coordinator_core::report::{Contacts, Report, Requests, SpawnReport, Spawned, Status, Step};
@@ -63,6 +64,19 @@ fn plan(criterion: &mut Criterion) {
     let set_up = |slots| (fleet::wants(slots), Inventory::Known(fleet::listing(slots, now())));
     sized(&mut group, &SLOTS, set_up, |(wants, inventory)| {
         black_box(spawn::plan(&name(), wants.clone(), inventory, &policy, now()));
+    });
+    group.finish();
+}
+
+/// What the sessions of a day count, and whether one more may start.
+fn admit(criterion: &mut Criterion) {
+    let budget = fleet::budget();
+    let mut group = criterion.benchmark_group("budget admission");
+    let set_up = |sessions| (fleet::listing(38, now()), fleet::ended(sessions, now()));
+    sized(&mut group, &SLOTS, set_up, |(listing, ended)| {
+        let spending = budget::spending(&budget, listing, ended);
+        let purse = budget::Purse::new(&budget, &spending, now());
+        black_box(purse.hold(&fleet::target(0)));
     });
     group.finish();
 }
@@ -164,5 +178,5 @@ fn read(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, plan, count, judge, render, read);
+criterion_group!(benches, plan, admit, count, judge, render, read);
 criterion_main!(benches);

@@ -58,7 +58,8 @@ pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -
     let production = cycle.roster.merge.hold_when_down.then_some(production);
     let (found, pause) = merge::PauseWatch::new();
     let ((inventory, spawn, paused), merge, health) = tokio::join!(
-        async {
+        // Boxed, so that the future of a cycle is small enough for a stack.
+        Box::pin(async {
             let (inventory, sessions) = list_sessions(cycle, &times, stop).await;
             let pause = pause_of(cycle, &sessions, &times, stop).await;
             found.send_replace(Some(pause.clone()));
@@ -67,10 +68,10 @@ pub async fn run<P: Platform, S: Source>(cycle: &Cycle<'_, P, S>, stop: &Stop) -
                 purse_of(cycle, &sessions, &times, stop)
             );
             let paused = pause.known().cloned();
-            let limits = (pause, purse);
-            let spawn = spawn_deficit(cycle, &sessions, limits, plans, &times, stop).await;
+            let given = (&sessions, pause, purse);
+            let spawn = spawn_deficit(cycle, given, plans, &times, stop).await;
             (inventory, spawn, paused)
-        },
+        }),
         merge_pulls(cycle, &times, stop, production, pause),
         async {
             let health = check_health(cycle, &times, stop, &probes).await;
@@ -231,8 +232,7 @@ async fn read_sources<P: Platform, S: Source>(
 /// Plans, writes the effects that need no start, starts, then writes the others.
 async fn spawn_deficit<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
-    sessions: &Inventory,
-    limits: (FleetPause, Option<Purse>),
+    (sessions, pause, purse): (&Inventory, FleetPause, Option<Purse>),
     plans: Plans<S::Change>,
     times: &Deadlines,
     stop: &Stop,
@@ -242,7 +242,7 @@ async fn spawn_deficit<P: Platform, S: Source>(
     }
     let spawn = async |run: &mut SpawnRun| {
         let platform = usable(&cycle.platform)?;
-        let policy = policy(cycle, &plans, limits);
+        let policy = policy(cycle, &plans, pause, purse);
         let (present, groups) = items_read_whole(&cycle.sources, &plans);
         let (mut wants, mut at_once) = (Vec::new(), Vec::new());
         let mut after_start: Vec<Vec<_>> = Vec::new();
@@ -302,7 +302,8 @@ fn items_read_whole<S: Source>(
 fn policy<P: Platform, S: Source>(
     cycle: &Cycle<'_, P, S>,
     plans: &Plans<S::Change>,
-    (pause, budget): (FleetPause, Option<Purse>),
+    pause: FleetPause,
+    budget: Option<Purse>,
 ) -> spawn::Policy {
     let settings = &cycle.roster.platform;
     let caps = cycle.sources.iter().zip(plans).filter_map(|(source, plan)| {

@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use coordinator::steps::spawn::Policy;
 use coordinator_core::backoff::BackoffSettings;
+use coordinator_core::budget::Budget;
 use coordinator_core::fleet::{
     FleetPause, Listing, LiveSession, Mode, Outcome, Role, RoleKey, Run, SessionSpec, Slot,
-    SlotRecord, State, Target, Want,
+    SlotRecord, State, Target, Usd, Want,
 };
 use coordinator_core::plan::OnInventoryFailure;
+use coordinator_core::platform::Ended;
 use coordinator_core::report::Access;
 use coordinator_roster::Roster;
 
@@ -35,6 +37,25 @@ pub(crate) fn policy() -> Policy {
         pause: FleetPause::Off,
         platform: Access::Granted,
     }
+}
+
+/// A cap of a day on the fleet, of which little is used.
+pub(crate) fn budget() -> Budget {
+    let price = Usd::from_dollars(2.0);
+    Budget {
+        per_day: Some(Usd::from_dollars(1_000_000.0)),
+        session: [(key(0), price)].into(),
+        ..Budget::default()
+    }
+}
+
+/// So many sessions that ended within the day, in a few slots.
+pub(crate) fn ended(sessions: usize, now: SystemTime) -> Ended {
+    let run = |number: usize| {
+        let generation = 10 + number as u64;
+        (slot(number % SLOTS_A_ROLE), failed(generation, now - Duration::from_secs(generation)))
+    };
+    Ended { runs: (0..sessions).map(run).collect(), ..Ended::default() }
 }
 
 /// Roles with this many slots in all.

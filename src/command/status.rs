@@ -143,7 +143,8 @@ pub(super) async fn look(
         clock: SystemTime::now,
         progress: Progress::default(),
     };
-    let report = cycle::run(&cycle, &Stop::default()).await;
+    let stop = Stop::default();
+    let report = Box::pin(cycle::run(&cycle, &stop)).await;
     let Ok(Planned { platform, listing }) = cycle.platform else {
         return Ok(Seen { report, listing: None, last_cycle_at: None });
     };

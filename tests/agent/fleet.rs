@@ -42,6 +42,15 @@ impl Fleet {
         fleet
     }
 
+    /// The same under this cap of a day, where a session may cost two dollars and is told so.
+    pub(crate) fn capped(&self, model: &Model, per_day_usd: f64) {
+        let told = "session_usd = 2.0\ncommand = [\"claude\", \"-p\", \"{prompt}\", \
+                    \"--output-format\", \"stream-json\", \"--verbose\", \"--permission-mode\", \
+                    \"bypassPermissions\", \"--max-budget-usd\", \"{budget}\"]\n[defaults.env]";
+        let roster = self.roster(model, "60s").replacen("[defaults.env]", told, 1);
+        self.write("roster.toml", &format!("{roster}[budget]\nper_day_usd = {per_day_usd:?}\n"));
+    }
+
     fn roster(&self, model: &Model, time_limit: &str) -> String {
         // As root, Claude Code skips permissions only with IS_SANDBOX=1.
         let sandbox = if geteuid().is_root() { "IS_SANDBOX = \"1\"\n" } else { "" };

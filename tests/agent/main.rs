@@ -93,6 +93,30 @@ fn the_history_has_what_a_session_used_and_its_conversation_can_be_taken_up_agai
 }
 
 #[test]
+fn what_a_session_cost_counts_and_a_cap_holds_the_next_one_until_it_is_raised() {
+    let model = Model::start(Script::Work { command: "echo done" });
+    let fleet = Fleet::new("capped", &model, "60s");
+
+    fleet.capped(&model, 2.0);
+    let report = fleet.reconcile();
+    assert_eq!(report["steps"]["spawn"]["spawned"].as_array().map(Vec::len), Some(1), "{report:#}");
+    let session = fleet.finished();
+    assert_eq!(session["outcome"], "succeeded", "{}", fleet.log());
+
+    let cap = fleet.coordinator(&["budget", "-o", "json"])["caps"][0].clone();
+    let spent = cap["spent_usd"].as_f64().expect("a number");
+    assert!(spent > 0.0 && spent < 2.0, "{cap:#}");
+    assert_eq!(cap["held"], true, "{cap:#}");
+    let report = fleet.reconcile();
+    assert_eq!(report["steps"]["spawn"]["held"][0]["reason"], "budget", "{report:#}");
+
+    fleet.capped(&model, 4.0);
+    let report = fleet.reconcile();
+    assert_eq!(report["steps"]["spawn"]["spawned"].as_array().map(Vec::len), Some(1), "{report:#}");
+    fleet.finished();
+}
+
+#[test]
 fn an_agent_that_runs_is_seen_in_status_and_stopped_for_good_until_its_slot_goes_on() {
     let model = Model::start(Script::WorkThenHang { command: "echo on" });
     let fleet = Fleet::new("stopped", &model, "600s");

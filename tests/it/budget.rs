@@ -280,7 +280,7 @@ fn on_github_actions_every_session_counts_as_the_most_that_it_may_cost() {
         (1, vec!["budget".to_owned()]),
         "4 + 2, and 2 too many: {report:#}"
     );
-    assert_eq!(report["steps"]["spawn"]["held"][0]["until"].is_string(), true);
+    assert!(report["steps"]["spawn"]["held"][0]["until"].is_string(), "{report:#}");
 }
 
 #[test]

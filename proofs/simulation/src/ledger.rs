@@ -283,10 +283,11 @@ impl Watched {
             return Err(format!("it creates {session} under a budget and without a list"));
         };
         let counted = money::counted(sessions, listed_at);
-        if counted + self.requested.len() > most {
+        if counted.len() + self.requested.len() > most {
             let own = self.requested.len();
+            let counted = counted.join(" ");
             return Err(format!(
-                "it creates {session}, which the budget cannot afford: {counted} sessions count, \
+                "it creates {session}, which the budget cannot afford: {counted} count, and \
                  {own} of its own, of {most}"
             ));
         }

@@ -46,14 +46,14 @@ pub(crate) fn look(scene: &mut Scene) {
         if !is_live {
             session.ended.get_or_insert(now);
         }
-        let is_kept = |map: &Value| {
-            let data = map["data"].as_object().into_iter().flatten();
-            let of_slot = data.filter(|(key, _)| *key == name || *key == "runs");
-            let entry = format!("\"gen\":{generation},");
-            of_slot.filter_map(|(_, text)| text.as_str()).any(|text| text.contains(&entry))
+        // In the ledger by the session's name, and in the register of that name.
+        let is_kept = |(map, content): (&String, &Value)| {
+            let key = if map == name { "runs" } else { name };
+            let runs = content["data"][key].as_str().unwrap_or_default();
+            runs.contains(&format!("\"gen\":{generation},"))
         };
         if job.is_none() && !session.is_forgotten {
-            session.is_forgotten = !space.config_maps.values().any(is_kept);
+            session.is_forgotten = !space.config_maps.iter().any(is_kept);
         }
     }
 }
@@ -63,13 +63,14 @@ fn number(job: &Value) -> u64 {
     label.and_then(|label| label.parse().ok()).unwrap_or_default()
 }
 
-/// How many sessions a coordinator must have counted that listed the Jobs at that second.
-pub(crate) fn counted(sessions: &Sessions, listed: i64) -> usize {
+/// The sessions that a coordinator must have counted that listed the Jobs at that second.
+pub(crate) fn counted(sessions: &Sessions, listed: i64) -> Vec<String> {
     let counts = |session: &&Session| {
         let leaves = session.ended.map_or(i64::MAX, |ended| ended + WINDOW);
         session.started < listed && leaves > listed + TOLERANCE && !session.is_forgotten
     };
-    sessions.values().filter(counts).count()
+    let counted = sessions.iter().filter(|(_, session)| counts(session));
+    counted.map(|((name, generation), _)| format!("{name}-g{generation}")).collect()
 }
 
 /// A server that shows no ledger.

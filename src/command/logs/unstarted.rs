@@ -29,14 +29,12 @@ pub(super) async fn explain(
         return Ok(None);
     }
     let now = listing.as_of.unwrap_or_else(SystemTime::now);
-    let purse = match roster.budget.is_set() {
-        true => {
-            let ended = platform.ended(budget::since(&listing, now)).await;
-            let ended = ended.map_err(|error| format!("{error:#}"));
-            Some(Purse::read(&roster.budget, &listing, ended, now))
-        }
-        false => None,
-    };
+    let mut purse = None;
+    if roster.budget.is_set() {
+        let ended = platform.ended(budget::since(&listing, now)).await;
+        let ended = ended.map_err(|error| format!("{error:#}"));
+        purse = Some(Purse::read(&roster.budget, &listing, ended, now));
+    }
     let why = why(roster, slot, (listing, purse), Clock { now, zone: form.zone });
     let sentence = format!("{} has not run yet; {why}", slot.name());
     Ok(Some(shown(&sentence, usize::MAX, form.secrets) + "\n"))
