@@ -314,8 +314,8 @@ fn the_end_has_what_the_output_showed_and_what_the_agent_wrote() {
     let bench = Bench::new();
     let finished = bench.run(&["--agent", "claude", "--render", "--log", "raw"], STREAM);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    let usage = json!({"cost_usd": 0.42, "measured": true, "input_tokens": 1000, "output_tokens": 200,
-        "turns": 3});
+    let usage = json!({"cost_usd": 0.42, "measured": true, "input_tokens": 1000,
+        "output_tokens": 200, "turns": 3});
     let expected = json!({"coordinator_end": 1, "status": "done", "reason": "merged",
         "usage": usage, "agent_session": "0b8a2f64-1111-4222-8333-444455556666"});
     assert_eq!(bench.end(), expected);

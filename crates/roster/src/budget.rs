@@ -48,17 +48,17 @@ impl Section {
     fn check_names(&self, roles: &[Role], problems: &mut Vec<Problem>) {
         for (key, cap) in &self.per_role.0 {
             if !roles.iter().any(|role| role.key == *key) {
-                let message = format!("`per_role` names `{key}`, which is no role");
+                let message = format!("`per_role` names `{key}`, which is not a role");
                 problems
                     .push(Problem::new(message, cap.span.clone()).hint("name a [[role]]'s key"));
             }
         }
         for (name, cap) in self.per_source.0.iter().filter(|(name, _)| &***name != ROSTER) {
-            let message = format!("`per_source` names `{name}`, which is no source");
+            let message = format!("`per_source` names `{name}`, which is not a source");
             problems.push(Problem::new(message, cap.span.clone()).hint("name `roster`"));
         }
         for (name, cap) in &self.per_item.0 {
-            let message = format!("`per_item` names `{name}`, which is no source of work items");
+            let message = format!("`per_item` names `{name}`, which is not a source of work items");
             problems.push(Problem::new(message, cap.span.clone()).hint("remove it"));
         }
     }

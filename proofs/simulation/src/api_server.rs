@@ -116,7 +116,6 @@ pub(crate) fn carry_out(
     let date = http_date(scene.cluster.now());
     let jobs = jobs(&asked, &reply);
     let reply = person::hidden(scene.mutant, jobs.as_ref(), reply);
-    let reply = money::hidden(scene.mutant, &asked, reply);
     let facts = Facts { jobs, paused: person::looked_up(&asked, &reply), ..Facts::default() };
     Answered { reply: reply.header("date", date), facts }
 }

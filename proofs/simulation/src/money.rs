@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::scene::{Mutant, Scene};
+use crate::scene::Scene;
 use crate::time;
-use testkit::Reply;
-use testkit::kubernetes::request::Asked;
-use testkit::kubernetes::trouble::Call;
 use testkit::kubernetes::witness::is_live_job;
 
 /// For how long a session counts after its end, in seconds.
@@ -71,16 +68,4 @@ pub(crate) fn counted(sessions: &Sessions, listed: i64) -> Vec<String> {
     };
     let counted = sessions.iter().filter(|(_, session)| counts(session));
     counted.map(|((name, generation), _)| format!("{name}-g{generation}")).collect()
-}
-
-/// A server that shows no ledger.
-pub(crate) fn hidden(mutant: Option<Mutant>, asked: &Asked, reply: Reply) -> Reply {
-    if mutant != Some(Mutant::HidesLedger) || asked.call != Call::ReadLedger {
-        return reply;
-    }
-    let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
-    if let Some(maps) = body["items"].as_array_mut() {
-        maps.clear();
-    }
-    Reply { body: body.to_string().into(), ..reply }
 }

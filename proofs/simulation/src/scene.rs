@@ -60,8 +60,6 @@ pub(crate) enum Mutant {
     HidesPause,
     /// A list of Jobs does not show that a person stopped a session.
     HidesStops,
-    /// The ledger is never shown.
-    HidesLedger,
     /// The budget has room for one session less than in the roster.
     LowersBudget,
     /// An effect decided on one version of an item is written over any other.

@@ -343,7 +343,8 @@ proptest! {
             .map(|(_, cost)| cost.unwrap_or(2.0)).sum::<f64>() + 2.0 * f64::from(alive);
         let spending = spending(&budget, &listing, &ended);
         let policy = policy(Purse::new(&budget, &spending, now()));
-        let orders = plan(&fleet(), wants(alive + wanted), &Inventory::Known(listing), &policy, now());
+        let (wants, inventory) = (wants(alive + wanted), Inventory::Known(listing));
+        let orders = plan(&fleet(), wants, &inventory, &policy, now());
         let starts = orders.iter().filter(|order| matches!(order, Order::Start(_))).count();
         let starts = u32::try_from(starts).expect("few");
         prop_assert!(starts == 0 || counted + 2.0 * f64::from(starts) <= limit + 0.001);
