@@ -19,6 +19,7 @@ mod witness;
 
 mod admission;
 mod bad_input;
+mod budget;
 mod clocks;
 mod connection;
 mod doctor;

@@ -300,7 +300,7 @@ impl Purse {
 
     /// Why this session may not start now.
     pub fn hold(&self, target: &Target) -> Option<Hold> {
-        self.cap_hold(target).map(|(_, hold)| hold).or_else(|| self.rate_hold())
+        self.cap_hold(target).or_else(|| self.rate_hold())
     }
 
     /// It starts.
@@ -313,22 +313,22 @@ impl Purse {
         self.starts.push(self.now);
     }
 
-    /// The first cap that has no room for it, by its place, and why.
-    fn cap_hold(&self, target: &Target) -> Option<(Option<usize>, Hold)> {
+    /// The cap that has room for it last, of those that have none now.
+    fn cap_hold(&self, target: &Target) -> Option<Hold> {
         let (role, source) = (target.role.as_str(), source(&target.slot));
         let price = self.budget.session(role);
         let mut covering =
-            self.caps.iter().enumerate().filter(|(_, cap)| cap.scope.covers(role, &source));
-        let of_item = self.item_hold(target, &source, price);
-        match &self.unknown {
-            Some(why) if covering.clone().next().is_some() => {
-                let detail = format!("what the sessions of 24 h cost is unknown: {why}");
-                Some((None, Hold { reason: HoldReason::Budget, until: None, detail }))
-            }
-            _ => covering
-                .find_map(|(place, cap)| Some((Some(place), cap.hold(price)?)))
-                .or_else(|| of_item.map(|hold| (None, hold))),
+            self.caps.iter().filter(|cap| cap.scope.covers(role, &source)).peekable();
+        if let (Some(why), Some(_)) = (&self.unknown, covering.peek()) {
+            let detail = format!("what the sessions of 24 h cost is unknown: {why}");
+            return Some(Hold { reason: HoldReason::Budget, until: None, detail });
         }
+        let holds = covering.filter_map(|cap| cap.hold(price));
+        let holds = holds.chain(self.item_hold(target, &source, price));
+        holds.reduce(|a, b| {
+            let frees = |hold: &Hold| (hold.until.is_none(), hold.until);
+            if frees(&b) > frees(&a) { b } else { a }
+        })
     }
 
     /// All sessions of an item together; what it cost before comes with it.
@@ -356,12 +356,13 @@ impl Purse {
         held(until, format!("sessions_per_hour = {limit} is reached"))
     }
 
-    /// The cap that has no room for it holds it back.
+    /// Each cap that has no room for it holds it back.
     fn note(&mut self, target: &Target) {
-        let Some((Some(place), hold)) = self.cap_hold(target) else { return };
-        let state = &mut self.caps[place].state;
-        if !state.is_held {
-            (state.is_held, state.free_at) = (true, hold.until);
+        let (role, source) = (target.role.as_str(), source(&target.slot));
+        let price = self.budget.session(role);
+        for cap in self.caps.iter_mut().filter(|cap| cap.scope.covers(role, &source)) {
+            let Some(hold) = cap.hold(price).filter(|_| !cap.state.is_held) else { continue };
+            (cap.state.is_held, cap.state.free_at) = (true, hold.until);
         }
     }
 

@@ -225,6 +225,22 @@ fn caps_of_a_role_and_of_a_source_bind_these_alone() {
     assert!(purse.hold(&tester).is_some());
 }
 
+#[test]
+fn of_several_caps_the_one_that_frees_last_is_named_and_each_is_marked() {
+    let budget = Budget { per_role: [(key("builder"), usd(10.0))].into(), ..budget() };
+    let past =
+        [(slot(1), run(1, 20 * HOUR, measured(9.0))), (slot(2), run(1, HOUR, measured(10.0)))];
+    let purse = Purse::new(&budget, &spending(&budget, &listing([]), &ended(past)), now());
+    let hold = purse.hold(&target(slot(0))).expect("neither has room");
+    assert_eq!(hold.until, Some(now() + 23 * HOUR), "{}", hold.detail);
+    assert!(hold.detail.starts_with("per_role.builder"), "{}", hold.detail);
+    let held = Order::Hold { target: target(slot(0)), hold };
+    let caps = purse.after(&[held]).caps;
+    let frees: Vec<_> = caps.iter().map(|cap| (cap.is_held, cap.free_at)).collect();
+    let after = |hours: u32| Some(now() + hours * HOUR);
+    assert_eq!(frees, [(true, after(4)), (true, after(23))]);
+}
+
 /// A work item of the source `issues` that has cost so much.
 fn of_item(cost_usd: Usd) -> Target {
     let group = Group::parse("issues").expect("a valid name");
