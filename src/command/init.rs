@@ -126,7 +126,7 @@ fn roster(fleet: &str, roles: Roles) -> String {
 /// The roster with a budget, and with the cap of a first day.
 fn capped(roster: &str, roles: Roles) -> String {
     let bounded = roster.replacen("# [budget]  ", "[budget]    ", 1);
-    let bounded = bounded.replacen("# per_day_usd", "per_day_usd", 1);
+    let bounded = bounded.replacen("# per_day_usd = 20.0 ", "per_day_usd = 20.0   ", 1);
     match roles {
         Roles::Full => bounded,
         Roles::FirstDay => bounded.replacen("max_running = 0 ", "max_running = 2 ", 1),

@@ -44,6 +44,17 @@ fn the_starter_runs_two_sessions_of_builder_reviewer_and_sentinel() {
 }
 
 #[test]
+fn the_starter_bounds_each_session_and_the_day() {
+    let (folder, _) = init(&[]);
+    let config = ["--config", "My Shop/roster.toml"];
+    let budget = folder.run(&[&["budget", "-o", "json"], &config[..]].concat());
+    let budget: serde_json::Value = serde_json::from_str(&budget.stdout).expect("it is JSON");
+    assert_eq!(budget["caps"][0]["limit_usd"], 20.0, "{budget:#}");
+    let check = folder.run(&[&["check"], &config[..]].concat());
+    assert!(check.stdout.contains("--max-budget-usd 2\n"), "{}", check.stdout);
+}
+
+#[test]
 fn init_full_writes_all_roles_and_briefs() {
     let (folder, run) = init(&["--full"]);
     assert!(run.stdout.contains("  briefs/ui_builder.md\n"), "{}", run.stdout);
