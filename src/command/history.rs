@@ -82,6 +82,7 @@ pub async fn run(
     };
     let (ended, merges) = in_time(roster, "reading the history", read).await?;
     let mut unreadable = ended.unreadable;
+    unreadable.extend(ended.damaged.into_iter().map(|damaged| damaged.why));
     let merges = merges.unwrap_or_else(|error| {
         unreadable.push(format!("the merged pull requests could not be read: {error:#}"));
         None

@@ -280,7 +280,10 @@ fn on_github_actions_every_session_counts_as_the_most_that_it_may_cost() {
         };
         actions.add_past(past(1, 25 * 3600), now);
         actions.add_past(past(2, 20 * 3600), now);
-        actions.add_past(past(3, 10 * 3600), now);
+        let last = actions.add_past(past(3, 10 * 3600), now);
+        let end = json!({"coordinator_end": 1, "usage": {"cost_usd": 0.1, "measured": true}});
+        let agent = actions.run(last).jobs.last_mut().expect("the agent's job");
+        agent.annotations.push(("coordinator-end".to_owned(), end.to_string()));
     }
     let (started, held, report) = fleet.cycle();
     assert_eq!(
@@ -289,6 +292,9 @@ fn on_github_actions_every_session_counts_as_the_most_that_it_may_cost() {
         "4 + 2, and 2 too many: {report:#}"
     );
     assert!(report["steps"]["spawn"]["held"][0]["until"].is_string(), "{report:#}");
+    let history = fleet.run(&["history", "--since", "15h", "-o", "json"]).json();
+    let usage = &history["sessions"][0]["usage"];
+    assert_eq!(usage["cost_usd"], 0.1, "its annotation is shown, and proves nothing: {history:#}");
 }
 
 #[test]

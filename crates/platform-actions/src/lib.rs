@@ -88,8 +88,16 @@ impl Platform for Actions {
         Ok(self.rehearse(want, now).await)
     }
 
+    /// An agent can write annotations of its own run: they may raise what it counts, and not lower
+    /// it.
     async fn ended(&self, since: SystemTime) -> anyhow::Result<Ended> {
-        self.history(since).await
+        let mut ended = self.history(since).await?;
+        for (_, run) in &mut ended.runs {
+            if let Some(result) = &mut run.result {
+                result.usage.measured = false;
+            }
+        }
+        Ok(ended)
     }
 
     async fn paused(&self) -> anyhow::Result<Option<Pause>> {
