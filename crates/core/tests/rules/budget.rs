@@ -150,6 +150,10 @@ fn the_window_is_24_hours_and_no_clock_frees_money() {
     );
     assert!(!room(&future, now() + WINDOW + 2 * HOUR));
     assert!(room(&future, now() + WINDOW + 3 * HOUR), "24 h after its own time");
+    let end_of_time = SystemTime::UNIX_EPOCH + Duration::from_secs(i64::MAX as u64 - 10);
+    let last = Run { finished_at: end_of_time, ..run(1, HOUR, measured(9.0)) };
+    let last = spending(&budget(), &listing([]), &ended([(slot(1), last)]));
+    assert!(!room(&last, now() + 365 * WINDOW), "a record after all times counts always");
 }
 
 #[test]
