@@ -122,6 +122,7 @@ impl Purse {
     /// The same by a list of the platform, and the sessions that [`Platform::ended`] gave since
     /// [`since`]; or why it did not. `clock` is this machine's.
     ///
+    /// [`since`]: super::since
     /// [`Platform::ended`]: crate::platform::Platform::ended
     pub fn read(
         budget: &Budget,
