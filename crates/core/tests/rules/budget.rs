@@ -119,6 +119,31 @@ fn live_sessions_reserve_what_they_may_cost_and_the_one_that_does_not_fit_waits(
 }
 
 #[test]
+fn each_limit_alone_makes_a_budget_and_a_price_alone_does_not() {
+    let price = Budget { per_day: None, ..budget() };
+    assert!(!price.is_set());
+    let role = || [(key("builder"), usd(1.0))].into();
+    let source = || [("issues".to_owned(), usd(1.0))].into();
+    for limited in [
+        Budget { per_day: Some(usd(1.0)), ..Budget::default() },
+        Budget { per_role: role(), ..Budget::default() },
+        Budget { per_source: source(), ..Budget::default() },
+        Budget { per_item: source(), ..Budget::default() },
+        Budget { sessions_per_hour: Some(1), ..Budget::default() },
+    ] {
+        assert!(limited.is_set(), "{limited:?}");
+    }
+}
+
+#[test]
+fn each_role_has_its_own_price_and_one_that_is_gone_the_highest() {
+    let session = [(key("builder"), usd(2.0)), (key("tester"), usd(0.5))].into();
+    let budget = Budget { session, ..budget() };
+    let of = |role: &str| budget.cost(role, &run(1, HOUR, None));
+    assert_eq!([of("builder"), of("tester"), of("gone")], [usd(2.0), usd(0.5), usd(2.0)]);
+}
+
+#[test]
 fn a_session_of_unknown_cost_counts_as_the_most_that_it_may_cost() {
     let of = |usage: Option<Usage>| budget().cost("builder", &run(1, HOUR, usage));
     assert_eq!(of(None), usd(2.0), "it was killed, and left no result");
@@ -243,6 +268,18 @@ fn of_several_caps_the_one_that_frees_last_is_named_and_each_is_marked() {
     let frees: Vec<_> = caps.iter().map(|cap| (cap.is_held, cap.free_at)).collect();
     let after = |hours: u32| Some(now() + hours * HOUR);
     assert_eq!(frees, [(true, after(4)), (true, after(23))]);
+}
+
+#[test]
+fn of_caps_that_free_at_once_the_widest_is_named_and_another_reason_marks_none() {
+    let budget = Budget { per_role: [(key("builder"), usd(20.0))].into(), ..budget() };
+    let past = ended([(slot(1), run(1, HOUR, measured(19.0)))]);
+    let purse = Purse::new(&budget, &spending(&budget, &listing([]), &past), now());
+    let hold = purse.hold(&target(slot(0))).expect("neither has room");
+    assert!(hold.detail.starts_with("per_day_usd"), "{}", hold.detail);
+    let backoff = Hold { reason: HoldReason::Backoff, ..hold };
+    let held = Order::Hold { target: target(slot(0)), hold: backoff };
+    assert!(purse.after(&[held]).caps.iter().all(|cap| !cap.is_held));
 }
 
 /// A work item of the source `issues` that has cost so much.
