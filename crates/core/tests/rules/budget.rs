@@ -313,6 +313,7 @@ fn starts_in_an_hour_are_bounded_whatever_they_cost() {
         hold_at(&budget, &spending(&budget, &listing([]), &ended(runs)), now())
     };
     assert_eq!(of(&[61, 62, 10]), None);
+    assert_eq!(of(&[60, 10]), None, "an hour ago is not within the hour");
     let hold = of(&[50, 10, 61]).expect("two in the hour");
     assert_eq!(hold.reason, HoldReason::Rate);
     assert_eq!(hold.until, Some(now() + Duration::from_secs(600)), "when the first has left");
