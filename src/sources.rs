@@ -8,8 +8,7 @@ use coordinator_core::fleet::{Inventory, Role, RoleKey, Slot};
 use coordinator_core::source::{Effect, EffectReport, Source, SourcePlan};
 use coordinator_roster::Roster;
 
-/// The name of the roster as a source, and the word of its kind.
-pub const ROSTER: &str = "roster";
+pub use coordinator_core::source::ROSTER;
 
 #[derive(Debug)]
 pub enum AnySource<'a> {

@@ -188,6 +188,20 @@ fn local_records_that_cannot_be_read_hold_everything_under_a_cap() {
     assert_eq!((started, held), (0, vec!["unknown".to_owned()]), "{report:#}");
 }
 
+#[test]
+fn a_damaged_record_that_is_not_among_the_newest_counts_as_the_most() {
+    let fleet = Fleet::of(RosterText::default(), "per_day_usd = 100.0", 1, r#"["true"]"#);
+    for sessions in 1..=10 {
+        assert_eq!(fleet.cycle().0, 1);
+        fleet.await_ends(sessions);
+    }
+    let records = fleet.workplace.path().join("state/coordinator/demo/sessions/builder-s0/1");
+    fs::write(records.join("exit.json"), "{").expect("the record is there");
+    assert_eq!(fleet.day(), (20.0, 2.0, false));
+    let history = fleet.run(&["history"]);
+    assert!(history.stdout.contains("not read: record"), "{}", history.stdout);
+}
+
 fn on_a_cluster(settings: &str, budget: &str, count: u32) -> Fleet {
     let mut fleet = Fleet::of(RosterText::kubernetes(settings), budget, count, r#"["agent"]"#);
     fleet.cluster = Some(Kubernetes::start());

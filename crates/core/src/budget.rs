@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::fleet::{Listing, RoleKey, Run, Slot, Usd};
+use crate::fleet::{ItemRun, Listing, RoleKey, Run, Slot, Usd};
 use crate::platform::Ended;
+use crate::source::ROSTER;
 
 pub use purse::{BudgetReport, CapState, Purse};
 
@@ -19,9 +20,6 @@ pub const WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `sessions_per_hour` counts the starts of this time.
 pub const RATE_WINDOW: Duration = Duration::from_secs(60 * 60);
-
-/// The name of the roster among sources.
-const ROSTER: &str = "roster";
 
 /// `[budget]` of a roster, and what one session of each role may cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,15 +115,14 @@ pub fn spending(budget: &Budget, listing: &Listing, ended: &Ended) -> Spending {
     }
     for (slot, record) in &listing.slots {
         let Some(session) = &record.live else { continue };
-        let role = session.item.as_ref().map(|item| item.role.to_string());
-        let role = role.unwrap_or_else(|| slot.group.to_string());
+        let role = role(slot, session.item.as_ref());
         let known = session.generation.and_then(|number| charges.remove(&(slot, number)));
         let usd = budget.session(&role).max(known.map(|known| known.usd).unwrap_or_default());
         let (source, started_at) = (source(slot), session.started_at);
         live.push(Charge { role, source, usd, ended_at: None, started_at });
     }
     let damaged = ended.damaged.iter().map(|damaged| {
-        let role = damaged.slot.group.to_string();
+        let role = role(&damaged.slot, None);
         let (usd, at) = (budget.session(&role), Some(damaged.at));
         Charge { usd, source: source(&damaged.slot), role, ended_at: at, started_at: at }
     });
@@ -133,8 +130,7 @@ pub fn spending(budget: &Budget, listing: &Listing, ended: &Ended) -> Spending {
 }
 
 fn of_run(budget: &Budget, slot: &Slot, run: &Run) -> Charge {
-    let role = run.item.as_ref().map(|item| item.role.to_string());
-    let role = role.unwrap_or_else(|| slot.group.to_string());
+    let role = role(slot, run.item.as_ref());
     Charge {
         usd: budget.cost(&role, run),
         role,
@@ -142,6 +138,11 @@ fn of_run(budget: &Budget, slot: &Slot, run: &Run) -> Charge {
         ended_at: Some(run.finished_at),
         started_at: Some(run.started_at),
     }
+}
+
+/// Of a role's own slot, the role; of an item's, the recipe that it ran.
+fn role(slot: &Slot, item: Option<&ItemRun>) -> String {
+    item.map_or_else(|| slot.group.to_string(), |item| item.role.to_string())
 }
 
 fn source(slot: &Slot) -> String {

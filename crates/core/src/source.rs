@@ -5,6 +5,9 @@ use std::time::SystemTime;
 
 use crate::fleet::{Inventory, Slot, Want};
 
+/// The name of the roster as a source, and the word of its kind.
+pub const ROSTER: &str = "roster";
+
 /// What defines the desired sessions: the roster, a queue, a pipeline, a job.
 pub trait Source {
     /// What one look at the store showed.

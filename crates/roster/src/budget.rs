@@ -6,9 +6,7 @@ use std::ops::Range;
 use coordinator_core::budget::Budget;
 use coordinator_core::fleet::{Role, RoleKey, Usd};
 use coordinator_core::section::{Count, DnsLabel, Dollars, Placed, Problem, Table};
-
-/// The name of the roster among sources.
-const ROSTER: &str = "roster";
+use coordinator_core::source::ROSTER;
 
 coordinator_core::section! {
     /// What the fleet may cost. Each cap counts the sessions that ended within 24 h, and every live

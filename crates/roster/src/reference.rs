@@ -223,6 +223,9 @@ fn holds(property: &Value) -> String {
     match text(&property["type"]) {
         "boolean" => "true or false".to_owned(),
         "array" if title.is_empty() => format!("list of {}s", text(&property["items"]["title"])),
+        "object" if text(&property["additionalProperties"]["title"]) == "dollars" => {
+            "table of dollars".to_owned()
+        }
         "object" => "table of texts".to_owned(),
         _ => title.to_owned(),
     }
